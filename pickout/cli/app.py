@@ -1,0 +1,56 @@
+"""The `pickout` command: gathers the commands, turns errors into one line and an exit code.
+
+Nothing heavy is imported here or at the top of a command's file: `pickout --help` loads no torch.
+"""
+
+import errno
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from pickout.cli import COMMANDS
+from pickout.errors import PickoutError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect."""
+
+
+def build() -> typer.Typer:
+    """The application with every command of `pickout.cli.COMMANDS`."""
+    app = typer.Typer(
+        name="pickout",
+        help="Find people in images from a sentence. Results are candidates, not identifications.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for name, command in COMMANDS.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 usage, 3 bad input, 4 nothing found."""
+    try:
+        build()(args=arguments, prog_name="pickout")
+    except PickoutError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again to go on where it can", INTERRUPTED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"no space left on the device{_at(error)}; free some and run the same command again", 3)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    raise SystemExit(code)
+
+
+def _at(error: OSError) -> str:
+    return f" while writing {error.filename}" if error.filename else ""

@@ -1,0 +1,149 @@
+"""Every error that Pickout raises on purpose, in the user's words.
+
+    PickoutError                     exit code 3: bad input
+    +-- UsageError                   exit code 2: the command's words are wrong
+    +-- NothingFound                 exit code 4: the question was fine, the answer is empty
+    +-- RecipeError                  a recipe or --set with an unknown key, a wrong type or an impossible value
+    +-- DataError                    a data set that cannot be used
+    |   +-- AnnotationError          names the file, the record and the field
+    |   +-- DataMissing              an expected file or folder is not there; says where to get it
+    |   +-- ImageUnreadable          one image cannot be decoded (galleries quarantine it instead of stopping)
+    +-- CheckpointError              a weight file that cannot be used
+    |   +-- CheckpointUnknown        no importer knows this file; says what it looks like
+    |   +-- CheckpointUnsafe         a pickle that wants to run code, or a TorchScript archive
+    |   +-- CheckpointTruncated      the file ends too early or is damaged
+    |   +-- CheckpointMismatch       keys missing, left over or of another shape; carries the report
+    |   +-- DownloadFailed           the hub did not give the file, or gave another one
+    +-- TrainingError                a run that cannot start or go on
+    |   +-- LossNotFinite            names the step and the terms
+    |   +-- ResumeMismatch           the folder holds a run of another recipe
+    +-- GalleryError                 a gallery that cannot be used
+    |   +-- GalleryMissing           nothing there
+    |   +-- GalleryModelMismatch     built with another model
+    |   +-- GalleryDamaged           files changed or missing below us
+    +-- StorageFull                  no space left on the device; what was written before is whole
+
+A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
+class's `exit_code`; a traceback that reaches a user is a bug.
+"""
+
+from typing import ClassVar
+
+
+class PickoutError(Exception):
+    """The root: anything a user can mend."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class UsageError(PickoutError):
+    """The command's words are wrong."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class NothingFound(PickoutError):
+    """The question was fine, the answer is empty."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class RecipeError(PickoutError):
+    """A recipe, a settings file or `--set` that does not fit."""
+
+
+class DataError(PickoutError):
+    """A data set that cannot be used."""
+
+
+class AnnotationError(DataError):
+    """One record of an annotation file is wrong.
+
+    Args:
+        file: the annotation file.
+        record: the record's position in the file, from 0, or None where the file as a whole is wrong.
+        field: the field's name, or None where the record as a whole is wrong.
+        problem: what was found and what was expected.
+    """
+
+    def __init__(self, file: object, record: int | None, field: str | None, problem: str) -> None:
+        place = str(file)
+        if record is not None:
+            place += f", record {record}"
+        if field is not None:
+            place += f", field '{field}'"
+        super().__init__(f"{place}: {problem}")
+        self.file, self.record, self.field, self.problem = file, record, field, problem
+
+
+class DataMissing(DataError):
+    """An expected file or folder is not there."""
+
+
+class ImageUnreadable(DataError):
+    """One image cannot be decoded.
+
+    Args:
+        path: the image.
+        reason: a short reason, fit for a quarantine line.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+class CheckpointError(PickoutError):
+    """A weight file that cannot be used."""
+
+
+class CheckpointUnknown(CheckpointError):
+    """No importer knows this file."""
+
+
+class CheckpointUnsafe(CheckpointError):
+    """The file would run code when loaded."""
+
+
+class CheckpointTruncated(CheckpointError):
+    """The file ends too early or is damaged."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """Keys are missing, left over or of another shape."""
+
+
+class DownloadFailed(CheckpointError):
+    """The hub did not give the file, or gave another one."""
+
+
+class TrainingError(PickoutError):
+    """A run that cannot start or go on."""
+
+
+class LossNotFinite(TrainingError):
+    """A loss term became NaN or infinite."""
+
+
+class ResumeMismatch(TrainingError):
+    """The folder holds a run of another recipe."""
+
+
+class GalleryError(PickoutError):
+    """A gallery that cannot be used."""
+
+
+class GalleryMissing(GalleryError):
+    """There is no gallery at that path."""
+
+
+class GalleryModelMismatch(GalleryError):
+    """The gallery was built with another model."""
+
+
+class GalleryDamaged(GalleryError):
+    """The gallery's files were changed or are missing."""
+
+
+class StorageFull(PickoutError):
+    """No space left on the device."""

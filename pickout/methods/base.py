@@ -1,0 +1,128 @@
+"""What every method promises: losses to train it, one embedding per image and per caption, and its parameter groups."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from pickout.data.batching import Batch
+from pickout.shapes import AttentionTrace, Float, TokenBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training stands, for methods whose behaviour changes over time.
+
+    Args:
+        step: the optimiser step about to be taken, from 1, counted over the whole run (also after a resume).
+        epoch: the current epoch, from 1.
+        steps_per_epoch: optimiser steps in one epoch.
+        epochs: epochs of the whole run.
+    """
+
+    step: int
+    epoch: int
+    steps_per_epoch: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """Named losses and their weights; the two have equal keys.
+
+    Args:
+        terms: scalar tensors with gradients.
+        weights: the factor of each term in `total`.
+        logs: further numbers worth a line in the journal; no gradient.
+    """
+
+    terms: Mapping[str, Float[Tensor, ""]]
+    weights: Mapping[str, float]
+    logs: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.terms.keys() != self.weights.keys():
+            raise ValueError(f"terms {sorted(self.terms)} and weights {sorted(self.weights)} differ")
+
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        """The weighted sum that is minimised."""
+        parts = [self.weights[name] * term for name, term in self.terms.items()]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """What a method knows of a batch of images.
+
+    Args:
+        embedding: L2-normalised; its inner product with a text embedding is the method's score.
+            Shape: (batch, dimension), float32.
+        tokens: all tokens in the joint space, class token first. Shape: (batch, tokens, width).
+        parts: the method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any).
+        trace: attention, when it was asked for.
+    """
+
+    embedding: Float[Tensor, "batch dimension"]
+    tokens: Float[Tensor, "batch tokens width"]
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    trace: AttentionTrace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextFeatures:
+    """What a method knows of a batch of captions; fields as in `ImageFeatures`, with the ids they came from."""
+
+    embedding: Float[Tensor, "batch dimension"]
+    tokens: Float[Tensor, "batch tokens width"]
+    texts: TokenBatch
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    trace: AttentionTrace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterGroup:
+    """Parameters that share a learning rate and a weight decay, both relative to the recipe's.
+
+    Args:
+        name: for the journal, for example `classifier.bias`.
+        parameters: each trainable parameter of the method is in exactly one group.
+        learning_rate_scale: factor on the recipe's learning rate.
+        weight_decay_scale: factor on the recipe's weight decay.
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    learning_rate_scale: float = 1.0
+    weight_decay_scale: float = 1.0
+
+
+class Method(nn.Module, ABC):
+    """A way to train and to score. One file each; see `pickout.methods.METHODS`."""
+
+    dimension: int
+    """Length of the embedding."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, progress: Progress) -> LossTerms:
+        """The training losses of one batch."""
+
+    @abstractmethod
+    def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
+        """Embed prepared images. With `trace`, class rows of all layers are returned too."""
+
+    @abstractmethod
+    def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
+        """Embed tokenized captions. With `trace`, end-of-text rows of all layers are returned too."""
+
+    def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:
+        """A slower, better score of each (image, text) pair of two equal-length batches, or None without re-ranking."""
+        return None
+
+    @abstractmethod
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Every trainable parameter, in exactly one group."""

@@ -1,0 +1,95 @@
+"""Axis letters, typed tensors and the read-only attention trace.
+
+Axis letters, used as suffixes where several tensors meet:
+
+    B batch   N image tokens (class token first)   T text tokens   L layers   H heads   D width   E embedding
+    Q queries   G gallery images   K kept tokens   C classes
+
+`Float[Tensor, "batch tokens dim"]` states axes in the type. The tests check them with jaxtyping and beartype; without
+jaxtyping installed the annotation is plain `Tensor`, so the package itself does not need it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+else:
+    try:
+        from jaxtyping import Bool, Float, Int
+    except ImportError:
+
+        class _Unchecked:
+            """Stand-in for a jaxtyping dtype: `Float[Tensor, "axes"]` is `Tensor`."""
+
+            def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
+                return item[0]
+
+        Bool = Float = Int = _Unchecked
+
+__all__ = ["NO_ATTENTION", "AttentionRequest", "AttentionTrace", "Bool", "Float", "Int", "TokenBatch"]
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionRequest:
+    """Which attention a tower must expose.
+
+    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens.
+    """
+
+    rows: tuple[int, ...] | Literal["all"] = ()
+    """Layers whose class-token (or end-of-text) row is wanted."""
+    maps: tuple[int, ...] | Literal["all"] = ()
+    """Layers whose whole map is wanted, heads averaged."""
+
+    def wants_row(self, layer: int) -> bool:
+        """Whether the row of `layer` (from 1) is wanted."""
+        return self.rows == "all" or layer in self.rows
+
+    def wants_map(self, layer: int) -> bool:
+        """Whether the whole map of `layer` (from 1) is wanted."""
+        return self.maps == "all" or layer in self.maps
+
+
+NO_ATTENTION = AttentionRequest()
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionTrace:
+    """Soft-max self-attention as a tower computed it, heads averaged, float32, detached. Readers never write into it.
+
+    Args:
+        rows: layer number (from 1) to the query token's row. Shape of each: (batch, tokens).
+        maps: layer number (from 1) to the whole map, rows are queries. Shape of each: (batch, tokens, tokens).
+        query: position of the class token (images: 0) or end-of-text token of each sample. Shape: (batch,).
+        content: True where a token is a patch or a word piece, False for class, start, end and padding.
+            Shape: (batch, tokens).
+    """
+
+    rows: Mapping[int, Float[Tensor, "batch tokens"]]
+    maps: Mapping[int, Float[Tensor, "batch tokens tokens"]]
+    query: Int[Tensor, " batch"]
+    content: Bool[Tensor, "batch tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Token ids of captions, padded at the end.
+
+    Args:
+        ids: Shape: (batch, tokens), int64.
+        mask: True where a token is not padding. Shape: (batch, tokens).
+    """
+
+    ids: Int[Tensor, "batch tokens"]
+    mask: Bool[Tensor, "batch tokens"] = field(repr=False)
+
+    def to(self, device: Any) -> "TokenBatch":
+        """The same batch on `device`."""
+        return TokenBatch(self.ids.to(device), self.mask.to(device))
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
