@@ -27,7 +27,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with storage_errors(path):
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(_MODE)
             _sync(temporary)
             temporary.replace(path)
             _sync(path.parent)
@@ -64,9 +64,13 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def _umask() -> int:
+    # Reading the mask means setting it; once, at import, before any thread could see the moment between.
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+_MODE = 0o666 & ~_umask()
 
 
 def _sync(path: Path) -> None:
