@@ -1,0 +1,54 @@
+# Every target does its own set-up; nothing has to be installed first but Python 3.11 or 3.12.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bench docs lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.core ## Draw a street, train on it, index its gallery and search it (about 8 minutes on 2 cores)
+	$(BIN)/pickout demo --out $(DEMO)
+
+test: $(VENV)/.dev ## Run every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+check: $(VENV)/.dev ## Lint, types, import directions, generated documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/architecture
+	$(BIN)/python docs/generate.py --check
+
+fix: $(VENV)/.dev ## Format and mend what a machine can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Run every benchmark; each prints a ratio measured in one run
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.dev ## Write the generated documents anew
+	$(BIN)/python docs/generate.py
+
+lock: $(VENV)/.dev ## Write constraints.txt from what is installed now
+	@{ echo "# Exact versions that were installed and tested together (Python 3.11). Written by 'make lock'."; \
+	   $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.txt
+
+clean: ## Remove what the targets made, except the demo's results
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.core

@@ -1,0 +1,111 @@
+"""Dependencies point down only: every import statement of the package is read and held against one table."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+_LEVELS = [
+    {"errors"},
+    {"config", "shapes", "files"},
+    {"data", "text", "synthetic"},
+    {"nn", "losses", "saliency"},
+    {"methods", "checkpoints"},
+    {"train", "evaluate", "gallery", "explain", "video"},
+    {"serve"},
+    {"cli"},
+]
+_SAME_LEVEL = {
+    ("config", "files"),
+    ("data", "text"),
+    ("synthetic", "data"),
+    ("synthetic", "text"),
+    ("checkpoints", "methods"),
+    ("train", "evaluate"),
+}
+"""Edges inside a level: the left may import the right."""
+_FORBIDDEN = {
+    ("gallery", "train"),
+    ("gallery", "methods"),
+    ("gallery", "checkpoints"),
+    ("gallery", "nn"),
+    ("serve", "train"),
+    ("losses", "data"),
+    ("losses", "text"),
+    ("saliency", "data"),
+    ("saliency", "text"),
+    ("nn", "data"),
+    ("nn", "text"),
+}
+"""Edges that point down and are refused all the same: galleries know an `Encoder`, losses know tensors."""
+
+
+def _level(part: str) -> int:
+    return next(i for i, names in enumerate(_LEVELS) if part in names)
+
+
+def _imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative imports hide the direction"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "pickout"}
+
+
+def _edges(package: Path) -> dict[tuple[str, str], str]:
+    parts = {path.stem for path in package.iterdir() if path.is_dir() or path.suffix == ".py"}
+    edges: dict[tuple[str, str], str] = {}
+    for file in package.rglob("*.py"):
+        here = file.relative_to(package).parts[0].removesuffix(".py")
+        if here == "__init__":
+            continue
+        for name in _imports(file):
+            there = f"{name}.".split(".")[1]
+            if there in parts and there != here:
+                edges[here, there] = f"{file.relative_to(package.parent)} imports {name}"
+    return edges
+
+
+def _is_allowed(here: str, there: str) -> bool:
+    if (here, there) in _FORBIDDEN:
+        return False
+    return _level(there) < _level(here) or (here, there) in _SAME_LEVEL
+
+
+def test_every_part_of_the_package_has_a_level(repository: Path) -> None:
+    parts = {p.stem for p in (repository / "pickout").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert parts - {"__init__", "__main__"} <= set().union(*_LEVELS)
+
+
+def test_imports_point_down(repository: Path) -> None:
+    wrong = [why for edge, why in _edges(repository / "pickout").items() if not _is_allowed(*edge)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("edge", [("data", "nn"), ("losses", "methods"), ("gallery", "train"), ("evaluate", "train")])
+def test_the_table_refuses_an_upward_edge(edge: tuple[str, str]) -> None:
+    assert not _is_allowed(*edge)
+
+
+def test_files_of_one_package_do_not_import_each_other_in_a_circle(repository: Path) -> None:
+    package = repository / "pickout"
+    graph: dict[str, set[str]] = {}
+    for file in package.rglob("*.py"):
+        name = ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = set()
+        for target in _imports(file):
+            graph[name].add(
+                target if (package.parent / (target.replace(".", "/") + ".py")).exists() else target.rpartition(".")[0]
+            )
+    for start in graph:
+        seen: set[str] = set()
+        stack = [n for n in graph[start] if n in graph and n != start]
+        while stack:
+            node = stack.pop()
+            assert node != start, f"{start} imports itself through {sorted(seen)}"
+            if node not in seen:
+                seen.add(node)
+                stack += [n for n in graph[node] if n in graph and n != node]
