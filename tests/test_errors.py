@@ -1,0 +1,52 @@
+"""The error tree is drawn as it is, and every branch has an exit code a script can rely on."""
+
+import inspect
+
+import pytest
+
+from pickout import errors
+from pickout.cli.app import main
+
+
+def _classes() -> dict[str, type[errors.PickoutError]]:
+    return {n: c for n, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.PickoutError)}
+
+
+def test_the_drawn_tree_is_the_real_one() -> None:
+    drawn: dict[str, str] = {}
+    stack: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        name = next((word for word in line.split() if word in _classes()), None)
+        if name is None or not (line.startswith("    ") and ("+--" in line or name == "PickoutError")):
+            continue
+        depth = line.index(name)
+        while stack and stack[-1][0] >= depth:
+            stack.pop()
+        drawn[name] = stack[-1][1] if stack else "Exception"
+        stack.append((depth, name))
+    assert drawn == {name: cls.__bases__[0].__name__ for name, cls in _classes().items()}
+
+
+def test_exit_codes() -> None:
+    codes = {name: cls.exit_code for name, cls in _classes().items()}
+    assert {name for name, code in codes.items() if code == 2} == {"UsageError"}
+    assert {name for name, code in codes.items() if code == 4} == {"NothingFound"}
+    assert {code for name, code in codes.items() if name not in ("UsageError", "NothingFound")} == {3}
+
+
+def test_an_annotation_error_names_file_record_and_field() -> None:
+    error = errors.AnnotationError("a.json", 3, "captions", "expected a list")
+    assert str(error) == "a.json, record 3, field 'captions': expected a list"
+
+
+def test_the_command_line_prints_one_line_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise errors.GalleryMissing("g: no gallery here; make one with 'pickout index'")
+
+    monkeypatch.setattr("pickout.cli.app.COMMANDS", {"broken": broken, "other": broken})
+    with pytest.raises(SystemExit) as stop:
+        main(["broken"])
+    assert stop.value.code == 3
+    assert capsys.readouterr().err == "error: g: no gallery here; make one with 'pickout index'\n"

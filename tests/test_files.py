@@ -1,0 +1,59 @@
+"""A file is whole or not there, whatever goes wrong while it is written."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pickout.errors import StorageFull
+from pickout.files import atomic_path, write_atomically
+
+
+def test_text_and_bytes_arrive(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "deep" / "a.txt", "grün")
+    write_atomically(tmp_path / "b.bin", b"\x00\x01")
+    assert (tmp_path / "deep" / "a.txt").read_text(encoding="utf-8") == "grün"
+    assert (tmp_path / "b.bin").read_bytes() == b"\x00\x01"
+
+
+def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_atomically(target, "old")
+    with pytest.raises(ValueError, match="broke"), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise ValueError("broke")
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_told_in_the_users_words(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with pytest.raises(StorageFull, match=r"a\.txt: no space left"), atomic_path(target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "a"):
+        raise PermissionError(errno.EACCES, "no")
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    code = "import os; os.umask(0o027)\nfrom pathlib import Path\nfrom pickout.files import write_atomically\n"
+    subprocess.run([sys.executable, "-c", f"{code}write_atomically(Path({str(tmp_path / 'a')!r}), b'x')"], check=True)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_atomically(target, "old")
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom pickout.files import atomic_path\n"
+        f"with atomic_path(Path({str(target)!r})) as t:\n"
+        "    t.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert target.read_text() == "old"
