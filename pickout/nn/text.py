@@ -1,0 +1,125 @@
+"""The text tower: CLIP's causal transformer; the end-of-text token stands for the caption."""
+
+import torch
+from torch import Tensor, nn
+
+from pickout.config import Settings
+from pickout.nn.tower import TowerOutput
+from pickout.nn.transformer import Activation, LayerNorm, Transformer
+from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, TokenBatch
+
+
+class TextSettings(Settings):
+    """Sizes of the text tower; vocabulary and context come from the tokenizer. The defaults are CLIP ViT-B/16's."""
+
+    width: int = 512
+    """Width of a token inside the tower."""
+    layers: int = 12
+    """Number of transformer layers."""
+    heads: int = 8
+    """Heads of each layer; CLIP uses 64 channels a head."""
+    embedding: int = 512
+    """Length of a projected token; the image tower must have the same."""
+    activation: Activation = "quick_gelu"
+    """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`."""
+
+
+class TextTransformer(nn.Module):
+    """Token ids to tokens in the joint space.
+
+    Padding needs no mask: it stands at the end, and a causal tower never looks there.
+
+    Args:
+        vocabulary_size: number of token ids.
+        context: longest caption in tokens, start and end included.
+        width: width of a token inside the tower.
+        layers: number of layers.
+        heads: heads of each layer.
+        embedding: length of a projected token.
+        activation: of the feed-forward parts.
+        start: id of the start token, or None where captions have none.
+        end: id of the end token, or None to take the largest id of each caption, as CLIP does.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        context: int,
+        width: int,
+        layers: int,
+        heads: int,
+        embedding: int,
+        activation: Activation = "quick_gelu",
+        start: int | None = None,
+        end: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.context = context
+        self.embedding = embedding
+        self.start, self.end = start, end
+        self.tokens = nn.Embedding(vocabulary_size, width)
+        self.positions = nn.Parameter(torch.empty(context, width))
+        self.transformer = Transformer(width, layers, heads, activation, causal=True)
+        self.norm_out = LayerNorm(width)
+        self.projection = nn.Linear(width, embedding, bias=False)
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        nn.init.normal_(self.positions, std=0.01)
+        nn.init.normal_(self.projection.weight, std=width**-0.5)
+
+    @property
+    def layers(self) -> int:
+        """Number of transformer layers."""
+        return len(self.transformer.layers)
+
+    def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
+        """Encode captions.
+
+        Args:
+            texts: at most `context` tokens each.
+            attention: which rows and maps to expose; the row is the end-of-text token's.
+
+        Raises:
+            ValueError: captions longer than the context, or a layer that is not there.
+        """
+        batch, length = texts.ids.shape
+        if length > self.context:
+            raise ValueError(f"captions of {length} tokens, the tower is built for {self.context}")
+        query_B = self.end_positions(texts)
+        x_BTD = self.tokens(texts.ids) + self.positions[:length]
+        stacked = self.transformer(x_BTD, query_B, attention)
+        content_BT = texts.mask.clone()
+        content_BT[torch.arange(batch, device=query_B.device), query_B] = False
+        if self.start is not None:
+            content_BT &= texts.ids != self.start
+        trace = AttentionTrace(stacked.rows, stacked.maps, query_B, content_BT)
+        return TowerOutput(self.projection(self.norm_out(stacked.tokens)), trace)
+
+    def end_positions(self, texts: TokenBatch) -> Int[Tensor, " batch"]:
+        """Where each caption ends: the first end token, or the last token where there is none.
+
+        Without an end id it is the first place of the largest id (CLIP, whose end token is the last of the vocabulary).
+        """
+        ids = texts.ids
+        place = torch.arange(ids.shape[1], device=ids.device)
+        ends = ids == (ids.amax(dim=1, keepdim=True) if self.end is None else self.end)
+        first = torch.where(ends, place, ids.shape[1]).amin(dim=1)
+        last = torch.where(texts.mask, place, 0).amax(dim=1)
+        return torch.where(ends.any(dim=1), first, last)
+
+
+def build_text(
+    settings: TextSettings, *, vocabulary_size: int, context: int, start: int | None = None, end: int | None = None
+) -> TextTransformer:
+    """A text tower with CLIP's starting weights for a tokenizer of these facts."""
+    return TextTransformer(
+        vocabulary_size=vocabulary_size,
+        context=context,
+        width=settings.width,
+        layers=settings.layers,
+        heads=settings.heads,
+        embedding=settings.embedding,
+        activation=settings.activation,
+        start=start,
+        end=end,
+    )

@@ -1,0 +1,133 @@
+"""A stack of pre-norm transformer layers, as in CLIP, with its starting weights."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pickout.nn.attention import SelfAttention
+from pickout.shapes import AttentionRequest, Float, Int
+
+Activation = Literal["quick_gelu", "gelu"]
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer normalisation computed in float32 whatever comes in; the result has the input's type."""
+
+    def forward(self, input: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
+        """Normalise the last axis."""
+        weight, bias = self.weight.float(), self.bias.float()
+        return F.layer_norm(input.float(), self.normalized_shape, weight, bias, self.eps).to(input.dtype)
+
+
+class FeedForward(nn.Module):
+    """Widen four times, activate, narrow again.
+
+    Args:
+        width: token width.
+        activation: `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the exact `gelu`.
+    """
+
+    def __init__(self, width: int, activation: Activation) -> None:
+        super().__init__()
+        self.widen = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
+        self.activation = activation
+
+    def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        """Change each token by itself."""
+        x = self.widen(x)
+        x = F.gelu(x) if self.activation == "gelu" else x * torch.sigmoid(1.702 * x)
+        out: Tensor = self.narrow(x)
+        return out
+
+
+class Layer(nn.Module):
+    """One pre-norm layer: attention, then the feed-forward part, each added to the residual stream."""
+
+    def __init__(self, width: int, heads: int, activation: Activation, *, causal: bool) -> None:
+        super().__init__()
+        self.norm_attention = LayerNorm(width)
+        self.attention = SelfAttention(width, heads, causal=causal)
+        self.norm_feed_forward = LayerNorm(width)
+        self.feed_forward = FeedForward(width, activation)
+
+
+class Stacked(NamedTuple):
+    """What a stack gives: the tokens, and by layer number (from 1) the rows and maps that were asked for."""
+
+    tokens: Float[Tensor, "batch tokens width"]
+    rows: dict[int, Tensor]
+    maps: dict[int, Tensor]
+
+
+class Transformer(nn.Module):
+    """A stack of layers.
+
+    Args:
+        width: token width.
+        layers: how many layers.
+        heads: heads of each layer.
+        activation: of the feed-forward parts.
+        causal: whether a token sees only itself and earlier ones.
+    """
+
+    def __init__(self, width: int, layers: int, heads: int, activation: Activation, *, causal: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(width, heads, activation, causal=causal) for _ in range(layers))
+        self._start(width, layers)
+
+    def _start(self, width: int, layers: int) -> None:
+        """CLIP's starting weights: the residual branches shrink with depth; biases are zero."""
+        shrink = (2 * layers) ** -0.5
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            nn.init.normal_(layer.attention.project_in.weight, std=width**-0.5)
+            nn.init.normal_(layer.attention.project_out.weight, std=width**-0.5 * shrink)
+            nn.init.normal_(layer.feed_forward.widen.weight, std=(2 * width) ** -0.5)
+            nn.init.normal_(layer.feed_forward.narrow.weight, std=width**-0.5 * shrink)
+        for module in self.layers.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"], attention: AttentionRequest
+    ) -> Stacked:
+        """Run the stack.
+
+        Args:
+            x: tokens with their positions added.
+            query: position of the class or end-of-text token of each sample, whose rows may be read.
+            attention: which rows and maps to expose.
+
+        Raises:
+            ValueError: a layer is asked for that the stack does not have.
+        """
+        check_request(attention, len(self.layers))
+        rows: dict[int, Tensor] = {}
+        maps: dict[int, Tensor] = {}
+        for number, layer in enumerate(self.layers, start=1):
+            assert isinstance(layer, Layer)
+            mixed, row, map_ = layer.attention(
+                layer.norm_attention(x), query, row=attention.wants_row(number), map=attention.wants_map(number)
+            )
+            x = x + mixed
+            x = x + layer.feed_forward(layer.norm_feed_forward(x))
+            if row is not None:
+                rows[number] = row
+            if map_ is not None:
+                maps[number] = map_
+        return Stacked(x, rows, maps)
+
+
+def check_request(attention: AttentionRequest, layers: int) -> None:
+    """Refuse a request for layers that are not there, instead of leaving them out.
+
+    Raises:
+        ValueError: names the layers and how many there are.
+    """
+    wanted = {layer for part in (attention.rows, attention.maps) if part != "all" for layer in part}
+    beyond = sorted(layer for layer in wanted if not 1 <= layer <= layers)
+    if beyond:
+        raise ValueError(f"attention of layers {beyond} was asked for; this tower has layers 1 to {layers}")
