@@ -1,0 +1,231 @@
+"""From a caption to token ids and back, with the words that the pieces form."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pickout.config import Settings
+from pickout.errors import CheckpointError
+from pickout.text.cleaning import Cleaned, clean
+
+FORMAT = 1
+"""Version of the text that `Tokenizer.to_json` writes."""
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|(?:[^\w\s]|_)+")
+# Below this many captions one thread is faster, and no thread pool is left behind for a later fork.
+_FEW = 64
+
+
+SMALLEST = 256 + 4
+"""The least size of a trained vocabulary: an entry for each byte and four special ones."""
+
+
+class TokenizerSettings(Settings):
+    """How captions become tokens."""
+
+    kind: Literal["clip", "wordpiece", "trained"] = "clip"
+    """CLIP's byte pairs, BERT's word pieces, or byte pairs learnt from the training captions."""
+    file: Path | None = None
+    """The vocabulary: bpe_simple_vocab_16e6.txt.gz for clip, vocab.txt for wordpiece, none for trained."""
+    context: int = Field(default=77, ge=4)
+    """Tokens in a row, start and end included (CLIP: 77)."""
+    vocabulary_size: int = Field(default=2000, ge=SMALLEST)
+    """The most entries of a trained vocabulary; the other kinds take what their file holds."""
+    closing: bool = True
+    """Whether an end token closes a wordpiece row (ALBEF, RaSa and AGA: no)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """Ids that stand for no text.
+
+    Args:
+        padding: fills the row behind the caption.
+        start: opens every row.
+        end: closes every row; None for a tokenizer without closing token (AGA's use of BERT's).
+        mask: stands for a hidden piece.
+    """
+
+    padding: int
+    start: int
+    end: int | None
+    mask: int
+
+    def ids(self) -> tuple[int, ...]:
+        """The special ids in ascending order."""
+        return tuple(sorted({self.padding, self.start, self.mask} | ({self.end} if self.end is not None else set())))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word or a run of punctuation of a caption.
+
+    Args:
+        text: as the caption spells it.
+        start: first character in the caption.
+        stop: one behind the last character.
+        positions: where its pieces stand in the encoded row; empty when the context cut the word off.
+    """
+
+    text: str
+    start: int
+    stop: int
+    positions: tuple[int, ...]
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it is a word or a number, not punctuation."""
+        return self.text[0].isalnum()
+
+
+class Tokenizer:
+    """Captions to rows of ids: start, pieces, end, padding. Use the constructors of this package to make one.
+
+    No caption can produce a special id: specials written out in a caption are ordinary text.
+
+    Args:
+        kind: `clip`, `wordpiece` or `trained`.
+        backend: the model that cuts text into pieces, without special tokens.
+        special: the special ids.
+        context: length of a row.
+    """
+
+    def __init__(self, kind: str, backend: tokenizers.Tokenizer, special: SpecialTokens, context: int) -> None:
+        reserved = 1 if special.end is None else 2
+        if context <= reserved:
+            raise ValueError(f"context = {context} leaves no room for text; at least {reserved + 1} is needed")
+        self.kind, self.special, self.context = kind, special, context
+        self._backend = backend
+        self._room = context - reserved
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many ids there are, special ones included."""
+        return int(self._backend.get_vocab_size(with_added_tokens=False))
+
+    def encode(self, captions: Sequence[str]) -> NDArray[np.int64]:
+        """Ids of each caption, padded or cut to the context; a cut row keeps its end token.
+
+        Args:
+            captions: any strings, empty ones too.
+
+        Returns:
+            Ids. Shape: (captions, context).
+        """
+        rows = np.full((len(captions), self.context), self.special.padding, dtype=np.int64)
+        texts = [self._clean(caption).text for caption in captions]
+        if len(texts) < _FEW:
+            encodings = [self._backend.encode(text, add_special_tokens=False) for text in texts]
+        else:
+            encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        for row, encoding in zip(rows, encodings, strict=True):
+            ids = encoding.ids[: self._room]
+            row[0] = self.special.start
+            row[1 : 1 + len(ids)] = ids
+            if self.special.end is not None:
+                row[1 + len(ids)] = self.special.end
+        return rows
+
+    def mask(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """True where a token is not padding. CLIP's padding id is also a piece, so the end token decides.
+
+        Args:
+            ids: encoded rows. Shape: (captions, context).
+
+        Returns:
+            Shape: (captions, context).
+        """
+        if self.special.end is None:
+            return np.not_equal(ids, self.special.padding)
+        last = (ids == self.special.end).argmax(axis=1)
+        inside: NDArray[np.bool_] = np.less_equal(np.arange(ids.shape[1])[None, :], last[:, None])
+        return inside
+
+    def pieces(self, caption: str) -> list[str]:
+        """The caption's pieces as the vocabulary spells them, without special tokens and cut to the context."""
+        text = self._clean(caption).text
+        return list(self._backend.encode(text, add_special_tokens=False).tokens[: self._room])
+
+    def words(self, caption: str) -> list[Word]:
+        """The caption's words in order, each with the token positions of its pieces.
+
+        Words do not depend on the vocabulary: runs of letters and digits with inner apostrophes ("he's"), and runs
+        of punctuation. A word that the tokenizer drops altogether (control characters) is left out.
+        """
+        cleaned = self._clean(caption)
+        offsets = self._backend.encode(cleaned.text, add_special_tokens=False).offsets
+        firsts = [cleaned.origin(start) for start, _ in offsets]
+        spans = [match.span() for match in _WORD.finditer(caption)]
+        words, piece = [], 0
+        for number, (start, stop) in enumerate(spans):
+            behind = spans[number + 1][0] if number + 1 < len(spans) else len(caption)
+            while piece < len(firsts) and firsts[piece] < start:
+                piece += 1
+            begun = piece
+            while piece < len(firsts) and firsts[piece] < behind:
+                piece += 1
+            if piece > begun:
+                positions = range(1 + begun, 1 + min(piece, self._room))
+                words.append(Word(caption[start:stop], start, stop, tuple(positions)))
+        return words
+
+    def decode(self, ids: Sequence[int] | NDArray[np.int64]) -> str:
+        """Text of one row: special tokens dropped, a hidden piece shown as `<mask>`. Case and spacing are lost."""
+        parts: list[str] = []
+        run: list[int] = []
+        for token in (int(value) for value in ids):
+            if token == self.special.end:
+                break
+            if token == self.special.mask:
+                parts += [self._backend.decode(run), "<mask>"]
+                run = []
+            elif token not in (self.special.start, self.special.padding):
+                run.append(token)
+        parts.append(self._backend.decode(run))
+        return " ".join(part.strip() for part in parts if part.strip())
+
+    def _clean(self, caption: str) -> Cleaned:
+        return clean(caption, entities=self.kind != "wordpiece")
+
+    def to_json(self) -> str:
+        """Everything that is needed to build the same tokenizer again, as one JSON text."""
+        content = {
+            "pickout_tokenizer": FORMAT,
+            "kind": self.kind,
+            "context": self.context,
+            "special": asdict(self.special),
+            "backend": json.loads(self._backend.to_str()),
+        }
+        return json.dumps(content, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "tokenizer.json") -> "Tokenizer":
+        """The tokenizer that `to_json` described.
+
+        Args:
+            text: what `to_json` returned.
+            source: what to call its origin in an error.
+
+        Raises:
+            CheckpointError: the text is damaged or of another format.
+        """
+        try:
+            content: Any = json.loads(text)
+            if content["pickout_tokenizer"] != FORMAT:
+                raise CheckpointError(
+                    f"{source}: tokenizer format {content['pickout_tokenizer']}, this Pickout knows {FORMAT}"
+                )
+            backend = tokenizers.Tokenizer.from_str(json.dumps(content["backend"]))
+            return cls(str(content["kind"]), backend, SpecialTokens(**content["special"]), int(content["context"]))
+        except CheckpointError:
+            raise
+        except Exception as error:  # The library raises bare Exception on a damaged model.
+            raise CheckpointError(f"{source}: not a Pickout tokenizer ({type(error).__name__}: {error})") from None

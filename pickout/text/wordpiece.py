@@ -1,0 +1,48 @@
+"""BERT's word-piece tokenizer, uncased."""
+
+from pathlib import Path
+
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from pickout.errors import DataError, DataMissing
+from pickout.text.tokenizer import SpecialTokens, Tokenizer
+
+LONGEST_WORD = 100
+"""Words of more characters become [UNK], as in BERT."""
+
+
+def wordpiece_tokenizer(file: Path, context: int = 64, *, closing: bool = True) -> Tokenizer:
+    """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left.
+
+    Args:
+        file: a `vocab.txt` with one entry a line; bert-base-uncased has 30522.
+        context: length of a row.
+        closing: whether [SEP] closes a row. ALBEF, and with it RaSa and AGA, closes none.
+
+    Raises:
+        DataMissing: no such file.
+        DataError: the file is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK].
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (FileNotFoundError, IsADirectoryError):
+        raise DataMissing(f"{file}: no such file; it is vocab.txt of bert-base-uncased") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read as a word-piece vocabulary ({error})") from None
+    entries = [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    absent = [entry for entry in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if entry not in vocabulary]
+    if absent:
+        raise DataError(f"{file}: no word-piece vocabulary: lacks {', '.join(absent)}")
+    backend = Backend(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    special = SpecialTokens(
+        padding=vocabulary["[PAD]"],
+        start=vocabulary["[CLS]"],
+        end=vocabulary["[SEP]"] if closing else None,
+        mask=vocabulary["[MASK]"],
+    )
+    return Tokenizer("wordpiece", backend, special, context)
