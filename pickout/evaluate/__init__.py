@@ -1,0 +1,1 @@
+"""How good a model is: exact ranks, the field's measures, intervals, a report."""

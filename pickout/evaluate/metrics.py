@@ -1,0 +1,114 @@
+"""The field's measures, from the ranks of the relevant items.
+
+With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole gallery:
+
+    R@k   100 if r_1 <= k, else 0
+    mAP   100 * mean over j of j / r_j          (average precision over the full ranking)
+    mINP  100 * R / r_R                         (inverse negative penalty: how early the last one comes)
+    rSum  R@1 + R@5 + R@10, of one direction
+
+each averaged over the queries that have a relevant item (ITSELF, section on evaluation; AGA, same). Queries without one
+are left out and counted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.evaluate.ranking import RelevantRanks
+
+MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")
+"""Names of the measures, in the order of the columns of `QueryScores.values`."""
+
+_RECALLS = (1, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScores:
+    """The measures of each query that has a relevant item.
+
+    Args:
+        values: one column for each of `MEASURES`, in percent. Shape: (queries, 6).
+        first: rank of the best relevant item. Shape: (queries,).
+        chance: probability in percent that a random item is relevant. Shape: (queries,).
+        kept: positions of these queries among all. Shape: (queries,).
+        excluded: number of queries without a relevant item.
+    """
+
+    values: NDArray[np.float64]
+    first: NDArray[np.int64]
+    chance: NDArray[np.float64]
+    kept: NDArray[np.int64]
+    excluded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Means over queries, in percent.
+
+    Args:
+        recall_at_1: share of queries with a relevant item at rank 1.
+        recall_at_5: the same within the first 5.
+        recall_at_10: the same within the first 10.
+        mean_average_precision: over the full ranking.
+        mean_inverse_negative_penalty: relevant items / rank of the last one.
+        recall_sum: the three recalls added.
+        chance: what R@1 a random ranking would have.
+        queries: how many queries were averaged.
+        excluded: queries left out, having no relevant item.
+    """
+
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+    mean_average_precision: float
+    mean_inverse_negative_penalty: float
+    recall_sum: float
+    chance: float
+    queries: int
+    excluded: int
+
+    def named(self) -> dict[str, float]:
+        """The measures by their short names (`MEASURES`)."""
+        numbers = (
+            self.recall_at_1,
+            self.recall_at_5,
+            self.recall_at_10,
+            self.mean_average_precision,
+            self.mean_inverse_negative_penalty,
+            self.recall_sum,
+        )
+        return dict(zip(MEASURES, numbers, strict=True))
+
+
+def score_queries(ranks: RelevantRanks) -> QueryScores:
+    """Every measure of every query that has a relevant item."""
+    counts = np.diff(ranks.starts)
+    kept = np.flatnonzero(counts)
+    counts, starts = counts[kept], ranks.starts[:-1][kept]
+    ordinal = np.arange(len(ranks.ranks)) - np.repeat(starts, counts) + 1
+    precision = np.add.reduceat(ordinal / ranks.ranks, starts) if len(kept) else np.empty(0)
+    first, last = ranks.ranks[starts].astype(np.int64), ranks.ranks[starts + counts - 1]
+    recalls = [100.0 * (first <= k) for k in _RECALLS]
+    values = np.stack([*recalls, 100.0 * precision / counts, 100.0 * counts / last, sum(recalls)], axis=1)
+    return QueryScores(values, first, 100.0 * counts / ranks.gallery[kept], kept, len(ranks.starts) - 1 - len(kept))
+
+
+def average(scores: QueryScores) -> Metrics:
+    """Means over queries.
+
+    Raises:
+        ValueError: no query has a relevant item.
+    """
+    if not len(scores.values):
+        raise ValueError("no query has a relevant item in the gallery")
+    r1, r5, r10, precision, penalty, total = (float(mean) for mean in scores.values.mean(axis=0))
+    chance = float(scores.chance.mean())
+    return Metrics(r1, r5, r10, precision, penalty, total, chance, len(scores.values), scores.excluded)
+
+
+def cmc(scores: QueryScores, ranks: int) -> list[float]:
+    """Cumulative match characteristic: R@1, R@2, ... up to R@`ranks`, in percent."""
+    hits = np.bincount(np.minimum(scores.first, ranks + 1), minlength=ranks + 2)[1 : ranks + 1]
+    return [float(share) for share in 100.0 * np.cumsum(hits) / max(len(scores.first), 1)]

@@ -1,0 +1,63 @@
+"""Work shared by several processes of a launcher, with results equal to those of one."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch.distributed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One process's part of the work.
+
+    Args:
+        index: this process, from 0.
+        count: how many processes there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def bounds(self, items: int, block: int) -> tuple[int, int]:
+        """First and one-past-last item of this process, cut at multiples of `block`.
+
+        Whole blocks keep the batches the same for any number of processes.
+        """
+        blocks = -(-items // block)
+        start, stop = (blocks * part // self.count for part in (self.index, self.index + 1))
+        return min(start * block, items), min(stop * block, items)
+
+    def gather(self, value: T) -> list[T]:
+        """Everyone's value, in the order of the processes, on every process. All processes must call it."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(values, value)
+        return values
+
+
+ALONE = Share()
+"""The whole work in this process."""
+
+
+def current_share() -> Share:
+    """This process's part where a process group is running, else the whole."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
+    return ALONE
+
+
+def join_launcher(device: str) -> Share:
+    """Start the process group when a launcher (`accelerate launch`, `torchrun`) began this process.
+
+    Args:
+        device: where the model will run; decides how the processes talk to each other.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from accelerate import PartialState
+
+        PartialState(cpu=device == "cpu")
+    return current_share()
