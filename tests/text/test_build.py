@@ -1,0 +1,34 @@
+"""Tokenizers from settings."""
+
+from pathlib import Path
+
+import pytest
+
+from pickout.config import parse_settings
+from pickout.errors import DataMissing, RecipeError
+from pickout.text import TokenizerSettings, build_tokenizer
+
+
+def test_each_kind_is_built_from_its_settings(merges: Path, wordpieces: Path) -> None:
+    clip = build_tokenizer(TokenizerSettings(file=merges, context=9))
+    assert (clip.kind, clip.context) == ("clip", 9)
+    open_ended = build_tokenizer(TokenizerSettings(kind="wordpiece", file=wordpieces, closing=False))
+    assert open_ended.kind == "wordpiece" and open_ended.special.end is None
+    trained = build_tokenizer(TokenizerSettings(kind="trained", vocabulary_size=270), ["a red hat"] * 4)
+    assert trained.kind == "trained" and trained.vocabulary_size <= 270
+
+
+def test_settings_are_read_from_a_recipe() -> None:
+    settings = parse_settings(TokenizerSettings, {"kind": "clip", "file": "vocab/merges.txt"}, source="recipe.toml")
+    assert settings.file == Path("vocab/merges.txt") and settings.context == 77
+
+
+def test_what_a_kind_needs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"tokenizer\.file.*bpe_simple_vocab"):
+        build_tokenizer(TokenizerSettings())
+    with pytest.raises(RecipeError, match=r"tokenizer\.file.*vocab\.txt"):
+        build_tokenizer(TokenizerSettings(kind="wordpiece"))
+    with pytest.raises(RecipeError, match="training captions"):
+        build_tokenizer(TokenizerSettings(kind="trained"))
+    with pytest.raises(DataMissing, match=r"absent\.txt"):
+        build_tokenizer(TokenizerSettings(file=tmp_path / "absent.txt"))
