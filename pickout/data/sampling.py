@@ -1,0 +1,166 @@
+"""Which training items meet in a batch: drawn anew each epoch, the same for any number of workers or processes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from torch.utils.data import Sampler
+
+from pickout.config import Settings
+from pickout.errors import RecipeError
+
+
+class SamplerSettings(Settings):
+    """How batches are drawn. Defaults: ITSELF, implementation details."""
+
+    kind: Literal["identity", "shuffle"] = "identity"
+    """`identity`: each batch shows `batch / per_identity` people; `shuffle`: pairs in random order."""
+    batch: int = Field(256, ge=1)
+    """Pairs in one batch, over all processes together."""
+    per_identity: int = Field(2, ge=1)
+    """Pairs of each person in a batch; `identity` only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One item's turn in one epoch. It names all that its random augmentation may depend on.
+
+    Args:
+        epoch: from 1.
+        place: position among all the items drawn in this epoch, from 0, over all processes.
+        item: position among the training pairs.
+    """
+
+    epoch: int
+    place: int
+    item: int
+
+
+class EpochSampler(Sampler[list[Draw]]):
+    """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass.
+
+    Every process draws the same whole batches; the launcher cuts each batch into equal parts.
+
+    Args:
+        size: pairs in a batch.
+        seed: the recipe's seed.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.batch_size, self.seed, self.epoch = size, seed, 1
+        self.drop_last = True
+        self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The items of each batch of `epoch`. Shape of each: (batch,)."""
+        raise NotImplementedError
+
+    def generator(self, epoch: int) -> np.random.Generator:
+        """The random generator that draws the batches of `epoch`."""
+        return np.random.default_rng([self.seed, epoch])
+
+    def __len__(self) -> int:
+        return len(self._batches())
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch = self.epoch
+        for number, batch in enumerate(self._batches()):
+            first = number * self.batch_size
+            yield [Draw(epoch, first + offset, int(item)) for offset, item in enumerate(batch)]
+
+    def _batches(self) -> list[NDArray[np.int64]]:
+        if self._planned is None or self._planned[0] != self.epoch:
+            self._planned = (self.epoch, self.plan(self.epoch))
+        return self._planned[1]
+
+
+class ShuffleSampler(EpochSampler):
+    """Every pair once an epoch in random order; a short last batch is left out.
+
+    Args:
+        items: number of training pairs.
+        size: pairs in a batch.
+        seed: the recipe's seed.
+
+    Raises:
+        RecipeError: fewer pairs than one batch holds.
+    """
+
+    def __init__(self, items: int, size: int, seed: int) -> None:
+        super().__init__(size, seed)
+        if items < size:
+            raise RecipeError(f"sampler.batch = {size}, but the data has only {items} training pairs; lower it")
+        self.items = items
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The items of each batch of `epoch`. Shape of each: (batch,)."""
+        order = self.generator(epoch).permutation(self.items)
+        batches = self.items // self.batch_size
+        return list(order[: batches * self.batch_size].reshape(batches, self.batch_size))
+
+
+class IdentitySampler(EpochSampler):
+    """Batches of `size / per_identity` different people with `per_identity` pairs each (IRRA; ITSELF trains with it).
+
+    Each person's pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with
+    fewer pairs than that gets one group drawn with replacement. Each batch takes one group of each of `size /
+    per_identity` people drawn among those who have groups left; the epoch ends when fewer such people remain. So the
+    number of batches can differ a little from epoch to epoch.
+
+    Args:
+        identities: the identity of each training pair.
+        size: pairs in a batch.
+        per_identity: pairs of each person in a batch.
+        seed: the recipe's seed.
+
+    Raises:
+        RecipeError: the batch is no multiple of `per_identity`, or wants more people than there are.
+    """
+
+    def __init__(self, identities: Sequence[int], size: int, per_identity: int, seed: int) -> None:
+        super().__init__(size, seed)
+        if size % per_identity:
+            raise RecipeError(f"sampler.batch = {size} is no multiple of sampler.per_identity = {per_identity}")
+        self.people, self.per_identity = size // per_identity, per_identity
+        by_identity: dict[int, list[int]] = {}
+        for item, identity in enumerate(identities):
+            by_identity.setdefault(identity, []).append(item)
+        self.items = [np.array(items) for items in by_identity.values()]
+        if len(self.items) < self.people:
+            raise RecipeError(
+                f"sampler.batch = {size} with sampler.per_identity = {per_identity} wants {self.people} people in a "
+                f"batch, but the training split shows {len(self.items)}; lower sampler.batch"
+            )
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The items of each batch of `epoch`. Shape of each: (batch,)."""
+        generator = self.generator(epoch)
+        groups = [self._groups(items, generator) for items in self.items]
+        left = np.array([len(rows) for rows in groups])
+        batches = []
+        while len(available := np.flatnonzero(left)) >= self.people:
+            chosen = generator.choice(available, self.people, replace=False)
+            batches.append(np.concatenate([groups[person][-left[person]] for person in chosen]))
+            left[chosen] -= 1
+        return batches
+
+    def _groups(self, items: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        """One person's pairs in random groups. Shape: (groups, per_identity)."""
+        if len(items) < self.per_identity:
+            return generator.choice(items, (1, self.per_identity), replace=True)
+        count = len(items) // self.per_identity
+        return generator.permutation(items)[: count * self.per_identity].reshape(count, self.per_identity)
+
+
+def build_sampler(settings: SamplerSettings, identities: Sequence[int], seed: int) -> EpochSampler:
+    """The sampler that `settings` asks for, over pairs with these `identities`.
+
+    Raises:
+        RecipeError: the batch does not fit the data.
+    """
+    if settings.kind == "shuffle":
+        return ShuffleSampler(len(identities), settings.batch, seed)
+    return IdentitySampler(identities, settings.batch, settings.per_identity, seed)

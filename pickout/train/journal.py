@@ -1,0 +1,112 @@
+"""What happened in a run, one JSON object a line; TensorBoard's files are drawn from the same lines."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from pickout.files import storage_errors
+
+JOURNAL = "metrics.jsonl"
+"""The journal's name in a run folder."""
+
+
+class _Writer(Protocol):
+    def add_scalar(self, tag: str, value: float, step: int) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Journal:
+    """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`.
+
+    A checkpoint remembers how long the journal was; a resumed run cuts it there, so that no step appears twice.
+    TensorBoard's files, where TensorBoard is installed, are written anew from the lines that stay.
+
+    Args:
+        folder: the run folder.
+        length: bytes to keep from an earlier run; the rest is cut.
+        tensorboard: whether to write TensorBoard's files too.
+
+    Raises:
+        StorageFull: no space left; raised by `write` and `sync` too.
+    """
+
+    def __init__(self, folder: Path, *, length: int = 0, tensorboard: bool = True) -> None:
+        self.path = folder / JOURNAL
+        with storage_errors(self.path):
+            self._file = self.path.open("ab", buffering=0)
+            self._file.truncate(min(length, self.path.stat().st_size))
+        self._board = _open_tensorboard(folder / "tensorboard") if tensorboard else None
+        if self._board is not None:
+            for line in read_journal(self.path):
+                _draw(self._board, line)
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one line with the `event` and its `fields`."""
+        line = {"event": event, **fields}
+        data = json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        with storage_errors(self.path):
+            while data:
+                data = data[self._file.write(data) :]
+        if self._board is not None:
+            _draw(self._board, line)
+
+    def sync(self) -> int:
+        """Make sure that all lines are on disk, and return the journal's length in bytes."""
+        with storage_errors(self.path):
+            os.fsync(self._file.fileno())
+        if self._board is not None:
+            self._board.flush()
+        return self.path.stat().st_size
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a journal, in order. A torn last line, left by a kill, is passed over."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def _open_tensorboard(folder: Path) -> _Writer | None:
+    """A writer into an emptied `folder`, or None where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    writer: _Writer = SummaryWriter(str(folder))
+    return writer
+
+
+def _draw(board: _Writer, line: Mapping[str, Any]) -> None:
+    """Show the numbers of one journal line: tables inside it become `key/name`."""
+    step = line.get("step")
+    if step is None:
+        return
+    for key, value in line.items():
+        if isinstance(value, Mapping):
+            for name, number in value.items():
+                board.add_scalar(f"{key}/{name}", number, step)
+        elif isinstance(value, float):
+            board.add_scalar(key, value, step)
