@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from pickout.config import Settings
 from pickout.methods.base import Method
+from pickout.methods.dual import DualSettings, build_dual
+from pickout.methods.itself import ItselfSettings, build_itself
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 
@@ -43,5 +45,8 @@ class MethodEntry:
     build: Build
 
 
-METHODS: dict[str, MethodEntry] = {}
+METHODS: dict[str, MethodEntry] = {
+    "dual": MethodEntry(DualSettings, build_dual),
+    "itself": MethodEntry(ItselfSettings, build_itself),
+}
 """Method name to its settings and builder."""

@@ -1,0 +1,107 @@
+"""Losses that pull matching images and captions together: triplet alignment (TAL) and similarity distributions (SDM).
+
+Both are computed in float32 whatever the features' type, and take every pair of equal identity as a positive.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pickout.shapes import Bool, Float, Int
+
+
+def cosine_similarity(
+    text_BE: Float[Tensor, "texts dimension"], image_BE: Float[Tensor, "images dimension"]
+) -> Float[Tensor, "texts images"]:
+    """Cosine of each caption with each image, float32."""
+    with torch.autocast(text_BE.device.type, enabled=False):
+        return F.normalize(text_BE.float(), dim=-1) @ F.normalize(image_BE.float(), dim=-1).T
+
+
+def same_identity(identity_B: Int[Tensor, " batch"]) -> Bool[Tensor, "batch batch"]:
+    """True where two pairs show one person."""
+    return identity_B[:, None] == identity_B[None, :]
+
+
+def triplet_alignment(
+    image_BE: Float[Tensor, "batch dimension"],
+    text_BE: Float[Tensor, "batch dimension"],
+    identity_B: Int[Tensor, " batch"],
+    *,
+    temperature: float,
+    margin: float,
+) -> Float[Tensor, ""]:
+    """Triplet alignment loss, a sum over the batch in both directions (RDE, TAL; ITSELF, section 3.4).
+
+    With s the cosines, texts in rows, it is `hinge_sum(s) + hinge_sum(s transposed)`.
+
+    Args:
+        image_BE: image features, any norm.
+        text_BE: text features, any norm; row i belongs to image i.
+        identity_B: who is shown.
+        temperature: tau.
+        margin: m.
+    """
+    similarity_BB = cosine_similarity(text_BE, image_BE)
+    same_BB = same_identity(identity_B)
+    with torch.autocast(similarity_BB.device.type, enabled=False):
+        rows = hinge_sum(similarity_BB, same_BB, temperature=temperature, margin=margin)
+        return rows + hinge_sum(similarity_BB.T, same_BB.T, temperature=temperature, margin=margin)
+
+
+def hinge_sum(
+    similarity_QG: Float[Tensor, "queries items"],
+    same_QG: Bool[Tensor, "queries items"],
+    *,
+    temperature: float,
+    margin: float,
+) -> Float[Tensor, ""]:
+    """Sum over rows of [m - sum_k a_k s_k + tau * log sum_(negatives) exp(s_k / tau)]_+ (RDE, TAL).
+
+    a is the soft-max of s / tau over the row's positives and carries no gradient. A row without negatives gives 0, also
+    to the gradient.
+
+    Args:
+        similarity_QG: cosines.
+        same_QG: True at positives; each row has one.
+        temperature: tau.
+        margin: m.
+    """
+    scaled_QG = similarity_QG / temperature
+    positive_QG = scaled_QG.detach().masked_fill(~same_QG, -torch.inf).softmax(dim=1)
+    attraction_Q = (positive_QG * similarity_QG).sum(dim=1)
+    has_negative_Q = ~same_QG.all(dim=1)
+    # A row of minus infinities would send NaN through the log-sum-exp, so rows without negatives stay unmasked here.
+    repulsion_QG = scaled_QG.masked_fill(same_QG & has_negative_Q[:, None], -torch.inf)
+    repulsion_Q = temperature * repulsion_QG.logsumexp(dim=1)
+    hinge_Q = (margin - attraction_Q + repulsion_Q).relu()
+    return torch.where(has_negative_Q, hinge_Q, 0.0).sum()
+
+
+def similarity_distribution(
+    image_BE: Float[Tensor, "batch dimension"],
+    text_BE: Float[Tensor, "batch dimension"],
+    identity_B: Int[Tensor, " batch"],
+    *,
+    temperature: float,
+    floor: float = 1e-8,
+) -> Float[Tensor, ""]:
+    """Similarity distribution matching: KL(p || q) in both directions, each a mean over the batch (IRRA, SDM).
+
+    p is the soft-max of the cosines over a row, q the row's positives divided by their number.
+
+    Args:
+        image_BE: image features, any norm.
+        text_BE: text features, any norm.
+        identity_B: who is shown.
+        temperature: divides the cosines; IRRA takes 0.02.
+        floor: added to q before its logarithm.
+    """
+    similarity_BB = cosine_similarity(text_BE, image_BE) / temperature
+    same_BB = same_identity(identity_B).float()
+    target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + floor).log()
+    total = similarity_BB.new_zeros(())
+    for scores_BB in (similarity_BB, similarity_BB.T):
+        guess_BB = scores_BB.log_softmax(dim=1)
+        total = total + (guess_BB.exp() * (guess_BB - target_BB)).sum(dim=1).mean()
+    return total

@@ -1,0 +1,185 @@
+"""Heads of ITSELF: from a bank of tokens to a local embedding (GRAB), and the classifiers of CID."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pickout.nn.pooling import LearnedPool, max_pool
+from pickout.shapes import Float, Int
+
+Residual = Literal["linear", "identity"]
+Pool = Literal["max", "gpo"]
+
+
+def unit_tokens(tokens: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
+    """Each token divided by (its norm + 1e-8), float32 (RDE, ITSELF)."""
+    tokens = tokens.float()
+    norms: Tensor = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True)
+    return tokens / (norms + 1e-8)
+
+
+class GrabAdapter(nn.Module):
+    """z = shortcut(x) + MLP(x), token by token (ITSELF, algorithm 1).
+
+    The MLP is linear, batch normalisation over all rows, ReLU, linear.
+
+    Args:
+        width: width of a token.
+        hidden: width inside the MLP.
+        dimension: length of the result.
+        residual: `linear` for a learned shortcut.
+            Differs from the paper: its algorithm adds the token itself, which `identity` does and which needs
+            `dimension` equal to `width`.
+
+    Raises:
+        ValueError: an identity shortcut between unequal widths.
+    """
+
+    def __init__(self, width: int, hidden: int, dimension: int, *, residual: Residual = "linear") -> None:
+        super().__init__()
+        if residual == "identity" and width != dimension:
+            raise ValueError(f"an identity shortcut cannot lead from {width} to {dimension} channels")
+        self.shortcut = nn.Linear(width, dimension) if residual == "linear" else nn.Identity()
+        self.inner = nn.Linear(width, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.outer = nn.Linear(hidden, dimension)
+
+    def forward(self, x_PD: Float[Tensor, "rows width"]) -> Float[Tensor, "rows dimension"]:
+        """Adapt rows that are normalised already; while training they share batch statistics."""
+        x_PD = x_PD.to(self.inner.weight.dtype)
+        hidden = F.relu(self.norm(self.inner(x_PD)))
+        out: Tensor = self.shortcut(x_PD) + self.outer(hidden)
+        return out
+
+
+class GrabHead(nn.Module):
+    """A bank of tokens to one local embedding: unit tokens, adapter, pooling over the bank's content (ITSELF, GRAB).
+
+    Args:
+        width: width of a token.
+        hidden: width inside the adapter.
+        dimension: length of the embedding.
+        residual: the adapter's shortcut.
+        pool: `max` takes each channel's largest value; `gpo` learns how to weigh the sorted values.
+        mask_fillers: keep the rows that only fill up short captions out of the adapter and so out of its batch
+            statistics. As released they take part; the result in evaluation mode is the same.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        dimension: int,
+        *,
+        residual: Residual = "linear",
+        pool: Pool = "max",
+        mask_fillers: bool = False,
+    ) -> None:
+        super().__init__()
+        self.adapter = GrabAdapter(width, hidden, dimension, residual=residual)
+        self.pool = LearnedPool() if pool == "gpo" else None
+        self.mask_fillers = mask_fillers
+
+    def forward(
+        self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch dimension"]:
+        """Embed banks.
+
+        Args:
+            bank_BKD: kept tokens, content first, not normalised.
+            length_B: how many tokens of each bank count.
+
+        Returns:
+            Float32, not normalised.
+        """
+        unit_BKD = unit_tokens(bank_BKD)
+        filled_BK = torch.arange(bank_BKD.shape[1], device=bank_BKD.device) < length_B[:, None]
+        if self.mask_fillers:
+            rows_PE = self.adapter(unit_BKD[filled_BK]).float()
+            z_BKE = rows_PE.new_zeros(*filled_BK.shape, rows_PE.shape[-1])
+            z_BKE[filled_BK] = rows_PE
+        else:
+            z_BKE = self.adapter(unit_BKD.flatten(0, 1)).float().unflatten(0, filled_BK.shape)
+        if self.pool is None:
+            return max_pool(z_BKE, filled_BK)
+        pooled: Tensor = self.pool(z_BKE, filled_BK)
+        return pooled
+
+
+class PairLogits(NamedTuple):
+    """Logits of pairs in both orders. Shape of each: (pairs, classes)."""
+
+    image_first: Float[Tensor, "pairs classes"]
+    text_first: Float[Tensor, "pairs classes"]
+
+
+class IdentityHeads(nn.Module):
+    """The classifiers of CID for one kind of feature; used in training only, in float32 also under autocast.
+
+    A pair is fused by f([a; b]) = GELU(LayerNorm(W [a; b] + c)), one f for both orders, and classified as an identity
+    or as a mismatch. (ITSELF, CID; fusion after CFAM.)
+
+    Args:
+        dimension: length of a feature.
+        classes: identities and the mismatch class.
+        pairs: whether pairs are classified.
+        alone: whether images and captions are classified by themselves, by one classifier for both.
+        spread: standard deviation of the classifiers' starting weights; their biases start at 0.
+    """
+
+    def __init__(
+        self, dimension: int, classes: int, *, pairs: bool = True, alone: bool = True, spread: float = 0.001
+    ) -> None:
+        super().__init__()
+        self.fusion = nn.Linear(2 * dimension, dimension) if pairs else None
+        self.fusion_norm = nn.LayerNorm(dimension) if pairs else None
+        self.pair_classifier = nn.Linear(dimension, classes) if pairs else None
+        self.identity_classifier = nn.Linear(dimension, classes) if alone else None
+        for classifier in (self.pair_classifier, self.identity_classifier):
+            if classifier is not None:
+                nn.init.normal_(classifier.weight, std=spread)
+                nn.init.zeros_(classifier.bias)
+
+    def pair_logits(
+        self,
+        image_BE: Float[Tensor, "images dimension"],
+        text_BE: Float[Tensor, "texts dimension"],
+        image_P: Int[Tensor, " pairs"],
+        text_P: Int[Tensor, " pairs"],
+    ) -> PairLogits:
+        """Classify pairs.
+
+        W [a; b] is W_left a + W_right b, so each feature is multiplied once by each half, however many pairs it is in.
+
+        Args:
+            image_BE: image features, not normalised.
+            text_BE: text features, not normalised.
+            image_P: the image of each pair.
+            text_P: the caption of each pair.
+        """
+        assert self.fusion is not None
+        with torch.autocast(image_BE.device.type, enabled=False):
+            image_BE, text_BE = image_BE.float(), text_BE.float()
+            left, right = self.fusion.weight.float().chunk(2, dim=1)
+            bias = self.fusion.bias.float()
+            image_first = F.linear(image_BE, left, bias)[image_P] + F.linear(text_BE, right)[text_P]
+            text_first = F.linear(text_BE, left, bias)[text_P] + F.linear(image_BE, right)[image_P]
+            return PairLogits(self._classify_pair(image_first), self._classify_pair(text_first))
+
+    def _classify_pair(self, fused_PE: Float[Tensor, "pairs dimension"]) -> Float[Tensor, "pairs classes"]:
+        assert self.fusion_norm is not None and self.pair_classifier is not None
+        logits: Tensor = self.pair_classifier(F.gelu(self.fusion_norm(fused_PE)))
+        return logits
+
+    def identity_logits(self, features_BE: Float[Tensor, "batch dimension"]) -> Float[Tensor, "batch classes"]:
+        """Classify images or captions by themselves.
+
+        Args:
+            features_BE: not normalised.
+        """
+        assert self.identity_classifier is not None
+        with torch.autocast(features_BE.device.type, enabled=False):
+            logits: Tensor = self.identity_classifier(features_BE.float())
+            return logits
