@@ -1,0 +1,1 @@
+"""Data sets, images and captions: read, checked, made ready for the towers."""

@@ -1,0 +1,97 @@
+"""Random changes of training captions, on token ids. No torch."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from pickout.config import Settings
+from pickout.text.tokenizer import SpecialTokens
+
+
+class CaptionAugmentationSettings(Settings):
+    """How the tokens of training captions vary (RDE; ITSELF trains with it)."""
+
+    mask: float = Field(default=0.12, ge=0, le=1)
+    """Probability that a token is hidden."""
+    random: float = Field(default=0.04, ge=0, le=1)
+    """Probability that a token becomes a random one."""
+    delete: float = Field(default=0.04, ge=0, le=1)
+    """Probability that a token is left out."""
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> "CaptionAugmentationSettings":
+        if self.mask + self.random + self.delete > 1:
+            raise ValueError("mask, random and delete together must not exceed 1")
+        return self
+
+
+def augment_tokens(
+    ids: NDArray[np.int64],
+    special: SpecialTokens,
+    vocabulary_size: int,
+    settings: CaptionAugmentationSettings,
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Hide, replace or delete tokens at random; special tokens stay.
+
+    Args:
+        ids: an encoded caption. Shape: (context,).
+        special: the tokenizer's special ids.
+        vocabulary_size: the tokenizer's number of ids.
+        settings: the three probabilities.
+        generator: all randomness comes from here.
+
+    Returns:
+        The changed row; after deletions the rest moves left and padding follows. Shape: (context,).
+    """
+    if settings.mask + settings.random + settings.delete == 0:
+        return ids.copy()
+    draws = generator.random(len(ids))
+    ranks = generator.integers(0, vocabulary_size - len(special.ids()), size=len(ids))
+    return change_tokens(ids, special, settings, draws, ordinary_ids(ranks, special))
+
+
+def change_tokens(
+    ids: NDArray[np.int64],
+    special: SpecialTokens,
+    settings: CaptionAugmentationSettings,
+    draws: NDArray[np.float64],
+    replacements: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """`augment_tokens` with its draws given (ITSELF, released program).
+
+    Args:
+        ids: an encoded caption. Shape: (context,).
+        special: the tokenizer's special ids.
+        settings: the three probabilities.
+        draws: from [0, 1): below `mask` hides, then `random` replaces, then `delete` deletes. Shape: (context,).
+        replacements: the id that each position takes when it is replaced. Shape: (context,).
+
+    Returns:
+        Shape: (context,).
+    """
+    free = ~np.isin(ids, special.ids())
+    hidden = settings.mask
+    replaced = hidden + settings.random
+    deleted = replaced + settings.delete
+    changed = np.where(free & (draws < hidden), special.mask, ids)
+    changed = np.where(free & (draws >= hidden) & (draws < replaced), replacements, changed)
+    kept = changed[~(free & (draws >= replaced) & (draws < deleted))]
+    row = np.full_like(ids, special.padding)
+    row[: len(kept)] = kept
+    return row
+
+
+def ordinary_ids(ranks: NDArray[np.int64], special: SpecialTokens) -> NDArray[np.int64]:
+    """The ids of rank 0, 1, ... among those that are not special; for CLIP rank 0 is id 1 and the last is 49404.
+
+    Args:
+        ranks: from 0 to the number of ordinary ids - 1. Shape: any.
+
+    Returns:
+        Shape: that of `ranks`.
+    """
+    ids = ranks.copy()
+    for reserved in special.ids():
+        ids += ids >= reserved
+    return ids

@@ -1,0 +1,260 @@
+"""Every kind of image file becomes upright 8-bit RGB, or a short reason why not."""
+
+import io
+import os
+import struct
+import threading
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pickout.data.images import find_images, open_image
+from pickout.errors import DataError, DataMissing, ImageUnreadable
+
+
+def picture(height: int = 40, width: int = 20) -> Image.Image:
+    """Red above, blue below."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, :, 0] = 250
+    pixels[height // 2 :, :, 2] = 250
+    return Image.fromarray(pixels)
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def colours(image: Image.Image) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A pixel above and one below."""
+    return image.getpixel((image.width // 2, 3)), image.getpixel((image.width // 2, image.height - 4))
+
+
+def is_red_over_blue(image: Image.Image) -> bool:
+    above, below = colours(image)
+    return image.mode == "RGB" and above[0] > 180 and above[2] < 70 and below[2] > 180 and below[0] < 70
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds almost nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF"])
+def test_each_format_opens_as_rgb(kind: str) -> None:
+    assert is_red_over_blue(open_image(saved(picture(), kind)))
+
+
+def test_a_path_and_its_content_open_alike(tmp_path: Path) -> None:
+    file = tmp_path / "crop.png"
+    file.write_bytes(saved(picture(), "PNG"))
+    for source in (file, str(file), file.read_bytes()):
+        assert open_image(source).tobytes() == picture().tobytes()
+
+
+def test_cmyk_becomes_rgb() -> None:
+    assert is_red_over_blue(open_image(saved(picture().convert("CMYK"), "JPEG", quality=95)))
+
+
+@pytest.mark.parametrize("value", [0, 255, 256, 40_000, 65_535])
+def test_sixteen_bit_grey_keeps_its_high_byte(value: int) -> None:
+    deep = Image.fromarray(np.full((4, 4), value, np.uint16))
+    assert open_image(saved(deep, "PNG")).getpixel((1, 1)) == (value // 256,) * 3
+    assert open_image(saved(deep, "TIFF")).getpixel((1, 1)) == (value // 256,) * 3
+
+
+def test_sixteen_bit_portable_grey_keeps_its_high_byte() -> None:
+    content = b"P5 2 1 65535\n" + struct.pack(">HH", 65_535, 32_768)
+    assert [open_image(content).getpixel((x, 0)) for x in (0, 1)] == [(255,) * 3, (128,) * 3]
+
+
+def test_grey_of_fractions_is_a_share_of_white() -> None:
+    shares = Image.fromarray(np.array([[0.0, 0.5, 1.0, np.nan]], np.float32))
+    opened = open_image(saved(shares, "TIFF"))
+    assert [opened.getpixel((x, 0))[0] for x in range(4)] == [0, 127, 255, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_applied(orientation: int) -> None:
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    turned = picture() if orientation == 1 else picture().transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    opened = open_image(saved(turned, "JPEG", exif=exif, quality=95))
+    assert opened.size == (20, 40)
+    assert is_red_over_blue(opened)
+
+
+def test_damaged_exif_data_do_not_matter() -> None:
+    content = saved(picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\x01", quality=95)
+    assert is_red_over_blue(open_image(content))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_transparent_pixels_lie_on_white(mode: str) -> None:
+    image = Image.new("RGBA", (6, 6), (0, 0, 0, 0)).convert(mode)
+    assert open_image(saved(image, "TIFF" if mode == "PA" else "PNG")).getpixel((2, 2)) == (255, 255, 255)
+
+
+def test_a_palette_with_alpha_lies_on_white() -> None:
+    image = Image.new("P", (6, 6), 1)
+    image.putpalette([10, 20, 30, 200, 0, 0])
+    content = saved(image, "PNG", transparency=bytes([255, 0]))
+    assert open_image(content).getpixel((2, 2)) == (255, 255, 255)
+    assert open_image(saved(image, "PNG")).getpixel((2, 2)) == (200, 0, 0)
+
+
+def test_one_bit_and_grey_become_rgb() -> None:
+    for mode in ("1", "L"):
+        assert (
+            open_image(saved(Image.new(mode, (4, 4), 255 if mode == "L" else 1), "PNG")).getpixel((0, 0)) == (255,) * 3
+        )
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "MPO", "TIFF"])
+def test_the_first_frame_of_an_animation_is_taken(kind: str) -> None:
+    frames = [picture(), Image.new("RGB", (20, 40), "white")]
+    content = saved(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert is_red_over_blue(open_image(content))
+
+
+def test_what_cannot_be_read_has_a_short_reason(tmp_path: Path) -> None:
+    jpeg = saved(picture(200, 100), "JPEG")
+    files = {
+        "empty.jpg": (b"", "empty"),
+        "text.jpg": (b"this is no image", "not an image"),
+        "half.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
+        "half.png": (saved(picture(200, 100), "PNG")[:120], "truncated"),
+        "noise.jpg": (jpeg[:2] + bytes(range(256)) * 4, "not an image|damaged"),
+        "bomb.png": (png_header(30_000, 30_000), "bomb"),
+        "large.png": (png_header(10_000, 9_000), "10000 x 9000 pixels.*bomb"),
+        "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not an image"),
+    }
+    for name, (content, reason) in files.items():
+        file = tmp_path / name
+        file.write_bytes(content)
+        with pytest.raises(ImageUnreadable, match=reason) as caught:
+            open_image(file)
+        assert caught.value.path == str(file) and len(caught.value.reason) < 120
+        assert caught.value.__cause__ is None and caught.value.__suppress_context__ is False
+
+
+def test_a_limit_of_pixels_may_be_set() -> None:
+    content = saved(picture(40, 20), "PNG")
+    assert open_image(content, max_pixels=800).size == (20, 40)
+    with pytest.raises(ImageUnreadable, match="20 x 40 pixels, more than 799"):
+        open_image(content, max_pixels=799)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    with pytest.raises(ImageUnreadable, match="a folder"):
+        open_image(tmp_path / "folder.jpg")
+    with pytest.raises(ImageUnreadable, match="no such file"):
+        open_image(tmp_path / "absent.jpg")
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ImageUnreadable, match="not an ordinary file"):
+        open_image(tmp_path / "pipe.jpg")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "crop.png"
+    file.write_bytes(saved(picture(), "PNG"))
+    file.chmod(0)
+    with pytest.raises(ImageUnreadable, match="no permission"):
+        open_image(file)
+
+
+def test_permission_is_named_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "crop.png"
+    file.write_bytes(saved(picture(), "PNG"))
+    monkeypatch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(ImageUnreadable, match="no permission"):
+        open_image(file)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"]),
+    cut=st.floats(0, 1),
+    flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=6),
+)
+def test_damage_anywhere_gives_an_image_or_a_reason(kind: str, cut: float, flips: list[tuple[float, int]]) -> None:
+    content = bytearray(saved(picture(), kind))
+    for place, value in flips:
+        content[int(place * len(content))] = value
+    del content[int((0.3 + cut * 0.7) * len(content)) + 1 :]
+    try:
+        assert open_image(bytes(content), max_pixels=1_000_000).mode == "RGB"
+    except ImageUnreadable as error:
+        assert error.reason
+
+
+def test_nothing_is_warned_about_in_any_thread_and_filters_return() -> None:
+    before = list(warnings.filters)
+    content = saved(picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\x01")
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(40):
+                open_image(content)
+                with pytest.raises(ImageUnreadable):
+                    open_image(b"no image")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert warnings.filters == before
+
+
+def test_images_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
+    for name in ("b/2.JPG", "b/1.png", "a.jpeg", "notes.txt", ".hidden/x.jpg", "b/.y.jpg", "z.webp"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"")
+    (tmp_path / "c.jpg").mkdir()
+    assert [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)] == [
+        "a.jpeg",
+        "b/1.png",
+        "b/2.JPG",
+        "z.webp",
+    ]
+
+
+def test_a_folder_of_links_to_itself_ends(tmp_path: Path) -> None:
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "1.jpg").write_bytes(b"")
+    assert find_images(tmp_path) == [tmp_path / "1.jpg"]
+
+
+def test_no_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataMissing, match="no such folder"):
+        find_images(tmp_path / "absent")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataMissing, match="not a folder"):
+        find_images(tmp_path / "file")
+    monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(PermissionError(13, "denied", str(path))))
+    with pytest.raises(DataError, match="cannot be listed"):
+        find_images(tmp_path)
