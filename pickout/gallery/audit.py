@@ -1,0 +1,73 @@
+"""Who searched for what: one line a search in `audit.jsonl`, in the gallery's folder."""
+
+import getpass
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pickout.errors import GalleryError
+from pickout.files import storage_errors
+
+AUDIT = "audit.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One search.
+
+    Args:
+        time: when, UTC.
+        user: the account that searched.
+        sentence: what for.
+        where: the filters that were set.
+        top: how many results were asked for.
+        results: how many were given.
+        model: fingerprint of the model.
+    """
+
+    time: str
+    user: str
+    sentence: str
+    where: dict[str, Any]
+    top: int
+    results: int
+    model: str
+
+
+def record_search(gallery: Path, line: AuditLine) -> None:
+    """Append `line`. A search whose line cannot be written gives no results, so this comes before they are returned.
+
+    Raises:
+        GalleryError: the file cannot be written to.
+        StorageFull: no space left.
+    """
+    file = gallery / AUDIT
+    data = (json.dumps(asdict(line)) + "\n").encode()
+    try:
+        # One write to a file opened for appending: lines of two processes do not mix.
+        with storage_errors(file):
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                os.write(handle, data)
+            finally:
+                os.close(handle)
+    except OSError as error:
+        raise GalleryError(
+            f"{file}: cannot be written to ({error.strerror}); each search is recorded, so none can be made"
+        ) from None
+
+
+def now() -> str:
+    """The time for an audit line: UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def user_name() -> str:
+    """The account's name, or its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())

@@ -1,0 +1,213 @@
+"""A gallery on disk: the class that users meet."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
+from pickout.files import storage_errors
+from pickout.gallery.audit import AuditLine, now, record_search, user_name
+from pickout.gallery.encoder import Encoder, sentence_vector
+from pickout.gallery.hits import Hit
+from pickout.gallery.ingest import Ingest, IngestSettings
+from pickout.gallery.lock import writing
+from pickout.gallery.manifest import MANIFEST, Manifest, new_manifest, read_manifest, write_manifest
+from pickout.gallery.metadata import CameraFrom, MetadataTable
+from pickout.gallery.quarantine import Quarantined, read_quarantine
+from pickout.gallery.report import IngestProgress, IngestReport
+from pickout.gallery.rows import Resident, Row
+from pickout.gallery.search import ANYWHERE, Where, check_cameras, clean_sentence, ranked
+from pickout.gallery.store import TABLE, LanceStore, Store
+
+
+class Gallery:
+    """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`.
+
+    Args:
+        path: the gallery's folder.
+        manifest: what it is and which model made it.
+        store: its rows.
+        encoder: its model; not needed to look at it.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, store: Store, encoder: Encoder | None = None) -> None:
+        self.path, self.manifest = path, manifest
+        self._store, self._encoder = store, encoder
+        self._resident: tuple[int, Resident] | None = None
+        if encoder is not None:
+            manifest.check(encoder, path)
+
+    @classmethod
+    def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
+        """Open the gallery at `path`, or make an empty one for this model.
+
+        Args:
+            path: a folder that is a gallery, is empty or does not exist.
+            encoder: the model.
+            run: where the model was loaded from, remembered for later searches.
+
+        Raises:
+            GalleryError: the folder holds other files.
+            GalleryModelMismatch: there is a gallery, of another model.
+            GalleryDamaged: there is a gallery that cannot be used.
+            StorageFull: no space left.
+        """
+        folder = Path(path)
+        if not (folder / MANIFEST).exists():
+            _make(folder, encoder, run)
+        return cls.open(folder, encoder)
+
+    @classmethod
+    def open(cls, path: str | Path, encoder: Encoder | None = None) -> "Gallery":
+        """Open a gallery.
+
+        Raises:
+            GalleryMissing: there is none at `path`.
+            GalleryModelMismatch: it was built with another model.
+            GalleryDamaged: its files were changed or are missing.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        return cls(folder, manifest, LanceStore(folder, manifest.model.dimension), encoder)
+
+    def use(self, encoder: Encoder) -> None:
+        """Search and add with this model.
+
+        Raises:
+            GalleryModelMismatch: the gallery was built with another model.
+        """
+        self.manifest.check(encoder, self.path)
+        self._encoder = encoder
+
+    def count(self) -> int:
+        """How many crops it holds."""
+        return self._store.count()
+
+    def cameras(self) -> tuple[str, ...]:
+        """The names of its cameras, sorted."""
+        return self._current().camera_names
+
+    def quarantined(self) -> list[Quarantined]:
+        """The files that could not be indexed, and why."""
+        return read_quarantine(self.path)
+
+    def add(
+        self,
+        crops: str | Path,
+        encoder: Encoder | None = None,
+        *,
+        table: str | Path | None = None,
+        camera_from: CameraFrom = CameraFrom.NONE,
+        prune: bool = False,
+        settings: IngestSettings | None = None,
+        on_progress: Callable[[IngestProgress], None] = lambda _: None,
+    ) -> IngestReport:
+        """Bring the gallery up to date with a folder of crops. Safe to kill and run again; see `Ingest`.
+
+        Args:
+            crops: the folder.
+            encoder: the gallery's model, unless it is in use already.
+            table: camera, time and labels by image; see `MetadataTable`.
+            camera_from: where the camera comes from when the table does not tell.
+            prune: remove the rows below this folder whose files are gone.
+            settings: how files are read and rows written.
+            on_progress: called after each file.
+
+        Raises:
+            DataMissing: the folder is not there or holds no image.
+            AnnotationError: the table is wrong.
+            GalleryModelMismatch: another model.
+            StorageFull: no space left; what was committed stays.
+        """
+        ingest = Ingest(
+            self.path,
+            self._store,
+            self._model(encoder),
+            Path(crops).resolve(),
+            table=None if table is None else MetadataTable(Path(table)),
+            camera_from=camera_from,
+            settings=settings or IngestSettings(),
+        )
+        return ingest.run(prune=prune, on_progress=on_progress)
+
+    def check(self, sentence: str, *, top: int = 20, where: Where = ANYWHERE) -> str:
+        """What would be searched for, or the error that a search would raise, without a model.
+
+        Raises:
+            UsageError: no usable sentence, `top` below 1, an unknown camera.
+        """
+        if top < 1:
+            raise UsageError(f"top = {top}: expected at least 1")
+        check_cameras(where, self._current())
+        return clean_sentence(sentence)
+
+    def search(
+        self, sentence: str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
+    ) -> list[Hit]:
+        """The crops that fit the sentence best: candidates for a person to check. Each search leaves an audit line.
+
+        Args:
+            sentence: a description of a person.
+            top: how many candidates at most.
+            where: cameras and times to look at.
+            encoder: the gallery's model, unless it is in use already.
+
+        Returns:
+            Best first; equal scores by path. Empty when no crop passes the filters.
+
+        Raises:
+            UsageError: no usable sentence, `top` below 1, an unknown camera, no model in use.
+            GalleryModelMismatch: another model.
+            GalleryError: the audit line cannot be written.
+        """
+        model = self._model(encoder)
+        sentence = self.check(sentence, top=top, where=where)
+        best = ranked(self._current(), sentence_vector(model, sentence), top=top, where=where)
+        rows = self._store.fetch(identifier for identifier, _ in best)
+        # A row that another process removed since this one read the vectors is passed over.
+        found = [(rows[identifier], score) for identifier, score in best if identifier in rows]
+        hits = [Hit.of(row, rank, score) for rank, (row, score) in enumerate(found, start=1)]
+        line = AuditLine(now(), user_name(), sentence, where.as_json(), top, len(hits), model.fingerprint)
+        record_search(self.path, line)
+        return hits
+
+    def rows(self, ids: Iterable[str]) -> dict[str, Row]:
+        """Whole rows by id; unknown ids are left out."""
+        return self._store.fetch(ids)
+
+    def _model(self, encoder: Encoder | None) -> Encoder:
+        if encoder is not None:
+            self.use(encoder)
+        if self._encoder is None:
+            raise UsageError(
+                f"{self.path}: no model in use; open the gallery with its model: Gallery.open(path, model)"
+            )
+        return self._encoder
+
+    def _current(self) -> Resident:
+        """The columns a search reads, read again when any process has changed the gallery."""
+        version = self._store.version()
+        if self._resident is None or self._resident[0] != version:
+            self._resident = None  # let go of the old matrix before the new one is read
+            self._resident = (version, self._store.resident())
+        return self._resident[1]
+
+
+def _make(folder: Path, encoder: Encoder, run: str | None) -> None:
+    """An empty gallery. The manifest is written last, so that a kill leaves either no gallery or a whole one."""
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise GalleryError(f"{folder}: is a file; give a folder for the gallery") from None
+    except PermissionError:
+        raise GalleryMissing(f"{folder}: cannot be made; check the permissions of the folder above") from None
+    with writing(folder):
+        if (folder / MANIFEST).exists():
+            return
+        others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+        if others not in ([], [f"{TABLE}.lance"]):
+            raise GalleryError(f"{folder}: is no gallery and holds other files ({others[0]}, ...); give a new folder")
+        store = LanceStore(folder, encoder.dimension, create=True)
+        if store.count():
+            raise GalleryDamaged(f"{folder}: holds crops but no {MANIFEST}; put that file back from a backup")
+        write_manifest(folder, new_manifest(encoder, run))

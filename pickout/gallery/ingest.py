@@ -1,0 +1,223 @@
+"""From a folder of crops to rows: resumable, idempotent, and stopped by no bad file."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.config import Settings
+from pickout.errors import DataMissing, ImageUnreadable
+from pickout.gallery.commit import Committer
+from pickout.gallery.encoder import Encoder, image_vectors
+from pickout.gallery.examine import Examined, Examiner
+from pickout.gallery.inventory import Inventory
+from pickout.gallery.lock import writing
+from pickout.gallery.metadata import CameraFrom, MetadataTable
+from pickout.gallery.quarantine import read_quarantine, update_quarantine
+from pickout.gallery.reading import Picture, decode, read_file
+from pickout.gallery.report import IngestProgress, IngestReport
+from pickout.gallery.rows import Metadata, Row
+from pickout.gallery.scan import count_images
+from pickout.gallery.store import Store
+
+
+class IngestSettings(Settings):
+    """How a folder is read and written."""
+
+    batch: int = 32
+    """Images encoded at once."""
+    commit: int = 256
+    """Rows written at once; a kill loses at most so many encodings."""
+    commit_seconds: float = 5.0
+    """Rows are written at least this often."""
+    threads: int = min(4, os.cpu_count() or 1)
+    """Threads that read and decode while the model encodes."""
+    compact_every: int = 100
+    """Commits after which the small pieces on disk are merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    """What a row takes from its file's bytes."""
+
+    vector: NDArray[np.float32]
+    width: int
+    height: int
+    thumbnail: bytes
+
+
+class Ingest:
+    """One run over one folder. Each file below it has one row, known by the file's absolute path.
+
+    A file whose bytes and metadata are as its row has them is left alone. Bytes that another row has, or that came up
+    earlier in the run, are not encoded again. A file that cannot be read goes on the quarantine list; the row that it
+    had while it was readable stays.
+
+    Args:
+        gallery: the gallery's folder.
+        store: its rows.
+        encoder: its model.
+        root: the absolute folder of crops.
+        table: metadata by image.
+        camera_from: where the camera comes from when no table tells.
+        settings: how files are read and rows written.
+    """
+
+    def __init__(
+        self,
+        gallery: Path,
+        store: Store,
+        encoder: Encoder,
+        root: Path,
+        *,
+        table: MetadataTable | None,
+        camera_from: CameraFrom,
+        settings: IngestSettings,
+    ) -> None:
+        self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
+        self._table, self._settings = table, settings
+        self._report = IngestReport()
+        self._inventory = Inventory(store.known())
+        self._examiner = Examiner(root, self._inventory, table, camera_from)
+        self._committer = Committer(
+            gallery,
+            store,
+            self._inventory,
+            self._report,
+            rows=settings.commit,
+            seconds=settings.commit_seconds,
+            compact_every=settings.compact_every,
+        )
+
+    def run(self, *, prune: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
+        """Bring the gallery up to date with the folder.
+
+        Args:
+            prune: remove the rows whose files are gone.
+            on_progress: called after each file.
+
+        Raises:
+            DataMissing: the folder is not there or holds no image.
+            StorageFull: no space left; what was committed stays.
+        """
+        began, report = time.monotonic(), self._report
+        total = count_images(self._root)
+        if not total:
+            raise DataMissing(f"{self._root}: holds no image file; give the folder that holds the crops")
+        changed: list[Examined] = []
+        with self._examiner.all(threads=self._settings.threads, ahead=2 * self._settings.batch) as files:
+            for examined in files:
+                if self._is_changed(examined):
+                    changed.append(examined)
+                if len(changed) >= self._settings.batch:
+                    self._write(changed)
+                    changed = []
+                self._committer.commit_if_due()
+                done = report.found - len(changed)
+                on_progress(IngestProgress(done, max(total, done), report.encoded, report.quarantined))
+        self._write(changed)
+        self._committer.finish()
+        on_progress(IngestProgress(report.found, max(total, report.found), report.encoded, report.quarantined))
+        self._settle_vanished(prune)
+        report.seconds = round(time.monotonic() - began, 3)
+        return report
+
+    def _is_changed(self, examined: Examined) -> bool:
+        self._report.found += 1
+        if self._table is not None and not self._table.names(self._root, examined.file):
+            self._report.untold += 1
+        if examined.problem is not None:
+            self._committer.refuse(examined.file, examined.problem)
+            return False
+        if self._inventory.is_current(examined.id, examined.content, examined.told):
+            self._report.unchanged += 1
+            self._committer.accept(examined.file)
+            return False
+        return True
+
+    def _write(self, changed: list[Examined]) -> None:
+        """Give each file its pixels, from another row of equal bytes or from the model, and hand on the row."""
+        pixels = self._known_pixels(changed)
+        pictures: dict[str, Picture] = {}
+        for examined in changed:
+            if examined.content not in pixels and examined.content not in pictures:
+                try:
+                    pictures[examined.content] = _picture(examined)
+                except ImageUnreadable as error:
+                    self._committer.refuse(examined.file, error.reason)
+        pixels.update(self._encode(pictures))
+        for examined in changed:
+            found = pixels.get(examined.content)
+            if found is None:
+                continue
+            if np.isfinite(found.vector).all():
+                self._committer.add(self._row(examined, found))
+            else:
+                self._committer.refuse(examined.file, "the model gave no finite vector")
+
+    def _known_pixels(self, changed: list[Examined]) -> dict[str, _Pixels]:
+        """Pixels by content, of contents that have a row."""
+        rows: dict[str, Row] = {}
+        stored: list[str] = []
+        for content in {examined.content for examined in changed}:
+            waiting, identifier = self._committer.row_with(content), self._inventory.row_with(content)
+            if waiting is not None:
+                rows[content] = waiting
+            elif identifier is not None:
+                stored.append(identifier)
+        rows.update((row.content, row) for row in self._store.fetch(stored).values())
+        return {key: _Pixels(row.vector, row.width, row.height, row.thumbnail) for key, row in rows.items()}
+
+    def _encode(self, pictures: dict[str, Picture]) -> dict[str, _Pixels]:
+        if not pictures:
+            return {}
+        vectors = image_vectors(self._encoder, [picture.image for picture in pictures.values()])
+        self._report.encoded += len(pictures)
+        return {
+            content: _Pixels(vector, picture.width, picture.height, picture.thumbnail)
+            for (content, picture), vector in zip(pictures.items(), vectors, strict=True)
+        }
+
+    def _row(self, examined: Examined, pixels: _Pixels) -> Row:
+        before, taken = self._inventory.metadata(examined.id), Metadata(time=examined.taken)
+        same = self._inventory.content(examined.id) == examined.content
+        # Other pixels bring their own EXIF time; the same pixels do not override what a table told earlier.
+        metadata = examined.told.over(before.over(taken) if same else taken.over(before))
+        return Row(
+            id=examined.id,
+            content=examined.content,
+            root=str(self._root),
+            path=str(examined.file.relative_to(self._root)),
+            vector=pixels.vector,
+            width=pixels.width,
+            height=pixels.height,
+            metadata=metadata,
+            thumbnail=pixels.thumbnail,
+            added=datetime.now(UTC).replace(tzinfo=None),
+        )
+
+    def _settle_vanished(self, prune: bool) -> None:
+        """Count, and on request remove, the rows below the folder whose files are gone."""
+        # Asks the disk, not this run's memory: another run may have added a file since this one passed its folder.
+        gone = [identifier for identifier, file in self._store.files() if self._is_gone(file)]
+        self._report.vanished = len(gone)
+        if gone and prune:
+            with writing(self._gallery):
+                self._store.remove(gone)
+            self._report.pruned = len(gone)
+        lost = [entry.file for entry in read_quarantine(self._gallery) if self._is_gone(entry.file)]
+        if lost:
+            update_quarantine(self._gallery, [], lost)
+
+    def _is_gone(self, file: Path) -> bool:
+        return file.is_relative_to(self._root) and not os.path.lexists(file)
+
+
+def _picture(examined: Examined) -> Picture:
+    # The examiner leaves the picture out when a row has these bytes; another process may have removed that row since.
+    return examined.picture or decode(examined.file, read_file(examined.file))

@@ -1,0 +1,104 @@
+"""`gallery.json`: what a gallery is and which model made it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pickout.config import Settings
+from pickout.errors import GalleryDamaged, GalleryMissing, GalleryModelMismatch
+from pickout.files import write_atomically
+from pickout.gallery.encoder import Encoder
+
+FORMAT = 1
+"""Version of the folder's layout that this code writes and reads."""
+MANIFEST = "gallery.json"
+
+
+class ModelFacts(Settings):
+    """The model that made every vector of a gallery."""
+
+    name: str
+    """What to call the model in a message."""
+    fingerprint: str
+    """The encoder's fingerprint; a sentence must be encoded by the same model."""
+    dimension: int
+    """Length of a vector."""
+    run: str | None = None
+    """Where the model was loaded from, so that a search can load it again."""
+
+
+class Manifest(Settings):
+    """The contents of `gallery.json`."""
+
+    format: int
+    """Version of the folder's layout."""
+    created: datetime
+    """When the gallery was made, UTC."""
+    model: ModelFacts
+    """The model that made its vectors."""
+
+    def check(self, encoder: Encoder, gallery: Path) -> None:
+        """Refuse any model but the gallery's own.
+
+        Raises:
+            GalleryModelMismatch: the fingerprints differ.
+        """
+        if encoder.fingerprint == self.model.fingerprint and encoder.dimension == self.model.dimension:
+            return
+        remedy = f"pass --model {self.model.run}" if self.model.run else "load the gallery's own model"
+        raise GalleryModelMismatch(
+            f"{gallery}: the gallery was built with run {self.model.fingerprint[:8]} ({self.model.name}), this run is "
+            f"{encoder.fingerprint[:8]} ({encoder.name}); index again into a new folder or {remedy}"
+        )
+
+
+def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
+    """The manifest of a gallery made now by `encoder`, which was loaded from `run`."""
+    return Manifest(
+        format=FORMAT,
+        created=datetime.now(UTC).replace(microsecond=0),
+        model=ModelFacts(name=encoder.name, fingerprint=encoder.fingerprint, dimension=encoder.dimension, run=run),
+    )
+
+
+def write_manifest(gallery: Path, manifest: Manifest) -> None:
+    """Write `gallery.json`, whole or not at all.
+
+    Raises:
+        StorageFull: no space left.
+    """
+    write_atomically(gallery / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+
+
+def read_manifest(gallery: Path) -> Manifest:
+    """Read `gallery.json`.
+
+    Raises:
+        GalleryMissing: there is no gallery at that path.
+        GalleryDamaged: the file is garbled or of a format that this version does not know.
+    """
+    file = gallery / MANIFEST
+    try:
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise GalleryMissing(
+            f"{gallery}: no gallery there (no {MANIFEST}); "
+            f"make one with: pickout index CROPS --model RUN --out {gallery}"
+        ) from None
+    except OSError as error:
+        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise GalleryDamaged(
+            f"{file}: {place}: {first['msg']}; put the file back from a backup or index again into a new folder"
+        ) from None
+    if manifest.format != FORMAT:
+        raise GalleryDamaged(
+            f"{file}: format {manifest.format}, this version of Pickout knows format {FORMAT}; "
+            "use the version that wrote it or index again into a new folder"
+        )
+    return manifest

@@ -1,0 +1,88 @@
+"""From a file to pixels, thumbnail and digest; runs in worker threads."""
+
+import hashlib
+import io
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pickout.data.images import open_image
+from pickout.errors import ImageUnreadable
+
+LARGEST_FILE = 256 * 2**20
+"""Files above this many bytes are no crops."""
+LARGEST_SIDE = 1536
+"""Larger pictures are reduced to this many pixels before they wait for the model, so that photos do not fill memory."""
+THUMBNAIL_SIDE = 256
+"""Longer side of a stored thumbnail in pixels."""
+_THUMBNAIL_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded crop.
+
+    Args:
+        image: upright RGB pixels, at most `LARGEST_SIDE` on the longer side.
+        width: width of the upright original.
+        height: height of the upright original.
+        thumbnail: a JPEG of at most `THUMBNAIL_SIDE` on the longer side.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    thumbnail: bytes
+
+
+def read_file(file: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ImageUnreadable: it is gone, may not be read, is too large or no ordinary file.
+    """
+    try:
+        status = file.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageUnreadable(file, "folder cannot be read")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageUnreadable(file, "not an ordinary file")
+        if status.st_size > LARGEST_FILE:
+            raise ImageUnreadable(file, f"file of {status.st_size} bytes, larger than {LARGEST_FILE}")
+        return file.read_bytes()
+    except FileNotFoundError:
+        reason = "broken link" if file.is_symlink() else "vanished while indexing"
+        raise ImageUnreadable(file, reason) from None
+    except OSError as error:
+        raise ImageUnreadable(file, f"cannot be read: {error.strerror}") from None
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def decode(file: Path, content: bytes) -> Picture:
+    """Decode an image file's bytes.
+
+    Raises:
+        ImageUnreadable: no image, damaged, or too large.
+    """
+    try:
+        image = open_image(content)
+    except ImageUnreadable as error:
+        raise ImageUnreadable(file, error.reason) from None
+    width, height = image.size
+    if max(width, height) > LARGEST_SIDE:
+        image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    return Picture(image, width, height, _thumbnail(image))
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, format="JPEG", quality=_THUMBNAIL_QUALITY)
+    return buffer.getvalue()

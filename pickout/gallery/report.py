@@ -1,0 +1,54 @@
+"""What an indexing run says while it goes on and at its end."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """How far a run is.
+
+    Args:
+        done: files dealt with.
+        total: files found when the run began.
+        encoded: of those, images that went through the model.
+        quarantined: of those, files put on the quarantine list.
+    """
+
+    done: int
+    total: int
+    encoded: int
+    quarantined: int
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What a run did, counted in files.
+
+    Args:
+        found: image files below the folder.
+        added: new rows.
+        updated: rows whose file or metadata had changed.
+        unchanged: rows left alone.
+        quarantined: files put, or kept, on the quarantine list.
+        encoded: images that went through the model; equal bytes go once.
+        vanished: rows whose files are gone.
+        pruned: of those, rows removed.
+        untold: files that the metadata table does not name; 0 without a table.
+        seconds: wall time.
+    """
+
+    found: int = 0
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+    encoded: int = 0
+    vanished: int = 0
+    pruned: int = 0
+    untold: int = 0
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """All counts by name."""
+        return asdict(self)

@@ -1,0 +1,132 @@
+"""A crop as a gallery keeps it."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.errors import UsageError
+
+NO_TIME = np.datetime64("NaT", "us")
+"""Stands in `Resident.times` for a crop without time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known about a crop besides its pixels.
+
+    Args:
+        camera: the camera's name.
+        time: when the crop was taken, without zone (see `without_zone`).
+        labels: free names and values.
+    """
+
+    camera: str | None = None
+    time: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def over(self, older: "Metadata") -> "Metadata":
+        """This metadata laid over `older`: what is not told here stays as it was."""
+        return Metadata(
+            camera=older.camera if self.camera is None else self.camera,
+            time=older.time if self.time is None else self.time,
+            labels={**older.labels, **self.labels},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One crop of a gallery.
+
+    Args:
+        id: hexadecimal digest of the file's absolute path: a path has one row.
+        content: SHA-256 of the file's bytes, hexadecimal.
+        root: the absolute folder that was indexed.
+        path: the file's path below `root`.
+        vector: (D,) unit vector.
+        width: width of the upright image in pixels.
+        height: height of the upright image in pixels.
+        metadata: camera, time and labels.
+        thumbnail: a small JPEG, so that results have pictures when the originals have moved.
+        added: when the row was written, UTC without zone.
+    """
+
+    id: str
+    content: str
+    root: str
+    path: str
+    vector: NDArray[np.float32]
+    width: int
+    height: int
+    metadata: Metadata
+    thumbnail: bytes
+    added: datetime
+
+    @property
+    def file(self) -> Path:
+        """The crop's absolute path when it was indexed."""
+        return Path(self.root) / self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What ingest must know about a row to leave its file alone."""
+
+    id: str
+    content: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """The columns that a search reads, in memory. All arrays have N rows in the same order.
+
+    Args:
+        ids: (N,) byte strings of 32 hexadecimal digits.
+        vectors: (N, D) unit vectors.
+        cameras: (N,) position in `camera_names`, or -1 without camera.
+        camera_names: sorted names.
+        times: (N,) microseconds, NaT without time.
+        order: (N,) each row's rank by path; among equal scores the smaller comes first.
+    """
+
+    ids: NDArray[np.bytes_]
+    vectors: NDArray[np.float32]
+    cameras: NDArray[np.int32]
+    camera_names: tuple[str, ...]
+    times: NDArray[np.datetime64]
+    order: NDArray[np.int64]
+
+
+def row_id(file: Path) -> str:
+    """The id of the row for `file`, an absolute path: 32 hexadecimal digits."""
+    return hashlib.blake2b(os.fsencode(file), digest_size=16).hexdigest()
+
+
+def without_zone(time: datetime) -> datetime:
+    """`time` as a gallery keeps it: with an offset it is turned into UTC, without one it stays as it stands."""
+    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 date or time, for example `2026-03-01` or `2026-03-01T14:30`.
+
+    Raises:
+        UsageError: `text` is something else.
+    """
+    try:
+        return without_zone(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"'{text}' is no date or time; write 2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
+        ) from None
+
+
+def printable(text: object) -> str:
+    """`text` fit for a terminal or page: bytes that are no UTF-8 and control characters are replaced by `�`."""
+    return "".join(letter if letter.isprintable() else "�" for letter in str(text))

@@ -1,0 +1,73 @@
+"""Results as one HTML file that needs nothing else: pictures inside, no request to anywhere."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from importlib import resources
+from string import Template
+
+from PIL import Image
+
+from pickout.gallery.hits import Hit
+from pickout.gallery.rows import printable
+from pickout.gallery.search import Where
+
+NOTE = "Candidates, not identifications: a person must check each one."
+"""Stands on every list of results."""
+_ROW_HEIGHT = 240
+"""Height of a picture on the page in CSS pixels, before rows are justified."""
+
+
+def result_sheet(sentence: str, hits: Sequence[Hit], *, where: Where, gallery: str, model: str, crops: int) -> str:
+    """The page: the sentence on top, then the candidates in a justified grid.
+
+    Args:
+        sentence: what was searched for.
+        hits: best first.
+        where: the filters.
+        gallery: the gallery's name.
+        model: the model's name.
+        crops: how many crops the gallery holds.
+
+    Returns:
+        HTML text. All names in it are escaped; its content security policy forbids scripts and requests.
+    """
+    template = resources.files("pickout.gallery").joinpath("sheet.html").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        title=_text(sentence),
+        note=_text(NOTE),
+        filters=_filters(where),
+        shown=_text(f"{len(hits)} of {crops:,} crops" if hits else "no crop passes the filters"),
+        source=_text(f"{gallery} · model {model}"),
+        figures="\n".join(_figure(hit) for hit in hits),
+    )
+
+
+def _filters(where: Where) -> str:
+    told = [f"camera {name}" for name in sorted(where.cameras)]
+    told += [f"after {where.after.isoformat(' ')}"] if where.after else []
+    told += [f"before {where.before.isoformat(' ')}"] if where.before else []
+    return "".join(f'<span class="filter">{_text(words)}</span>' for words in told)
+
+
+def _figure(hit: Hit) -> str:
+    with Image.open(io.BytesIO(hit.thumbnail)) as thumbnail:
+        width, height = thumbnail.size
+    shown = min(max(width / height, 0.25), 3.0)
+    picture = base64.b64encode(hit.thumbnail).decode("ascii")
+    details = [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
+    details += [(name, value) for name, value in hit.metadata.labels.items()]
+    lines = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in details if value)
+    return (
+        f'<figure style="--ratio:{shown:.4f};--height:{_ROW_HEIGHT}px">'
+        f'<img src="data:image/jpeg;base64,{picture}" width="{width}" height="{height}" '
+        f'alt="Candidate {hit.rank}: {_text(hit.path)}">'
+        f'<figcaption><div class="head"><b>{hit.rank}</b><span title="inner product of unit vectors">'
+        f"{hit.score:.3f}</span></div><dl>{lines}</dl>"
+        f'<p class="path" title="{_text(hit.file)}">{_text(hit.path)}</p></figcaption></figure>'
+    )
+
+
+def _text(value: object) -> str:
+    return html.escape(printable(value), quote=True)

@@ -1,0 +1,266 @@
+"""Where rows live: LanceDB behind a small interface."""
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pickout.errors import GalleryDamaged, GalleryError, StorageFull
+from pickout.gallery.rows import NO_TIME, Known, Metadata, Resident, Row
+
+TABLE = "crops"
+_EVERY = 2**31 - 1
+_KEEP_VERSIONS = timedelta(hours=1)
+"""A reader of another process may still be reading a version that is younger."""
+_SCHEMA_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("id", pa.string()),
+    ("content", pa.string()),
+    ("root", pa.binary()),
+    ("path", pa.binary()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("camera", pa.string()),
+    ("time", pa.timestamp("us")),
+    ("labels", pa.string()),
+    ("thumbnail", pa.binary()),
+    ("added", pa.timestamp("us")),
+)
+
+
+class Store(Protocol):
+    """Rows by id. Each `put` or `remove` happens as a whole or not at all, whenever the process dies."""
+
+    def count(self) -> int:
+        """How many rows there are."""
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Add rows, or replace those of equal id."""
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Remove rows; unknown ids are ignored."""
+
+    def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
+        """The rows of these ids, whole."""
+
+    def known(self) -> Iterator[Known]:
+        """Every row's id, content and metadata."""
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every row's id and absolute path."""
+
+    def resident(self) -> Resident:
+        """The columns that a search reads, in memory."""
+
+    def version(self) -> int:
+        """A number that grows with each change, also by other processes."""
+
+    def compact(self) -> None:
+        """Merge small pieces on disk; changes no row."""
+
+
+class LanceStore:
+    """Rows in a LanceDB table inside the gallery's folder. Paths are kept as bytes, so any file name is possible.
+
+    Args:
+        folder: the gallery's folder.
+        dimension: length of a vector.
+        create: make an empty table where there is none.
+
+    Raises:
+        GalleryDamaged: there is no table, or it cannot be read, or its vectors have another length.
+        StorageFull: no space left.
+    """
+
+    def __init__(self, folder: Path, dimension: int, *, create: bool = False) -> None:
+        self._folder = folder
+        self._schema = pa.schema([*_SCHEMA_FIELDS, ("vector", pa.list_(pa.float32(), dimension))])
+        self._dimension = dimension
+        with _lance_errors(folder):
+            database = lancedb.connect(str(folder))
+            if create:
+                self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
+            else:
+                self._table = database.open_table(TABLE)
+            found = self._table.schema
+        if found != self._schema:
+            raise GalleryDamaged(
+                f"{folder}: its table has other columns than gallery.json says; index again into a new folder"
+            )
+
+    def count(self) -> int:
+        """How many rows there are, counting other processes' changes."""
+        with self._latest() as table:
+            return int(table.count_rows())
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Add rows, or replace those of equal id."""
+        if not rows:
+            return
+        with self._latest() as table:
+            merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(_to_arrow(rows, self._schema))
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Remove rows; unknown ids are ignored."""
+        for some in _slices(list(ids)):
+            with self._latest() as table:
+                table.delete(_where_ids(some))
+
+    def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
+        """The rows of these ids, whole."""
+        rows: dict[str, Row] = {}
+        for some in _slices(list(ids)):
+            with self._latest() as table:
+                found = table.search().where(_where_ids(some)).limit(len(some)).to_arrow()
+            rows.update((row.id, row) for row in _from_arrow(found))
+        return rows
+
+    def known(self) -> Iterator[Known]:
+        """Every row's id, content and metadata."""
+        for batch in self._scan("id", "content", "camera", "time", "labels"):
+            for values in batch.to_pylist():
+                yield Known(values["id"], values["content"], _metadata(values))
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every row's id and absolute path."""
+        for batch in self._scan("id", "root", "path"):
+            for values in batch.to_pylist():
+                yield values["id"], Path(os.fsdecode(values["root"])) / os.fsdecode(values["path"])
+
+    def resident(self) -> Resident:
+        """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest."""
+        batches = []
+        vectors = np.empty((self.count(), self._dimension), dtype=np.float32)
+        filled = 0
+        for batch in self._scan("id", "root", "path", "camera", "time", "vector"):
+            part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
+            if filled + len(part) > len(vectors):  # another process added rows since we counted
+                vectors = np.concatenate([vectors[:filled], np.empty((2 * len(part), self._dimension), np.float32)])
+            vectors[filled : filled + len(part)] = part
+            filled += len(part)
+            batches.append(batch.drop_columns(["vector"]))
+        schema = pa.schema([self._schema.field(name) for name in ("id", "root", "path", "camera", "time")])
+        return _resident(pa.Table.from_batches(batches, schema=schema), vectors[:filled])
+
+    def version(self) -> int:
+        """The table's version, counting other processes' changes."""
+        with self._latest() as table:
+            return int(table.version)
+
+    def compact(self) -> None:
+        """Merge the small pieces that many commits leave; changes no row. Versions older than an hour go."""
+        with self._latest() as table:
+            table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def _scan(self, *columns: str) -> Iterator[pa.RecordBatch]:
+        with self._latest() as table:
+            yield from table.search().select(list(columns)).limit(_EVERY).to_batches()
+
+    @contextmanager
+    def _latest(self) -> Iterator[Any]:
+        with _lance_errors(self._folder):
+            table: Any = self._table  # its methods are untyped in part
+            table.checkout_latest()
+            yield table
+
+
+@contextmanager
+def _lance_errors(folder: Path) -> Iterator[None]:
+    """Turn what LanceDB raises into our errors; it tells a full disk only in the text."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, pa.ArrowInvalid) as error:
+        text = str(error)
+        if "os error 28" in text or "No space left" in text or getattr(error, "errno", None) == errno.ENOSPC:
+            raise StorageFull(
+                f"{folder}: no space left on the device; all rows written before are whole. "
+                "Free some space and run the same command again"
+            ) from error
+        if "os error 13" in text or "os error 30" in text:
+            raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
+        first = text.splitlines()[0] if text else type(error).__name__
+        raise GalleryDamaged(
+            f"{folder}: the table cannot be used ({first[:200]}); put the folder back from a backup or index again "
+            "into a new one"
+        ) from error
+
+
+def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:
+    for start in range(0, len(ids), length):
+        yield ids[start : start + length]
+
+
+def _where_ids(ids: Iterable[str]) -> str:
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
+    return f"id IN ({quoted})"
+
+
+def _to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    columns = {
+        "id": [row.id for row in rows],
+        "content": [row.content for row in rows],
+        "root": [os.fsencode(row.root) for row in rows],
+        "path": [os.fsencode(row.path) for row in rows],
+        "width": [row.width for row in rows],
+        "height": [row.height for row in rows],
+        "camera": [row.metadata.camera for row in rows],
+        "time": [row.metadata.time for row in rows],
+        "labels": [json.dumps(dict(row.metadata.labels)) if row.metadata.labels else None for row in rows],
+        "thumbnail": [row.thumbnail for row in rows],
+        "added": [row.added for row in rows],
+        "vector": pa.FixedSizeListArray.from_arrays(
+            pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
+        ),
+    }
+    return pa.table(columns, schema=schema)
+
+
+def _from_arrow(table: pa.Table) -> Iterator[Row]:
+    for values in table.to_pylist():
+        yield Row(
+            id=values["id"],
+            content=values["content"],
+            root=os.fsdecode(values["root"]),
+            path=os.fsdecode(values["path"]),
+            vector=np.asarray(values["vector"], dtype=np.float32),
+            width=values["width"],
+            height=values["height"],
+            metadata=_metadata(values),
+            thumbnail=values["thumbnail"],
+            added=values["added"],
+        )
+
+
+def _metadata(values: dict[str, Any]) -> Metadata:
+    labels = values["labels"]
+    return Metadata(camera=values["camera"], time=values["time"], labels=json.loads(labels) if labels else {})
+
+
+def _resident(columns: pa.Table, vectors: Any) -> Resident:
+    rows = columns.num_rows
+    names = sorted(name for name in pc.unique(columns["camera"]).to_pylist() if name is not None)
+    cameras = pc.fill_null(pc.index_in(columns["camera"], pa.array(names, pa.string())), -1)
+    times = np.full(rows, NO_TIME, dtype="datetime64[us]")
+    dated = pc.is_valid(columns["time"]).to_numpy()
+    times[dated] = columns["time"].drop_null().to_numpy()
+    order = np.empty(rows, dtype=np.int64)
+    order[pc.sort_indices(columns.select(["root", "path"]), [("root", "ascending"), ("path", "ascending")])] = (
+        np.arange(rows)
+    )
+    return Resident(
+        ids=np.array(columns["id"].to_pylist(), dtype="S32"),
+        vectors=vectors,
+        cameras=cameras.to_numpy().astype(np.int32),
+        camera_names=tuple(names),
+        times=times,
+        order=order,
+    )
