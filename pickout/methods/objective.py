@@ -1,7 +1,7 @@
 """What `dual` and `itself` minimise for one kind of feature: alignment (TAL or SDM) and identity (CID)."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class ObjectiveSettings(Settings):
     """Learning rate of the classifiers relative to the recipe's (IRRA, released program)."""
 
     @model_validator(mode="after")
-    def _minimise_something(self) -> Self:
+    def _minimise_something(self) -> "ObjectiveSettings":
         if self.alignment == "off" and not self.pair_loss and not self.id_terms:
             raise ValueError("alignment, pair_loss and id_terms are all off; switch one of them on")
         return self
