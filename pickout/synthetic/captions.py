@@ -1,0 +1,113 @@
+"""Sentences about a drawn person, in the tone of those that people wrote for CUHK-PEDES and RSTPReid."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import Field
+
+from pickout.config import Settings
+from pickout.synthetic import fillers
+from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.mistakes import MistakeSettings, with_mistakes
+from pickout.synthetic.phrases import Pen
+from pickout.synthetic.sentences import compose, pronouns, take_notes
+from pickout.synthetic.visible import Item, visible_items
+
+SHORTEST, LONGEST = 15, 45
+"""Words of a caption, both ends included."""
+
+_ATTEMPTS = 40
+_MAIN = ("outer", "upper", "lower")
+
+
+class CaptionSettings(Settings):
+    """How many sentences an image gets, and how often their writer errs."""
+
+    per_image: int = Field(default=2, ge=1, le=10)
+    """Captions of each image, all different."""
+    mistakes: MistakeSettings = MistakeSettings()
+    """How often the writer errs."""
+
+
+def describe(
+    person: Person,
+    view: View,
+    generator: np.random.Generator,
+    settings: CaptionSettings | None = None,
+    shares: Mapping[str, float] | None = None,
+) -> str:
+    """One caption of 15 to 45 words about what the picture shows. It never names the skin.
+
+    Args:
+        person: who it is.
+        view: how the picture shows the person.
+        generator: all chance comes from it.
+        settings: how often the writer errs; None takes the defaults.
+        shares: the share of the crop that each slot of `visible.Item` covers, from the part mask; None goes by the
+            view alone.
+    """
+    pen = Pen(generator)
+    seen = visible_items(person, view, shares)
+    items = with_mistakes(seen, generator, (settings or CaptionSettings()).mistakes)
+    main = [item for item in items if item.slot in _MAIN]
+    others = pen.shuffled([item for item in items if item.slot not in _MAIN])
+    chosen = main + others
+    count = len(main) + int(generator.integers(len(others) + 1))
+    endings = 0
+    for _ in range(_ATTEMPTS):
+        told = _in_order(chosen[: max(count, 1)], items)
+        caption = _written(person, view, told, endings, pen)
+        words = len(caption.split())
+        if SHORTEST <= words <= LONGEST:
+            return caption
+        if words > LONGEST:
+            count, endings = max(1, min(count, len(chosen)) - 1), 0
+        elif count < len(chosen):
+            count += 1
+        else:
+            endings += 1
+    return _plainly(person, view, chosen[0], pen)
+
+
+def describe_image(
+    person: Person,
+    view: View,
+    generator: np.random.Generator,
+    settings: CaptionSettings,
+    shares: Mapping[str, float] | None = None,
+) -> list[str]:
+    """`settings.per_image` captions of one image, all different; arguments as for `describe`."""
+    captions: list[str] = []
+    while len(captions) < settings.per_image:
+        caption = describe(person, view, generator, settings, shares)
+        if caption not in captions:
+            captions.append(caption)
+    return captions
+
+
+def tokens(caption: str) -> list[str]:
+    """The caption's words in lower case without punctuation, as `processed_tokens` of CUHK-PEDES has them."""
+    return re.findall(r"[a-z0-9]+(?:['-][a-z0-9]+)*", caption.lower())
+
+
+def _in_order(chosen: Sequence[Item], items: Sequence[Item]) -> list[Item]:
+    return [item for item in items if item in chosen]
+
+
+def _written(person: Person, view: View, items: Sequence[Item], endings: int, pen: Pen) -> str:
+    text = compose(take_notes(person, view, items, pen), pen)
+    tail = " ".join(pen.shuffled(fillers.ENDINGS)[:endings])
+    return pronouns(f"{text} {tail}".strip(), person.sex)
+
+
+def _plainly(person: Person, view: View, item: Item, pen: Pen) -> str:
+    """The last resort: one thing, then as many fillers as the budget asks for."""
+    notes = take_notes(person, view, [item], pen)
+    thing = (*notes.clothes, *notes.looks, *(hold.split(" ", 1)[1] for hold in notes.holds))[0]
+    text = f"The {notes.noun} has {thing}."
+    for ending in fillers.ENDINGS:
+        if len(text.split()) >= SHORTEST:
+            break
+        text += f" {ending}"
+    return pronouns(text, person.sex)

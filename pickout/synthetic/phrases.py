@@ -1,0 +1,227 @@
+"""From a thing to a noun phrase: "a navy shirt without sleeves", "black trainers with white soles"."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from pickout.synthetic import fillers, wording
+from pickout.synthetic.visible import Item
+
+T = TypeVar("T")
+
+_HAIR_LENGTHS: Mapping[str, tuple[str, ...]] = {
+    "very short": ("very short", "closely cropped", "cropped", "close-cut"),
+    "short": ("short", "short", "short-cut"),
+    "medium": ("shoulder-length", "medium-length", "mid-length", "medium length"),
+    "long": ("long", "long", "lengthy"),
+}
+_HAIR_STYLES: Mapping[str, tuple[str, ...]] = {
+    "ponytail": ("in a ponytail", "tied in a ponytail", "pulled back in a ponytail", "gathered into a ponytail"),
+    "bun": ("in a bun", "pinned up in a bun", "gathered in a knot", "tied up in a bun"),
+    "tied": ("tied back", "pulled back", "swept back", "tied up"),
+}
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "back": ("on {his} back", "on both shoulders", "over both shoulders", "strapped to {his} back"),
+    "shoulder": ("on {his} {side} shoulder", "over one shoulder", "hanging from {his} shoulder", "over one arm"),
+    "across": ("across {his} body", "slung across {his} body", "worn crosswise", "at {his} {side} hip"),
+    "hand": ("in {his} {side} hand", "in one hand", "in {his} hand", "by {his} {side} side"),
+}  # fmt: skip
+
+
+class Pen:
+    """Draws words from a generator.
+
+    Args:
+        generator: all chance comes from it.
+    """
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+
+    def pick(self, options: Sequence[T]) -> T:
+        """One of `options`, each as likely."""
+        return options[int(self._generator.integers(len(options)))]
+
+    def word(self, options: Sequence[T]) -> T:
+        """The first of `options` half of the time, else one of all: people mostly use the plain word."""
+        return options[0] if self.chance(0.5) else self.pick(options)
+
+    def chance(self, probability: float) -> bool:
+        """True with `probability`."""
+        return float(self._generator.random()) < probability
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """The items in an order as likely as any other."""
+        return [items[position] for position in self._generator.permutation(len(items))]
+
+
+def noun_phrase(item: Item, pen: Pen) -> str:
+    """The thing with its article and what is said of it; `{his}` stands for the possessive."""
+    if item.slot == "hair":
+        return _hair(item, pen)
+    noun = _noun(item, pen)
+    if item.vague:
+        return with_article([word for word in (_colour(item, pen),) if word], noun, [], pen)
+    before, after = _look(item, pen)
+    extra_before, extra_after = _cut(item, pen, noun)
+    order = [*extra_before, *before] if pen.chance(0.75) else [*before, *extra_before]
+    return with_article(order, noun, [*extra_after, *after][:2], pen)
+
+
+def predicate(item: Item, pen: Pen) -> str:
+    """A clause about the thing's colour: "shirt is blue with white stripes", without the possessive before it."""
+    noun = _noun(item, pen)
+    verb = "are" if _head(noun) in wording.PLURAL else "is"
+    colour = _colour(item, pen) or "plain"
+    if colour in ("dark", "light", "bright"):
+        colour += pen.pick((" in colour", "-coloured", ""))
+    after = ""
+    if not item.vague and item.pattern != "plain" and item.second is not None:
+        after = " " + _patterned(item, pen)
+    return f"{noun} {verb} {colour}{after}"
+
+
+def place_of(item: Item, pen: Pen) -> str:
+    """Where a bag or a carried thing is: "in his left hand"."""
+    options = _PLACES.get(item.worn, _PLACES["hand"])
+    return pen.pick(options).replace("{side}", item.side)
+
+
+def with_article(before: Sequence[str], noun: str, after: Sequence[str], pen: Pen) -> str:
+    """Words, noun and afterthoughts in one phrase, with "a", "an", "a pair of" or nothing before it."""
+    phrase = " ".join([*before, noun, *after])
+    head = _head(noun)
+    if head in wording.MASS:
+        return f"{noun} {before[0]}".strip() if head == "something" and before else phrase
+    if head in wording.PLURAL:
+        return f"a pair of {phrase}" if pen.chance(0.25) else phrase
+    return f"{article(phrase)} {phrase}"
+
+
+def article(phrase: str) -> str:
+    """`a` or `an`, by the sound of the first word."""
+    return "an" if phrase[0] in "aeiou" and not phrase.startswith(("one", "eu", "uni", "us")) else "a"
+
+
+def _noun(item: Item, pen: Pen) -> str:
+    if item.vague and pen.chance(0.7):
+        return pen.pick(wording.VAGUE_KINDS[item.slot])
+    return pen.word(wording.KINDS[item.kind])
+
+
+def _head(noun: str) -> str:
+    return re.split(r" (?:with|over|around|at|of|on) ", noun)[0].split()[-1]
+
+
+def _colour(item: Item, pen: Pen) -> str:
+    if item.colour is None:
+        return ""
+    if item.vague and pen.chance(0.6):
+        return wording.VAGUE_COLOURS.get(item.colour.name, "")
+    table = wording.HAIR_COLOURS if item.slot in ("hair", "beard") else wording.COLOURS
+    return pen.word(table[item.colour.name])
+
+
+def _second(item: Item, pen: Pen) -> str:
+    return "" if item.second is None else pen.word(wording.COLOURS[item.second.name])
+
+
+def _look(item: Item, pen: Pen) -> tuple[list[str], list[str]]:
+    """Colour and pattern: the words before the noun and those after it."""
+    colour, second = _colour(item, pen), _second(item, pen)
+    if item.slot in ("carried", "beard") and pen.chance(0.3):
+        colour = ""
+    shown = [colour] if colour else []
+    if item.pattern != "plain":
+        before = pen.pick(wording.PATTERNS_BEFORE[item.pattern])
+        form = int(pen.chance(0.6)) + 2 * int(pen.chance(0.5))
+        if not second or form == 0:
+            return [*shown, before], []
+        if form == 1:
+            return [f"{colour} and {second}", before], []
+        if form == 2:
+            return [before], [f"in {colour} and {second}"]
+        return shown, [_patterned(item, pen)]
+    if "logo" in item.tags and second and pen.chance(0.7):
+        return shown, [_with_second(pen.pick(wording.LOGO), second)]
+    if "sole" in item.tags and second and item.kind == "trainers" and pen.chance(0.4):
+        return ([f"{colour} and {second}"], []) if pen.chance(0.4) else (shown, [f"with {second} soles"])
+    return shown, []
+
+
+def _patterned(item: Item, pen: Pen) -> str:
+    return _with_second(pen.pick(wording.PATTERNS_AFTER[item.pattern]), _second(item, pen))
+
+
+def _with_second(text: str, second: str) -> str:
+    if second[0] in "aeiou":
+        text = text.replace("a {second}", "an {second}")
+    return text.replace("{second}", second)
+
+
+def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
+    """Sleeves, length and fit: the words before the noun and those after it."""
+    before: list[str] = []
+    after: list[str] = []
+    if item.sleeve and item.slot == "upper" and item.kind != "tank top" and pen.chance(0.5):
+        if pen.chance(0.6):
+            before.append(pen.pick(wording.SLEEVES_BEFORE[item.sleeve]))
+        else:
+            after.append(pen.pick(wording.SLEEVES_AFTER[item.sleeve]))
+    elif item.kind == "tank top" and pen.chance(0.25):
+        after.append(pen.pick(wording.SLEEVES_AFTER["none"]))
+    if item.kind in ("dress", "skirt", "coat", "shorts", "raincoat") and pen.chance(0.4):
+        if pen.chance(0.6) and item.kind in ("dress", "skirt"):
+            before.insert(0, pen.pick(wording.LENGTHS_BEFORE[item.length]))
+        else:
+            after.append(_agreeing(pen.pick(wording.LENGTHS_AFTER[item.length]), noun))
+    before = [*_fit(item, pen, noun), *before]
+    if "torn" in item.tags and pen.chance(0.7):
+        after.append(pen.pick(("torn at the knees", "with holes at the knees", "that are ripped at the knees")))
+    if "tucked" in item.tags and pen.chance(0.3):
+        after.append(pen.pick(("tucked in", "that is tucked in", "tucked in at the waist")))
+    if "hood" in item.tags and pen.chance(0.5):
+        after.append(pen.pick(("with a hood", "that has a hood")))
+    return before, after[:1] if pen.chance(0.7) else after[:2]
+
+
+def _agreeing(clause: str, noun: str) -> str:
+    """The clause with its verb in the noun's number."""
+    if _head(noun) not in wording.PLURAL:
+        return clause
+    return re.sub(r"^that (reach|end|stop)(?:es|s)\b", r"that \1", clause)
+
+
+def _fit(item: Item, pen: Pen, noun: str) -> list[str]:
+    words: list[str] = []
+    if "open" in item.tags and pen.chance(0.4):
+        words.append(pen.pick(("open", "unfastened", "unbuttoned" if item.kind in ("cardigan", "blazer") else "open")))
+    if "tight" in item.tags and item.kind in ("jeans", "trousers", "t-shirt") and pen.chance(0.35):
+        words.append(pen.pick(("tight", "slim-fitting", "skinny" if item.slot == "lower" else "fitted")))
+    if "loose" in item.tags and item.kind != "dress" and pen.chance(0.35):
+        words.append(pen.pick(("loose", "baggy", "loose-fitting")))
+    if item.slot in ("upper", "outer", "lower", "shoes", "bag") and "casual" not in noun and pen.chance(0.07):
+        words.insert(0, pen.pick(fillers.EVERYDAY))
+    return words
+
+
+def _hair(item: Item, pen: Pen) -> str:
+    if item.length == "bald":
+        return pen.pick(("a bald head", "a shaved head", "no hair on {his} head", "a bald scalp"))
+    colour = _colour(item, pen)
+    length = "" if item.style in ("tied", "bun") else pen.pick(_HAIR_LENGTHS[item.length])
+    if item.vague:
+        return " ".join(word for word in (colour if pen.chance(0.5) else length, "hair") if word)
+    if item.style in _HAIR_STYLES:
+        length = length if pen.chance(0.4) else ""
+        if item.style == "ponytail" and pen.chance(0.2):
+            return with_article([word for word in (length, colour) if word], "ponytail", [], pen)
+        words = [word for word in (length, colour, "hair", pen.pick(_HAIR_STYLES[item.style])) if word]
+        return " ".join(words)
+    style = item.style if item.style in ("straight", "wavy", "curly") and pen.chance(0.5) else ""
+    words = [word for word in (length, style, colour) if word]
+    if len(words) > 1 and pen.chance(0.2):
+        words.pop(int(pen.chance(0.5)) * (len(words) - 1))
+    return " ".join([*words, "hair"])

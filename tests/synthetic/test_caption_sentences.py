@@ -1,0 +1,213 @@
+"""The sentences of the street: their budget, their tone, and that they are true."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pickout.synthetic.attributes import Bag, Carried, Person, Shade, View
+from pickout.synthetic.cameras import sample_cameras
+from pickout.synthetic.captions import LONGEST, SHORTEST, CaptionSettings, describe, describe_image, tokens
+from pickout.synthetic.mistakes import MistakeSettings, with_mistakes
+from pickout.synthetic.people import sample_person
+from pickout.synthetic.views import sample_view
+from pickout.synthetic.visible import Item, visible_items
+
+ATTENTIVE = CaptionSettings(mistakes=MistakeSettings(colour=0, vague=0, omission=0, side=0))
+CARELESS = CaptionSettings(mistakes=MistakeSettings(colour=1, vague=1, omission=0.9, side=1))
+CAMERAS = sample_cameras(np.random.default_rng(0), 5)
+
+
+def someone(seed: int) -> tuple[Person, View, np.random.Generator]:
+    generator = np.random.default_rng(seed)
+    person = sample_person(generator)
+    return person, sample_view(generator, person, CAMERAS[seed % 5]), generator
+
+
+@pytest.fixture(scope="module")
+def written() -> list[str]:
+    """5,000 captions: two of each of 2,500 people."""
+    captions = []
+    for seed in range(2500):
+        person, view, generator = someone(seed)
+        captions += describe_image(person, view, generator, CaptionSettings())
+    return captions
+
+
+def test_every_caption_has_15_to_45_words(written: list[str]) -> None:
+    assert all(SHORTEST <= len(caption.split()) <= LONGEST for caption in written)
+    assert (SHORTEST, LONGEST) == (15, 45)
+
+
+@pytest.mark.parametrize("settings", [ATTENTIVE, CARELESS], ids=["attentive", "careless"])
+def test_the_budget_holds_for_any_care(settings: CaptionSettings) -> None:
+    for seed in range(800):
+        person, view, generator = someone(seed)
+        assert 15 <= len(describe(person, view, generator, settings).split()) <= 45
+
+
+def test_the_budget_holds_when_a_mask_hides_nearly_everything() -> None:
+    hidden = dict.fromkeys(
+        ("hair", "beard", "glasses", "headwear", "scarf", "outer", "lower", "belt", "socks", "bag", "carried", "shoes"),
+        0.0,
+    )
+    for seed in range(300):
+        person, view, generator = someone(seed)
+        shares = hidden | {"upper": 0.0, "outer": 0.2} if person.outer else hidden
+        assert 15 <= len(describe(person, view, generator, None, shares).split()) <= 45
+
+
+NEVER = """
+skin skinned complexion complexioned tanned swarthy ethnic ethnicity race racial asian african european caucasian latino
+latina hispanic indian chinese arab arabic western oriental
+"""
+PEOPLE = "man woman boy girl lady guy male female person gentleman child kid youth pedestrian"
+TONES = "black white brown dark light pale fair beige tan yellow red olive"
+
+
+def test_skin_is_never_named(written: list[str]) -> None:
+    for caption in written:
+        words = tokens(caption)
+        assert not set(words) & set(NEVER.split()), caption
+        for before, word in pairwise(words):
+            assert not (before in TONES.split() and word in PEOPLE.split()), caption
+
+
+def test_captions_differ_within_and_across_images(written: list[str]) -> None:
+    assert all(first != second for first, second in zip(written[::2], written[1::2], strict=True))
+    assert len(set(written)) > 0.98 * len(written)
+
+
+def test_syntax_and_vocabulary_vary(written: list[str]) -> None:
+    words = Counter(word for caption in written for word in tokens(caption))
+    assert len(words) > 550
+    assert len({tuple(tokens(caption)[:3]) for caption in written}) > 700
+    sentences = Counter(caption.count(". ") + 1 for caption in written)
+    assert min(sentences[1], sentences[2], sentences[3]) > 200
+    assert max(words.values()) < 0.1 * words.total()
+
+
+def test_sentences_are_well_formed(written: list[str]) -> None:
+    for caption in written:
+        assert caption.endswith(".") and caption[0].isupper(), caption
+        assert not re.search(r"[{}]|  | ,|,,|\.\.|\ba a\b|\ban an\b|\band and\b|\bwith with\b", caption), caption
+        assert not re.search(r"\ba [aeio]|\ban [^aeiou]", caption), caption
+        assert not re.search(r" (He|She|His|Her)\b(?<![.] He)(?<![.] She)(?<![.] His)(?<![.] Her)", caption), caption
+        assert not re.search(r"\ba (?:\S+ )?(trousers|jeans|shorts|shoes|hair|leggings|glasses)\b", caption), caption
+
+
+def test_about_half_of_the_words_tell_nothing(written: list[str]) -> None:
+    telling = telling_words()
+    share = np.mean([word not in telling for caption in written for word in tokens(caption)])
+    assert 0.4 < share < 0.6
+
+
+EMPTY = "a an the of on in with at over around that some no his is are to and something up it has partly person"
+
+
+def telling_words() -> set[str]:
+    """Words for people, colours, things and how these look, from the tables of the package."""
+    from pickout.synthetic import fillers, phrases, wording
+
+    tables = [wording.COLOURS, wording.HAIR_COLOURS, wording.KINDS, wording.VAGUE_KINDS, wording.PATTERNS_BEFORE]
+    tables += [wording.SLEEVES_BEFORE, wording.SLEEVES_AFTER, wording.LENGTHS_BEFORE, wording.LENGTHS_AFTER]
+    tables += [
+        wording.PATTERNS_AFTER,
+        phrases._HAIR_STYLES,
+        phrases._HAIR_LENGTHS,
+        {"logo": wording.LOGO},
+        fillers.PEOPLE,
+    ]
+    words = {word for table in tables for options in table.values() for option in options for word in tokens(option)}
+    return words - set(EMPTY.split())
+
+
+def test_the_same_generator_writes_the_same_caption() -> None:
+    for seed in range(50):
+        first, second = (describe(*someone(seed)) for _ in range(2))
+        assert first == second
+
+
+def test_tokens_are_lower_case_words_without_punctuation() -> None:
+    assert tokens("The man's T-shirt, off-white; it has 2 logos.") == [
+        "the",
+        "man's",
+        "t-shirt",
+        "off-white",
+        "it",
+        "has",
+        "2",
+        "logos",
+    ]
+
+
+def facing_away(seed: int) -> tuple[Person, View]:
+    person, view, _ = someone(seed)
+    return person, replace(view, yaw=180.0, occluder=None)
+
+
+def test_a_face_is_not_described_from_behind() -> None:
+    for seed in range(200):
+        person, view = facing_away(seed)
+        slots = {item.slot for item in visible_items(replace(person, glasses="glasses", beard=True), view)}
+        assert not slots & {"glasses", "beard", "belt"}
+        assert all("logo" not in item.tags for item in visible_items(person, view))
+
+
+def test_a_backpack_is_described_from_behind_only() -> None:
+    person, view, _ = someone(3)
+    person = replace(person, bag=Bag("backpack", Shade("red", (0.7, 0.1, 0.1)), "left", "back"))
+    assert "bag" not in {item.slot for item in visible_items(person, replace(view, yaw=0.0))}
+    assert "bag" in {item.slot for item in visible_items(person, replace(view, yaw=180.0))}
+
+
+@pytest.mark.parametrize(("yaw", "hand", "seen"), [(90.0, "right", True), (90.0, "left", False), (270.0, "left", True)])
+def test_the_hand_on_the_far_side_is_not_described(yaw: float, hand: str, seen: bool) -> None:
+    person, view, _ = someone(5)
+    bottle = Carried("bottle", Shade("white", (0.9, 0.9, 0.9)), hand, "carried")  # type: ignore[arg-type]
+    slots = {item.slot for item in visible_items(person, replace(view, yaw=yaw, carried=bottle))}
+    assert ("carried" in slots) == seen
+
+
+def test_what_the_mask_hides_is_not_described() -> None:
+    person, view = facing_away(1)
+    assert "shoes" in {item.slot for item in visible_items(person, view, {"shoes": 0.02})}
+    assert "shoes" not in {item.slot for item in visible_items(person, view, {"shoes": 0.0005})}
+
+
+def counted_mistakes(settings: MistakeSettings) -> Counter[str]:
+    """How often each kind of mistake befalls an item, by loops."""
+    item = Item("bag", "backpack", Shade("red", (0.78, 0.1, 0.13)), side="left", worn="shoulder")
+    other = Item("shoes", "boots", Shade("black", (0.09, 0.09, 0.1)))
+    counts: Counter[str] = Counter()
+    generator = np.random.default_rng(7)
+    for _ in range(4000):
+        taken = {each.slot: each for each in with_mistakes([other, item], generator, settings)}
+        if "bag" not in taken:
+            counts["omission"] += 1
+            continue
+        bag = taken["bag"]
+        counts["colour"] += bag.colour is not None and bag.colour.name != "red"
+        counts["vague"] += bag.vague
+        counts["side"] += bag.side == "right"
+    return counts
+
+
+@pytest.mark.parametrize("kind", ["colour", "vague", "omission", "side"])
+def test_each_kind_of_mistake_comes_at_its_rate_and_alone(kind: str) -> None:
+    rates = dict.fromkeys(("colour", "vague", "omission", "side"), 0.0) | {kind: 0.2}
+    counts = counted_mistakes(MistakeSettings(**rates))
+    assert abs(counts[kind] / 4000 - 0.2) < 0.025
+    assert all(counts[other] == 0 for other in rates if other != kind)
+
+
+def test_a_wrong_colour_is_a_near_one() -> None:
+    always = MistakeSettings(colour=1, vague=0, omission=0, side=0)
+    navy = Item("upper", "shirt", Shade("navy", (0.10, 0.13, 0.30)), sleeve="long", length="hip")
+    generator = np.random.default_rng(1)
+    taken = Counter(with_mistakes([navy], generator, always)[0].colour.name for _ in range(100))  # type: ignore[union-attr]
+    assert len(taken) == 2
+    assert not set(taken) & {"navy", "yellow", "white", "orange", "red", "pink"}
