@@ -1,7 +1,7 @@
 """Ways to train and to score. A method is one file and one line in `METHODS`."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pickout.config import Settings
 from pickout.methods.base import Method
@@ -13,6 +13,7 @@ from pickout.nn.vision import VisionTransformer
 __all__ = ["METHODS", "Build", "MethodEntry"]
 
 
+@runtime_checkable
 class Build(Protocol):
     """Makes a method from its settings and two towers.
 
