@@ -24,6 +24,10 @@ class SamplerSettings(Settings):
     """Pairs of each person in a batch; `identity` only."""
 
 
+_STREAM = 1
+"""Keeps the sampler's random stream apart from those of the items."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
     """One item's turn in one epoch. It names all that its random augmentation may depend on.
@@ -60,7 +64,7 @@ class EpochSampler(Sampler[list[Draw]]):
 
     def generator(self, epoch: int) -> np.random.Generator:
         """The random generator that draws the batches of `epoch`."""
-        return np.random.default_rng([self.seed, epoch])
+        return np.random.default_rng([_STREAM, self.seed, epoch])
 
     def __len__(self) -> int:
         return len(self._batches())

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, runtime_checkable
 
 from pickout.files import storage_errors
 
@@ -13,6 +13,7 @@ JOURNAL = "metrics.jsonl"
 """The journal's name in a run folder."""
 
 
+@runtime_checkable
 class _Writer(Protocol):
     def add_scalar(self, tag: str, value: float, step: int) -> None: ...
     def flush(self) -> None: ...
@@ -68,7 +69,7 @@ class Journal:
         if self._board is not None:
             self._board.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Journal":
         return self
 
     def __exit__(

@@ -1,0 +1,250 @@
+"""The training loop over one epoch, the same from one CPU process to several GPUs."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import InitProcessGroupKwargs, gather_object
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from pickout.data.batching import Batch, Unreadable
+from pickout.data.sampling import EpochSampler
+from pickout.data.training import REMEDY
+from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
+from pickout.methods.base import LossTerms, Method, Progress
+from pickout.train.checkpointing import random_states, restore_random_states
+from pickout.train.optim import OptimSettings, set_learning_rate
+from pickout.train.schedule import ScheduleSettings, step_factor
+
+_PATIENCE = timedelta(hours=2)
+"""How long processes wait for each other; one of them may be validating."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one optimiser step was like.
+
+    Args:
+        step: over the whole run, from 1.
+        epoch: from 1.
+        last: whether it ends the epoch.
+        loss: the weighted total.
+        terms: each loss before weighting.
+        logs: the method's further numbers.
+        learning_rate: of a group with scale 1.
+    """
+
+    step: int
+    epoch: int
+    last: bool
+    loss: float
+    terms: Mapping[str, float]
+    logs: Mapping[str, float]
+    learning_rate: float
+
+
+@contextmanager
+def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator]:
+    """Join the launcher's processes, or be the only one.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+        precision: `fp32`, `bf16` or `fp16`.
+        accumulate: batches for each optimiser step.
+
+    Raises:
+        RecipeError: the device is not there, or cannot compute in this precision.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("--device cuda: PyTorch sees no GPU here; use --device cpu or auto")
+    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    if precision == "fp16" and on_cpu:
+        raise RecipeError("train.precision = 'fp16' needs a GPU; use --set train.precision=fp32 or bf16 on a CPU")
+    accelerator = Accelerator(
+        cpu=on_cpu,
+        mixed_precision="no" if precision == "fp32" else precision,
+        gradient_accumulation_steps=accumulate,
+        dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False, non_blocking=True),
+        rng_types=[],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
+    try:
+        yield accelerator
+    finally:
+        accelerator.free_memory()
+        # Another run in this process may want another precision.
+        GradientState._reset_state()
+        AcceleratorState._reset_state(reset_partial_state=accelerator.num_processes == 1)
+
+
+class Engine:
+    """A method, its optimiser and its batches, ready to train.
+
+    Args:
+        accelerator: from `launch`.
+        method: starting weights.
+        optimiser: over the method's parameters, each group with its `initial_lr`.
+        loader: batches drawn by `sampler`.
+        sampler: whole batches of all processes.
+        schedule: the learning rate's course.
+        optim: gradient clipping and accumulation.
+
+    Raises:
+        RecipeError: the batch cannot be cut into equal parts for the processes.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        method: Method,
+        optimiser: Optimizer,
+        loader: DataLoader[Any],
+        sampler: EpochSampler,
+        *,
+        schedule: ScheduleSettings,
+        optim: OptimSettings,
+    ) -> None:
+        if sampler.batch_size % accelerator.num_processes:
+            raise RecipeError(
+                f"sampler.batch = {sampler.batch_size} cannot be cut into {accelerator.num_processes} equal parts, "
+                "one for each process"
+            )
+        self.accelerator, self.method, self.sampler = accelerator, method, sampler
+        self.schedule, self.optim = schedule, optim
+        self._losses, self._optimiser, self._loader = accelerator.prepare(_Losses(method), optimiser, loader)
+
+    def steps(self, epoch: int) -> int:
+        """Optimiser steps in `epoch`."""
+        self.sampler.epoch = epoch
+        return math.ceil(len(self.sampler) / self.optim.accumulate)
+
+    def run_epoch(self, epoch: int, step: int, on_step: Callable[[StepReport], None]) -> int:
+        """Train one epoch.
+
+        Args:
+            epoch: from 1.
+            step: optimiser steps taken before it.
+            on_step: called after each optimiser step.
+
+        Returns:
+            Optimiser steps taken after it.
+
+        Raises:
+            LossNotFinite: a loss or a weight became NaN or infinite; no step was taken with it.
+            ImageUnreadable: an image cannot be decoded.
+        """
+        steps = self.steps(epoch)
+        self.method.train()
+        parts: list[LossTerms] = []
+        for number, batch in enumerate(self._loader):
+            taken = number // self.optim.accumulate + 1
+            factor = step_factor(self.schedule, epoch=epoch, step=taken, steps=steps)
+            set_learning_rate(self._optimiser, factor)
+            progress = Progress(step + taken, epoch, steps, self.schedule.epochs)
+            parts.append(self._batch(batch, progress))
+            if self.accelerator.sync_gradients:
+                loss, terms, logs = _mean([_numbers(part) for part in parts])
+                rate = self.optim.learning_rate * factor
+                on_step(StepReport(step + taken, epoch, taken == steps, loss, terms, logs, rate))
+                parts.clear()
+        self._check_weights(epoch)
+        return step + steps
+
+    def _batch(self, batch: Batch | Unreadable, progress: Progress) -> LossTerms:
+        """Add one batch's gradients; take a step when enough have come together."""
+        if isinstance(batch, Unreadable):
+            raise ImageUnreadable(batch.path, f"{batch.reason}; {REMEDY}")
+        with self.accelerator.accumulate(self._losses):
+            terms: LossTerms = self._losses(batch, progress)
+            total = terms.total
+            if not torch.isfinite(total):
+                raise _not_finite(terms, progress)
+            self.accelerator.backward(total)
+            if self.optim.clip is not None and self.accelerator.sync_gradients:
+                self.accelerator.clip_grad_norm_(self.method.parameters(), self.optim.clip)
+            self._optimiser.step()
+            self._optimiser.zero_grad()
+        return terms
+
+    def _check_weights(self, epoch: int) -> None:
+        """Refuse to go on, and so to write a checkpoint, when the last step spoilt the weights."""
+        for name, tensor in self.method.state_dict().items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise LossNotFinite(f"epoch {epoch}: '{name}' is not finite after its last step. {_REMEDY}")
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, named as in `TrainingState`. All processes must call it."""
+        scaler = self.accelerator.scaler
+        return {
+            "method": self.method.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "random": gather_object([random_states(self.accelerator.device)]),
+        }
+
+    def restore(
+        self,
+        *,
+        method: dict[str, Tensor],
+        optimiser: dict[str, Any],
+        scaler: dict[str, Any] | None,
+        random: list[dict[str, Any]],
+    ) -> None:
+        """Put everything back to what `state` saw.
+
+        Random states are left alone when the number of processes changed.
+        """
+        self.method.load_state_dict(method)
+        self._optimiser.load_state_dict(optimiser)
+        if scaler is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(scaler)
+        if len(random) == self.accelerator.num_processes:
+            restore_random_states(random[self.accelerator.process_index], self.accelerator.device)
+
+
+class _Losses(nn.Module):
+    """A method whose forward pass is its losses, as distributed wrappers want it."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, batch: Batch, progress: Progress) -> LossTerms:
+        return self.method.losses(batch, progress)
+
+
+_REMEDY = (
+    "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
+    "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
+)
+
+
+Numbers = tuple[float, dict[str, float], dict[str, float]]
+"""A total, its terms and further numbers."""
+
+
+def _numbers(terms: LossTerms) -> Numbers:
+    return terms.total.item(), {name: value.item() for name, value in terms.terms.items()}, dict(terms.logs)
+
+
+def _mean(rows: list[Numbers]) -> Numbers:
+    """The means of equally named numbers."""
+    count = len(rows)
+    return (
+        sum(loss for loss, _, _ in rows) / count,
+        {name: sum(terms[name] for _, terms, _ in rows) / count for name in rows[0][1]},
+        {name: sum(logs[name] for _, _, logs in rows) / count for name in rows[0][2]},
+    )
+
+
+def _not_finite(terms: LossTerms, progress: Progress) -> LossNotFinite:
+    values = ", ".join(f"{name} = {value.item():.6g}" for name, value in terms.terms.items())
+    return LossNotFinite(f"step {progress.step}, epoch {progress.epoch}: the loss is not finite ({values}). {_REMEDY}")

@@ -1,0 +1,132 @@
+"""A recipe: everything that decides a training run, in one TOML file."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+import pickout
+from pickout.config import Settings, apply_overrides, nearest, parse_settings, read_toml
+from pickout.data.captions import CaptionAugmentationSettings
+from pickout.data.sampling import SamplerSettings
+from pickout.data.training import DataSettings
+from pickout.data.transforms import AugmentationSettings
+from pickout.errors import RecipeError
+from pickout.methods.model import ModelSettings, method_settings
+from pickout.train.optim import OptimSettings
+from pickout.train.schedule import ScheduleSettings
+
+_PACKAGE = Path(pickout.__file__).parent
+_SHIPPED = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
+"""Where shipped recipes lie: in the installed package, or beside the package in a checkout."""
+
+_MAY_CHANGE = frozenset({"data.root", "data.workers", "data.cache", "train.keep"})
+"""Keys that may differ when a run goes on: they change where and how fast, not what."""
+
+
+class TrainSettings(Settings):
+    """How the run is computed, watched and kept."""
+
+    initial: Path | None = None
+    """A pretrained model, file or folder, that the towers start from (`pickout weights get`); none: random weights."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32."""
+    select: Literal["val", "test", "last"] = "val"
+    """The split that chooses the best epoch; `test` only to repeat a published habit; `last`: no choice is made."""
+    metric: Literal["R@1", "R@5", "R@10", "mAP", "mINP", "rSum"] = "R@1"
+    """The validation metric whose highest value chooses the epoch; the earlier epoch wins a tie."""
+    validate_every: int = Field(1, ge=1)
+    """Epochs between validations; the last epoch always has one."""
+    keep: int = Field(2, ge=1)
+    """Checkpoints kept, newest first; more than one, so that a damaged one can be passed over."""
+    log_every: int = Field(10, ge=1)
+    """Optimiser steps between journal lines; a line has the means over them."""
+
+
+class Recipe(Settings):
+    """A training run. Defaults are ITSELF's on CUHK-PEDES."""
+
+    name: str
+    """What the run is called."""
+    seed: int = Field(1, ge=0)
+    """Seeds weights, batches and augmentation."""
+    data: DataSettings
+    """What to train on."""
+    model: ModelSettings
+    """What to train."""
+    augmentation: AugmentationSettings = AugmentationSettings()
+    """How training images are varied."""
+    caption_augmentation: CaptionAugmentationSettings = CaptionAugmentationSettings()
+    """How training captions are varied."""
+    sampler: SamplerSettings = SamplerSettings()
+    """Which pairs meet in a batch."""
+    optim: OptimSettings = OptimSettings()
+    """The optimiser."""
+    schedule: ScheduleSettings = ScheduleSettings()
+    """Epochs and the learning rate's course."""
+    train: TrainSettings = TrainSettings()
+    """How the run is computed, watched and kept."""
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: a TOML file.
+        overrides: `key.path=value` pairs laid over it.
+
+    Raises:
+        RecipeError: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value; the
+            method's own settings are checked too.
+    """
+    recipe = parse_settings(Recipe, apply_overrides(read_toml(path), overrides), source=str(path))
+    method_settings(recipe.model, source=str(path))
+    if recipe.schedule.warm_up > recipe.schedule.epochs:
+        raise RecipeError(
+            f"{path}: schedule.warm_up = {recipe.schedule.warm_up} is more than "
+            f"schedule.epochs = {recipe.schedule.epochs}"
+        )
+    return recipe
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with Pickout, by name."""
+    for folder in _SHIPPED:
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def find_recipe(name: str) -> Path:
+    """The recipe that a user named: the path of a file, or the name of a shipped one.
+
+    Raises:
+        RecipeError: neither (with the nearest shipped name).
+    """
+    if Path(name).is_file():
+        return Path(name)
+    shipped = shipped_recipes()
+    if name in shipped:
+        return shipped[name]
+    raise RecipeError(f"{name}: no such file and no shipped recipe{nearest(name, shipped)}")
+
+
+def differences(before: Recipe, now: Recipe) -> list[str]:
+    """What another recipe would change in a run: `key: old -> new`, without keys that may change in mid-run."""
+    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
+    return [
+        f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key not in _MAY_CHANGE
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,278 @@
+"""A whole training run: from a recipe to the weights of the best epoch, going on after any interruption."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch.utils.data import DataLoader
+
+from pickout.checkpoints.run import save_model
+from pickout.data.batching import Collate
+from pickout.data.sampling import build_sampler
+from pickout.errors import ResumeMismatch
+from pickout.evaluate.protocol import validate
+from pickout.methods.base import Method
+from pickout.methods.model import build_model
+from pickout.train.checkpointing import Best, Checkpoints, TrainingState
+from pickout.train.display import Display
+from pickout.train.engine import Engine, StepReport, launch
+from pickout.train.folder import claim, read_summary, training_in, write_summary
+from pickout.train.initial import start_from
+from pickout.train.journal import Journal
+from pickout.train.means import Means
+from pickout.train.optim import build_optimiser
+from pickout.train.recipe import Recipe
+from pickout.train.setup import Material, gather
+
+_AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Display | None = None) -> dict[str, Any]:
+    """Train a model, or go on with a run that was interrupted.
+
+    On a CPU a run that was killed at any moment and goes on ends with bit-equal weights.
+
+    Args:
+        recipe: what to train.
+        folder: the run folder; made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
+            `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`.
+        device: `auto`, `cpu` or `cuda`.
+        display: shows what goes on.
+
+    Returns:
+        What `summary.json` holds.
+
+    Raises:
+        RecipeError: settings that do not fit the data, the device or each other.
+        DataError: the data set cannot be used.
+        ResumeMismatch: the folder holds a run of another recipe, or the data changed since.
+        TrainingError: the folder is in use or no run folder.
+        LossNotFinite: the loss became NaN or infinite; the last checkpoint stays.
+        StorageFull: no space left; the last checkpoint stays.
+    """
+    with launch(device, recipe.train.precision, recipe.optim.accumulate) as accelerator, ExitStack() as stack:
+        shown = display if display is not None and accelerator.is_main_process else Display()
+        stack.callback(shown.close)
+        stack.enter_context(_terminating())
+        if accelerator.is_main_process:
+            stack.enter_context(training_in(folder))
+            claim(folder, recipe)
+        accelerator.wait_for_everyone()
+        finished = read_summary(folder)
+        if finished is not None:
+            shown.say(f"{folder}: this run is finished; remove the folder or give another --out to train again")
+            return finished
+        with accelerator.main_process_first():
+            material = gather(recipe, folder, shown)
+        run = _Run(recipe, folder, accelerator, material, shown)
+        stack.callback(run.close)
+        return run.go()
+
+
+class _Run:
+    """The epochs of one run on one process."""
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, accelerator: Accelerator, material: Material, display: Display
+    ) -> None:
+        self.recipe, self.folder, self.accelerator = recipe, folder, accelerator
+        self.material, self.display = material, display
+        self.checkpoints = Checkpoints(folder, keep=recipe.train.keep, tell=display.say)
+        self.state = self.checkpoints.newest()
+        self._check_data()
+        set_seed(recipe.seed)
+        self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
+        if recipe.train.initial is not None and self.state is None:
+            display.say(start_from(self.method, recipe.train.initial, recipe.model))
+        self.engine = _engine(recipe, accelerator, material, self.method)
+        self.step, self.seconds = 0, 0.0
+        self.best: Best | None = None
+        if self.state is not None:
+            self._restore(self.state)
+        self.journal = None
+        if accelerator.is_main_process:
+            self.journal = Journal(folder, length=0 if self.state is None else self.state.journal)
+        self.began = time.monotonic()
+
+    def go(self) -> dict[str, Any]:
+        """Train the epochs that are left and write the summary."""
+        first = 1 if self.state is None else self.state.epoch + 1
+        epochs = self.recipe.schedule.epochs
+        self._begin(first)
+        for epoch in range(first, epochs + 1):
+            means = Means()
+            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, means))
+            self._end_epoch(epoch, means)
+        summary = {
+            "name": self.recipe.name,
+            "epochs": epochs,
+            "steps": self.step,
+            "seconds": round(self._seconds(), 1),
+            "parameters": sum(parameter.numel() for parameter in self.method.parameters()),
+            "pairs": len(self.material.pairs),
+            "identities": self.material.identities,
+            "selected_on": self._selected_on(),
+            "best": None if self.best is None else self.best.to_dict(),
+        }
+        if self.accelerator.is_main_process:
+            write_summary(self.folder, summary)
+        self.accelerator.wait_for_everyone()
+        return summary
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self.journal is not None:
+            self.journal.close()
+
+    def _check_data(self) -> None:
+        if self.state is not None and self.state.data != self.material.pairs.fingerprint():
+            raise ResumeMismatch(
+                f"{self.folder}: the training data changed since this run began; put it back or give another --out"
+            )
+
+    def _restore(self, state: TrainingState) -> None:
+        self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
+        if len(state.random) != self.accelerator.num_processes:
+            self.display.say(
+                f"the run had {len(state.random)} processes and now has {self.accelerator.num_processes}: "
+                "it goes on, but not bit for bit"
+            )
+        self.step, self.seconds = state.step, state.seconds
+        self.best = None if state.best is None else Best(**state.best)
+
+    def _begin(self, first: int) -> None:
+        for wrong in self.material.quarantine:
+            if first == 1:
+                self._note("quarantine", image=str(wrong.path), reason=wrong.reason)
+        pairs, epochs = len(self.material.pairs), self.recipe.schedule.epochs
+        if first == 1:
+            self._note("start", pairs=pairs, identities=self.material.identities, epochs=epochs)
+            self.display.say(f"training on {pairs} pairs of {self.material.identities} people on {self._where()}")
+        else:
+            self._note("resume", epoch=first)
+            self.display.say(f"going on after epoch {first - 1} of {epochs} on {self._where()}")
+        self.display.start(self.step, self.step + self.engine.steps(first) * (epochs - first + 1))
+
+    def _on_step(self, means: Means, report: StepReport) -> None:
+        means.add(report)
+        self.display.step(report.step, report.epoch, report.loss)
+        if report.step % self.recipe.train.log_every == 0 or report.last:
+            line = means.since_last()
+            self._note("step", step=report.step, epoch=report.epoch, learning_rate=report.learning_rate, **line)
+
+    def _end_epoch(self, epoch: int, means: Means) -> None:
+        """Validate, keep the weights if they are the best so far, and write the checkpoint.
+
+        In this order, so that a kill in between leads back to the start of the epoch.
+        """
+        last = epoch == self.recipe.schedule.epochs
+        metrics = self._validate() if last or epoch % self.recipe.train.validate_every == 0 else None
+        chosen = self.material.selection is None or (metrics is not None and self._is_better(metrics))
+        if chosen:
+            self.best = Best(epoch, metrics or {})
+        line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means.whole(), "chosen": chosen}
+        if metrics is not None:
+            line |= {"metrics": metrics, "split": self._selected_on()}
+        self._note("epoch", **line)
+        state = self.engine.state()
+        if self.journal is not None:
+            if chosen:
+                self._save_model()
+            self.checkpoints.save(
+                TrainingState(
+                    epoch=epoch,
+                    step=self.step,
+                    best=None if self.best is None else self.best.to_dict(),
+                    journal=self.journal.sync(),
+                    data=self.material.pairs.fingerprint(),
+                    seconds=self._seconds(),
+                    **state,
+                )
+            )
+        self.accelerator.wait_for_everyone()
+
+    def _save_model(self) -> None:
+        save_model(
+            self.folder,
+            self.method,
+            self.material.tokenizer,
+            self.recipe.model,
+            identities=self.material.identities,
+            name=self.recipe.name,
+        )
+
+    def _validate(self) -> dict[str, float] | None:
+        """Measures on the split that chooses; all processes share the work and get equal numbers."""
+        if self.material.selection is None:
+            return None
+        return validate(
+            self.method,
+            self.material.selection,
+            self.material.tokenizer,
+            self.recipe.model.image,
+            autocast=_AUTOCAST[self.recipe.train.precision],
+        ).named()
+
+    def _is_better(self, metrics: dict[str, float]) -> bool:
+        name = self.recipe.train.metric
+        return self.best is None or metrics[name] > self.best.metrics[name]
+
+    def _selected_on(self) -> str:
+        return "last epoch" if self.material.selection is None else self.material.selection.name
+
+    def _note(self, event: str, **fields: Any) -> None:
+        if self.journal is not None:
+            fields["seconds"] = round(self._seconds(), 3)
+            self.journal.write(event, **fields)
+        if event != "step":
+            self.display.event(event, fields)
+
+    def _seconds(self) -> float:
+        return self.seconds + time.monotonic() - self.began
+
+    def _where(self) -> str:
+        count = self.accelerator.num_processes
+        return str(self.accelerator.device.type) + (f", {count} processes" if count > 1 else "")
+
+
+def _engine(recipe: Recipe, accelerator: Accelerator, material: Material, method: Method) -> Engine:
+    sampler = build_sampler(recipe.sampler, material.pairs.identities, recipe.seed)
+    loader = DataLoader(
+        material.pairs,
+        batch_sampler=sampler,
+        num_workers=recipe.data.workers,
+        collate_fn=Collate(material.tokenizer.mask),
+        persistent_workers=recipe.data.workers > 0,
+        pin_memory=accelerator.device.type == "cuda",
+        generator=torch.Generator().manual_seed(recipe.seed),
+    )
+    # Optimisers are made after the move, so that they hold the parameters that are trained.
+    method.to(accelerator.device)
+    optimiser = build_optimiser(method, recipe.optim)
+    return Engine(accelerator, method, optimiser, loader, sampler, schedule=recipe.schedule, optim=recipe.optim)
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """Treat a request to terminate as Ctrl-C, so that files and worker processes are closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,130 @@
+"""A true method of two linear maps, and pairs that it can learn: the smallest thing that trains."""
+
+import math
+from contextlib import ExitStack
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from pickout.data.batching import Batch, Unreadable
+from pickout.data.sampling import IdentitySampler
+from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, TextFeatures
+from pickout.shapes import TokenBatch
+from pickout.train.engine import Engine, launch
+from pickout.train.optim import OptimSettings, build_optimiser
+from pickout.train.schedule import ScheduleSettings
+
+WORDS = 12
+
+
+class TinyMethod(Method):
+    """The mean colour of an image against the mean of word vectors, under a symmetric contrastive loss."""
+
+    def __init__(self, width=6):
+        super().__init__()
+        self.dimension = width
+        self.image = nn.Linear(3, width)
+        self.word = nn.Embedding(WORDS, width)
+        self.drop = nn.Dropout(0.1)
+        self.seen = []
+
+    def encode_images(self, images, *, trace=False):
+        tokens = self.image(images.mean(dim=(2, 3)))[:, None]
+        return ImageFeatures(F.normalize(tokens[:, 0], dim=-1), tokens)
+
+    def encode_texts(self, texts, *, trace=False):
+        tokens = self.word(texts.ids)
+        return TextFeatures(F.normalize(tokens.mean(1), dim=-1), tokens, texts)
+
+    def losses(self, batch, progress):
+        self.seen.append(progress)
+        scores = self.drop(self.encode_images(batch.images).embedding) @ self.encode_texts(batch.texts).embedding.T
+        same = (batch.identity[:, None] == batch.identity[None, :]).float()
+        target = same / same.sum(1, keepdim=True)
+        terms = {"image": F.cross_entropy(scores / 0.1, target), "text": F.cross_entropy(scores.T / 0.1, target)}
+        return LossTerms(terms, {"image": 1.0, "text": 0.5}, {"batch": float(len(batch))})
+
+    def parameter_groups(self):
+        return [
+            ParameterGroup("weights", [self.image.weight, self.word.weight]),
+            ParameterGroup("bias", [self.image.bias], learning_rate_scale=2.0, weight_decay_scale=0.0),
+        ]
+
+
+class TinyPairs(Dataset):
+    """Identity i has colour i and words i; the augmentation is a small shift drawn from (epoch, place)."""
+
+    def __init__(self, identities):
+        self.identities = identities
+        self.unreadable = None
+
+    def __len__(self):
+        return len(self.identities)
+
+    def __getitem__(self, draw):
+        if draw.item == self.unreadable:
+            return Unreadable("crops/7.jpg", "not an image")
+        identity = self.identities[draw.item]
+        generator = torch.Generator().manual_seed(1000 * draw.epoch + draw.place)
+        colour = torch.tensor([math.sin(identity), math.cos(identity), math.sin(2 * identity)])
+        image = colour[:, None, None] + 0.1 * torch.randn(3, 2, 2, generator=generator)
+        return image, torch.tensor([identity % WORDS, (identity * 5 + 1) % WORDS]), identity
+
+
+def collate(examples):
+    for example in examples:
+        if isinstance(example, Unreadable):
+            return example
+    ids = torch.stack([words for _, words, _ in examples])
+    images = torch.stack([image for image, _, _ in examples])
+    return Batch(
+        images, TokenBatch(ids, torch.ones_like(ids, dtype=torch.bool)), torch.tensor([e[2] for e in examples])
+    )
+
+
+class Bench:
+    """An engine over the tiny method, with everything a test wants to look at."""
+
+    def __init__(self, accelerator, *, people=12, batch=8, workers=0, schedule=None, optim=None, seed=1):
+        torch.manual_seed(seed)
+        self.accelerator = accelerator
+        self.pairs = TinyPairs([i for i in range(people) for _ in range(4)])
+        self.sampler = IdentitySampler(self.pairs.identities, batch, 2, seed)
+        self.method = TinyMethod().to(accelerator.device)
+        self.optim = optim or OptimSettings(learning_rate=0.02)
+        loader = DataLoader(self.pairs, batch_sampler=self.sampler, collate_fn=collate, num_workers=workers)
+        self.optimiser = build_optimiser(self.method, self.optim)
+        self.engine = Engine(
+            accelerator,
+            self.method,
+            self.optimiser,
+            loader,
+            self.sampler,
+            schedule=schedule or ScheduleSettings(epochs=4, warm_up=1),
+            optim=self.optim,
+        )
+        self.reports = []
+
+    def run(self, epochs, step=0):
+        for epoch in epochs:
+            step = self.engine.run_epoch(epoch, step, self.reports.append)
+        return step
+
+    def weights(self):
+        return {name: tensor.clone() for name, tensor in self.method.state_dict().items()}
+
+
+@pytest.fixture
+def bench():
+    """Makes a `Bench` over a fresh engine on the CPU; `bench(accumulate=..., precision=..., ...)`."""
+    with ExitStack() as stack:
+
+        def make(*, accumulate=1, precision="fp32", **settings):
+            stack.close()
+            accelerator = stack.enter_context(launch("cpu", precision, accumulate))
+            return Bench(accelerator, **settings)
+
+        yield make
