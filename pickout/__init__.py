@@ -1,3 +1,25 @@
-"""Pickout: find people in images from a sentence."""
+"""Pickout: find people in images from a sentence.
+
+    model = pickout.load("runs/demo")
+
+Names are imported when they are first used, so that `import pickout` and `pickout --help` load no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pickout.checkpoints.load import load
+
+__all__ = ["__version__", "load"]
 
 __version__ = "0.1.0"
+
+_HOMES = {"load": "pickout.checkpoints.load"}
+"""Public name to the module that defines it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pickout' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -5,5 +5,12 @@ from typing import Any
 
 import typer
 
-COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {}
+from pickout.cli.index import index as index_crops
+from pickout.cli.search import search as search_gallery
+
+from pickout.cli.weights import weights
+
+COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
+    "weights": weights,
+}
 """Command name to its function or group, in the order of `pickout --help`."""

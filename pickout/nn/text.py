@@ -1,6 +1,7 @@
 """The text tower: CLIP's causal transformer; the end-of-text token stands for the caption."""
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from pickout.config import Settings
@@ -12,13 +13,13 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, 
 class TextSettings(Settings):
     """Sizes of the text tower; vocabulary and context come from the tokenizer. The defaults are CLIP ViT-B/16's."""
 
-    width: int = 512
+    width: PositiveInt = 512
     """Width of a token inside the tower."""
-    layers: int = 12
+    layers: PositiveInt = 12
     """Number of transformer layers."""
-    heads: int = 8
+    heads: PositiveInt = 8
     """Heads of each layer; CLIP uses 64 channels a head."""
-    embedding: int = 512
+    embedding: PositiveInt = 512
     """Length of a projected token; the image tower must have the same."""
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`."""

@@ -1,6 +1,7 @@
 """The image tower: a CLIP vision transformer for images of any shape, patches at any stride."""
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from pickout.config import Settings
@@ -13,17 +14,17 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float
 class VisionSettings(Settings):
     """Sizes of the image tower. The defaults are CLIP ViT-B/16's."""
 
-    patch: int = 16
+    patch: PositiveInt = 16
     """Side of a patch in pixels."""
-    stride: int = 16
+    stride: PositiveInt = 16
     """Distance between patches in pixels; less than the patch makes them overlap."""
-    width: int = 768
+    width: PositiveInt = 768
     """Width of a token inside the tower."""
-    layers: int = 12
+    layers: PositiveInt = 12
     """Number of transformer layers."""
-    heads: int = 12
+    heads: PositiveInt = 12
     """Heads of each layer; CLIP uses 64 channels a head."""
-    embedding: int = 512
+    embedding: PositiveInt = 512
     """Length of a projected token; the text tower must have the same."""
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`."""

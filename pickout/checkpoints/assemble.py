@@ -1,0 +1,58 @@
+"""From tensors under our names to a working method, with every tensor accounted for."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pickout.checkpoints.report import KeyReport, compare
+from pickout.errors import CheckpointMismatch, RecipeError
+from pickout.methods.base import Method
+from pickout.methods.model import ModelSettings, TokenizerFacts, build_model
+
+
+def assemble(
+    source: str,
+    format: str,
+    settings: ModelSettings,
+    tokenizer: TokenizerFacts,
+    identities: int,
+    state: Mapping[str, Tensor],
+    *,
+    left_over: tuple[str, ...] = (),
+    ignored: Mapping[str, str] | None = None,
+    resized: Mapping[str, str] | None = None,
+) -> tuple[Method, KeyReport]:
+    """Build a method around the given tensors. Starting weights are never drawn, so none can remain.
+
+    Args:
+        source: the file or folder, for errors.
+        format: what it was taken for.
+        settings: what to build.
+        tokenizer: its tokenizer's facts.
+        identities: how many people its classification heads tell apart.
+        state: tensors under the method's names; floating ones become float32.
+        left_over: keys of the file without a name of ours.
+        ignored: keys left out on purpose, with reasons.
+        resized: changed tensors, with what was done.
+
+    Raises:
+        CheckpointMismatch: keys missing, left over or of another shape, or a tokenizer of another size.
+    """
+    words = state.get("text.tokens.weight")
+    if words is not None and words.shape[0] != tokenizer.vocabulary_size:
+        raise CheckpointMismatch(
+            f"{source}: the text tower knows {words.shape[0]} tokens, the tokenizer {tokenizer.vocabulary_size}; "
+            "it is another model's tokenizer"
+        )
+    try:
+        # On the meta device a build allocates nothing; the tensors of the file take the places.
+        with torch.device("meta"):
+            method = build_model(settings, tokenizer, identities, source=source)
+    except RecipeError as error:
+        raise CheckpointMismatch(str(error)) from None
+    report = compare(source, format, state, method.state_dict(), left_over=left_over, ignored=ignored, resized=resized)
+    report.require_complete()
+    tensors = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    method.load_state_dict(tensors, strict=True, assign=True)
+    return method, report

@@ -1,0 +1,98 @@
+"""Starting weights of a training: the towers, and the heads where they fit, from any file that an importer knows."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pickout.checkpoints.imported import POSITIONS, Imported, fit_positions
+from pickout.checkpoints.importing import import_file
+from pickout.checkpoints.load import resolve
+from pickout.checkpoints.reading import read_weights
+from pickout.checkpoints.report import KeyReport, compare
+from pickout.checkpoints.run import SETTINGS_FILE, WEIGHTS_FILE, read_run_settings
+from pickout.errors import CheckpointMismatch
+from pickout.methods.base import Method
+from pickout.nn.positions import patch_grid
+from pickout.nn.vision import VisionTransformer
+
+_TOWERS = ("vision.", "text.")
+_NEW = "a head that the file does not have at this size; it starts anew"
+
+
+def initialise(method: Method, source: str | Path) -> KeyReport:
+    """Copy weights into a method before training.
+
+    Both towers must come from the file whole; the position table is resized to the method's image size. Heads are
+    copied where name and shape agree (fine-tuning on the same people); others keep their starting weights, and the
+    report names each of both kinds.
+
+    Args:
+        method: at its starting weights; changed in place.
+        source: whatever `pickout.load` takes.
+
+    Returns:
+        The account of every key.
+
+    Raises:
+        CheckpointError: and its kinds, as `pickout.load`.
+        CheckpointMismatch: towers of other sizes.
+    """
+    path = resolve(source)
+    imported = _import_run(path) if (path / SETTINGS_FILE).is_file() else import_file(path)
+    state, resized = dict(imported.state), dict(imported.resized)
+    tower = method.get_submodule("vision")
+    if POSITIONS in state and isinstance(tower, VisionTransformer):
+        old = patch_grid(*imported.image, imported.vision.patch, imported.vision.stride)
+        state[POSITIONS], note = fit_positions(state[POSITIONS], old, tower.grid)
+        if note:
+            resized[POSITIONS] = note
+    return _copy(str(path), imported, method, state, resized)
+
+
+def _copy(
+    source: str, imported: Imported, method: Method, state: dict[str, Tensor], resized: dict[str, str]
+) -> KeyReport:
+    expected = method.state_dict()
+    usable, ignored = {}, dict(imported.ignored)
+    for key, tensor in state.items():
+        head = not key.startswith(_TOWERS)
+        if head and (key not in expected or expected[key].shape != tensor.shape):
+            ignored[key] = "a head of another size or kind"
+        else:
+            usable[key] = tensor
+    fresh = {key: _NEW for key in expected if key not in usable and not key.startswith(_TOWERS)}
+    report = compare(
+        source,
+        imported.format,
+        usable,
+        expected,
+        left_over=imported.left_over,
+        resized=resized,
+        ignored=ignored,
+        fresh=fresh,
+    )
+    try:
+        report.require_complete()
+    except CheckpointMismatch as error:
+        raise CheckpointMismatch(
+            f"{error}; give vision and text the sizes of these weights, or start without"
+        ) from None
+    with torch.no_grad():
+        for key, tensor in usable.items():
+            expected[key].copy_(tensor)
+    return report
+
+
+def _import_run(folder: Path) -> Imported:
+    run = read_run_settings(folder)
+    file = read_weights(folder / WEIGHTS_FILE)
+    return Imported(
+        format="a run of Pickout",
+        method=run.model.method,
+        vision=run.model.vision,
+        text=run.model.text,
+        image=(run.model.image.height, run.model.image.width),
+        identities=run.identities,
+        state=file.tensors,
+    )

@@ -1,0 +1,136 @@
+"""`pickout.load`: a run, a checkpoint file or a name, ready for use."""
+
+from pathlib import Path
+
+from pickout.checkpoints.assemble import assemble
+from pickout.checkpoints.hub import NAMED_WEIGHTS, named_folder
+from pickout.checkpoints.imported import Imported
+from pickout.checkpoints.importing import HF_WEIGHTS, find_tokenizer, import_file
+from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.checkpoints.reading import safetensors_header
+from pickout.checkpoints.run import SETTINGS_FILE, WEIGHTS_FILE, is_ours, load_run, written_out
+from pickout.config import nearest
+from pickout.data.transforms import ImageSettings
+from pickout.errors import CheckpointError
+from pickout.methods.model import ModelSettings
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+
+
+def load(
+    path_or_name: str | Path,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    *,
+    image: tuple[int, int] | None = None,
+    tokenizer: Path | None = None,
+) -> LoadedModel:
+    """Load a model, or stop with a report of what does not fit. Nothing stays silently random.
+
+    Args:
+        path_or_name: a run's folder or its weight file, a Hugging Face CLIP folder, a CLIP state dict in OpenAI's
+            names, an official ITSELF, RDE or IRRA file, or the name of weights that `pickout weights get` fetched.
+        device: `cpu`, `cuda` or `cuda:0`.
+        precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
+        image: height and width in pixels, for imported files only; by default what the file was trained with. CLIP
+            itself was trained on squares; person crops fare better at 384x128.
+        tokenizer: CLIP's merges for an imported file that has none beside it.
+
+    Raises:
+        CheckpointError: and its kinds; see `pickout.errors`.
+        UsageError: a device or a precision that is not there.
+    """
+    path = resolve(path_or_name)
+    run = _run_folder(path)
+    if run is not None:
+        if image is not None or tokenizer is not None:
+            raise CheckpointError(f"{path}: a run carries its own image size and tokenizer; leave both out")
+        weights = path if path.is_file() else None
+        return load_run(run, device=device, precision=precision, weights=weights)
+    if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
+        raise CheckpointError(
+            f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json); "
+            f"{_contents(path)}"
+        )
+    imported = import_file(path, image=image)
+    tokens = find_tokenizer(path, imported.context, tokenizer, also=downloaded_folders())
+    return _ready(path, imported, tokens, device, precision)
+
+
+def resolve(path_or_name: str | Path) -> Path:
+    """The path itself where something is there, or the folder of weights of that name.
+
+    Raises:
+        CheckpointError: neither; names the nearest known weights, or how to fetch them.
+    """
+    path = Path(path_or_name)
+    if path.exists():
+        return path
+    name = str(path_or_name)
+    if name in NAMED_WEIGHTS:
+        folder = named_folder(name)
+        if folder.is_dir():
+            return folder
+        raise CheckpointError(f"{name}: not fetched yet; run `pickout weights get {name}`")
+    raise CheckpointError(
+        f"{path}: no such file or folder, and no weights have that name{nearest(name, NAMED_WEIGHTS)}"
+    )
+
+
+def downloaded_folders() -> tuple[Path, ...]:
+    """Where weights that were fetched by name may lie."""
+    return tuple(named_folder(name) for name in NAMED_WEIGHTS)
+
+
+def _ready(path: Path, imported: Imported, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
+    height, width = imported.image
+    settings = ModelSettings(
+        method=dict(imported.method),
+        image=ImageSettings(height=height, width=width),
+        vision=imported.vision,
+        text=imported.text,
+        tokenizer=TokenizerSettings(kind="clip", context=imported.context),
+    )
+    method, report = assemble(
+        str(path),
+        imported.format,
+        settings,
+        tokenizer,
+        imported.identities,
+        imported.state,
+        left_over=imported.left_over,
+        ignored=imported.ignored,
+        resized=imported.resized,
+    )
+    return LoadedModel(
+        name=path.stem if path.is_file() else path.resolve().name,
+        method=method,
+        tokenizer=tokenizer,
+        settings=written_out(settings, tokenizer),
+        identities=imported.identities,
+        report=report,
+        device=device,
+        precision=precision,
+    )
+
+
+def _run_folder(path: Path) -> Path | None:
+    """The run that `path` is or whose weights it is; None for anything else.
+
+    Raises:
+        CheckpointError: weights of a run without the rest of it.
+    """
+    if path.is_dir():
+        return path if (path / SETTINGS_FILE).is_file() else None
+    if path.suffix != ".safetensors" or path.stat().st_size < 9 or not is_ours(safetensors_header(path)):
+        return None
+    if not (path.parent / SETTINGS_FILE).is_file():
+        raise CheckpointError(
+            f"{path}: the weights of a Pickout run without the run; {SETTINGS_FILE} and tokenizer.json belong beside "
+            f"{WEIGHTS_FILE}"
+        )
+    return path.parent
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(entry.name for entry in folder.iterdir())
+    return f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it is empty"

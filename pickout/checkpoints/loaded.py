@@ -1,0 +1,205 @@
+"""A model ready for use: pictures and sentences in, vectors out."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from pickout.checkpoints.report import KeyReport
+from pickout.config import to_toml
+from pickout.data.transforms import ImageSettings, prepare
+from pickout.errors import CheckpointError, UsageError
+from pickout.methods.base import Method
+from pickout.methods.model import ModelSettings
+from pickout.shapes import TokenBatch
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+
+Precision = Literal["auto", "fp32", "bf16"]
+Item = TypeVar("Item")
+
+BATCH = 32
+"""Images or captions encoded at a time."""
+
+WORKERS = 4
+"""Threads that prepare images while the towers compute."""
+
+FINGERPRINT = 12
+"""Hexadecimal digits of a fingerprint."""
+
+
+class LoadedModel:
+    """A method, its tokenizer and the way its images are prepared.
+
+    Args:
+        name: for people: the run's or the file's name.
+        method: with its weights; moved to `device` and set to evaluation mode.
+        tokenizer: the one that the text tower was trained with.
+        settings: what the method was built from.
+        identities: how many people its classification heads tell apart; 0 without heads.
+        report: what became of every key when it was loaded.
+        device: where to compute.
+        precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
+
+    Raises:
+        UsageError: a device that is not there, or an unknown precision.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        method: Method,
+        tokenizer: Tokenizer,
+        settings: ModelSettings,
+        identities: int,
+        report: KeyReport,
+        device: str = "cpu",
+        precision: Precision = "auto",
+    ) -> None:
+        self.name = name
+        self.device = choose_device(device)
+        self.method = method.to(self.device).eval()
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.identities = identities
+        self.report = report
+        self.precision = choose_precision(precision, self.device)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self.method.dimension
+
+    @property
+    def image_settings(self) -> ImageSettings:
+        """How images are prepared."""
+        return self.settings.image
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with any weight, any setting and the tokenizer; equal on every machine. 12 hexadecimal digits."""
+        return fingerprint(self.method, self.settings, self.tokenizer)
+
+    def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Embed pictures of people.
+
+        Args:
+            images: of any size and mode; they are prepared here.
+
+        Returns:
+            L2-normalised. Shape: (images, dimension).
+
+        Raises:
+            CheckpointError: the weights give numbers that are not finite.
+        """
+        parts = [np.empty((0, self.dimension), np.float32)]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            # The next batch is prepared while this one is computed.
+            waiting = iter(
+                [pool.submit(prepare, image, self.image_settings) for image in batch] for batch in _batches(images)
+            )
+            following = next(waiting, None)
+            while following is not None:
+                current, following = following, next(waiting, None)
+                prepared = torch.stack([job.result() for job in current]).to(self.device)
+                with torch.inference_mode(), self._autocast():
+                    embedding = self.method.encode_images(prepared).embedding
+                parts.append(self._finished(embedding))
+        return np.concatenate(parts)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed sentences.
+
+        Args:
+            texts: any strings; what is longer than the context is cut.
+
+        Returns:
+            L2-normalised. Shape: (texts, dimension).
+
+        Raises:
+            CheckpointError: the weights give numbers that are not finite.
+        """
+        parts = [np.empty((0, self.dimension), np.float32)]
+        for batch in _batches(texts):
+            ids = self.tokenizer.encode(batch)
+            tokens = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids))).to(self.device)
+            with torch.inference_mode(), self._autocast():
+                embedding = self.method.encode_texts(tokens).embedding
+            parts.append(self._finished(embedding))
+        return np.concatenate(parts)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _finished(self, embedding: Tensor) -> NDArray[np.float32]:
+        array: NDArray[np.float32] = F.normalize(embedding.float(), dim=-1).cpu().numpy()
+        if not np.isfinite(array).all():
+            raise CheckpointError(
+                f"{self.name}: the model gives numbers that are not finite; its weights are damaged or diverged"
+            )
+        return array
+
+
+def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
+    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits.
+
+    Args:
+        method: with its weights.
+        settings: its settings; where the tokenizer once came from does not count, its content does.
+        tokenizer: its tokenizer.
+    """
+    digest = hashlib.sha256()
+    digest.update(to_toml(settings.model_copy(update={"tokenizer": TokenizerSettings()})).encode())
+    digest.update(tokenizer.to_json().encode())
+    for key, tensor in sorted(method.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{key} {array.dtype} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()[:FINGERPRINT]
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        UsageError: torch does not know it, or it is not in this machine.
+    """
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"device '{device}': unknown; use cpu, cuda or cuda:0") from None
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device '{device}': this machine or this build of torch has no such GPU; use cpu")
+    return chosen
+
+
+def choose_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively.
+
+    Raises:
+        UsageError: an unknown precision.
+    """
+    if precision == "auto":
+        return "bf16" if _has_native_bfloat16(device) else "fp32"
+    if precision not in ("fp32", "bf16"):
+        raise UsageError(f"precision '{precision}': unknown; use auto, fp32 or bf16")
+    return precision
+
+
+def _has_native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

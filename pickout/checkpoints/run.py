@@ -1,0 +1,170 @@
+"""A model of ours on disk: a folder with `model.toml`, `tokenizer.json` and `model.safetensors`."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeInt
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pickout.checkpoints.assemble import assemble
+from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.checkpoints.reading import read_weights, safetensors_header
+from pickout.config import Settings, parse_settings, read_toml, to_toml
+from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
+from pickout.files import atomic_path, write_atomically
+from pickout.methods.base import Method
+from pickout.methods.model import ModelSettings, method_settings
+from pickout.text.tokenizer import Tokenizer
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE = "model.toml", "tokenizer.json", "model.safetensors"
+_MARK = "pickout"
+_TOKENIZER_HASH = "tokenizer_sha256"
+
+
+class RunSettings(Settings):
+    """What `model.toml` holds."""
+
+    format: int = FORMAT
+    """Version of the folder's layout."""
+    name: str
+    """For people."""
+    identities: NonNegativeInt
+    """How many people the classification heads tell apart; 0 without heads."""
+    model: ModelSettings
+    """What the method is built from."""
+
+
+def save_model(
+    folder: Path,
+    method: Method,
+    tokenizer: Tokenizer,
+    settings: ModelSettings,
+    *,
+    identities: int,
+    name: str | None = None,
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a model that `pickout.load` reads. Each file is whole or old; the weights come last.
+
+    Args:
+        folder: created where it is not there.
+        method: the model.
+        tokenizer: its tokenizer.
+        settings: what it was built from; saved with every default of the method written out.
+        identities: how many people its classification heads tell apart.
+        name: for people; the folder's name by default.
+        state: other weights under the method's names, for example an average; the method's own by default.
+
+    Raises:
+        StorageFull: no space left.
+    """
+    tokens = tokenizer.to_json()
+    run = RunSettings(name=name or folder.resolve().name, identities=identities, model=written_out(settings, tokenizer))
+    write_atomically(folder / TOKENIZER_FILE, tokens)
+    write_atomically(folder / SETTINGS_FILE, to_toml(run))
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in (state or method.state_dict()).items()}
+    metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: _sha256(tokens)}
+    target = folder / WEIGHTS_FILE
+    with atomic_path(target) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            if "os error 28" not in str(error):
+                raise
+            raise StorageFull(f"{target}: no space left on the device; the file before it is whole") from None
+
+
+def load_run(
+    path: Path, *, device: str = "cpu", precision: Precision = "auto", weights: Path | None = None
+) -> LoadedModel:
+    """Read a folder that `save_model` wrote.
+
+    Args:
+        path: the folder.
+        device: where to compute.
+        precision: see `LoadedModel`.
+        weights: other weights of the same model; the folder's own by default.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another version.
+        CheckpointMismatch: weights, settings and tokenizer do not belong together.
+    """
+    run = read_run_settings(path)
+    weights = weights or path / WEIGHTS_FILE
+    tokenizer = _read_tokenizer(path / TOKENIZER_FILE)
+    header = safetensors_header(weights) if weights.is_file() else {}
+    if header.get(_TOKENIZER_HASH, _sha256(tokenizer.to_json())) != _sha256(tokenizer.to_json()):
+        raise CheckpointMismatch(
+            f"{path / TOKENIZER_FILE}: not the tokenizer that {weights.name} was trained with; "
+            "restore the file that was saved with it"
+        )
+    file = read_weights(weights)
+    method, report = assemble(
+        str(path), "a run of Pickout", run.model, tokenizer, run.identities, file.tensors, ignored=file.ignored
+    )
+    return LoadedModel(
+        name=run.name,
+        method=method,
+        tokenizer=tokenizer,
+        settings=run.model,
+        identities=run.identities,
+        report=report,
+        device=device,
+        precision=precision,
+    )
+
+
+def read_run_settings(path: Path) -> RunSettings:
+    """The settings in a run's folder.
+
+    Raises:
+        CheckpointError: missing, damaged, of another version or of an unknown method.
+    """
+    file = path / SETTINGS_FILE
+    try:
+        run = parse_settings(RunSettings, read_toml(file), source=str(file))
+        method_settings(run.model, source=str(file))
+    except RecipeError as error:
+        raise CheckpointError(str(error)) from None
+    if run.format != FORMAT:
+        raise CheckpointError(
+            f"{file}: layout {run.format}, this Pickout reads {FORMAT}; use the version that wrote it"
+        )
+    return run
+
+
+def is_ours(header: Mapping[str, str]) -> bool:
+    """Whether a safetensors header says that `save_model` wrote the file."""
+    return _MARK in header
+
+
+def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
+    """The same settings with every default of the method spelled out and no path of this machine.
+
+    So a later version with other defaults computes the same, and a fingerprint stays.
+    """
+    name, own = method_settings(settings)
+    method: dict[str, Any] = {"name": name, **own.model_dump(mode="json", exclude_none=True)}
+    tokens = settings.tokenizer.model_copy(update={"file": None, "context": tokenizer.context})
+    return settings.model_copy(update={"method": method, "tokenizer": tokens})
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CheckpointError(f"{file}: no such file; a run needs it beside its weights") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error})") from None
+    return Tokenizer.from_json(text, source=str(file))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""A whole model from settings: two towers and the method that trains and scores with them."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from pickout.config import Settings, nearest, parse_settings
+from pickout.data.transforms import ImageSettings
+from pickout.errors import RecipeError
+from pickout.methods import METHODS
+from pickout.methods.base import Method
+from pickout.nn.text import TextSettings, build_text
+from pickout.nn.vision import VisionSettings, build_vision
+from pickout.text.tokenizer import SpecialTokens, TokenizerSettings
+
+
+class ModelSettings(Settings):
+    """Everything that decides what a model computes, apart from its weights and its tokenizer."""
+
+    method: dict[str, Any]
+    """The method: `name` selects it, the rest is read by its own settings class."""
+    image: ImageSettings = ImageSettings()
+    """How an image is prepared."""
+    vision: VisionSettings = VisionSettings()
+    """Sizes of the image tower."""
+    text: TextSettings = TextSettings()
+    """Sizes of the text tower."""
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    """Where the tokenizer of a new run comes from; a saved run carries its own."""
+
+
+@runtime_checkable
+class TokenizerFacts(Protocol):
+    """What a model must know of its tokenizer; a `Tokenizer` knows it."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many ids there are."""
+
+    @property
+    def context(self) -> int:
+        """Length of a row of ids."""
+
+    @property
+    def special(self) -> SpecialTokens:
+        """Ids that stand for no text."""
+
+
+def method_settings(settings: ModelSettings, *, source: str = "model settings") -> tuple[str, Settings]:
+    """The method's name and its own settings, checked.
+
+    Raises:
+        RecipeError: no name, a name that no method has (with the nearest one), or settings that do not fit.
+    """
+    values = dict(settings.method)
+    name = values.pop("name", None)
+    if not isinstance(name, str):
+        raise RecipeError(f"{source}: missing key 'method.name'{nearest('', METHODS)}")
+    if name not in METHODS:
+        raise RecipeError(f"{source}: unknown method '{name}'{nearest(name, METHODS)}")
+    return name, parse_settings(METHODS[name].settings, values, source=source, prefix="method")
+
+
+def build_model(
+    settings: ModelSettings, tokenizer: TokenizerFacts, identities: int, *, source: str = "model settings"
+) -> Method:
+    """A method with towers at their starting weights.
+
+    Args:
+        settings: sizes and the method.
+        tokenizer: fixes vocabulary and context of the text tower.
+        identities: how many people the training split shows; 0 for a model that is only used.
+        source: what to call the settings in an error.
+
+    Raises:
+        RecipeError: settings that fit nothing that can be built.
+    """
+    name, own = method_settings(settings, source=source)
+    vision, text = settings.vision, settings.text
+    if vision.embedding != text.embedding:
+        raise RecipeError(
+            f"{source}: vision.embedding = {vision.embedding} and text.embedding = {text.embedding} must be equal"
+        )
+    try:
+        image_tower = build_vision(vision, height=settings.image.height, width=settings.image.width)
+        text_tower = build_text(
+            text,
+            vocabulary_size=tokenizer.vocabulary_size,
+            context=tokenizer.context,
+            start=tokenizer.special.start,
+            end=tokenizer.special.end,
+        )
+    except ValueError as error:
+        raise RecipeError(f"{source}: {error}") from None
+    return METHODS[name].build(own, image_tower, text_tower, identities)
