@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pickout.config import Settings
 
@@ -18,11 +19,11 @@ _BLOCK = 4_000_000
 class BootstrapSettings(Settings):
     """How intervals are drawn."""
 
-    resamples: int = 2000
+    resamples: int = Field(default=2000, ge=0)
     """Number of resamples; 0 leaves the intervals out."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of the draws, printed with the intervals."""
-    level: float = 0.95
+    level: float = Field(default=0.95, gt=0, lt=1)
     """Coverage of the intervals."""
 
 

@@ -1,0 +1,262 @@
+"""A model against a split: encode everything once, rank both ways, say how sure the numbers are."""
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from pydantic import Field
+from torch.nn.functional import normalize
+
+from pickout import __version__
+from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.config import Settings
+from pickout.data.records import DataSet, Split
+from pickout.data.registry import open_data
+from pickout.data.transforms import ImageSettings
+from pickout.errors import DataError
+from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.encoding import Encoded, Encoder, Tell, check_split
+from pickout.evaluate.metrics import Metrics, average, score_queries
+from pickout.evaluate.processes import Share, current_share
+from pickout.evaluate.ranking import TIE_RULE, find_relevant, rank, rank_mixtures
+from pickout.evaluate.report import Direction, ProtocolName, Report, Subject, Sweep, SweepRow, summarise
+from pickout.evaluate.runs import Training, log_look, read_training
+from pickout.methods.base import Method
+from pickout.text.tokenizer import Tokenizer
+
+GLOBAL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.32, 0.4, 0.5, 0.6, 0.68, 0.7, 0.8, 0.9, 1.0)
+"""Weights of the global similarity that the released evaluation tries (ITSELF, section on inference fusion)."""
+
+_SWEPT = ("global", "local")
+
+
+class EvaluationSettings(Settings):
+    """How an evaluation is computed and reported. Neither `batch` nor `chunk` is part of the measures' definition."""
+
+    precision: Precision = "fp32"
+    """In which the command line loads the model: `fp32`, `bf16` or `auto`."""
+    batch: int = Field(default=64, ge=1)
+    """Images or captions encoded at a time."""
+    chunk: int = Field(default=512, ge=1)
+    """Queries scored at a time; memory grows with it, the result does not depend on it."""
+    cmc_ranks: int = Field(default=50, ge=1)
+    """Length of the curve of recall at 1, 2, 3 ..."""
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    """How intervals are drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """What scoring needs beside the embeddings."""
+
+    images: Encoded
+    captions: Encoded
+    settings: EvaluationSettings
+    share: Share
+
+
+def evaluate(
+    model: LoadedModel,
+    data: DataSet | str,
+    split: str | None = None,
+    *,
+    root: Path | str = "data",
+    protocol: ProtocolName = "standard",
+    settings: EvaluationSettings | None = None,
+    tell: Tell | None = None,
+) -> Report:
+    """Measure how well a model finds people from sentences, and sentences from people.
+
+    The people of `data` need not be, and should not be, those the model was trained on; a model trained on one data set
+    can be evaluated on another. Under a launcher all processes must call this, and all get the whole report. A model
+    that came from a run folder has each evaluation on `test` noted in the folder's `evaluations.jsonl`.
+
+    Args:
+        model: from `pickout.load`.
+        data: a data set, or a name in the registry.
+        split: `val` when not given; `test` under the paper protocol.
+        root: where the files of a named data set are.
+        protocol: `standard`, or `paper` to sweep the weight of the global similarity on the evaluated split as the
+            published numbers do; its numbers are reported apart and labelled so.
+        settings: batch sizes, intervals, length of the curve.
+        tell: called after each batch.
+
+    Raises:
+        DataError: the split does not exist, or has no images or captions, or images are missing or unreadable.
+        CheckpointError: the embeddings are not finite.
+    """
+    settings = settings or EvaluationSettings()
+    opened = open_data(data, Path(root)) if isinstance(data, str) else data
+    chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
+    check_split(chosen)
+    share = current_share()
+    encoder = Encoder(
+        model.method,
+        model.tokenizer,
+        model.image_settings,
+        batch=settings.batch,
+        parts=_SWEPT if protocol == "paper" else (),
+        autocast=torch.bfloat16 if model.precision == "bf16" else None,
+    )
+    began = time.monotonic()
+    with encoder.evaluating():
+        images = encoder.images(chosen, share=share, tell=tell)
+        captions = encoder.captions(chosen, share=share, tell=tell)
+    encoded = time.monotonic()
+    ranking = _Ranking(images, captions, settings, share)
+    directions = _directions(ranking)
+    sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
+    seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
+    run = run_folder(model)
+    training = read_training(run)
+    report = Report(
+        _subject(model, opened, chosen, training),
+        protocol,
+        _notes(opened, chosen, protocol, sweep, training),
+        **directions,
+        sweep=sweep,
+        bootstrap=settings.bootstrap,
+        circumstances=_circumstances(encoder, settings, share, seconds),
+    )
+    if run is not None and chosen.name == "test" and share.index == 0:
+        log_look(run, report)
+    return report
+
+
+def validate(
+    method: Method,
+    split: Split,
+    tokenizer: Tokenizer,
+    image_settings: ImageSettings,
+    *,
+    batch: int = 64,
+    autocast: torch.dtype | None = None,
+    tell: Tell | None = None,
+) -> Metrics:
+    """Text-to-image measures of a method in training, on the device it is on; its modes are put back as they were.
+
+    When a process group is running, all processes must call this: they share the work and get equal numbers.
+
+    Raises:
+        DataError: the split has no images or captions, or images are missing or unreadable.
+        CheckpointError: the embeddings are not finite.
+    """
+    check_split(split)
+    share = current_share()
+    encoder = Encoder(method, tokenizer, image_settings, batch=batch, autocast=autocast)
+    with encoder.evaluating():
+        images = encoder.images(split, share=share, tell=tell)
+        captions = encoder.captions(split, share=share, tell=tell)
+    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
+    return average(score_queries(rank(captions.embedding, images.embedding, relevance, share=share)))
+
+
+def run_folder(model: LoadedModel) -> Path | None:
+    """The run folder that a model was loaded from, or None for a file."""
+    source = Path(model.report.source)
+    return source if source.is_dir() else None
+
+
+def find_split(data: DataSet, name: str) -> Split:
+    """The split of that name.
+
+    Raises:
+        DataError: there is none; names those there are.
+    """
+    if name in data.splits:
+        return data.splits[name]
+    raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
+
+
+def _directions(ranking: _Ranking) -> dict[str, Any]:
+    found: dict[str, Direction | None] = {}
+    for name, queries, gallery in (
+        ("text_to_image", ranking.captions, ranking.images),
+        ("image_to_text", ranking.images, ranking.captions),
+    ):
+        relevance = find_relevant(queries.identity, gallery.identity, queries.image, gallery.image)
+        ranks = rank(queries.embedding, gallery.embedding, relevance, chunk=ranking.settings.chunk, share=ranking.share)
+        for title, scored in ((name, ranks), (f"{name}_without_own", ranks.without_own())):
+            found[title] = summarise(
+                scored, queries.identity, ranking.settings.bootstrap, cmc_ranks=ranking.settings.cmc_ranks
+            )
+    return found
+
+
+def _sweep(ranking: _Ranking, label: str) -> Sweep | None:
+    """Text to image under each weight l of S = l cos(global) + (1 - l) cos(local) (ITSELF, Eq. 8)."""
+    images, captions = ranking.images, ranking.captions
+    if not all(name in side.parts for name in _SWEPT for side in (images, captions)):
+        return None
+    parts = [(normalize(captions.parts[name], dim=1), normalize(images.parts[name], dim=1)) for name in _SWEPT]
+    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
+    mixtures = [(weight, 1.0 - weight) for weight in GLOBAL_WEIGHTS]
+    ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
+    rows = tuple(
+        SweepRow(weight, average(score_queries(ranks))) for weight, ranks in zip(GLOBAL_WEIGHTS, ranked, strict=True)
+    )
+    return Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
+
+
+def _subject(model: LoadedModel, data: DataSet, split: Split, training: Training) -> Subject:
+    return Subject(
+        model=model.name,
+        fingerprint=model.fingerprint,
+        method=type(model.method).__name__,
+        trained_on=training.data,
+        epoch_selected_on=training.selected_on,
+        data=data.name,
+        root=str(data.root),
+        split=split.name,
+        images=len(split.images),
+        captions=sum(len(record.captions) for record in split.images),
+        identities=split.identities,
+    )
+
+
+def _notes(
+    data: DataSet, split: Split, protocol: ProtocolName, sweep: Sweep | None, training: Training
+) -> tuple[str, ...]:
+    notes = []
+    if training.data is not None and training.data != data.name:
+        notes.append(f"across data sets: the model was trained on {training.data}")
+    elif split.name == "train":
+        notes.append("the model may have been trained on these people")
+    if training.selected_on == "test":
+        notes.append("the epoch was selected on the test split of the training data; such numbers are too good")
+    if protocol == "paper":
+        notes.append(
+            f"paper protocol: the best weight of the sweep was selected on {split.name}, the split it is reported on; "
+            "such numbers are too good and serve only for comparison with published ones"
+            if sweep
+            else "paper protocol: this model has no global and local part, so there was no weight to select"
+        )
+    return tuple(notes)
+
+
+def _circumstances(
+    encoder: Encoder, settings: EvaluationSettings, share: Share, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    return {
+        "score": "inner product of the embeddings, exact, rounded once to float32",
+        "tie_rule": TIE_RULE,
+        "rsum": "R@1 + R@5 + R@10 of one direction",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": str(encoder.device),
+        "autocast": None if encoder.autocast is None else str(encoder.autocast).removeprefix("torch."),
+        "batch": settings.batch,
+        "processes": share.count,
+        "seconds": dict(seconds),
+        "versions": {
+            "pickout": __version__,
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
+    }
