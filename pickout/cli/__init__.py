@@ -5,12 +5,19 @@ from typing import Any
 
 import typer
 
+from pickout.cli.data import app as data
+from pickout.cli.evaluate import evaluate as evaluate_model
 from pickout.cli.index import index as index_crops
 from pickout.cli.search import search as search_gallery
-
+from pickout.cli.train import train
 from pickout.cli.weights import weights
 
 COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
+    "train": train,
+    "data": data,
+    "evaluate": evaluate_model,
+    "index": index_crops,
+    "search": search_gallery,
     "weights": weights,
 }
 """Command name to its function or group, in the order of `pickout --help`."""

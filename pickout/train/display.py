@@ -69,12 +69,15 @@ class Terminal(Display):
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
         """A journal line other than a step was written."""
-        if event != "epoch":
-            return
-        parts = [f"epoch {fields['epoch']}", f"loss {fields['loss']:.3f}"]
-        parts += [f"{name} {value:.2f}" for name, value in fields.get("metrics", {}).items()]
-        parts += ["best so far"] if fields.get("chosen") else []
-        self.say("  ".join([*parts, f"({self._left()} left)"]))
+        if event == "epoch":
+            loss, chosen = f"loss {fields['loss']:.3f}", ["kept"] if fields["chosen"] else []
+            parts = [f"epoch {fields['epoch']}", loss, *_measures(fields.get("metrics", {})), *chosen]
+            self.say("  ".join([*parts, f"({self._left()} left)"]))
+        elif event == "done":
+            best = fields["best"]
+            kept = f"epoch {best['epoch']} of {fields['epochs']} kept, selected on {fields['selected_on']}"
+            self.close()
+            self.say("  ".join([kept, *_measures(best["metrics"])]))
 
     def close(self) -> None:
         """Training is over, or broke off."""
@@ -87,6 +90,10 @@ class Terminal(Display):
         seconds = (time.monotonic() - self._begun) / taken * max(self._total - self._done, 0)
         hours, rest = divmod(round(seconds), 3600)
         return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+
+
+def _measures(metrics: Mapping[str, float]) -> list[str]:
+    return [f"{name} {value:.2f}" for name, value in metrics.items()]
 
 
 class JsonLines(Display):

@@ -28,8 +28,8 @@ _MAY_CHANGE = frozenset({"data.root", "data.workers", "data.cache", "train.keep"
 class TrainSettings(Settings):
     """How the run is computed, watched and kept."""
 
-    initial: Path | None = None
-    """A pretrained model, file or folder, that the towers start from (`pickout weights get`); none: random weights."""
+    initial: str | None = None
+    """A pretrained model that the towers start from: a path or a name of `pickout weights`; none: random weights."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32."""
     select: Literal["val", "test", "last"] = "val"

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 
+from pickout.checkpoints.initial import initialise
 from pickout.checkpoints.run import save_model
 from pickout.data.batching import Collate
 from pickout.data.sampling import build_sampler
@@ -26,7 +27,6 @@ from pickout.train.checkpointing import Best, Checkpoints, TrainingState
 from pickout.train.display import Display
 from pickout.train.engine import Engine, StepReport, launch
 from pickout.train.folder import claim, read_summary, training_in, write_summary
-from pickout.train.initial import start_from
 from pickout.train.journal import Journal
 from pickout.train.means import Means
 from pickout.train.optim import build_optimiser
@@ -70,6 +70,7 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         finished = read_summary(folder)
         if finished is not None:
             shown.say(f"{folder}: this run is finished; remove the folder or give another --out to train again")
+            shown.event("done", finished)
             return finished
         with accelerator.main_process_first():
             material = gather(recipe, folder, shown)
@@ -92,7 +93,7 @@ class _Run:
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
         if recipe.train.initial is not None and self.state is None:
-            display.say(start_from(self.method, recipe.train.initial, recipe.model))
+            display.say(initialise(self.method, recipe.train.initial).summary())
         self.engine = _engine(recipe, accelerator, material, self.method)
         self.step, self.seconds = 0, 0.0
         self.best: Best | None = None
@@ -126,6 +127,7 @@ class _Run:
         if self.accelerator.is_main_process:
             write_summary(self.folder, summary)
         self.accelerator.wait_for_everyone()
+        self.display.event("done", summary)
         return summary
 
     def close(self) -> None:

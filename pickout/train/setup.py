@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pickout.checkpoints.run import TOKENIZER_FILE
+from pickout.checkpoints.importing import find_tokenizer
+from pickout.checkpoints.load import downloaded_folders, resolve
+from pickout.checkpoints.run import SETTINGS_FILE, TOKENIZER_FILE
 from pickout.data.records import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.training import Augmentation, TrainingPairs, readable, require_files, with_captions
@@ -94,10 +96,23 @@ def _selection(recipe: Recipe, data: DataSet, display: Display) -> Split | None:
 
 
 def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
+    """The run's own; else that of the pretrained towers; else what the recipe says."""
     file = folder / TOKENIZER_FILE
     if file.exists():
-        return Tokenizer.from_json(file.read_text(encoding="utf-8"), source=str(file))
-    captions = (caption for record in train.images for caption in record.captions)
-    tokenizer = build_tokenizer(recipe.model.tokenizer, captions)
+        return _read_tokenizer(file)
+    settings, initial = recipe.model.tokenizer, None
+    if recipe.train.initial is not None:
+        initial = resolve(recipe.train.initial)
+    if initial is not None and (initial / TOKENIZER_FILE).exists() and (initial / SETTINGS_FILE).exists():
+        tokenizer = _read_tokenizer(initial / TOKENIZER_FILE)
+    elif initial is not None and settings.kind == "clip" and settings.file is None:
+        tokenizer = find_tokenizer(initial, settings.context, also=downloaded_folders())
+    else:
+        captions = (caption for record in train.images for caption in record.captions)
+        tokenizer = build_tokenizer(settings, captions)
     write_atomically(file, tokenizer.to_json())
     return tokenizer
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    return Tokenizer.from_json(file.read_text(encoding="utf-8"), source=str(file))
