@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pickout.checkpoints.load import load
+    from pickout.evaluate.protocol import evaluate
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "evaluate", "load"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"load": "pickout.checkpoints.load"}
+_HOMES = {"evaluate": "pickout.evaluate.protocol", "load": "pickout.checkpoints.load"}
 """Public name to the module that defines it."""
 
 

@@ -47,28 +47,29 @@ def evaluate(
     from pickout.checkpoints.load import load
     from pickout.config import apply_overrides, parse_settings
     from pickout.evaluate.processes import join_launcher
-    from pickout.evaluate.protocol import EvaluationSettings
+    from pickout.evaluate.protocol import EvaluationSettings, run_folder
     from pickout.evaluate.protocol import evaluate as measure
 
     settings = parse_settings(EvaluationSettings, apply_overrides({}, set_ or []), source="--set")
     if device == "auto":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-    name, folder = _data_of(Path(run), data, root)
     share = join_launcher(device)
     model = load(run, device=device, precision=settings.precision)
+    home = run_folder(model)
+    name, folder = _data_of(run, home, data, root)
     speaks = share.index == 0
     with _progress(speaks and not json) as tell:
         report = measure(model, name, split, root=folder, protocol=protocol.value, settings=settings, tell=tell)
     if speaks:
-        _show(report, _folder(Path(run), report) if out is None else out, json=json)
+        _show(report, out or (home and _folder(home, report)), json=json)
 
 
-def _data_of(run: Path, data: str | None, root: Path | None) -> tuple[str, Path]:
+def _data_of(run: str, home: Path | None, data: str | None, root: Path | None) -> tuple[str, Path]:
     """The data set's name and folder: as given, else as the run's recipe has them."""
     from pickout.errors import UsageError
     from pickout.evaluate.runs import read_training
 
-    training = read_training(run if run.is_dir() else None)
+    training = read_training(home)
     name = data or training.data
     if name is None:
         raise UsageError(
@@ -78,10 +79,10 @@ def _data_of(run: Path, data: str | None, root: Path | None) -> tuple[str, Path]
     return name, root or own or Path("data")
 
 
-def _folder(run: Path, report: "Report") -> Path | None:
+def _folder(home: Path, report: "Report") -> Path:
     subject = report.subject
     name = f"{subject.data}-{subject.split}" + ("" if report.protocol == "standard" else f"-{report.protocol}")
-    return run / "evaluations" / name if run.is_dir() else None
+    return home / "evaluations" / name
 
 
 def _show(report: "Report", folder: Path | None, *, json: bool) -> None:

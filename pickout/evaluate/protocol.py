@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 from pickout import __version__
 from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.checkpoints.run import SETTINGS_FILE
 from pickout.config import Settings
 from pickout.data.records import DataSet, Split
 from pickout.data.registry import open_data
@@ -158,9 +159,9 @@ def validate(
 
 
 def run_folder(model: LoadedModel) -> Path | None:
-    """The run folder that a model was loaded from, or None for a file."""
+    """The run folder that a model was loaded from, or None for an imported file."""
     source = Path(model.report.source)
-    return source if source.is_dir() else None
+    return source if (source / SETTINGS_FILE).is_file() else None
 
 
 def find_split(data: DataSet, name: str) -> Split:

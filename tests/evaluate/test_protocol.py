@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +76,18 @@ def test_the_paper_protocol_sweeps_the_weight_on_test_and_says_so(colour_model: 
     assert json.loads(report.json_line())["sweep"]["label"] == "selected on test"
 
 
+def test_a_folder_that_is_no_run_gets_no_file(colour_model: Make, colours: DataSet, tmp_path: Path):
+    evaluate(colour_model(source=str(tmp_path)), colours, split="test", settings=QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sweep_shows_that_the_mean_colour_alone_confuses_who_wears_what_where(colour_model: Make, colours: DataSet):
+    rows = evaluate(colour_model(), colours, protocol="paper", settings=QUICK).sweep.rows
+    recall = {row.global_weight: row.metrics.recall_at_1 for row in rows}
+    assert recall[0.0] == 100
+    assert recall[1.0] < 90
+
+
 def test_a_row_of_the_sweep_is_the_evaluation_of_a_model_with_that_weight(colour_model: Make, colours: DataSet):
     rows = evaluate(colour_model(), colours, protocol="paper", settings=QUICK).sweep.rows
     for share in (0.0, 0.3, 0.5):
@@ -126,31 +140,45 @@ def test_missing_images_stop_it_before_anything_is_encoded(colour_model: Make, c
     assert told == []
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """What makes a folder a run's."""
+    (tmp_path / "model.toml").touch()
+    return tmp_path
+
+
 def test_looks_at_test_are_noted_in_the_run_folder_and_looks_at_val_are_not(
-    colour_model: Make, colours: DataSet, tmp_path: Path
+    colour_model: Make, colours: DataSet, run: Path
 ):
-    model = colour_model(source=str(tmp_path))
+    model = colour_model(source=str(run))
     evaluate(model, colours, settings=QUICK)
-    assert not (tmp_path / "evaluations.jsonl").exists()
+    assert not (run / "evaluations.jsonl").exists()
     report = evaluate(model, colours, split="test", settings=QUICK)
     evaluate(model, colours, protocol="paper", settings=QUICK)
-    lines = [json.loads(line) for line in (tmp_path / "evaluations.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
     assert [line["protocol"] for line in lines] == ["standard", "paper"]
     assert lines[0]["R@1"] == report.text_to_image.metrics.recall_at_1
     assert lines[0]["fingerprint"] == model.fingerprint
 
 
 def test_a_model_trained_on_other_people_and_data_is_evaluated_and_labelled(
-    colour_model: Make, colours: DataSet, tmp_path: Path
+    colour_model: Make, colours: DataSet, run: Path
 ):
-    (tmp_path / "recipe.toml").write_text('[data]\nname = "rstpreid"\nroot = "elsewhere"\n[train]\nselect = "test"\n')
+    (run / "recipe.toml").write_text('[data]\nname = "rstpreid"\nroot = "elsewhere"\n[train]\nselect = "test"\n')
     renumbered = tuple(replace(record, identity=9000 - record.identity) for record in colours.splits["val"].images)
     other = replace(colours, splits={"val": Split("colours", "val", renumbered)})
-    report = evaluate(colour_model(source=str(tmp_path)), other, settings=QUICK)
+    report = evaluate(colour_model(source=str(run)), other, settings=QUICK)
     assert report.text_to_image.metrics == evaluate(colour_model(), colours, settings=QUICK).text_to_image.metrics
     assert report.subject.trained_on == "rstpreid"
     assert "across data sets: the model was trained on rstpreid" in report.notes
     assert any("epoch was selected on the test split" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("first", ["import pickout", "import pickout.evaluate.metrics, pickout"])
+def test_the_public_name_can_be_called_whatever_was_imported_before(first: str):
+    code = f"{first}\ntry:\n    pickout.evaluate(None, 'nobody')\nexcept pickout.errors.UsageError as e:\n    print(e)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "unknown data set 'nobody'" in done.stdout
 
 
 def test_validation_equals_the_evaluation_and_leaves_the_method_in_training(colour_model: Make, colours: DataSet):
