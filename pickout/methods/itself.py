@@ -8,10 +8,10 @@ apart.
 
 from collections.abc import Mapping
 from math import sqrt
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,6 +43,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
 
 
+def _as_tuple(value: Any) -> Any:
+    # A model validator that runs first hands on Python objects, for which strict mode takes no list as a tuple.
+    return tuple(value) if isinstance(value, list) else value
+
+
+Layers = Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+
+
 class ItselfSettings(ObjectiveSettings):
     """Every choice of ITSELF. The defaults are the paper's, and the released program's where the paper is silent."""
 
@@ -50,9 +58,9 @@ class ItselfSettings(ObjectiveSettings):
     """Fills in defaults: the paper to the letter where that can be built, or the released program; given keys win."""
     selection: Statistic = "mars"
     """What scores tokens in training: roll-out (ITSELF, Eq. 1-2), one layer, or a statistic over layers (table 6)."""
-    selection_layers: tuple[int, ...] = (5, 12)
+    selection_layers: Layers = (5, 12)
     """Layers of the roll-out, from 1: a middle and a late one (ITSELF, fig. 7; released program)."""
-    text_selection_layers: tuple[int, ...] | None = None
+    text_selection_layers: Layers | None = None
     """The same for a text tower of another depth; without it `selection_layers` holds for both."""
     single_layer: int = Field(default=3, ge=1)
     """The layer of `selection = "layer"` (ITSELF, table 3, rows SL; released program)."""
@@ -98,9 +106,11 @@ class ItselfSettings(ObjectiveSettings):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_the_preset(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("preset"), str):
-            return {**PRESETS.get(values["preset"], {}), **values}
-        return values
+        if not isinstance(values, dict):
+            return values
+        # Behind a validator of this kind a list of TOML no longer passes for a tuple by itself.
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return {**PRESETS.get(str(given.get("preset")), {}), **given}
 
 
 class Itself(Method):

@@ -1,0 +1,59 @@
+"""One process of the distributed test: its share of a batch, through DistributedDataParallel, on the CPU.
+
+Arguments: method, rank, number of processes, rendezvous file, input file, output file. Rank -1 is one process alone.
+"""
+
+import sys
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pickout.config import parse_settings
+from pickout.data.batching import Batch
+from pickout.methods import METHODS
+from pickout.methods.base import Method, Progress
+from pickout.nn.text import TextTransformer
+from pickout.nn.vision import VisionTransformer
+from pickout.shapes import TokenBatch
+
+
+class Losses(nn.Module):
+    """The forward pass that training wraps."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, batch: Batch, progress: Progress) -> tuple[Tensor, dict[str, float]]:
+        losses = self.method.losses(batch, progress)
+        return losses.total, {name: term.item() for name, term in losses.terms.items()}
+
+
+def main(name: str, rank: int, processes: int, meeting: str, given: str, out: str) -> None:
+    torch.set_num_threads(1)
+    stored = torch.load(given, weights_only=True)
+    torch.manual_seed(0)
+    vision = VisionTransformer(height=48, width=16, patch=8, stride=8, channels=16, layers=2, heads=2, embedding=8)
+    text = TextTransformer(vocabulary_size=30, context=12, width=16, layers=2, heads=2, embedding=8, start=28, end=29)
+    settings = parse_settings(METHODS[name].settings, stored["settings"][name], source="test")
+    module: nn.Module = Losses(METHODS[name].build(settings, vision, text, 4))
+    method = module.method
+    share = slice(None)
+    if rank >= 0:
+        distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
+        module = DistributedDataParallel(module)
+        share = slice(rank * 2, rank * 2 + 2) if rank < processes - 1 else slice(rank * 2, None)  # the last holds more
+    ids = stored["ids"][share]
+    batch = Batch(stored["images"][share], TokenBatch(ids, ids != 0), stored["identity"][share])
+    total, terms = module(batch, Progress(3, 1, 10, 2))
+    total.backward()
+    gradients = {key: parameter.grad for key, parameter in method.named_parameters()}
+    torch.save({"terms": terms, "gradients": gradients, "buffers": dict(method.named_buffers())}, out)
+    if rank >= 0:
+        distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    name, rank, processes, meeting, given, out = sys.argv[1:]
+    main(name, int(rank), int(processes), meeting, given, out)

@@ -1,0 +1,48 @@
+"""Two processes with half a batch each give the losses and gradients of one process with the whole batch."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pickout.data.batching import Batch
+
+WORKER = Path(__file__).with_name("distributed_worker.py")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "dual": {},
+    "itself": {"local_dimension": 12, "hidden": 10, "selection_layers": [1, 2]},
+}
+
+
+def start(name: str, rank: int, processes: int, folder: Path) -> subprocess.Popen[str]:
+    arguments = [name, rank, processes, folder / "meeting", folder / "given.pt", folder / f"out{rank}.pt"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), *map(str, arguments)], stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_two_processes_equal_one(name: str, tmp_path: Path, make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch(6)
+    identity = torch.tensor([0, 1, 0, 2, 3, 1])  # a person's pairs lie in different processes
+    torch.save(
+        {"images": batch.images, "ids": batch.texts.ids, "identity": identity, "settings": SETTINGS},
+        tmp_path / "given.pt",
+    )
+    running = [start(name, rank, 2 if rank >= 0 else 1, tmp_path) for rank in (-1, 0, 1)]
+    for process in running:
+        _, complaint = process.communicate(timeout=120)
+        assert process.returncode == 0, complaint
+    alone, first, second = (torch.load(tmp_path / f"out{rank}.pt", weights_only=True) for rank in (-1, 0, 1))
+    for spread in (first, second):
+        assert spread["terms"] == pytest.approx(alone["terms"], rel=1e-5, abs=1e-6)
+        for key, gradient in alone["gradients"].items():
+            torch.testing.assert_close(spread["gradients"][key], gradient, atol=1e-6, rtol=1e-4, msg=key)
+        for key, buffer in alone["buffers"].items():
+            torch.testing.assert_close(spread["buffers"][key], buffer, atol=1e-6, rtol=1e-5, msg=key)
