@@ -1,0 +1,165 @@
+"""Own data as CSV, JSON lines or Parquet."""
+
+import csv
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from pickout.data.registry import open_data
+from pickout.data.table import TABLE
+from pickout.errors import AnnotationError, DataMissing, PickoutError
+
+FIRST = {"image": "a/1.jpg", "identity": 7, "camera": "lobby", "time": "2024-05-31T17:45:00", "split": "train"}
+SECOND = {"image": "a/2.jpg", "identity": 9, "camera": "door", "time": "2024-05-31T18:00:00+00:00", "split": "train"}
+THIRD = {"image": "b/3.jpg", "identity": 4, "camera": "", "time": "", "split": "test"}
+ROWS: list[dict[str, Any]] = [
+    {**FIRST, "caption": 'A man, in "red".'},
+    {**FIRST, "caption": "He carries a bag."},
+    {**SECOND, "caption": "A woman."},
+    {**THIRD, "caption": ""},
+]
+
+
+def write(folder: Path, rows: list[dict[str, Any]], kind: str = "csv") -> Path:
+    file = folder / f"table.{kind}"
+    if kind == "csv":
+        with file.open("w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n\n" for row in rows), encoding="utf-8")
+    else:
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    return file
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("by_file", [True, False])
+def test_each_kind_of_table_gives_the_same_data(tmp_path: Path, kind: str, by_file: bool) -> None:
+    file = write(tmp_path, ROWS, kind)
+    data = open_data("table", file if by_file else tmp_path)
+    one, two = data.splits["train"].images
+    assert one.image == tmp_path / "a" / "1.jpg" and one.identity == 0 and two.identity == 1
+    assert one.captions == ('A man, in "red".', "He carries a bag.")
+    assert (one.camera, one.time) == ("lobby", datetime(2024, 5, 31, 17, 45))
+    assert two.time == datetime(2024, 5, 31, 18, tzinfo=UTC)
+    (three,) = data.splits["test"].images
+    assert (three.identity, three.captions, three.camera, three.time) == (4, (), None, None)
+
+
+def test_parquet_times_and_nulls_are_taken_as_they_are(tmp_path: Path) -> None:
+    rows = [{"image": "1.jpg", "caption": None, "identity": 1, "camera": 3, "time": datetime(2024, 1, 2, 3, 4, 5)}]
+    write(tmp_path, rows, "parquet")
+    (record,) = open_data("table", tmp_path).splits["train"].images
+    assert (record.captions, record.camera, record.time) == ((), "3", datetime(2024, 1, 2, 3, 4, 5))
+
+
+def test_identities_may_be_names_beside_numbers(tmp_path: Path) -> None:
+    people = ["12", "anna", "berta", "anna", 3]
+    rows = [{"image": f"{n}.jpg", "identity": who, "split": "test"} for n, who in enumerate(people)]
+    write(tmp_path, rows)
+    assert [record.identity for record in open_data("table", tmp_path).splits["test"].images] == [12, 13, 14, 13, 3]
+
+
+def test_without_identity_and_split_each_image_is_a_person_to_train_on(tmp_path: Path) -> None:
+    write(tmp_path, [{"image": name, "caption": "A man."} for name in ("1.jpg", "2.jpg", "1.jpg")])
+    train = open_data("table", tmp_path).splits["train"]
+    assert [record.identity for record in train.images] == [0, 1]
+    assert train.images[0].captions == ("A man.", "A man.")
+    assert [note.split(":")[0] for note in TABLE.read(tmp_path).notes] == ["no identity column", "no split column"]
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("image", "", "expected the path"),
+    ("image", "../x.jpg", "leads out"),
+    ("image", "/x.jpg", "leads out"),
+    ("identity", "", "whole number or a name"),
+    ("time", "yesterday", "expected a time like"),
+    ("split", "dev", "expected one of"),
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(("field", "value", "told"), WRONG)
+def test_a_wrong_cell_is_named(tmp_path: Path, kind: str, field: str, value: Any, told: str) -> None:
+    rows = [{**row, "identity": str(row["identity"])} for row in ROWS]
+    rows[2][field] = value
+    file = write(tmp_path, rows, kind)
+    with pytest.raises(AnnotationError, match=told) as caught:
+        open_data("table", tmp_path)
+    assert (caught.value.file, caught.value.record, caught.value.field) == (file, 2, field)
+
+
+@pytest.mark.parametrize(("field", "value"), [("caption", 3), ("identity", 1.5), ("camera", True), ("time", 12)])
+def test_a_value_of_the_wrong_type_is_named(tmp_path: Path, field: str, value: Any) -> None:
+    write(tmp_path, [{**ROWS[0], field: value}], "jsonl")
+    with pytest.raises(AnnotationError, match=f"record 0, field '{field}'"):
+        open_data("table", tmp_path)
+
+
+@pytest.mark.parametrize(("field", "value"), [("identity", 8), ("split", "test"), ("camera", "roof")])
+def test_rows_of_one_image_must_agree(tmp_path: Path, field: str, value: Any) -> None:
+    write(tmp_path, [ROWS[0], {**ROWS[1], field: value}])
+    with pytest.raises(AnnotationError, match=f"record 1, field '{field}': .*record 0 gives the same image"):
+        open_data("table", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("table.csv", b"image;caption\n1.jpg;x\n", "no such column; found image;caption .*commas"),
+        ("table.csv", b"", "no such column; found none"),
+        ("table.csv", b"image,caption\n", "holds no row"),
+        ("table.csv", b'image,caption\n1.jpg,"open\n', "not valid CSV at line"),
+        ("table.csv", b"image,caption\n1.jpg\n", "record 0: 1 cells; the header has 2"),
+        ("table.csv", b"image,caption\n1.jpg,\xff\n", "not UTF-8 text"),
+        ("table.csv", b"image,caption\n1.jpg," + b"x" * 200_000 + b"\n", "not valid CSV at line"),
+        ("table.jsonl", b'{"image": "1.jpg"}\n{"image": \n', "record 1: not valid JSON"),
+        ("table.jsonl", b"[1]\n", r"record 0: \[1\]; expected an object"),
+        ("table.jsonl", b"", "no such column"),
+        ("table.parquet", b"PAR1 no", "not a readable Parquet file"),
+        ("table.parquet", b"", "not a readable Parquet file"),
+    ],
+)
+def test_a_damaged_table_is_an_error_that_names_it(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AnnotationError, match=told) as caught:
+        open_data("table", tmp_path)
+    assert caught.value.file == tmp_path / name
+
+
+def test_a_spreadsheets_csv_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_bytes("\ufeffimage, caption\r\n1.jpg,Ein Mann mit Hüten\r\n".encode())
+    assert open_data("table", tmp_path).splits["train"].images[0].captions == ("Ein Mann mit Hüten",)
+
+
+def test_where_no_table_or_two_are_the_expected_form_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataMissing, match=r"table\.csv or table\.jsonl"):
+        open_data("table", tmp_path)
+    with pytest.raises(DataMissing, match="no such file or folder"):
+        open_data("table", tmp_path / "absent")
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(DataMissing, match=r"a table ends in \.csv"):
+        open_data("table", tmp_path / "notes.txt")
+    write(tmp_path, ROWS)
+    write(tmp_path, ROWS, "jsonl")
+    with pytest.raises(DataMissing, match="give the path of the one you mean"):
+        open_data("table", tmp_path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@given(content=st.text(st.sampled_from('image,caption\n"identity\r0a./;é\0'), max_size=60))
+def test_any_csv_is_read_or_refused_in_words(tmp_path: Path, content: str) -> None:
+    (tmp_path / "table.csv").write_text("image,identity\n" + content, encoding="utf-8", newline="")
+    try:
+        open_data("table", tmp_path)
+    except PickoutError as error:
+        assert "table.csv" in str(error)
