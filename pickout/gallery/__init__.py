@@ -4,8 +4,8 @@
     rows       a crop as it is kept, and a place to look up what is already known
     store      LanceDB behind a small interface
     manifest   gallery.json: format and model of the gallery
-    scan, metadata, reading, ingest, quarantine     from a folder to rows
-    exact, search                                   from a sentence's vector to ranked rows
+    scan, cameras, metadata, reading, examine, ingest, commit, quarantine     from a folder to rows
+    exact, search, hits                                                       from a sentence to ranked rows
     gallery    the one class that users meet
     sheet, audit                                    results as a page; who searched for what
 

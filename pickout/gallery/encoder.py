@@ -49,14 +49,14 @@ def sentence_vector(encoder: Encoder, sentence: str) -> NDArray[np.float32]:
     Raises:
         GalleryError: the encoder broke its promise.
     """
-    vector = _checked(encoder, encoder.encode_texts([sentence]), 1)[0]
+    vector: NDArray[np.float32] = _checked(encoder, encoder.encode_texts([sentence]), 1)[0]
     if not np.isfinite(vector).all():
         raise GalleryError(f"model {encoder.name}: the sentence's vector holds NaN or infinite values; is it trained?")
     return vector
 
 
 def _checked(encoder: Encoder, vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    vectors = vectors.astype(np.float32, copy=False)
+    vectors = np.asarray(vectors, dtype=np.float32)
     if vectors.shape != (count, encoder.dimension):
         raise GalleryError(
             f"model {encoder.name}: gave an array of shape {vectors.shape} for {count} inputs, "

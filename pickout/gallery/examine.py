@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from pickout.errors import ImageUnreadable
+from pickout.gallery.cameras import CameraFrom, camera_of
 from pickout.gallery.inventory import Inventory
-from pickout.gallery.metadata import CameraFrom, MetadataTable, camera_of, exif_time
+from pickout.gallery.metadata import MetadataTable, exif_time
 from pickout.gallery.reading import Picture, decode, digest, read_file
 from pickout.gallery.rows import Metadata, row_id
 from pickout.gallery.scan import image_files

@@ -6,12 +6,13 @@ from pathlib import Path
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
 from pickout.files import storage_errors
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
+from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.encoder import Encoder, sentence_vector
 from pickout.gallery.hits import Hit
 from pickout.gallery.ingest import Ingest, IngestSettings
 from pickout.gallery.lock import writing
 from pickout.gallery.manifest import MANIFEST, Manifest, new_manifest, read_manifest, write_manifest
-from pickout.gallery.metadata import CameraFrom, MetadataTable
+from pickout.gallery.metadata import MetadataTable
 from pickout.gallery.quarantine import Quarantined, read_quarantine
 from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.rows import Resident, Row

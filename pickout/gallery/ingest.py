@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
+from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.commit import Committer
 from pickout.gallery.encoder import Encoder, image_vectors
 from pickout.gallery.examine import Examined, Examiner
 from pickout.gallery.inventory import Inventory
 from pickout.gallery.lock import writing
-from pickout.gallery.metadata import CameraFrom, MetadataTable
+from pickout.gallery.metadata import MetadataTable
 from pickout.gallery.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.reading import Picture, decode, read_file
 from pickout.gallery.report import IngestProgress, IngestReport

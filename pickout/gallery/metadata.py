@@ -1,33 +1,20 @@
-"""Camera, time and labels of a crop: from a table, from its name or folder, from its EXIF block."""
+"""Camera, time and labels of a crop from a table; its time from its EXIF block."""
 
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from pickout.errors import AnnotationError, DataMissing, UsageError
-from pickout.gallery.rows import Metadata, parse_time, printable
+from pickout.gallery.printable import printable
+from pickout.gallery.rows import Metadata, parse_time
 
-_NAMED_CAMERA = re.compile(r"(?:^|[_-])c(?:am)?[_-]?(\d+)(?=s\d|[_.-]|$)", re.IGNORECASE)
 _EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
-
-
-class CameraFrom(StrEnum):
-    """Where a crop's camera comes from when no table tells."""
-
-    NONE = "none"
-    """Nowhere."""
-    FOLDER = "folder"
-    """The folder the file lies in, for example `cam_a/0001.jpg`: cam_a. Files at the top have none."""
-    NAME = "name"
-    """The part `c5` of the file's name, as Market-1501, DukeMTMC-reID and RSTPReid write it: c5."""
 
 
 class MetadataTable:
@@ -68,16 +55,6 @@ class MetadataTable:
     def of(self, root: Path, image: Path) -> Metadata:
         """What the table tells about `image`, a path below `root`; nothing where it does not name it."""
         return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(str(image), Metadata()))
-
-
-def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
-    """The camera that `image`'s name or folder tells, None where it tells none."""
-    if source is CameraFrom.FOLDER:
-        return None if image.parent == root else printable(image.parent.name)
-    if source is CameraFrom.NAME:
-        found = _NAMED_CAMERA.search(image.stem)
-        return f"c{int(found[1])}" if found else None
-    return None
 
 
 def exif_time(content: bytes) -> datetime | None:

@@ -15,7 +15,7 @@ LARGEST_FILE = 256 * 2**20
 """Files above this many bytes are no crops."""
 LARGEST_SIDE = 1536
 """Larger pictures are reduced to this many pixels before they wait for the model, so that photos do not fill memory."""
-THUMBNAIL_SIDE = 256
+THUMBNAIL_SIDE = 320
 """Longer side of a stored thumbnail in pixels."""
 _THUMBNAIL_QUALITY = 80
 

@@ -125,8 +125,3 @@ def parse_time(text: str) -> datetime:
         raise UsageError(
             f"'{text}' is no date or time; write 2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
         ) from None
-
-
-def printable(text: object) -> str:
-    """`text` fit for a terminal or page: bytes that are no UTF-8 and control characters are replaced by `�`."""
-    return "".join(letter if letter.isprintable() else "�" for letter in str(text))

@@ -12,7 +12,8 @@ def image_files(folder: Path) -> Iterator[Path]:
     """Every image file below `folder`, by name, folder after folder.
 
     A file is taken for an image by its name's ending. Hidden files and folders are passed over; links to files are
-    followed, links to folders are not, so that no file is met twice in a circle. Only one folder's names are held at a time.
+    followed, links to folders are not, so that no file is met twice in a circle.
+    Only one folder's names are held at a time.
 
     Raises:
         DataMissing: `folder` is not there, is no folder or may not be read.

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pickout.errors import UsageError
 from pickout.gallery.exact import exact_top
-from pickout.gallery.rows import Resident, printable, without_zone
+from pickout.gallery.printable import printable
+from pickout.gallery.rows import Resident, without_zone
 
 _LISTED = 20
 """Known cameras that an error lists at most."""
@@ -91,9 +92,7 @@ def check_cameras(where: Where, resident: Resident) -> None:
     for camera in where.cameras:
         if camera not in known:
             listed = ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
-            have = (
-                f"known cameras: {listed}" if known else "no crop in this gallery has a camera; see index --camera-from"
-            )
+            have = f"known cameras: {listed}" if known else "no crop here has a camera; see pickout index --camera-from"
             raise UsageError(f"unknown camera '{printable(camera)}'; {have}")
 
 

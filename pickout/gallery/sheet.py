@@ -10,13 +10,15 @@ from string import Template
 from PIL import Image
 
 from pickout.gallery.hits import Hit
-from pickout.gallery.rows import printable
+from pickout.gallery.printable import printable
 from pickout.gallery.search import Where
 
 NOTE = "Candidates, not identifications: a person must check each one."
 """Stands on every list of results."""
-_ROW_HEIGHT = 240
+_ROW_HEIGHT = 320
 """Height of a picture on the page in CSS pixels, before rows are justified."""
+_NARROWEST, _WIDEST = 0.38, 3.0
+"""Width over height of a picture's place; narrower and wider pictures get margins, so that captions have room."""
 
 
 def result_sheet(sentence: str, hits: Sequence[Hit], *, where: Where, gallery: str, model: str, crops: int) -> str:
@@ -54,7 +56,7 @@ def _filters(where: Where) -> str:
 def _figure(hit: Hit) -> str:
     with Image.open(io.BytesIO(hit.thumbnail)) as thumbnail:
         width, height = thumbnail.size
-    shown = min(max(width / height, 0.25), 3.0)
+    shown = min(max(width / height, _NARROWEST), _WIDEST)
     picture = base64.b64encode(hit.thumbnail).decode("ascii")
     details = [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
     details += [(name, value) for name, value in hit.metadata.labels.items()]

@@ -19,9 +19,9 @@ COLOURS = {
     "blue": (0.15, 0.25, 0.7),
 }
 THIRDS = {
-    0: "hair hat cap helmet head".split(),
-    1: "jacket coat shirt top vest cardigan dress jumper".split(),
-    2: "trousers leggings jeans skirt shorts shoes".split(),
+    0: ["hair", "ponytail", "hat", "cap", "helmet", "head"],
+    1: ["jacket", "coat", "shirt", "top", "vest", "cardigan", "dress", "jumper"],
+    2: ["trousers", "leggings", "jeans", "skirt", "shorts", "shoes", "trainers"],
 }
 
 
