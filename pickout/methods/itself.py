@@ -76,14 +76,17 @@ class ItselfSettings(ObjectiveSettings):
     """Rho_s, the share of tokens kept at first (released program)."""
     end_ratio: float = Field(default=0.5, gt=0, le=1)
     """Rho_e, the share kept from `budget_duration` on (released program)."""
+    # Differs from the paper: there T is the epoch at which the baseline is best; the release fixes a number of steps.
     budget_duration: int = Field(default=1450, ge=1)
     """T of ITSELF, Eq. 4, in `budget_unit` (released: 1450 steps, ten epochs of RSTPReid, for every data set)."""
     budget_unit: BudgetUnit = "steps"
     """Unit of `budget_duration`; the paper calls T an epoch."""
+    # Differs from the paper: it counts tokens without saying which; the release counts those that can be selected.
     budget_counts: CountedTokens = "selectable"
     """M of ITSELF, Eq. 4: patches and context - 2 (released: 192 and 75), or `all` tokens as the paper's words say."""
     fixed_ratio: float = Field(default=0.4, gt=0, le=1)
     """The share kept in training when `budget` is off (released program)."""
+    # Differs from the paper: it does not say that roll-out and schedule are for training only; the release has it so.
     eval_attention: Literal["last_layer", "mars"] = "last_layer"
     """What scores tokens outside training; the paper is silent, the released program reads the last layer."""
     eval_ratio: float = Field(default=0.4, gt=0, le=1)
@@ -92,12 +95,15 @@ class ItselfSettings(ObjectiveSettings):
     """Length of the local embedding (released program)."""
     hidden: int = Field(default=2048, ge=1)
     """Width inside the adapter (released program)."""
+    # Differs from the paper: its algorithm adds the token itself, which 512 and 4096 channels rule out.
     residual: Residual = "linear"
     """The adapter's shortcut; the paper's identity needs `local_dimension` equal to the towers' embedding."""
+    # Differs from the paper: it names a learned pooling (GPO), the release takes the maximum.
     pool: Pool = "max"
     """How a bank becomes one vector: channel maxima as released, or the learned pooling that the paper names."""
     mask_fillers: bool = False
     """Whether fillers of short captions stay out of the adapter's batch statistics; as released they take part."""
+    # Differs from the paper: the release tries 13 values on the test split and reports the best; this one is fixed.
     fusion_weight: float = Field(default=0.5, ge=0, le=1)
     """Lambda_S, the weight of the global score (ITSELF, Eq. 8, no value given; RDE averages)."""
     grab_rate: float = Field(default=100.0, gt=0)

@@ -38,6 +38,7 @@ class ObjectiveSettings(Settings):
     """Divides the cosines in SDM (IRRA)."""
     pair_loss: bool = True
     """Whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)."""
+    # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
     id_terms: bool = True
     """Whether CID also classifies images and captions alone: in the released program, not in the paper's equations."""
     mismatch_class: MismatchClass = "n_id"

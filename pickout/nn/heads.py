@@ -29,9 +29,8 @@ class GrabAdapter(nn.Module):
         width: width of a token.
         hidden: width inside the MLP.
         dimension: length of the result.
-        residual: `linear` for a learned shortcut.
-            Differs from the paper: its algorithm adds the token itself, which `identity` does and which needs
-            `dimension` equal to `width`.
+        residual: `linear` for a learned shortcut; `identity` adds the token itself, as the paper's algorithm does, and
+            needs `dimension` equal to `width`.
 
     Raises:
         ValueError: an identity shortcut between unequal widths.
@@ -41,6 +40,7 @@ class GrabAdapter(nn.Module):
         super().__init__()
         if residual == "identity" and width != dimension:
             raise ValueError(f"an identity shortcut cannot lead from {width} to {dimension} channels")
+        # Differs from the paper: token and result have different lengths there, so the released shortcut is linear.
         self.shortcut = nn.Linear(width, dimension) if residual == "linear" else nn.Identity()
         self.inner = nn.Linear(width, hidden)
         self.norm = nn.BatchNorm1d(hidden)

@@ -52,7 +52,7 @@ def select_bank(
     kept = min(kept, scores_BN.shape[1])
     merit_BN = scores_BN.float() if largest else -scores_BN.float()
     merit_BN = merit_BN.clamp(min=torch.finfo(torch.float32).min / 2)
-    # Differs from the paper: padding and special tokens rank below any score, so a score of 0 never ties with padding.
+    # The released program scores padding 0 and special tokens -1; below any score, a word at 0 never ties with padding.
     filler_BN = torch.where(padding_BN, torch.finfo(torch.float32).min, -torch.inf)
     merit_BN = torch.where(content_BN, merit_BN, filler_BN)
     index_BK = merit_BN.sort(dim=1, descending=True, stable=True).indices[:, :kept]

@@ -1,6 +1,7 @@
 """ITSELF's own choices: presets, layers, budgets, fusion, and what each option changes."""
 
 import math
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -58,8 +59,6 @@ def test_presets_fill_defaults_and_given_keys_win() -> None:
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_survive_the_recipe_file_and_can_be_built(preset: str) -> None:
-    import tomllib
-
     settings = parse(preset=preset, local_dimension=8, hidden=4)
     assert parse(**tomllib.loads(to_toml(settings))) == settings
     assert ItselfSettings(preset=preset, local_dimension=8, hidden=4) == settings  # type: ignore[arg-type]
