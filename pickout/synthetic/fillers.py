@@ -36,6 +36,9 @@ OPENERS: Words = (
     "You can see",
     "One can make out",
     "A photograph of",
+    "The subject is",
+    "The scene features",
+    "Captured here is",
 )
 
 WEARS: Words = (
@@ -51,7 +54,17 @@ HAS: Words = ("has", "has", "has got", "is someone with", "is a person with")
 HAVING: Words = ("with", "with", "with", "who has", "having")
 
 POSES: Mapping[str, Words] = {
-    "standing": ("standing", "standing still", "standing around", "standing there", "waiting", "stopping"),
+    "standing": (
+        "standing",
+        "standing still",
+        "standing around",
+        "standing there",
+        "waiting",
+        "stopping",
+        "pausing",
+        "upright",
+        "lingering",
+    ),
     "walking": (
         "walking",
         "walking along",
@@ -63,7 +76,7 @@ POSES: Mapping[str, Words] = {
         "passing",
         "making {his} way",
     ),
-    "running": ("running", "running along", "jogging", "hurrying along"),
+    "running": ("running", "running along", "jogging", "hurrying along", "rushing", "sprinting"),
 }
 
 VIEWS: Mapping[str, Words] = {
@@ -81,11 +94,11 @@ PLACES: Mapping[str, Words] = {
     "wall": ("in front of a wall", "next to a wall", "by a wall", "near the side of a building"),
     "shop front": ("in front of a shop", "past a shop", "outside a store", "by a shop window", "beside a storefront"),
     "pavement": ("on the pavement", "on the sidewalk", "along the footpath", "down the walkway", "on paved ground"),
-    "road": ("on the road", "on the street", "by the road"),
+    "road": ("on the road", "on the street", "by the road", "at the roadside"),
     "crossing": ("at a crossing", "on a crosswalk", "on a pedestrian crossing"),
     "park": ("in a park", "near some grass", "in a grassy area", "near trees and lawn"),
-    "corridor": ("in a corridor", "in a hallway", "inside a building"),
-    "square": ("in a square", "in an open place", "on a plaza"),
+    "corridor": ("in a corridor", "in a hallway", "inside a building", "indoors", "along a passage"),
+    "square": ("in a square", "in an open place", "on a plaza", "on open ground"),
 }
 
 ARMS: Mapping[str, Words] = {
@@ -97,13 +110,17 @@ ARMS: Mapping[str, Words] = {
 
 EVERYDAY: Words = (
     "casual", "simple", "ordinary", "nice", "neat", "everyday", "comfortable", "stylish", "modern", "classic", "basic",
-    "regular", "common", "usual", "practical", "typical", "fashionable", "unremarkable", "standard", "tidy",
+    "regular", "common", "usual", "practical", "typical", "fashionable", "unremarkable", "normal",
+    "smart", "inconspicuous", "well-fitting", "standard", "tidy",
 )  # fmt: skip
 
 ENDINGS: Words = (
     "{He} appears to be on {his} way somewhere.",
     "{He} does not seem to notice the camera at all.",
     "{He} is out and about.",
+    "{He} may well be on {his} way home.",
+    "{He} could be any pedestrian.",
+    "As far as one can judge, this is all.",
     "{He} seems to be going about {his} day.",
     "{He} looks like an ordinary passer-by.",
     "{He} is the person that the picture is about.",

@@ -86,12 +86,13 @@ def visible_items(person: Person, view: View, shares: Mapping[str, float] | None
         person: who it is.
         view: how the picture shows the person.
         shares: the share of the crop that each slot covers, from the part mask; None goes by the view's direction
-            alone. A slot that is missing is not checked, so parts that no mask tells apart stay.
+            alone. A slot that is missing is not checked, so parts that no mask tells apart stay. Where nothing is
+            left, the first thing stays.
     """
-    items = [*_clothes(person, view), *_head(person, view), *_things(person, view)]
+    items = [*_clothes(person, view), *_head(person, view), *_things(person, view, masked=shares is not None)]
     if shares is None:
         return [item for item in items if not _occluded(item, view)]
-    return [item for item in items if shares.get(item.slot, 1.0) >= _LEAST_SHARE]
+    return [item for item in items if shares.get(item.slot, 1.0) >= _LEAST_SHARE] or items[:1]
 
 
 def _clothes(person: Person, view: View) -> Iterator[Item]:
@@ -169,14 +170,14 @@ def _head(person: Person, view: View) -> Iterator[Item]:
         yield Item("scarf", "scarf", person.scarf)
 
 
-def _things(person: Person, view: View) -> Iterator[Item]:
+def _things(person: Person, view: View, *, masked: bool) -> Iterator[Item]:
+    """Bag and carried thing. Where a mask will tell, only what it cannot is asked: whether straps are all one sees."""
     bag, carried = person.bag, view.carried
     if bag is not None:
         strapped = bag.kind == "backpack" and bag.worn != "hand"
-        shown = facing(view) != "front" if strapped else _side_shows(bag.side, view)
-        if shown:
+        if facing(view) != "front" if strapped else masked or _side_shows(bag.side, view):
             yield Item("bag", bag.kind, bag.colour, side=bag.side, worn=bag.worn)
-    if carried is not None and _carried_shows(carried, view):
+    if carried is not None and (masked or _carried_shows(carried, view)):
         yield Item("carried", carried.kind, carried.colour, side=carried.hand, worn=carried.use)
 
 

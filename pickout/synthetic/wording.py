@@ -11,25 +11,25 @@ def _words(lines: Mapping[str, str]) -> Mapping[str, Words]:
 
 COLOURS: Mapping[str, Words] = _words(
     {
-        "black": "black, jet black, solid black",
-        "white": "white, pure white, plain white",
-        "grey": "grey, gray, medium grey, ash grey",
-        "dark grey": "dark grey, dark gray, charcoal, charcoal grey, slate grey",
-        "navy": "navy, navy blue, dark blue, deep blue, midnight blue",
-        "blue": "blue, bright blue, royal blue, cobalt blue",
-        "light blue": "light blue, pale blue, sky blue, baby blue, powder blue",
-        "red": "red, bright red, scarlet, crimson",
-        "maroon": "maroon, burgundy, dark red, wine red, deep red",
-        "pink": "pink, light pink, rose, pastel pink",
-        "purple": "purple, violet, plum, dark purple",
-        "green": "green, bright green, grass green, emerald",
-        "olive": "olive, olive green, army green, khaki green, moss green",
-        "teal": "teal, turquoise, blue-green, dark turquoise, greenish blue",
-        "yellow": "yellow, bright yellow, golden yellow, mustard",
-        "orange": "orange, bright orange, vivid orange, tangerine",
-        "brown": "brown, dark brown, chocolate brown, chestnut brown",
-        "beige": "beige, tan, khaki, sand-coloured, camel",
-        "cream": "cream, off-white, ivory, cream-coloured, ecru",
+        "black": "black, jet black, solid black, coal black, pitch black",
+        "white": "white, pure white, plain white, bright white, snow white",
+        "grey": "grey, gray, medium grey, ash grey, mid-grey, stone grey",
+        "dark grey": "dark grey, dark gray, charcoal, charcoal grey, slate grey, anthracite, graphite, gunmetal",
+        "navy": "navy, navy blue, dark blue, deep blue, midnight blue, dark navy, indigo",
+        "blue": "blue, bright blue, royal blue, cobalt blue, medium blue, azure, strong blue",
+        "light blue": "light blue, pale blue, sky blue, baby blue, powder blue, soft blue, pastel blue, ice blue",
+        "red": "red, bright red, scarlet, crimson, vivid red, cherry red, tomato red",
+        "maroon": "maroon, burgundy, dark red, wine red, deep red, claret, oxblood, bordeaux",
+        "pink": "pink, light pink, rose, pastel pink, rosy, soft pink, salmon pink",
+        "purple": "purple, violet, plum, dark purple, aubergine, grape, deep purple",
+        "green": "green, bright green, grass green, emerald, leaf green, kelly green, medium green",
+        "olive": "olive, olive green, army green, khaki green, moss green, military green, olive drab, drab green",
+        "teal": "teal, turquoise, blue-green, dark turquoise, greenish blue, petrol blue, sea green, cyan",
+        "yellow": "yellow, bright yellow, golden yellow, mustard, canary yellow, sunny yellow, gold",
+        "orange": "orange, bright orange, vivid orange, tangerine, pumpkin, neon orange",
+        "brown": "brown, dark brown, chocolate brown, chestnut brown, coffee brown, cocoa, mocha",
+        "beige": "beige, tan, khaki, sand-coloured, camel, fawn, sandy, buff",
+        "cream": "cream, off-white, ivory, cream-coloured, ecru, eggshell, vanilla, creamy white",
     }
 )
 
@@ -53,56 +53,100 @@ VAGUE_COLOURS: Mapping[str, str] = {
 
 KINDS: Mapping[str, Words] = _words(
     {
-        "t-shirt": "t-shirt, tee, crew-neck t-shirt, jersey top, tee shirt, shirt, top",
-        "shirt": "shirt, button-up shirt, button-down shirt, collared shirt, dress shirt",
+        "t-shirt": (
+            "t-shirt, tee, crew-neck t-shirt, jersey top, tee shirt, shirt, top, round-neck t-shirt, tee-shirt, tshirt"
+        ),
+        "shirt": (
+            "shirt, button-up shirt, button-down shirt, collared shirt, dress shirt, oxford shirt, "
+            "collar shirt, button-front shirt, business shirt"
+        ),
         "blouse": "blouse, top, ladies' top, ladies' shirt",
-        "sweater": "sweater, jumper, knitted pullover, woollen sweater, crewneck, pullover, knitted sweater, knit top",
-        "hoodie": "hoodie, hoody, hooded sweatshirt, hooded top, sweatshirt with a hood, hooded sweater",
-        "polo": "polo, polo shirt, collared t-shirt, polo top",
-        "tank top": "tank top, singlet, tank, strappy top",
-        "dress": "dress, woman's dress, one-piece dress, frock, gown",
-        "jacket": "jacket, light-weight jacket, zipped jacket, zip-up jacket, casual jacket, windbreaker",
-        "coat": "coat, outdoor coat, woollen coat, overcoat, winter coat, long coat, topcoat",
-        "cardigan": "cardigan, knitted cardigan, button-front sweater, knit jacket",
+        "sweater": (
+            "sweater, jumper, knitted pullover, woollen sweater, crewneck, pullover, knitted sweater, "
+            "knit top, knitted jumper, sweatshirt, woolly jumper, warm pullover"
+        ),
+        "hoodie": (
+            "hoodie, hoody, hooded sweatshirt, hooded top, sweatshirt with a hood, hooded sweater, "
+            "sweatshirt with hood, hooded jumper"
+        ),
+        "polo": "polo, polo shirt, collared t-shirt, polo top, golf shirt, sport shirt",
+        "tank top": (
+            "tank top, singlet, tank, strappy top, vest top, muscle shirt, sleeveless top, sleeveless shirt, undershirt"
+        ),
+        "dress": "dress, woman's dress, one-piece dress, frock, gown, shift dress",
+        "jacket": (
+            "jacket, light-weight jacket, zipped jacket, zip-up jacket, casual jacket, windbreaker, "
+            "bomber jacket, sports jacket, track jacket, anorak"
+        ),
+        "coat": (
+            "coat, outdoor coat, woollen coat, overcoat, winter coat, long coat, topcoat, greatcoat, peacoat, "
+            "cold-weather coat"
+        ),
+        "cardigan": "cardigan, knitted cardigan, button-front sweater, knit jacket, cardigan sweater, woolly cardigan",
         "vest": "vest, sleeveless jacket, gilet, body warmer, waistcoat",
-        "blazer": "blazer, suit jacket, sport coat, tailored jacket",
-        "puffer jacket": "puffer jacket, bubble jacket, down jacket, padded jacket, quilted jacket, puffy coat",
-        "raincoat": "raincoat, rain jacket, waterproof coat, rain coat",
-        "trousers": "trousers, pants, chinos, cloth trousers, full-length pants, slacks, straight trousers, long pants",
-        "jeans": "jeans, denims, jean pants, denim pants, denim trousers, denim jeans",
-        "shorts": "shorts, short pants, casual shorts",
+        "blazer": "blazer, suit jacket, sport coat, tailored jacket, formal jacket, business jacket",
+        "puffer jacket": (
+            "puffer jacket, bubble jacket, down jacket, padded jacket, quilted jacket, puffy coat, "
+            "puffy jacket, quilted coat, down coat, ski jacket"
+        ),
+        "raincoat": "raincoat, rain jacket, waterproof coat, rain coat, mackintosh, slicker, rainproof jacket",
+        "trousers": (
+            "trousers, pants, chinos, cloth trousers, full-length pants, slacks, straight trousers, "
+            "long pants, cotton trousers, dress pants, cotton pants, straight-leg pants, work trousers"
+        ),
+        "jeans": (
+            "jeans, denims, jean pants, denim pants, denim trousers, denim jeans, five-pocket jeans, jeans trousers"
+        ),
+        "shorts": "shorts, short pants, casual shorts, bermudas, bermuda shorts, summer shorts",
         "skirt": "skirt, cloth skirt, a-line skirt, flared skirt",
-        "leggings": "leggings, tight pants, stretch pants, skinny pants, close-fitting leggings",
-        "trainers": "trainers, sneakers, sports shoes, running shoes, tennis shoes, athletic shoes, jogging shoes",
-        "boots": "boots, leather boots, lace-up boots, ankle boots, sturdy boots",
-        "sandals": "sandals, open shoes, open-toed sandals, summer sandals",
-        "heels": "heels, high heels, high-heeled shoes, pumps",
-        "leather shoes": "leather shoes, dress shoes, shoes, formal shoes, smart shoes",
-        "flats": "flats, flat shoes, ballet flats, slip-on shoes",
-        "backpack": "backpack, daypack, school bag, rucksack, knapsack, back pack, bookbag",
-        "handbag": "handbag, pocketbook, lady's bag, purse, hand bag, small bag",
-        "tote": "tote, tote bag, large open bag, shopper",
-        "shoulder bag": "shoulder bag, messenger bag, satchel, sling bag, bag",
-        "suitcase": "suitcase, rolling suitcase, trolley case, wheeled suitcase, travel case",
-        "phone": "phone, handset, telephone, cell phone, mobile phone, mobile, smartphone, cellphone",
-        "open umbrella": "open umbrella, umbrella, opened umbrella",
-        "closed umbrella": "closed umbrella, folded umbrella, furled umbrella",
-        "bottle": "bottle, water bottle, drinking bottle, plastic bottle",
-        "cup": "cup, paper cup, coffee cup, takeaway cup",
-        "shopping bag": "shopping bag, plastic bag, carrier bag, grocery bag",
-        "book": "book, paperback, notebook",
-        "cap": "cap, baseball cap, peaked cap, ball cap",
-        "beanie": "beanie, knit hat, knitted cap, woolly hat, winter hat",
-        "brimmed hat": "brimmed hat, hat, fedora, hat with a brim",
-        "sun hat": "sun hat, wide-brimmed hat, summer hat, sunhat",
-        "headscarf": "headscarf, head scarf, scarf over the head, head covering",
-        "helmet": "helmet, safety helmet, hard hat, crash helmet",
-        "scarf": "scarf, neck scarf, scarf around the neck, wrapped scarf",
-        "socks": "socks, stockings, tights, hosiery",
+        "leggings": (
+            "leggings, tight pants, stretch pants, skinny pants, close-fitting leggings, spandex pants, "
+            "yoga pants, stretchy leggings"
+        ),
+        "trainers": (
+            "trainers, sneakers, sports shoes, running shoes, tennis shoes, athletic shoes, jogging shoes, "
+            "gym shoes, canvas shoes, runners, sport sneakers"
+        ),
+        "boots": "boots, leather boots, lace-up boots, ankle boots, sturdy boots, booties, work boots, hiking boots",
+        "sandals": "sandals, open shoes, open-toed sandals, summer sandals, strappy sandals, slippers, flip-flops",
+        "heels": "heels, high heels, high-heeled shoes, pumps, stilettos, court shoes, heeled shoes",
+        "leather shoes": (
+            "leather shoes, dress shoes, shoes, formal shoes, smart shoes, oxfords, brogues, loafers, office shoes"
+        ),
+        "flats": "flats, flat shoes, ballet flats, slip-on shoes, ballerinas, low shoes",
+        "backpack": "backpack, daypack, school bag, rucksack, knapsack, back pack, bookbag, schoolbag, bag pack",
+        "handbag": "handbag, pocketbook, lady's bag, purse, hand bag, small bag, ladies' handbag, hand purse",
+        "tote": "tote, tote bag, large open bag, shopper, cloth bag, canvas tote",
+        "shoulder bag": (
+            "shoulder bag, messenger bag, satchel, sling bag, bag, side bag, crossbody bag, bag with a strap"
+        ),
+        "suitcase": (
+            "suitcase, rolling suitcase, trolley case, wheeled suitcase, travel case, luggage, roller bag, "
+            "travel bag, baggage"
+        ),
+        "phone": (
+            "phone, handset, telephone, cell phone, mobile phone, mobile, smartphone, cellphone, cellular phone, device"
+        ),
+        "open umbrella": "open umbrella, umbrella, opened umbrella, brolly, parasol",
+        "closed umbrella": (
+            "closed umbrella, folded umbrella, furled umbrella, rolled umbrella, umbrella that is closed"
+        ),
+        "bottle": "bottle, water bottle, drinking bottle, plastic bottle, flask, drinks bottle",
+        "cup": "cup, paper cup, coffee cup, takeaway cup, disposable cup, hot drink",
+        "shopping bag": "shopping bag, plastic bag, carrier bag, grocery bag, store bag, supermarket bag",
+        "book": "book, paperback, notebook, textbook, novel",
+        "cap": "cap, baseball cap, peaked cap, ball cap, trucker cap, sports cap, snapback",
+        "beanie": "beanie, knit hat, knitted cap, woolly hat, winter hat, stocking cap, skullcap",
+        "brimmed hat": "brimmed hat, hat, fedora, hat with a brim, trilby, felt hat",
+        "sun hat": "sun hat, wide-brimmed hat, summer hat, sunhat, floppy hat, broad hat",
+        "headscarf": "headscarf, head scarf, scarf over the head, head covering, kerchief, shawl over the hair",
+        "helmet": "helmet, safety helmet, hard hat, crash helmet, protective helmet",
+        "scarf": "scarf, neck scarf, scarf around the neck, wrapped scarf, muffler, shawl",
+        "socks": "socks, stockings, tights, hosiery, hose, legwear",
         "belt": "belt, waist belt, belt at the waist",
-        "beard": "beard, facial hair",
-        "glasses": "glasses, eyeglasses, spectacles",
-        "sunglasses": "sunglasses, dark glasses, shades",
+        "beard": "beard, facial hair, whiskers",
+        "glasses": "glasses, eyeglasses, spectacles, specs, eye glasses",
+        "sunglasses": "sunglasses, dark glasses, shades, sun glasses, tinted glasses",
     }
 )
 
@@ -125,14 +169,32 @@ VAGUE_KINDS: Mapping[str, Words] = _words(
 )
 
 PLURAL = frozenset(
-    ("boots", "bottoms", "chinos", "denims", "eyeglasses", "flats", "glasses", "heels", "jeans", "leggings", "pants")
-    + ("pumps", "sandals", "shades", "shoes", "shorts", "slacks", "sneakers", "socks", "spectacles", "stockings")
-    + ("sunglasses", "tights", "trainers", "trousers")
-)
+    (
+        "boots", "bottoms", "chinos", "denims", "eyeglasses", "flats", "glasses", "heels", "jeans", "leggings", "pants",
+        "pumps", "sandals", "shades", "shoes", "shorts", "slacks", "sneakers", "socks", "spectacles", "stockings",
+        "sunglasses", "tights", "trainers", "trousers", "bermudas", "ballerinas", "booties", "brogues", "flip-flops",
+        "loafers", "oxfords", "runners", "slippers", "specs", "stilettos", "whiskers",
+    )
+)  # fmt: skip
 """Nouns without "a", by their last word."""
 
 MASS = frozenset(
-    ("clothing", "eyewear", "footgear", "footwear", "hair", "headgear", "hosiery", "outerwear", "something", "wear")
+    (
+        "clothing",
+        "eyewear",
+        "footgear",
+        "footwear",
+        "hair",
+        "headgear",
+        "hosiery",
+        "outerwear",
+        "something",
+        "wear",
+        "hose",
+        "legwear",
+        "luggage",
+        "baggage",
+    )
 )
 """Nouns without "a" and without plural, by their last word."""
 

@@ -1,0 +1,126 @@
+"""Draw and write the images of one person: what one drawing process does."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pickout.files import write_atomically
+from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.cameras import Camera, sample_cameras
+from pickout.synthetic.captions import CaptionSettings, describe_image, tokens
+from pickout.synthetic.drawing import Part, draw_crop
+from pickout.synthetic.people import sample_person
+from pickout.synthetic.views import sample_view
+
+_CAMERAS, _PERSON, _VIEW, _CAPTION = range(4)
+"""What a generator is for; no two purposes share one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One person to draw.
+
+    Args:
+        root: the street's folder.
+        identity: the person's number.
+        split: `train`, `val` or `test`.
+        seed: the street's seed.
+        images: how many images.
+        cameras: how many cameras the street has.
+        size: height and width of an image in pixels.
+        captions: how many captions an image gets and how their writer errs.
+    """
+
+    root: Path
+    identity: int
+    split: str
+    seed: int
+    images: int
+    cameras: int
+    size: tuple[int, int]
+    captions: CaptionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One written image: its record in the annotation file and its line in the attribute file."""
+
+    record: dict[str, Any]
+    attributes: dict[str, Any]
+
+
+def draw_identity(job: Job) -> list[Entry]:
+    """Draw, mask, describe and write every image of one person. An image that is there with its mask is kept.
+
+    Nothing depends on any other person, so jobs may run anywhere and in any order.
+
+    Raises:
+        StorageFull: no space left while writing.
+    """
+    cameras = sample_cameras(_generator(job, _CAMERAS), job.cameras)
+    choice = _generator(job, _PERSON, job.identity)
+    person = sample_person(choice)
+    order = choice.permutation(len(cameras))
+    return [_image(job, person, cameras[order[number % len(cameras)]], number) for number in range(job.images)]
+
+
+def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
+    view = sample_view(_generator(job, _VIEW, job.identity, number), person, camera)
+    name = f"p{job.identity:05d}_{camera.name}_{number:02d}"
+    file = f"{camera.name}/{name}.jpg"
+    parts = _pictures(job, person, view, camera, job.root / "imgs" / file, job.root / "parts" / f"{name}.png")
+    captions = describe_image(
+        person, view, _generator(job, _CAPTION, job.identity, number), job.captions, _shares(parts)
+    )
+    record = {
+        "split": job.split,
+        "captions": captions,
+        "file_path": file,
+        "processed_tokens": [tokens(caption) for caption in captions],
+        "id": job.identity,
+    }
+    seen = {str(value): Part(value).name.lower() for value in np.unique(parts).tolist()}
+    facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
+    return Entry(record, facts | {"person": asdict(person), "view": asdict(view)})
+
+
+def _pictures(job: Job, person: Person, view: View, camera: Camera, image: Path, mask: Path) -> NDArray[np.uint8]:
+    """Write image and mask unless both are there; the mask either way."""
+    kept = _kept(mask) if image.is_file() else None
+    if kept is not None:
+        return kept
+    drawing = draw_crop(person, view, camera, job.size)
+    write_atomically(mask, _encoded(drawing.parts, "PNG", optimize=True))
+    write_atomically(image, _encoded(drawing.image, "JPEG", quality=camera.quality))
+    return drawing.parts
+
+
+def _kept(mask: Path) -> NDArray[np.uint8] | None:
+    """A mask that an earlier drawing left; None where there is none, or none that can be read."""
+    try:
+        with Image.open(mask) as written:
+            return np.asarray(written)
+    except (OSError, SyntaxError):
+        return None
+
+
+def _encoded(pixels: NDArray[np.uint8], form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def _shares(parts: NDArray[np.uint8]) -> Mapping[str, float]:
+    """The share of the picture that each part with a mask of its own covers."""
+    shares = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
+    return {part.name.lower(): float(shares[part]) for part in Part}
+
+
+def _generator(job: Job, *purpose: int) -> np.random.Generator:
+    return np.random.default_rng((job.seed, *purpose))
