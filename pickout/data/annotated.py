@@ -1,12 +1,13 @@
 """The reader of data sets whose annotation is one JSON list with a record an image."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pickout.data.reading import Entry, Field, Reading, show, sound
+from pickout.data.reading import Entry, Reading, RecordCheck, show, sound
 from pickout.errors import AnnotationError, DataMissing
 
 
@@ -56,48 +57,49 @@ class AnnotatedFolder:
         records = read_json_list(file)
         for number, record in enumerate(records):
             try:
-                entries.append(self._entry(Field(file, number), record))
+                entries.append(self._entry(RecordCheck(file, number), record))
             except AnnotationError as error:
                 problems.append(error)
         images = self._image_folder(file.parent, entries)
         return Reading(self.name, file.parent, file, images, entries, problems)
 
     def _find(self, root: Path) -> Path:
+        # os.path instead of Path: a name that the system refuses is just missing.
         places = [parent / name for parent in (root, root / self.folder) for name in self.files]
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113
         if found is None:
-            state = "no annotation file here" if root.is_dir() else "no such folder"
+            state = "no annotation file here" if os.path.isdir(root) else "no such folder"  # noqa: PTH112
             raise DataMissing(f"{root}: {state}; {self.name} is expected as\n{self.layout}\n{self.source}".rstrip())
         return found
 
     def _image_folder(self, root: Path, entries: list[Entry]) -> Path:
         folders = [root / name for name in self.image_folders]
-        found = next((folder for folder in folders if folder.is_dir()), None)
+        found = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112
         if found is not None:
             return found
-        if entries and (root / entries[0].path).is_file():
+        if entries and os.path.isfile(root / entries[0].path):  # noqa: PTH113
             return root
         names = " or ".join(f"{name}/" for name in self.image_folders)
         raise DataMissing(
             f"{root}: the image folder {names} is missing; expected\n{self.layout}\n{self.source}".rstrip()
         )
 
-    def _entry(self, field: Field, record: Any) -> Entry:
+    def _entry(self, check: RecordCheck, record: Any) -> Entry:
         if not isinstance(record, dict):
-            raise field.wrong(None, f"{show(record)}; expected an object with split, id, captions, {self.path_field}")
+            raise check.wrong(None, f"{show(record)}; expected an object with split, id, captions, {self.path_field}")
         for name in ("split", "id", "captions", self.path_field):
             if name not in record:
-                raise field.wrong(name, "missing")
+                raise check.wrong(name, "missing")
         identity = record["id"]
         if not isinstance(identity, int) or isinstance(identity, bool) or not 0 <= identity < 2**63:
-            raise field.wrong("id", f"{show(identity)}; expected a whole number from 0")
+            raise check.wrong("id", f"{show(identity)}; expected a whole number from 0")
         captions = record["captions"]
         if isinstance(captions, str):
-            raise field.wrong("captions", f"the string {show(captions)}; expected a list of strings")
+            raise check.wrong("captions", f"the string {show(captions)}; expected a list of strings")
         if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
-            raise field.wrong("captions", f"{show(captions)}; expected a list of strings")
-        split, path = field.split(record["split"]), field.path(self.path_field, record[self.path_field])
-        return Entry(field.record, split, identity, path, tuple(map(sound, captions)), self.camera(path))
+            raise check.wrong("captions", f"{show(captions)}; expected a list of strings")
+        split, path = check.split(record["split"]), check.path(self.path_field, record[self.path_field])
+        return Entry(check.record, split, identity, path, tuple(map(sound, captions)), self.camera(path))
 
 
 def read_json_list(file: Path) -> list[Any]:

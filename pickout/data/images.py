@@ -76,8 +76,8 @@ def find_images(folder: Path) -> list[Path]:
         DataMissing: no such folder.
         DataError: a folder below cannot be listed.
     """
-    if not folder.is_dir():
-        raise DataMissing(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    if not os.path.isdir(folder):  # noqa: PTH112 -- a name that the system refuses is just missing.
+        raise DataMissing(f"{folder}: {'not a folder' if os.path.exists(folder) else 'no such folder'}")  # noqa: PTH110
     found: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_listing):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -94,6 +94,10 @@ class _Quiet:
     """Silences Pillow's warnings while any thread decodes: `warnings.catch_warnings` alone is not safe in threads."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew: in a forked process the threads that were decoding are gone."""
         self._lock = threading.Lock()
         self._inside = 0
         self._outer = warnings.catch_warnings()
@@ -116,6 +120,7 @@ class _Quiet:
 
 
 _QUIET = _Quiet()
+os.register_at_fork(after_in_child=_QUIET.reset)
 
 
 def _content(source: str | Path | bytes) -> IO[bytes]:

@@ -104,7 +104,7 @@ def training_identities(entries: Sequence[Entry]) -> list[int]:
     return sorted({entry.identity for entry in entries if entry.split == "train"})
 
 
-class Field:
+class RecordCheck:
     """Checks the values of one record and names it in errors.
 
     Args:

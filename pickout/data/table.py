@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.data.annotated import read_text
-from pickout.data.reading import Entry, Field, Reading, show, sound
+from pickout.data.reading import Entry, Reading, RecordCheck, show, sound
 from pickout.errors import AnnotationError, DataError, DataMissing
 
 COLUMNS = ("image", "caption", "identity", "camera", "time", "split")
@@ -54,9 +55,11 @@ class Table:
             raise AnnotationError(file, None, "image", f"no such column; found {found} (columns are parted by commas)")
         for number, row in rows:
             try:
-                entry = _entry(Field(file, number), row, columns, names, len(images))
+                entry = _entry(RecordCheck(file, number), row, columns, names, len(images))
                 known = images.get(entry.path)
-                images[entry.path] = entry if known is None else _joined(Field(file, number), known, entry, columns)
+                images[entry.path] = (
+                    entry if known is None else _joined(RecordCheck(file, number), known, entry, columns)
+                )
             except AnnotationError as error:
                 problems.append(error)
         if not images and not problems:
@@ -65,15 +68,16 @@ class Table:
         return Reading(self.name, file.parent, file, file.parent, _numbered(images.values()), problems, notes)
 
     def _find(self, root: Path) -> Path:
-        if root.is_file():
+        # os.path instead of Path: a name that the system refuses is just missing.
+        if os.path.isfile(root):  # noqa: PTH113
             if root.suffix.lower() not in _READERS:
                 raise DataMissing(f"{root}: a table ends in {', '.join(_READERS)}")
             return root
-        found = [root / name for name in self.files if (root / name).is_file()]
+        found = [root / name for name in self.files if os.path.isfile(root / name)]  # noqa: PTH113
         if len(found) > 1:
             raise DataMissing(f"{root}: {' and '.join(file.name for file in found)}; give the path of the one you mean")
         if not found:
-            state = "no table here" if root.is_dir() else "no such file or folder"
+            state = "no table here" if os.path.isdir(root) else "no such file or folder"  # noqa: PTH112
             raise DataMissing(f"{root}: {state}; expected\n{self.layout}")
         return found[0]
 
@@ -89,26 +93,26 @@ _ASSUMED = {
 }
 
 
-def _entry(field: Field, row: Row, columns: list[str], names: dict[str, int], images: int) -> Entry:
-    path = field.path("image", row.get("image"))
+def _entry(check: RecordCheck, row: Row, columns: list[str], names: dict[str, int], images: int) -> Entry:
+    path = check.path("image", row.get("image"))
     caption = row.get("caption")
     if caption is not None and not isinstance(caption, str):
-        raise field.wrong("caption", f"{show(caption)}; expected a string")
+        raise check.wrong("caption", f"{show(caption)}; expected a string")
     return Entry(
-        record=field.record,
-        split=field.split(row.get("split")) if "split" in columns else "train",
-        identity=_identity(field, row.get("identity"), names) if "identity" in columns else images,
+        record=check.record,
+        split=check.split(row.get("split")) if "split" in columns else "train",
+        identity=_identity(check, row.get("identity"), names) if "identity" in columns else images,
         path=path,
         captions=(sound(caption),) if caption else (),
-        camera=_camera(field, row.get("camera")),
-        time=_time(field, row.get("time")),
+        camera=_camera(check, row.get("camera")),
+        time=_time(check, row.get("time")),
     )
 
 
-def _identity(field: Field, value: Any, names: dict[str, int]) -> int:
+def _identity(check: RecordCheck, value: Any, names: dict[str, int]) -> int:
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not text:
-        raise field.wrong("identity", f"{show(value)}; expected a whole number or a name")
+        raise check.wrong("identity", f"{show(value)}; expected a whole number or a name")
     if text.isdecimal() and len(text) <= 18:
         return int(text)
     return names.setdefault(text, _NAMED + len(names))
@@ -123,15 +127,15 @@ def _numbered(entries: Collection[Entry]) -> list[Entry]:
     ]
 
 
-def _camera(field: Field, value: Any) -> str | None:
+def _camera(check: RecordCheck, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise field.wrong("camera", f"{show(value)}; expected a name")
+        raise check.wrong("camera", f"{show(value)}; expected a name")
     return sound(str(value))
 
 
-def _time(field: Field, value: Any) -> datetime | None:
+def _time(check: RecordCheck, value: Any) -> datetime | None:
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
@@ -139,15 +143,15 @@ def _time(field: Field, value: Any) -> datetime | None:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise field.wrong("time", f"{show(value)}; expected a time like 2024-05-31T17:45:00") from None
+        raise check.wrong("time", f"{show(value)}; expected a time like 2024-05-31T17:45:00") from None
 
 
-def _joined(field: Field, known: Entry, more: Entry, columns: list[str]) -> Entry:
+def _joined(check: RecordCheck, known: Entry, more: Entry, columns: list[str]) -> Entry:
     """The entry of an image that has another row."""
     for name in ("identity", "split", "camera", "time"):
         one, other = getattr(known, name), getattr(more, name)
         if name in columns and one != other:
-            raise field.wrong(name, f"{show(other)}, but record {known.record} gives the same image {show(one)}")
+            raise check.wrong(name, f"{show(other)}, but record {known.record} gives the same image {show(one)}")
     captions = known.captions + more.captions
     return Entry(known.record, known.split, known.identity, known.path, captions, known.camera, known.time)
 

@@ -196,7 +196,11 @@ def test_a_lone_surrogate_in_a_caption_is_replaced(write_set: Write) -> None:
 
 @pytest.mark.parametrize("name", ["cuhk-pedes", "icfg-pedes", "rstpreid"])
 def test_a_missing_set_says_what_is_expected_and_where_it_can_be_had(tmp_path: Path, name: str) -> None:
-    for root, state in ((tmp_path, "no annotation file here"), (tmp_path / "absent", "no such folder")):
+    for root, state in (
+        (tmp_path, "no annotation file here"),
+        (tmp_path / "absent", "no such folder"),
+        (tmp_path / ("x" * 5000), "no such folder"),
+    ):
         with pytest.raises(DataMissing, match=state) as caught:
             open_data(name, root)
         assert DATASETS[name].layout in str(caught.value) and "https://github.com/" in str(caught.value)

@@ -229,6 +229,18 @@ def test_nothing_is_warned_about_in_any_thread_and_filters_return() -> None:
     assert warnings.filters == before
 
 
+def test_a_process_forked_while_a_thread_decodes_can_decode() -> None:
+    from pickout.data import images
+
+    content = saved(picture(), "PNG")
+    with images._QUIET._lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork beside threads.
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if open_image(content).mode == "RGB" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_images_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
     for name in ("b/2.JPG", "b/1.png", "a.jpeg", "notes.txt", ".hidden/x.jpg", "b/.y.jpg", "z.webp"):
         file = tmp_path / name
@@ -252,6 +264,8 @@ def test_a_folder_of_links_to_itself_ends(tmp_path: Path) -> None:
 def test_no_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataMissing, match="no such folder"):
         find_images(tmp_path / "absent")
+    with pytest.raises(DataMissing, match="no such folder"):
+        find_images(tmp_path / ("x" * 5000))
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataMissing, match="not a folder"):
         find_images(tmp_path / "file")

@@ -146,6 +146,8 @@ def test_where_no_table_or_two_are_the_expected_form_is_told(tmp_path: Path) -> 
         open_data("table", tmp_path)
     with pytest.raises(DataMissing, match="no such file or folder"):
         open_data("table", tmp_path / "absent")
+    with pytest.raises(DataMissing, match="no such file or folder"):
+        open_data("table", tmp_path / ("x" * 5000))
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(DataMissing, match=r"a table ends in \.csv"):
         open_data("table", tmp_path / "notes.txt")

@@ -1,6 +1,7 @@
 """What holds for tokenizers of every kind."""
 
 import itertools
+import pickle
 import time
 
 import numpy as np
@@ -59,6 +60,11 @@ def test_a_round_trip_through_one_text_changes_nothing(tokenizer: Tokenizer, cap
     assert again.encode([caption]).tolist() == tokenizer.encode([caption]).tolist()
     assert again.words(caption) == tokenizer.words(caption)
     assert again.to_json() == tokenizer.to_json()
+
+
+def test_worker_processes_can_take_it_along(tokenizer: Tokenizer) -> None:
+    again = pickle.loads(pickle.dumps(tokenizer))
+    assert again.encode(["a red hat"]).tolist() == tokenizer.encode(["a red hat"]).tolist()
 
 
 def test_a_long_caption_is_cut_with_its_end_kept(tokenizer: Tokenizer) -> None:
