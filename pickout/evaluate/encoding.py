@@ -24,6 +24,9 @@ from pickout.text.tokenizer import Tokenizer
 Tell = Callable[[str, int, int], None]
 """Progress: what is encoded (`images` or `captions`), how many are done, how many there are in this process."""
 
+Vectors = dict[str, Tensor]
+"""The embeddings under the empty name, and the parts that were asked for. Shape of each: (items, any), float32."""
+
 _AHEAD = 3
 
 
@@ -77,35 +80,18 @@ class Encoder:
         """
         start, stop = share.bounds(len(split.images), self.batch)
         paths = [record.image for record in split.images[start:stop]]
-        done: list[dict[str, Tensor]] = []
-        with ThreadPoolExecutor() as pool:
-
-            def load(position: int) -> list[Future[Tensor]]:
-                names = paths[position : position + self.batch]
-                return [
-                    pool.submit(lambda path: prepare(open_image(path), self.image_settings), name) for name in names
-                ]
-
-            for group in _ahead(load, len(paths), self.batch):
-                images = torch.stack([future.result() for future in group]).to(self.device)
-                done.append(self._keep(self.method.encode_images(images)))
-                _report(tell, "images", done, len(paths))
+        shares = share.run(lambda: self._encode_files(paths, tell))
         identity = np.array([record.identity for record in split.images], np.int64)
-        return self._finish("images", done, share, identity, np.arange(len(split.images)))
+        return _join("images", shares, identity, np.arange(len(split.images)))
 
     def captions(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
         """Encode every caption of the split, image by image."""
         pairs = list(split.pairs())
         start, stop = share.bounds(len(pairs), self.batch)
         captions = [pair.caption for pair in pairs[start:stop]]
-        done: list[dict[str, Tensor]] = []
-        for position in range(0, len(captions), self.batch):
-            ids = self.tokenizer.encode(captions[position : position + self.batch])
-            texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids)))
-            done.append(self._keep(self.method.encode_texts(texts.to(self.device))))
-            _report(tell, "captions", done, len(captions))
+        shares = share.run(lambda: self._encode_sentences(captions, tell))
         identity = np.array([pair.identity for pair in pairs], np.int64)
-        return self._finish("captions", done, share, identity, np.array([pair.image for pair in pairs], np.int64))
+        return _join("captions", shares, identity, np.array([pair.image for pair in pairs], np.int64))
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -118,32 +104,35 @@ class Encoder:
         finally:
             _restore(modes)
 
+    def _encode_files(self, paths: Sequence[Path], tell: Tell | None) -> Vectors:
+        done: list[Vectors] = []
+        with ThreadPoolExecutor() as pool:
+
+            def load(position: int) -> list[Future[Tensor]]:
+                return [pool.submit(self._load, path) for path in paths[position : position + self.batch]]
+
+            for group in _ahead(load, len(paths), self.batch):
+                images = torch.stack([future.result() for future in group]).to(self.device)
+                done.append(self._keep(self.method.encode_images(images)))
+                _report(tell, "images", done, len(paths))
+        return _concatenate(done)
+
+    def _encode_sentences(self, captions: Sequence[str], tell: Tell | None) -> Vectors:
+        done: list[Vectors] = []
+        for position in range(0, len(captions), self.batch):
+            ids = self.tokenizer.encode(captions[position : position + self.batch])
+            texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids)))
+            done.append(self._keep(self.method.encode_texts(texts.to(self.device))))
+            _report(tell, "captions", done, len(captions))
+        return _concatenate(done)
+
     def _load(self, path: Path) -> Tensor:
         return prepare(open_image(path), self.image_settings)
 
-    def _keep(self, features: ImageFeatures | TextFeatures) -> dict[str, Tensor]:
+    def _keep(self, features: ImageFeatures | TextFeatures) -> Vectors:
         kept = {name: features.parts[name].float().cpu() for name in self.parts if name in features.parts}
         # Normalised again in float32, as a loaded model does: under autocast it may have been done in less.
         return {"": normalize(features.embedding.float(), dim=-1).cpu(), **kept}
-
-    def _finish(
-        self,
-        what: str,
-        done: list[dict[str, Tensor]],
-        share: Share,
-        identity: NDArray[np.int64],
-        image: NDArray[np.int64],
-    ) -> Encoded:
-        mine = {name: torch.cat([part[name] for part in done]) for name in (done[0] if done else {})}
-        shares = [part for part in share.gather(mine) if part]
-        whole = {name: torch.cat([part[name] for part in shares]) for name in shares[0]}
-        bad = int((~torch.isfinite(whole[""]).all(dim=1)).sum())
-        if bad:
-            raise CheckpointError(
-                f"the model gave embeddings that are not finite for {bad} of {len(identity)} {what}; "
-                "its weights are damaged or its training diverged"
-            )
-        return Encoded(whole.pop(""), whole, identity, image)
 
 
 def check_split(split: Split) -> None:
@@ -166,6 +155,21 @@ def check_split(split: Split) -> None:
         )
 
 
+def _join(what: str, shares: list[Vectors], identity: NDArray[np.int64], image: NDArray[np.int64]) -> Encoded:
+    whole = _concatenate([part for part in shares if part])
+    bad = int((~torch.isfinite(whole[""]).all(dim=1)).sum())
+    if bad:
+        raise CheckpointError(
+            f"the model gave embeddings that are not finite for {bad} of {len(identity)} {what}; "
+            "its weights are damaged or its training diverged"
+        )
+    return Encoded(whole.pop(""), whole, identity, image)
+
+
+def _concatenate(parts: list[Vectors]) -> Vectors:
+    return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
+
+
 def _ahead(load: Callable[[int], list[Future[Tensor]]], items: int, batch: int) -> Iterator[list[Future[Tensor]]]:
     """Batches in order, a few of them loading ahead of the one in use."""
     waiting: list[list[Future[Tensor]]] = []
@@ -176,7 +180,7 @@ def _ahead(load: Callable[[int], list[Future[Tensor]]], items: int, batch: int) 
     yield from waiting
 
 
-def _report(tell: Tell | None, what: str, done: list[dict[str, Tensor]], items: int) -> None:
+def _report(tell: Tell | None, what: str, done: list[Vectors], items: int) -> None:
     if tell is not None:
         tell(what, sum(len(part[""]) for part in done), items)
 

@@ -37,7 +37,7 @@ def plot_cmc(report: Report) -> bytes:
     axes.yaxis.set_major_formatter(PercentFormatter())
     axes.grid(color="#d9d9d9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
+    axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
     subject = report.subject
     axes.set_title(f"{subject.model} on {subject.data}, {subject.split}", loc="left", fontsize=11, fontweight="bold")
     stream = io.BytesIO()

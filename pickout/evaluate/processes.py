@@ -1,10 +1,13 @@
 """Work shared by several processes of a launcher, with results equal to those of one."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch.distributed
+
+from pickout.errors import DataError, PickoutError
 
 T = TypeVar("T")
 
@@ -37,6 +40,28 @@ class Share:
         values: list[Any] = [None] * self.count
         torch.distributed.all_gather_object(values, value)
         return values
+
+    def run(self, work: Callable[[], T]) -> list[T]:
+        """Do this process's part and return everyone's results, in the order of the processes.
+
+        An error in one process is raised in all: the others would else wait for its result without end.
+
+        Raises:
+            PickoutError: what `work` raised here, or its message from another process.
+        """
+        failure: PickoutError | None = None
+        result: list[T] = []
+        try:
+            result = [work()]
+        except PickoutError as error:
+            failure = error
+        outcomes = self.gather((result, None if failure is None else str(failure)))
+        if failure is not None:
+            raise failure
+        for _, message in outcomes:
+            if message is not None:
+                raise DataError(message)
+        return [value for values, _ in outcomes for value in values]
 
 
 ALONE = Share()

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch.nn.functional import normalize
 
-from pickout import __version__
+import pickout
 from pickout.checkpoints.loaded import LoadedModel, Precision
 from pickout.checkpoints.run import SETTINGS_FILE
 from pickout.config import Settings
@@ -96,7 +96,6 @@ def evaluate(
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
     check_split(chosen)
-    share = current_share()
     encoder = Encoder(
         model.method,
         model.tokenizer,
@@ -106,11 +105,8 @@ def evaluate(
         autocast=torch.bfloat16 if model.precision == "bf16" else None,
     )
     began = time.monotonic()
-    with encoder.evaluating():
-        images = encoder.images(chosen, share=share, tell=tell)
-        captions = encoder.captions(chosen, share=share, tell=tell)
+    ranking = _encode(encoder, chosen, settings, tell)
     encoded = time.monotonic()
-    ranking = _Ranking(images, captions, settings, share)
     directions = _directions(ranking)
     sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
@@ -123,9 +119,9 @@ def evaluate(
         **directions,
         sweep=sweep,
         bootstrap=settings.bootstrap,
-        circumstances=_circumstances(encoder, settings, share, seconds),
+        circumstances=_circumstances(encoder, ranking, seconds),
     )
-    if run is not None and chosen.name == "test" and share.index == 0:
+    if run is not None and chosen.name == "test" and ranking.share.index == 0:
         log_look(run, report)
     return report
 
@@ -149,13 +145,11 @@ def validate(
         CheckpointError: the embeddings are not finite.
     """
     check_split(split)
-    share = current_share()
     encoder = Encoder(method, tokenizer, image_settings, batch=batch, autocast=autocast)
-    with encoder.evaluating():
-        images = encoder.images(split, share=share, tell=tell)
-        captions = encoder.captions(split, share=share, tell=tell)
+    ranking = _encode(encoder, split, EvaluationSettings(), tell)
+    images, captions = ranking.images, ranking.captions
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
-    return average(score_queries(rank(captions.embedding, images.embedding, relevance, share=share)))
+    return average(score_queries(rank(captions.embedding, images.embedding, relevance, share=ranking.share)))
 
 
 def run_folder(model: LoadedModel) -> Path | None:
@@ -173,6 +167,14 @@ def find_split(data: DataSet, name: str) -> Split:
     if name in data.splits:
         return data.splits[name]
     raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
+
+
+def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
+    share = current_share()
+    with encoder.evaluating():
+        images = encoder.images(split, share=share, tell=tell)
+        captions = encoder.captions(split, share=share, tell=tell)
+    return _Ranking(images, captions, settings, share)
 
 
 def _directions(ranking: _Ranking) -> dict[str, Any]:
@@ -241,9 +243,7 @@ def _notes(
     return tuple(notes)
 
 
-def _circumstances(
-    encoder: Encoder, settings: EvaluationSettings, share: Share, seconds: Mapping[str, float]
-) -> dict[str, Any]:
+def _circumstances(encoder: Encoder, ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
     return {
         "score": "inner product of the embeddings, exact, rounded once to float32",
         "tie_rule": TIE_RULE,
@@ -251,11 +251,11 @@ def _circumstances(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": str(encoder.device),
         "autocast": None if encoder.autocast is None else str(encoder.autocast).removeprefix("torch."),
-        "batch": settings.batch,
-        "processes": share.count,
+        "batch": ranking.settings.batch,
+        "processes": ranking.share.count,
         "seconds": dict(seconds),
         "versions": {
-            "pickout": __version__,
+            "pickout": pickout.__version__,
             "torch": torch.__version__,
             "numpy": numpy.__version__,
             "python": platform.python_version(),

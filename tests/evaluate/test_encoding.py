@@ -43,8 +43,8 @@ def test_shares_of_several_processes_together_are_the_whole_in_order(colour_mode
     encoder = encoder_of(colour_model(), batch=batch)
 
     class Collecting(Share):
-        def gather(self, value):
-            return [value] if value else [{"": torch.empty(0, 9)}]
+        def run(self, work):
+            return [work() or {"": torch.empty(0, 9)}]
 
     with encoder.evaluating():
         whole = encoder.images(split).embedding
