@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Shade
 
-__all__ = ["COLOURS", "HAIR_COLOURS", "Tone", "nearest_colour", "sample_shade", "skin_colour", "to_lab"]
+__all__ = ["COLOURS", "DENIM", "HAIR_COLOURS", "Tone", "nearest_colour", "sample_shade", "skin_colour", "to_lab"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,15 @@ COLOURS: Mapping[str, Tone] = {
 }
 """Cloth colours by name."""
 
+DENIM: Mapping[str, Tone] = {
+    "blue": Tone((0.22, 0.34, 0.55), 0.12, 0.02),
+    "navy": Tone((0.11, 0.15, 0.28), 0.14, 0.012),
+    "light blue": Tone((0.50, 0.63, 0.79), 0.08, 0.02),
+    "black": Tone((0.10, 0.10, 0.11), 0.25, 0.008),
+    "grey": Tone((0.42, 0.43, 0.46), 0.14, 0.01),
+}
+"""Colours of jeans by name."""
+
 HAIR_COLOURS: Mapping[str, Tone] = {
     "black": Tone((0.08, 0.07, 0.07), 0.25, 0.008),
     "dark brown": Tone((0.18, 0.12, 0.09), 0.15, 0.01),
@@ -81,7 +90,9 @@ def sample_shade(generator: np.random.Generator, name: str, table: Mapping[str, 
     tone = table[name]
     light = 1.0 + tone.light * float(generator.uniform(-1.0, 1.0))
     tint = generator.uniform(-tone.tint, tone.tint, 3)
-    rgb = np.clip(np.array(tone.rgb) * light + tint, 0.015, 0.98)
+    rgb = np.array(tone.rgb) * light + tint
+    rgb += (rgb.mean() - rgb) * float(generator.uniform(0.0, 0.22))
+    rgb = np.clip(rgb, 0.015, 0.98)
     return Shade(name, (round(float(rgb[0]), 4), round(float(rgb[1]), 4), round(float(rgb[2]), 4)))
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from pickout.synthetic.attributes import Age, Garment, Length, Outer, Pattern, Sex, Shade, Shoes, Sleeve
-from pickout.synthetic.colours import sample_shade
+from pickout.synthetic.colours import COLOURS, DENIM, sample_shade
 from pickout.synthetic.draws import chance, pick
 
 __all__ = ["Season", "sample_lower", "sample_outer", "sample_shoes", "sample_upper"]
@@ -41,7 +41,7 @@ _SHOE_COLOURS = {
     "leather shoes": {"black": 60, "brown": 40},
     "flats": {"black": 48, "beige": 16, "brown": 12, "red": 8, "white": 10, "navy": 6},
 }  # fmt: skip
-_LIGHT: Mapping[str, float] = {
+_SECOND: Mapping[str, float] = {
     "white": 5,
     "black": 3,
     "grey": 2,
@@ -54,7 +54,7 @@ _LIGHT: Mapping[str, float] = {
 
 
 def _second(generator: np.random.Generator, first: Shade) -> Shade:
-    weights = {name: weight for name, weight in _LIGHT.items() if name != first.name}
+    weights = {name: weight for name, weight in _SECOND.items() if name != first.name}
     if first.name in ("white", "cream", "beige", "yellow", "light blue", "pink"):
         weights = {name: weight for name, weight in weights.items() if name not in ("white", "cream", "yellow")}
         weights |= {"blue": 3.0, "red": 3.0, "navy": 3.0, "green": 1.0}
@@ -175,7 +175,8 @@ def sample_lower(generator: np.random.Generator, sex: Sex, age: Age, season: Sea
         "skirt": _SKIRT_COLOURS,
         "leggings": {"black": 7, "dark grey": 2, "navy": 1, "grey": 1},
     }
-    colour = sample_shade(generator, pick(generator, tables.get(kind, _TROUSER_COLOURS)))
+    name = pick(generator, tables.get(kind, _TROUSER_COLOURS))
+    colour = sample_shade(generator, name, DENIM if kind == "jeans" else COLOURS)
     patterns: Mapping[str, Mapping[Pattern, float]] = {
         "skirt": {"plain": 66, "floral": 10, "dotted": 7, "checked": 10, "striped": 7},
         "trousers": {"plain": 91, "striped": 5, "checked": 4},

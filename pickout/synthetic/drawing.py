@@ -1,0 +1,153 @@
+"""Draw one crop: a person in a place, seen by a camera."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.synthetic.attributes import Occluder, Person, View
+from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces
+from pickout.synthetic.bodies import head_pieces
+from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera
+from pickout.synthetic.garments import arm_pieces, leg_pieces, outer_pieces, shoe_pieces, upper_pieces
+from pickout.synthetic.occluders import draw_occluder
+from pickout.synthetic.people import sample_person
+from pickout.synthetic.pieces import Piece
+from pickout.synthetic.raycast import Rays
+from pickout.synthetic.render import Layer, render
+from pickout.synthetic.scenes import draw_scene
+from pickout.synthetic.sensors import develop
+from pickout.synthetic.shading import Light, light_of
+from pickout.synthetic.skeleton import Skeleton, pose_skeleton
+from pickout.synthetic.surfaces import Part
+from pickout.synthetic.views import sample_view
+
+__all__ = ["Drawing", "Part", "draw_crop", "dress"]
+
+Array = NDArray[np.float32]
+FINE = 2
+"""Rays a pixel along each side."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """A drawn crop.
+
+    Args:
+        image: sRGB. Shape: (height, width, 3).
+        parts: a `Part` at each pixel. Shape: (height, width).
+    """
+
+    image: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+
+
+def dress(person: Person, view: View, skeleton: Skeleton) -> list[Piece]:
+    """Every piece of a person: body, clothes, and what they carry."""
+    return [
+        *head_pieces(person, skeleton),
+        *upper_pieces(person, skeleton),
+        *outer_pieces(person, skeleton),
+        *arm_pieces(person, skeleton),
+        *leg_pieces(person, skeleton),
+        *shoe_pieces(person, skeleton),
+        *headwear_pieces(person, skeleton),
+        *accessory_pieces(person, skeleton),
+        *bag_pieces(person, skeleton),
+        *carried_pieces(person, view, skeleton),
+    ]
+
+
+def draw_crop(person: Person, view: View, camera: Camera, size: tuple[int, int] = (192, 64)) -> Drawing:
+    """Draw `person` in `view` as `camera` sees them; equal arguments give equal pixels.
+
+    Args:
+        size: height and width in pixels.
+    """
+    height, width = size
+    skeleton = pose_skeleton(person, view)
+    pieces = dress(person, view, skeleton)
+    light = light_of(camera)
+    fine = _frame(pieces, view, camera, person.height, (height * FINE, width * FINE))
+    coarse = Rays(fine.position, fine.basis, _pairs(fine.xs), _pairs(fine.ys))
+    picture = draw_scene(view, coarse, light, skeleton)
+    picture = _passers(picture, view, coarse, light)
+    layer = render(pieces, fine, light)
+    colour, cover = _shrink(layer)
+    picture = colour + (1.0 - cover)[..., None] * picture
+    parts = layer.part[FINE // 2 :: FINE, FINE // 2 :: FINE].copy()
+    if view.occluder is not None:
+        picture = _occlude(picture, parts, view.occluder, coarse, light)
+    return Drawing(develop(picture, camera, view.seed), parts)
+
+
+def _pairs(values: Array) -> Array:
+    """Means of each `FINE` neighbours."""
+    return np.asarray(values.reshape(-1, FINE).mean(axis=1))
+
+
+def _shrink(layer: Layer) -> tuple[Array, Array]:
+    """Mean colour (zero where nothing is) and cover of each `FINE` by `FINE` block."""
+    height, width = layer.part.shape[0] // FINE, layer.part.shape[1] // FINE
+    colour = layer.colour.reshape(height, FINE, width, FINE, 3).mean(axis=(1, 3))
+    cover = (layer.part > 0).reshape(height, FINE, width, FINE).mean(axis=(1, 3), dtype=np.float32)
+    return colour, cover
+
+
+def _other(seed: int, camera: str) -> tuple[list[Piece], float]:
+    """The pieces of some other person, standing at the origin, and their height."""
+    generator = np.random.default_rng([seed, 909])
+    person = sample_person(generator)
+    view = sample_view(generator, person, replace(NEUTRAL_CAMERA, name=camera))
+    return dress(person, view, pose_skeleton(person, view)), person.height
+
+
+def _passers(picture: Array, view: View, rays: Rays, light: Light) -> Array:
+    """Other people behind the person, at the sides."""
+    generator = np.random.default_rng([view.seed, 505])
+    for _ in range(view.passers):
+        side = float(generator.choice([-1.0, 1.0]))
+        behind = float(generator.uniform(0.8, 5.0))
+        away = np.array([side * generator.uniform(0.35, 0.75) * (1.0 + behind * 0.12), 0.0, -behind])
+        pieces, _ = _other(int(generator.integers(2**31)), view.camera)
+        layer = render(pieces, Rays(rays.position - away, rays.basis, rays.xs, rays.ys), light)
+        picture = np.where((layer.part > 0)[..., None], layer.colour, picture)
+    return picture
+
+
+def _occlude(picture: Array, parts: NDArray[np.uint8], occluder: Occluder, rays: Rays, light: Light) -> Array:
+    """Lay an occluder over the picture and mark it in `parts`."""
+    if occluder.kind == "passer-by":
+        pieces, _ = _other(occluder.seed, "any")
+        side = -1.0 if occluder.place < 0.5 else 1.0
+        away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
+        layer = render(pieces, Rays(rays.position - away, rays.basis, rays.xs, rays.ys), light)
+        colour, cover = layer.colour, (layer.part > 0).astype(np.float32)
+    else:
+        tint, cover = draw_occluder(occluder, rays.shape)
+        colour = tint * ((light.sky + light.main * 0.6) * cover[..., None])
+    parts[cover > 0.5] = int(Part.OCCLUDER)
+    return np.asarray(colour + (1.0 - cover)[..., None] * picture)
+
+
+def _frame(pieces: list[Piece], view: View, camera: Camera, tall: float, size: tuple[int, int]) -> Rays:
+    """The camera's rays through the crop around the person."""
+    position = np.array([0.0, camera.height, camera.distance])
+    forward = np.array([0.0, 0.5 * tall, 0.0]) - position
+    forward /= np.linalg.norm(forward)
+    right = np.array([1.0, 0.0, 0.0])
+    basis = np.stack([right, np.cross(right, forward), forward])
+    shown = [piece.balls for piece in pieces if piece.surface.part not in (Part.CARRIED, Part.BAG)]
+    balls = np.concatenate(shown)
+    local = (balls[:, :3] - position) @ basis.T
+    reach = balls[:, 3] / local[:, 2]
+    x, y = local[:, 0] / local[:, 2], local[:, 1] / local[:, 2]
+    left, right_, low, high = (x - reach).min(), (x + reach).max(), (y - reach).min(), (y + reach).max()
+    high_size = (high - low) / view.zoom
+    wide_size = float(np.clip((right_ - left) * 1.02 / view.zoom, 0.30 * high_size, 0.42 * high_size))
+    middle_x = 0.5 * (left + right_) - view.shift[0] * wide_size
+    middle_y = 0.5 * (low + high) + view.shift[1] * high_size
+    height, width = size
+    xs = middle_x + ((np.arange(width) + 0.5) / width - 0.5) * wide_size
+    ys = middle_y - ((np.arange(height) + 0.5) / height - 0.5) * high_size
+    return Rays(position, basis, xs.astype(np.float32), ys.astype(np.float32))
