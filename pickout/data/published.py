@@ -62,5 +62,7 @@ PUBLISHED: Mapping[str, Published] = {
         },
     ),
     "street": Published("A drawn street", "Draw one: pickout data draw FOLDER"),
-    "table": Published("Own data", "Write a table.csv, table.jsonl or table.parquet beside your images, a row for each caption."),
+    "table": Published(
+        "Own data", "Write a table.csv, table.jsonl or table.parquet beside your images, a row for each caption."
+    ),
 }
