@@ -10,11 +10,13 @@ from pickout.checkpoints.importing import import_file
 from pickout.checkpoints.load import resolve
 from pickout.checkpoints.reading import read_weights
 from pickout.checkpoints.report import KeyReport, compare
-from pickout.checkpoints.run import SETTINGS_FILE, WEIGHTS_FILE, read_run_settings
+from pickout.checkpoints.run import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.errors import CheckpointMismatch
 from pickout.methods.base import Method
 from pickout.nn.positions import patch_grid
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.transformer import Layer, Transformer
+from pickout.nn.vision import VisionSettings, VisionTransformer
 
 _TOWERS = ("vision.", "text.")
 _NEW = "a head that the file does not have at this size; it starts anew"
@@ -39,15 +41,36 @@ def initialise(method: Method, source: str | Path) -> KeyReport:
         CheckpointMismatch: towers of other sizes.
     """
     path = resolve(source)
-    imported = _import_run(path) if (path / SETTINGS_FILE).is_file() else import_file(path)
+    run = run_folder(path)
+    imported = import_file(path) if run is None else _import_run(run)
+    vision, text = method.get_submodule("vision"), method.get_submodule("text")
+    assert isinstance(vision, VisionTransformer) and isinstance(text, TextTransformer)
+    _require_equal(str(path), "vision", vision.transformer, imported.vision)
+    _require_equal(str(path), "text", text.transformer, imported.text)
     state, resized = dict(imported.state), dict(imported.resized)
-    tower = method.get_submodule("vision")
-    if POSITIONS in state and isinstance(tower, VisionTransformer):
+    if POSITIONS in state:
         old = patch_grid(*imported.image, imported.vision.patch, imported.vision.stride)
-        state[POSITIONS], note = fit_positions(state[POSITIONS], old, tower.grid)
+        state[POSITIONS], note = fit_positions(state[POSITIONS], old, vision.grid)
         if note:
             resized[POSITIONS] = note
     return _copy(str(path), imported, method, state, resized)
+
+
+def _require_equal(source: str, tower: str, ours: Transformer, theirs: VisionSettings | TextSettings) -> None:
+    """Compare what shapes do not show.
+
+    Raises:
+        CheckpointMismatch: other heads or another activation.
+    """
+    first = ours.layers[0]
+    assert isinstance(first, Layer)
+    pairs = {
+        "heads": (first.attention.heads, theirs.heads),
+        "activation": (first.feed_forward.activation, theirs.activation),
+    }
+    wrong = [f"{tower}.{key} = {own!r}, the file's is {other!r}" for key, (own, other) in pairs.items() if own != other]
+    if wrong:
+        raise CheckpointMismatch(f"{source}: its towers compute otherwise: {'; '.join(wrong)}")
 
 
 def _copy(

@@ -7,8 +7,7 @@ from pickout.checkpoints.hub import NAMED_WEIGHTS, named_folder
 from pickout.checkpoints.imported import Imported
 from pickout.checkpoints.importing import HF_WEIGHTS, find_tokenizer, import_file
 from pickout.checkpoints.loaded import LoadedModel, Precision
-from pickout.checkpoints.reading import safetensors_header
-from pickout.checkpoints.run import SETTINGS_FILE, WEIGHTS_FILE, is_ours, load_run, written_out
+from pickout.checkpoints.run import SETTINGS_FILE, load_run, run_folder, written_out
 from pickout.config import nearest
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError
@@ -40,7 +39,7 @@ def load(
         UsageError: a device or a precision that is not there.
     """
     path = resolve(path_or_name)
-    run = _run_folder(path)
+    run = run_folder(path)
     if run is not None:
         if image is not None or tokenizer is not None:
             raise CheckpointError(f"{path}: a run carries its own image size and tokenizer; leave both out")
@@ -111,24 +110,6 @@ def _ready(path: Path, imported: Imported, tokenizer: Tokenizer, device: str, pr
         device=device,
         precision=precision,
     )
-
-
-def _run_folder(path: Path) -> Path | None:
-    """The run that `path` is or whose weights it is; None for anything else.
-
-    Raises:
-        CheckpointError: weights of a run without the rest of it.
-    """
-    if path.is_dir():
-        return path if (path / SETTINGS_FILE).is_file() else None
-    if path.suffix != ".safetensors" or path.stat().st_size < 9 or not is_ours(safetensors_header(path)):
-        return None
-    if not (path.parent / SETTINGS_FILE).is_file():
-        raise CheckpointError(
-            f"{path}: the weights of a Pickout run without the run; {SETTINGS_FILE} and tokenizer.json belong beside "
-            f"{WEIGHTS_FILE}"
-        )
-    return path.parent
 
 
 def _contents(folder: Path) -> str:

@@ -140,9 +140,30 @@ def read_run_settings(path: Path) -> RunSettings:
     return run
 
 
-def is_ours(header: Mapping[str, str]) -> bool:
-    """Whether a safetensors header says that `save_model` wrote the file."""
-    return _MARK in header
+def run_folder(path: Path) -> Path | None:
+    """The run that `path` is, or whose weights it is; None for anything else.
+
+    Raises:
+        CheckpointError: weights of a run without the rest of it.
+        CheckpointTruncated: damaged weights.
+    """
+    folder, weights = (path, path / WEIGHTS_FILE) if path.is_dir() else (path.parent, path)
+    if path.is_dir() and (folder / SETTINGS_FILE).is_file():
+        return folder
+    if weights.suffix != ".safetensors" or not weights.is_file() or not _is_ours(weights):
+        return None
+    if not (folder / SETTINGS_FILE).is_file():
+        raise CheckpointError(
+            f"{weights}: the weights of a Pickout run without the run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong "
+            "beside it"
+        )
+    return folder
+
+
+def _is_ours(weights: Path) -> bool:
+    with weights.open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and _MARK in safetensors_header(weights)
 
 
 def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:

@@ -1,0 +1,57 @@
+"""Tiny models of every kind on disk, made by the tests."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny_clip import CONTEXT, MERGES
+
+from pickout.data.transforms import ImageSettings
+from pickout.methods.base import Method
+from pickout.methods.model import ModelSettings, build_model
+from pickout.nn.text import TextSettings
+from pickout.nn.vision import VisionSettings
+from pickout.text.clip import clip_tokenizer
+from pickout.text.tokenizer import Tokenizer
+
+
+@pytest.fixture
+def merges(tmp_path: Path) -> Path:
+    """CLIP's merges file, small, in the folder of the test."""
+    file = tmp_path / "bpe_simple_vocab_16e6.txt.gz"
+    file.write_bytes(gzip.compress(("#version: test\n" + "\n".join(MERGES) + "\n").encode()))
+    return file
+
+
+@pytest.fixture
+def tokenizer(merges: Path) -> Tokenizer:
+    return clip_tokenizer(merges, CONTEXT)
+
+
+@pytest.fixture
+def settings() -> ModelSettings:
+    """A small ITSELF."""
+    return ModelSettings(
+        method={"name": "itself", "selection_layers": [1, 2], "local_dimension": 24, "hidden": 8},
+        image=ImageSettings(height=48, width=16),
+        vision=VisionSettings(patch=8, stride=8, width=32, layers=2, heads=2, embedding=12),
+        text=TextSettings(width=32, layers=2, heads=2, embedding=12),
+    )
+
+
+@pytest.fixture
+def method(settings: ModelSettings, tokenizer: Tokenizer) -> Method:
+    torch.manual_seed(7)
+    return build_model(settings, tokenizer, identities=5).eval()
+
+
+@pytest.fixture(autouse=True)
+def nothing_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the tests away from the user's own weights."""
+    monkeypatch.setenv("PICKOUT_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
