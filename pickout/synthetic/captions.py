@@ -12,13 +12,12 @@ from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.mistakes import MistakeSettings, with_mistakes
 from pickout.synthetic.phrases import Pen
 from pickout.synthetic.sentences import compose, pronouns, take_notes
-from pickout.synthetic.visible import Item, visible_items
+from pickout.synthetic.visible import GARMENTS, Item, visible_items
 
 SHORTEST, LONGEST = 15, 45
 """Words of a caption, both ends included."""
 
 _ATTEMPTS = 40
-_MAIN = ("outer", "upper", "lower")
 
 
 class CaptionSettings(Settings):
@@ -50,8 +49,8 @@ def describe(
     pen = Pen(generator)
     seen = visible_items(person, view, shares)
     items = with_mistakes(seen, generator, (settings or CaptionSettings()).mistakes)
-    main = [item for item in items if item.slot in _MAIN]
-    others = pen.shuffled([item for item in items if item.slot not in _MAIN])
+    main = [item for item in items if item.slot in GARMENTS]
+    others = pen.shuffled([item for item in items if item.slot not in GARMENTS])
     chosen = main + others
     count = len(main) + int(generator.integers(len(others) + 1))
     endings = 0

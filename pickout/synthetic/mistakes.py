@@ -9,7 +9,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.synthetic.attributes import Shade
 from pickout.synthetic.colours import COLOURS, HAIR_COLOURS, nearest_colour
-from pickout.synthetic.visible import Item
+from pickout.synthetic.visible import GARMENTS, Item
 
 
 class MistakeSettings(Settings):
@@ -26,7 +26,7 @@ class MistakeSettings(Settings):
 
 
 def with_mistakes(items: Sequence[Item], generator: np.random.Generator, settings: MistakeSettings) -> list[Item]:
-    """The items as a hurried writer takes them in. At least one remains.
+    """The items as a hurried writer takes them in. One garment remains, where there is one.
 
     Args:
         items: what the picture shows.
@@ -46,7 +46,9 @@ def with_mistakes(items: Sequence[Item], generator: np.random.Generator, setting
         if mirrored < settings.side and item.side:
             item = replace(item, side="left" if item.side == "right" else "right")
         taken.append(item)
-    return taken or list(items[:1])
+    if any(item.slot in GARMENTS for item in taken):
+        return taken
+    return [*[item for item in items if item.slot in GARMENTS][:1], *taken]
 
 
 def _mistaken(shade: Shade, rank: int, *, hair: bool) -> Shade:

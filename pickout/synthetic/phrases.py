@@ -67,7 +67,7 @@ def noun_phrase(item: Item, pen: Pen) -> str:
     before, after = _look(item, pen)
     extra_before, extra_after = _cut(item, pen, noun)
     order = [*extra_before, *before] if pen.chance(0.75) else [*before, *extra_before]
-    return with_article(order, noun, [*extra_after, *after][:2], pen)
+    return with_article(order, noun, [*after, *extra_after][:2], pen)
 
 
 def predicate(item: Item, pen: Pen) -> str:
@@ -85,7 +85,7 @@ def predicate(item: Item, pen: Pen) -> str:
 
 def place_of(item: Item, pen: Pen) -> str:
     """Where a bag or a carried thing is: "in his left hand"."""
-    options = _PLACES.get(item.worn, _PLACES["hand"])
+    options = _PLACES.get(item.worn, _PLACES["hand"][: 3 if item.worn == "looked at" else None])
     return pen.pick(options).replace("{side}", item.side)
 
 

@@ -23,6 +23,9 @@ Slot = Literal[
     "carried",
 ]
 
+GARMENTS = ("outer", "upper", "lower")
+"""The slots that a caption is mainly about."""
+
 _LENGTHS = ("waist", "hip", "thigh", "knee", "calf", "ankle")
 _LEAST_SHARE = 0.0015
 """The share of the crop below which a part counts as hidden: 18 pixels of 192 x 64."""
@@ -86,13 +89,14 @@ def visible_items(person: Person, view: View, shares: Mapping[str, float] | None
         person: who it is.
         view: how the picture shows the person.
         shares: the share of the crop that each slot covers, from the part mask; None goes by the view's direction
-            alone. A slot that is missing is not checked, so parts that no mask tells apart stay. Where nothing is
-            left, the first thing stays.
+            alone. A slot that is missing is not checked, so parts that no mask tells apart stay. One garment always
+            stays: a caption cannot do without.
     """
     items = [*_clothes(person, view), *_head(person, view), *_things(person, view, masked=shares is not None)]
     if shares is None:
         return [item for item in items if not _occluded(item, view)]
-    return [item for item in items if shares.get(item.slot, 1.0) >= _LEAST_SHARE] or items[:1]
+    shown = [item for item in items if shares.get(item.slot, 1.0) >= _LEAST_SHARE]
+    return shown if any(item.slot in GARMENTS for item in shown) else [items[0], *shown]
 
 
 def _clothes(person: Person, view: View) -> Iterator[Item]:

@@ -144,7 +144,7 @@ KINDS: Mapping[str, Words] = _words(
         "scarf": "scarf, neck scarf, scarf around the neck, wrapped scarf, muffler, shawl",
         "socks": "socks, stockings, tights, hosiery, hose, legwear",
         "belt": "belt, waist belt, belt at the waist",
-        "beard": "beard, facial hair, whiskers",
+        "beard": "beard, facial hair",
         "glasses": "glasses, eyeglasses, spectacles, specs, eye glasses",
         "sunglasses": "sunglasses, dark glasses, shades, sun glasses, tinted glasses",
     }
@@ -173,7 +173,7 @@ PLURAL = frozenset(
         "boots", "bottoms", "chinos", "denims", "eyeglasses", "flats", "glasses", "heels", "jeans", "leggings", "pants",
         "pumps", "sandals", "shades", "shoes", "shorts", "slacks", "sneakers", "socks", "spectacles", "stockings",
         "sunglasses", "tights", "trainers", "trousers", "bermudas", "ballerinas", "booties", "brogues", "flip-flops",
-        "loafers", "oxfords", "runners", "slippers", "specs", "stilettos", "whiskers",
+        "loafers", "oxfords", "runners", "slippers", "specs", "stilettos",
     )
 )  # fmt: skip
 """Nouns without "a", by their last word."""
