@@ -1,6 +1,8 @@
 """`pickout data check` and `pickout data list` as a user meets them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,14 @@ def test_the_known_sets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     sets = {facts["name"]: facts for facts in map(json.loads, out.splitlines())}
     assert code == 0 and sets["cuhk-pedes"]["splits"]["test"]["captions"] == 6156
     assert "ICFG_PEDES.json" in sets["icfg-pedes"]["layout"]
+
+
+def test_checking_loads_no_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom pickout.cli.app import main\n"
+        f"try:\n    main(['data', 'check', 'rstpreid', {str(write_set(tmp_path))!r}, '--open'])\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
