@@ -11,11 +11,16 @@ from pickout.errors import StorageFull
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well.
 
     After a kill at any moment `path` is the old file or the new one, never half of one. When the block raises, the
     temporary file is removed and `path` stays as it was.
+
+    Args:
+        path: the file to make.
+        durable: whether it must survive a power failure too. Without, the file is there at once but the disk follows
+            later, which is several times faster: for many small files that can be made again.
 
     Raises:
         StorageFull: no space left while writing.
@@ -28,21 +33,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with storage_errors(path):
             yield temporary
             temporary.chmod(_MODE)
-            _sync(temporary)
+            if durable:
+                _sync(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            if durable:
+                _sync(path.parent)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write `data` (text as UTF-8) to `path`, whole or not at all.
+def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:
+    """Write `data` (text as UTF-8) to `path`, whole or not at all; `durable` as for `atomic_path`.
 
     Raises:
         StorageFull: no space left while writing.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=durable) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 

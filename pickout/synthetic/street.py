@@ -73,7 +73,7 @@ def draw_street(
 
     Writes `imgs/cam_a/*.jpg`, `parts/*.png` (8-bit part numbers), `reid_raw.json`, `attributes.jsonl` (person, view and
     part names of each image) and `street.toml`. Each file is whole or not there; an image that is there with its mask
-    is kept. The annotation file comes last, so a folder that has it is complete.
+    is kept. The annotation file comes last, once all else is on the disk, so a folder that has it is complete.
 
     Args:
         settings: what to draw.
@@ -102,6 +102,7 @@ def draw_street(
             records += [entry.record for entry in entries]
             attributes += [entry.attributes for entry in entries]
             report(len(records), total)
+    _flush()
     write_atomically(out / ATTRIBUTES, "".join(json.dumps(line) + "\n" for line in attributes))
     write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
     return out
@@ -148,6 +149,12 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[Any]]:
 def _leave_interrupts_to_parent() -> None:
     """Ctrl-C reaches every process of a terminal; only the first one is to speak of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _flush() -> None:
+    """Have the images on the disk before the annotations say that they are."""
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def _silent(_done: int, _total: int) -> None:

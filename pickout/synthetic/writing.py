@@ -92,13 +92,24 @@ def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
 
 def _pictures(job: Job, person: Person, view: View, camera: Camera, image: Path, mask: Path) -> NDArray[np.uint8]:
     """Write image and mask unless both are there; the mask either way."""
-    kept = _kept(mask) if image.is_file() else None
+    kept = _kept(mask) if _readable(image) else None
     if kept is not None:
         return kept
     drawing = draw_crop(person, view, camera, job.size)
-    write_atomically(mask, _encoded(drawing.parts, "PNG", optimize=True))
-    write_atomically(image, _encoded(drawing.image, "JPEG", quality=camera.quality))
+    # Not durable one by one: the whole street is flushed before its annotations are written.
+    write_atomically(mask, _encoded(drawing.parts, "PNG", optimize=True), durable=False)
+    write_atomically(image, _encoded(drawing.image, "JPEG", quality=camera.quality), durable=False)
     return drawing.parts
+
+
+def _readable(image: Path) -> bool:
+    """Whether an earlier drawing left this image, whole."""
+    try:
+        with Image.open(image) as written:
+            written.load()
+    except (OSError, SyntaxError):
+        return False
+    return True
 
 
 def _kept(mask: Path) -> NDArray[np.uint8] | None:

@@ -155,10 +155,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
 
 
-def test_a_damaged_mask_is_drawn_again(street: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pattern", ["parts/*.png", "imgs/*/*.jpg"])
+def test_a_damaged_file_is_drawn_again(pattern: str, street: Path, tmp_path: Path) -> None:
     other = tmp_path / "street"
     shutil.copytree(street, other)
-    damaged = next(iter((other / "parts").iterdir()))
+    damaged = sorted(other.glob(pattern))[4]
     damaged.write_bytes(damaged.read_bytes()[:50])
     draw_street(SMALL, other, workers=1)
     assert contents(other) == contents(street)
@@ -181,12 +182,12 @@ def test_a_full_disk_is_named_and_leaves_only_whole_files(tmp_path: Path, monkey
     write = writing.write_atomically
     written = []
 
-    def full_after_three(path: Path, data: bytes) -> None:
+    def full_after_three(path: Path, data: bytes, **how: bool) -> None:
         if len(written) == 3:
             with monkeypatch.context() as patch:
                 patch.setattr(Path, "write_bytes", _no_space)
-                write(path, data)
-        write(path, data)
+                write(path, data, **how)
+        write(path, data, **how)
         written.append(path)
 
     def _no_space(self: Path, data: bytes) -> int:
