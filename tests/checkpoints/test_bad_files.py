@@ -52,7 +52,7 @@ def test_a_torchscript_archive_is_refused_with_the_remedy(tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("ViT-B-16/data.pkl", "ViT-B-16/constants.pkl", "ViT-B-16/code/__torch__.py", "ViT-B-16/version"):
             archive.writestr(name, b"")
-    with pytest.raises(CheckpointUnsafe, match="TorchScript archive.*pickout weights get clip-vit-base-patch16"):
+    with pytest.raises(CheckpointUnsafe, match=r"TorchScript archive.*pickout weights get clip-vit-base-patch16"):
         pickout.load(path)
 
 

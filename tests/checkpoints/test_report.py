@@ -31,5 +31,5 @@ def test_a_complete_report_passes_and_sums_up() -> None:
 
 def test_a_long_list_is_cut() -> None:
     expected = {f"layer.{i}": torch.zeros(1) for i in range(20)}
-    with pytest.raises(CheckpointMismatch, match="20 missing: layer.0, .* and 14 more"):
+    with pytest.raises(CheckpointMismatch, match=r"20 missing: layer\.0, .* and 14 more"):
         compare("file", "a test", {}, expected).require_complete()

@@ -1,5 +1,7 @@
 """A CLIP of a few thousand weights in OpenAI's key names, and its merges."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -50,3 +52,8 @@ def openai_state(patches: int = 9, layers: int = 2) -> dict[str, Tensor]:
             shapes[f"visual.transformer.resblocks.{layer}.{key}"] = shape
             shapes[f"transformer.resblocks.{layer}.{key}"] = shape
     return random_tensors(shapes)
+
+
+def save_pth(path: Path, content: object) -> Path:
+    torch.save(content, path)
+    return path
