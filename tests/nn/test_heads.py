@@ -85,6 +85,11 @@ def test_fillers_enter_batch_statistics_unless_masked() -> None:
     assert not torch.allclose(means[0], means[1])
 
 
+def test_tokens_are_divided_by_their_norm_plus_a_little() -> None:
+    tokens = torch.tensor([[3.0, 4.0], [0.6e-8, 0.8e-8]])
+    torch.testing.assert_close(unit_tokens(tokens), torch.tensor([[0.6, 0.8], [0.3, 0.4]]))
+
+
 def test_a_zero_token_stays_finite() -> None:
     bank = torch.zeros(2, 3, 6, requires_grad=True)
     GrabHead(6, 5, 4)(bank, torch.tensor([1, 3])).sum().backward()

@@ -94,3 +94,9 @@ def test_counting_all_tokens_keeps_no_more_than_can_be_selected() -> None:
     at = {"step": 1, "epoch": 1, "steps_per_epoch": 100}
     assert budget(counted="all").kept(75, 77, **at) == int(77 * 0.65 * (0.5 / 0.65) ** (1 / 1450))
     assert budget(counted="all", start=1.0, end=1.0).kept(75, 77, **at) == 75
+
+
+@pytest.mark.parametrize("time", [-1, 0])
+def test_times_before_the_first_count_as_the_first(time: int) -> None:
+    first = annealed_budget(1000, start=0.9, end=0.1, time=1, duration=10)
+    assert annealed_budget(1000, start=0.9, end=0.1, time=time, duration=10) == first == 722
