@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
@@ -30,15 +31,15 @@ from pickout.gallery.store import Store
 class IngestSettings(Settings):
     """How a folder is read and written."""
 
-    batch: int = 32
+    batch: int = Field(default=32, ge=1)
     """Images encoded at once."""
-    commit: int = 256
+    commit: int = Field(default=256, ge=1)
     """Rows written at once; a kill loses at most so many encodings."""
-    commit_seconds: float = 5.0
+    commit_seconds: float = Field(default=5.0, gt=0)
     """Rows are written at least this often."""
-    threads: int = min(4, os.cpu_count() or 1)
+    threads: int = Field(default=min(4, os.cpu_count() or 1), ge=1, le=64)
     """Threads that read and decode while the model encodes."""
-    compact_every: int = 100
+    compact_every: int = Field(default=100, ge=1)
     """Commits after which the small pieces on disk are merged."""
 
 

@@ -17,7 +17,9 @@ NOTE = "Candidates, not identifications: a person must check each one."
 """Stands on every list of results."""
 _ROW_HEIGHT = 320
 """Height of a picture on the page in CSS pixels, before rows are justified."""
-_NARROWEST, _WIDEST = 0.38, 3.0
+_LONG = 160
+"""Characters from which the sentence is set smaller."""
+_NARROWEST, _WIDEST = 0.38, 2.2
 """Width over height of a picture's place; narrower and wider pictures get margins, so that captions have room."""
 
 
@@ -38,6 +40,7 @@ def result_sheet(sentence: str, hits: Sequence[Hit], *, where: Where, gallery: s
     template = resources.files("pickout.gallery").joinpath("sheet.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         title=_text(sentence),
+        length="long" if len(sentence) > _LONG else "short",
         note=_text(NOTE),
         filters=_filters(where),
         shown=_text(f"{len(hits)} of {crops:,} crops" if hits else "no crop passes the filters"),

@@ -3,6 +3,7 @@
 import os
 import shutil
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -232,7 +233,7 @@ def test_progress_reaches_the_total(gallery, crops):
     seen = []
     gallery.add(crops, on_progress=seen.append)
     assert [(step.done, step.total) for step in seen][-1] == (6, 6)
-    assert all(before.done <= after.done for before, after in zip(seen, seen[1:], strict=False))
+    assert all(before.done <= after.done for before, after in pairwise(seen))
 
 
 def test_another_model_is_refused_in_plain_words(gallery, crops):

@@ -1,0 +1,44 @@
+"""Loading the model that a gallery needs; shared by the commands that encode."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pickout.errors import GalleryError
+
+if TYPE_CHECKING:
+    from pickout.gallery.encoder import Encoder
+    from pickout.gallery.manifest import Manifest
+
+
+def load_encoder(model: str, device: str) -> "Encoder":
+    """Load a run folder or weight file onto `device`; `auto` takes a GPU where there is one.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+    """
+    import torch
+
+    from pickout.checkpoints.load import load
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return load(model, device=device)
+
+
+def remembered_model(gallery: Path, manifest: "Manifest") -> str:
+    """Where the gallery's model was loaded from.
+
+    Raises:
+        GalleryError: it does not say, or the place is empty now.
+    """
+    run = manifest.model.run
+    if run is None:
+        raise GalleryError(f"{gallery}: does not say where its model ({manifest.model.name}) is; pass --model RUN")
+    if Path(run).is_absolute() and not Path(run).exists():
+        raise GalleryError(f"{gallery}: its model was at {run}, nothing is there now; pass --model RUN")
+    return run
+
+
+def remember(model: str) -> str:
+    """`model` as a gallery should remember it: an existing path as an absolute one."""
+    return str(Path(model).resolve()) if Path(model).exists() else model

@@ -1,0 +1,143 @@
+"""The page of results: self-contained, escaped, and laid out without letting anything overflow."""
+
+import os
+import re
+import shutil
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pickout.gallery.cameras import CameraFrom
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.search import Where
+from pickout.gallery.sheet import NOTE, result_sheet
+
+HOSTILE = "<script>alert(1)</script>'\" onerror=alert(2) $title &amp; \x1b[31m"
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and the text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def hostile(tmp_path, encoder, draw):
+    """A gallery whose every name is an attack."""
+    root = tmp_path / "hostile"
+    folder = "<b>cam & 'x'"
+    for shade, name in enumerate(
+        ("<img src=x onerror=alert(3)>.png", os.fsdecode(b"caf\xe9\x1b[2J.png"), "${note}.png")
+    ):
+        draw(root / folder / name, shade=shade)
+    gallery = Gallery.create(tmp_path / "<g>", encoder)
+    gallery.add(root, camera_from=CameraFrom.FOLDER)
+    return gallery
+
+
+def sheet_of(gallery, sentence="a teal jacket", where=None, top=20):
+    where = where or Where()
+    hits = gallery.search(sentence, top=top, where=where)
+    return result_sheet(
+        sentence, hits, where=where, gallery=gallery.path.name, model="colour", crops=gallery.count()
+    ), hits
+
+
+def test_each_hit_has_its_picture_rank_score_camera_and_path(gallery):
+    page, hits = sheet_of(gallery)
+    elements = Elements(page)
+    pictures = [attributes for tag, attributes in elements.tags if tag == "img"]
+    assert len(pictures) == 6
+    assert all(each["src"].startswith("data:image/jpeg;base64,/9j/") for each in pictures)
+    for hit in hits:
+        assert hit.path in elements.text
+        assert f"{hit.score:.3f}" in elements.text
+    assert NOTE in elements.text
+    assert "6 of 6 crops" in elements.text
+
+
+def test_nothing_is_asked_for_from_elsewhere(gallery, hostile):
+    for page in (sheet_of(gallery)[0], sheet_of(hostile)[0]):
+        elements = Elements(page)
+        for tag, attributes in elements.tags:
+            assert tag not in ("script", "link", "iframe", "object", "a", "form")
+            for name, value in attributes.items():
+                assert name not in ("href", "srcset", "action") and not name.startswith("on")
+                assert name != "src" or value.startswith("data:image/jpeg;base64,")
+        assert "url(" not in page and "@import" not in page
+        assert "default-src 'none'" in page
+
+
+def test_hostile_names_and_sentences_are_shown_as_text(hostile):
+    page, _ = sheet_of(hostile, HOSTILE, Where(cameras=hostile.cameras()))
+    elements = Elements(page)
+    tags = {tag for tag, _ in elements.tags}
+    assert tags.isdisjoint({"script", "b "}) and page.count("<script") == 0
+    assert len([tag for tag, _ in elements.tags if tag == "img"]) == 3
+    assert "<img src=x onerror=alert(3)>.png" in elements.text
+    assert "${note}.png" in elements.text
+    assert "caf��[2J.png" in elements.text
+    assert "<script>alert(1)</script>'\" onerror=alert(2) $title &amp; �[31m" in elements.text
+    assert not re.search("[\x00-\x09\x0b-\x1f]", page)
+
+
+def test_filters_times_and_labels_are_told(gallery, crops, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("image,camera,time,track\n0006.png,lobby,2026-03-01T12:30,t-7\n")
+    gallery.add(crops, table=table)
+    where = Where(cameras=["lobby"], after=datetime(2026, 3, 1), before=datetime(2026, 3, 2))
+    text = Elements(sheet_of(gallery, where=where)[0]).text
+    for told in (
+        "camera lobby",
+        "after 2026-03-01 00:00:00",
+        "before 2026-03-02 00:00:00",
+        "t-7",
+        "2026-03-01 12:30:00",
+    ):
+        assert told in text
+
+
+def test_a_page_without_candidates_says_so(gallery):
+    assert "no crop passes the filters" in Elements(sheet_of(gallery, where=Where(after=datetime(2030, 1, 1)))[0]).text
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_browser_shows_every_picture_and_asks_for_nothing(tmp_path, gallery, hostile, draw, crops, width):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium here")
+    playwright = pytest.importorskip("playwright.sync_api")
+    draw(crops / "wide.png", shade=7, size=(400, 30))
+    draw(crops / "narrow.png", shade=8, size=(6, 300))
+    draw(crops / ("long_name_" * 20 + ".png"), shade=9)
+    gallery.add(crops)
+    file = tmp_path / "sheet.html"
+    file.write_text(sheet_of(gallery, "teal " * 80)[0] + sheet_of(hostile, HOSTILE)[0], encoding="utf-8")
+    asked, said = [], []
+    with playwright.sync_playwright() as engine:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+        browser = engine.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(Path(file).as_uri())
+        shown = page.eval_on_selector_all("img", "all => all.map(i => [i.complete, i.naturalWidth, i.clientWidth])")
+        overflow = page.evaluate("document.body.scrollWidth - document.body.clientWidth")
+        browser.close()
+    assert len(shown) == 12
+    assert all(complete and natural > 0 and displayed >= 2 for complete, natural, displayed in shown)
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert said == []
+    assert overflow <= 0
