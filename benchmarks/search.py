@@ -1,0 +1,165 @@
+"""How long a search takes beside reading the matrix of vectors once, in the same run.
+
+    python benchmarks/search.py [--rows 200000] [--dimension 512] [--repeats 15] [--out FOLDER]
+
+Prints ratios, and writes them with the machine and the date to a file in FOLDER when one is given. Absolute times are
+only of this machine at this moment; the ratios compare both sides under the same load.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from pickout.gallery.exact import exact_top
+from pickout.gallery.rows import Metadata, Resident, Row
+from pickout.gallery.search import Where, allowed
+from pickout.gallery.store import LanceStore
+
+CAMERAS, DAYS = 24, 30
+START = datetime(2026, 3, 1)
+
+
+def main():
+    options = arguments()
+    resident = drawn(options.rows, options.dimension)
+    generator = np.random.default_rng(1)
+    queries = unit(generator.standard_normal((options.repeats, options.dimension)).astype(np.float32))
+    where = Where(cameras=["c01", "c07", "c20"], after=START.replace(day=5), before=START.replace(day=11))
+    share = allowed(where, resident).mean()
+    read, exact, filtered = times(resident, queries, where)
+    check(resident, queries[0], where)
+    lines = [
+        f"rows x dimension           {options.rows} x {options.dimension} float32, {resident.vectors.nbytes / 1e6:.0f} MB",
+        f"reading the matrix once    {read * 1e3:8.1f} ms  ({resident.vectors.nbytes / read / 1e9:.1f} GB/s)",
+        f"exact search, top 100      {exact * 1e3:8.1f} ms  {exact / read:.2f} x reading",
+        f"filtered to {share:.1%}, top 100 {filtered * 1e3:8.1f} ms  {filtered / exact:.2f} x exact search",
+        *stored(options.rows // 10, options.dimension),
+    ]
+    print("\n".join(lines))
+    if options.out:
+        write(options.out, lines)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--dimension", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+def drawn(rows, dimension):
+    """A gallery's columns, as if read from disk."""
+    generator = np.random.default_rng(0)
+    vectors = np.empty((rows, dimension), np.float32)
+    for start in range(0, rows, 50_000):
+        part = vectors[start : start + 50_000]
+        part[:] = unit(generator.standard_normal(part.shape, dtype=np.float32))
+    seconds = generator.integers(0, DAYS * 86_400, rows)
+    return Resident(
+        ids=np.char.zfill(np.arange(rows).astype("S32"), 32),
+        vectors=vectors,
+        cameras=generator.integers(0, CAMERAS, rows).astype(np.int32),
+        camera_names=tuple(f"c{number:02d}" for number in range(CAMERAS)),
+        times=np.datetime64(START, "us") + seconds * np.timedelta64(1_000_000, "us"),
+        order=generator.permutation(rows),
+    )
+
+
+def times(resident, queries, where):
+    """Medians of reading, exact search and filtered search, taken in turns."""
+    taken = {"read": [], "exact": [], "filtered": []}
+    for query in queries:
+        for name, action in (
+            ("read", lambda: resident.vectors.sum(dtype=np.float32)),
+            ("exact", lambda query=query: exact_top(resident.vectors, query, top=100, order_N=resident.order)),
+            ("filtered", lambda query=query: search_filtered(resident, query, where)),
+        ):
+            began = time.perf_counter()
+            action()
+            taken[name].append(time.perf_counter() - began)
+    return [statistics.median(values) for values in taken.values()]
+
+
+def search_filtered(resident, query, where):
+    return exact_top(resident.vectors, query, top=100, order_N=resident.order, allowed_N=allowed(where, resident))
+
+
+def check(resident, query, where):
+    """The filtered answer is the same as a plain sort of the rows that pass: recall 1.0."""
+    passed = np.flatnonzero(allowed(where, resident))
+    scores = (resident.vectors[passed].astype(np.float64) * query).sum(1)
+    expected = passed[np.argsort(-scores, kind="stable")[:100]]
+    assert search_filtered(resident, query, where)[0].tolist() == expected.tolist()
+
+
+def stored(rows, dimension):
+    """Writing and reading rows on disk, with thumbnails of 6 kB."""
+    resident = drawn(rows, dimension)
+    with tempfile.TemporaryDirectory() as folder:
+        store = LanceStore(Path(folder), dimension, create=True)
+        began = time.perf_counter()
+        for start in range(0, rows, 256):
+            store.put([row(resident, number) for number in range(start, min(start + 256, rows))])
+        written = time.perf_counter() - began
+        began = time.perf_counter()
+        read = store.resident()
+        opened = time.perf_counter() - began
+        assert len(read.ids) == rows
+    return [
+        f"writing {rows} rows      {written:8.2f} s   {rows / written:.0f} rows/s in commits of 256",
+        f"reading them for a search  {opened * 1e3:8.1f} ms",
+    ]
+
+
+def row(resident, number):
+    return Row(
+        id=resident.ids[number].decode(),
+        content=f"{number:064x}",
+        root="/crops",
+        path=f"{number:08d}.jpg",
+        vector=resident.vectors[number],
+        width=128,
+        height=384,
+        metadata=Metadata(camera=resident.camera_names[resident.cameras[number]]),
+        thumbnail=number.to_bytes(8, "little") * 750,
+        added=START,
+    )
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def write(folder, lines):
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    day = datetime.now(UTC).date().isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"search_{machine}_{day}.md"
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    file.write_text(
+        f"# Search beside reading the matrix once\n\n`python benchmarks/search.py`, {day}, {cpu()}, {os.cpu_count()} "
+        f"logical CPUs, {threads} threads, numpy {np.__version__}. Medians; sides taken in turns in one run.\n\n```\n"
+        + "\n".join(lines)
+        + "\n```\n"
+    )
+    print(f"written to {file}")
+
+
+def cpu():
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
+
+
+if __name__ == "__main__":
+    main()
