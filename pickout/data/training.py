@@ -98,9 +98,12 @@ class TrainingPairs(Dataset[Example | Unreadable]):
         size = (self.image.width, self.image.height)
 
         def load(file: str) -> NDArray[np.uint8]:
-            pixels = np.asarray(open_image(Path(file)).resize(size, Image.Resampling.BILINEAR))
+            try:
+                image = open_image(Path(file))
+            except ImageUnreadable as error:
+                raise ImageUnreadable(error.path, f"{error.reason}; {REMEDY}") from None
             advance()
-            return pixels
+            return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
 
         with ThreadPoolExecutor(threads) as pool:
             self._cache = list(pool.map(load, self._files))

@@ -44,8 +44,15 @@ class TokenizerFacts(Protocol):
         """Ids that stand for no text."""
 
 
-def method_settings(settings: ModelSettings, *, source: str = "model settings") -> tuple[str, Settings]:
+def method_settings(
+    settings: ModelSettings, *, source: str = "model settings", prefix: str = "method"
+) -> tuple[str, Settings]:
     """The method's name and its own settings, checked.
+
+    Args:
+        settings: of the whole model.
+        source: what to call their origin in an error.
+        prefix: dotted path of the `method` table inside the source.
 
     Raises:
         RecipeError: no name, a name that no method has (with the nearest one), or settings that do not fit.
@@ -53,10 +60,10 @@ def method_settings(settings: ModelSettings, *, source: str = "model settings") 
     values = dict(settings.method)
     name = values.pop("name", None)
     if not isinstance(name, str):
-        raise RecipeError(f"{source}: missing key 'method.name'{nearest('', METHODS)}")
+        raise RecipeError(f"{source}: missing key '{prefix}.name'{nearest('', METHODS)}")
     if name not in METHODS:
         raise RecipeError(f"{source}: unknown method '{name}'{nearest(name, METHODS)}")
-    return name, parse_settings(METHODS[name].settings, values, source=source, prefix="method")
+    return name, parse_settings(METHODS[name].settings, values, source=source, prefix=prefix)
 
 
 def build_model(

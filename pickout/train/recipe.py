@@ -81,7 +81,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
             method's own settings are checked too.
     """
     recipe = parse_settings(Recipe, apply_overrides(read_toml(path), overrides), source=str(path))
-    method_settings(recipe.model, source=str(path))
+    method_settings(recipe.model, source=str(path), prefix="model.method")
     if recipe.schedule.warm_up > recipe.schedule.epochs:
         raise RecipeError(
             f"{path}: schedule.warm_up = {recipe.schedule.warm_up} is more than "

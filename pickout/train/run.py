@@ -110,9 +110,11 @@ class _Run:
         epochs = self.recipe.schedule.epochs
         self._begin(first)
         for epoch in range(first, epochs + 1):
-            means = Means()
-            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, means))
-            self._end_epoch(epoch, means)
+            try:
+                self._epoch(epoch)
+            except KeyboardInterrupt:
+                self.display.say(f"stopped in epoch {epoch}; the same command goes on after epoch {epoch - 1}")
+                raise
         summary = {
             "name": self.recipe.name,
             "epochs": epochs,
@@ -170,6 +172,11 @@ class _Run:
         if report.step % self.recipe.train.log_every == 0 or report.last:
             line = means.since_last()
             self._note("step", step=report.step, epoch=report.epoch, learning_rate=report.learning_rate, **line)
+
+    def _epoch(self, epoch: int) -> None:
+        means = Means()
+        self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, means))
+        self._end_epoch(epoch, means)
 
     def _end_epoch(self, epoch: int, means: Means) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint.

@@ -1,10 +1,13 @@
-"""A true method of two linear maps, and pairs that it can learn: the smallest thing that trains."""
+"""A true method of two linear maps, and pairs that it can learn: the smallest thing that trains. And a small street."""
 
+import json
 import math
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -15,6 +18,7 @@ from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGrou
 from pickout.shapes import TokenBatch
 from pickout.train.engine import Engine, launch
 from pickout.train.optim import OptimSettings, build_optimiser
+from pickout.train.recipe import find_recipe, load_recipe
 from pickout.train.schedule import ScheduleSettings
 
 WORDS = 12
@@ -128,3 +132,68 @@ def bench():
             return Bench(accelerator, **settings)
 
         yield make
+
+
+COLOURS = {
+    "red": (200, 30, 30),
+    "green": (30, 180, 40),
+    "blue": (30, 40, 200),
+    "yellow": (220, 210, 40),
+    "white": (240, 240, 240),
+    "black": (15, 15, 15),
+}
+
+
+def draw_blocks(folder, *, people=(("train", 12), ("val", 6)), images=2):
+    """People of two coloured blocks, in the format of CUHK-PEDES."""
+    generator, names, rows = np.random.default_rng(0), list(COLOURS), []
+    people = [split for split, count in people for _ in range(count)]
+    for pid, split in enumerate(people, start=1):
+        top, bottom = names[pid % 6], names[(pid // 6 + pid + 1) % 6]
+        for number in range(images):
+            pixels = np.concatenate([np.full((16, 16, 3), COLOURS[top]), np.full((16, 16, 3), COLOURS[bottom])])
+            pixels = np.clip(pixels + generator.normal(0, 12, pixels.shape), 0, 255).astype(np.uint8)
+            name = f"cam_{number}/{pid:04d}.png"
+            (folder / "imgs" / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / "imgs" / name)
+            captions = [f"a person in a {top} coat and {bottom} trousers", f"{bottom} trousers with a {top} jacket"]
+            rows.append({"split": split, "captions": captions, "file_path": name, "processed_tokens": [], "id": pid})
+    (folder / "reid_raw.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def blocks():
+    """`draw_blocks`, for fixtures of wider scope."""
+    return draw_blocks
+
+
+@pytest.fixture
+def street(tmp_path):
+    """Twelve people to train on and six to validate on, two images of each."""
+    return draw_blocks(tmp_path / "street")
+
+
+@pytest.fixture
+def overrides(street):
+    """`--set` values that fit the shipped smoke recipe to these pictures."""
+    return [f"data.root={street}", "model.image.height=32", "model.image.width=16", "schedule.epochs=3"]
+
+
+@pytest.fixture
+def recipe(overrides):
+    """Makes the smoke recipe over the coloured street, with further `--set` values."""
+
+    def make(*more):
+        return load_recipe(find_recipe("smoke"), [*overrides, *more])
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums are taken in the same order on any machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

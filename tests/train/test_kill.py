@@ -1,0 +1,103 @@
+"""A true process, killed without warning at moments drawn at random, and started again until it is done."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pickout.train.journal import read_journal
+
+_PICKOUT = [sys.executable, "-c", "from pickout.cli.app import main; main()"]
+
+
+def _command(out, overrides):
+    sets = [word for pair in overrides for word in ("--set", pair)]
+    return [*_PICKOUT, "train", "smoke", "--out", str(out), "--device", "cpu", *sets]
+
+
+def _start(out, overrides):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(_command(out, overrides), env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def _wait_for(process, happened):
+    """Poll until the run did something, or is done."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+
+
+def _finish(out, overrides):
+    process = _start(out, overrides)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    return told
+
+
+@pytest.fixture(scope="module")
+def overrides(tmp_path_factory, blocks):
+    street = blocks(tmp_path_factory.mktemp("street"))
+    sizes = ["model.image.height=32", "model.image.width=16", "model.vision.layers=3"]
+    return [f"data.root={street}", *sizes, "schedule.epochs=8", "data.cache=false"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, overrides):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    _finish(out, overrides)
+    return out
+
+
+def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path, overrides):
+    cut, chance, moments = tmp_path / "cut", random.Random(7), []
+    wanted = [
+        lambda: (cut / "recipe.toml").exists(),
+        lambda: any(cut.glob("**/.*.part")) and any(cut.glob("checkpoints/*.pt")),
+        lambda: (cut / "checkpoints" / "epoch-0004.pt").exists(),
+        lambda: any(cut.glob("checkpoints/.*.part")) and (cut / "checkpoints" / "epoch-0005.pt").exists(),
+    ]
+    for happened in wanted:
+        process = _start(cut, overrides)
+        _wait_for(process, happened)
+        time.sleep(chance.uniform(0, 0.03))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        moments.append(process.returncode)
+    assert moments.count(-signal.SIGKILL) >= 3, "most kills must come before the run is done"
+    told = _finish(cut, overrides)
+    assert "going on after epoch" in told or "finished" in told
+
+    one, two = load_file(whole / "model.safetensors"), load_file(cut / "model.safetensors")
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    states = [torch.load(run / "checkpoints" / "epoch-0008.pt", weights_only=True) for run in (whole, cut)]
+    assert all(torch.equal(states[0]["method"][name], states[1]["method"][name]) for name in states[0]["method"])
+    assert str(states[0]["optimiser"]) == str(states[1]["optimiser"])
+    losses = [
+        [(line["step"], line["loss"]) for line in read_journal(run / "metrics.jsonl") if line["event"] == "step"]
+        for run in (whole, cut)
+    ]
+    assert losses[0] == losses[1], "no step is missing, none comes twice"
+    assert not list(cut.glob("checkpoints/.*.part"))
+
+
+def test_a_request_to_terminate_ends_the_run_with_one_line_and_the_run_goes_on(whole, tmp_path, overrides):
+    process = _start(tmp_path / "cut", overrides)
+    _wait_for(process, lambda: (tmp_path / "cut" / "checkpoints" / "epoch-0002.pt").exists())
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"stopped in epoch \d+; the same command goes on after epoch \d+", told)
+    assert "Traceback" not in told
+    assert not list((tmp_path / "cut").glob("**/.*.part"))
+    _finish(tmp_path / "cut", overrides)
+    one, two = load_file(whole / "model.safetensors"), load_file(tmp_path / "cut" / "model.safetensors")
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -1,0 +1,52 @@
+"""The same run with one and with two processes under torchrun."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pickout.train.journal import read_journal
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch was built without distributed")
+
+
+def _train(out, processes, overrides, method):
+    sets = [word for pair in [*overrides, f"model.method={method}"] for word in ("--set", pair)]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = ["train", "smoke", "--out", str(out), "--device", "cpu", *sets]
+    program = out.parent / "program.py"
+    program.write_text("from pickout.cli.app import main\nmain()\n")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launcher, str(program), *command], env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    return [line for line in read_journal(out / "metrics.jsonl") if line["event"] in ("step", "epoch")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    [
+        '{name = "dual"}',
+        '{name = "itself", selection_layers = [1, 2], local_dimension = 32, hidden = 16, budget_duration = 10}',
+    ],
+    ids=["dual", "itself"],
+)
+def test_one_and_two_processes_have_equal_losses(tmp_path, overrides, method):
+    one = _train(tmp_path / "one", 1, overrides, method)
+    two = _train(tmp_path / "two", 2, overrides, method)
+    assert [line["step"] for line in one] == [line["step"] for line in two]
+    for alone, shared in zip(one, two, strict=True):
+        assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-6, abs=1e-6)
+        for key in alone.keys() & {"terms", "logs", "metrics"}:
+            assert shared[key] == pytest.approx(alone[key], rel=1e-5, abs=1e-6)
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for name in weights[0]:
+        if ".adapter.inner.bias" in name or ".adapter.norm.running_mean" in name:
+            # Batch statistics take this bias off again: its gradient is rounding noise, and the mean follows it.
+            continue
+        torch.testing.assert_close(weights[1][name], weights[0][name], rtol=1e-3, atol=1e-5)
