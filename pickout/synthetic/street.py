@@ -28,6 +28,8 @@ SETTINGS = "street.toml"
 DRAWING = 1
 """Raised whenever equal settings would give other pictures or sentences, so that two drawings never mix in a folder."""
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 ProgressCallback = Callable[[int, int], None]
 """Called with the images done and the images in all, once at the start and after each identity."""
 
@@ -136,7 +138,8 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[Any]]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_leave_interrupts_to_parent)
     try:
-        yield pool.map(draw_identity, jobs, chunksize=1)
+        with _one_thread_each():
+            yield pool.map(draw_identity, jobs, chunksize=1)
     except BrokenProcessPool:
         raise DataError(
             f"{jobs[0].root}: a drawing process was killed from outside (out of memory?); "
@@ -144,6 +147,18 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[Any]]:
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started in this block do their matrix products in one thread; more would fight for the cores."""
+    unset = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
+    try:
+        yield
+    finally:
+        for name in unset:
+            os.environ.pop(name, None)
 
 
 def _leave_interrupts_to_parent() -> None:
