@@ -1,0 +1,135 @@
+"""A model hub on 127.0.0.1: metadata in headers, large files behind a redirect, ranges, transfers that break off."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LARGE = 10_000
+"""From this size a file is stored as a large one: SHA-256 as its tag, content behind a redirect."""
+
+
+@dataclass
+class Hub:
+    """What the hub holds and how it misbehaves.
+
+    Args:
+        files: content by `owner/name/file`.
+        altered: content that is served in place of the true one; tags stay true.
+        break_after: after how many bytes a transfer of a large file is cut, in turn, one entry a transfer.
+        status: answered to every metadata request instead of the truth.
+        tags: whether checksums are stated.
+        ranged: whether ranges are served.
+        relative: whether the content's address is given without the host.
+        log: method, path and range of every request.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    altered: dict[str, bytes] = field(default_factory=dict)
+    break_after: list[int] = field(default_factory=list)
+    status: int | None = None
+    tags: bool = True
+    relative: bool = False
+    ranged: bool = True
+    log: list[tuple[str, str, str | None]] = field(default_factory=list)
+    address: str = ""
+
+    def ranges(self) -> list[str | None]:
+        """The range of each content request."""
+        return [span for method, path, span in self.log if method == "GET" and path.startswith("/blob/")]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: Hub
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        self.hub.log.append((self.command, self.path, self.headers.get("Range")))
+        blob = self.path.removeprefix("/blob/")
+        if blob != self.path:
+            self._content(blob, body)
+            return
+        match = re.fullmatch(r"/(?P<repository>[^/]+/[^/]+)/resolve/main/(?P<file>.+)", self.path)
+        name = f"{match['repository']}/{match['file']}" if match else ""
+        if self.hub.status is not None:
+            self._close(self.hub.status)
+        elif not match or not any(key.startswith(f"{match['repository']}/") for key in self.hub.files):
+            self._close(401, {"X-Error-Code": "RepoNotFound"})
+        elif name not in self.hub.files:
+            self._close(404, {"X-Error-Code": "EntryNotFound"})
+        else:
+            self._metadata(name, body)
+
+    def _metadata(self, name: str, body: bool) -> None:
+        content = self.hub.files[name]
+        headers = {"X-Repo-Commit": COMMIT}
+        if len(content) < LARGE:
+            tag = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+            if self.hub.tags:
+                headers["ETag"] = f'"{tag}"'
+            self._close(200, headers, self.hub.altered.get(name, content), body)
+            return
+        if self.hub.tags:
+            headers["X-Linked-ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
+        headers |= {
+            "X-Linked-Size": str(len(content)),
+            "Location": f"{'' if self.hub.relative else self.hub.address}/blob/{name}",
+        }
+        self._close(302, headers)
+
+    def _content(self, name: str, body: bool) -> None:
+        content = self.hub.altered.get(name, self.hub.files[name])
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "") if self.hub.ranged else None
+        start = int(span[1]) if span else 0
+        part = content[start:]
+        headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if span else {}
+        cut = self.hub.break_after.pop(0) if body and self.hub.break_after else None
+        self._close(206 if span else 200, headers, part, body, cut=cut)
+
+    def _close(
+        self,
+        status: int,
+        headers: dict[str, str] | None = None,
+        content: bytes = b"",
+        body: bool = True,
+        cut: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        for key, value in (headers or {}).items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if body:
+            self.wfile.write(content[:cut])
+        self.close_connection = cut is not None
+
+
+@contextmanager
+def local_hub(files: dict[str, bytes]) -> Iterator[Hub]:
+    """A hub that serves `files` until the block ends."""
+    hub = Hub(files=files)
+    handler = type("Handler", (_Handler,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    hub.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
