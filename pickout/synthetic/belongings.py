@@ -1,22 +1,21 @@
 """What a person wears on the head and carries: hats, scarf, belt, bags, and things in the hand."""
 
-from typing import Literal
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Bag, Carried, Person, View
 from pickout.synthetic.bodies import trunk_outline
-from pickout.synthetic.garments import outermost_ease
 from pickout.synthetic.pieces import Piece, box, cone, ellipsoid, loft
 from pickout.synthetic.raycast import Plane
 from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.surfaces import Part, Surface
+from pickout.synthetic.trunk import outermost_ease
 
 __all__ = ["accessory_pieces", "bag_pieces", "carried_pieces", "headwear_pieces"]
 
 Vector = NDArray[np.float64]
-Style = Literal["plain", "cloth"]
 
 
 def headwear_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
@@ -81,7 +80,7 @@ def accessory_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
         levels = [0.15 * torso, 0.225 * torso]
         profile = [
             list(np.interp(levels, heights, values) + extra)
-            for values, extra in ((wide, 0.019), (deep, 0.019), (shift, 0.0))
+            for values, extra in ((wide, 0.026), (deep, 0.026), (shift, 0.0))
         ]
         surface = Surface("plain", person.belt.rgb, Part.ACCESSORY, shine=0.3, seed=person.seed)
         pieces.append(
@@ -126,15 +125,19 @@ def _backpack(surface: Surface, person: Person, skeleton: Skeleton) -> list[Piec
     pieces = [loft(surface, base, frame, heights, (wide, deeper, [0.0] * 7))]
     pocket = base + frame.T @ np.array([0.0, heights[2] * 1.2, -0.038 * h * size])
     pieces.append(ellipsoid(surface, pocket, frame, (0.060 * h * size, 0.042 * h, 0.030 * h)))
+    torso = skeleton.size.torso
     for side in (1.0, -1.0):
-        x = side * 0.056 * h
-        top = skeleton.pelvis + frame.T @ np.array([x, skeleton.size.torso * 0.965, 0.0])
-        front = skeleton.pelvis + frame.T @ np.array(
-            [x * 1.15, skeleton.size.torso * 0.78, float(deep[7]) * 0.86 + thick + 0.006]
+        x = side * 0.058 * h
+        places = (
+            (x, torso * 0.985 + thick, -0.03),
+            (x * 1.02, torso * 0.94 + thick, float(deep[8]) * 0.70 + thick * 0.6),
+            (x * 1.10, torso * 0.76, float(deep[7]) * 0.93 + thick + 0.006),
+            (x * 1.32, torso * 0.60, float(deep[6]) * 0.84 + thick),
+            (x * 1.75, torso * 0.46, 0.02),
         )
-        low = skeleton.pelvis + frame.T @ np.array([x * 1.45, skeleton.size.torso * 0.46, 0.02])
-        pieces.append(cone(surface, top, front, (0.017, 0.019), frame[2]))
-        pieces.append(cone(surface, front, low, (0.019, 0.014), frame[2]))
+        points = [skeleton.pelvis + frame.T @ np.array(place) for place in places]
+        for first, second in pairwise(points):
+            pieces.append(cone(surface, first, second, (0.019, 0.019), frame[2]))
     return pieces
 
 
@@ -158,7 +161,7 @@ def _suitcase(surface: Surface, bag: Bag, skeleton: Skeleton) -> list[Piece]:
 def _hanging_bag(surface: Surface, bag: Bag, person: Person, skeleton: Skeleton) -> list[Piece]:
     h, side = person.height, 1.0 if bag.side == "left" else -1.0
     frame = skeleton.pelvis_frame
-    sizes = {"handbag": (0.046, 0.105, 0.145), "tote": (0.040, 0.175, 0.165), "shoulder bag": (0.042, 0.095, 0.125)}
+    sizes = {"handbag": (0.046, 0.105, 0.145), "tote": (0.036, 0.155, 0.145), "shoulder bag": (0.042, 0.095, 0.125)}
     half = np.array(sizes[bag.kind]) * (0.9 + 0.25 * ((person.seed >> 8) % 10) / 9) * (h / 1.7)
     _, wide, _, _ = trunk_outline(person, skeleton.size.torso)
     thick = outermost_ease(person)
@@ -168,17 +171,16 @@ def _hanging_bag(surface: Surface, bag: Bag, person: Person, skeleton: Skeleton)
         centre = grip + np.array([0.0, -0.10 - half[1], 0.0])
         hooks = [grip, grip]
     else:
+        lift = 0.02 if bag.kind == "tote" else 0.06
         out = float(wide[1]) + thick + half[0] * 1.1 + (0.0 if bag.worn == "across" else 0.012)
-        centre = skeleton.pelvis + frame.T @ np.array(
-            [side * out, (0.02 if bag.kind == "tote" else 0.06) * h, -0.01 * h]
-        )
+        centre = skeleton.pelvis + frame.T @ np.array([side * out, lift * h, -0.01 * h])
         other = side * -0.055 if bag.worn == "across" else side * 0.075
         top = np.array([other * h, skeleton.size.torso * 0.965 + thick * 0.5, 0.0])
         hooks = [skeleton.pelvis + skeleton.chest_frame.T @ top] * 2
     round_ = bag.kind != "tote"
-    pieces = [box(surface, centre, frame, half * (0.80, 0.92, 0.92) if round_ else half)]
+    pieces = [box(surface, centre, frame, (half * (0.80, 0.92, 0.92) if round_ else half).tolist())]
     if round_:
-        pieces.append(ellipsoid(surface, centre, frame, half * (1.15, 1.12, 1.12)))
+        pieces.append(ellipsoid(surface, centre, frame, (half * (1.15, 1.12, 1.12)).tolist()))
     top = centre + frame[1] * half[1] * 0.9
     for index, sign in enumerate((1.0, -1.0)):
         end = top + frame[2] * half[2] * 0.7 * sign
@@ -216,7 +218,7 @@ def carried_pieces(person: Person, view: View, skeleton: Skeleton) -> list[Piece
     if item.kind == "phone":
         ahead = upright if item.use != "carried" else limb.frame[[0, 2, 1]]
         raise_ = ahead[1] * 0.035 + (ahead[2] * 0.02 if item.use == "looked at" else 0.0)
-        sides = (0.011, 0.075, 0.038) if item.use == "at the ear" else (0.038, 0.075, 0.010)
+        sides = (0.008, 0.068, 0.034) if item.use == "at the ear" else (0.034, 0.068, 0.007)
         return [box(surface, grip + raise_, ahead, sides)]
     if item.kind == "bottle":
         low, high = grip - upright[1] * 0.10, grip + upright[1] * 0.07

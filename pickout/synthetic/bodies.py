@@ -44,7 +44,7 @@ def girth(person: Person) -> Girth:
         upper_arm=thick * 0.0290 * arm,
         elbow=thick * 0.0225 * arm,
         wrist=h * 0.0155 * arm,
-        thigh=thick * 0.0500 * leg,
+        thigh=thick * 0.0475 * leg,
         knee=thick * 0.0325,
         calf=thick * 0.0325,
         ankle=h * 0.0205,
@@ -234,9 +234,19 @@ def _loose(surface: Surface, person: Person, skeleton: Skeleton) -> list[Piece]:
             back,
         )
     )
-    if long and person.seed % 3:
+    if long and person.seed % 2:
         for side in (1.0, -1.0):
             top = centre + np.array([side * 0.33, 0.10, 0.05]) * unit @ frame
             low = skeleton.neck + (chest[0] * side * 0.42 + chest[1] * -0.30 + chest[2] * 0.42) * unit
-            pieces.append(cone(surface, top, low, ((0.10 + wide * 0.5) * unit, 0.085 * unit), frame[2], start=0.1))
+            pieces.append(
+                cone(
+                    surface,
+                    top,
+                    low,
+                    ((0.12 + wide * 0.5) * unit, 0.10 * unit),
+                    frame[2],
+                    flatten=(1.0, 0.6),
+                    start=0.1,
+                )
+            )
     return pieces

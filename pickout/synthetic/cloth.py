@@ -4,6 +4,7 @@ A painter gets the visible pixels of one surface and answers their colour (linea
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear, loc
 
 __all__ = ["paint"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 def paint(surface: Surface, pixels: Pixels) -> Paint:
@@ -53,23 +54,23 @@ def _pattern(surface: Surface, pixels: Pixels) -> Array | None:
     period = 0.075 + 0.05 * (seed % 17) / 16
     if surface.pattern == "striped":
         along = u if seed % 5 == 0 else v
-        return (np.mod(along, period) < period * 0.45).astype(np.float32)
+        return np.asarray(np.mod(along, period) < period * 0.45, dtype=np.float32)
     if surface.pattern == "checked":
         across, down = np.mod(u, period) < period * 0.42, np.mod(v, period) < period * 0.42
-        return across * np.float32(0.5) + down * np.float32(0.5)
+        return np.asarray(across * np.float32(0.5) + down * np.float32(0.5))
     if surface.pattern == "dotted":
         row = np.floor(v / (0.72 * period))
         x = np.mod(u + row * 0.5 * 0.72 * period, 0.72 * period) - 0.36 * period
         y = np.mod(v, 0.72 * period) - 0.36 * period
-        return (x * x + y * y < (0.20 * period) ** 2).astype(np.float32)
+        return np.asarray(x * x + y * y < (0.20 * period) ** 2, dtype=np.float32)
     if surface.pattern in ("floral", "camouflage"):
         scale = 260.0 if surface.pattern == "floral" else 110.0
         value = sample(mottle(), u, v, scale, seed)
-        return np.clip((value - 0.18) * 8.0, 0.0, 1.0)
+        return np.asarray(np.clip((value - 0.18) * 8.0, 0.0, 1.0))
     if surface.pattern == "colour block":
         y = local(surface, pixels)[1]
         low, high = ((0.40, 0.62), (0.55, 2.0), (-2.0, 0.45))[seed % 3]
-        return ((y > low) & (y < high)).astype(np.float32)
+        return np.asarray((y > low) & (y < high), dtype=np.float32)
     return None
 
 
@@ -98,7 +99,7 @@ def _face(surface: Surface, pixels: Pixels, out: Paint) -> None:
     aside = np.abs(x)
     ahead = z > 0.12
     smooth = surface.axes.astype(np.float32).T @ np.stack([x * 1.5, y * 0.9, z])
-    smooth /= np.sqrt((smooth * smooth).sum(axis=0))
+    smooth /= np.sqrt(smooth[0] ** 2 + smooth[1] ** 2 + smooth[2] ** 2)
     pixels.normal[:] = 0.35 * pixels.normal + 0.65 * smooth
     hair = np.zeros(3, dtype=np.float32)[:, None] if surface.second is None else linear(surface.second)
     warm = np.exp(-(np.square((aside - 0.17) / 0.10) + np.square((y + 0.13) / 0.10)))
@@ -147,7 +148,7 @@ def _shoe(surface: Surface, pixels: Pixels, out: Paint) -> None:
     if surface.second is not None:
         out.colour = np.where(sole, linear(surface.second), out.colour)
     if kind == "trainers":
-        laces = (z > 0.03) & (z < 0.12) & (pixels.normal[1] > 0.5)
+        laces = (z > 0.03) & (z < 0.12) & (pixels.normal[1] > 0.6) & (y > 0.055)
         stripe = np.mod(z, 0.03) < 0.012
         out.colour = np.where(laces & stripe, out.colour * 0.5 + 0.35, out.colour)
     out.shade *= 1.0 + 0.08 * sample(mottle(), z, y, 300.0, surface.seed)

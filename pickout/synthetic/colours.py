@@ -50,7 +50,7 @@ COLOURS: Mapping[str, Tone] = {
 """Cloth colours by name."""
 
 DENIM: Mapping[str, Tone] = {
-    "blue": Tone((0.22, 0.34, 0.55), 0.12, 0.02),
+    "blue": Tone((0.24, 0.38, 0.61), 0.12, 0.02),
     "navy": Tone((0.11, 0.15, 0.28), 0.14, 0.012),
     "light blue": Tone((0.50, 0.63, 0.79), 0.08, 0.02),
     "black": Tone((0.10, 0.10, 0.11), 0.25, 0.008),

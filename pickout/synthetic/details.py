@@ -1,5 +1,7 @@
 """Details on cloth: necklines, lapels, buttons, zips, pockets, prints, quilting, faded and torn jeans."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,7 @@ from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear
 
 __all__ = ["paint_details"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 

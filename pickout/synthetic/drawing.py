@@ -1,6 +1,7 @@
 """Draw one crop: a person in a place, seen by a camera."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,8 @@ from pickout.synthetic.attributes import Occluder, Person, View
 from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces
 from pickout.synthetic.bodies import head_pieces
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera
-from pickout.synthetic.garments import arm_pieces, leg_pieces, outer_pieces, shoe_pieces, upper_pieces
+from pickout.synthetic.garments import arm_pieces, outer_pieces, upper_pieces
+from pickout.synthetic.legwear import leg_pieces, shoe_pieces
 from pickout.synthetic.occluders import draw_occluder
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.pieces import Piece
@@ -24,7 +26,7 @@ from pickout.synthetic.views import sample_view
 
 __all__ = ["Drawing", "Part", "draw_crop", "dress"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 FINE = 2
 """Rays a pixel along each side."""
 
@@ -88,10 +90,16 @@ def _pairs(values: Array) -> Array:
 
 def _shrink(layer: Layer) -> tuple[Array, Array]:
     """Mean colour (zero where nothing is) and cover of each `FINE` by `FINE` block."""
-    height, width = layer.part.shape[0] // FINE, layer.part.shape[1] // FINE
-    colour = layer.colour.reshape(height, FINE, width, FINE, 3).mean(axis=(1, 3))
-    cover = (layer.part > 0).reshape(height, FINE, width, FINE).mean(axis=(1, 3), dtype=np.float32)
-    return colour, cover
+    return _blocks(layer.colour), _blocks((layer.part > 0).astype(np.float32))
+
+
+def _blocks(fine: Array) -> Array:
+    total = fine[::FINE, ::FINE].copy()
+    for row in range(FINE):
+        for column in range(FINE):
+            if row or column:
+                total += fine[row::FINE, column::FINE]
+    return np.asarray(total * np.float32(1.0 / FINE**2))
 
 
 def _other(seed: int, camera: str) -> tuple[list[Piece], float]:
@@ -144,7 +152,7 @@ def _frame(pieces: list[Piece], view: View, camera: Camera, tall: float, size: t
     x, y = local[:, 0] / local[:, 2], local[:, 1] / local[:, 2]
     left, right_, low, high = (x - reach).min(), (x + reach).max(), (y - reach).min(), (y + reach).max()
     high_size = (high - low) / view.zoom
-    wide_size = float(np.clip((right_ - left) * 1.02 / view.zoom, 0.30 * high_size, 0.42 * high_size))
+    wide_size = float(np.clip((right_ - left) * 1.02 / view.zoom, 0.30 * high_size, 0.46 * high_size))
     middle_x = 0.5 * (left + right_) - view.shift[0] * wide_size
     middle_y = 0.5 * (low + high) + view.shift[1] * high_size
     height, width = size

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["folds", "mottle", "sample"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Grid = NDArray[np.float64]
 SIZE = 256
 
@@ -29,7 +30,7 @@ def folds() -> Array:
         - np.roll(ridges, 2, axis=1)
         + 0.6 * (np.roll(ridges, -2, 0) - np.roll(ridges, 2, 0))
     )
-    return (slope / (2.2 * slope.std())).astype(np.float32)
+    return np.asarray((slope / (2.2 * slope.std())).astype(np.float32))
 
 
 def sample(texture: Array, u: Array, v: Array, scale: float, seed: int) -> Array:
@@ -47,4 +48,4 @@ def _filtered(seed: int, gain: Callable[[Grid, Grid], Grid]) -> Array:
     weights = gain(fx, fy)
     weights[0, 0] = 0.0
     field = np.fft.ifft2(np.fft.fft2(white) * weights).real
-    return (field / (2.2 * field.std())).astype(np.float32)
+    return np.asarray((field / (2.2 * field.std())).astype(np.float32))

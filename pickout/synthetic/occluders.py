@@ -1,5 +1,7 @@
 """Things between the camera and the person, drawn over the crop with soft edges."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,7 @@ from pickout.synthetic.noise import mottle, sample
 
 __all__ = ["draw_occluder"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 def draw_occluder(occluder: Occluder, size: tuple[int, int]) -> tuple[Array, Array]:

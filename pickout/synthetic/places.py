@@ -1,6 +1,7 @@
 """Surfaces of a street in their own metres: grounds and fronts, each a colour (linear light) at every place."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,20 +10,21 @@ from pickout.synthetic.noise import mottle, sample
 
 __all__ = ["FRONTS", "GROUNDS"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Painter = Callable[[np.random.Generator, Array, Array], Array]
 
 
-def _tone(generator: np.random.Generator, low: float, high: float, tint: float = 0.06) -> Array:
+def _tone(generator: np.random.Generator, low: float, high: float, tint: float = 0.035) -> Array:
     """A dull colour, linear. Shape: (3,)."""
     level = float(generator.uniform(low, high))
     rgb = np.clip(level * (1.0 + generator.normal(0.0, tint, 3)), 0.02, 0.97)
-    return np.power(rgb, 2.2).astype(np.float32)
+    return np.asarray(np.power(rgb, 2.2).astype(np.float32))
 
 
 def _vivid(generator: np.random.Generator) -> Array:
     """A paint colour, linear. Shape: (3,)."""
-    return np.power(generator.uniform(0.08, 0.85, 3), 2.2).astype(np.float32)
+    grey = generator.uniform(0.1, 0.85)
+    return np.power(0.5 * grey + 0.5 * generator.uniform(0.08, 0.85, 3), 2.2).astype(np.float32)
 
 
 def _grain(generator: np.random.Generator, base: Array, u: Array, v: Array, scale: float, depth: float) -> Array:
@@ -43,11 +45,8 @@ def _tiles(generator: np.random.Generator, u: Array, v: Array) -> Array:
     ground = _grain(generator, base, u, v, 60.0, 0.10)
     cell = np.floor(u / size) * 13.0 + np.floor(v / size) * 7.0
     ground = ground * (1.0 + 0.05 * np.sin(cell * 12.9))[..., None]
-    return np.where(
-        _joints(u, v, size, size, 0.025, float(generator.choice([0.0, 0.5])))[..., None],
-        ground * np.float32(0.66),
-        ground,
-    )
+    joint = _joints(u, v, size, size, 0.025, float(generator.choice([0.0, 0.5])))
+    return np.asarray(np.where(joint[..., None], ground * np.float32(0.66), ground))
 
 
 def _asphalt(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -55,7 +54,7 @@ def _asphalt(generator: np.random.Generator, u: Array, v: Array) -> Array:
     line = np.abs(u - generator.uniform(-1.5, 1.5)) < 0.06
     if generator.random() < 0.5:
         line &= np.mod(v, 4.0) < 2.4
-    return np.where(line[..., None], np.float32(0.60), ground)
+    return np.asarray(np.where(line[..., None], np.float32(0.60), ground))
 
 
 def _zebra(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -63,7 +62,7 @@ def _zebra(generator: np.random.Generator, u: Array, v: Array) -> Array:
     across = u if generator.random() < 0.5 else v
     stripe = np.mod(across + generator.uniform(0.0, 1.0), 1.0) < 0.5
     worn = 0.62 + 0.10 * sample(mottle(), u, v, 60.0, 3)
-    return np.where(stripe[..., None], worn[..., None], ground)
+    return np.asarray(np.where(stripe[..., None], worn[..., None], ground))
 
 
 def _grass(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -72,14 +71,14 @@ def _grass(generator: np.random.Generator, u: Array, v: Array) -> Array:
     edge = generator.uniform(-1.2, 1.2) + 0.12 * sample(mottle(), v, u, 20.0, 4)
     path = _grain(generator, _tone(generator, 0.50, 0.70, 0.05), u, v, 80.0, 0.12)
     side = u > edge if generator.random() < 0.5 else u < edge
-    return np.where(side[..., None], path, grass)
+    return np.asarray(np.where(side[..., None], path, grass))
 
 
 def _planks(generator: np.random.Generator, u: Array, v: Array) -> Array:
     base = np.power(np.array([0.56, 0.38, 0.24]) * generator.uniform(0.6, 1.3), 2.2).astype(np.float32)
     board = np.floor(u / 0.12)
     floor = _grain(generator, base, u * 6.0, v * 0.5, 40.0, 0.18) * (1.0 + 0.14 * np.sin(board * 91.7))[..., None]
-    return np.where(_joints(u, v, 0.12, 1.4, 0.008, 0.37)[..., None], floor * np.float32(0.5), floor)
+    return np.asarray(np.where(_joints(u, v, 0.12, 1.4, 0.008, 0.37)[..., None], floor * np.float32(0.5), floor))
 
 
 def _smooth(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -89,7 +88,7 @@ def _smooth(generator: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def _plaster(generator: np.random.Generator, u: Array, v: Array) -> Array:
-    wall = _grain(generator, _tone(generator, 0.40, 0.92, 0.07), u, v, 40.0, 0.06)
+    wall = _grain(generator, _tone(generator, 0.40, 0.92, 0.045), u, v, 40.0, 0.06)
     if generator.random() < 0.4:
         band = v < generator.uniform(0.1, 1.3)
         wall = np.where(band[..., None], wall * _tone(generator, 0.5, 0.9), wall)
@@ -109,11 +108,13 @@ def _posters(generator: np.random.Generator, wall: Array, u: Array, v: Array) ->
 
 
 def _bricks(generator: np.random.Generator, u: Array, v: Array) -> Array:
-    base = np.power(np.array([0.52, 0.32, 0.25]) * generator.uniform(0.7, 1.3, 3), 2.2).astype(np.float32)
+    base = np.power(
+        np.array([0.50, 0.33, 0.27]) * generator.uniform(0.7, 1.3) * generator.uniform(0.9, 1.1, 3), 2.2
+    ).astype(np.float32)
     wall = _grain(generator, base, u, v, 70.0, 0.16)
     brick = np.floor(u / 0.24 + np.floor(v / 0.09) * 0.5) * 3.7 + np.floor(v / 0.09) * 11.3
     wall = wall * (1.0 + 0.13 * np.sin(brick * 45.2))[..., None]
-    return np.where(_joints(u, v, 0.24, 0.09, 0.014, 0.5)[..., None], wall * 0.5 + 0.16, wall)
+    return np.asarray(np.where(_joints(u, v, 0.24, 0.09, 0.014, 0.5)[..., None], wall * 0.5 + 0.16, wall))
 
 
 def _facade(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -129,7 +130,7 @@ def _facade(generator: np.random.Generator, u: Array, v: Array) -> Array:
     )
     frame = _tone(generator, 0.2, 0.95)
     wall = np.where(rim[..., None], frame, wall)
-    return np.where((pane & ~cross)[..., None], glass, wall)
+    return np.asarray(np.where((pane & ~cross)[..., None], glass, wall))
 
 
 def _shop(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -146,7 +147,7 @@ def _shop(generator: np.random.Generator, u: Array, v: Array) -> Array:
     front = np.where(pane[..., None], glass, frame)
     letters = (v > 2.55) & (v < 2.95) & (sample(mottle(), u, v * 0.2, 200.0, 9) > 0.1)
     front = np.where((v > 2.4)[..., None], sign, front)
-    return np.where(letters[..., None], np.float32(0.8), front)
+    return np.asarray(np.where(letters[..., None], np.float32(0.8), front))
 
 
 def _trees(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -161,7 +162,7 @@ def _trees(generator: np.random.Generator, u: Array, v: Array) -> Array:
     apart = generator.uniform(1.2, 3.0)
     trunk = np.abs(np.mod(u + generator.uniform(0, 3), apart) - apart / 2) < generator.uniform(0.07, 0.2)
     bark = _tone(generator, 0.18, 0.34) * (1.0 + 0.4 * fine)[..., None]
-    return np.where(trunk[..., None], bark, view)
+    return np.asarray(np.where(trunk[..., None], bark, view))
 
 
 def _doors(generator: np.random.Generator, u: Array, v: Array) -> Array:
@@ -172,9 +173,9 @@ def _doors(generator: np.random.Generator, u: Array, v: Array) -> Array:
     rim = (x < 0.97) & (v < 2.17)
     window = (x > 0.3) & (x < 0.6) & (v > 1.3) & (v < 1.9)
     wall = np.where(rim[..., None], _tone(generator, 0.2, 0.8), wall)
-    wall = np.where(leaf[..., None], _tone(generator, 0.25, 0.75, 0.2), wall)
+    wall = np.where(leaf[..., None], _tone(generator, 0.25, 0.75, 0.12), wall)
     wall = np.where(window[..., None], np.float32(0.5), wall)
-    return np.where((v < 0.12)[..., None], np.float32(0.06), wall)
+    return np.asarray(np.where((v < 0.12)[..., None], np.float32(0.06), wall))
 
 
 def _shutter(generator: np.random.Generator, u: Array, v: Array) -> Array:

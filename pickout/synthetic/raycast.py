@@ -7,13 +7,14 @@ camera.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Box", "Cone", "Ellipsoid", "LocalRays", "Loft", "Plane", "Rays", "Solid", "intersect", "local_rays"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 
 LEVELS = 192
@@ -120,21 +121,25 @@ class Rays:
         local = (points - self.position) @ self.basis.T
         return np.column_stack([local[:, 0] / local[:, 2], local[:, 1] / local[:, 2], local[:, 2]])
 
-    def rectangle(self, balls: Vector) -> tuple[slice, slice] | None:
-        """Rows and columns that balls may cover; None when outside.
+    def rectangles(self, balls: Vector, first: NDArray[np.intp]) -> list[tuple[slice, slice] | None]:
+        """Rows and columns that groups of balls may cover; None for a group outside or behind.
 
         Args:
             balls: centre and radius of each. Shape: (n, 4).
+            first: the first ball of each group. Shape: (groups,).
         """
         places = self.project(balls[:, :3])
-        if bool((places[:, 2] <= balls[:, 3] * 1.5).any()):
-            return None
-        reach = balls[:, 3] * 1.04 / (places[:, 2] - balls[:, 3])
-        left, right = np.searchsorted(self.xs, [(places[:, 0] - reach).min(), (places[:, 0] + reach).max()])
-        top, bottom = np.searchsorted(-self.ys, [-(places[:, 1] + reach).max(), -(places[:, 1] - reach).min()])
-        if left >= right or top >= bottom:
-            return None
-        return slice(int(top), int(bottom)), slice(int(left), int(right))
+        behind = np.maximum.reduceat(places[:, 2] <= balls[:, 3] * 1.5, first)
+        reach = balls[:, 3] * 1.04 / np.maximum(places[:, 2] - balls[:, 3], 1e-3)
+        across, up = places[:, 0], places[:, 1]
+        left = np.searchsorted(self.xs, np.minimum.reduceat(across - reach, first))
+        right = np.searchsorted(self.xs, np.maximum.reduceat(across + reach, first))
+        top = np.searchsorted(-self.ys, -np.maximum.reduceat(up + reach, first))
+        bottom = np.searchsorted(-self.ys, -np.minimum.reduceat(up - reach, first))
+        found: list[tuple[slice, slice] | None] = []
+        for hidden, a, b, c, d in zip(behind, top, bottom, left, right, strict=True):
+            found.append(None if hidden or a >= b or c >= d else (slice(int(a), int(b)), slice(int(c), int(d))))
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,24 +150,20 @@ class LocalRays:
     step: tuple[Array, Array, Array]
     depth: float
 
-    def at(self, t: Array) -> tuple[Array, Array, Array]:
-        """The points at `t`."""
-        (a, b, c), (u, v, w) = self.start, self.step
-        return a + t * u, b + t * v, c + t * w
 
-
-def local_rays(rays: Rays, solid: Solid, xs: Array, ys: Array) -> LocalRays:
-    """The rays through columns `xs` and rows `ys` (arrays that broadcast) in the frame of `solid`."""
+def local_rays(rays: Rays, solid: Solid, place: tuple[slice, slice]) -> LocalRays:
+    """The rays through rows and columns `place` in the frame of `solid`."""
     offset = rays.position - solid.origin
     depth = -float(rays.basis[2] @ offset)
-    place = solid.axes @ offset
-    right, up, forward = solid.axes @ rays.basis[0], solid.axes @ rays.basis[1], solid.axes @ rays.basis[2]
-    start, step = [], []
-    for axis in range(3):
-        across = np.float32(forward[axis]) + np.float32(right[axis]) * xs
-        down = np.float32(up[axis]) * ys
-        step.append(across + down)
-        start.append((np.float32(place[axis]) + np.float32(depth) * across) + np.float32(depth) * down)
+    turned = (solid.axes @ rays.basis.T).astype(np.float32)
+    home = (solid.axes @ offset).astype(np.float32)
+    xs, ys = rays.xs[place[1]], rays.ys[place[0]]
+    across = turned[:, 2, None] + turned[:, 0, None] * xs
+    down = turned[:, 1, None] * ys
+    step = across[:, None, :] + down[:, :, None]
+    across = home[:, None] + np.float32(depth) * across
+    down = np.float32(depth) * down
+    start = across[:, None, :] + down[:, :, None]
     return LocalRays((start[0], start[1], start[2]), (step[0], step[1], step[2]), depth)
 
 
@@ -236,7 +237,7 @@ def _loft(solid: Loft, rays: LocalRays) -> Array:
 
 
 def _box(rays: LocalRays) -> Array:
-    enter, leave = np.float32(-np.inf), np.float32(np.inf)
+    enter, leave = np.full_like(rays.step[0], -np.inf), np.full_like(rays.step[0], np.inf)
     for place, step in zip(rays.start, rays.step, strict=True):
         inverse = np.float32(1.0) / np.where(np.abs(step) < 1e-7, np.float32(1e-7), step)
         first, second = (np.float32(-1.0) - place) * inverse, (np.float32(1.0) - place) * inverse

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pickout.synthetic.surfaces import Pixels, Surface
 
 __all__ = ["Layer", "render"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +72,12 @@ def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]
     """Depth (infinite where nothing is) and the number of the nearest piece (-1 for none) at each pixel."""
     depth = np.full(rays.shape, np.inf, dtype=np.float32)
     owner = np.full(rays.shape, -1, dtype=np.int16)
-    for number, piece in enumerate(pieces):
-        place = rays.rectangle(piece.balls)
+    first = np.cumsum([0, *(len(piece.balls) for piece in pieces[:-1])])
+    places = rays.rectangles(np.concatenate([piece.balls for piece in pieces]), first)
+    for number, (piece, place) in enumerate(zip(pieces, places, strict=True)):
         if place is None:
             continue
-        rows, columns = place
-        near = local_rays(rays, piece.solid, rays.xs[columns][None, :], rays.ys[rows][:, None])
+        near = local_rays(rays, piece.solid, place)
         found = intersect(piece.solid, near) + np.float32(near.depth)
         closer = found < depth[place]
         np.copyto(depth[place], found, where=closer)
@@ -110,18 +111,17 @@ def _surface_pixels(
         cut = slice(int(ends[number + 1]), int(ends[number + 2]))
         if cut.start == cut.stop:
             continue
-        near = local_rays(rays, piece.solid, xs[cut], ys[cut])
-        place = near.at(deep[cut] - np.float32(near.depth))
+        axes = piece.solid.axes.astype(np.float32)
+        place = axes @ (world[:, cut] - piece.solid.origin.astype(np.float32)[:, None])
         local, u[cut], down = _unroll(piece, place)
         v[cut] = down + np.float32(piece.start)
         hem[cut] = np.float32(piece.hem) - v[cut]
-        axes = piece.solid.axes.astype(np.float32)
-        turned = axes.T @ local
-        normal[:, cut] = turned / np.sqrt(np.maximum((turned * turned).sum(axis=0), 1e-20))
+        normal[:, cut] = axes.T @ local
+    normal /= np.sqrt(np.maximum(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2, 1e-20))
     return Pixels(world, normal, u, v, hem)
 
 
-def _unroll(piece: Piece, place: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+def _unroll(piece: Piece, place: Array) -> tuple[Array, Array, Array]:
     """Normal in the solid's frame (3, n) and cloth coordinates around and down, metres."""
     x, y, z = place
     solid = piece.solid

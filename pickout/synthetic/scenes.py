@@ -1,6 +1,7 @@
 """Backgrounds in true perspective, the shadow on the ground, and clutter."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pickout.synthetic.skeleton import Skeleton
 
 __all__ = ["draw_scene"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 _PLACES: Mapping[str, tuple[Mapping[str, float], Mapping[str, float], tuple[float, float]]] = {
     "wall": (

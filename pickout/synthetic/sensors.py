@@ -1,5 +1,7 @@
 """What a camera's lens, sensor and processing do to light: blur, resolution, exposure, cast, contrast and noise."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -8,7 +10,7 @@ from pickout.synthetic.cameras import Camera
 
 __all__ = ["develop"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Light: a main light, light from the sky and the ground, gloss, rim light and the shade of near things."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from pickout.synthetic.cameras import Camera
 
 __all__ = ["Light", "light_of", "occlusion", "shade"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,7 @@ def light_of(camera: Camera) -> Light:
     tint = np.array([1.0 + camera.warmth, 1.0, 1.0 - camera.warmth], dtype=np.float32)
     facing = 0.5 + 0.5 * max(-0.6, camera.light[2])
     key = camera.ambient * 0.80 + (1.0 - camera.ambient) * 1.5 * max(0.0, (facing * 1.5 - 0.25) / 1.25)
-    gain = np.float32((0.92 / key) ** 0.85)
+    gain = np.float32((1.02 / key) ** 0.85)
     return Light(
         direction=np.array(camera.light, dtype=np.float32),
         main=gain * np.float32((1.0 - camera.ambient) * 1.5) * tint,
@@ -57,20 +58,24 @@ def shade(
         eye: the camera's place. Shape: (3,).
     """
     toward = eye.astype(np.float32)[:, None] - world
-    toward /= np.sqrt((toward * toward).sum(axis=0))
-    facing = np.clip((normal * toward).sum(axis=0), 0.0, 1.0)
+    toward /= np.sqrt(_dot(toward, toward))
+    facing = np.clip(_dot(normal, toward), 0.0, 1.0)
     wrapped = np.clip((light.direction @ normal + np.float32(0.25)) * np.float32(0.8), 0.0, None)
     up = np.float32(0.5) + np.float32(0.5) * normal[1]
     ambient = light.ground[:, None] + (light.sky - light.ground)[:, None] * up
     lit = albedo * ((ambient + light.main[:, None] * wrapped) * tone)
     half = toward + light.direction[:, None]
-    half /= np.sqrt(np.maximum((half * half).sum(axis=0), 1e-12))
-    spark = np.clip((normal * half).sum(axis=0), 0.0, 1.0)
+    half /= np.sqrt(np.maximum(_dot(half, half), 1e-12))
+    spark = np.clip(_dot(normal, half), 0.0, 1.0)
     spark = np.square(np.square(np.square(np.square(spark))))
     rim = np.square(np.square(1.0 - facing))
     lit += light.main[:, None] * (gloss * spark * np.float32(0.30))
     lit += light.sky[:, None] * (rim * np.float32(0.030) * (0.3 + up))
     return np.asarray(lit * (np.float32(0.72) + np.float32(0.28) * np.sqrt(facing)))
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def occlusion(depth: Array) -> Array:

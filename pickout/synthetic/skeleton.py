@@ -128,10 +128,10 @@ def _gait(view: View, side: float) -> tuple[float, float, float]:
         relaxed = max(0.0, float(ease))
         return 1.0 + relaxed, 2.0 + 2.0 * relaxed, 0.0
     fast = 1.0 if view.pose == "walking" else 1.5
-    hip = 4.0 + 21.0 * fast * np.cos(2 * np.pi * phase)
+    hip = 4.0 + 18.0 * fast * np.cos(2 * np.pi * phase)
     swing = np.exp(-(((phase - 0.72) / 0.115) ** 2))
     stance = np.exp(-(((phase - 0.13) / 0.09) ** 2))
-    knee = 5.0 + 52.0 * fast * swing + 11.0 * stance
+    knee = 5.0 + 48.0 * fast * swing + 11.0 * stance
     heel_up = np.exp(-(((phase - 0.62) / 0.10) ** 2))
     toe_up = np.exp(-(((phase - 0.98) / 0.07) ** 2)) + np.exp(-(((phase + 0.02) / 0.07) ** 2))
     return float(hip), float(knee), float(14.0 * toe_up - 42.0 * heel_up)
@@ -170,7 +170,7 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         return _hanging(size, view, side, top)
     targets: dict[Arm, Vector] = {
         "pocket": pelvis + np.array([side * 0.098 * h, 0.035 * h, 0.035 * h]),
-        "bent": top + chest.T @ np.array([side * -0.005 * h, -0.155 * h, 0.135 * h]),
+        "bent": top + chest.T @ np.array([side * -0.025 * h, -0.175 * h, 0.105 * h]),
         "forward": top + chest.T @ np.array([side * -0.070 * h, -0.095 * h, 0.165 * h]),
         "raised": head + np.array([side * 0.062 * h, -0.035 * h, 0.012 * h]),
         "hip": pelvis + np.array([side * 0.105 * h, 0.085 * h, 0.0]),

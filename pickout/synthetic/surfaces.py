@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Paint", "Part", "Pixels", "Surface", "linear", "local"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 RGB = tuple[float, float, float]
 

@@ -11,7 +11,7 @@ from pickout.synthetic.draws import pick
 
 __all__ = ["sample_view"]
 
-_ARMS: dict[Arm, float] = {"hanging": 56, "pocket": 10, "bent": 14, "forward": 8, "hip": 3, "raised": 4}
+_ARMS: dict[Arm, float] = {"hanging": 74, "pocket": 11, "bent": 6, "forward": 3, "hip": 3, "raised": 2}
 
 
 def sample_view(generator: np.random.Generator, person: Person, camera: Camera) -> View:
@@ -30,7 +30,7 @@ def sample_view(generator: np.random.Generator, person: Person, camera: Camera) 
         carried=carried,
         occluder=_occluder(generator),
         background=pick(generator, dict.fromkeys(camera.backgrounds, 1.0)),
-        zoom=round(float(generator.uniform(0.86, 1.03)), 4),
+        zoom=round(float(generator.uniform(0.87, 1.02)), 4),
         shift=(round(float(generator.normal(0.0, 0.03)), 4), round(float(generator.normal(0.0, 0.008)), 4)),
         passers=pick(generator, {0: 62, 1: 27, 2: 11}),
         seed=int(generator.integers(2**31)),
