@@ -62,7 +62,6 @@ POSES: Mapping[str, Words] = {
         "waiting",
         "stopping",
         "pausing",
-        "upright",
         "lingering",
     ),
     "walking": (
@@ -110,7 +109,7 @@ ARMS: Mapping[str, Words] = {
 
 EVERYDAY: Words = (
     "casual", "simple", "ordinary", "nice", "neat", "everyday", "comfortable", "stylish", "modern", "classic", "basic",
-    "regular", "common", "usual", "practical", "typical", "fashionable", "unremarkable", "normal",
+    "regular", "practical", "typical", "fashionable", "unremarkable", "normal",
     "smart", "inconspicuous", "well-fitting", "standard", "tidy",
 )  # fmt: skip
 

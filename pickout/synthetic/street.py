@@ -77,6 +77,8 @@ def draw_street(
     part names of each image) and `street.toml`. Each file is whole or not there; an image that is there with its mask
     is kept. The annotation file comes last, once all else is on the disk, so a folder that has it is complete.
 
+    With more than one worker, a script must call this below `if __name__ == "__main__":`, as for any spawned process.
+
     Args:
         settings: what to draw.
         out: the folder; new, empty, or begun with equal settings.
@@ -142,7 +144,7 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[Any]]:
             yield pool.map(draw_identity, jobs, chunksize=1)
     except BrokenProcessPool:
         raise DataError(
-            f"{jobs[0].root}: a drawing process was killed from outside (out of memory?); "
+            f"{jobs[0].root}: a drawing process died (out of memory? a script without `if __name__ == '__main__':`?); "
             "run the same command again to go on, perhaps with fewer workers"
         ) from None
     finally:
