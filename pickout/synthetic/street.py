@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import tomli_w
@@ -138,7 +139,7 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[Any]]:
         return
     # Spawned, not forked: a forked copy of a process with running threads may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_follow_parent)
     try:
         with _one_thread_each():
             yield pool.map(draw_identity, jobs, chunksize=1)
@@ -163,9 +164,17 @@ def _one_thread_each() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; only the first one is to speak of it."""
+def _follow_parent() -> None:
+    """Begin a drawing process: leave Ctrl-C to the parent, and end when the parent ends, however that comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _flush() -> None:

@@ -117,15 +117,44 @@ DRAW = """
 import sys
 from pathlib import Path
 from pickout.synthetic.street import StreetSettings, draw_street
-draw_street(StreetSettings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), workers=1)
+if __name__ == "__main__":
+    draw_street(StreetSettings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))
 """
+
+
+def start_drawing(out: Path, settings: StreetSettings, workers: int) -> subprocess.Popen[bytes]:
+    """Draw in a process of its own and come back when four images are there."""
+    drawing = subprocess.Popen([sys.executable, "-c", DRAW, settings.model_dump_json(), str(out), str(workers)])
+    while len(list(out.glob("imgs/*/*.jpg"))) < 4 and drawing.poll() is None:
+        time.sleep(0.01)
+    return drawing
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks Linux for the processes")
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    drawing = start_drawing(tmp_path / "killed", SMALL.model_copy(update={"identities": 500}), workers=2)
+    workers = Path(f"/proc/{drawing.pid}/task/{drawing.pid}/children").read_text().split()
+    drawing.kill()
+    drawing.wait()
+    assert len(workers) >= 2
+    for _ in range(300):
+        left = [worker for worker in workers if is_running(worker)]
+        if not left:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"still running: {left}")
+
+
+def is_running(process: str) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_drawing_that_was_killed_goes_on_to_equal_bytes(street: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    drawing = subprocess.Popen([sys.executable, "-c", DRAW, SMALL.model_dump_json(), str(out)])
-    while len(list(out.glob("imgs/*/*.jpg"))) < 4 and drawing.poll() is None:
-        time.sleep(0.01)
+    drawing = start_drawing(out, SMALL, workers=1)
     drawing.send_signal(signal.SIGKILL)
     assert drawing.wait() == -signal.SIGKILL
     assert not (out / "reid_raw.json").exists()
