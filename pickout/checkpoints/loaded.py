@@ -24,6 +24,7 @@ from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 Precision = Literal["auto", "fp32", "bf16"]
 Item = TypeVar("Item")
+_PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
 
 BATCH = 32
 """Images or captions encoded at a time."""
@@ -181,7 +182,7 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def choose_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+def choose_precision(precision: str, device: torch.device) -> Literal["fp32", "bf16"]:
     """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively.
 
     Raises:
@@ -189,9 +190,9 @@ def choose_precision(precision: Precision, device: torch.device) -> Literal["fp3
     """
     if precision == "auto":
         return "bf16" if _has_native_bfloat16(device) else "fp32"
-    if precision not in ("fp32", "bf16"):
+    if precision not in _PRECISIONS:
         raise UsageError(f"precision '{precision}': unknown; use auto, fp32 or bf16")
-    return precision
+    return _PRECISIONS[precision]
 
 
 def _has_native_bfloat16(device: torch.device) -> bool:

@@ -54,4 +54,4 @@ def test_precision_follows_the_machine_unless_told() -> None:
     assert choose_precision("auto", cpu) == ("bf16" if native else "fp32")
     assert choose_precision("fp32", cpu) == "fp32"
     with pytest.raises(UsageError, match="precision 'fp8'"):
-        choose_precision("fp8", cpu)  # type: ignore[arg-type]
+        choose_precision("fp8", cpu)
