@@ -1,6 +1,6 @@
 """Time and memory of exact ranks of the relevant items, beside the usual full sort.
 
-    python benchmarks/evaluation.py [--items 19848] [--dimension 512] [--people 1000] [--threads 4] [--chunk 512]
+    python benchmarks/evaluation.py [--items 19848] [--dimension 512] [--people 1000] [--threads 4] [--chunk 1024]
 
 Both sides get the same embeddings (as many captions as images, the size of ICFG-PEDES's test split by default) and
 give R@1, R@5, R@10, mAP and mINP of text to image. Each runs in a process of its own, ours first, and reports its peak
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--people", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=4)
-    parser.add_argument("--chunk", type=int, default=512)
+    parser.add_argument("--chunk", type=int, default=1024)
     parser.add_argument("--side", choices=["relevant_ranks", "full_sort"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:

@@ -44,7 +44,7 @@ class EvaluationSettings(Settings):
     """In which the command line loads the model: `fp32`, `bf16` or `auto`."""
     batch: int = Field(default=64, ge=1)
     """Images or captions encoded at a time."""
-    chunk: int = Field(default=512, ge=1)
+    chunk: int = Field(default=1024, ge=1)
     """Queries scored at a time; memory grows with it, the result does not depend on it."""
     cmc_ranks: int = Field(default=50, ge=1)
     """Length of the curve of recall at 1, 2, 3 ..."""

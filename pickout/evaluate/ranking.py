@@ -109,7 +109,7 @@ def rank_row(scores: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray
 
 
 def rank(
-    queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 512, share: Share = ALONE
+    queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 1024, share: Share = ALONE
 ) -> RelevantRanks:
     """Rank the relevant items of every query by inner product.
 
@@ -131,7 +131,7 @@ def rank_mixtures(
     mixtures: Sequence[Sequence[float]],
     relevance: Relevance,
     *,
-    chunk: int = 512,
+    chunk: int = 1024,
     share: Share = ALONE,
 ) -> list[RelevantRanks]:
     """Rank by several weighted sums of inner products at once; each product is computed once.
@@ -140,11 +140,11 @@ def rank_mixtures(
         parts: (queries, gallery) embeddings of each part of the score.
         mixtures: weights, one for each part; one result is returned for each mixture.
         relevance: which items are relevant.
-        chunk: queries scored at a time.
+        chunk: products of queries with the gallery held at a time.
         share: this process's part; every process returns the whole result.
     """
     products = [ExactProduct(*part) for part in parts]
-    queries = products[0].shape[0]
+    queries, chunk = products[0].shape[0], max(1, chunk // len(parts))
     first, last = share.bounds(queries, 1)
     found: list[list[NDArray[np.int32]]] = [[np.empty(0, np.int32)] for _ in mixtures]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:

@@ -83,4 +83,4 @@ def _exponent(vectors: Tensor) -> int:
 
 
 def _on_grid(vectors: Tensor, exponent: int) -> Tensor:
-    return (vectors.double() * 2.0 ** (GRID_BITS - exponent)).round_()
+    return vectors.to(torch.float64, copy=True).mul_(2.0 ** (GRID_BITS - exponent)).round_()
