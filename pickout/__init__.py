@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pickout.checkpoints.load import load
     from pickout.evaluate.protocol import evaluate
+    from pickout.gallery.gallery import Gallery
+    from pickout.gallery.search import Where
 
-__all__ = ["__version__", "evaluate", "load"]
+__all__ = ["Gallery", "Where", "__version__", "evaluate", "load"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"evaluate": "pickout.evaluate.protocol", "load": "pickout.checkpoints.load"}
+_HOMES = {
+    "Gallery": "pickout.gallery.gallery",
+    "Where": "pickout.gallery.search",
+    "evaluate": "pickout.evaluate.protocol",
+    "load": "pickout.checkpoints.load",
+}
 """Public name to the module that defines it."""
 
 

@@ -82,7 +82,7 @@ def _show(hits: Sequence["Hit"], *, json: bool) -> None:
         for hit in hits:
             typer.echo(json_text.dumps(hit.as_json()))
         return
-    table = Table(box=box.SIMPLE_HEAD, caption=NOTE, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
     shown = [name for name in ("camera", "time") if any(getattr(hit, name) is not None for hit in hits)]
@@ -94,3 +94,4 @@ def _show(hits: Sequence["Hit"], *, json: bool) -> None:
         cells = [Text(printable(told[name])) for name in shown]
         table.add_row(str(hit.rank), f"{hit.score:.3f}", *cells, Text(printable(hit.path)))
     Console().print(table)
+    typer.echo(NOTE)
