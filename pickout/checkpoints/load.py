@@ -28,6 +28,8 @@ def load(
     Args:
         path_or_name: a run's folder or its weight file, a Hugging Face CLIP folder, a CLIP state dict in OpenAI's
             names, an official ITSELF, RDE or IRRA file, or the name of weights that `pickout weights get` fetched.
+            Files in OpenAI's names tell no activation and are computed with CLIP's own QuickGELU; for weights that
+            others trained with GELU under the same names, give a Hugging Face folder, whose config tells it.
         device: `cpu`, `cuda` or `cuda:0`.
         precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
         image: height and width in pixels, for imported files only; by default what the file was trained with. CLIP

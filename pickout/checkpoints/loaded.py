@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from pickout.checkpoints.report import KeyReport
 from pickout.config import to_toml
+from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, UsageError
 from pickout.methods.base import Method
@@ -93,7 +94,7 @@ class LoadedModel:
         """Embed pictures of people.
 
         Args:
-            images: of any size and mode; they are prepared here.
+            images: of any size and mode, upright; they are prepared here.
 
         Returns:
             L2-normalised. Shape: (images, dimension).
@@ -104,9 +105,7 @@ class LoadedModel:
         parts = [np.empty((0, self.dimension), np.float32)]
         with ThreadPoolExecutor(WORKERS) as pool:
             # The next batch is prepared while this one is computed.
-            waiting = iter(
-                [pool.submit(prepare, image, self.image_settings) for image in batch] for batch in _batches(images)
-            )
+            waiting = iter([pool.submit(self._prepare, image) for image in batch] for batch in _batches(images))
             following = next(waiting, None)
             while following is not None:
                 current, following = following, next(waiting, None)
@@ -136,6 +135,9 @@ class LoadedModel:
                 embedding = self.method.encode_texts(tokens).embedding
             parts.append(self._finished(embedding))
         return np.concatenate(parts)
+
+    def _prepare(self, image: Image) -> Tensor:
+        return prepare(image if image.mode == "RGB" else to_rgb(image), self.image_settings)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")

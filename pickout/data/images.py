@@ -145,10 +145,11 @@ def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
         if width * height > max_pixels:
             raise _RefusedError(f"{width} x {height} pixels, more than {max_pixels}; refused as a decompression bomb")
         image.load()
-        return _upright(_to_rgb(image), image)
+        return _upright(to_rgb(image), image)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A decoded image of any mode as 8-bit RGB: transparency on white, 16-bit grey scaled down; always a copy."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith(("I", "F")):

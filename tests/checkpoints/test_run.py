@@ -46,6 +46,15 @@ def test_pictures_and_sentences_become_unit_vectors(run: Path) -> None:
     assert loaded.encode_images([]).shape == (0, 36) and loaded.encode_texts([]).shape == (0, 36)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
+def test_pictures_of_any_mode_are_taken(run: Path, mode: str) -> None:
+    loaded = pickout.load(run, precision="fp32")
+    converted = CROPS[0].convert(mode)
+    np.testing.assert_allclose(
+        loaded.encode_images([converted]), loaded.encode_images([converted.convert("RGB")]), atol=1e-6
+    )
+
+
 def test_batches_give_what_single_items_give(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = pickout.load(run, precision="fp32")
     whole = loaded.encode_images(CROPS), loaded.encode_texts(SENTENCES)
