@@ -64,11 +64,15 @@ def _progress() -> Iterator["ProgressCallback"]:
 
 
 def _write_sheet(street: Path, sheet: Path) -> None:
+    from PIL import Image
+
     from pickout.errors import UsageError
     from pickout.files import atomic_path
     from pickout.synthetic.sheet import contact_sheet
 
-    picture = contact_sheet(street).quantize(256)
+    full = contact_sheet(street)
+    palette = full.quantize(256, method=Image.Quantize.FASTOCTREE)
+    picture = full.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     try:
         with atomic_path(sheet) as temporary:
             picture.save(temporary, format="PNG", optimize=True)

@@ -16,7 +16,7 @@ _FONT_SIZE = 13
 _INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
 
 
-def contact_sheet(root: Path, count: int = 12, seed: int = 0, *, columns: int = 6) -> Image.Image:
+def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
     """A picture of `count` people of the street in `root`, in an order drawn from `seed`.
 
     Each person is shown by the first two images; beneath stands one sentence about each of the two.

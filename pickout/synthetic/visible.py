@@ -27,6 +27,12 @@ GARMENTS = ("outer", "upper", "lower")
 """The slots that a caption is mainly about."""
 
 _LENGTHS = ("waist", "hip", "thigh", "knee", "calf", "ankle")
+_SIDEWAYS = (55.0, 125.0)
+"""Degrees away from the camera between which a person is said to be seen from the side."""
+
+_FACE = 108.0
+"""Degrees away from the camera below which glasses and a beard can be made out."""
+
 _LEAST_SHARE = 0.0015
 """The share of the crop below which a part counts as hidden: 18 pixels of 192 x 64."""
 
@@ -65,21 +71,24 @@ class Item:
 
 
 def facing(view: View) -> Facing:
-    """Whether the picture shows the person's front, side or back."""
-    if view.direction.startswith("front"):
-        return "front"
-    return "back" if view.direction.startswith("back") else "side"
+    """Whether an onlooker would say that the picture shows the person's front, side or back."""
+    turned = _turned(view)
+    return "front" if turned <= _SIDEWAYS[0] else "side" if turned < _SIDEWAYS[1] else "back"
+
+
+def _turned(view: View) -> float:
+    """Degrees that the person is turned away from the camera, 0 to 180."""
+    return abs((view.yaw + 180.0) % 360.0 - 180.0)
 
 
 def near_side(view: View) -> str:
-    """The person's side that is turned to the camera: `left`, `right`, or nothing for a view from front or back.
+    """The person's side that is turned to the camera: `left` or `right`; nothing for a view from front or back.
 
     Who faces the image's right shows the camera the right side.
     """
-    for side in ("left", "right"):
-        if view.direction.endswith(side):
-            return side
-    return ""
+    if facing(view) != "side":
+        return ""
+    return "right" if view.yaw < 180.0 else "left"
 
 
 def visible_items(person: Person, view: View, shares: Mapping[str, float] | None = None) -> list[Item]:
@@ -165,7 +174,7 @@ def _head(person: Person, view: View) -> Iterator[Item]:
         behind = facing(view) != "front"
         style = "tied" if hair.style in ("ponytail", "bun") and (not behind or hat is not None) else hair.style
         yield Item("hair", "hair", hair.colour, length=hair.length, style=style)
-    if facing(view) != "back":
+    if _turned(view) < _FACE:
         if person.glasses is not None:
             yield Item("glasses", person.glasses)
         if person.beard:
