@@ -72,7 +72,9 @@ def accessory_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
         if person.seed % 2:
             side = 0.14 * unit * (1 if person.seed % 4 > 1 else -1)
             top = middle + frame[2] * 0.30 * unit + frame[0] * side
-            low = skeleton.pelvis + frame.T @ np.array([side * 1.4, skeleton.size.torso * 0.52, 0.080 * person.height])
+            low = skeleton.pelvis + frame.T @ np.array(
+                [side * 1.4, skeleton.size.torso * 0.52, 0.068 * person.height + outermost_ease(person)]
+            )
             pieces.append(cone(surface, top, low, (0.13 * unit, 0.15 * unit), frame[2], flatten=(1.2, 0.45)))
     if person.belt is not None and (person.upper.tucked or person.outer is None) and person.upper.tucked:
         torso = skeleton.size.torso
@@ -195,7 +197,7 @@ def _strap(surface: Surface, person: Person, skeleton: Skeleton, hook: Vector, e
     """A strap from the shoulder over chest (`sign` 1) or back (-1) to the bag."""
     frame, torso = skeleton.chest_frame, skeleton.size.torso
     _, _, deep, shift = trunk_outline(person, torso)
-    away = float(deep[6]) * 0.93 + outermost_ease(person) + 0.006
+    away = float(deep[6]) + outermost_ease(person) + 0.006
     across = (hook - skeleton.pelvis) @ frame[0] * 0.55 + (end - skeleton.pelvis) @ frame[0] * 0.30
     middle = skeleton.pelvis + frame.T @ np.array([across, torso * 0.70, sign * away + float(shift[6])])
     return [
@@ -245,7 +247,7 @@ def _umbrella(surface: Surface, item: Carried, person: Person, skeleton: Skeleto
     frame = np.stack([skeleton.chest_frame[0], up, np.cross(skeleton.chest_frame[0], up)])
     if item.kind == "closed umbrella":
         return [cone(surface, grip + up * 0.06, grip - up * 0.62, (0.026, 0.012), skeleton.chest_frame[2])]
-    top = skeleton.head + up * skeleton.size.head * 0.95
+    top = skeleton.head + up * skeleton.size.head * 0.60
     toward = np.array([grip[0] * 0.5 + skeleton.head[0] * 0.5, top[1], grip[2] * 0.5 + skeleton.head[2] * 0.5])
     canopy = Surface(
         "cloth",
@@ -258,5 +260,5 @@ def _umbrella(surface: Surface, item: Carried, person: Person, skeleton: Skeleto
         shine=0.15,
         seed=person.seed,
     )
-    dome = ellipsoid(canopy, toward, frame, (0.50, 0.27, 0.50), Plane((0.0, -1.0, 0.0), -0.12))
+    dome = ellipsoid(canopy, toward, frame, (0.46, 0.25, 0.46), Plane((0.0, -1.0, 0.0), -0.12))
     return [dome, cone(dark, toward + up * 0.25, grip - up * 0.08, (0.008, 0.010), frame[2])]

@@ -16,8 +16,10 @@ __all__ = ["Girth", "bare_arm", "bare_leg", "girth", "hand", "head_pieces", "ski
 
 Vector = NDArray[np.float64]
 
-HAIRLINE = Plane((0.0, -1.0, 0.95), 0.05)
-"""In head heights from the head's middle: hair grows where -y + 0.95 z <= 0.05."""
+
+def hairline(seed: int) -> Plane:
+    """Where hair grows on this head, in head heights from its middle: parted to a side, higher or lower."""
+    return Plane((0.09 * (seed % 5 - 2), -1.0, 0.95), 0.05 - 0.02 * (seed % 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ def head_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
         details.add("lips")
     if person.hair.length == "bald":
         details.add("bald")
+    elif person.hair.length == "very short":
+        details.add("cropped")
     rgb = skin_colour(person.skin)
     face = Surface(
         "face",
@@ -154,7 +158,8 @@ def _shell(
 ) -> Piece:
     """A hair shell: an ellipsoid about the head cut at the hairline."""
     unit, frame = skeleton.size.head, skeleton.head_frame
-    n, limit = HAIRLINE.normal, HAIRLINE.limit
+    line = hairline(surface.seed)
+    n, limit = line.normal, line.limit
     scaled = (n[0] * radii[0], n[1] * radii[1], n[2] * radii[2])
     rest = limit - sum(a * b for a, b in zip(n, place, strict=True))
     centre = skeleton.head + np.array(place) * unit @ frame

@@ -106,7 +106,7 @@ def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
         saturation=between(0.76, 1.05),
         gamma=between(0.90, 1.12),
         light=(round(float(light[0]), 4), round(float(light[1]), 4), round(float(light[2]), 4)),
-        ambient=between(0.70, 0.85) if indoor else between(0.45, 0.75),
+        ambient=between(0.70, 0.85) if indoor else between(0.36, 0.74),
         warmth=between(-0.04, 0.10),
         blur=between(0.0, 0.75),
         motion=between(0.0, 1.2) if float(generator.random()) < 0.3 else 0.0,

@@ -121,8 +121,11 @@ def _face(surface: Surface, pixels: Pixels, out: Paint) -> None:
         chin &= ~((y > -0.20) & (aside < 0.05))
         out.colour = np.where(chin, out.colour * 0.30 + hair * 0.70, out.colour)
     if "bald" not in surface.details:
-        grown = -y + 0.95 * z <= 0.06
-        out.colour = np.where(grown, hair * (1.0 + 0.2 * sample(mottle(), x, y, 300.0, surface.seed)), out.colour)
+        rough = sample(mottle(), x, y, 300.0, surface.seed)
+        aslant = 0.09 * (surface.seed % 5 - 2) * x
+        grown = aslant - y + 0.95 * z <= 0.05 - 0.02 * (surface.seed % 4) + 0.03 * rough
+        cover = np.float32(0.75 if "cropped" in surface.details else 1.0)
+        out.colour = np.where(grown, out.colour * (1 - cover) + hair * cover * (1.0 + 0.2 * rough), out.colour)
         out.part[grown] = int(Part.HAIR)
     _glasses(surface, (aside, y, z), out)
 

@@ -145,10 +145,10 @@ def _frame(pieces: list[Piece], view: View, camera: Camera, tall: float, size: t
     forward /= np.linalg.norm(forward)
     right = np.array([1.0, 0.0, 0.0])
     basis = np.stack([right, np.cross(right, forward), forward])
-    shown = [piece.balls for piece in pieces if piece.surface.part not in (Part.CARRIED, Part.BAG)]
-    balls = np.concatenate(shown)
+    balls = np.concatenate([piece.balls for piece in pieces])
+    things = np.concatenate([[piece.surface.part in (Part.CARRIED, Part.BAG)] * len(piece.balls) for piece in pieces])
     local = (balls[:, :3] - position) @ basis.T
-    reach = balls[:, 3] / local[:, 2]
+    reach = balls[:, 3] / local[:, 2] * np.where(things, 0.5, 1.0)
     x, y = local[:, 0] / local[:, 2], local[:, 1] / local[:, 2]
     left, right_, low, high = (x - reach).min(), (x + reach).max(), (y - reach).min(), (y + reach).max()
     high_size = (high - low) / view.zoom

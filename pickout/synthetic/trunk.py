@@ -154,12 +154,15 @@ def trunk_piece(surface: Surface, person: Person, skeleton: Skeleton, hang: Hang
     w = w + drape * np.clip(w.max() * 0.94 - w, 0.0, None)
     d = d + drape * np.clip(d.max() * 0.90 - d, 0.0, None)
     # Striding thighs stay inside.
-    apart = abs(float((skeleton.legs[0].middle - skeleton.legs[1].middle) @ frame[2]))
-    stride = np.minimum(below * torso / skeleton.size.thigh, 1.0) * apart * 0.5
-    low = np.clip((0.10 - share) / 0.12, 0.0, 1.0)
+    swings = [float((leg.middle - leg.top) @ frame[2]) for leg in skeleton.legs]
+    lead, trail = max(0.0, *swings), max(0.0, *(-swing for swing in swings))
+    along = np.minimum(below * torso / skeleton.size.thigh, 1.0)
+    stride = along * 0.5 * (lead + trail)
+    s = np.where(below > 0.0, 0.3 * s, s) + along * 0.5 * (lead - trail)
+    low = np.clip((0.16 - share) / 0.14, 0.0, 1.0)
     slim = np.interp(below * torso / skeleton.size.thigh, [0.0, 1.0], [1.0, 0.72])
     w = w + low * np.clip(1.09 * (skeleton.size.hip + hang.clear * slim) - w, 0.0, None)
-    d = d + low * np.clip(1.20 * hang.clear * slim + np.abs(s) + stride - d, 0.0, None)
+    d = d + low * np.clip(1.20 * (hang.clear * slim + stride) + np.abs(s) + 0.022 * (hang.clear > 0.0) - d, 0.0, None)
     opening = None
     if hang.gap is not None:
         opening = [float(hang.gap * torso * g) for g in np.interp(share, [-0.8, 0.3, 0.98], [1.5, 1.0, 0.55])]
