@@ -13,7 +13,7 @@ from pickout.errors import ImageUnreadable
 
 LARGEST_FILE = 256 * 2**20
 """Files above this many bytes are no crops."""
-LARGEST_SIDE = 1536
+LARGEST_SIDE = 1024
 """Larger pictures are reduced to this many pixels before they wait for the model, so that photos do not fill memory."""
 THUMBNAIL_SIDE = 320
 """Longer side of a stored thumbnail in pixels."""
@@ -76,7 +76,7 @@ def decode(file: Path, content: bytes) -> Picture:
         raise ImageUnreadable(file, error.reason) from None
     width, height = image.size
     if max(width, height) > LARGEST_SIDE:
-        image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+        image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return Picture(image, width, height, _thumbnail(image))
 
 

@@ -65,7 +65,7 @@ def test_kill_9_at_random_moments_loses_no_committed_row_and_makes_no_duplicate(
     path = tmp_path / "killed"
     generator = random.Random(20261121)
     before = {}
-    for batches in (0, 1, 4, 6, 5, 7):
+    for batches in (0, 2, 7, 9):
         process = start(path, many, pause=0.005)
         go(process)
         for _ in range(batches):
