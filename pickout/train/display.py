@@ -18,6 +18,9 @@ class Display:
     def start(self, done: int, total: int) -> None:
         """Training begins with `done` of about `total` optimiser steps behind it."""
 
+    def expect(self, total: int) -> None:
+        """The run will take about `total` optimiser steps; epochs differ a little in length."""
+
     def step(self, step: int, epoch: int, loss: float) -> None:
         """An optimiser step was taken."""
 
@@ -60,6 +63,12 @@ class Terminal(Display):
             self._bar = Progress(*columns, console=self._console)
             self._task = self._bar.add_task("training", total=self._total, completed=done)
             self._bar.start()
+
+    def expect(self, total: int) -> None:
+        """The run will take about `total` optimiser steps; epochs differ a little in length."""
+        self._total = max(total, 1)
+        if self._bar is not None:
+            self._bar.update(self._task, total=self._total)
 
     def step(self, step: int, epoch: int, loss: float) -> None:
         """An optimiser step was taken."""

@@ -2,18 +2,19 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pickout.checkpoints.run import TOKENIZER_FILE
 from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import RecipeError, ResumeMismatch, TrainingError
 from pickout.files import write_atomically
+from pickout.train.checkpointing import FOLDER as CHECKPOINTS
 from pickout.train.recipe import Recipe, differences
 
-RECIPE_FILE, SUMMARY_FILE = "recipe.toml", "summary.json"
+RECIPE_FILE, SUMMARY_FILE, LOCK_FILE = "recipe.toml", "summary.json", ".lock"
 
 
 @contextmanager
@@ -25,20 +26,26 @@ def training_in(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
+        lock = (folder / LOCK_FILE).open("wb")
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be used as a run folder: {error.strerror}; give another --out") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with lock:
+        try:
+            # A POSIX lock: unlike flock's, worker processes do not inherit it and outlive a killed run with it.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise TrainingError(
+                f"{folder}: another process is training here; wait for it or give another --out"
+            ) from None
+        except OSError:
+            pass  # This file system has no locks.
         yield
-    except BlockingIOError:
-        raise TrainingError(f"{folder}: another process is training here; wait for it or give another --out") from None
-    finally:
-        os.close(handle)
 
 
 def claim(folder: Path, recipe: Recipe) -> None:
     """Start a run in an empty folder, or make sure that the run in it follows the same recipe.
+
+    A run that has not finished an epoch has nothing to lose: another recipe takes its place.
 
     Raises:
         ResumeMismatch: the folder holds a run of another recipe; names the keys that differ.
@@ -58,7 +65,10 @@ def claim(folder: Path, recipe: Recipe) -> None:
     except RecipeError as error:
         raise ResumeMismatch(f"the run's own recipe cannot be read: {error}; give another --out") from None
     changed = differences(before, recipe)
-    if changed:
+    if changed and not any((folder / CHECKPOINTS).glob("*.pt")):
+        (folder / TOKENIZER_FILE).unlink(missing_ok=True)
+        write_atomically(file, to_toml(recipe))
+    elif changed:
         raise ResumeMismatch(
             f"{folder}: holds a run of another recipe ({'; '.join(changed)}); give another --out, or the same recipe"
         )

@@ -1,13 +1,9 @@
 """A whole training run: from a recipe to the weights of the best epoch, going on after any interruption."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -27,6 +23,7 @@ from pickout.train.checkpointing import Best, Checkpoints, TrainingState
 from pickout.train.display import Display
 from pickout.train.engine import Engine, StepReport, launch
 from pickout.train.folder import claim, read_summary, training_in, write_summary
+from pickout.train.interruption import Interruption, leave_signals_to_parent
 from pickout.train.journal import Journal
 from pickout.train.means import Means
 from pickout.train.optim import build_optimiser
@@ -62,7 +59,8 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
     with launch(device, recipe.train.precision, recipe.optim.accumulate) as accelerator, ExitStack() as stack:
         shown = display if display is not None and accelerator.is_main_process else Display()
         stack.callback(shown.close)
-        stack.enter_context(_terminating())
+        interruption = Interruption()
+        stack.enter_context(interruption.listening())
         if accelerator.is_main_process:
             stack.enter_context(training_in(folder))
             claim(folder, recipe)
@@ -74,7 +72,7 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
             return finished
         with accelerator.main_process_first():
             material = gather(recipe, folder, shown)
-        run = _Run(recipe, folder, accelerator, material, shown)
+        run = _Run(recipe, folder, accelerator, material, shown, interruption)
         stack.callback(run.close)
         return run.go()
 
@@ -83,37 +81,48 @@ class _Run:
     """The epochs of one run on one process."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, accelerator: Accelerator, material: Material, display: Display
+        self,
+        recipe: Recipe,
+        folder: Path,
+        accelerator: Accelerator,
+        material: Material,
+        display: Display,
+        interruption: Interruption,
     ) -> None:
         self.recipe, self.folder, self.accelerator = recipe, folder, accelerator
-        self.material, self.display = material, display
+        self.material, self.display, self.interruption = material, display, interruption
         self.checkpoints = Checkpoints(folder, keep=recipe.train.keep, tell=display.say)
-        self.state = self.checkpoints.newest()
-        self._check_data()
+        self.data = material.pairs.fingerprint()
+        state = self.checkpoints.newest()
+        if state is not None and state.data != self.data:
+            raise ResumeMismatch(
+                f"{folder}: the training data changed since this run began; put it back or give another --out"
+            )
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
-        if recipe.train.initial is not None and self.state is None:
+        if recipe.train.initial is not None and state is None:
             display.say(initialise(self.method, recipe.train.initial).summary())
         self.engine = _engine(recipe, accelerator, material, self.method)
-        self.step, self.seconds = 0, 0.0
+        self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: Best | None = None
-        if self.state is not None:
-            self._restore(self.state)
+        if state is not None:
+            self._restore(state)
         self.journal = None
         if accelerator.is_main_process:
-            self.journal = Journal(folder, length=0 if self.state is None else self.state.journal)
+            self.journal = Journal(folder, length=0 if state is None else state.journal)
         self.began = time.monotonic()
 
     def go(self) -> dict[str, Any]:
         """Train the epochs that are left and write the summary."""
-        first = 1 if self.state is None else self.state.epoch + 1
+        first = self.done + 1
         epochs = self.recipe.schedule.epochs
         self._begin(first)
         for epoch in range(first, epochs + 1):
             try:
                 self._epoch(epoch)
             except KeyboardInterrupt:
-                self.display.say(f"stopped in epoch {epoch}; the same command goes on after epoch {epoch - 1}")
+                start = f"goes on after epoch {epoch - 1}" if epoch > 1 else "starts again"
+                self.display.say(f"stopped in epoch {epoch}; the same command {start}")
                 raise
         summary = {
             "name": self.recipe.name,
@@ -137,12 +146,6 @@ class _Run:
         if self.journal is not None:
             self.journal.close()
 
-    def _check_data(self) -> None:
-        if self.state is not None and self.state.data != self.material.pairs.fingerprint():
-            raise ResumeMismatch(
-                f"{self.folder}: the training data changed since this run began; put it back or give another --out"
-            )
-
     def _restore(self, state: TrainingState) -> None:
         self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
         if len(state.random) != self.accelerator.num_processes:
@@ -150,7 +153,7 @@ class _Run:
                 f"the run had {len(state.random)} processes and now has {self.accelerator.num_processes}: "
                 "it goes on, but not bit for bit"
             )
-        self.step, self.seconds = state.step, state.seconds
+        self.done, self.step, self.seconds = state.epoch, state.step, state.seconds
         self.best = None if state.best is None else Best(**state.best)
 
     def _begin(self, first: int) -> None:
@@ -164,7 +167,12 @@ class _Run:
         else:
             self._note("resume", epoch=first)
             self.display.say(f"going on after epoch {first - 1} of {epochs} on {self._where()}")
-        self.display.start(self.step, self.step + self.engine.steps(first) * (epochs - first + 1))
+        self.display.start(self.step, self._expected(first))
+
+    def _expected(self, epoch: int) -> int:
+        """Steps of the whole run, if all epochs from `epoch` on are as long as that one."""
+        left = self.recipe.schedule.epochs - epoch + 1
+        return self.step + (self.engine.steps(epoch) * left if left else 0)
 
     def _on_step(self, means: Means, report: StepReport) -> None:
         means.add(report)
@@ -172,10 +180,13 @@ class _Run:
         if report.step % self.recipe.train.log_every == 0 or report.last:
             line = means.since_last()
             self._note("step", step=report.step, epoch=report.epoch, learning_rate=report.learning_rate, **line)
+        self.interruption.check()
 
     def _epoch(self, epoch: int) -> None:
         means = Means()
-        self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, means))
+        with self.interruption.deferred():
+            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, means))
+        self.display.expect(self._expected(epoch + 1))
         self._end_epoch(epoch, means)
 
     def _end_epoch(self, epoch: int, means: Means) -> None:
@@ -202,7 +213,7 @@ class _Run:
                     step=self.step,
                     best=None if self.best is None else self.best.to_dict(),
                     journal=self.journal.sync(),
-                    data=self.material.pairs.fingerprint(),
+                    data=self.data,
                     seconds=self._seconds(),
                     **state,
                 )
@@ -260,6 +271,7 @@ def _engine(recipe: Recipe, accelerator: Accelerator, material: Material, method
         batch_sampler=sampler,
         num_workers=recipe.data.workers,
         collate_fn=Collate(material.tokenizer.mask),
+        worker_init_fn=leave_signals_to_parent,
         persistent_workers=recipe.data.workers > 0,
         pin_memory=accelerator.device.type == "cuda",
         generator=torch.Generator().manual_seed(recipe.seed),
@@ -268,20 +280,3 @@ def _engine(recipe: Recipe, accelerator: Accelerator, material: Material, method
     method.to(accelerator.device)
     optimiser = build_optimiser(method, recipe.optim)
     return Engine(accelerator, method, optimiser, loader, sampler, schedule=recipe.schedule, optim=recipe.optim)
-
-
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Treat a request to terminate as Ctrl-C, so that files and worker processes are closed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from safetensors.torch import load_file
 
 import pickout.train.run as run_module
 from pickout.checkpoints.run import load_run
+from pickout.config import read_toml
 from pickout.data.images import open_image
 from pickout.errors import (
     DataMissing,
@@ -23,7 +26,6 @@ from pickout.errors import (
 )
 from pickout.train.display import Display
 from pickout.train.engine import Engine
-from pickout.train.folder import training_in
 from pickout.train.journal import read_journal
 from pickout.train.run import train
 
@@ -208,8 +210,27 @@ def test_a_file_in_place_of_the_folder_is_said_so(recipe, tmp_path):
 
 
 def test_two_processes_cannot_train_in_one_folder(recipe, tmp_path):
-    with training_in(tmp_path / "run"), pytest.raises(TrainingError, match="another process is training here"):
-        train(recipe(), tmp_path / "run", device="cpu")
+    program = (
+        "import sys; from pathlib import Path; from pickout.train.folder import training_in\n"
+        "with training_in(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(TrainingError, match="another process is training here"):
+            train(recipe(), tmp_path / "run", device="cpu")
+        other.kill()
+        other.communicate()
+    assert train(recipe(), tmp_path / "run", device="cpu")["epochs"] == 3
+
+
+def test_a_run_without_a_finished_epoch_gives_way_to_another_recipe(recipe, tmp_path):
+    with pytest.raises(RecipeError, match="wants 32 people"):
+        train(recipe("sampler.batch=64"), tmp_path / "run", device="cpu")
+    small = recipe("model.tokenizer.vocabulary_size=280")
+    assert train(small, tmp_path / "run", device="cpu")["epochs"] == 3
+    assert read_toml(tmp_path / "run" / "recipe.toml")["sampler"]["batch"] == 16
+    assert load_run(tmp_path / "run").tokenizer.vocabulary_size <= 280
 
 
 def test_without_a_validation_split_the_last_epoch_is_kept_and_this_is_said(recipe, tmp_path, street):
