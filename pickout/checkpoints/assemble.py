@@ -55,4 +55,8 @@ def assemble(
     report.require_complete()
     tensors = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
     method.load_state_dict(tensors, strict=True, assign=True)
+    if any(buffer.is_meta for buffer in method.buffers()):
+        # A buffer that is computed and not saved, such as a table of angles, needs a build that computes it.
+        method = build_model(settings, tokenizer, identities, source=source)
+        method.load_state_dict(tensors, strict=True)
     return method, report

@@ -11,8 +11,13 @@ import pickout
 from pickout.checkpoints import run as run_module
 from pickout.checkpoints.run import save_model
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, RecipeError, StorageFull
+from pickout.methods import METHODS, MethodEntry
 from pickout.methods.base import Method
+from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.model import ModelSettings, build_model
+from pickout.methods.objective import build_objective
+from pickout.nn.text import TextTransformer
+from pickout.nn.vision import VisionTransformer
 from pickout.text.tokenizer import Tokenizer
 from pickout.text.train import train_tokenizer
 
@@ -69,6 +74,41 @@ def test_bfloat16_stays_near_float32(run: Path) -> None:
     exact, fast = pickout.load(run, precision="fp32"), pickout.load(run, precision="bf16")
     assert fast.precision == "bf16"
     assert (exact.encode_images(CROPS) * fast.encode_images(CROPS)).sum(1).min() > 0.99
+
+
+def test_a_learned_pooling_comes_back_too(tmp_path: Path, tokenizer: Tokenizer, settings: ModelSettings) -> None:
+    settings = settings.model_copy(update={"method": {**settings.method, "pool": "gpo", "id_terms": False}})
+    torch.manual_seed(9)
+    method = build_model(settings, tokenizer, identities=0).eval()
+    save_model(tmp_path / "gpo", method, tokenizer, settings, identities=0)
+    loaded = pickout.load(tmp_path / "gpo", precision="fp32")
+    images = torch.randn(3, 3, 48, 16)
+    with torch.no_grad():
+        assert torch.equal(loaded.method.encode_images(images).embedding, method.encode_images(images).embedding)
+
+
+class WithTable(Dual):
+    """A method that computes a table when it is built and does not save it."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*parts)
+        self.register_buffer("table", torch.arange(4.0), persistent=False)
+
+
+def test_buffers_that_are_not_saved_are_computed_again(
+    tmp_path: Path, tokenizer: Tokenizer, settings: ModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(own: DualSettings, vision: VisionTransformer, text: TextTransformer, identities: int) -> WithTable:
+        objective = build_objective(own, "global", vision.embedding, identities)
+        return WithTable(vision, text, objective, own.rates())
+
+    monkeypatch.setitem(METHODS, "with-table", MethodEntry(DualSettings, build))
+    settings = settings.model_copy(update={"method": {"name": "with-table"}})
+    method = build_model(settings, tokenizer, identities=3)
+    save_model(tmp_path / "table", method, tokenizer, settings, identities=3)
+    loaded = pickout.load(tmp_path / "table").method
+    assert torch.equal(loaded.table, torch.arange(4.0))
+    assert all(torch.equal(tensor, method.state_dict()[key]) for key, tensor in loaded.state_dict().items())
 
 
 def test_the_fingerprint_tells_weights_settings_and_tokenizer_apart(
