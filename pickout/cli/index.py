@@ -88,16 +88,20 @@ def _progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], None]]:
 def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool) -> None:
     import json as json_text
 
+    from pickout.gallery.printable import printable
+    from pickout.gallery.quarantine import QUARANTINE
+
     count = gallery.count()
     if json:
         typer.echo(json_text.dumps({"gallery": str(gallery.path), "rows": count, **report.as_json()}))
         return
+    folder = printable(gallery.path)
     typer.echo(
-        f"{gallery.path}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
+        f"{folder}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
         f"in {report.seconds:.1f} s"
     )
     if report.quarantined:
-        typer.echo(f"{report.quarantined} files could not be read; see {gallery.path / 'quarantine.jsonl'}")
+        typer.echo(f"{report.quarantined} files could not be read; see {folder}/{QUARANTINE}")
     if report.untold:
         typer.echo(f"{report.untold} crops are not named in the table")
     if report.pruned:

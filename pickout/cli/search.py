@@ -32,6 +32,7 @@ def search(
     from pickout.cli.model import load_encoder, remembered_model
     from pickout.errors import NothingFound
     from pickout.gallery.gallery import Gallery
+    from pickout.gallery.printable import printable
     from pickout.gallery.rows import parse_time
     from pickout.gallery.search import Where
 
@@ -50,7 +51,7 @@ def search(
         raise NothingFound(f"{gallery}: no crop passes the filters" if opened.count() else f"{gallery}: holds no crops")
     _show(hits, json=json)
     if html is not None and not json:
-        typer.echo(f"pictures: {html}")
+        typer.echo(f"pictures: {printable(html)}")
 
 
 def _write_sheet(file: Path, gallery: "Gallery", sentence: str, hits: Sequence["Hit"], where: "Where") -> None:

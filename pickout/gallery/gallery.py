@@ -13,6 +13,7 @@ from pickout.gallery.ingest import Ingest, IngestSettings
 from pickout.gallery.lock import writing
 from pickout.gallery.manifest import MANIFEST, Manifest, new_manifest, read_manifest, write_manifest
 from pickout.gallery.metadata import MetadataTable
+from pickout.gallery.printable import printable
 from pickout.gallery.quarantine import Quarantined, read_quarantine
 from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.rows import Resident, Row
@@ -52,7 +53,7 @@ class Gallery:
             GalleryDamaged: there is a gallery that cannot be used.
             StorageFull: no space left.
         """
-        folder = Path(path)
+        folder = _checked_folder(path)
         if not (folder / MANIFEST).exists():
             _make(folder, encoder, run)
         return cls.open(folder, encoder)
@@ -66,7 +67,7 @@ class Gallery:
             GalleryModelMismatch: it was built with another model.
             GalleryDamaged: its files were changed or are missing.
         """
-        folder = Path(path)
+        folder = _checked_folder(path)
         manifest = read_manifest(folder)
         return cls(folder, manifest, LanceStore(folder, manifest.model.dimension), encoder)
 
@@ -191,6 +192,14 @@ class Gallery:
             self._resident = None  # let go of the old matrix before the new one is read
             self._resident = (version, self._store.resident())
         return self._resident[1]
+
+
+def _checked_folder(path: str | Path) -> Path:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise GalleryError(f"{printable(path)}: the path of a gallery must be UTF-8 text; give another name") from None
+    return Path(path)
 
 
 def _make(folder: Path, encoder: Encoder, run: str | None) -> None:

@@ -198,6 +198,10 @@ def test_hostile_names_do_not_reach_the_terminal_raw(run, tmp_path, model):
     code, out, _ = run("search", tmp_path / "g2", "black coat")
     assert code == 0
     assert "\x1b" not in out and "�[2Jcaf�[bold].png" in out
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    code, _, errors = run("index", root, "--out", odd, "--model", model)
+    assert (code, "caf�: the path of a gallery must be UTF-8 text" in errors) == (3, True)
+    assert "sheet.html" in run("search", tmp_path / "g2", "black coat", "--html", odd / "sheet.html")[1]
     code, out, _ = run("search", tmp_path / "g2", "black coat", "--json")
     assert Path(json.loads(out)["file"]).is_file()
 
