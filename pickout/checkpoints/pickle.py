@@ -46,7 +46,11 @@ def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe
     if "truncated" in message or "Ran out of input" in message:
         return CheckpointTruncated(f"{path}: the file ends too early; fetch it again")
     wanted = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class|GLOBAL) ([\w.]+)", message)
-    what = f"it asks for '{wanted[1]}'" if wanted else "it holds more than tensors, containers and numbers"
+    what = "it holds more than tensors, containers and numbers"
+    if wanted:
+        what = f"it asks for '{wanted[1]}'"
+    elif "Unsupported operand" in message:
+        what = "it is a pickle that torch.save did not write"
     return CheckpointUnsafe(f"{path}: refused, loading it could run a program: {what}. Nothing was run. {_CONVERT}")
 
 

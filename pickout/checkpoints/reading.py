@@ -1,6 +1,7 @@
 """Tensors out of a weight file, whatever its container, told by its first bytes and not by its name."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from pickout.checkpoints.recognise import file_looks_like
 from pickout.errors import CheckpointError, CheckpointTruncated, CheckpointUnknown
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
+# The first bytes of a pickle in the old text form: a dictionary, a list, or a call.
+_TEXT_PICKLE = re.compile(rb"\((?:dp|lp)\d|\(?[ci][\w.]+\n\w+\n")
 _TRAINING_STATE = "training state (optimiser, schedule, counters), not weights"
 
 
@@ -54,7 +57,7 @@ def read_weights(path: Path) -> WeightFile:
         raise CheckpointTruncated(f"{path}: the file is empty; fetch it again")
     if head[8:9] == b"{":
         return _read_safetensors(path)
-    if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
+    if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or _TEXT_PICKLE.match(head):
         return _unwrap(path, read_pickle(path))
     if path.suffix == ".safetensors" and len(head) < 9:
         raise CheckpointTruncated(f"{path}: the file ends inside its header; fetch it again")

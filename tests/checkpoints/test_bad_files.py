@@ -24,19 +24,20 @@ class Hostile:
         return (Path.touch, (self.trace,))
 
 
-@pytest.mark.parametrize("form", ["torch", "legacy", "plain"])
+@pytest.mark.parametrize("form", ["torch", "legacy", "plain", "text", "bare"])
 def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, form: str) -> None:
     trace, path = tmp_path / "trace", tmp_path / "model.pth"
     content = {"model": {"visual.proj": torch.zeros(2)}, "more": Hostile(trace)}
-    if form == "plain":
-        path.write_bytes(pickle.dumps(content))
+    if form in ("plain", "text", "bare"):
+        protocol = 4 if form == "plain" else 0
+        path.write_bytes(pickle.dumps(Hostile(trace) if form == "bare" else content, protocol=protocol))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "torch")
     with pytest.raises(CheckpointUnsafe, match="refused, loading it could run a program") as caught:
         pickout.load(path)
     assert not trace.exists()
     assert "safetensors" in str(caught.value)
-    torch.load(path, weights_only=False) if form != "plain" else pickle.loads(path.read_bytes())
+    torch.load(path, weights_only=False) if form in ("torch", "legacy") else pickle.loads(path.read_bytes())
     assert trace.exists(), "the pickle was not hostile, so the test showed nothing"
 
 
