@@ -1,6 +1,6 @@
 """How long a search takes beside reading the matrix of vectors once, in the same run.
 
-    python benchmarks/search.py [--rows 200000] [--dimension 512] [--repeats 15] [--out FOLDER]
+    python benchmarks/search.py [--rows 200000] [--dimension 512] [--repeats 15] [--out FOLDER --machine NAME]
 
 Prints ratios, and writes them with the machine and the date to a file in FOLDER when one is given. Absolute times are
 only of this machine at this moment; the ratios compare both sides under the same load.
@@ -9,7 +9,9 @@ only of this machine at this moment; the ratios compare both sides under the sam
 import argparse
 import os
 import platform
+import shlex
 import statistics
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +50,7 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if options.out:
-        write(options.out, lines)
+        write(options.out, options.machine, lines)
 
 
 def arguments() -> argparse.Namespace:
@@ -56,7 +58,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="folder for a results file")
+    parser.add_argument("--machine", default=f"{platform.machine()}-{os.cpu_count()}cpu", help="its name in the file")
     return parser.parse_args()
 
 
@@ -145,17 +148,15 @@ def unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def write(folder: Path, lines: list[str]) -> None:
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+def write(folder: Path, machine: str, lines: list[str]) -> None:
     day = datetime.now(UTC).date().isoformat()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"search_{machine}_{day}.md"
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     file.write_text(
-        f"# Search beside reading the matrix once\n\n`python benchmarks/search.py`, {day}, {cpu()}, {os.cpu_count()} "
-        f"logical CPUs, {threads} threads, numpy {np.__version__}. Medians; sides taken in turns in one run.\n\n```\n"
-        + "\n".join(lines)
-        + "\n```\n"
+        f"# Search beside reading the matrix once\n\n`python benchmarks/search.py {shlex.join(sys.argv[1:])}`, {day}, {cpu()}, {os.cpu_count()} "
+        f"logical CPUs, {threads} threads, numpy {np.__version__}. Load average {os.getloadavg()[0]:.1f} "
+        "from other work. Medians; the sides were taken in turns in one run.\n\n```\n" + "\n".join(lines) + "\n```\n"
     )
     print(f"written to {file}")
 
