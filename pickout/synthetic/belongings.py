@@ -131,8 +131,8 @@ def _backpack(surface: Surface, person: Person, skeleton: Skeleton) -> list[Piec
     for side in (1.0, -1.0):
         x = side * 0.058 * h
         places = (
-            (x, torso * 0.985 + thick, -0.03),
-            (x * 1.02, torso * 0.94 + thick, float(deep[8]) * 0.70 + thick * 0.6),
+            (x, torso * 0.955 + thick, -0.02),
+            (x * 1.02, torso * 0.925 + thick, float(deep[8]) * 0.70 + thick * 0.6),
             (x * 1.10, torso * 0.76, float(deep[7]) * 0.93 + thick + 0.006),
             (x * 1.32, torso * 0.60, float(deep[6]) * 0.84 + thick),
             (x * 1.75, torso * 0.46, 0.02),

@@ -50,7 +50,7 @@ def girth(person: Person) -> Girth:
         knee=thick * 0.0325,
         calf=thick * 0.0325,
         ankle=h * 0.0205,
-        neck=thick * (0.0275 if person.sex == "woman" else 0.0325),
+        neck=thick * (0.0262 if person.sex == "woman" else 0.0310),
     )
 
 
@@ -214,7 +214,7 @@ def _loose(surface: Surface, person: Person, skeleton: Skeleton) -> list[Piece]:
     long = person.hair.length == "long"
     wide = {"straight": 0.0, "plain": 0.0, "wavy": 0.05, "curly": 0.12}.get(person.hair.style, 0.0)
     crown = centre + np.array([0.0, -0.02, -0.14]) * unit @ frame
-    drop = -(0.85 + 0.006 * (person.seed % 100)) if long else -0.42
+    drop = -(0.85 + 0.008 * (person.seed % 100)) if long else -0.42
     depth = -0.10 if long else -0.06
     tip = crown + (chest[1] * drop + chest[2] * depth) * unit
     pieces = [

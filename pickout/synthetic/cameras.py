@@ -28,6 +28,7 @@ class Camera:
         light: direction to the main light; x right, y up, z towards the camera, length 1.
         ambient: light from everywhere, as part of the whole.
         warmth: tint of the main light against the ambient light, 0 none.
+        sharpen: how much the camera overdraws edges, 0 not at all.
         blur: lens blur, standard deviation in pixels of a 192-pixel crop.
         motion: sideways motion blur, pixels.
         noise: standard deviation of the sensor's noise.
@@ -47,6 +48,7 @@ class Camera:
     light: tuple[float, float, float]
     ambient: float
     warmth: float
+    sharpen: float
     blur: float
     motion: float
     noise: float
@@ -67,6 +69,7 @@ NEUTRAL_CAMERA = Camera(
     light=(-0.36, 0.68, 0.64),
     ambient=0.62,
     warmth=0.0,
+    sharpen=0.0,
     blur=0.0,
     motion=0.0,
     noise=0.0,
@@ -108,9 +111,10 @@ def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
         light=(round(float(light[0]), 4), round(float(light[1]), 4), round(float(light[2]), 4)),
         ambient=between(0.70, 0.85) if indoor else between(0.36, 0.74),
         warmth=between(-0.04, 0.10),
-        blur=between(0.0, 0.75),
+        sharpen=max(0.0, between(-0.5, 0.6)),
+        blur=between(0.0, 0.6),
         motion=between(0.0, 1.2) if float(generator.random()) < 0.3 else 0.0,
-        noise=between(0.003, 0.018),
+        noise=between(0.002, 0.013),
         resolution=between(0.45, 1.0),
         quality=int(generator.integers(55, 96)),
         backgrounds=tuple(places[index] for index in sorted(int(i) for i in order)),

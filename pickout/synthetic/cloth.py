@@ -43,7 +43,8 @@ def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
         lit = sample(folds(), pixels.u, pixels.v, 105.0, surface.seed)
         fine = sample(folds(), pixels.v, pixels.u, 190.0, surface.seed + 3)
         out.shade *= np.clip(1.0 + np.float32(0.34 * surface.folds) * (lit + 0.5 * fine), 0.45, 1.5)
-    out.shade *= 1.0 + 0.03 * sample(mottle(), pixels.u, pixels.v, 400.0, surface.seed)
+    weave = (0.02, 0.03, 0.06, 0.11)[surface.seed // 7 % 4]
+    out.shade *= 1.0 + np.float32(weave) * sample(mottle(), pixels.u * 0.6, pixels.v, 700.0, surface.seed)
     out.shade *= np.where(pixels.hem < 0.014, np.float32(0.74), np.float32(1.0))
     if surface.details:
         paint_details(surface, local(surface, pixels), pixels, out)

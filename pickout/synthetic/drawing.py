@@ -152,7 +152,7 @@ def _frame(pieces: list[Piece], view: View, camera: Camera, tall: float, size: t
     x, y = local[:, 0] / local[:, 2], local[:, 1] / local[:, 2]
     left, right_, low, high = (x - reach).min(), (x + reach).max(), (y - reach).min(), (y + reach).max()
     high_size = (high - low) / view.zoom
-    wide_size = float(np.clip((right_ - left) * 1.02 / view.zoom, 0.30 * high_size, 0.46 * high_size))
+    wide_size = float(np.clip((right_ - left) * 1.02 / view.zoom, 0.28 * high_size, 0.46 * high_size))
     middle_x = 0.5 * (left + right_) - view.shift[0] * wide_size
     middle_y = 0.5 * (low + high) + view.shift[1] * high_size
     height, width = size

@@ -30,7 +30,7 @@ def leg_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     if not person.dress:
         skirt = garment.kind == "skirt"
         flare = 0.012 + 0.07 * ((person.seed >> 4) % 10) / 9 if skirt else 0.0
-        over = 0.020 if person.upper.tucked else -0.004
+        over = 0.015 if person.upper.tucked else -0.004
         clear = thigh_reach(person) + 0.006 if skirt else 0.0
         hang = Hang(REACH[garment.length] if skirt else -0.14, 0.25, over, flare, clear)
         pieces.append(trunk_piece(cloth, person, skeleton, hang, skeleton.pelvis_frame))

@@ -185,6 +185,20 @@ def _shutter(generator: np.random.Generator, u: Array, v: Array) -> Array:
     return _posters(generator, wall, u, v) if generator.random() < 0.3 else wall
 
 
+def _shelves(generator: np.random.Generator, u: Array, v: Array) -> Array:
+    tall, wide = generator.uniform(0.25, 0.5), generator.uniform(0.06, 0.22)
+    row = np.floor(v / tall)
+    things = np.floor((u + row * 0.37) / wide) + 57.0 * row
+    hue = np.stack([np.abs(np.sin(things * factor)) for factor in (12.99, 78.23, 37.72)], axis=-1)
+    rich = generator.uniform(0.2, 0.7)
+    goods = rich * hue + (1.0 - rich) * hue[..., :1]
+    x = np.mod(u + row * 0.37, wide) / wide
+    filled = (np.mod(v, tall) / tall < 0.45 + 0.4 * hue[..., 1]) & (x > 0.06)
+    light = (0.5 + 0.5 * np.sin(x * np.pi)) * generator.uniform(0.5, 1.0)
+    shelf = np.where(filled[..., None], np.square(goods) * light[..., None], np.float32(0.02))
+    return np.asarray(np.where((np.mod(v, tall) < 0.03)[..., None], _tone(generator, 0.4, 0.9), shelf))
+
+
 GROUNDS: dict[str, Painter] = {
     "tiles": _tiles, "asphalt": _asphalt, "zebra": _zebra, "grass": _grass, "planks": _planks, "smooth": _smooth,
 }  # fmt: skip
@@ -192,6 +206,7 @@ GROUNDS: dict[str, Painter] = {
 
 FRONTS: dict[str, Painter] = {
     "plaster": _plaster, "bricks": _bricks, "facade": _facade, "shop": _shop, "trees": _trees, "doors": _doors,
+    "shelves": _shelves,
     "shutter": _shutter,
 }  # fmt: skip
 """Fronts by name: across and up, metres, to linear light (..., 3)."""

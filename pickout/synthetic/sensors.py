@@ -45,7 +45,8 @@ def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:
 def _lens(image: Array, camera: Camera, height: int, width: int) -> Array:
     scale = height / 192.0
     soft, moved, coarse = camera.blur * scale > 0.05, camera.motion * scale > 0.5, camera.resolution < 0.98
-    if not (soft or moved or coarse):
+    sharp = camera.sharpen > 0.05
+    if not (soft or moved or coarse or sharp):
         return image
     picture = Image.fromarray(np.clip(image * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))
     if soft:
@@ -55,4 +56,6 @@ def _lens(image: Array, camera: Camera, height: int, width: int) -> Array:
     if coarse:
         small = (max(16, round(width * camera.resolution)), max(48, round(height * camera.resolution)))
         picture = picture.resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
+    if sharp:
+        picture = picture.filter(ImageFilter.UnsharpMask(1.5 * scale, round(100 * camera.sharpen), 2))
     return np.asarray(picture, dtype=np.float32) / np.float32(255.0)

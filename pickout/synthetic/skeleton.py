@@ -68,7 +68,7 @@ def proportions(person: Person) -> Proportions:
     h, woman, child = person.height, person.sex == "woman", person.age == "child"
     head = 0.155 if child else 0.133
     torso = 0.290 if not child else 0.275
-    leg = 0.980 - torso - 0.028 - head
+    leg = 0.980 - torso - 0.020 - head
     return Proportions(
         height=h,
         thigh=h * (leg - 0.043) * 0.497,
@@ -79,7 +79,7 @@ def proportions(person: Person) -> Proportions:
         shoulder=h * (0.091 if woman or child else 0.104),
         upper_arm=h * 0.168,
         forearm=h * 0.142,
-        neck=h * 0.028,
+        neck=h * 0.020,
         head=h * head,
         foot=h * 0.148,
     )
@@ -92,8 +92,8 @@ def pose_skeleton(person: Person, view: View) -> Skeleton:
     lift = -min(float(_sole(size, leg)) for leg in legs)
     stoop = 4.0 if person.age == "older" else 0.0
     swing = np.cos(2 * np.pi * view.phase) * (0.0 if view.pose == "standing" else 1.0)
-    pelvis_frame = _turn_y(-4.0 * swing)
-    chest_frame = _turn_x(view.lean + stoop) @ _turn_y(6.0 * swing)
+    pelvis_frame = _turn_y(-2.5 * swing)
+    chest_frame = _turn_x(view.lean + stoop) @ _turn_y(3.5 * swing)
     pelvis = np.array([0.0, lift, 0.0])
     neck = pelvis + chest_frame.T @ np.array([0.0, size.torso, -0.004 * size.height])
     head_frame = _turn_x(view.lean * 0.3 + stoop + (14.0 if _looks_down(view) else 0.0)) @ _turn_y(view.head_turn)

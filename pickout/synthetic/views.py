@@ -19,6 +19,7 @@ def sample_view(generator: np.random.Generator, person: Person, camera: Camera) 
     facing = float(pick(generator, {0.0: 26, 180.0: 26, 90.0: 12, 270.0: 12, 45.0: 7, 315.0: 7, 135.0: 5, 225.0: 5}))
     pose = pick(generator, {"walking": 60, "standing": 36, "running": 4})
     carried = _carried(generator, person)
+    zoom, shift = _crop(generator)
     return View(
         camera=camera.name,
         yaw=round((facing + float(generator.normal(0.0, 8.0))) % 360.0, 2),
@@ -30,11 +31,22 @@ def sample_view(generator: np.random.Generator, person: Person, camera: Camera) 
         carried=carried,
         occluder=_occluder(generator),
         background=pick(generator, dict.fromkeys(camera.backgrounds, 1.0)),
-        zoom=round(float(generator.uniform(0.87, 1.02)), 4),
-        shift=(round(float(generator.normal(0.0, 0.03)), 4), round(float(generator.normal(0.0, 0.008)), 4)),
+        zoom=zoom,
+        shift=shift,
         passers=pick(generator, {0: 62, 1: 27, 2: 11}),
         seed=int(generator.integers(2**31)),
     )
+
+
+def _crop(generator: np.random.Generator) -> tuple[float, tuple[float, float]]:
+    """Zoom and shift of the crop: mostly the whole person, now and then cut off at the thighs or knees."""
+    zoom, aside, down = (
+        float(value) for value in (generator.uniform(0.87, 1.02), *generator.normal(0.0, (0.03, 0.008)))
+    )
+    if float(generator.random()) < 0.05:
+        zoom = float(generator.uniform(1.12, 1.5))
+        down = 0.5 * (zoom - 1.0) + 0.01
+    return round(zoom, 4), (round(aside, 4), round(down, 4))
 
 
 def _carried(generator: np.random.Generator, person: Person) -> Carried | None:

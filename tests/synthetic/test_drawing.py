@@ -20,7 +20,7 @@ def sampled(count, seed=0, camera=NEUTRAL_CAMERA):
     generator = np.random.default_rng(seed)
     for _ in range(count):
         person = sample_person(generator)
-        yield person, replace(sample_view(generator, person, camera), occluder=None)
+        yield person, replace(sample_view(generator, person, camera), occluder=None, zoom=0.95, shift=(0.0, 0.0))
 
 
 def test_equal_arguments_give_equal_pixels():
