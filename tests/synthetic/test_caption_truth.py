@@ -96,6 +96,8 @@ def belongings(person: Person, view: View) -> dict[str, tuple[Shade | None, Shad
     away, towards = 110 < view.yaw < 250, view.yaw < 60 or view.yaw > 300
     own: dict[str, tuple[Shade | None, Shade | None]] = {"hair": (person.hair.colour, None)}
     own[person.upper.kind] = (person.upper.colour, person.upper.second)
+    if person.upper.kind == "blouse" and person.upper.sleeve == "none":
+        own["tank top"] = own["blouse"]  # a blouse may be called a top, so this one a "sleeveless top"
     own[person.shoes.kind] = (person.shoes.colour, person.shoes.sole)
     for garment in (person.outer, person.lower):
         if garment is not None:
