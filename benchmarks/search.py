@@ -153,8 +153,9 @@ def write(folder: Path, machine: str, lines: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"search_{machine}_{day}.md"
     threads = os.environ.get("OMP_NUM_THREADS", "all")
+    command = f"python benchmarks/search.py {shlex.join(sys.argv[1:])}".strip()
     file.write_text(
-        f"# Search beside reading the matrix once\n\n`python benchmarks/search.py {shlex.join(sys.argv[1:])}`, {day}, {cpu()}, {os.cpu_count()} "
+        f"# Search beside reading the matrix once\n\n`{command}`, {day}, {cpu()}, {os.cpu_count()} "
         f"logical CPUs, {threads} threads, numpy {np.__version__}. Load average {os.getloadavg()[0]:.1f} "
         "from other work. Medians; the sides were taken in turns in one run.\n\n```\n" + "\n".join(lines) + "\n```\n"
     )

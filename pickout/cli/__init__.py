@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from pickout.cli.data import app as data
+from pickout.cli.demo import demo
 from pickout.cli.evaluate import evaluate as evaluate_model
 from pickout.cli.index import index as index_crops
 from pickout.cli.search import search as search_gallery
@@ -13,8 +14,9 @@ from pickout.cli.train import train
 from pickout.cli.weights import weights
 
 COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
-    "train": train,
+    "demo": demo,
     "data": data,
+    "train": train,
     "evaluate": evaluate_model,
     "index": index_crops,
     "search": search_gallery,

@@ -29,7 +29,7 @@ def draw(
 
     settings = parse_settings(StreetSettings, apply_overrides({}, overrides or []), source="--set")
     start = time.monotonic()
-    with _progress() as progress:
+    with drawing_progress() as progress:
         draw_street(settings, out, workers=workers, progress=progress)
     if sheet is not None:
         _write_sheet(out, sheet)
@@ -53,7 +53,8 @@ def draw(
 
 
 @contextmanager
-def _progress() -> Iterator["ProgressCallback"]:
+def drawing_progress() -> Iterator["ProgressCallback"]:
+    """A bar on standard error for `draw_street`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

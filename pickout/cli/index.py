@@ -44,7 +44,7 @@ def index(
     settings = parse_settings(IngestSettings, apply_overrides({}, set_ or []), source="--set")
     count_images(crops)  # a wrong folder is told before a model is loaded
     gallery = _gallery(out, model, device)
-    with _progress(not json) as on_progress:
+    with indexing_progress(not json) as on_progress:
         report = gallery.add(
             crops, table=table, camera_from=camera_from, prune=prune, settings=settings, on_progress=on_progress
         )
@@ -52,22 +52,23 @@ def index(
 
 
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
-    from pickout.cli.model import load_encoder, remember, remembered_model
+    from pickout.cli.model import load_model, remember, remembered_model
     from pickout.errors import UsageError
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.manifest import MANIFEST, read_manifest
 
     if (out / MANIFEST).exists():
         gallery = Gallery.open(out)
-        gallery.use(load_encoder(model or remembered_model(out, read_manifest(out)), device))
+        gallery.use(load_model(model or remembered_model(out, read_manifest(out)), device))
         return gallery
     if model is None:
         raise UsageError(f"{out} is no gallery yet; say which model makes it: --model RUN")
-    return Gallery.create(out, load_encoder(model, device), run=remember(model))
+    return Gallery.create(out, load_model(model, device), run=remember(model))
 
 
 @contextmanager
-def _progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], None]]:
+def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], None]]:
+    """A bar on standard error for `Gallery.add`; silent unless it `speaks`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

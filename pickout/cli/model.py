@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from pickout.errors import GalleryError
 
 if TYPE_CHECKING:
-    from pickout.gallery.encoder import Encoder
+    from pickout.checkpoints.loaded import LoadedModel
     from pickout.gallery.manifest import Manifest
 
 
-def load_encoder(model: str, device: str) -> "Encoder":
+def load_model(model: str, device: str) -> "LoadedModel":
     """Load a run folder or weight file onto `device`; `auto` takes a GPU where there is one.
 
     Raises:

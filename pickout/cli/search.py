@@ -29,7 +29,7 @@ def search(
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
     gallery's audit.jsonl.
     """
-    from pickout.cli.model import load_encoder, remembered_model
+    from pickout.cli.model import load_model, remembered_model
     from pickout.errors import NothingFound
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.printable import printable
@@ -43,7 +43,7 @@ def search(
     )
     opened = Gallery.open(gallery)
     sentence = opened.check(sentence, top=top, where=where)  # a wrong word is told before a model is loaded
-    opened.use(load_encoder(model or remembered_model(gallery, opened.manifest), device))
+    opened.use(load_model(model or remembered_model(gallery, opened.manifest), device))
     hits = opened.search(sentence, top=top, where=where)
     if html is not None:
         _write_sheet(html, opened, sentence, hits, where)
@@ -57,11 +57,10 @@ def search(
 def _write_sheet(file: Path, gallery: "Gallery", sentence: str, hits: Sequence["Hit"], where: "Where") -> None:
     from pickout.errors import UsageError
     from pickout.files import write_atomically
-    from pickout.gallery.sheet import result_sheet
+    from pickout.gallery.sheet import Answer, result_sheet
 
-    page = result_sheet(
-        sentence, hits, where=where, gallery=gallery.path.name, model=gallery.manifest.model.name, crops=gallery.count()
-    )
+    answer = Answer(sentence, hits, where)
+    page = result_sheet([answer], gallery=gallery.path.name, model=gallery.manifest.model.name, crops=gallery.count())
     try:
         write_atomically(file, page)
     except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:

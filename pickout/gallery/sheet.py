@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from string import Template
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from pickout.gallery.hits import Hit
 from pickout.gallery.printable import printable
-from pickout.gallery.search import Where
+from pickout.gallery.search import ANYWHERE, Where
 
 NOTE = "Candidates, not identifications: a person must check each one."
 """Stands on every list of results."""
@@ -23,13 +24,26 @@ _NARROWEST, _WIDEST = 0.38, 2.2
 """Width over height of a picture's place; narrower and wider pictures get margins, so that captions have room."""
 
 
-def result_sheet(sentence: str, hits: Sequence[Hit], *, where: Where, gallery: str, model: str, crops: int) -> str:
-    """The page: the sentence on top, then the candidates in a justified grid.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one search gave.
 
     Args:
         sentence: what was searched for.
         hits: best first.
         where: the filters.
+    """
+
+    sentence: str
+    hits: Sequence[Hit]
+    where: Where = ANYWHERE
+
+
+def result_sheet(answers: Sequence[Answer], *, gallery: str, model: str, crops: int) -> str:
+    """The page: for each answer the sentence on top, then the candidates in a justified grid.
+
+    Args:
+        answers: at least one.
         gallery: the gallery's name.
         model: the model's name.
         crops: how many crops the gallery holds.
@@ -38,14 +52,22 @@ def result_sheet(sentence: str, hits: Sequence[Hit], *, where: Where, gallery: s
         HTML text. All names in it are escaped; its content security policy forbids scripts and requests.
     """
     template = resources.files("pickout.gallery").joinpath("sheet.html").read_text(encoding="utf-8")
+    source = f"{gallery} · model {model}"
     return Template(template).substitute(
-        title=_text(sentence),
-        length="long" if len(sentence) > _LONG else "short",
+        title=_text(answers[0].sentence),
         note=_text(NOTE),
-        filters=_filters(where),
-        shown=_text(f"{len(hits)} of {crops:,} crops" if hits else "no crop passes the filters"),
-        source=_text(f"{gallery} · model {model}"),
-        figures="\n".join(_figure(hit) for hit in hits),
+        answers="\n".join(_section(answer, source, crops) for answer in answers),
+    )
+
+
+def _section(answer: Answer, source: str, crops: int) -> str:
+    length = "long" if len(answer.sentence) > _LONG else "short"
+    shown = f"{len(answer.hits)} of {crops:,} crops" if answer.hits else "no crop passes the filters"
+    figures = "\n".join(_figure(hit) for hit in answer.hits)
+    return (
+        f'<section>\n<header><h1 class="{length}">{_text(answer.sentence)}</h1>\n'
+        f'<p class="facts"><span>{_text(shown)}</span>{_filters(answer.where)}<span>{_text(source)}</span></p>\n'
+        f'</header>\n<div class="grid">\n{figures}\n</div>\n</section>'
     )
 
 

@@ -63,7 +63,8 @@ class ImageFeatures:
         embedding: L2-normalised; its inner product with a text embedding is the method's score.
             Shape: (batch, dimension), float32.
         tokens: all tokens in the joint space, class token first. Shape: (batch, tokens, width).
-        parts: the method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any).
+        parts: the method's own named vectors, not normalised, for example `global` and `local`.
+            Shape of each: (batch, any).
         trace: attention, when it was asked for.
     """
 
@@ -119,8 +120,8 @@ class Method(nn.Module, ABC):
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions. With `trace`, end-of-text rows of all layers are returned too."""
 
-    def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:
-        """A slower, better score of each (image, text) pair of two equal-length batches, or None without re-ranking."""
+    def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:  # noqa: ARG002
+        """A slower, better score of the pairs of two equal-length batches; None where a method has none."""
         return None
 
     @abstractmethod

