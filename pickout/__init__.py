@@ -8,13 +8,15 @@ Names are imported when they are first used, so that `import pickout` and `picko
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pickout import errors
+
 if TYPE_CHECKING:
     from pickout.checkpoints.load import load
     from pickout.evaluate.protocol import evaluate
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search import Where
 
-__all__ = ["Gallery", "Where", "__version__", "evaluate", "load"]
+__all__ = ["Gallery", "Where", "__version__", "errors", "evaluate", "load"]
 
 __version__ = "0.1.0"
 

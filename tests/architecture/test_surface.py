@@ -1,0 +1,41 @@
+"""What users type and import is frozen: a change here is a change of the product, so it is made on purpose."""
+
+from typing import Any
+
+import typer
+
+import pickout
+from pickout.cli.app import build
+
+_OPTIONS = {
+    "pickout demo": "--device --json --out --sentence --set --top",
+    "pickout data check": "--json --open",
+    "pickout data list": "--json",
+    "pickout data draw": "--json --set --sheet --workers",
+    "pickout train": "--device --json --out --set",
+    "pickout evaluate": "--device --json --out --protocol --set --split",
+    "pickout index": "--camera-from --device --json --model --out --prune --set --table",
+    "pickout search": "--after --before --camera --device --html --json --model --top",
+    "pickout weights list": "--json",
+    "pickout weights get": "--endpoint --json --to",
+}
+
+
+def _options(command: Any, path: str) -> dict[str, str]:
+    if hasattr(command, "commands"):
+        found: dict[str, str] = {}
+        for name, child in command.commands.items():
+            found |= _options(child, f"{path} {name}")
+        return found
+    names = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    return {path: " ".join(sorted(names - {"--help"}))}
+
+
+def test_the_command_line_has_these_options_and_no_other() -> None:
+    assert _options(typer.main.get_command(build()), "pickout") == _OPTIONS
+
+
+def test_the_package_exports_these_names_and_no_other() -> None:
+    assert sorted(pickout.__all__) == ["Gallery", "Where", "__version__", "errors", "evaluate", "load"]
+    for name in pickout.__all__:
+        assert getattr(pickout, name) is not None
