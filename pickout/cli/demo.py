@@ -15,6 +15,8 @@ import typer
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded import LoadedModel
     from pickout.gallery.gallery import Gallery
+    from pickout.synthetic.street import StreetSettings
+    from pickout.train.recipe import Recipe
 
 STREET: Mapping[str, Any] = {"identities": 1500, "val_identities": 100, "test_identities": 400, "images": 2}
 """The demo's street; what is not listed is drawn as `pickout data draw` draws it."""
@@ -47,14 +49,14 @@ def demo(
     Nothing is downloaded. A second call with other sentences takes seconds.
     """
     pairs = overrides or []
-    of_street = [pair.removeprefix("street.") for pair in pairs if pair.startswith("street.")]
-    of_recipe = [pair for pair in pairs if not pair.startswith("street.")]
+    people = _street([pair.removeprefix("street.") for pair in pairs if pair.startswith("street.")])
+    recipe = _recipe(out, [pair for pair in pairs if not pair.startswith("street.")])
     show = _Voice(as_json)
     begun = time.monotonic()
     with show.stage(1, "draw a street of people"):
-        _draw(out / "street", of_street)
+        _draw(people, out / "street")
     with show.stage(2, "train a compact ITSELF on most of them"):
-        _train(out, of_recipe, device, as_json)
+        _train(recipe, out / "run", device, as_json)
     model = _load(out / "run", device)
     with show.stage(3, "measure it on people it has never seen"):
         show.measured(_measure(model, out))
@@ -106,23 +108,32 @@ class _Voice:
             sys.stdout.flush()
 
 
-def _draw(street: Path, overrides: Sequence[str]) -> None:
-    from pickout.cli.data_draw import drawing_progress
+def _street(overrides: Sequence[str]) -> "StreetSettings":
     from pickout.config import apply_overrides, parse_settings
-    from pickout.synthetic.street import StreetSettings, draw_street
+    from pickout.synthetic.street import StreetSettings
 
-    settings = parse_settings(StreetSettings, apply_overrides(STREET, overrides), source="--set", prefix="street")
+    return parse_settings(StreetSettings, apply_overrides(STREET, overrides), source="--set", prefix="street")
+
+
+def _recipe(out: Path, overrides: Sequence[str]) -> "Recipe":
+    from pickout.train.recipe import find_recipe, load_recipe
+
+    return load_recipe(find_recipe("demo"), [f"data.root={json.dumps(str(out / 'street'))}", *overrides])
+
+
+def _draw(settings: "StreetSettings", street: Path) -> None:
+    from pickout.cli.data_draw import drawing_progress
+    from pickout.synthetic.street import draw_street
+
     with drawing_progress() as progress:
         draw_street(settings, street, progress=progress)
 
 
-def _train(out: Path, overrides: Sequence[str], device: str, as_json: bool) -> None:
+def _train(recipe: "Recipe", run: Path, device: str, as_json: bool) -> None:
     from pickout.train.display import JsonLines, Terminal
-    from pickout.train.recipe import find_recipe, load_recipe
     from pickout.train.run import train
 
-    recipe = load_recipe(find_recipe("demo"), [f"data.root={json.dumps(str(out / 'street'))}", *overrides])
-    train(recipe, out / "run", device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))
+    train(recipe, run, device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))
 
 
 def _load(run: Path, device: str) -> "LoadedModel":
