@@ -21,6 +21,7 @@ from pickout.data.training import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress
 from pickout.train.checkpointing import random_states, restore_random_states
+from pickout.train.memory import keep_freed_memory
 from pickout.train.optim import OptimSettings, set_learning_rate
 from pickout.train.schedule import ScheduleSettings, step_factor
 
@@ -68,6 +69,8 @@ def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     if precision == "fp16" and on_cpu:
         raise RecipeError("train.precision = 'fp16' needs a GPU; use --set train.precision=fp32 or bf16 on a CPU")
+    if on_cpu:
+        keep_freed_memory()
     accelerator = Accelerator(
         cpu=on_cpu,
         mixed_precision="no" if precision == "fp32" else precision,
