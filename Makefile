@@ -12,7 +12,7 @@ WORKERS ?= 2
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.core ## Draw a street, train on it, index its gallery and search it (about 8 minutes on 2 cores)
+demo: $(VENV)/.core ## Draw a street, train on it, index its gallery and search it (5 to 8 minutes on 2 cores)
 	$(BIN)/pickout demo --out $(DEMO)
 
 test: $(VENV)/.dev ## Run every test

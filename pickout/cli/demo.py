@@ -36,7 +36,7 @@ def demo(
     sentence: Annotated[
         list[str] | None, typer.Option(help="What to search for, in quotes; may be given several times.")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many candidates for each sentence.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="How many candidates for each sentence.")] = 9,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe, or street.KEY=VALUE."),

@@ -43,7 +43,7 @@ def test_the_demo_goes_from_nothing_to_a_page_and_then_only_searches(
     assert measured["queries"] == 32
     assert measured["chance"] == pytest.approx(100 * 2 / 16)
     page = (out / "results.html").read_text(encoding="utf-8")
-    assert page.count("<figure") == 3 * 10
+    assert page.count("<figure") == 3 * 9
 
     weights = (out / "run" / "model.safetensors").stat().st_mtime_ns
     _demo(out, capsys, "--sentence", "somebody in a purple hat", "--top", "4")
