@@ -1,6 +1,8 @@
 """The error tree is drawn as it is, and every branch has an exit code a script can rely on."""
 
+import errno
 import inspect
+import os
 
 import pytest
 
@@ -50,3 +52,35 @@ def test_the_command_line_prints_one_line_and_no_traceback(
         main(["broken"])
     assert stop.value.code == 3
     assert capsys.readouterr().err == "error: g: no gallery here; make one with 'pickout index'\n"
+
+
+def _said(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[object, str]:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr("pickout.cli.app.COMMANDS", {"broken": broken, "other": broken})
+    with pytest.raises(SystemExit) as stop:
+        main(["broken"])
+    return stop.value.code, capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = _said(KeyboardInterrupt(), monkeypatch, capsys)
+    assert code == 130
+    assert told == "error: interrupted; run the same command again to go on where it can\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "no space left"), (errno.EACCES, "permission denied"), (errno.EIO, "input/output")],
+)
+def test_what_the_system_refuses_is_one_line_with_the_path(
+    number: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = _said(OSError(number, os.strerror(number), "some/file"), monkeypatch, capsys)
+    assert code == 3
+    assert told.startswith("error: some/file: ")
+    assert words in told
+    assert told.count("\n") == 1

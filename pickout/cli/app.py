@@ -34,17 +34,18 @@ def build() -> typer.Typer:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 usage, 3 bad input, 4 nothing found."""
+    """Run the command line and exit: 0 done, 2 usage, 3 bad input, 4 nothing found, 130 interrupted."""
     try:
         build()(args=arguments, prog_name="pickout")
     except PickoutError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into this exit code and says nothing.
+        if stop.code != INTERRUPTED:
+            raise
         _fail("interrupted; run the same command again to go on where it can", INTERRUPTED)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _fail(f"no space left on the device{_at(error)}; free some and run the same command again", 3)
+        _fail(_in_words(error), PickoutError.exit_code)
 
 
 def _fail(message: str, code: int) -> None:
@@ -52,5 +53,10 @@ def _fail(message: str, code: int) -> None:
     raise SystemExit(code)
 
 
-def _at(error: OSError) -> str:
-    return f" while writing {error.filename}" if error.filename else ""
+def _in_words(error: OSError) -> str:
+    """The last net: what the system refused and where, for the cases no part foresaw."""
+    at = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{at}no space left on the device; free some and run the same command again"
+    reason = (error.strerror or str(error)).lower()
+    return f"{at}{reason}; check that the path is right and that you may read and write there"
