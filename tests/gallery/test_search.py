@@ -134,6 +134,7 @@ def test_impossible_filters_are_usage_errors():
         ("teal " * 20_000, "100000 characters"),
         ("a teal \udcff jacket", "not valid Unicode"),
     ],
+    ids=["all", "one-camera", "two-cameras", "after", "before", "between", "camera-and-after", "nothing-left"],
 )
 def test_a_sentence_that_says_nothing_is_a_usage_error(gallery, sentence, problem):
     with pytest.raises(UsageError, match=problem):
