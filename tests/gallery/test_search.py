@@ -69,7 +69,6 @@ def test_the_person_described_comes_first(gallery, sentence, best):
         Where(cameras=["cam_b"], after=datetime(2026, 3, 4, 12)),
         Where(cameras=["cam_b"], after=datetime(2027, 1, 1)),
     ],
-    ids=str,
 )
 def test_filters_equal_the_loop_twin(dated, encoder, where):
     for top in (1, 3, 20):
