@@ -15,7 +15,7 @@ class OptimSettings(Settings):
 
     name: Literal["adam", "adamw"] = "adam"
     """`adam`: weight decay is added to the gradient (coupled L2, the paper); `adamw`: weights shrink apart from it."""
-    learning_rate: float = Field(1e-5, gt=0)
+    learning_rate: float = Field(1e-5, gt=0, le=100)
     """The rate of pretrained weights; a method's parameter groups scale it."""
     weight_decay: float = Field(4e-5, ge=0)
     """A method's parameter groups scale it; biases have none."""

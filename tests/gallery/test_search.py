@@ -69,6 +69,7 @@ def test_the_person_described_comes_first(gallery, sentence, best):
         Where(cameras=["cam_b"], after=datetime(2026, 3, 4, 12)),
         Where(cameras=["cam_b"], after=datetime(2027, 1, 1)),
     ],
+    ids=["all", "one-camera", "two-cameras", "after", "before", "between", "camera-and-after", "nothing-left"],
 )
 def test_filters_equal_the_loop_twin(dated, encoder, where):
     for top in (1, 3, 20):
@@ -133,7 +134,6 @@ def test_impossible_filters_are_usage_errors():
         ("teal " * 20_000, "100000 characters"),
         ("a teal \udcff jacket", "not valid Unicode"),
     ],
-    ids=["all", "one-camera", "two-cameras", "after", "before", "between", "camera-and-after", "nothing-left"],
 )
 def test_a_sentence_that_says_nothing_is_a_usage_error(gallery, sentence, problem):
     with pytest.raises(UsageError, match=problem):
