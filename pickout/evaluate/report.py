@@ -88,7 +88,7 @@ class Subject:
         fingerprint: of its weights.
         method: the method's class.
         trained_on: the data set of the model's run, where known.
-        epoch_selected_on: the split that chose the run's epoch, or `last`, where known.
+        epoch_selected_on: the split that chose the run's epoch, or `last epoch`, where known.
         data: the data set's name.
         root: the folder it was read from.
         split: the split's name.

@@ -10,6 +10,7 @@ from pickout.evaluate.report import Report
 from pickout.files import storage_errors
 
 RECIPE_FILE = "recipe.toml"
+SUMMARY_FILE = "summary.json"
 LOG_FILE = "evaluations.jsonl"
 """One line for each evaluation on a test split. Who looks often and keeps the best number has chosen on test."""
 
@@ -21,7 +22,7 @@ class Training:
     Args:
         data: the data set it was trained on.
         root: where that was.
-        selected_on: the split that chose the epoch, or `last`.
+        selected_on: the split that chose the epoch, or `last epoch`.
     """
 
     data: str | None = None
@@ -39,7 +40,10 @@ def read_training(folder: Path | None) -> Training:
         return Training()
     values = read_toml(folder / RECIPE_FILE)
     name, root = _text(values, "data", "name"), _text(values, "data", "root")
-    return Training(name, None if root is None else Path(root), _text(values, "train", "select"))
+    selected = _summary_of(folder).get("selected_on")
+    if not isinstance(selected, str):
+        selected = _text(values, "train", "select")
+    return Training(name, None if root is None else Path(root), selected)
 
 
 def log_look(folder: Path, report: Report) -> None:
@@ -61,6 +65,15 @@ def log_look(folder: Path, report: Report) -> None:
     path = folder / LOG_FILE
     with storage_errors(path), path.open("ab") as file:
         file.write(json.dumps(line).encode() + b"\n")
+
+
+def _summary_of(folder: Path) -> dict[str, Any]:
+    """What a finished run says of itself: it knows when its data set had no split to choose on."""
+    try:
+        found = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _text(values: dict[str, Any], table: str, key: str) -> str | None:
