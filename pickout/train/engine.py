@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from pickout.methods.base import LossTerms, Method, Progress
 from pickout.train.checkpointing import random_states, restore_random_states
 from pickout.train.memory import keep_freed_memory
 from pickout.train.optim import OptimSettings, set_learning_rate
+from pickout.train.repeatable import repeatable
 from pickout.train.schedule import ScheduleSettings, step_factor
 
 _PATIENCE = timedelta(hours=2)
@@ -80,7 +81,8 @@ def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator
         kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )
     try:
-        yield accelerator
+        with repeatable() if on_cpu else nullcontext():
+            yield accelerator
     finally:
         accelerator.free_memory()
         # Another run in this process may want another precision.
