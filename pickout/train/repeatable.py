@@ -12,8 +12,8 @@ def repeatable() -> Iterator[None]:
     """Inside the block, take only algorithms that add in a fixed order.
 
     Without it, threads that sum the gradients of repeated indices (`features[pairs]`) add them in the order they happen
-    to come, and two equal runs part in the last bits. Memory is not filled before use, which PyTorch would do besides; nothing here
-    reads memory that it has not written.
+    to come, and two equal runs part in the last bits. Memory is not filled before use, which PyTorch would do besides;
+    nothing here reads memory that it has not written.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     deterministic: Any = torch.utils.deterministic
