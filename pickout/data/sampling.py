@@ -1,5 +1,6 @@
 """Which training items meet in a batch: drawn anew each epoch, the same for any number of workers or processes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -43,7 +44,7 @@ class Draw:
     item: int
 
 
-class EpochSampler(Sampler[list[Draw]]):
+class EpochSampler(Sampler[list[Draw]], ABC):
     """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass.
 
     Every process draws the same whole batches; the launcher cuts each batch into equal parts.
@@ -58,9 +59,9 @@ class EpochSampler(Sampler[list[Draw]]):
         self.drop_last = True
         self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
 
+    @abstractmethod
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """The items of each batch of `epoch`. Shape of each: (batch,)."""
-        raise NotImplementedError
 
     def generator(self, epoch: int) -> np.random.Generator:
         """The random generator that draws the batches of `epoch`."""
