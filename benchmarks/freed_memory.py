@@ -15,7 +15,7 @@ from pickout.data.batching import Batch
 from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
-from pickout.text.tokenizer import SpecialTokens
+from pickout.text.vocabulary import SpecialTokens
 from pickout.train.memory import keep_freed_memory
 from pickout.train.recipe import find_recipe, load_recipe
 

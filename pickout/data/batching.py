@@ -20,24 +20,38 @@ class Batch:
         images: prepared images. Shape: (batch, 3, height, width).
         texts: tokenized captions, one for each image.
         identity: from 0 to the number of training identities - 1. Shape: (batch,).
+        second_images: another augmentation of the same images, where the method asks for one (see `Pairing`).
+            Shape: as `images`.
+        weak_texts: a caption of the same person, mostly the one in `texts`, where the method asks for one.
+        replaced: 1 where `weak_texts` holds another sentence than `texts`, else 0. Shape: (batch,).
     """
 
     images: Float[Tensor, "batch 3 height width"]
     texts: TokenBatch
     identity: Int[Tensor, " batch"]
+    second_images: Float[Tensor, "batch 3 height width"] | None = None
+    weak_texts: TokenBatch | None = None
+    replaced: Int[Tensor, " batch"] | None = None
 
     def to(self, device: Any, non_blocking: bool = False) -> "Batch":
         """The same batch on `device`."""
-        return Batch(
-            self.images.to(device, non_blocking=non_blocking),
-            self.texts.to(device),
-            self.identity.to(device, non_blocking=non_blocking),
-        )
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking), lambda texts: texts.to(device))
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, from which copies to a GPU are fast."""
-        texts = TokenBatch(self.texts.ids.pin_memory(), self.texts.mask.pin_memory())
-        return Batch(self.images.pin_memory(), texts, self.identity.pin_memory())
+        return self._mapped(
+            Tensor.pin_memory, lambda texts: TokenBatch(texts.ids.pin_memory(), texts.mask.pin_memory())
+        )
+
+    def _mapped(self, tensor: Callable[[Tensor], Tensor], texts: Callable[[TokenBatch], TokenBatch]) -> "Batch":
+        return Batch(
+            tensor(self.images),
+            texts(self.texts),
+            tensor(self.identity),
+            None if self.second_images is None else tensor(self.second_images),
+            None if self.weak_texts is None else texts(self.weak_texts),
+            None if self.replaced is None else tensor(self.replaced),
+        )
 
     def __len__(self) -> int:
         return int(self.identity.shape[0])
@@ -51,11 +65,17 @@ class Example:
         image: prepared image. Shape: (3, height, width).
         ids: token ids. Shape: (context,).
         identity: the person's number.
+        second_image: another augmentation of the same image, or None.
+        weak_ids: token ids of a caption of the same person, or None.
+        replaced: whether `weak_ids` is of another sentence.
     """
 
     image: Float[Tensor, "3 height width"]
     ids: NDArray[np.int64]
     identity: int
+    second_image: Float[Tensor, "3 height width"] | None = None
+    weak_ids: NDArray[np.int64] | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +103,17 @@ class Collate:
             if isinstance(example, Unreadable):
                 return example
             good.append(example)
-        ids = np.stack([example.ids for example in good])
+        second = [example.second_image for example in good if example.second_image is not None]
+        weak = [example.weak_ids for example in good if example.weak_ids is not None]
         return Batch(
             torch.stack([example.image for example in good]),
-            TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.mask(ids))),
+            self._texts([example.ids for example in good]),
             torch.tensor([example.identity for example in good]),
+            torch.stack(second) if second else None,
+            self._texts(weak) if weak else None,
+            torch.tensor([int(example.replaced) for example in good]) if weak else None,
         )
+
+    def _texts(self, rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
+        ids = np.stack(rows)
+        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.mask(ids)))

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from pickout.config import Settings
-from pickout.text.tokenizer import SpecialTokens
+from pickout.text.vocabulary import SpecialTokens
 
 
 class CaptionAugmentationSettings(Settings):

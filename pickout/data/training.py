@@ -57,6 +57,24 @@ class Augmentation:
     caption: CaptionAugmentationSettings
 
 
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """What a method wants of an item beside its image and caption.
+
+    Args:
+        second_view: whether the image is augmented a second time, by other random numbers.
+        weak_captions: probability that a further caption is drawn from all captions of the person (RaSa: 0.1); else it
+            is the item's own. None: no further caption.
+    """
+
+    second_view: bool = False
+    weak_captions: float | None = None
+
+
+PLAIN = Pairing()
+"""An image and its caption."""
+
+
 class TrainingPairs(Dataset[Example | Unreadable]):
     """Every (image, caption) pair of a split, indexed by `Draw`.
 

@@ -1,14 +1,16 @@
 """Ways to train and to score. A method is one file and one line in `METHODS`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pickout.config import Settings
+from pickout.data.training import PLAIN, Pairing
 from pickout.methods.base import Method
 from pickout.methods.dual import DualSettings, build_dual
 from pickout.methods.itself import ItselfSettings, build_itself
-from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
+from pickout.text.vocabulary import Vocabulary
 
 __all__ = ["METHODS", "Build", "MethodEntry"]
 
@@ -21,15 +23,18 @@ class Build(Protocol):
         RecipeError: settings that do not fit the towers, for example a roll-out layer that they do not have.
     """
 
-    def __call__(self, settings: Any, vision: VisionTransformer, text: TextTransformer, identities: int) -> Method:
+    def __call__(
+        self, settings: Any, vision: VisionTransformer, text: Any, identities: int, vocabulary: Vocabulary
+    ) -> Method:
         """Build it.
 
         Args:
             settings: an object of the entry's settings class.
             vision: the image tower.
-            text: the text tower; knows its start and end token.
+            text: the text tower of the kind that the settings name; knows its start and end token.
             identities: how many people the training split shows; 0 for a model that is only used, which then has no
-                classification heads.
+                classification heads and nothing else that only training needs.
+            vocabulary: what the tokenizer's ids stand for.
         """
 
 
@@ -40,10 +45,12 @@ class MethodEntry:
     Args:
         settings: the method's own settings class; it need not declare `name`.
         build: makes the method.
+        pairing: from the method's settings to what its training items hold beside image and caption.
     """
 
     settings: type[Settings]
     build: Build
+    pairing: Callable[[Any], Pairing] = lambda _: PLAIN
 
 
 METHODS: dict[str, MethodEntry] = {

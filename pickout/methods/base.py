@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from pickout.data.batching import Batch
-from pickout.shapes import AttentionTrace, Float, TokenBatch
+from pickout.nn.memory import ImageMemory
+from pickout.shapes import AttentionTrace, Bool, Float, Int, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,16 @@ class Progress:
         epoch: the current epoch, from 1.
         steps_per_epoch: optimiser steps in one epoch.
         epochs: epochs of the whole run.
+        part: which of the batches that make up this optimiser step, from 0 (more than one with accumulation).
+        seed: the recipe's seed, for methods that draw at random in their step.
     """
 
     step: int
     epoch: int
     steps_per_epoch: int
     epochs: int
+    part: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class ImageFeatures:
     Args:
         embedding: L2-normalised; its inner product with a text embedding is the method's score.
             Shape: (batch, dimension), float32.
-        tokens: all tokens in the joint space, class token first. Shape: (batch, tokens, width).
+        tokens: all tokens, class token first: in the joint space, or as `Method.remember` reads them.
+            Shape: (batch, tokens, width).
         parts: the method's own named vectors, not normalised, for example `global` and `local`.
             Shape of each: (batch, any).
         trace: attention, when it was asked for.
@@ -107,6 +114,10 @@ class Method(nn.Module, ABC):
 
     dimension: int
     """Length of the embedding."""
+    candidates: int = 0
+    """How many of the best images by embedding `match_pairs` looks at again; 0: the method has no second score."""
+    training_only: tuple[str, ...] = ()
+    """Prefixes of state keys that only training needs; a saved model leaves them out, built without identities."""
 
     @abstractmethod
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
@@ -120,9 +131,43 @@ class Method(nn.Module, ABC):
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions. With `trace`, end-of-text rows of all layers are returned too."""
 
-    def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:  # noqa: ARG002
-        """A slower, better score of the pairs of two equal-length batches; None where a method has none."""
-        return None
+    def remember(self, tokens: Float[Tensor, "images tokens width"]) -> ImageMemory:
+        """What matching needs of images, computed once however many captions each is matched with.
+
+        Args:
+            tokens: as in `ImageFeatures`.
+
+        Raises:
+            NotImplementedError: the method has no second score (`candidates` is 0).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not match pairs")
+
+    def match_pairs(
+        self,
+        memory: ImageMemory,
+        states: Float[Tensor, "pairs tokens width"],
+        mask: Bool[Tensor, "pairs tokens"],
+        image: Int[Tensor, " pairs"],
+    ) -> Float[Tensor, " pairs"]:
+        """A slower, better score of pairs of an image and a caption.
+
+        Args:
+            memory: from `remember`.
+            states: the tokens of each pair's caption, as in `TextFeatures`.
+            mask: True where a token is not padding.
+            image: which image of the memory each pair has.
+
+        Raises:
+            NotImplementedError: the method has no second score.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not match pairs")
+
+    def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:
+        """The second score of the pairs of two equal-length batches; None where a method has none."""
+        if self.candidates == 0:
+            return None
+        place = torch.arange(len(texts.texts), device=texts.tokens.device)
+        return self.match_pairs(self.remember(images.tokens), texts.tokens, texts.texts.mask, place)
 
     @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:

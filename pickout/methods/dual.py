@@ -11,6 +11,7 @@ from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Float, TokenBatch
+from pickout.text.vocabulary import Vocabulary
 
 
 class DualSettings(ObjectiveSettings):
@@ -67,6 +68,12 @@ def _request(trace: bool) -> AttentionRequest:
     return AttentionRequest(rows="all") if trace else NO_ATTENTION
 
 
-def build_dual(settings: DualSettings, vision: VisionTransformer, text: TextTransformer, identities: int) -> Dual:
+def build_dual(
+    settings: DualSettings,
+    vision: VisionTransformer,
+    text: TextTransformer,
+    identities: int,
+    vocabulary: Vocabulary | None = None,  # noqa: ARG001  (no piece is hidden or proposed)
+) -> Dual:
     """The baseline over two towers; see `pickout.methods.Build`."""
     return Dual(vision, text, build_objective(settings, "global", vision.embedding, identities), settings.rates())

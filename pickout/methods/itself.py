@@ -28,6 +28,7 @@ from pickout.nn.vision import VisionTransformer
 from pickout.saliency.budget import Budget, BudgetMode, BudgetUnit, CountedTokens, fixed_budget
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Float, TokenBatch
+from pickout.text.vocabulary import Vocabulary
 
 PRESETS: dict[str, dict[str, Any]] = {
     "recommended": {},
@@ -206,7 +207,13 @@ def _with_trace(request: AttentionRequest, trace: bool) -> AttentionRequest:
     return AttentionRequest(rows="all", maps=request.maps) if trace else request
 
 
-def build_itself(settings: ItselfSettings, vision: VisionTransformer, text: TextTransformer, identities: int) -> Itself:
+def build_itself(
+    settings: ItselfSettings,
+    vision: VisionTransformer,
+    text: TextTransformer,
+    identities: int,
+    vocabulary: Vocabulary | None = None,  # noqa: ARG001  (no piece is hidden or proposed)
+) -> Itself:
     """ITSELF over two towers; see `pickout.methods.Build`."""
     if settings.residual == "identity" and settings.local_dimension != vision.embedding:
         raise RecipeError(

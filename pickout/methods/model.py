@@ -9,7 +9,8 @@ from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.nn.text import TextSettings, build_text
 from pickout.nn.vision import VisionSettings, build_vision
-from pickout.text.tokenizer import SpecialTokens, TokenizerSettings
+from pickout.text.tokenizer import TokenizerSettings
+from pickout.text.vocabulary import SpecialTokens, Vocabulary
 
 
 class ModelSettings(Settings):
@@ -42,6 +43,10 @@ class TokenizerFacts(Protocol):
     @property
     def special(self) -> SpecialTokens:
         """Ids that stand for no text."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What each id stands for."""
 
 
 def method_settings(
@@ -97,4 +102,4 @@ def build_model(
         )
     except ValueError as error:
         raise RecipeError(f"{source}: {error}") from None
-    return METHODS[name].build(own, image_tower, text_tower, identities)
+    return METHODS[name].build(own, image_tower, text_tower, identities, tokenizer.vocabulary)

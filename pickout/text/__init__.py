@@ -2,8 +2,9 @@
 
 from pickout.text.build import build_tokenizer
 from pickout.text.clip import clip_tokenizer
-from pickout.text.tokenizer import SpecialTokens, Tokenizer, TokenizerSettings, Word
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings, Word
 from pickout.text.train import train_tokenizer
+from pickout.text.vocabulary import SpecialTokens
 from pickout.text.wordpiece import wordpiece_tokenizer
 
 __all__ = [

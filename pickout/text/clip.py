@@ -8,7 +8,8 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from pickout.errors import DataError, DataMissing
-from pickout.text.tokenizer import SpecialTokens, Tokenizer
+from pickout.text.tokenizer import Tokenizer
+from pickout.text.vocabulary import SpecialTokens
 
 MERGES = 48894
 """How many merges of the file CLIP uses: 49152 - 256 - 2."""

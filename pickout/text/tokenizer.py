@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import CheckpointError
 from pickout.text.cleaning import Cleaned, clean
+from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
 
 FORMAT = 1
 """Version of the text that `Tokenizer.to_json` writes."""
@@ -41,27 +43,6 @@ class TokenizerSettings(Settings):
     """The most entries of a trained vocabulary; the other kinds take what their file holds."""
     closing: bool = True
     """Whether an end token closes a wordpiece row (ALBEF, RaSa and AGA: no)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialTokens:
-    """Ids that stand for no text.
-
-    Args:
-        padding: fills the row behind the caption.
-        start: opens every row.
-        end: closes every row; None for a tokenizer without closing token (AGA's use of BERT's).
-        mask: stands for a hidden piece.
-    """
-
-    padding: int
-    start: int
-    end: int | None
-    mask: int
-
-    def ids(self) -> tuple[int, ...]:
-        """The special ids in ascending order."""
-        return tuple(sorted({self.padding, self.start, self.mask} | ({self.end} if self.end is not None else set())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +91,14 @@ class Tokenizer:
     def vocabulary_size(self) -> int:
         """How many ids there are, special ones included."""
         return int(self._backend.get_vocab_size(with_added_tokens=False))
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What each id stands for."""
+        entries = [""] * self.vocabulary_size
+        for entry, number in self._backend.get_vocab(with_added_tokens=False).items():
+            entries[number] = entry
+        return read_vocabulary(self.kind, tuple(entries), self.special)
 
     def encode(self, captions: Sequence[str]) -> NDArray[np.int64]:
         """Ids of each caption, padded or cut to the context; a cut row keeps its end token.

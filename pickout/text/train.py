@@ -9,7 +9,8 @@ from tokenizers import Tokenizer as Backend
 from pickout.errors import DataError
 from pickout.text.cleaning import clean
 from pickout.text.clip import SPLIT
-from pickout.text.tokenizer import SMALLEST, SpecialTokens, Tokenizer
+from pickout.text.tokenizer import SMALLEST, Tokenizer
+from pickout.text.vocabulary import SpecialTokens
 
 
 def train_tokenizer(captions: Iterable[str], vocabulary_size: int = 2000, context: int = 77) -> Tokenizer:

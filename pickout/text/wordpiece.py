@@ -6,7 +6,8 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from pickout.errors import DataError, DataMissing
-from pickout.text.tokenizer import SpecialTokens, Tokenizer
+from pickout.text.tokenizer import Tokenizer
+from pickout.text.vocabulary import SpecialTokens
 
 LONGEST_WORD = 100
 """Words of more characters become [UNK], as in BERT."""

@@ -153,7 +153,8 @@ class Engine:
             taken = number // self.optim.accumulate + 1
             factor = step_factor(self.schedule, epoch=epoch, step=taken, steps=steps)
             set_learning_rate(self._optimiser, factor)
-            progress = Progress(step + taken, epoch, steps, self.schedule.epochs)
+            part = number % self.optim.accumulate
+            progress = Progress(step + taken, epoch, steps, self.schedule.epochs, part, self.sampler.seed)
             parts.append(self._batch(batch, progress))
             if self.accelerator.sync_gradients:
                 loss, terms, logs = _mean([_numbers(part) for part in parts])

@@ -20,6 +20,7 @@ from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.text.tokenizer import Tokenizer
 from pickout.text.train import train_tokenizer
+from pickout.text.vocabulary import Vocabulary
 
 CROPS = [Image.fromarray(np.random.default_rng(i).integers(0, 255, (60, 25, 3), np.uint8)) for i in range(5)]
 SENTENCES = ["a red hat", "blue", "", "he's in a very long sentence with many more words than fit into the context"]
@@ -98,7 +99,9 @@ class WithTable(Dual):
 def test_buffers_that_are_not_saved_are_computed_again(
     tmp_path: Path, tokenizer: Tokenizer, settings: ModelSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(own: DualSettings, vision: VisionTransformer, text: TextTransformer, identities: int) -> WithTable:
+    def build(
+        own: DualSettings, vision: VisionTransformer, text: TextTransformer, identities: int, vocabulary: Vocabulary
+    ) -> WithTable:
         objective = build_objective(own, "global", vision.embedding, identities)
         return WithTable(vision, text, objective, own.rates())
 

@@ -13,6 +13,7 @@ from pickout.methods.base import Method
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import TokenBatch
+from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
 
 SMALL: dict[str, dict[str, Any]] = {
     "dual": {},
@@ -20,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Settings that fit towers of two layers. A new method adds its line."""
 
-START, END = 28, 29
+MASK, START, END = 27, 28, 29
 
 
 def small_vision() -> VisionTransformer:
@@ -33,11 +34,17 @@ def small_text(context: int = 12) -> TextTransformer:
     )
 
 
+def small_vocabulary() -> Vocabulary:
+    """26 words of one piece each, some of them continuations, between padding and mask, start and end."""
+    entries = ("[PAD]", *(f"##w{n}" if n % 9 == 0 else f"w{n}" for n in range(1, MASK)), "[MASK]", "[CLS]", "[SEP]")
+    return read_vocabulary("wordpiece", entries, SpecialTokens(0, START, END, MASK))
+
+
 def make(name: str, *, identities: int = 4, seed: int = 0, **changes: Any) -> Method:
     """A method of two-layer towers, with a running normalisation that is not neutral."""
     torch.manual_seed(seed)
     settings = parse_settings(METHODS[name].settings, SMALL[name] | changes, source="test")
-    method = METHODS[name].build(settings, small_vision(), small_text(), identities)
+    method = METHODS[name].build(settings, small_vision(), small_text(), identities, small_vocabulary())
     for module in method.modules():
         if isinstance(module, torch.nn.BatchNorm1d) and module.running_mean is not None:
             torch.nn.init.normal_(module.running_mean, std=0.1)

@@ -17,6 +17,7 @@ from pickout.methods.base import Method, Progress
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import TokenBatch
+from pickout.text.vocabulary import SpecialTokens, read_vocabulary
 
 
 class Losses(nn.Module):
@@ -38,7 +39,9 @@ def main(name: str, rank: int, processes: int, meeting: str, given: str, out: st
     vision = VisionTransformer(height=48, width=16, patch=8, stride=8, channels=16, layers=2, heads=2, embedding=8)
     text = TextTransformer(vocabulary_size=30, context=12, width=16, layers=2, heads=2, embedding=8, start=28, end=29)
     settings = parse_settings(METHODS[name].settings, stored["settings"][name], source="test")
-    module: nn.Module = Losses(METHODS[name].build(settings, vision, text, 4))
+    entries = ("[PAD]", *(f"w{n}" for n in range(1, 27)), "[MASK]", "[CLS]", "[SEP]")
+    vocabulary = read_vocabulary("wordpiece", entries, SpecialTokens(0, 28, 29, 27))
+    module: nn.Module = Losses(METHODS[name].build(settings, vision, text, 4, vocabulary))
     method = module.method
     share = slice(None)
     if rank >= 0:

@@ -1,0 +1,96 @@
+"""What a tokenizer's ids stand for, for methods that hide, propose or group pieces."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NO_WORD = re.compile(r"\[(?:UNK|unused\d+|PAD|CLS|SEP|MASK)\]|<\|.*\|>")
+"""Entries of a vocabulary that stand for no text."""
+_SPACE = "\u0120"
+"""How byte-level pieces spell the blank before a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """Ids that stand for no text.
+
+    Args:
+        padding: fills the row behind the caption.
+        start: opens every row.
+        end: closes every row; None for a tokenizer without closing token (AGA's use of BERT's).
+        mask: stands for a hidden piece.
+    """
+
+    padding: int
+    start: int
+    end: int | None
+    mask: int
+
+    def ids(self) -> tuple[int, ...]:
+        """The special ids in ascending order."""
+        return tuple(sorted({self.padding, self.start, self.mask} | ({self.end} if self.end is not None else set())))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """Every id of a tokenizer.
+
+    Args:
+        special: the special ids.
+        texts: what each id stands for, lower-cased, without marks of the vocabulary; empty for special entries.
+        proposable: True for ids that may stand in a caption: no special, unknown or unused entry. Shape: (ids,).
+        continues: True for pieces that go on with the word of the piece before; None where the spelling of a piece
+            does not tell (CLIP). Shape: (ids,).
+    """
+
+    special: SpecialTokens
+    texts: tuple[str, ...]
+    proposable: NDArray[np.bool_]
+    continues: NDArray[np.bool_] | None
+
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        return len(self.texts)
+
+
+def read_vocabulary(kind: str, entries: tuple[str, ...], special: SpecialTokens) -> Vocabulary:
+    """The vocabulary of a tokenizer.
+
+    Args:
+        kind: `clip`, `wordpiece` or `trained`.
+        entries: each id's piece as the vocabulary spells it.
+        special: the special ids.
+    """
+    none = np.array([_NO_WORD.fullmatch(entry) is not None for entry in entries], dtype=np.bool_)
+    none[list(special.ids())] = True
+    if kind == "wordpiece":
+        marked = np.array([entry.startswith("##") for entry in entries], dtype=np.bool_)
+        texts = [entry.removeprefix("##") for entry in entries]
+    else:
+        texts = [_plain(entry) for entry in entries]
+        marked = np.array([not entry.startswith(_SPACE) for entry in entries], dtype=np.bool_)
+    continues = None if kind == "clip" else marked & ~none
+    shown = tuple("" if hidden else text.lower() for text, hidden in zip(texts, none, strict=True))
+    return Vocabulary(special, shown, ~none, continues)
+
+
+def _plain(entry: str) -> str:
+    """A byte-level piece as text; bytes that are no whole letter become U+FFFD."""
+    letters = bytearray()
+    for letter in entry.removesuffix("</w>"):
+        value = _bytes().get(letter)
+        letters += letter.encode() if value is None else bytes([value])
+    return letters.decode("utf-8", errors="replace").strip()
+
+
+@lru_cache(maxsize=1)
+def _bytes() -> dict[str, int]:
+    """The letter that stands for each byte in byte-level vocabularies (GPT-2): printable bytes as they are, the rest
+    in order from U+0100."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [value for value in range(256) if value not in printable]
+    return {chr(value): value for value in printable} | {chr(256 + n): value for n, value in enumerate(rest)}
