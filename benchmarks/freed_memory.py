@@ -15,7 +15,7 @@ from pickout.data.batching import Batch
 from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
 from pickout.train.memory import keep_freed_memory
 from pickout.train.recipe import find_recipe, load_recipe
 
@@ -27,13 +27,16 @@ class Facts:
     vocabulary_size: int
     context: int
     special: SpecialTokens
+    vocabulary: Vocabulary
 
 
 def step_seconds() -> float:
     """Median seconds of forward and backward on random pairs."""
     recipe = load_recipe(find_recipe("demo"))
     size, context = recipe.model.tokenizer.vocabulary_size, recipe.model.tokenizer.context
-    model = build_model(recipe.model, Facts(size, context, SpecialTokens(0, size - 3, size - 2, size - 1)), 1500)
+    special = SpecialTokens(0, size - 3, size - 2, size - 1)
+    vocabulary = read_vocabulary("trained", ("piece",) * size, special)
+    model = build_model(recipe.model, Facts(size, context, special, vocabulary), 1500)
     batch, image = recipe.sampler.batch, recipe.model.image
     ids = torch.randint(1, size - 3, (batch, context))
     ids[:, 0], ids[:, -1] = size - 2, size - 1

@@ -18,7 +18,8 @@ from pickout.data.captions import CaptionAugmentationSettings, augment_tokens
 from pickout.data.images import open_image
 from pickout.data.records import ImageRecord, Split
 from pickout.data.sampling import Draw
-from pickout.data.transforms import AugmentationSettings, ImageSettings, augment
+from pickout.data.transforms import AugmentationSettings, ImageSettings, augment, resize
+from pickout.data.weak import WeakCaptions
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
@@ -86,12 +87,24 @@ class TrainingPairs(Dataset[Example | Unreadable]):
         image: how an image is prepared.
         augmentation: how items are augmented.
         seed: the recipe's seed.
+        pairing: what else the method wants of an item.
     """
 
     def __init__(
-        self, split: Split, tokenizer: Tokenizer, image: ImageSettings, augmentation: Augmentation, seed: int
+        self,
+        split: Split,
+        tokenizer: Tokenizer,
+        image: ImageSettings,
+        augmentation: Augmentation,
+        seed: int,
+        pairing: Pairing = PLAIN,
     ) -> None:
         pairs = list(split.pairs())
+        self._weak = None
+        if pairing.weak_captions is not None:
+            captions, identities = [pair.caption for pair in pairs], [pair.identity for pair in pairs]
+            self._weak = WeakCaptions(captions, identities, pairing.weak_captions)
+        self._second_view = pairing.second_view
         self.identities = [pair.identity for pair in pairs]
         self.seed, self.image, self.augmentation = seed, image, augmentation
         self._files = [str(record.image) for record in split.images]
@@ -113,7 +126,6 @@ class TrainingPairs(Dataset[Example | Unreadable]):
         Raises:
             ImageUnreadable: an image cannot be decoded.
         """
-        size = (self.image.width, self.image.height)
 
         def load(file: str) -> NDArray[np.uint8]:
             try:
@@ -121,7 +133,7 @@ class TrainingPairs(Dataset[Example | Unreadable]):
             except ImageUnreadable as error:
                 raise ImageUnreadable(error.path, f"{error.reason}; {REMEDY}") from None
             advance()
-            return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+            return np.asarray(resize(image, self.image))
 
         with ThreadPoolExecutor(threads) as pool:
             self._cache = list(pool.map(load, self._files))
@@ -134,9 +146,18 @@ class TrainingPairs(Dataset[Example | Unreadable]):
             return Unreadable(str(error.path), error.reason)
         generator = np.random.default_rng([_STREAM, self.seed, draw.epoch, draw.place])
         pixels = augment(image, self.image, self.augmentation.image, generator)
-        row = self._ids[draw.item].astype(np.int64)
-        ids = augment_tokens(row, self._special, self._vocabulary, self.augmentation.caption, generator)
-        return Example(pixels, ids, self.identities[draw.item])
+        ids = self._caption(draw.item, generator)
+        second = augment(image, self.image, self.augmentation.image, generator) if self._second_view else None
+        if self._weak is None:
+            return Example(pixels, ids, self.identities[draw.item], second)
+        other = self._weak.draw(draw.item, generator)
+        weak = ids if other == draw.item else self._caption(other, generator)
+        replaced = self._weak.differ(draw.item, other)
+        return Example(pixels, ids, self.identities[draw.item], second, weak, replaced)
+
+    def _caption(self, item: int, generator: np.random.Generator) -> NDArray[np.int64]:
+        row = self._ids[item].astype(np.int64)
+        return augment_tokens(row, self._special, self._vocabulary, self.augmentation.caption, generator)
 
     def fingerprint(self) -> str:
         """A digest of identities, file names and token ids; another one means other training items."""

@@ -41,6 +41,8 @@ class ImageSettings(Settings):
     """Mean of red, green and blue that is taken off (CLIP's)."""
     std: tuple[Positive, Positive, Positive] = (0.26862954, 0.26130258, 0.27577711)
     """Standard deviation that the rest is divided by (CLIP's)."""
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    """How pixels are interpolated (ITSELF: bilinear; RaSa, AGA: bicubic)."""
 
 
 class AugmentationSettings(Settings):
@@ -67,7 +69,7 @@ class AugmentationSettings(Settings):
 
 
 def prepare(image: Image.Image, settings: ImageSettings) -> Float[Tensor, "3 height width"]:
-    """Resize (bilinear, aspect ratio not kept) and normalise.
+    """Resize (aspect ratio not kept) and normalise.
 
     Args:
         image: an RGB image.
@@ -76,7 +78,7 @@ def prepare(image: Image.Image, settings: ImageSettings) -> Float[Tensor, "3 hei
     Returns:
         float32. Shape: (3, height, width).
     """
-    return torch.from_numpy(_normalise(np.asarray(_resize(image, settings)), settings))
+    return torch.from_numpy(_normalise(np.asarray(resize(image, settings)), settings))
 
 
 def augment(
@@ -93,7 +95,7 @@ def augment(
     Returns:
         float32. Shape: (3, height, width).
     """
-    pixels = np.asarray(_jitter(_resize(image, settings), augmentation, generator))
+    pixels = np.asarray(_jitter(resize(image, settings), augmentation, generator))
     if generator.random() < augmentation.flip:
         pixels = pixels[:, ::-1]
     if augmentation.pad:
@@ -108,9 +110,13 @@ def augment(
     return torch.from_numpy(values)
 
 
-def _resize(image: Image.Image, settings: ImageSettings) -> Image.Image:
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def resize(image: Image.Image, settings: ImageSettings) -> Image.Image:
+    """The image at the settings' size; the aspect ratio is not kept."""
     size = (settings.width, settings.height)
-    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
+    return image if image.size == size else image.resize(size, _FILTERS[settings.resample])
 
 
 def _jitter(image: Image.Image, augmentation: AugmentationSettings, generator: np.random.Generator) -> Image.Image:

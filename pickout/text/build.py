@@ -21,13 +21,28 @@ def build_tokenizer(settings: TokenizerSettings, captions: Iterable[str] | None 
         DataMissing: the vocabulary's file is not there.
         DataError: the vocabulary's file is damaged.
     """
+    if settings.kind == "clip" and settings.cleaning != "none":
+        raise RecipeError(f"tokenizer.cleaning = '{settings.cleaning}': CLIP's tokenizer takes captions as they are")
     if settings.kind == "trained":
         if captions is None:
             raise RecipeError("tokenizer.kind = 'trained': the vocabulary is learnt from training captions; none given")
-        return train_tokenizer(captions, vocabulary_size=settings.vocabulary_size, context=settings.context)
+        return train_tokenizer(
+            captions,
+            vocabulary_size=settings.vocabulary_size,
+            context=settings.context,
+            closing=settings.closing,
+            cleaning=settings.cleaning,
+            words=settings.words,
+        )
     if settings.file is None:
         name = "bpe_simple_vocab_16e6.txt.gz" if settings.kind == "clip" else "vocab.txt"
         raise RecipeError(f"tokenizer.kind = '{settings.kind}': set tokenizer.file to the path of {name}")
     if settings.kind == "clip":
         return clip_tokenizer(settings.file, settings.context)
-    return wordpiece_tokenizer(settings.file, settings.context, closing=settings.closing)
+    return wordpiece_tokenizer(
+        settings.file,
+        settings.context,
+        closing=settings.closing,
+        cleaning=settings.cleaning,
+        words=settings.words,
+    )

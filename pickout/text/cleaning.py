@@ -3,9 +3,17 @@
 import html
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ENTITY = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
+
+
+Cleaning = Literal["none", "albef"]
+"""`none`: only what no tokenizer can read is mended; `albef`: captions are rewritten as ALBEF, RaSa and AGA do."""
+
+_DELETED = frozenset(",.'!?\"()*#:;~")
+_SPACED = frozenset("-/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +61,47 @@ def _resolve(cleaned: Cleaned) -> Cleaned:
     parts.append(text[done:])
     origins += range(done, len(text))
     return Cleaned("".join(parts), tuple(cleaned.origin(position) for position in origins))
+
+
+def clean_as_albef(caption: str, words: int | None) -> Cleaned:
+    """Lower-case, drop punctuation, split "-" and "/", and keep the first words (ALBEF; RaSa and AGA train with it).
+
+    Args:
+        caption: any string.
+        words: how many words to keep; None for all.
+    """
+    letters = [
+        (small, place)
+        for place, letter in enumerate(_SURROGATE.sub("\ufffd", caption))
+        for small in letter.lower()
+        if small not in _DELETED
+    ]
+    letters = [(" " if letter in _SPACED else letter, place) for letter, place in letters]
+    text = "".join(letter for letter, _ in letters)
+    marked = {place + offset for place in _places(text, "<person>") for offset in (0, len("<person>") - 1)}
+    letters = [pair for place, pair in enumerate(letters) if place not in marked]
+    kept = _strip(_collapse(letters))
+    if words is not None:
+        blanks = [place for place, (letter, _) in enumerate(kept) if letter == " "]
+        kept = kept[: blanks[words - 1]] if len(blanks) >= words else kept
+    return Cleaned("".join(letter for letter, _ in kept), tuple(place for _, place in kept))
+
+
+def _places(text: str, part: str) -> list[int]:
+    return [match.start() for match in re.finditer(re.escape(part), text)]
+
+
+def _collapse(letters: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Runs of two or more blanks as one space; a single tab stays."""
+    kept: list[tuple[str, int]] = []
+    for letter, place in letters:
+        if letter.isspace() and kept and kept[-1][0].isspace():
+            kept[-1] = (" ", kept[-1][1])
+        else:
+            kept.append((letter, place))
+    return kept
+
+
+def _strip(letters: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    solid = [place for place, (letter, _) in enumerate(letters) if not letter.isspace()]
+    return letters[solid[0] : solid[-1] + 1] if solid else []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import tokenizers
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import CheckpointError
-from pickout.text.cleaning import Cleaned, clean
+from pickout.text.cleaning import Cleaned, Cleaning, clean, clean_as_albef
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
 
 FORMAT = 1
@@ -42,7 +42,11 @@ class TokenizerSettings(Settings):
     vocabulary_size: int = Field(default=2000, ge=SMALLEST)
     """The most entries of a trained vocabulary; the other kinds take what their file holds."""
     closing: bool = True
-    """Whether an end token closes a wordpiece row (ALBEF, RaSa and AGA: no)."""
+    """Whether an end token closes a row of a wordpiece or trained tokenizer (ALBEF, RaSa and AGA: no)."""
+    cleaning: Cleaning = "none"
+    """What happens to a caption first; `albef` lower-cases it and drops punctuation (ALBEF, RaSa and AGA)."""
+    words: int | None = Field(default=None, ge=1)
+    """Words kept by `albef` cleaning (RaSa, AGA: 50); none: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +81,28 @@ class Tokenizer:
         backend: the model that cuts text into pieces, without special tokens.
         special: the special ids.
         context: length of a row.
+        cleaning: what happens to a caption first.
+        words: words kept by `albef` cleaning; None for all.
     """
 
-    def __init__(self, kind: str, backend: tokenizers.Tokenizer, special: SpecialTokens, context: int) -> None:
+    def __init__(
+        self,
+        kind: str,
+        backend: tokenizers.Tokenizer,
+        special: SpecialTokens,
+        context: int,
+        *,
+        cleaning: Cleaning = "none",
+        words: int | None = None,
+    ) -> None:
         reserved = 1 if special.end is None else 2
         if context <= reserved:
             raise ValueError(f"context = {context} leaves no room for text; at least {reserved + 1} is needed")
         self.kind, self.special, self.context = kind, special, context
         self._backend = backend
         self._room = context - reserved
+        self.cleaning: Cleaning = cleaning
+        self.longest = words
 
     @property
     def vocabulary_size(self) -> int:
@@ -182,17 +199,21 @@ class Tokenizer:
         return " ".join(part.strip() for part in parts if part.strip())
 
     def _clean(self, caption: str) -> Cleaned:
+        if self.cleaning == "albef":
+            return clean_as_albef(caption, self.longest)
         return clean(caption, entities=self.kind != "wordpiece")
 
     def to_json(self) -> str:
         """Everything that is needed to build the same tokenizer again, as one JSON text."""
-        content = {
+        content: dict[str, Any] = {
             "pickout_tokenizer": FORMAT,
             "kind": self.kind,
             "context": self.context,
             "special": asdict(self.special),
             "backend": json.loads(self._backend.to_str()),
         }
+        if self.cleaning != "none":
+            content |= {"cleaning": self.cleaning, "words": self.longest}
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod
@@ -213,7 +234,17 @@ class Tokenizer:
                     f"{source}: tokenizer format {content['pickout_tokenizer']}, this Pickout knows {FORMAT}"
                 )
             backend = tokenizers.Tokenizer.from_str(json.dumps(content["backend"]))
-            return cls(str(content["kind"]), backend, SpecialTokens(**content["special"]), int(content["context"]))
+            special, cleaning = SpecialTokens(**content["special"]), content.get("cleaning", "none")
+            if cleaning not in get_args(Cleaning):
+                raise CheckpointError(f"{source}: unknown cleaning '{cleaning}'; written by a later Pickout?")
+            return cls(
+                str(content["kind"]),
+                backend,
+                special,
+                int(content["context"]),
+                cleaning=cleaning,
+                words=content.get("words"),
+            )
         except CheckpointError:
             raise
         except Exception as error:  # The library raises bare Exception on a damaged model.

@@ -7,13 +7,21 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 from tokenizers import Tokenizer as Backend
 
 from pickout.errors import DataError
-from pickout.text.cleaning import clean
+from pickout.text.cleaning import Cleaning, clean, clean_as_albef
 from pickout.text.clip import SPLIT
 from pickout.text.tokenizer import SMALLEST, Tokenizer
 from pickout.text.vocabulary import SpecialTokens
 
 
-def train_tokenizer(captions: Iterable[str], vocabulary_size: int = 2000, context: int = 77) -> Tokenizer:
+def train_tokenizer(
+    captions: Iterable[str],
+    vocabulary_size: int = 2000,
+    context: int = 77,
+    *,
+    closing: bool = True,
+    cleaning: Cleaning = "none",
+    words: int | None = None,
+) -> Tokenizer:
     """Learn byte pairs from captions. Equal captions give an equal tokenizer.
 
     Words are cut as CLIP cuts them and lower-cased. Ids: padding 0, then bytes and merges, then mask, start and end,
@@ -23,6 +31,9 @@ def train_tokenizer(captions: Iterable[str], vocabulary_size: int = 2000, contex
         captions: the captions of the training split.
         vocabulary_size: the most entries, special ones included.
         context: length of a row.
+        closing: whether an end token closes a row.
+        cleaning: what happens to a caption first.
+        words: words kept by `albef` cleaning; None for all.
 
     Raises:
         DataError: `vocabulary_size` is below `SMALLEST`.
@@ -36,7 +47,13 @@ def train_tokenizer(captions: Iterable[str], vocabulary_size: int = 2000, contex
         special_tokens=[],
         show_progress=False,
     )
-    learner.train_from_iterator((clean(caption, entities=True).text for caption in captions), trainer)
+    learner.train_from_iterator(
+        (
+            clean_as_albef(caption, words).text if cleaning == "albef" else clean(caption, entities=True).text
+            for caption in captions
+        ),
+        trainer,
+    )
     learnt = json.loads(learner.to_str())["model"]
     ordered = sorted(learnt["vocab"], key=learnt["vocab"].__getitem__)
     mask = 1 + len(ordered)
@@ -44,7 +61,8 @@ def train_tokenizer(captions: Iterable[str], vocabulary_size: int = 2000, contex
     model = models.BPE(
         {entry: number for number, entry in enumerate(entries)}, [(left, right) for left, right in learnt["merges"]]
     )
-    return Tokenizer("trained", _backend(model), SpecialTokens(0, start=mask + 1, end=mask + 2, mask=mask), context)
+    special = SpecialTokens(0, start=mask + 1, end=mask + 2 if closing else None, mask=mask)
+    return Tokenizer("trained", _backend(model), special, context, cleaning=cleaning, words=words)
 
 
 def _backend(model: models.BPE) -> Backend:

@@ -6,6 +6,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from pickout.errors import DataError, DataMissing
+from pickout.text.cleaning import Cleaning
 from pickout.text.tokenizer import Tokenizer
 from pickout.text.vocabulary import SpecialTokens
 
@@ -13,13 +14,22 @@ LONGEST_WORD = 100
 """Words of more characters become [UNK], as in BERT."""
 
 
-def wordpiece_tokenizer(file: Path, context: int = 64, *, closing: bool = True) -> Tokenizer:
+def wordpiece_tokenizer(
+    file: Path,
+    context: int = 64,
+    *,
+    closing: bool = True,
+    cleaning: Cleaning = "none",
+    words: int | None = None,
+) -> Tokenizer:
     """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left.
 
     Args:
         file: a `vocab.txt` with one entry a line; bert-base-uncased has 30522.
         context: length of a row.
         closing: whether [SEP] closes a row. ALBEF, and with it RaSa and AGA, closes none.
+        cleaning: what happens to a caption first.
+        words: words kept by `albef` cleaning; None for all.
 
     Raises:
         DataMissing: no such file.
@@ -46,4 +56,4 @@ def wordpiece_tokenizer(file: Path, context: int = 64, *, closing: bool = True) 
         end=vocabulary["[SEP]"] if closing else None,
         mask=vocabulary["[MASK]"],
     )
-    return Tokenizer("wordpiece", backend, special, context)
+    return Tokenizer("wordpiece", backend, special, context, cleaning=cleaning, words=words)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from pickout.train.checkpointing import random_states, restore_random_states
 from pickout.train.memory import keep_freed_memory
 from pickout.train.optim import OptimSettings, set_learning_rate
 from pickout.train.repeatable import repeatable
-from pickout.train.schedule import ScheduleSettings, step_factor
+from pickout.train.schedule import ScheduleSettings, learning_rate
 
 _PATIENCE = timedelta(hours=2)
 """How long processes wait for each other; one of them may be validating."""
@@ -151,18 +152,21 @@ class Engine:
         parts: list[LossTerms] = []
         for number, batch in enumerate(self._loader):
             taken = number // self.optim.accumulate + 1
-            factor = step_factor(self.schedule, epoch=epoch, step=taken, steps=steps)
-            set_learning_rate(self._optimiser, factor)
+            rate = partial(self._rate, epoch=epoch, step=taken, steps=steps)
+            set_learning_rate(self._optimiser, rate)
             part = number % self.optim.accumulate
             progress = Progress(step + taken, epoch, steps, self.schedule.epochs, part, self.sampler.seed)
             parts.append(self._batch(batch, progress))
             if self.accelerator.sync_gradients:
                 loss, terms, logs = _mean([_numbers(part) for part in parts])
-                rate = self.optim.learning_rate * factor
-                on_step(StepReport(step + taken, epoch, taken == steps, loss, terms, logs, rate))
+                now = rate(self.optim.learning_rate)
+                on_step(StepReport(step + taken, epoch, taken == steps, loss, terms, logs, now))
                 parts.clear()
         self._check_weights(epoch)
         return step + steps
+
+    def _rate(self, base: float, *, epoch: int, step: int, steps: int) -> float:
+        return learning_rate(self.schedule, base, epoch=epoch, step=step, steps=steps)
 
     def _batch(self, batch: Batch | Unreadable, progress: Progress) -> LossTerms:
         """Add one batch's gradients; take a step when enough have come together."""

@@ -1,5 +1,6 @@
 """From a method's parameter groups to an optimiser."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -57,7 +58,7 @@ def build_optimiser(method: Method, settings: OptimSettings) -> Optimizer:
     return kind(rows, betas=settings.betas, eps=settings.epsilon)
 
 
-def set_learning_rate(optimiser: Optimizer, factor: float) -> None:
-    """Put every group at `factor` times its initial learning rate."""
+def set_learning_rate(optimiser: Optimizer, rate: Callable[[float], float]) -> None:
+    """Put every group at `rate` of its initial learning rate."""
     for group in optimiser.param_groups:
-        group["lr"] = group["initial_lr"] * factor
+        group["lr"] = rate(group["initial_lr"])

@@ -21,6 +21,12 @@ class ScheduleSettings(Settings):
     """The course after the warm-up."""
     every: Literal["epoch", "step"] = "epoch"
     """Whether the rate changes once an epoch (the paper) or at each step."""
+    floor: float = Field(0.0, ge=0)
+    """The learning rate, of every group alike, that the cosine ends at (RaSa, AGA: 1e-6)."""
+    warm_up_steps: int = Field(0, ge=0)
+    """First steps of the run at `warm_up_rate` (RaSa, AGA: 101, before the rate is first raised)."""
+    warm_up_rate: float = Field(1e-5, gt=0)
+    """The learning rate of every group during `warm_up_steps` (RaSa, AGA)."""
 
 
 def learning_rate_factor(settings: ScheduleSettings, position: float) -> float:
@@ -56,3 +62,18 @@ def step_factor(settings: ScheduleSettings, *, epoch: int, step: int, steps: int
     """
     within = (step - 1) / steps if settings.every == "step" else 0.0
     return learning_rate_factor(settings, epoch - 1 + within)
+
+
+def learning_rate(settings: ScheduleSettings, base: float, *, epoch: int, step: int, steps: int) -> float:
+    """A parameter group's learning rate: floor + (base - floor) * factor, after the first steps (RaSa; AGA).
+
+    Args:
+        settings: the schedule.
+        base: the group's rate at factor 1.
+        epoch: from 1.
+        step: the optimiser step inside the epoch, from 1.
+        steps: optimiser steps in this epoch.
+    """
+    if epoch == 1 and step <= settings.warm_up_steps:
+        return settings.warm_up_rate
+    return settings.floor + (base - settings.floor) * step_factor(settings, epoch=epoch, step=step, steps=steps)

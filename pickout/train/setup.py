@@ -12,6 +12,8 @@ from pickout.data.registry import open_data
 from pickout.data.training import Augmentation, TrainingPairs, readable, require_files, with_captions
 from pickout.errors import DataError, ImageUnreadable
 from pickout.files import write_atomically
+from pickout.methods import METHODS
+from pickout.methods.model import method_settings
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer
 from pickout.train.display import Display
@@ -69,7 +71,9 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
         for split in filter(None, (train, selection)):
             require_files(split)
     augmentation = Augmentation(recipe.augmentation, recipe.caption_augmentation)
-    pairs = TrainingPairs(train, tokenizer, recipe.model.image, augmentation, recipe.seed)
+    name, method = method_settings(recipe.model, source=recipe.name, prefix="model.method")
+    pairing = METHODS[name].pairing(method)
+    pairs = TrainingPairs(train, tokenizer, recipe.model.image, augmentation, recipe.seed, pairing)
     if recipe.data.cache:
         display.say(f"reading {len(train.images)} training images into memory")
         pairs.fill_cache(threads=_THREADS)

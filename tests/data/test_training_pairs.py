@@ -8,7 +8,7 @@ from pickout.data.captions import CaptionAugmentationSettings, augment_tokens
 from pickout.data.images import open_image
 from pickout.data.records import ImageRecord, Split
 from pickout.data.sampling import Draw
-from pickout.data.training import Augmentation, TrainingPairs, readable, require_files, with_captions
+from pickout.data.training import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
 from pickout.data.transforms import AugmentationSettings, ImageSettings, prepare
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.train import train_tokenizer
@@ -154,3 +154,58 @@ def test_images_that_cannot_be_read_are_left_out_with_their_reasons(split, tmp_p
     assert [error.path for error in wrong] == [str(bad.image), str(gone.image)]
     with pytest.raises(DataError, match="none of 2 images can be read"):
         readable(Split("table", "train", (bad, gone)))
+
+
+def _draws(pairs, count):
+    return [pairs[Draw(1, place, place % len(pairs))] for place in range(count)]
+
+
+def test_a_second_view_is_another_augmentation_of_the_same_image(split, tokenizer):
+    pairs = TrainingPairs(split, tokenizer, _SIZE, _VARIED, 1, Pairing(second_view=True))
+    plain = TrainingPairs(split, tokenizer, _SIZE, _VARIED, 1)
+    for place, example in enumerate(_draws(pairs, 12)):
+        assert _same(example, plain[Draw(1, place, place % len(pairs))])
+        assert example.second_image.shape == example.image.shape
+        assert not torch.equal(example.second_image, example.image)
+        assert torch.equal(example.second_image, pairs[Draw(1, place, place % len(pairs))].second_image)
+    still = TrainingPairs(split, tokenizer, _SIZE, _PLAIN, 1, Pairing(second_view=True))[Draw(1, 0, 0)]
+    assert torch.equal(still.second_image, still.image)
+
+
+def test_a_weak_caption_is_the_persons_and_says_when_it_is_another_sentence(split, tokenizer):
+    """Whoever has n sentences gets another one in a share of 1 - 1 / n of the draws."""
+    pairs = TrainingPairs(split, tokenizer, _SIZE, _PLAIN, 1, Pairing(weak_captions=1.0))
+    captions = [pair.caption for pair in split.pairs()]
+    replaced = {identity: [] for identity in pairs.identities}
+    for place, example in enumerate(_draws(pairs, 1800)):
+        item = place % len(pairs)
+        same_person = [i for i, identity in enumerate(pairs.identities) if identity == example.identity]
+        rows = [tokenizer.encode([captions[i]])[0] for i in same_person]
+        assert any(np.array_equal(example.weak_ids, row) for row in rows)
+        assert example.replaced == (not np.array_equal(example.weak_ids, tokenizer.encode([captions[item]])[0]))
+        replaced[example.identity].append(example.replaced)
+    for identity, flags in replaced.items():
+        sentences = pairs.identities.count(identity)
+        assert np.mean(flags) == pytest.approx(1 - 1 / sentences, abs=0.06)
+
+
+def test_weak_captions_are_drawn_as_often_as_asked(split, tokenizer):
+    pairs = TrainingPairs(split, tokenizer, _SIZE, _PLAIN, 1, Pairing(weak_captions=0.3))
+    counted = [example.replaced for place, example in enumerate(_draws(pairs, 3000))]
+    expected = 0.3 * np.mean([1 - 1 / pairs.identities.count(identity) for identity in pairs.identities])
+    assert np.mean(counted) == pytest.approx(expected, abs=0.03)
+
+
+def test_a_batch_carries_what_its_examples_carry(split, tokenizer):
+    wanted = Pairing(second_view=True, weak_captions=0.5)
+    pairs = TrainingPairs(split, tokenizer, _SIZE, _VARIED, 1, wanted)
+    examples = _draws(pairs, 8)
+    batch = Collate(tokenizer.mask)(examples)
+    assert torch.equal(batch.second_images, torch.stack([example.second_image for example in examples]))
+    assert np.array_equal(batch.weak_texts.ids.numpy(), np.stack([example.weak_ids for example in examples]))
+    assert batch.replaced.tolist() == [int(example.replaced) for example in examples]
+    moved = batch.to("cpu")
+    assert torch.equal(moved.weak_texts.ids, batch.weak_texts.ids) and torch.equal(moved.replaced, batch.replaced)
+    plain = Collate(tokenizer.mask)(_draws(TrainingPairs(split, tokenizer, _SIZE, _VARIED, 1), 8))
+    assert plain.second_images is None and plain.weak_texts is None and plain.replaced is None
+    assert plain.to("cpu").replaced is None

@@ -154,3 +154,13 @@ def test_impossible_image_settings_are_refused(values: dict[str, object]) -> Non
 def test_impossible_augmentation_settings_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(RecipeError, match=next(iter(values))):
         parse_settings(AugmentationSettings, values, source="recipe.toml")
+
+
+def test_bicubic_resizing_is_pillows() -> None:
+    """RaSa and AGA; on a slope both filters agree, on noise they do not."""
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (40, 20, 3), dtype=np.uint8))
+    cubic = SMALL.model_copy(update={"resample": "bicubic"})
+    expected = np.asarray(noise.resize((SMALL.width, SMALL.height), Image.Resampling.BICUBIC), np.float32) / 255
+    expected = (expected - np.array(SMALL.mean, np.float32)) / np.array(SMALL.std, np.float32)
+    torch.testing.assert_close(prepare(noise, cubic), torch.from_numpy(expected.transpose(2, 0, 1)), rtol=0, atol=1e-5)
+    assert not torch.equal(prepare(noise, cubic), prepare(noise, SMALL))

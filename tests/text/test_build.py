@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pickout.config import parse_settings
-from pickout.errors import DataMissing, RecipeError
-from pickout.text import TokenizerSettings, build_tokenizer
+from pickout.errors import CheckpointError, DataMissing, RecipeError
+from pickout.text import Tokenizer, TokenizerSettings, build_tokenizer
 
 
 def test_each_kind_is_built_from_its_settings(merges: Path, wordpieces: Path) -> None:
@@ -32,3 +32,30 @@ def test_what_a_kind_needs_is_named(tmp_path: Path) -> None:
         build_tokenizer(TokenizerSettings(kind="trained"))
     with pytest.raises(DataMissing, match=r"absent\.txt"):
         build_tokenizer(TokenizerSettings(file=tmp_path / "absent.txt"))
+
+
+def test_albefs_form_of_a_tokenizer_survives_saving(wordpieces: Path) -> None:
+    for settings in (
+        TokenizerSettings(kind="wordpiece", file=wordpieces, context=12, closing=False, cleaning="albef", words=3),
+        TokenizerSettings(kind="trained", vocabulary_size=290, context=12, closing=False, cleaning="albef", words=3),
+    ):
+        tokenizer = build_tokenizer(settings, ["a red hat", "a black coat"] * 3)
+        again = Tokenizer.from_json(tokenizer.to_json())
+        captions = ["A red, red HAT!", "a-b/c d"]
+        assert (again.encode(captions) == tokenizer.encode(captions)).all()
+        assert again.special.end is None
+        assert (tokenizer.encode(["A red, red HAT!"]) == tokenizer.encode(["a red red"])).all()
+        assert tokenizer.mask(tokenizer.encode(["a red"]))[0, 0]
+        assert [word.text for word in tokenizer.words("A red, HAT!")] == ["A", "red", "HAT"]
+
+
+def test_clip_takes_captions_as_they_are(merges: Path) -> None:
+    with pytest.raises(RecipeError, match=r"tokenizer\.cleaning"):
+        build_tokenizer(TokenizerSettings(file=merges, cleaning="albef"))
+
+
+def test_an_unknown_cleaning_is_refused() -> None:
+    settings = TokenizerSettings(kind="trained", vocabulary_size=270, cleaning="albef")
+    text = build_tokenizer(settings, ["a red hat"] * 4).to_json().replace('"albef"', '"other"')
+    with pytest.raises(CheckpointError, match="unknown cleaning 'other'"):
+        Tokenizer.from_json(text)

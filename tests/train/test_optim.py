@@ -29,8 +29,8 @@ def test_groups_scale_the_recipes_rate_and_decay():
     rows = [(group["name"], group["lr"], group["weight_decay"]) for group in optimiser.param_groups]
     assert rows == [("one", 0.1, 0.2), ("two", 0.5, 0.0)]
     assert optimiser.defaults["eps"] == 1e-3
-    set_learning_rate(optimiser, 0.25)
-    set_learning_rate(optimiser, 0.5)
+    set_learning_rate(optimiser, lambda base: base * 0.25)
+    set_learning_rate(optimiser, lambda base: base * 0.5)
     assert [group["lr"] for group in optimiser.param_groups] == [0.05, 0.25]
 
 

@@ -15,6 +15,7 @@ _PAPER = ["itself-cuhk-pedes", "itself-icfg-pedes", "itself-rstpreid"]
 class _Clip:
     vocabulary_size, context = 49408, 77
     special = SpecialTokens(padding=0, start=49406, end=49407, mask=49405)
+    vocabulary = None
 
 
 def test_the_promised_recipes_are_shipped():

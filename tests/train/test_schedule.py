@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from pickout.train.schedule import ScheduleSettings, learning_rate_factor, step_factor
+from pickout.train.schedule import ScheduleSettings, learning_rate, learning_rate_factor, step_factor
 
 _E11 = {
     1: 0.1, 2: 0.28, 3: 0.46, 4: 0.64, 5: 0.82, 6: 1.0, 7: 0.999185, 10: 0.987006,
@@ -39,3 +39,31 @@ def test_without_warm_up_the_first_epoch_is_at_full_rate():
 def test_a_constant_rate_stays_after_the_warm_up():
     settings = ScheduleSettings(epochs=8, warm_up=2, decay="constant")
     assert [step_factor(settings, epoch=e, step=1, steps=1) for e in range(1, 9)] == [0.1, 0.55] + [1.0] * 6
+
+
+_AGA = ScheduleSettings(epochs=30, warm_up=0, floor=1e-6, warm_up_steps=101, warm_up_rate=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("before", "towers", "heads"),
+    [(1, 9.9753e-6, 9.9729e-5), (10, 7.75e-6, 7.525e-5), (15, 5.5e-6, 5.05e-5), (29, 1.0247e-6, 1.2712e-6)],
+)
+def test_agas_rates_after_so_many_epochs(before, towers, heads):
+    """AGA spec, section 2.7 and E10: 1e-5 for the towers, 1e-4 for the new heads."""
+    for step in (1, 1310):
+        at = {"epoch": before + 1, "step": step, "steps": 1310}
+        assert learning_rate(_AGA, 1e-5, **at) == pytest.approx(towers, rel=1e-4)
+        assert learning_rate(_AGA, 1e-4, **at) == pytest.approx(heads, rel=1e-4)
+
+
+def test_agas_new_heads_start_at_the_towers_rate_and_rise_after_101_steps():
+    rates = [learning_rate(_AGA, 1e-4, epoch=1, step=step, steps=1310) for step in (1, 101, 102, 1310)]
+    assert rates == [1e-5, 1e-5, 1e-4, 1e-4]
+    assert learning_rate(_AGA, 1e-4, epoch=2, step=1, steps=1310) > 9.9e-5
+
+
+def test_without_a_floor_the_rate_is_the_base_times_the_factor():
+    settings = ScheduleSettings()
+    for epoch in (1, 3, 7, 60):
+        factor = step_factor(settings, epoch=epoch, step=1, steps=9)
+        assert learning_rate(settings, 3e-4, epoch=epoch, step=1, steps=9) == 3e-4 * factor
