@@ -40,12 +40,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PickoutError as error:
         _fail(str(error), error.exit_code)
     except SystemExit as stop:
+        if not stop.code:
+            _leave_launcher()
         # Typer turns Ctrl-C into this exit code and says nothing.
         if stop.code != INTERRUPTED:
             raise
         _fail("interrupted; run the same command again to go on where it can", INTERRUPTED)
     except OSError as error:
         _fail(_in_words(error), PickoutError.exit_code)
+
+
+def _leave_launcher() -> None:
+    """Close the process group that a launcher's processes share, so that none is cut off by another's exit."""
+    distributed = sys.modules.get("torch.distributed")  # not imported for it: most commands never load torch
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _fail(message: str, code: int) -> None:

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pickout.errors import DataError, DataMissing, ImageUnreadable
+from pickout.errors import ImageUnreadable
 
 MAX_PIXELS = 80_000_000
 """The most pixels an image may have; a small file can claim billions."""
@@ -67,23 +67,6 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     except Exception as error:  # Pillow's decoders raise almost any error on damaged data.
         reason = f"damaged or truncated ({error})" if str(error) else "damaged or truncated"
     raise ImageUnreadable(name, reason)
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Every image file below `folder`, by the file name's ending, sorted. Hidden files and folders are left out.
-
-    Raises:
-        DataMissing: no such folder.
-        DataError: a folder below cannot be listed.
-    """
-    if not os.path.isdir(folder):  # noqa: PTH112 -- a name that the system refuses is just missing.
-        raise DataMissing(f"{folder}: {'not a folder' if os.path.exists(folder) else 'no such folder'}")  # noqa: PTH110
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=_refuse_listing):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        images = (name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."))
-        found += [Path(parent, name) for name in images]
-    return sorted(found)
 
 
 class _RefusedError(Exception):
@@ -178,7 +161,3 @@ def _upright(image: Image.Image, opened: Image.Image) -> Image.Image:
         turn = None
     image.info.clear()
     return image if turn is None else image.transpose(turn)
-
-
-def _refuse_listing(error: OSError) -> None:
-    raise DataError(f"{error.filename}: the folder cannot be listed ({error.strerror})")

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pickout.data.images import find_images, open_image
-from pickout.errors import DataError, DataMissing, ImageUnreadable
+from pickout.data.images import open_image
+from pickout.errors import ImageUnreadable
 
 
 def picture(height: int = 40, width: int = 20) -> Image.Image:
@@ -239,36 +239,3 @@ def test_a_process_forked_while_a_thread_decodes_can_decode() -> None:
         if child == 0:
             os._exit(0 if open_image(content).mode == "RGB" else 1)
     assert os.waitpid(child, 0)[1] == 0
-
-
-def test_images_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
-    for name in ("b/2.JPG", "b/1.png", "a.jpeg", "notes.txt", ".hidden/x.jpg", "b/.y.jpg", "z.webp"):
-        file = tmp_path / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(b"")
-    (tmp_path / "c.jpg").mkdir()
-    assert [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)] == [
-        "a.jpeg",
-        "b/1.png",
-        "b/2.JPG",
-        "z.webp",
-    ]
-
-
-def test_a_folder_of_links_to_itself_ends(tmp_path: Path) -> None:
-    (tmp_path / "again").symlink_to(tmp_path)
-    (tmp_path / "1.jpg").write_bytes(b"")
-    assert find_images(tmp_path) == [tmp_path / "1.jpg"]
-
-
-def test_no_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataMissing, match="no such folder"):
-        find_images(tmp_path / "absent")
-    with pytest.raises(DataMissing, match="no such folder"):
-        find_images(tmp_path / ("x" * 5000))
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataMissing, match="not a folder"):
-        find_images(tmp_path / "file")
-    monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(PermissionError(13, "denied", str(path))))
-    with pytest.raises(DataError, match="cannot be listed"):
-        find_images(tmp_path)
