@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.gallery.exact import exact_top
-from pickout.gallery.rows import Metadata, Resident, Row
-from pickout.gallery.search import Where, allowed
+from pickout.gallery.rows import Facet, Metadata, Resident, Row
 from pickout.gallery.store import LanceStore
+from pickout.gallery.where import Where, allowed
 
 Vectors = NDArray[np.float32]
 CAMERAS, DAYS = 24, 30
+CAMERA_NAMES = tuple(f"c{number:02d}" for number in range(CAMERAS))
 START = datetime(2026, 3, 1)
 
 
@@ -74,8 +75,7 @@ def drawn(rows: int, dimension: int) -> Resident:
     return Resident(
         ids=np.char.zfill(np.arange(rows).astype("S32"), 32),
         vectors=vectors,
-        cameras=generator.integers(0, CAMERAS, rows).astype(np.int32),
-        camera_names=tuple(f"c{number:02d}" for number in range(CAMERAS)),
+        facets={"camera": Facet(CAMERA_NAMES, generator.integers(0, CAMERAS, rows).astype(np.int32))},
         times=np.datetime64(START, "us") + seconds * np.timedelta64(1_000_000, "us"),
         order=generator.permutation(rows),
     )
@@ -138,7 +138,7 @@ def row(resident: Resident, number: int) -> Row:
         vector=resident.vectors[number],
         width=128,
         height=384,
-        metadata=Metadata(camera=resident.camera_names[resident.cameras[number]]),
+        metadata=Metadata(camera=CAMERA_NAMES[resident.facets["camera"].positions[number]]),
         thumbnail=number.to_bytes(8, "little") * 750,
         added=START,
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pickout.checkpoints.load import load
     from pickout.evaluate.protocol import evaluate
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.search import Where
+    from pickout.gallery.where import Where
 
 __all__ = ["Gallery", "Where", "__version__", "errors", "evaluate", "load"]
 
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Gallery": "pickout.gallery.gallery",
-    "Where": "pickout.gallery.search",
+    "Where": "pickout.gallery.where",
     "evaluate": "pickout.evaluate.protocol",
     "load": "pickout.checkpoints.load",
 }

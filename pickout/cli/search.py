@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.hits import Hit
-    from pickout.gallery.search import Where
+    from pickout.gallery.where import Where
 
 
 def search(
@@ -34,7 +34,7 @@ def search(
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.printable import printable
     from pickout.gallery.rows import parse_time
-    from pickout.gallery.search import Where
+    from pickout.gallery.where import Where
 
     where = Where(
         cameras=tuple(camera or ()),

@@ -17,8 +17,9 @@ from pickout.gallery.printable import printable
 from pickout.gallery.quarantine import Quarantined, read_quarantine
 from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.rows import Resident, Row
-from pickout.gallery.search import ANYWHERE, Where, check_cameras, clean_sentence, ranked
+from pickout.gallery.search import clean_sentence, ranked
 from pickout.gallery.store import TABLE, LanceStore, Store
+from pickout.gallery.where import ANYWHERE, Where, check_where
 
 
 class Gallery:
@@ -135,11 +136,11 @@ class Gallery:
         """What would be searched for, or the error that a search would raise, without a model.
 
         Raises:
-            UsageError: no usable sentence, `top` below 1, an unknown camera.
+            UsageError: no usable sentence, `top` below 1, a filter that names what no crop has.
         """
         if top < 1:
             raise UsageError(f"top = {top}: expected at least 1")
-        check_cameras(where, self._current())
+        check_where(where, self._current())
         return clean_sentence(sentence)
 
     def search(
@@ -157,7 +158,7 @@ class Gallery:
             Best first; equal scores by path. Empty when no crop passes the filters.
 
         Raises:
-            UsageError: no usable sentence, `top` below 1, an unknown camera, no model in use.
+            UsageError: no usable sentence, `top` below 1, a filter that names what no crop has, no model in use.
             GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """

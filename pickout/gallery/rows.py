@@ -14,6 +14,8 @@ from pickout.errors import UsageError
 
 NO_TIME = np.datetime64("NaT", "us")
 """Stands in `Resident.times` for a crop without time."""
+LABEL = "label:"
+"""Stands before a label's name in `Resident.facets`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +85,44 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Facet:
+    """What each crop says about one thing, for example its camera.
+
+    Args:
+        names: the values that occur, sorted.
+        positions: (N,) position in `names`, or -1 where a crop says nothing.
+    """
+
+    names: tuple[str, ...]
+    positions: NDArray[np.int32]
+
+
+NO_FACET = Facet((), np.empty(0, np.int32))
+"""Stands for a thing that no crop says anything about."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resident:
     """The columns that a search reads, in memory. All arrays have N rows in the same order.
 
     Args:
         ids: (N,) byte strings of 32 hexadecimal digits.
         vectors: (N, D) unit vectors.
-        cameras: (N,) position in `camera_names`, or -1 without camera.
-        camera_names: sorted names.
+        facets: what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label.
         times: (N,) microseconds, NaT without time.
         order: (N,) each row's rank by path; among equal scores the smaller comes first.
     """
 
     ids: NDArray[np.bytes_]
     vectors: NDArray[np.float32]
-    cameras: NDArray[np.int32]
-    camera_names: tuple[str, ...]
+    facets: Mapping[str, Facet]
     times: NDArray[np.datetime64]
     order: NDArray[np.int64]
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The names of the cameras, sorted."""
+        return self.facets.get("camera", NO_FACET).names
 
 
 def row_id(file: Path) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pickout.gallery.hits import Hit
 from pickout.gallery.printable import printable
-from pickout.gallery.search import ANYWHERE, Where
+from pickout.gallery.where import ANYWHERE, Where
 
 NOTE = "Candidates, not identifications: a person must check each one."
 """Stands on every list of results."""
@@ -72,10 +72,7 @@ def _section(answer: Answer, source: str, crops: int) -> str:
 
 
 def _filters(where: Where) -> str:
-    told = [f"camera {name}" for name in sorted(where.cameras)]
-    told += [f"after {where.after.isoformat(' ')}"] if where.after else []
-    told += [f"before {where.before.isoformat(' ')}"] if where.before else []
-    return "".join(f'<span class="filter">{_text(words)}</span>' for words in told)
+    return "".join(f'<span class="filter">{_text(words)}</span>' for words in where.words())
 
 
 def _figure(hit: Hit) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
-from pickout.gallery.rows import NO_TIME, Known, Metadata, Resident, Row
+from pickout.gallery.rows import LABEL, NO_TIME, Facet, Known, Metadata, Resident, Row
 
 TABLE = "crops"
 _EVERY = 2**31 - 1
@@ -34,6 +34,10 @@ _SCHEMA_FIELDS: tuple[tuple[str, Any], ...] = (
     ("thumbnail", pa.binary()),
     ("added", pa.timestamp("us")),
 )
+_FACETS = ("camera",)
+"""Columns of names that can be filtered by."""
+_RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
+"""Columns that a search reads, besides the vectors."""
 
 
 class Store(Protocol):
@@ -141,14 +145,14 @@ class LanceStore:
         batches = []
         vectors = np.empty((self.count(), self._dimension), dtype=np.float32)
         filled = 0
-        for batch in self._scan("id", "root", "path", "camera", "time", "vector"):
+        for batch in self._scan(*_RESIDENT, "vector"):
             part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
             if filled + len(part) > len(vectors):  # another process added rows since we counted
                 vectors = np.concatenate([vectors[:filled], np.empty((2 * len(part), self._dimension), np.float32)])
             vectors[filled : filled + len(part)] = part
             filled += len(part)
             batches.append(batch.drop_columns(["vector"]))
-        schema = pa.schema([self._schema.field(name) for name in ("id", "root", "path", "camera", "time")])
+        schema = pa.schema([self._schema.field(name) for name in _RESIDENT])
         return _resident(pa.Table.from_batches(batches, schema=schema), vectors[:filled])
 
     def version(self) -> int:
@@ -247,8 +251,6 @@ def _metadata(values: dict[str, Any]) -> Metadata:
 
 def _resident(columns: pa.Table, vectors: Any) -> Resident:
     rows = columns.num_rows
-    names = sorted(name for name in pc.unique(columns["camera"]).to_pylist() if name is not None)
-    cameras = pc.fill_null(pc.index_in(columns["camera"], pa.array(names, pa.string())), -1)
     times = np.full(rows, NO_TIME, dtype="datetime64[us]")
     dated = pc.is_valid(columns["time"]).to_numpy()
     times[dated] = columns["time"].drop_null().to_numpy()
@@ -259,8 +261,26 @@ def _resident(columns: pa.Table, vectors: Any) -> Resident:
     return Resident(
         ids=np.array(columns["id"].to_pylist(), dtype="S32"),
         vectors=vectors,
-        cameras=cameras.to_numpy().astype(np.int32),
-        camera_names=tuple(names),
+        facets={**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])},
         times=times,
         order=order,
     )
+
+
+def _facet(column: pa.ChunkedArray) -> Facet:
+    names = sorted(name for name in pc.unique(column).to_pylist() if name is not None)
+    positions = pc.fill_null(pc.index_in(column, pa.array(names, pa.string())), -1)
+    return Facet(tuple(names), positions.to_numpy().astype(np.int32))
+
+
+def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
+    """A facet for each label's name. Crops with equal labels share one text, which is read once."""
+    texts = _facet(column)
+    read = [json.loads(text) for text in texts.names]
+    facets = {}
+    for name in sorted({name for labels in read for name in labels}):
+        values = sorted({labels[name] for labels in read if name in labels})
+        place = {value: position for position, value in enumerate(values)}
+        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
+        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
+    return facets

@@ -9,7 +9,7 @@ import pytest
 from pickout.errors import GalleryError, UsageError
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search import Where
+from pickout.gallery.where import Where
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search import Where
 from pickout.gallery.sheet import NOTE, Answer, result_sheet
+from pickout.gallery.where import Where
 
 HOSTILE = "<script>alert(1)</script>'\" onerror=alert(2) $title &amp; \x1b[31m"
 

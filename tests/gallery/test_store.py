@@ -111,7 +111,7 @@ def test_the_resident_columns_hold_every_row_in_one_order(store):
     for name, root, axis, camera in (("z.jpg", "/crops", 2, 1), ("m.jpg", "/crops", 1, -1), ("a.jpg", "/b", 3, -1)):
         position = by_id[row(name, root=root).id]
         assert resident.vectors[position].argmax() == axis
-        assert resident.cameras[position] == camera
+        assert resident.facets["camera"].positions[position] == camera
     assert resident.times[by_id[row("z.jpg").id]] == np.datetime64(NOON)
     assert np.isnat(resident.times[by_id[row("m.jpg").id]])
     assert np.isnat(NO_TIME)
