@@ -7,7 +7,8 @@ from pickout.data.transforms import ImageSettings
 from pickout.errors import RecipeError
 from pickout.methods import METHODS
 from pickout.methods.base import Method
-from pickout.nn.text import TextSettings, build_text
+from pickout.nn.fusion import FusionEncoder, build_fusion_encoder
+from pickout.nn.text import TextSettings, TextTransformer, build_text
 from pickout.nn.vision import VisionSettings, build_vision
 from pickout.text.tokenizer import TokenizerSettings
 from pickout.text.vocabulary import SpecialTokens, Vocabulary
@@ -93,13 +94,24 @@ def build_model(
         )
     try:
         image_tower = build_vision(vision, height=settings.image.height, width=settings.image.width)
-        text_tower = build_text(
-            text,
-            vocabulary_size=tokenizer.vocabulary_size,
-            context=tokenizer.context,
-            start=tokenizer.special.start,
-            end=tokenizer.special.end,
-        )
+        text_tower = _text_tower(text, tokenizer, image_tower.channels)
     except ValueError as error:
         raise RecipeError(f"{source}: {error}") from None
     return METHODS[name].build(own, image_tower, text_tower, identities, tokenizer.vocabulary)
+
+
+def _text_tower(
+    settings: TextSettings, tokenizer: TokenizerFacts, memory_width: int
+) -> TextTransformer | FusionEncoder:
+    size, context, special = tokenizer.vocabulary_size, tokenizer.context, tokenizer.special
+    if settings.kind == "clip":
+        return build_text(settings, vocabulary_size=size, context=context, start=special.start, end=special.end)
+    return build_fusion_encoder(
+        settings,
+        vocabulary_size=size,
+        context=context,
+        memory_width=memory_width,
+        padding=special.padding,
+        start=special.start,
+        end=special.end,
+    )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.shapes import Float, Int
+from pickout.shapes import Bool, Float, Int
 
 
 class Attended(NamedTuple):
@@ -80,6 +80,7 @@ def attention_row(
     query_B: Int[Tensor, " batch"],
     *,
     causal: bool,
+    mask_BN: Bool[Tensor, "batch tokens"] | None = None,
 ) -> Float[Tensor, "batch tokens"]:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)).
 
@@ -88,6 +89,7 @@ def attention_row(
         k_BHNd: keys of all tokens.
         query_B: position of the token whose row is wanted.
         causal: whether keys after `query_B` are hidden.
+        mask_BN: True for keys that may be seen; None for all.
 
     Returns:
         Float32, detached; each row sums to 1.
@@ -99,6 +101,8 @@ def attention_row(
         if causal:
             hidden_BN = torch.arange(tokens, device=query_B.device) > query_B[:, None]
             scores_BHN = scores_BHN.masked_fill(hidden_BN[:, None], float("-inf"))
+        if mask_BN is not None:
+            scores_BHN = scores_BHN.masked_fill(~mask_BN[:, None], float("-inf"))
         row_BN: Tensor = scores_BHN.softmax(dim=-1).mean(dim=1)
     return row_BN
 
@@ -109,6 +113,7 @@ def attention_map(
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
     *,
     causal: bool,
+    mask_BN: Bool[Tensor, "batch tokens"] | None = None,
 ) -> Float[Tensor, "batch tokens tokens"]:
     """The soft-max attention of every token, averaged over heads.
 
@@ -118,6 +123,7 @@ def attention_map(
         q_BHNd: queries.
         k_BHNd: keys.
         causal: whether a token's later keys are hidden; the map is then lower-triangular.
+        mask_BN: True for keys that may be seen; None for all.
 
     Returns:
         Float32, detached; rows are queries and sum to 1.
@@ -130,5 +136,7 @@ def attention_map(
             scores_BNN = q_BNd.float() @ k_BNd.float().transpose(1, 2) * depth**-0.5
             if causal:
                 scores_BNN = scores_BNN.masked_fill(hidden_NN, float("-inf"))
+            if mask_BN is not None:
+                scores_BNN = scores_BNN.masked_fill(~mask_BN[:, None], float("-inf"))
             total_BNN += scores_BNN.softmax(dim=-1)
     return total_BNN / heads

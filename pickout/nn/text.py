@@ -1,7 +1,9 @@
 """The text tower: CLIP's causal transformer; the end-of-text token stands for the caption."""
 
+from typing import Literal
+
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from pickout.config import Settings
@@ -13,6 +15,9 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, 
 class TextSettings(Settings):
     """Sizes of the text tower; vocabulary and context come from the tokenizer. The defaults are CLIP ViT-B/16's."""
 
+    kind: Literal["clip", "bert"] = "clip"
+    """CLIP's causal tower, or BERT cut into text layers and layers that look at images (ALBEF, RaSa, AGA)."""
+
     width: PositiveInt = 512
     """Width of a token inside the tower."""
     layers: PositiveInt = 12
@@ -22,7 +27,15 @@ class TextSettings(Settings):
     embedding: PositiveInt = 512
     """Length of a projected token; the image tower must have the same."""
     activation: Activation = "quick_gelu"
-    """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`."""
+    """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`. BERT's is the exact GELU."""
+    fusion_layers: PositiveInt = 6
+    """Layers with cross-attention behind the `layers` of the text alone; `bert` only (ALBEF: 6 and 6)."""
+    feed_forward: PositiveInt | None = None
+    """Width inside the feed-forward parts; `bert` only. None: four times `width`."""
+    positions: PositiveInt = 512
+    """Longest caption in tokens; `bert` only, CLIP's is the tokenizer's context."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Of hidden states and attention probabilities in training; `bert` only."""
 
 
 class TextTransformer(nn.Module):

@@ -46,11 +46,11 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """One pre-norm layer: attention, then the feed-forward part, each added to the residual stream."""
 
-    def __init__(self, width: int, heads: int, activation: Activation, *, causal: bool) -> None:
+    def __init__(self, width: int, heads: int, activation: Activation, *, causal: bool, epsilon: float) -> None:
         super().__init__()
-        self.norm_attention = LayerNorm(width)
+        self.norm_attention = LayerNorm(width, eps=epsilon)
         self.attention = SelfAttention(width, heads, causal=causal)
-        self.norm_feed_forward = LayerNorm(width)
+        self.norm_feed_forward = LayerNorm(width, eps=epsilon)
         self.feed_forward = FeedForward(width, activation)
 
 
@@ -71,11 +71,23 @@ class Transformer(nn.Module):
         heads: heads of each layer.
         activation: of the feed-forward parts.
         causal: whether a token sees only itself and earlier ones.
+        epsilon: of the layer normalisations.
     """
 
-    def __init__(self, width: int, layers: int, heads: int, activation: Activation, *, causal: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        heads: int,
+        activation: Activation,
+        *,
+        causal: bool = False,
+        epsilon: float = 1e-5,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(width, heads, activation, causal=causal) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            Layer(width, heads, activation, causal=causal, epsilon=epsilon) for _ in range(layers)
+        )
         self._start(width, layers)
 
     def _start(self, width: int, layers: int) -> None:

@@ -1,4 +1,6 @@
-"""The image tower: a CLIP vision transformer for images of any shape, patches at any stride."""
+"""The image tower: a vision transformer (CLIP's or a plain one) for images of any shape, patches at any stride."""
+
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
@@ -10,9 +12,17 @@ from pickout.nn.tower import TowerOutput
 from pickout.nn.transformer import Activation, LayerNorm, Transformer
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float
 
+VisionKind = Literal["clip", "vit"]
+"""`clip`: a norm before the layers and a projection behind them; `vit`: neither, as in ALBEF."""
+
+_EPSILON = {"clip": 1e-5, "vit": 1e-6}
+
 
 class VisionSettings(Settings):
     """Sizes of the image tower. The defaults are CLIP ViT-B/16's."""
+
+    kind: VisionKind = "clip"
+    """CLIP's tower, or a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA)."""
 
     patch: PositiveInt = 16
     """Side of a patch in pixels."""
@@ -25,9 +35,9 @@ class VisionSettings(Settings):
     heads: PositiveInt = 12
     """Heads of each layer; CLIP uses 64 channels a head."""
     embedding: PositiveInt = 512
-    """Length of a projected token; the text tower must have the same."""
+    """Length of a projected token; the text tower must have the same. With kind `vit` the method projects."""
     activation: Activation = "quick_gelu"
-    """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`."""
+    """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`, ALBEF's `gelu`."""
 
 
 class VisionTransformer(nn.Module):
@@ -44,8 +54,9 @@ class VisionTransformer(nn.Module):
         channels: width of a token inside the tower.
         layers: number of layers.
         heads: heads of each layer.
-        embedding: length of a projected token.
+        embedding: length of a projected token; with kind `vit` only remembered, for whoever projects.
         activation: of the feed-forward parts.
+        kind: whether the layers are normed before and projected after (`clip`) or neither (`vit`).
     """
 
     def __init__(
@@ -60,20 +71,23 @@ class VisionTransformer(nn.Module):
         heads: int,
         embedding: int,
         activation: Activation = "quick_gelu",
+        kind: VisionKind = "clip",
     ) -> None:
         super().__init__()
         self.size = (height, width)
         self.grid = patch_grid(height, width, patch, stride)
-        self.embedding = embedding
+        self.embedding, self.channels, self.kind = embedding, channels, kind
         scale = channels**-0.5
-        self.patches = nn.Conv2d(3, channels, kernel_size=patch, stride=stride, bias=False)
+        plain, epsilon = kind == "vit", _EPSILON[kind]
+        self.patches = nn.Conv2d(3, channels, kernel_size=patch, stride=stride, bias=plain)
         self.class_token = nn.Parameter(scale * torch.randn(channels))
         self.positions = nn.Parameter(scale * torch.randn(1 + self.grid[0] * self.grid[1], channels))
-        self.norm_in = LayerNorm(channels)
-        self.transformer = Transformer(channels, layers, heads, activation)
-        self.norm_out = LayerNorm(channels)
-        self.projection = nn.Linear(channels, embedding, bias=False)
-        nn.init.normal_(self.projection.weight, std=scale)
+        self.norm_in = nn.Identity() if plain else LayerNorm(channels)
+        self.transformer = Transformer(channels, layers, heads, activation, epsilon=epsilon)
+        self.norm_out = LayerNorm(channels, eps=epsilon)
+        self.projection = nn.Identity() if plain else nn.Linear(channels, embedding, bias=False)
+        if isinstance(self.projection, nn.Linear):
+            nn.init.normal_(self.projection.weight, std=scale)
 
     @property
     def layers(self) -> int:
@@ -109,7 +123,7 @@ class VisionTransformer(nn.Module):
 
 
 def build_vision(settings: VisionSettings, *, height: int, width: int) -> VisionTransformer:
-    """An image tower with CLIP's starting weights for images of `height` x `width` pixels."""
+    """An image tower at its starting weights for images of `height` x `width` pixels."""
     return VisionTransformer(
         height=height,
         width=width,
@@ -120,4 +134,5 @@ def build_vision(settings: VisionSettings, *, height: int, width: int) -> Vision
         heads=settings.heads,
         embedding=settings.embedding,
         activation=settings.activation,
+        kind=settings.kind,
     )

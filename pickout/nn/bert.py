@@ -1,0 +1,289 @@
+"""Layers of BERT: post-norm self-attention, cross-attention to remembered images, feed-forward (ALBEF's form).
+
+Projections that read the same tokens are one matrix product: queries, keys and values of self-attention, keys and
+values of cross-attention.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pickout.nn.attention import attention_map, attention_row
+from pickout.nn.grouping import Grouping, attend_in_groups
+from pickout.nn.transformer import LayerNorm
+from pickout.shapes import Bool, Float, Int
+
+EPSILON = 1e-12
+"""Of BERT's layer normalisation."""
+SPREAD = 0.02
+"""Standard deviation of BERT's starting weights."""
+
+
+class Embeddings(nn.Module):
+    """Ids to tokens: word, place and type embeddings, normalised.
+
+    Args:
+        vocabulary_size: number of token ids.
+        positions: longest caption in tokens.
+        width: width of a token.
+        padding: id of padding, whose embedding is not trained.
+        dropout: probability that a channel is dropped in training.
+    """
+
+    def __init__(self, *, vocabulary_size: int, positions: int, width: int, padding: int, dropout: float) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary_size, width, padding_idx=padding)
+        self.positions = nn.Embedding(positions, width)
+        self.types = nn.Embedding(2, width)
+        self.norm = LayerNorm(width, eps=EPSILON)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, ids_BT: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+        """Embed ids; the type is 0 throughout (ALBEF)."""
+        length = ids_BT.shape[1]
+        x_BTD = self.words(ids_BT) + self.positions.weight[:length] + self.types.weight[0]
+        embedded: Tensor = self.dropout(self.norm(x_BTD))
+        return embedded
+
+
+class BertSelfAttention(nn.Module):
+    """Self-attention over the tokens that are not padding, with its residual and norm.
+
+    Args:
+        width: token width.
+        heads: number of heads; must divide `width`.
+        dropout: of attention probabilities and of the output, in training.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} cannot be split into {heads} heads")
+        self.heads, self.dropout = heads, dropout
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+        self.norm = LayerNorm(width, eps=EPSILON)
+
+    def forward(
+        self,
+        x_BTD: Float[Tensor, "batch tokens width"],
+        mask_BT: Bool[Tensor, "batch tokens"],
+        *,
+        queries: int | None = None,
+        row: bool = False,
+        map: bool = False,
+    ) -> tuple[Float[Tensor, "batch queries width"], Tensor | None, Tensor | None]:
+        """Mix the tokens.
+
+        Args:
+            x_BTD: tokens.
+            mask_BT: True where a token is not padding.
+            queries: how many of the first tokens are wanted; None for all.
+            row: whether to read where the class token, the first, looked.
+            map: whether to read where every token looked.
+
+        Returns:
+            The mixed tokens, the row (batch, tokens) or None, the map (batch, tokens, tokens) or None.
+        """
+        q_BHTd, k_BHTd, v_BHTd = self.project_in(x_BTD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        asked_BHTd = q_BHTd if queries is None else q_BHTd[:, :, :queries]
+        mixed_BHTd = F.scaled_dot_product_attention(
+            asked_BHTd,
+            k_BHTd,
+            v_BHTd,
+            attn_mask=None if bool(mask_BT.all()) else mask_BT[:, None, None],
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        out_BTD = self.project_out(mixed_BHTd.transpose(1, 2).flatten(2))
+        residual_BTD = x_BTD if queries is None else x_BTD[:, :queries]
+        out_BTD = self.norm(F.dropout(out_BTD, self.dropout, self.training) + residual_BTD)
+        first_B = torch.zeros(len(x_BTD), dtype=torch.int64, device=x_BTD.device)
+        return (
+            out_BTD,
+            attention_row(q_BHTd, k_BHTd, first_B, causal=False, mask_BN=mask_BT) if row else None,
+            attention_map(q_BHTd, k_BHTd, causal=False, mask_BN=mask_BT) if map else None,
+        )
+
+
+class CrossAttention(nn.Module):
+    """Text tokens look at remembered image tokens, with their own residual and norm.
+
+    Args:
+        width: width of a text token.
+        memory_width: width of an image token.
+        heads: number of heads; must divide `width`.
+        dropout: of attention probabilities and of the output, in training.
+    """
+
+    def __init__(self, width: int, memory_width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.project_query = nn.Linear(width, width)
+        self.project_memory = nn.Linear(memory_width, 2 * width)
+        self.project_out = nn.Linear(width, width)
+        self.norm = LayerNorm(width, eps=EPSILON)
+
+    def remember(
+        self, tokens_IND: Float[Tensor, "images tokens width"]
+    ) -> tuple[Float[Tensor, "images heads tokens depth"], Float[Tensor, "images heads tokens depth"]]:
+        """Keys and values of images."""
+        k_IHNd, v_IHNd = self.project_memory(tokens_IND).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return k_IHNd, v_IHNd
+
+    def query(self, x_RTD: Float[Tensor, "rows tokens width"]) -> Float[Tensor, "rows heads tokens depth"]:
+        """Queries of text tokens."""
+        query_RHTd: Tensor = self.project_query(x_RTD).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return query_RHTd
+
+    def forward(
+        self,
+        x_RTD: Float[Tensor, "rows tokens width"],
+        k_IHNd: Float[Tensor, "images heads image_tokens depth"],
+        v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+        grouping: Grouping | None,
+    ) -> Float[Tensor, "rows tokens width"]:
+        """Mix image tokens into text tokens.
+
+        Args:
+            x_RTD: text tokens.
+            k_IHNd: keys of the images.
+            v_IHNd: their values.
+            grouping: which image each row reads; None: row r reads image r.
+        """
+        mixed_RHTd = attend_in_groups(
+            self.query(x_RTD), k_IHNd, v_IHNd, grouping, dropout=self.dropout if self.training else 0.0
+        )
+        out_RTD = self.project_out(mixed_RHTd.transpose(1, 2).flatten(2))
+        mixed: Tensor = self.norm(F.dropout(out_RTD, self.dropout, self.training) + x_RTD)
+        return mixed
+
+
+class BertFeedForward(nn.Module):
+    """Widen, exact GELU, narrow, with residual and norm.
+
+    Args:
+        width: token width.
+        hidden: width in between.
+        dropout: of the output, in training.
+    """
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.widen = nn.Linear(width, hidden)
+        self.narrow = nn.Linear(hidden, width)
+        self.norm = LayerNorm(width, eps=EPSILON)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
+        """Change each token by itself."""
+        out: Tensor = self.norm(self.dropout(self.narrow(F.gelu(self.widen(x)))) + x)
+        return out
+
+
+class TextLayer(nn.Module):
+    """Self-attention and feed-forward.
+
+    Args:
+        width: token width.
+        heads: heads of the attention.
+        hidden: width inside the feed-forward part.
+        dropout: in training.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = BertSelfAttention(width, heads, dropout)
+        self.feed_forward = BertFeedForward(width, hidden, dropout)
+
+
+class FusionLayer(nn.Module):
+    """Self-attention, cross-attention to images, feed-forward.
+
+    Args:
+        width: token width.
+        heads: heads of both attentions.
+        hidden: width inside the feed-forward part.
+        dropout: in training.
+        memory_width: width of an image token.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, memory_width: int) -> None:
+        super().__init__()
+        self.attention = BertSelfAttention(width, heads, dropout)
+        self.cross = CrossAttention(width, memory_width, heads, dropout)
+        self.feed_forward = BertFeedForward(width, hidden, dropout)
+
+    def forward(
+        self,
+        x_RTD: Float[Tensor, "rows tokens width"],
+        mask_RT: Bool[Tensor, "rows tokens"],
+        k_IHNd: Float[Tensor, "images heads image_tokens depth"],
+        v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+        grouping: Grouping | None,
+        *,
+        queries: int | None = None,
+    ) -> Float[Tensor, "rows queries width"]:
+        """Mix text tokens, then image tokens into them.
+
+        Args:
+            x_RTD: text tokens.
+            mask_RT: True where a token is not padding.
+            k_IHNd: keys of the images.
+            v_IHNd: their values.
+            grouping: which image each row reads; None: row r reads image r.
+            queries: how many of the first tokens are wanted; None for all.
+        """
+        mixed, _, _ = self.attention(x_RTD, mask_RT, queries=queries)
+        out: Tensor = self.feed_forward(self.cross(mixed, k_IHNd, v_IHNd, grouping))
+        return out
+
+
+class Looked(NamedTuple):
+    """Where text tokens looked in their images: probabilities before dropout, heads averaged, float32, no gradient.
+
+    Args:
+        row: the class token. Shape: (rows, image_tokens).
+        map: every token. Shape: (rows, tokens, image_tokens).
+    """
+
+    row: Float[Tensor, "rows image_tokens"] | None
+    map: Float[Tensor, "rows tokens image_tokens"] | None
+
+
+@torch.no_grad()
+def look(
+    q_RHTd: Float[Tensor, "rows heads tokens depth"],
+    k_IHNd: Float[Tensor, "images heads image_tokens depth"],
+    image_R: Int[Tensor, " rows"],
+    *,
+    row: bool,
+    map: bool,
+) -> Looked:
+    """Read cross-attention.
+
+    Args:
+        q_RHTd: queries of text tokens.
+        k_IHNd: keys of images.
+        image_R: which image each row reads.
+        row: whether the class token's is wanted.
+        map: whether every token's is wanted.
+    """
+    wanted_RHTd = q_RHTd if map else q_RHTd[:, :, :1]
+    with torch.autocast(q_RHTd.device.type, enabled=False):
+        scores_RHTN = torch.einsum("rhtd,rhnd->rhtn", wanted_RHTd.float(), k_IHNd[image_R].float())
+        map_RTN = (scores_RHTN * q_RHTd.shape[-1] ** -0.5).softmax(dim=-1).mean(dim=1)
+    return Looked(map_RTN[:, 0] if row else None, map_RTN if map else None)
+
+
+def start_as_bert(module: nn.Module) -> None:
+    """BERT's starting weights: normal with spread 0.02, biases zero, norms neutral, no embedding of padding."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=SPREAD)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+        if isinstance(part, nn.Embedding) and part.padding_idx is not None:
+            with torch.no_grad():
+                part.weight[part.padding_idx].zero_()
