@@ -21,6 +21,7 @@ from pickout.errors import CheckpointError, UsageError
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings
 from pickout.shapes import TokenBatch
+from pickout.text.familiarity import Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -135,6 +136,10 @@ class LoadedModel:
                 embedding = self.method.encode_texts(tokens).embedding
             parts.append(self._finished(embedding))
         return np.concatenate(parts)
+
+    def familiarity(self, sentence: str) -> Familiarity:
+        """Which of the sentence's words the tokenizer knows."""
+        return familiarity(self.tokenizer, sentence)
 
     def _prepare(self, image: Image) -> Tensor:
         return prepare(image if image.mode == "RGB" else to_rgb(image), self.image_settings)

@@ -1,0 +1,55 @@
+"""What a tokenizer knows of a sentence, with a vocabulary learnt from a few captions, CLIP's and BERT's."""
+
+import pytest
+
+from pickout.text.build import build_tokenizer
+from pickout.text.familiarity import familiarity
+from pickout.text.tokenizer import TokenizerSettings
+
+CAPTIONS = [
+    "A woman in a teal jacket and black leggings, carrying a backpack.",
+    "The man wears a red coat, blue trousers and white trainers.",
+    "A young person with a yellow top and dark shorts.",
+] * 30
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return build_tokenizer(TokenizerSettings(kind="trained", vocabulary_size=400, context=60), CAPTIONS)
+
+
+def test_a_caption_like_those_it_learnt_from_is_known(trained):
+    found = familiarity(trained, "The woman wears a teal coat and white shorts.")
+    assert (found.words, found.unknown, found.foreign, found.strange, found.cut) == (9, (), 0.0, 0.0, 0)
+
+
+def test_single_words_it_does_not_know_are_named_once(trained):
+    found = familiarity(trained, "A woman with skis, skis and a teal jacket.")
+    assert found.unknown == ("skis",)
+    assert found.strange == pytest.approx(2 / 9)
+    assert found.foreign == 0
+
+
+@pytest.mark.parametrize("sentence", ["青い上着の女性", "женщина в синей куртке", "امرأة ترتدي سترة زرقاء"])
+def test_a_script_it_does_not_know_is_foreign(trained, sentence):
+    found = familiarity(trained, sentence)
+    assert found.foreign == 1.0 and found.strange == 1.0
+
+
+def test_words_behind_the_context_are_counted(trained):
+    found = familiarity(trained, "A woman in a teal jacket and black leggings " * 8)
+    assert (found.words, found.cut) == (72, 72 - 58)
+
+
+def test_punctuation_alone_is_no_word(trained):
+    assert familiarity(trained, "?!").words == 0
+
+
+def test_the_published_vocabularies_know_english_and_say_what_they_do_not(shared):
+    clip = build_tokenizer(TokenizerSettings(file=shared / "vocab/bpe_simple_vocab_16e6.txt.gz"))
+    bert = build_tokenizer(TokenizerSettings(kind="wordpiece", file=shared / "vocab/vocab.txt"))
+    for tokenizer in (clip, bert):
+        assert familiarity(tokenizer, "A woman in a teal jacket, black leggings and headphones.").unknown == ()
+        assert "qxzvk" in familiarity(tokenizer, "A woman with a qxzvk.").unknown
+    assert familiarity(bert, "a woman 👩 with a ꙮꙮ bag").unknown == ("ꙮꙮ",)
+    assert familiarity(clip, "a woman with a ꙮꙮ bag").unknown == ("ꙮꙮ",)
