@@ -46,9 +46,10 @@ def evaluate(
 
     from pickout.checkpoints.load import load
     from pickout.config import apply_overrides, parse_settings
+    from pickout.evaluate.directions import EvaluationSettings
     from pickout.evaluate.processes import join_launcher
-    from pickout.evaluate.protocol import EvaluationSettings, run_folder
     from pickout.evaluate.protocol import evaluate as measure
+    from pickout.evaluate.protocol import run_folder
 
     settings = parse_settings(EvaluationSettings, apply_overrides({}, set_ or []), source="--set")
     if device == "auto":

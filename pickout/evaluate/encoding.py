@@ -17,6 +17,7 @@ from pickout.data.records import Split
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, DataError, DataMissing
 from pickout.evaluate.processes import ALONE, Share
+from pickout.evaluate.tokens import TokenStore, joined
 from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
@@ -29,6 +30,9 @@ Vectors = dict[str, Tensor]
 
 _AHEAD = 3
 
+TOKEN_BUDGET = 4 * 1024**3
+"""Bytes of memory that the tokens of a split's images may take, and those of its captions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -39,12 +43,16 @@ class Encoded:
         parts: the method's named vectors that were asked for. Shape of each: (items, any).
         identity: who each item shows or describes. Shape: (items,).
         image: position in the split of the image it is or describes. Shape: (items,).
+        tokens: what a second look reads, where the method has one: of all captions, of this process's images.
+        first: position of the first item in `tokens`.
     """
 
     embedding: Float[Tensor, "items dimension"]
     parts: Mapping[str, Tensor]
     identity: NDArray[np.int64]
     image: NDArray[np.int64]
+    tokens: TokenStore | None = None
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,8 @@ class Encoder:
         batch: images or captions encoded at a time.
         parts: names of the method's parts to keep beside the embedding; a part that it does not have is left out.
         autocast: reduced precision to compute in, or None for that of the weights.
+        keep_tokens: whether the tokens for a second look are kept.
+        budget: bytes of memory for the tokens of images, and as many for those of captions; the rest goes to disk.
     """
 
     method: Method
@@ -66,6 +76,8 @@ class Encoder:
     batch: int = 64
     parts: Sequence[str] = ()
     autocast: torch.dtype | None = None
+    keep_tokens: bool = False
+    budget: int = TOKEN_BUDGET
 
     @property
     def device(self) -> torch.device:
@@ -80,18 +92,22 @@ class Encoder:
         """
         start, stop = share.bounds(len(split.images), self.batch)
         paths = [record.image for record in split.images[start:stop]]
-        shares = share.run(lambda: self._encode_files(paths, tell))
+        tokens = self._store(len(paths))
+        shares = share.run(lambda: self._encode_files(paths, tell, tokens))
         identity = np.array([record.identity for record in split.images], np.int64)
-        return _join("images", shares, identity, np.arange(len(split.images)))
+        return _join("images", shares, identity, np.arange(len(split.images)), tokens, start)
 
     def captions(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
         """Encode every caption of the split, image by image."""
         pairs = list(split.pairs())
         start, stop = share.bounds(len(pairs), self.batch)
         captions = [pair.caption for pair in pairs[start:stop]]
-        shares = share.run(lambda: self._encode_sentences(captions, tell))
+        tokens = self._store(len(captions))
+        shares = share.run(lambda: self._encode_sentences(captions, tell, tokens))
+        if tokens is not None and share.count > 1:
+            tokens = joined(share.gather(tokens.packed()), budget=self.budget)
         identity = np.array([pair.identity for pair in pairs], np.int64)
-        return _join("captions", shares, identity, np.array([pair.image for pair in pairs], np.int64))
+        return _join("captions", shares, identity, np.array([pair.image for pair in pairs], np.int64), tokens)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -104,7 +120,10 @@ class Encoder:
         finally:
             _restore(modes)
 
-    def _encode_files(self, paths: Sequence[Path], tell: Tell | None) -> Vectors:
+    def _store(self, items: int) -> TokenStore | None:
+        return TokenStore(items, budget=self.budget) if self.keep_tokens else None
+
+    def _encode_files(self, paths: Sequence[Path], tell: Tell | None, tokens: TokenStore | None) -> Vectors:
         done: list[Vectors] = []
         with ThreadPoolExecutor() as pool:
 
@@ -113,16 +132,22 @@ class Encoder:
 
             for group in _ahead(load, len(paths), self.batch):
                 images = torch.stack([future.result() for future in group]).to(self.device)
-                done.append(self._keep(self.method.encode_images(images)))
+                features = self.method.encode_images(images)
+                if tokens is not None:
+                    tokens.add(features.tokens, torch.ones(features.tokens.shape[:2], dtype=torch.bool))
+                done.append(self._keep(features))
                 _report(tell, "images", done, len(paths))
         return _concatenate(done)
 
-    def _encode_sentences(self, captions: Sequence[str], tell: Tell | None) -> Vectors:
+    def _encode_sentences(self, captions: Sequence[str], tell: Tell | None, tokens: TokenStore | None) -> Vectors:
         done: list[Vectors] = []
         for position in range(0, len(captions), self.batch):
             ids = self.tokenizer.encode(captions[position : position + self.batch])
             texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids)))
-            done.append(self._keep(self.method.encode_texts(texts.to(self.device))))
+            features = self.method.encode_texts(texts.to(self.device))
+            if tokens is not None:
+                tokens.add(features.tokens, features.texts.mask)
+            done.append(self._keep(features))
             _report(tell, "captions", done, len(captions))
         return _concatenate(done)
 
@@ -155,7 +180,14 @@ def check_split(split: Split) -> None:
         )
 
 
-def _join(what: str, shares: list[Vectors], identity: NDArray[np.int64], image: NDArray[np.int64]) -> Encoded:
+def _join(
+    what: str,
+    shares: list[Vectors],
+    identity: NDArray[np.int64],
+    image: NDArray[np.int64],
+    tokens: TokenStore | None,
+    first: int = 0,
+) -> Encoded:
     whole = _concatenate([part for part in shares if part])
     bad = int((~torch.isfinite(whole[""]).all(dim=1)).sum())
     if bad:
@@ -163,7 +195,7 @@ def _join(what: str, shares: list[Vectors], identity: NDArray[np.int64], image: 
             f"the model gave embeddings that are not finite for {bad} of {len(identity)} {what}; "
             "its weights are damaged or its training diverged"
         )
-    return Encoded(whole.pop(""), whole, identity, image)
+    return Encoded(whole.pop(""), whole, identity, image, tokens, first)
 
 
 def _concatenate(parts: list[Vectors]) -> Vectors:

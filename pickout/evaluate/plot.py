@@ -6,6 +6,7 @@ from pickout.evaluate.report import Direction, Report
 
 _CURVES = (
     ("text_to_image", "text → image", "#0b6e99", "-"),
+    ("text_to_image_by_embedding", "text → image, by embedding alone", "#0b6e99", ":"),
     ("text_to_image_without_own", "text → image, own image removed", "#0b6e99", "--"),
     ("image_to_text", "image → text", "#c2571a", "-"),
     ("image_to_text_without_own", "image → text, own captions removed", "#c2571a", "--"),

@@ -10,23 +10,24 @@ from typing import Any
 
 import numpy
 import torch
-from pydantic import Field
 from torch.nn.functional import normalize
 
 import pickout
-from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.checkpoints.loaded import LoadedModel
 from pickout.checkpoints.run import SETTINGS_FILE
-from pickout.config import Settings
 from pickout.data.records import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
 from pickout.errors import DataError
-from pickout.evaluate.bootstrap import BootstrapSettings
-from pickout.evaluate.encoding import Encoded, Encoder, Tell, check_split
+from pickout.evaluate.directions import EvaluationSettings, Ranking, directions, encode_split, looks_of, text_to_image
+from pickout.evaluate.encoding import Encoder, Tell, check_split
 from pickout.evaluate.metrics import Metrics, average, score_queries
-from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.ranking import TIE_RULE, find_relevant, rank, rank_mixtures
-from pickout.evaluate.report import Direction, ProtocolName, Report, Subject, Sweep, SweepRow, summarise
+from pickout.evaluate.ranking import (
+    TIE_RULE,
+    find_relevant,
+    rank_mixtures,
+)
+from pickout.evaluate.report import ProtocolName, Report, Subject, Sweep, SweepRow
 from pickout.evaluate.runs import Training, log_look, read_training
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
@@ -35,31 +36,6 @@ GLOBAL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.32, 0.4, 0.5, 0.6, 0.68, 0.7, 0.8, 0.9, 
 """Weights of the global similarity that the released evaluation tries (ITSELF, section on inference fusion)."""
 
 _SWEPT = ("global", "local")
-
-
-class EvaluationSettings(Settings):
-    """How an evaluation is computed and reported. Neither `batch` nor `chunk` is part of the measures' definition."""
-
-    precision: Precision = "fp32"
-    """In which the command line loads the model: `fp32`, `bf16` or `auto`."""
-    batch: int = Field(default=64, ge=1)
-    """Images or captions encoded at a time."""
-    chunk: int = Field(default=1024, ge=1)
-    """Queries scored at a time; memory grows with it, the result does not depend on it."""
-    cmc_ranks: int = Field(default=50, ge=1)
-    """Length of the curve of recall at 1, 2, 3 ..."""
-    bootstrap: BootstrapSettings = BootstrapSettings()
-    """How intervals are drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """What scoring needs beside the embeddings."""
-
-    images: Encoded
-    captions: Encoded
-    settings: EvaluationSettings
-    share: Share
 
 
 def evaluate(
@@ -85,7 +61,7 @@ def evaluate(
         root: where the files of a named data set are.
         protocol: `standard`, or `paper` to sweep the weight of the global similarity on the evaluated split as the
             published numbers do; its numbers are reported apart and labelled so.
-        settings: batch sizes, intervals, length of the curve.
+        settings: batch sizes, intervals, length of the curve, candidates of a second look.
         tell: called after each batch.
 
     Raises:
@@ -103,11 +79,12 @@ def evaluate(
         batch=settings.batch,
         parts=_SWEPT if protocol == "paper" else (),
         autocast=torch.bfloat16 if model.precision == "bf16" else None,
+        keep_tokens=looks_of(model.method, settings) > 0,
     )
     began = time.monotonic()
-    ranking = _encode(encoder, chosen, settings, tell)
+    ranking = encode_split(encoder, chosen, settings, tell)
     encoded = time.monotonic()
-    directions = _directions(ranking)
+    found = directions(ranking, encoder, tell)
     sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
@@ -116,7 +93,7 @@ def evaluate(
         _subject(model, opened, chosen, training),
         protocol,
         _notes(opened, chosen, protocol, sweep, training),
-        **directions,
+        **found,
         sweep=sweep,
         bootstrap=settings.bootstrap,
         circumstances=_circumstances(encoder, ranking, seconds),
@@ -124,6 +101,24 @@ def evaluate(
     if run is not None and chosen.name == "test" and ranking.share.index == 0:
         log_look(run, report)
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What training is told of an epoch.
+
+    Args:
+        metrics: text to image by the method's score, after the second look where there is one.
+        by_embedding: text to image before the second look; None where there is none.
+    """
+
+    metrics: Metrics
+    by_embedding: Metrics | None = None
+
+    def named(self) -> dict[str, float]:
+        """The measures by their short names; those before the second look end in `by embedding`."""
+        before = {} if self.by_embedding is None else self.by_embedding.named()
+        return {**self.metrics.named(), **{f"{name} by embedding": value for name, value in before.items()}}
 
 
 def validate(
@@ -135,8 +130,10 @@ def validate(
     batch: int = 64,
     autocast: torch.dtype | None = None,
     tell: Tell | None = None,
-) -> Metrics:
+) -> Validation:
     """Text-to-image measures of a method in training, on the device it is on; its modes are put back as they were.
+
+    A method with a second score has its candidates looked at again.
 
     When a process group is running, all processes must call this: they share the work and get equal numbers.
 
@@ -145,11 +142,13 @@ def validate(
         CheckpointError: the embeddings are not finite.
     """
     check_split(split)
-    encoder = Encoder(method, tokenizer, image_settings, batch=batch, autocast=autocast)
-    ranking = _encode(encoder, split, EvaluationSettings(), tell)
-    images, captions = ranking.images, ranking.captions
-    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
-    return average(score_queries(rank(captions.embedding, images.embedding, relevance, share=ranking.share)))
+    settings = EvaluationSettings()
+    keep = looks_of(method, settings) > 0
+    encoder = Encoder(method, tokenizer, image_settings, batch=batch, autocast=autocast, keep_tokens=keep)
+    ranking = encode_split(encoder, split, settings, tell)
+    found = text_to_image(ranking, encoder, tell)
+    before = None if found.by_embedding is None else average(score_queries(found.by_embedding))
+    return Validation(average(score_queries(found.ranks)), before)
 
 
 def run_folder(model: LoadedModel) -> Path | None:
@@ -169,30 +168,7 @@ def find_split(data: DataSet, name: str) -> Split:
     raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
 
 
-def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
-    share = current_share()
-    with encoder.evaluating():
-        images = encoder.images(split, share=share, tell=tell)
-        captions = encoder.captions(split, share=share, tell=tell)
-    return _Ranking(images, captions, settings, share)
-
-
-def _directions(ranking: _Ranking) -> dict[str, Any]:
-    found: dict[str, Direction | None] = {}
-    for name, queries, gallery in (
-        ("text_to_image", ranking.captions, ranking.images),
-        ("image_to_text", ranking.images, ranking.captions),
-    ):
-        relevance = find_relevant(queries.identity, gallery.identity, queries.image, gallery.image)
-        ranks = rank(queries.embedding, gallery.embedding, relevance, chunk=ranking.settings.chunk, share=ranking.share)
-        for title, scored in ((name, ranks), (f"{name}_without_own", ranks.without_own())):
-            found[title] = summarise(
-                scored, queries.identity, ranking.settings.bootstrap, cmc_ranks=ranking.settings.cmc_ranks
-            )
-    return found
-
-
-def _sweep(ranking: _Ranking, label: str) -> Sweep | None:
+def _sweep(ranking: Ranking, label: str) -> Sweep | None:
     """Text to image under each weight l of S = l cos(global) + (1 - l) cos(local) (ITSELF, Eq. 8)."""
     images, captions = ranking.images, ranking.captions
     if not all(name in side.parts for name in _SWEPT for side in (images, captions)):
@@ -243,9 +219,12 @@ def _notes(
     return tuple(notes)
 
 
-def _circumstances(encoder: Encoder, ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
+def _circumstances(encoder: Encoder, ranking: Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
+    looks = looks_of(encoder.method, ranking.settings)
+    second = {} if looks == 0 else {"second_look": {"candidates": looks, "tail": ranking.settings.tail}}
     return {
         "score": "inner product of the embeddings, exact, rounded once to float32",
+        **second,
         "tie_rule": TIE_RULE,
         "rsum": "R@1 + R@5 + R@10 of one direction",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -123,7 +123,14 @@ def rank(
     Raises:
         ValueError: the embeddings do not fit each other or are not finite.
     """
-    return rank_mixtures([(queries, gallery)], [(1.0,)], relevance, chunk=chunk, share=share)[0]
+    return collect_ranks(rank_pairs(queries, gallery, relevance, chunk=chunk, share=share), relevance)
+
+
+def rank_pairs(
+    queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 1024, share: Share = ALONE
+) -> NDArray[np.int32]:
+    """As `rank`, one rank for each pair of `relevance` in its order. Shape: (pairs,)."""
+    return _pair_ranks([(queries, gallery)], [(1.0,)], relevance, chunk=chunk, share=share)[0]
 
 
 def rank_mixtures(
@@ -143,6 +150,20 @@ def rank_mixtures(
         chunk: products of queries with the gallery held at a time.
         share: this process's part; every process returns the whole result.
     """
+    return [
+        collect_ranks(ranks, relevance) for ranks in _pair_ranks(parts, mixtures, relevance, chunk=chunk, share=share)
+    ]
+
+
+def _pair_ranks(
+    parts: Sequence[tuple[Tensor, Tensor]],
+    mixtures: Sequence[Sequence[float]],
+    relevance: Relevance,
+    *,
+    chunk: int,
+    share: Share,
+) -> list[NDArray[np.int32]]:
+    """The rank of every pair of `relevance` under each mixture. Shape of each: (pairs,)."""
     products = [ExactProduct(*part) for part in parts]
     queries, chunk = products[0].shape[0], max(1, chunk // len(parts))
     first, last = share.bounds(queries, 1)
@@ -153,7 +174,7 @@ def rank_mixtures(
             exact = [product.rows(start, stop) for product in products]
             for ranks, weights in zip(found, mixtures, strict=True):
                 ranks.extend(_rank_rows(mix(exact, weights).numpy(), start, relevance, pool))
-    return [_collect(np.concatenate(share.gather(np.concatenate(ranks))), relevance) for ranks in found]
+    return [np.concatenate(share.gather(np.concatenate(ranks))) for ranks in found]
 
 
 def _rank_rows(
@@ -168,8 +189,13 @@ def _rank_rows(
     return list(pool.map(one, range(len(scores))))
 
 
-def _collect(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRanks:
-    """Put each query's ranks in ascending order."""
+def collect_ranks(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRanks:
+    """Put each query's ranks in ascending order.
+
+    Args:
+        ranks: of every pair of `relevance`. Shape: (pairs,).
+        relevance: which items are relevant.
+    """
     counts = np.diff(relevance.starts)
     order = np.lexsort((ranks, np.repeat(np.arange(len(counts)), counts)))
     gallery = np.full(len(counts), relevance.gallery, np.int64)

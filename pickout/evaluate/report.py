@@ -14,6 +14,9 @@ from pickout.evaluate.ranking import RelevantRanks
 SCHEMA = "pickout.evaluation/1"
 """Name and version of the JSON form."""
 
+BY_EMBEDDING = "text_to_image_by_embedding"
+"""Field of the direction before the second look; only there for a method that has one."""
+
 ProtocolName = Literal["standard", "paper"]
 """`standard` chooses nothing on the evaluated split; `paper` repeats the field's habit of doing so."""
 
@@ -125,6 +128,7 @@ class Report:
         sweep: weights tried on this split, under the paper protocol.
         bootstrap: how the intervals were drawn.
         circumstances: date, versions, device, processes, tie rule, seconds.
+        text_to_image_by_embedding: before the second look; None for a method without one.
     """
 
     subject: Subject
@@ -137,6 +141,7 @@ class Report:
     sweep: Sweep | None
     bootstrap: BootstrapSettings
     circumstances: Mapping[str, Any]
+    text_to_image_by_embedding: Direction | None = None
 
     def directions(self) -> dict[str, Direction]:
         """The directions that could be scored, by the name of their JSON field."""
@@ -145,6 +150,7 @@ class Report:
             "image_to_text": self.image_to_text,
             "text_to_image_without_own": self.text_to_image_without_own,
             "image_to_text_without_own": self.image_to_text_without_own,
+            BY_EMBEDDING: self.text_to_image_by_embedding,
         }
         return {name: direction for name, direction in every.items() if direction is not None}
 
@@ -158,6 +164,7 @@ class Report:
             "protocol": self.protocol,
             "notes": list(self.notes),
             **{name: found[name].to_json() if name in found else None for name in names},
+            **({BY_EMBEDDING: found[BY_EMBEDDING].to_json()} if BY_EMBEDDING in found else {}),
             "sweep": None if self.sweep is None else self.sweep.to_json(),
             "bootstrap": {**self.bootstrap.model_dump(), "unit": "identity", "kind": "percentile"},
             **self.circumstances,

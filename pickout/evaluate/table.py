@@ -10,6 +10,7 @@ from pickout.evaluate.report import Direction, Report, Sweep
 
 _TITLES = {
     "text_to_image": "text → image",
+    "text_to_image_by_embedding": "by embed-\nding alone",
     "text_to_image_without_own": "own image\nremoved",
     "image_to_text": "image → text",
     "image_to_text_without_own": "own captions\nremoved",

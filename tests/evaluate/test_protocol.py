@@ -12,7 +12,8 @@ from pickout.checkpoints.loaded import LoadedModel
 from pickout.data.records import DataSet, Split
 from pickout.errors import DataError, DataMissing
 from pickout.evaluate.bootstrap import BootstrapSettings
-from pickout.evaluate.protocol import GLOBAL_WEIGHTS, EvaluationSettings, evaluate, validate
+from pickout.evaluate.directions import EvaluationSettings
+from pickout.evaluate.protocol import GLOBAL_WEIGHTS, evaluate, validate
 
 Make = Callable[..., LoadedModel]
 QUICK = EvaluationSettings(batch=16, bootstrap=BootstrapSettings(resamples=50))
@@ -187,6 +188,7 @@ def test_validation_equals_the_evaluation_and_leaves_the_method_in_training(colo
     model.method.train()
     before = torch.get_rng_state()
     metrics = validate(model.method, colours.splits["val"], model.tokenizer, model.image_settings, batch=16)
-    assert metrics == expected
+    assert metrics.metrics == expected
+    assert metrics.by_embedding is None and metrics.named() == expected.named()
     assert model.method.training
     assert torch.equal(torch.get_rng_state(), before)
