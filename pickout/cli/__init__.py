@@ -9,6 +9,7 @@ from pickout.cli.data import app as data
 from pickout.cli.demo import demo
 from pickout.cli.evaluate import evaluate as evaluate_model
 from pickout.cli.index import index as index_crops
+from pickout.cli.saved import saved
 from pickout.cli.search import search as search_gallery
 from pickout.cli.train import train
 from pickout.cli.weights import weights
@@ -20,6 +21,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "evaluate": evaluate_model,
     "index": index_crops,
     "search": search_gallery,
+    "saved": saved,
     "weights": weights,
 }
 """Command name to its function or group, in the order of `pickout --help`."""

@@ -21,9 +21,11 @@ class AuditLine:
     Args:
         time: when, UTC.
         user: the account that searched.
-        sentence: what for.
+        sentence: what for, in words.
+        query: its parts.
         where: the filters that were set.
-        top: how many results were asked for.
+        top: how many results a page were asked for.
+        page: which page.
         results: how many were given.
         model: fingerprint of the model.
     """
@@ -31,8 +33,10 @@ class AuditLine:
     time: str
     user: str
     sentence: str
+    query: dict[str, list[str]]
     where: dict[str, Any]
     top: int
+    page: int
     results: int
     model: str
 

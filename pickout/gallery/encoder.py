@@ -1,12 +1,13 @@
 """What a gallery asks of a model."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import GalleryError
+from pickout.text.familiarity import Familiarity
 
 
 class Encoder(Protocol):
@@ -34,6 +35,29 @@ class Encoder(Protocol):
         """Unit vectors (n, D) of n sentences."""
 
 
+@runtime_checkable
+class Matching(Protocol):
+    """An encoder that can look again: it compares a sentence with a crop's tokens, not only with its vector."""
+
+    @property
+    def candidates(self) -> int:
+        """How many of the best by vector to look at again; 0: this model has no second look."""
+
+    def encode_images_with_tokens(self, images: list[Image.Image]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+        """Unit vectors (n, D), and tokens (n, tokens, width) as bfloat16 bit patterns."""
+
+    def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Matching scores (n,) of a sentence with the tokens (n, tokens, width) of n crops."""
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """An encoder that can tell which words of a sentence it knows."""
+
+    def familiarity(self, sentence: str) -> Familiarity:
+        """How much of `sentence` its tokenizer knows."""
+
+
 def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
     """The vectors (n, D) of `images`, of the promised shape. A row may hold values that are not finite.
 
@@ -43,16 +67,31 @@ def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.flo
     return _checked(encoder, encoder.encode_images(images), len(images))
 
 
-def sentence_vector(encoder: Encoder, sentence: str) -> NDArray[np.float32]:
-    """The vector (D,) of `sentence`, finite and of the promised shape.
+def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
+    """The vectors (n, D) of pictures that are searched for, finite and of the promised shape.
 
     Raises:
         GalleryError: the encoder broke its promise.
     """
-    vector: NDArray[np.float32] = _checked(encoder, encoder.encode_texts([sentence]), 1)[0]
-    if not np.isfinite(vector).all():
-        raise GalleryError(f"model {encoder.name}: the sentence's vector holds NaN or infinite values; is it trained?")
-    return vector
+    vectors = image_vectors(encoder, images) if images else np.empty((0, encoder.dimension), np.float32)
+    return _finite(encoder, vectors, "the picture's")
+
+
+def sentence_vectors(encoder: Encoder, sentences: list[str]) -> NDArray[np.float32]:
+    """The vectors (n, D) of `sentences`, finite and of the promised shape.
+
+    Raises:
+        GalleryError: the encoder broke its promise.
+    """
+    if not sentences:
+        return np.empty((0, encoder.dimension), np.float32)
+    return _finite(encoder, _checked(encoder, encoder.encode_texts(sentences), len(sentences)), "the sentence's")
+
+
+def _finite(encoder: Encoder, vectors: NDArray[np.float32], whose: str) -> NDArray[np.float32]:
+    if not np.isfinite(vectors).all():
+        raise GalleryError(f"model {encoder.name}: {whose} vector holds NaN or infinite values; is it trained?")
+    return vectors
 
 
 def _checked(encoder: Encoder, vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:

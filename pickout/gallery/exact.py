@@ -1,4 +1,7 @@
-"""Exact top-k by inner product, with a defined order among equal scores."""
+"""Exact top-k by inner product, less penalties, with a defined order among equal scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,21 @@ _GATHER_BELOW = 0.3
 """Share of allowed rows below which their vectors are gathered instead of scoring all rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Penalty:
+    """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x.
+
+    Args:
+        vector: (D,) unit vector of the unwanted.
+        free: the likeness up to which nothing is taken off.
+        weight: what each unit beyond it costs.
+    """
+
+    vector: NDArray[np.float32]
+    free: float
+    weight: float
+
+
 def exact_top(
     vectors_ND: NDArray[np.float32],
     query_D: NDArray[np.float32],
@@ -18,8 +36,9 @@ def exact_top(
     top: int,
     order_N: NDArray[np.int64],
     allowed_N: NDArray[np.bool_] | None = None,
+    penalties: Sequence[Penalty] = (),
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The `top` rows of largest inner product with the query, best first.
+    """The `top` rows of largest score, best first: the inner product with the query, less the penalties.
 
     One pass in single precision finds every row that could be among the best; those are scored again in double
     precision, each row by itself. So the answer depends neither on the filter, nor on the number of threads, nor on
@@ -31,19 +50,25 @@ def exact_top(
         top: how many rows at most.
         order_N: a different number for each row.
         allowed_N: rows that may be returned; None: all.
+        penalties: what unwanted likeness costs.
 
     Returns:
         Positions (k,) in `vectors_ND` and their scores (k,), k <= top.
     """
     positions, rough = _rough_scores(vectors_ND, query_D, allowed_N)
+    for penalty in penalties:
+        likeness = _rough_scores(vectors_ND, penalty.vector, allowed_N)[1]
+        rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
     if not 0 < top < len(rough):
         chosen = np.arange(len(rough) if top > 0 else 0)
     else:
         bound = np.partition(rough, len(rough) - top)[len(rough) - top]
-        chosen = np.flatnonzero(rough >= bound - 2 * _rounding(vectors_ND, query_D))
+        chosen = np.flatnonzero(rough >= bound - 2 * _rounding(vectors_ND, query_D, penalties))
     if positions is not None:
         chosen = positions[chosen]
     scores = _fine_scores(vectors_ND, query_D, chosen)
+    for penalty in penalties:
+        scores -= penalty.weight * np.maximum(_fine_scores(vectors_ND, penalty.vector, chosen) - penalty.free, 0)
     best = np.lexsort((order_N[chosen], -scores))[:top]
     return chosen[best], scores[best]
 
@@ -76,9 +101,12 @@ def _gathered_scores(
     return scores
 
 
-def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -> float:
-    """Bound on the error of a single-precision inner product of unit vectors with the query."""
-    return float(vectors_ND.shape[1] * np.finfo(np.float32).eps * max(1.0, float(np.linalg.norm(query_D))))
+def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], penalties: Sequence[Penalty]) -> float:
+    """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
+    one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
+    # A unit vector's product with a crop and the threshold are at most 1; the 4 covers the sums and the product.
+    costs = sum(abs(penalty.weight) * (one + 4 * float(np.finfo(np.float32).eps)) for penalty in penalties)
+    return one * max(1.0, float(np.linalg.norm(query_D))) + costs * (1 + len(penalties))
 
 
 def _fine_scores(

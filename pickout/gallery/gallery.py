@@ -5,9 +5,13 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
 from pickout.files import storage_errors
+from pickout.gallery.answer import Answer
+from pickout.gallery.asking import Asked, answer
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
+from pickout.gallery.calibration import read_calibration
 from pickout.gallery.cameras import CameraFrom
-from pickout.gallery.encoder import Encoder, sentence_vector
+from pickout.gallery.encoder import Encoder
+from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.ingest import Ingest, IngestSettings
 from pickout.gallery.lock import writing
@@ -15,9 +19,11 @@ from pickout.gallery.manifest import MANIFEST, Manifest, new_manifest, read_mani
 from pickout.gallery.metadata import MetadataTable
 from pickout.gallery.printable import printable
 from pickout.gallery.quarantine import Quarantined, read_quarantine
+from pickout.gallery.query import Query
 from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.rows import Resident, Row
-from pickout.gallery.search import clean_sentence, ranked
+from pickout.gallery.saved import SavedSearches
+from pickout.gallery.search import SearchSettings
 from pickout.gallery.store import TABLE, LanceStore, Store
 from pickout.gallery.where import ANYWHERE, Where, check_where
 
@@ -132,26 +138,27 @@ class Gallery:
         )
         return ingest.run(prune=prune, on_progress=on_progress)
 
-    def check(self, sentence: str, *, top: int = 20, where: Where = ANYWHERE) -> str:
+    def check(self, query: Query | str, *, top: int = 20, page: int = 1, where: Where = ANYWHERE) -> Query:
         """What would be searched for, or the error that a search would raise, without a model.
 
         Raises:
-            UsageError: no usable sentence, `top` below 1, a filter that names what no crop has.
+            UsageError: no usable sentence, `top` or `page` below 1, a filter that names what no crop has.
         """
-        if top < 1:
-            raise UsageError(f"top = {top}: expected at least 1")
+        for name, value in (("top", top), ("page", page)):
+            if value < 1:
+                raise UsageError(f"{name} = {value}: expected at least 1")
         check_where(where, self._current())
-        return clean_sentence(sentence)
+        return Query.of(query)
 
     def search(
-        self, sentence: str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
+        self, query: Query | str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
     ) -> list[Hit]:
-        """The crops that fit the sentence best: candidates for a person to check. Each search leaves an audit line.
+        """The candidates of `ask`, with its defaults.
 
         Args:
-            sentence: a description of a person.
+            query: a description of a person, or a `Query` of several parts.
             top: how many candidates at most.
-            where: cameras and times to look at.
+            where: which crops to look at.
             encoder: the gallery's model, unless it is in use already.
 
         Returns:
@@ -162,16 +169,63 @@ class Gallery:
             GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """
+        return list(self.ask(query, top=top, where=where, encoder=encoder).hits)
+
+    def ask(
+        self,
+        query: Query | str,
+        *,
+        top: int = 20,
+        page: int = 1,
+        where: Where = ANYWHERE,
+        grouping: Grouping = Grouping.NONE,
+        settings: SearchSettings | None = None,
+        encoder: Encoder | None = None,
+    ) -> Answer:
+        """The crops that fit the query best: candidates for a person to check. Each search leaves an audit line.
+
+        Args:
+            query: a description of a person, or a `Query` of several parts.
+            top: how many candidates on a page.
+            page: which page, from 1; pages of an unchanged gallery never overlap.
+            where: which crops to look at.
+            grouping: which crops are shown as one.
+            settings: rarely changed numbers.
+            encoder: the gallery's model, unless it is in use already.
+
+        Returns:
+            The candidates, best first and equal ones by path, and how sure they are.
+
+        Raises:
+            UsageError: no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know, no
+                model in use.
+            ImageUnreadable: a picture of the query cannot be read.
+            GalleryModelMismatch: another model.
+            GalleryError: the audit line cannot be written.
+        """
         model = self._model(encoder)
-        sentence = self.check(sentence, top=top, where=where)
-        best = ranked(self._current(), sentence_vector(model, sentence), top=top, where=where)
-        rows = self._store.fetch(identifier for identifier, _ in best)
-        # A row that another process removed since this one read the vectors is passed over.
-        found = [(rows[identifier], score) for identifier, score in best if identifier in rows]
-        hits = [Hit.of(row, rank, score) for rank, (row, score) in enumerate(found, start=1)]
-        line = AuditLine(now(), user_name(), sentence, where.as_json(), top, len(hits), model.fingerprint)
+        query = self.check(query, top=top, page=page, where=where)
+        asked = Asked(query, where, top, page, grouping, settings or SearchSettings())
+        calibration = read_calibration(self.path, self.manifest)
+        given = answer(asked, model, self._current(), self._store, calibration)
+        line = AuditLine(
+            time=now(),
+            user=user_name(),
+            sentence=query.words(),
+            query=query.as_json(),
+            where=where.as_json(),
+            top=top,
+            page=page,
+            results=len(given.hits),
+            model=model.fingerprint,
+        )
         record_search(self.path, line)
-        return hits
+        return given
+
+    @property
+    def saved(self) -> SavedSearches:
+        """The searches that are kept under a name."""
+        return SavedSearches(self.path)
 
     def rows(self, ids: Iterable[str]) -> dict[str, Row]:
         """Whole rows by id; unknown ids are left out."""

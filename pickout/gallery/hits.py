@@ -14,7 +14,7 @@ class Hit:
 
     Args:
         rank: 1 for the best.
-        score: inner product of the sentence's and the crop's unit vectors.
+        score: inner product of the query's and the crop's vectors, less penalties.
         id: the row's id.
         file: the crop's absolute path when it was indexed; it may have moved.
         path: the same below the indexed folder.
@@ -22,6 +22,9 @@ class Hit:
         height: height of the upright original in pixels.
         metadata: camera, time and labels.
         thumbnail: a small JPEG of it.
+        match: score of the model's second look, which ranks the best; None where there was none.
+        probability: that it shows the person described; None where the gallery is not calibrated for the query.
+        others: ids of the crops that are shown as one with it, best first.
     """
 
     rank: int
@@ -33,9 +36,21 @@ class Hit:
     height: int
     metadata: Metadata
     thumbnail: bytes
+    match: float | None = None
+    probability: float | None = None
+    others: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, row: Row, rank: int, score: float) -> "Hit":
+    def of(
+        cls,
+        row: Row,
+        rank: int,
+        score: float,
+        *,
+        match: float | None = None,
+        probability: float | None = None,
+        others: tuple[str, ...] = (),
+    ) -> "Hit":
         """The hit that shows `row`."""
         return cls(
             rank=rank,
@@ -47,6 +62,9 @@ class Hit:
             height=row.height,
             metadata=row.metadata,
             thumbnail=row.thumbnail,
+            match=match,
+            probability=probability,
+            others=others,
         )
 
     @property
@@ -64,6 +82,8 @@ class Hit:
         return {
             "rank": self.rank,
             "score": self.score,
+            "match": self.match,
+            "probability": self.probability,
             "id": self.id,
             "file": str(self.file),
             "path": self.path,
@@ -72,4 +92,5 @@ class Hit:
             "camera": self.camera,
             "time": None if self.time is None else self.time.isoformat(),
             "labels": dict(self.metadata.labels),
+            "others": list(self.others),
         }

@@ -4,15 +4,15 @@ import base64
 import html
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from string import Template
 
 from PIL import Image
 
+from pickout.gallery.answer import Answer
 from pickout.gallery.hits import Hit
 from pickout.gallery.printable import printable
-from pickout.gallery.where import ANYWHERE, Where
+from pickout.gallery.where import Where
 
 NOTE = "Candidates, not identifications: a person must check each one."
 """Stands on every list of results."""
@@ -22,21 +22,6 @@ _LONG = 160
 """Characters from which the sentence is set smaller."""
 _NARROWEST, _WIDEST = 0.38, 2.2
 """Width over height of a picture's place; narrower and wider pictures get margins, so that captions have room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one search gave.
-
-    Args:
-        sentence: what was searched for.
-        hits: best first.
-        where: the filters.
-    """
-
-    sentence: str
-    hits: Sequence[Hit]
-    where: Where = ANYWHERE
 
 
 def result_sheet(answers: Sequence[Answer], *, gallery: str, model: str, crops: int) -> str:
@@ -54,18 +39,18 @@ def result_sheet(answers: Sequence[Answer], *, gallery: str, model: str, crops: 
     template = resources.files("pickout.gallery").joinpath("sheet.html").read_text(encoding="utf-8")
     source = f"{gallery} · model {model}"
     return Template(template).substitute(
-        title=_text(answers[0].sentence),
+        title=_text(answers[0].query.words()),
         note=_text(NOTE),
         answers="\n".join(_section(answer, source, crops) for answer in answers),
     )
 
 
 def _section(answer: Answer, source: str, crops: int) -> str:
-    length = "long" if len(answer.sentence) > _LONG else "short"
+    length = "long" if len(answer.query.words()) > _LONG else "short"
     shown = f"{len(answer.hits)} of {crops:,} crops" if answer.hits else "no crop passes the filters"
     figures = "\n".join(_figure(hit) for hit in answer.hits)
     return (
-        f'<section>\n<header><h1 class="{length}">{_text(answer.sentence)}</h1>\n'
+        f'<section>\n<header><h1 class="{length}">{_text(answer.query.words())}</h1>\n'
         f'<p class="facts"><span>{_text(shown)}</span>{_filters(answer.where)}<span>{_text(source)}</span></p>\n'
         f'</header>\n<div class="grid">\n{figures}\n</div>\n</section>'
     )

@@ -1,0 +1,220 @@
+"""`calibration.json`: the probability that a candidate is a match, and when the best one is no good match."""
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from pickout.config import Settings
+from pickout.errors import GalleryDamaged, GalleryModelMismatch
+from pickout.files import write_atomically
+from pickout.gallery.manifest import Manifest
+
+CALIBRATION = "calibration.json"
+FORMAT = 1
+"""Version of the file that this code writes and reads."""
+METHOD = "logistic regression on score, lead and size (Platt, 1999)"
+SHOWN = 10
+"""Candidates of a list that probabilities are fitted and checked on."""
+_BEHIND = (10, 30)
+"""Places of the ranking, from 0, whose mean score is the level that a candidate is held against."""
+_GROWN = 2.0
+"""How many times as many crops as at the time of calibration a search may look at before it is said."""
+
+
+class Level(Settings):
+    """What searches for people who are not there gave in galleries of one size."""
+
+    size: int = Field(ge=1)
+    """Crops searched."""
+    absent: tuple[float, ...]
+    """Probability of the best candidate, sorted."""
+
+
+class Bin(Settings):
+    """Candidates of similar probability, of people not used for fitting."""
+
+    probability: float
+    """Their mean probability."""
+    share: float
+    """The share of them that are matches."""
+    weight: float
+    """Their share of all candidates."""
+
+
+class Check(Settings):
+    """How well the probabilities hold for people not used for fitting, at the gallery's size."""
+
+    identities: int
+    """People."""
+    searches: int
+    """Searches, with and without the person there."""
+    ece: float
+    """Expected calibration error over the best ten candidates of each search, in 15 bins of equal width."""
+    ece_interval: tuple[float, float]
+    """Its 95 % interval, from resampled people."""
+    ece_best: float
+    """The same over the best candidate of each search alone."""
+    ece_best_interval: tuple[float, float]
+    """Its 95 % interval."""
+    absent_answered: float
+    """Share of searches for people who are not there whose best candidate passed the threshold, at error 0.05."""
+    present_answered: float
+    """Share of searches for people who are there whose best candidate passed it."""
+    present_right: float | None
+    """Among those, the share whose best candidate is a match; none where no search was answered."""
+    bins: tuple[Bin, ...]
+    """The reliability curve."""
+
+
+class Calibration(Settings):
+    """The contents of `calibration.json`."""
+
+    format: int = FORMAT
+    """Version of the file."""
+    method: str = METHOD
+    """How probabilities are fitted."""
+    model: str
+    """Fingerprint of the model whose scores these are."""
+    data: str
+    """The data set and split whose people were searched for."""
+    made: datetime
+    """When, UTC."""
+    crops: int
+    """How many crops the gallery held."""
+    identities: int
+    """People used for fitting."""
+    searches: int
+    """Searches used for fitting."""
+    present: float
+    """The share of searches assumed to be for people who are there."""
+    second_look: bool
+    """Whether the scores are those of a second look."""
+    means: tuple[float, float, float]
+    """Means of the three measures."""
+    deviations: tuple[float, float, float]
+    """Their standard deviations."""
+    weights: tuple[float, float, float, float]
+    """Intercept, and the weight of each standardised measure."""
+    levels: tuple[Level, ...] = Field(min_length=1)
+    """Person-absent searches by size of the gallery."""
+    floor: float
+    """Best score that 99 % of the searches for people who are there reach."""
+    shift: float
+    """How much higher other people's validation crops score than the gallery's, in standard deviations."""
+    check: Check
+    """Measured on people not used for fitting."""
+
+    def probabilities(
+        self, scores_n: NDArray[np.float64], head_h: NDArray[np.float64], passed: int
+    ) -> NDArray[np.float64]:
+        """The probability of each candidate that it shows the person who was described.
+
+        Args:
+            scores_n: the scores that rank them.
+            head_h: the first scores of the whole ranking, best first.
+            passed: how many crops were searched.
+
+        Returns:
+            Shape (n,).
+        """
+        return logistic(measures(scores_n, head_h, passed), self.means, self.deviations, self.weights)
+
+    def threshold(self, error: float, passed: int) -> float:
+        """The probability that the best candidate must reach for at most `error` of person-absent searches to pass.
+
+        The order statistic of split conformal prediction (Vovk et al., 2005): with m such searches, the
+        ceil((m + 1)(1 - error))-th smallest. Above 1 where there were too few to promise such an error.
+        """
+        level = min(self.levels, key=lambda level: abs(np.log(level.size / max(passed, 1))))
+        place = int(np.ceil((len(level.absent) + 1) * (1 - error)))
+        return float(np.nextafter(level.absent[place - 1], 2)) if place <= len(level.absent) else 1.01
+
+    def doubts(self, best: float, passed: int) -> list[str]:
+        """What to say beside the probabilities of a search.
+
+        Args:
+            best: the best score that ranks.
+            passed: how many crops were searched.
+        """
+        told = []
+        if best < self.floor:
+            told.append(
+                "No crop fits this sentence as well as crops fitted 99 of 100 validation sentences: the person may not "
+                "be there, or the sentence is unlike any that the model knows."
+            )
+        if passed > _GROWN * self.crops:
+            told.append(
+                f"Probabilities were fitted when the gallery held {self.crops:,} crops, {passed:,} are searched now; "
+                "run pickout calibrate again."
+            )
+        return told
+
+
+def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64], passed: int) -> NDArray[np.float64]:
+    """What a probability is computed from: the score, its lead over the candidates behind, and the gallery's size.
+
+    The level behind is the mean score of places 11 to 30; with fewer candidates, of the worse half. It rises with the
+    number of crops, as the best of many chance likenesses does, so a lead that is convincing in a small gallery counts
+    for less in a large one. The logarithm of the size tells what is left: the share of matches among candidates.
+
+    Returns:
+        Shape (n, 3).
+    """
+    start, stop = _BEHIND
+    behind = head_h[start:stop] if len(head_h) >= stop else head_h[len(head_h) // 2 :]
+    level = float(behind.mean()) if len(behind) else 0.0
+    return np.stack([scores_n, scores_n - level, np.full(len(scores_n), np.log(max(passed, 1)))], axis=1)
+
+
+def logistic(
+    measures_n3: NDArray[np.float64],
+    means: tuple[float, ...],
+    deviations: tuple[float, ...],
+    weights: tuple[float, ...],
+) -> NDArray[np.float64]:
+    """`1 / (1 + exp(-(w0 + sum_i w_i (x_i - mean_i) / deviation_i)))` for each row (Platt, 1999, with three inputs)."""
+    standard = (measures_n3 - np.array(means)) / np.array(deviations)
+    return np.asarray(1 / (1 + np.exp(-np.clip(weights[0] + standard @ np.array(weights[1:]), -500, 500))))
+
+
+def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
+    """The gallery's calibration; None where it has none.
+
+    Raises:
+        GalleryModelMismatch: it was fitted for another model.
+        GalleryDamaged: the file is garbled or of a format that this version does not know.
+    """
+    file = gallery / CALIBRATION
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
+    remedy = f"run pickout calibrate {gallery} again, or delete the file"
+    try:
+        calibration = Calibration.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise GalleryDamaged(f"{file}: {place}: {first['msg']}; {remedy}") from None
+    if calibration.format != FORMAT:
+        raise GalleryDamaged(f"{file}: format {calibration.format}, this version knows {FORMAT}; {remedy}")
+    if calibration.model != manifest.model.fingerprint:
+        raise GalleryModelMismatch(
+            f"{file}: fitted for run {calibration.model[:8]}, the gallery is of run {manifest.model.fingerprint[:8]} "
+            f"({manifest.model.name}); {remedy}"
+        )
+    return calibration
+
+
+def write_calibration(gallery: Path, calibration: Calibration) -> None:
+    """Write `calibration.json`, whole or not at all.
+
+    Raises:
+        StorageFull: no space left.
+    """
+    write_atomically(gallery / CALIBRATION, calibration.model_dump_json(indent=2) + "\n")
