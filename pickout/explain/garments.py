@@ -1,0 +1,128 @@
+"""Which words of a drawn person's sentence name which part of the picture: the street's own attributes tell."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pickout.explain.pair import Array, Grid, Pair
+from pickout.synthetic.surfaces import Part
+from pickout.synthetic.wording import KINDS
+
+_SLOTS = {
+    "headwear": Part.HEADWEAR,
+    "upper": Part.UPPER,
+    "outer": Part.OUTER,
+    "lower": Part.LOWER,
+    "shoes": Part.SHOES,
+    "bag": Part.BAG,
+}
+"""What is worn or carried by everybody alike, and where the mask shows it."""
+SMALLEST = 0.01
+"""Parts that cover a smaller share of the picture are not asked about: a patch is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A word that names a garment, a bag or shoes.
+
+    Args:
+        told: position in `Pair.told`.
+        part: the number in the mask.
+    """
+
+    told: int
+    part: int
+
+
+def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
+    """What was drawn, by image file; empty for a data set that was not drawn."""
+    file = root / "attributes.jsonl"
+    if not file.is_file():
+        return {}
+    with file.open(encoding="utf-8") as lines:
+        records = [json.loads(line) for line in lines]
+    return {str(root / "imgs" / record["file_path"]): record for record in records}
+
+
+def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[Named]:
+    """The words of the sentence that name something the person wears; each word of "polo shirt" counts.
+
+    A phrase that fits two things at once ("jacket" with a blazer under a coat) names neither.
+
+    Args:
+        pair: whose sentence.
+        person: the attributes of the person.
+    """
+    worn = {phrase: set[Part]() for slot in _SLOTS for phrase in _phrases(_kind(person, slot))}
+    for slot, part in _SLOTS.items():
+        for phrase in _phrases(_kind(person, slot)):
+            worn[phrase].add(part)
+    texts = [pair.words[n].text.lower() for n in pair.told]
+    found, place = [], 0
+    while place < len(texts):
+        fitting = (phrase for n in (4, 3, 2, 1) if (phrase := tuple(texts[place : place + n])) in worn)
+        phrase = next(fitting, ())
+        length, parts = len(phrase), worn.get(phrase, set())
+        if len(parts) == 1:
+            found += [Named(place + n, int(next(iter(parts)))) for n in range(length)]
+        place += max(1, length)
+    return found
+
+
+def _kind(person: Mapping[str, Any], slot: str) -> str | None:
+    item = person.get(slot)
+    return item["kind"] if isinstance(item, dict) else None
+
+
+@lru_cache(maxsize=128)
+def _phrases(kind: str | None) -> tuple[tuple[str, ...], ...]:
+    """Names of the thing in words as `Tokenizer.words` cuts them, hyphens apart; the function words of long names stay
+    out, so "hooded sweatshirt" is there and "sweatshirt with a hood" is not."""
+    names = KINDS.get(kind or "", ())
+    return tuple(tuple(name.replace("-", " ").split()) for name in names if not {"with", "a"} & set(name.split()))
+
+
+def read_mask(root: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The part at each pixel of the picture. Shape: (height, width)."""
+    with Image.open(root / record["parts_path"]) as mask:
+        return np.asarray(mask.convert("L"))
+
+
+def part_shares(mask: NDArray[np.uint8], part: int, grid: Grid) -> tuple[Array, float]:
+    """The share of each patch, and of the whole picture, that shows a part.
+
+    Args:
+        mask: the part at each pixel, of any size.
+        part: its number.
+        grid: where the patches lie.
+
+    Returns:
+        Shares of the patches, shape (patches,), and the share of the picture.
+    """
+    shows = Image.fromarray((mask == part).astype(np.uint8) * 255)
+    small = np.asarray(shows.resize((grid.width, grid.height), Image.Resampling.BOX), np.float32) / 255
+    cover = grid.cover().reshape(grid.patches, -1).astype(np.float32)
+    shares: Array = cover @ small.ravel() / cover.sum(axis=1)
+    return shares, float((mask == part).mean())
+
+
+def pointing_ratio(heat: Array, shares: Array, area: float) -> float:
+    """The share of a map's heat that falls on a part, over the part's share of the picture; 1 is chance.
+
+    Only heat above zero counts. A map without any says nothing of the part and gets 1.
+
+    Args:
+        heat: of each patch. Shape: (patches,).
+        shares: how much of each patch the part fills. Shape: (patches,).
+        area: how much of the picture the part fills, above 0.
+    """
+    hot = np.maximum(heat, 0)
+    total = float(hot.sum())
+    return float(hot @ shares) / total / area if total > 0 else 1.0

@@ -1,0 +1,185 @@
+"""What a measurement allows to be shown: for each target the ways that did better than chance, and the best of them.
+
+A run keeps the measurement of its validation split as `explain.json`; what is shown as an explanation is decided there.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pickout.errors import CheckpointError, UsageError
+from pickout.explain.ways import WAYS
+
+SCHEMA = "pickout.explain/1"
+FILE = "explain.json"
+"""Name of the measurement in a run folder."""
+BAR = 2.0
+"""What the share of a garment word's heat on its garment should reach, as a multiple of its share of the picture."""
+
+Target = Literal["patches", "words", "word_patches"]
+"""Heat over the crop, weights of the words, heat of each word over the crop."""
+TARGETS: tuple[Target, ...] = get_args(Target)
+UNMEASURED: Mapping[Target, str] = {"patches": "shapley", "words": "shapley", "word_patches": "shapley_phrases"}
+"""What is shown, and said to be unmeasured, for a model without a measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A mean over pairs with its 95 % interval (bootstrap over people)."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one way did at one target.
+
+    Args:
+        deletion: area under the deletion curve of random maps less that of the way; above 0 is better than random.
+        insertion: area under the insertion curve of the way less that of random maps; above 0 is better than random.
+        ratio: for heat of garment words on a drawn street: the share on the garment over its share of the picture.
+    """
+
+    deletion: Number
+    insertion: Number
+    ratio: Number | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is better than chance beyond the interval in everything that was measured."""
+        better = self.deletion.low > 0 and self.insertion.low > 0
+        return better and (self.ratio is None or self.ratio.low > 1)
+
+    @property
+    def merit(self) -> float:
+        """By which the best way is chosen: the ratio where it was measured, else the two gains together."""
+        return self.deletion.mean + self.insertion.mean if self.ratio is None else self.ratio.mean
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be shown at one target.
+
+    Args:
+        target: what is shown.
+        way: by which way; None when nothing may be shown.
+        measured: whether that rests on a measurement of this model.
+        note: the same in a sentence.
+    """
+
+    target: Target
+    way: str | None
+    measured: bool
+    note: str
+
+
+Findings = Mapping[Target, Mapping[str, Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What `pickout explain measure` found.
+
+    Args:
+        fingerprint: of the model.
+        findings: by target and way.
+        facts: data, split, pairs, seed and the like, for the reader.
+    """
+
+    fingerprint: str
+    findings: Findings
+    facts: Mapping[str, Any]
+
+    def best(self, target: Target) -> str | None:
+        """The way with the greatest merit among those that hold."""
+        holding = {name: found.merit for name, found in self.findings.get(target, {}).items() if found.holds}
+        return max(holding, key=lambda name: holding[name]) if holding else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The file's content."""
+        found = {
+            target: {name: asdict(finding) | {"holds": finding.holds} for name, finding in ways.items()}
+            for target, ways in self.findings.items()
+        }
+        shown = {target: self.best(target) for target in TARGETS}
+        return {
+            "schema": SCHEMA,
+            "fingerprint": self.fingerprint,
+            "shown": shown,
+            **self.facts,
+            "findings": found,
+        }
+
+
+def read_measurement(file: Path) -> Measurement | None:
+    """The measurement in a file; None where there is none.
+
+    Raises:
+        CheckpointError: the file is no measurement.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content.pop("schema") != SCHEMA:
+            raise CheckpointError(f"{file}: not a measurement of this Pickout ({SCHEMA}); measure again or delete it")
+        findings = {
+            target: {name: _finding(values) for name, values in ways.items() if name in WAYS}
+            for target, ways in content.pop("findings").items()
+        }
+        content.pop("shown")
+        return Measurement(content.pop("fingerprint"), findings, content)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{file}: a damaged measurement ({error}); measure again or delete it") from None
+
+
+def _finding(values: Mapping[str, Any]) -> Finding:
+    ratio = values["ratio"]
+    return Finding(
+        Number(**values["deletion"]), Number(**values["insertion"]), None if ratio is None else Number(**ratio)
+    )
+
+
+def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None = None) -> dict[Target, Verdict]:
+    """What may be shown of a model at each target.
+
+    Args:
+        measurement: the model's, or None.
+        fingerprint: the model's; a measurement of another model counts as none.
+        wanted: a way that was asked for; None for the best.
+
+    Raises:
+        UsageError: no way has that name.
+    """
+    if wanted is not None and wanted not in WAYS:
+        raise UsageError(f"unknown way '{wanted}'; known are {', '.join(WAYS)}")
+    if measurement is not None and measurement.fingerprint != fingerprint:
+        measurement = None
+    return {target: _judge(target, measurement, wanted) for target in TARGETS}
+
+
+def _judge(target: Target, measurement: Measurement | None, wanted: str | None) -> Verdict:
+    if measurement is None:
+        return Verdict(target, wanted or UNMEASURED[target], False, "not measured for this model")
+    found = measurement.findings.get(target, {})
+    if wanted is None:
+        best = measurement.best(target)
+        if best is None:
+            return Verdict(target, None, True, "not shown: no way did better than chance on this model")
+        return Verdict(target, best, True, f"measured on this model: {_told(found[best])}")
+    if wanted not in found:
+        return Verdict(target, None, True, f"not shown: '{wanted}' gives none")
+    if not found[wanted].holds:
+        return Verdict(target, None, True, f"not shown: '{wanted}' did no better than chance on this model")
+    return Verdict(target, wanted, True, f"measured on this model: {_told(found[wanted])}")
+
+
+def _told(finding: Finding) -> str:
+    told = "deletion and insertion better than random"
+    if finding.ratio is not None:
+        told += f"; {finding.ratio.mean:.1f} times as much heat on a named garment as chance"
+    return told

@@ -1,0 +1,178 @@
+"""Ways to read a model: each gives a heat map of the crop, one for each word, a weight for each word, or some of these.
+
+Which way may be shown is not a matter of taste: `pickout.explain.faithfulness` measures all of them on a model.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pickout.explain.effects import Effects
+from pickout.explain.evidence import Evidence
+from pickout.explain.pair import Array, text_batch
+from pickout.methods.itself import Itself
+from pickout.saliency.fuse import layer_mean, rollout_row
+from pickout.saliency.readout import point_at
+from pickout.shapes import AttentionTrace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What one way says of a pair; a large number means that the score rests on it. What a way cannot say is None.
+
+    Args:
+        patches: heat over the crop, row by row. Shape: (patches,).
+        words: weight of each told word. Shape: (told,).
+        word_patches: heat of each told word over the crop. Shape: (told, patches).
+    """
+
+    patches: Array | None = None
+    words: Array | None = None
+    word_patches: Array | None = None
+
+
+Way = Callable[[Evidence], Reading]
+"""Reads a pair."""
+
+
+def shapley_values(evidence: Evidence) -> Reading:
+    """Shapley values of patches and words; the products share out the score among pairs of both, exactly."""
+    return _from_effects(evidence.patch_shares, evidence.word_shares)
+
+
+def shapley_phrases(evidence: Evidence) -> Reading:
+    """Shapley values of the patches, of what dropping the word's phrase changes."""
+    return Reading(word_patches=evidence.phrases_left_out.each @ evidence.patch_shares.each.T)
+
+
+def left_out(evidence: Evidence) -> Reading:
+    """Occlusion: what changes when a patch, a word, or both are taken away (Zeiler and Fergus, 2014)."""
+    return _from_effects(evidence.patches_left_out, evidence.words_left_out)
+
+
+def left_out_phrases(evidence: Evidence) -> Reading:
+    """Occlusion of patches, of what dropping the word's phrase changes."""
+    return Reading(word_patches=evidence.phrases_left_out.each @ evidence.patches_left_out.each.T)
+
+
+def kept_alone(evidence: Evidence) -> Reading:
+    """What one patch or one word alone is above nothing."""
+    return _from_effects(evidence.patches_alone, evidence.words_alone)
+
+
+def _from_effects(image: Effects, text: Effects) -> Reading:
+    return Reading(image.each @ text.whole, text.each @ image.whole, text.each @ image.each.T)
+
+
+def gradient(evidence: Evidence) -> Reading:
+    """Gradient times token where tokens enter the towers."""
+    return _by_gradient(evidence, last=False)
+
+
+def late_gradient(evidence: Evidence) -> Reading:
+    """Gradient times token before the last layer's attention (Grad-CAM; Selvaraju et al., 2017)."""
+    return _by_gradient(evidence, last=True)
+
+
+def late_gradient_phrases(evidence: Evidence) -> Reading:
+    """Grad-CAM of what dropping the word's phrase changes."""
+    if not _has_layers(evidence):
+        return Reading()
+    return Reading(word_patches=evidence.patch_gradients(evidence.phrases_left_out.each, last=True))
+
+
+def _by_gradient(evidence: Evidence, *, last: bool) -> Reading:
+    if not _has_layers(evidence):
+        return Reading()
+    text = evidence.words_left_out
+    maps = evidence.patch_gradients(np.vstack([text.whole[None], text.each]), last=last)
+    return Reading(maps[0], evidence.word_gradients(last=last), maps[1:])
+
+
+def _has_layers(evidence: Evidence) -> bool:
+    """Whether both towers are stacks of layers that gradients can be taken in."""
+    method: Any = evidence.encoder.method
+    return all(isinstance(getattr(tower, "transformer", None), nn.Module) for tower in (method.vision, method.text))
+
+
+@torch.no_grad()
+def token_similarity(evidence: Evidence) -> Reading:
+    """Cosines of patch tokens with the caption and with the tokens of a word; of word tokens with the image."""
+    encoder, pair = evidence.encoder, evidence.pair
+    image = encoder.method.encode_images(pair.pixels[None].to(encoder.device))
+    text = encoder.method.encode_texts(text_batch(encoder, [pair.ids]))
+    widths = {image.tokens.shape[-1], text.tokens.shape[-1]}
+    if "global" not in text.parts or widths != {text.parts["global"].shape[-1]}:
+        return Reading()
+    patches = F.normalize(image.tokens[0, 1:].float(), dim=-1)
+    tokens = F.normalize(text.tokens[0].float(), dim=-1)
+    words = torch.stack([tokens[list(pair.words[n].positions)].mean(dim=0) for n in pair.told])
+    whole = F.normalize(text.parts["global"][0].float(), dim=-1)
+    seen = F.normalize(image.parts["global"][0].float(), dim=-1)
+    return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
+
+
+def class_row(evidence: Evidence) -> Reading:
+    """Attention of the class token and of the end-of-text token in the last layer."""
+    return _by_attention(evidence, evidence.rows, lambda trace: trace.rows[max(trace.rows)])
+
+
+def mean_row(evidence: Evidence) -> Reading:
+    """Attention of the class token and of the end-of-text token, mean over all layers."""
+    return _by_attention(evidence, evidence.rows, lambda trace: layer_mean(list(trace.rows.values())))
+
+
+def rollout(evidence: Evidence) -> Reading:
+    """Attention rolled out through all layers (Abnar and Zuidema, 2020)."""
+    return _by_attention(evidence, evidence.maps, _rolled)
+
+
+def mars(evidence: Evidence) -> Reading:
+    """The multi-layer attention by which ITSELF chose tokens in training, with the model's own layers and discarded
+    share (ITSELF, Eq. 1 and 2); nothing for a method without that selection."""
+    method = evidence.encoder.method
+    if not isinstance(method, Itself) or method.image_selection.training.statistic != "mars":
+        return Reading()
+    image = method.image_selection.training.scores(evidence.maps[0])[0]
+    text = method.text_selection.training.scores(evidence.maps[1])[0]
+    return Reading(_array(image[1:]), evidence.over_words(_array(text)))
+
+
+def _by_attention(
+    evidence: Evidence, traces: tuple[AttentionTrace, AttentionTrace], read: Callable[[AttentionTrace], Tensor]
+) -> Reading:
+    image, text = (_array(read(trace)[0]) for trace in traces)
+    return Reading(image[1:], evidence.over_words(text))
+
+
+def _rolled(trace: AttentionTrace) -> Tensor:
+    maps = [trace.maps[layer] for layer in sorted(trace.maps)]
+    return rollout_row(maps, point_at(trace.query, trace.content.shape[1]), 0.0)
+
+
+def _array(tensor: Tensor) -> Array:
+    array: Array = tensor.float().cpu().numpy()
+    return array
+
+
+WAYS: Mapping[str, Way] = {
+    "shapley": shapley_values,
+    "shapley_phrases": shapley_phrases,
+    "left_out": left_out,
+    "left_out_phrases": left_out_phrases,
+    "kept_alone": kept_alone,
+    "gradient": gradient,
+    "late_gradient": late_gradient,
+    "late_gradient_phrases": late_gradient_phrases,
+    "token_similarity": token_similarity,
+    "class_row": class_row,
+    "mean_row": mean_row,
+    "rollout": rollout,
+    "mars": mars,
+}
+"""Every way by name."""
