@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def deletion_by_loops(heat):
     while left:
         left.remove(max(left, key=lambda n: (heat[n], -n)))
         scores.append(sum(WEIGHTS[n] for n in left))
-    return sum((a + b) / 2 for a, b in zip(scores, scores[1:], strict=False)) / len(heat)
+    return sum((a + b) / 2 for a, b in pairwise(scores)) / len(heat)
 
 
 def test_deletion_goes_from_everything_to_nothing_hottest_first():

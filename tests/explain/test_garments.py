@@ -6,7 +6,8 @@ from pickout.explain.pair import Grid, make_pair
 from pickout.synthetic.surfaces import Part
 
 PERSON = {
-    "upper": {"kind": "shirt"}, "outer": {"kind": "puffer jacket"}, "lower": {"kind": "jeans"}, "shoes": {"kind": "trainers"},
+    "upper": {"kind": "shirt"}, "outer": {"kind": "puffer jacket"}, "lower": {"kind": "jeans"},
+    "shoes": {"kind": "trainers"},
     "headwear": None, "bag": {"kind": "backpack"},
 }  # fmt: skip
 
@@ -19,7 +20,8 @@ def named(model, picture, sentence, person=PERSON):
 def test_words_are_tied_to_what_the_person_wears(model, picture):
     sentence = "A man in a Puffy Jacket over a shirt, denims and a back pack; no hat."
     assert named(model, picture, sentence) == [
-        ("Puffy", "OUTER"), ("Jacket", "OUTER"), ("shirt", "UPPER"), ("denims", "LOWER"), ("back", "BAG"), ("pack", "BAG"),
+        ("Puffy", "OUTER"), ("Jacket", "OUTER"), ("shirt", "UPPER"), ("denims", "LOWER"),
+        ("back", "BAG"), ("pack", "BAG"),
     ]  # fmt: skip
 
 
