@@ -24,9 +24,7 @@ def _note(text: str, encoder: Reading) -> str | None:
     if found.foreign >= _FOREIGN or found.words == 0:
         return f"'{shown}' is in a script that the model does not know; the ranking is little better than chance."
     if found.strange >= _STRANGE:
-        return (
-            f"'{shown}' is hardly in the words that the model knows; describe clothes and things plainly, in English."
-        )
+        return f"'{shown}' is hardly in words that the model knows; name clothes and things plainly, in English."
     told = []
     if found.unknown:
         named = ", ".join(printable(word) for word in found.unknown[:_NAMED])
