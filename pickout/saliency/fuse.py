@@ -1,4 +1,4 @@
-"""Fuse the attention of several layers into one score a token: single rows, their mean and spread, and roll-out (MARS).
+"""Fuse the attention of several layers into one score a token: single rows, their means and spread, roll-out (MARS).
 
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. Nothing here carries a gradient, all of it is float32, and no input is written to.
@@ -22,6 +22,32 @@ def layer_mean(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "
 def layer_spread(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
     """The population standard deviation of the rows over layers (ITSELF, table 6 D)."""
     return torch.stack([row_BN.float() for row_BN in rows]).std(dim=0, correction=0)
+
+
+@torch.no_grad()
+def last_layer(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+    """The row of the last layer (AGA, table IV)."""
+    return rows[-1].float()
+
+
+@torch.no_grad()
+def layer_ema(
+    rows: Sequence[Float[Tensor, "batch tokens"]], *, beta: float, debias: bool = False
+) -> Float[Tensor, "batch tokens"]:
+    """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0; the last a (AGA, Eq. 7).
+
+    With beta near one the layers weigh almost the same, and the result sums to 1 - beta ** layers only: what follows is
+    so much flatter than after `layer_mean`.
+
+    Args:
+        rows: earliest layer first.
+        beta: the share that stays.
+        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do.
+    """
+    fused_BN = torch.zeros_like(rows[0], dtype=torch.float32)
+    for row_BN in rows:
+        fused_BN = beta * fused_BN + (1 - beta) * row_BN.float()
+    return fused_BN / (1 - beta ** len(rows)) if debias else fused_BN
 
 
 @torch.no_grad()

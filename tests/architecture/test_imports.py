@@ -7,7 +7,7 @@ import pytest
 
 _LEVELS = [
     {"errors"},
-    {"config", "shapes", "files"},
+    {"config", "shapes", "files", "draws"},
     {"data", "text", "synthetic"},
     {"nn", "losses", "saliency"},
     {"methods", "checkpoints"},
@@ -17,11 +17,13 @@ _LEVELS = [
 ]
 _SAME_LEVEL = {
     ("config", "files"),
+    ("draws", "shapes"),
     ("data", "text"),
     ("synthetic", "data"),
     ("synthetic", "text"),
     ("checkpoints", "methods"),
     ("train", "evaluate"),
+    ("explain", "evaluate"),
 }
 """Edges inside a level: the left may import the right."""
 _FORBIDDEN = {

@@ -1,0 +1,109 @@
+"""Put words that the model finds as likely in the place of hidden ones, and so make further captions (AGA, Eq. 10, 11).
+
+The chosen words of a caption are replaced, all or some; the rest of the caption stays as it was, unmasked.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pickout.draws import categorical
+from pickout.shapes import Bool, Float, Int
+
+CandidateOrder = Literal["topk_then_drop", "drop_then_topk"]
+"""Whether the original word is taken out of the k best, which leaves k - 1 or k, or before, which leaves k."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Words that may stand in for the chosen ones.
+
+    Args:
+        ids: best first. Shape: (chosen, candidates).
+        probabilities: 0 for a word that is refused; a row of zeros has no candidate. Shape: (chosen, candidates).
+    """
+
+    ids: Int[Tensor, "chosen candidates"]
+    probabilities: Float[Tensor, "chosen candidates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Enriched:
+    """Captions, some of them with other words.
+
+    Args:
+        ids: as long as the given captions, with the same start, end and padding. Shape: (batch, tokens).
+        rows: True for captions that got at least one other word. Shape: (batch,).
+    """
+
+    ids: Int[Tensor, "batch tokens"]
+    rows: Bool[Tensor, " batch"]
+
+
+@torch.no_grad()
+def candidates(
+    logits_nV: Float[Tensor, "chosen vocabulary"],
+    original_n: Int[Tensor, " chosen"],
+    proposable_V: Bool[Tensor, " vocabulary"],
+    continues_V: Bool[Tensor, " vocabulary"] | None,
+    *,
+    k: int = 5,
+    order: CandidateOrder = "topk_then_drop",
+    keep_continuation: bool = True,
+) -> Candidates:
+    """The soft-max over the k best words, the original one left out (AGA, Eq. 10), in float32.
+
+    Args:
+        logits_nV: of the masked-word head, at the chosen positions.
+        original_n: the words that stood there; never proposed.
+        proposable_V: False for special, unknown and unused ids, which are never proposed (AGA is silent).
+        continues_V: True for pieces that go on with the word of the piece before; None where that is not known.
+        k: how many of the best are looked at (AGA, table VI).
+        order: when the original word is taken out. The candidates of AGA's figure 4 include it, so: after.
+        keep_continuation: whether a piece that begins a word is replaced by such pieces alone, and one that goes on
+            likewise, so that no word is broken.
+    """
+    refused_nV = (~proposable_V).expand(logits_nV.shape)
+    if keep_continuation and continues_V is not None:
+        refused_nV = refused_nV | (continues_V[None, :] != continues_V[original_n][:, None])
+    with torch.autocast(logits_nV.device.type, enabled=False):
+        scores_nV = logits_nV.float().masked_fill(refused_nV, -torch.inf)
+        if order == "drop_then_topk":
+            scores_nV = scores_nV.scatter(1, original_n[:, None], -torch.inf)
+        best_nk, ids_nk = scores_nV.topk(min(k, scores_nV.shape[1]), dim=1)
+        best_nk = best_nk.masked_fill(ids_nk == original_n[:, None], -torch.inf)
+        return Candidates(ids_nk, best_nk.softmax(dim=1).masked_fill(best_nk == -torch.inf, 0.0))
+
+
+@torch.no_grad()
+def enrich(
+    ids_BT: Int[Tensor, "batch tokens"],
+    chosen_BT: Bool[Tensor, "batch tokens"],
+    found: Candidates,
+    *,
+    uniform_BT: Float[Tensor, "batch tokens"],
+    decision_BU: Float[Tensor, "batch units"],
+    allowed_B: Bool[Tensor, " batch"],
+    probability: float = 0.3,
+) -> Enriched:
+    """Draw a word for each chosen position (AGA, Eq. 11) and put it in with the given probability (p_tem).
+
+    A chosen position without a candidate keeps its word.
+
+    Args:
+        ids_BT: the captions, unmasked.
+        chosen_BT: the positions that were hidden, whatever stood there then.
+        found: from `candidates`, for the chosen positions in reading order.
+        uniform_BT: in [0, 1): which candidate.
+        decision_BU: in [0, 1): one a caption decides over all of its words (AGA's p_tem), one a token over each word.
+        allowed_B: False for captions that stay as they are: weak ones, whose words another image called for.
+        probability: p_tem (AGA, table V).
+    """
+    drawn = categorical(found.probabilities, uniform_BT[chosen_BT])
+    word_n1 = found.ids.gather(1, drawn.index[:, None])
+    word_n = torch.where(drawn.valid, word_n1.squeeze(1), ids_BT[chosen_BT])
+    proposed_BT = ids_BT.masked_scatter(chosen_BT, word_n)
+    enriched_BT = torch.where((decision_BU < probability) & allowed_B[:, None], proposed_BT, ids_BT)
+    return Enriched(enriched_BT, (enriched_BT != ids_BT).any(dim=1))

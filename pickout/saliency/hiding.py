@@ -1,0 +1,227 @@
+"""Which tokens are hidden, as pieces or as whole words, and what stands in their place (BERT; RaSa; AGA).
+
+Random numbers come in as uniforms, so the caller decides what is repeatable.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pickout.shapes import Bool, Float, Int
+
+
+@torch.no_grad()
+def word_numbers(
+    ids_BT: Int[Tensor, "batch tokens"],
+    content_BT: Bool[Tensor, "batch tokens"],
+    continues_V: Bool[Tensor, " vocabulary"],
+) -> Int[Tensor, "batch tokens"]:
+    """The number of each token's word in its caption, from 0; a token that is no content has a number of its own.
+
+    Args:
+        ids_BT: the captions.
+        content_BT: True where a token is a word piece.
+        continues_V: True for pieces that go on with the word of the piece before.
+    """
+    after_content_BT = torch.zeros_like(content_BT)
+    after_content_BT[:, 1:] = content_BT[:, :-1]
+    joined_BT = content_BT & after_content_BT & continues_V[ids_BT]
+    return (~joined_BT).cumsum(dim=1) - 1
+
+
+@torch.no_grad()
+def vacuous_positions(
+    ids_BT: Int[Tensor, "batch tokens"],
+    content_BT: Bool[Tensor, "batch tokens"],
+    vacuous_V: Bool[Tensor, " vocabulary"],
+    words_BT: Int[Tensor, "batch tokens"] | None = None,
+) -> Bool[Tensor, "batch tokens"]:
+    """True at empty words.
+
+    Args:
+        ids_BT: the captions.
+        content_BT: True where a token is a word piece.
+        vacuous_V: from `words.vacuous_table`.
+        words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count.
+    """
+    vacuous_BT = content_BT & vacuous_V[ids_BT]
+    if words_BT is None:
+        return vacuous_BT
+    size_BT = torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
+    return vacuous_BT & (size_BT == 1)
+
+
+@torch.no_grad()
+def choose_positions(
+    probability_BT: Float[Tensor, "batch tokens"],
+    uniform_BT: Float[Tensor, "batch tokens"],
+    content_BT: Bool[Tensor, "batch tokens"],
+    *,
+    words_BT: Int[Tensor, "batch tokens"] | None = None,
+    fallback: bool = True,
+) -> Bool[Tensor, "batch tokens"]:
+    """True at the tokens that are hidden: one independent draw a piece, or a word (AGA; RaSa; BERT).
+
+    As whole words, a word's probability is the mean over its pieces, which keeps the expected number of pieces, and
+    its first piece's uniform decides.
+
+    Args:
+        probability_BT: from `pickout.saliency.masking`.
+        uniform_BT: in [0, 1).
+        content_BT: True where a token is a word piece; nothing else is ever chosen.
+        words_BT: from `word_numbers`, to choose whole words; None: pieces.
+        fallback: whether a batch in which nothing was chosen goes through `ensure_chosen`.
+    """
+    if words_BT is not None:
+        probability_BT, uniform_BT = _by_word(probability_BT, uniform_BT, words_BT)
+    chosen_BT = (uniform_BT < probability_BT) & content_BT
+    return ensure_chosen(chosen_BT, probability_BT, content_BT, words_BT=words_BT) if fallback else chosen_BT
+
+
+@torch.no_grad()
+def ensure_chosen(
+    chosen_BT: Bool[Tensor, "batch tokens"],
+    probability_BT: Float[Tensor, "batch tokens"],
+    content_BT: Bool[Tensor, "batch tokens"],
+    *,
+    words_BT: Int[Tensor, "batch tokens"] | None = None,
+    empty: Bool[Tensor, ""] | None = None,
+) -> Bool[Tensor, "batch tokens"]:
+    """Where nothing at all was chosen, the likeliest token (or word) of each text, the first among equals.
+
+    Args:
+        chosen_BT: from `choose_positions`.
+        probability_BT: from `pickout.saliency.masking`.
+        content_BT: True where a token is a word piece; a text without any stays without.
+        words_BT: from `word_numbers`, to choose whole words; None: pieces.
+        empty: whether nothing was chosen, where this batch is only a part of the whole; None: asked of this batch.
+    """
+    if words_BT is not None:
+        probability_BT = _by_word(probability_BT, probability_BT, words_BT)[0]
+    best_B1 = probability_BT.masked_fill(~content_BT, -1.0).argmax(dim=1, keepdim=True)
+    if words_BT is None:
+        forced_BT = torch.zeros_like(chosen_BT).scatter(1, best_B1, True)
+    else:
+        forced_BT = words_BT == words_BT.gather(1, best_B1)
+    nothing = ~chosen_BT.any() if empty is None else empty
+    return torch.where(nothing, forced_BT & content_BT, chosen_BT)
+
+
+def _by_word(probability_BT: Tensor, uniform_BT: Tensor, words_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of the probabilities over each word and the uniform of its first piece, at all of its pieces."""
+    probability_BT, uniform_BT = probability_BT.float(), uniform_BT.float()
+    zero_BT = torch.zeros_like(probability_BT)
+    size_BT = zero_BT.scatter_add(1, words_BT, torch.ones_like(probability_BT))
+    mean_BT = zero_BT.scatter_add(1, words_BT, probability_BT) / size_BT.clamp(min=1)
+    first_BT = torch.ones_like(words_BT, dtype=torch.bool)
+    first_BT[:, 1:] = words_BT[:, 1:] != words_BT[:, :-1]
+    deciding_BT = zero_BT.scatter_add(1, words_BT, uniform_BT * first_BT)
+    return mean_BT.gather(1, words_BT), deciding_BT.gather(1, words_BT)
+
+
+def random_words(
+    uniform_BT: Float[Tensor, "batch tokens"], choices: Int[Tensor, " choices"]
+) -> Int[Tensor, "batch tokens"]:
+    """One of the choices a token, all equally likely.
+
+    Args:
+        uniform_BT: in [0, 1).
+        choices: ids: all of the vocabulary, special ones included, as in RaSa's program, or ordinary ones alone.
+    """
+    place_BT = (uniform_BT.float() * len(choices)).long()
+    return choices[place_BT.clamp(max=len(choices) - 1)]
+
+
+def apply_mask(
+    ids_BT: Int[Tensor, "batch tokens"],
+    chosen_BT: Bool[Tensor, "batch tokens"],
+    uniform_BT: Float[Tensor, "batch tokens"],
+    random_BT: Int[Tensor, "batch tokens"],
+    mask_id: int,
+    *,
+    hidden: float = 0.8,
+    changed: float = 0.1,
+) -> Int[Tensor, "batch tokens"]:
+    """The captions with 80 % of the chosen tokens hidden, 10 % changed and the rest left (BERT).
+
+    Args:
+        ids_BT: the captions.
+        chosen_BT: from `choose_positions`.
+        uniform_BT: in [0, 1), other numbers than those that chose.
+        random_BT: from `random_words`.
+        mask_id: stands for a hidden token.
+        hidden: the share that becomes `mask_id`.
+        changed: the share that becomes `random_BT`.
+    """
+    hidden_BT = chosen_BT & (uniform_BT < hidden)
+    changed_BT = chosen_BT & ~hidden_BT & (uniform_BT < hidden + changed)
+    return torch.where(hidden_BT, mask_id, torch.where(changed_BT, random_BT, ids_BT))
+
+
+@dataclass(frozen=True, slots=True)
+class MaskReport:
+    """What was hidden, as sums, so that reports of several batches add up; nothing is read back from the device.
+
+    Args:
+        tokens: word pieces in the captions.
+        chosen: how many of them were chosen.
+        vacuous: how many of the chosen are empty words.
+        expected: the sum of the probabilities.
+        largest: the largest probability.
+    """
+
+    tokens: Float[Tensor, ""]
+    chosen: Float[Tensor, ""]
+    vacuous: Float[Tensor, ""]
+    expected: Float[Tensor, ""]
+    largest: Float[Tensor, ""]
+
+    @property
+    def ratio(self) -> Float[Tensor, ""]:
+        """The share of the word pieces that were chosen."""
+        return self.chosen / self.tokens.clamp(min=1)
+
+    @property
+    def vacuous_share(self) -> Float[Tensor, ""]:
+        """The share of empty words among the chosen (AGA, table I, Ratio_v)."""
+        return self.vacuous / self.chosen.clamp(min=1)
+
+    @property
+    def mean(self) -> Float[Tensor, ""]:
+        """The mean probability of a word piece."""
+        return self.expected / self.tokens.clamp(min=1)
+
+    def __add__(self, other: "MaskReport") -> "MaskReport":
+        return MaskReport(
+            self.tokens + other.tokens,
+            self.chosen + other.chosen,
+            self.vacuous + other.vacuous,
+            self.expected + other.expected,
+            torch.maximum(self.largest, other.largest),
+        )
+
+
+@torch.no_grad()
+def report_mask(
+    chosen_BT: Bool[Tensor, "batch tokens"],
+    probability_BT: Float[Tensor, "batch tokens"],
+    content_BT: Bool[Tensor, "batch tokens"],
+    vacuous_BT: Bool[Tensor, "batch tokens"] | None = None,
+) -> MaskReport:
+    """What was hidden in one batch.
+
+    Args:
+        chosen_BT: from `choose_positions`.
+        probability_BT: what it chose by.
+        content_BT: True where a token is a word piece.
+        vacuous_BT: from `vacuous_positions`; without it no word counts as empty.
+    """
+    vacuous_BT = torch.zeros_like(chosen_BT) if vacuous_BT is None else vacuous_BT
+    return MaskReport(
+        tokens=content_BT.sum().float(),
+        chosen=chosen_BT.sum().float(),
+        vacuous=(chosen_BT & vacuous_BT).sum().float(),
+        expected=probability_BT.float().sum(),
+        largest=probability_BT.float().amax(),
+    )
