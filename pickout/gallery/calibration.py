@@ -1,5 +1,7 @@
 """`calibration.json`: the probability that a candidate is a match, and when the best one is no good match."""
 
+import math
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -123,14 +125,8 @@ class Calibration(Settings):
         return logistic(measures(scores_n, head_h, passed), self.means, self.deviations, self.weights)
 
     def threshold(self, error: float, passed: int) -> float:
-        """The probability that the best candidate must reach for at most `error` of person-absent searches to pass.
-
-        The order statistic of split conformal prediction (Vovk et al., 2005): with m such searches, the
-        ceil((m + 1)(1 - error))-th smallest. Above 1 where there were too few to promise such an error.
-        """
-        level = min(self.levels, key=lambda level: abs(np.log(level.size / max(passed, 1))))
-        place = int(np.ceil((len(level.absent) + 1) * (1 - error)))
-        return float(np.nextafter(level.absent[place - 1], 2)) if place <= len(level.absent) else 1.01
+        """The probability that the best candidate must reach; see `passing`."""
+        return passing(self.levels, error, passed)
 
     def doubts(self, best: float, passed: int) -> list[str]:
         """What to say beside the probabilities of a search.
@@ -178,6 +174,22 @@ def logistic(
     """`1 / (1 + exp(-(w0 + sum_i w_i (x_i - mean_i) / deviation_i)))` for each row (Platt, 1999, with three inputs)."""
     standard = (measures_n3 - np.array(means)) / np.array(deviations)
     return np.asarray(1 / (1 + np.exp(-np.clip(weights[0] + standard @ np.array(weights[1:]), -500, 500))))
+
+
+def passing(levels: Sequence[Level], error: float, passed: int) -> float:
+    """The probability that the best candidate must reach so that at most `error` of person-absent searches pass.
+
+    Split conformal prediction (Vovk et al., 2005): with m such searches, just above the ceil((m + 1)(1 - error))-th
+    smallest. Above 1, so that nothing passes, where there were too few to promise such an error.
+
+    Args:
+        levels: person-absent searches by size; the nearest size counts.
+        error: the share that may pass.
+        passed: how many crops are searched.
+    """
+    level = min(levels, key=lambda level: abs(math.log(level.size / max(passed, 1))))
+    place = math.ceil((len(level.absent) + 1) * (1 - error))
+    return math.nextafter(level.absent[place - 1], 2.0) if place <= len(level.absent) else 1.01
 
 
 def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from pickout.data.records import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
 from pickout.files import storage_errors
 from pickout.gallery.answer import Answer
 from pickout.gallery.asking import Asked, answer
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
-from pickout.gallery.calibration import read_calibration
+from pickout.gallery.calibrating import CalibrationSettings, calibrate
+from pickout.gallery.calibration import Calibration, read_calibration, write_calibration
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.encoder import Encoder
+from pickout.gallery.evidence import Tell
 from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.ingest import Ingest, IngestSettings
@@ -221,6 +224,32 @@ class Gallery:
         )
         record_search(self.path, line)
         return given
+
+    def calibrate(
+        self,
+        split: Split,
+        encoder: Encoder | None = None,
+        *,
+        settings: CalibrationSettings | None = None,
+        tell: Tell = lambda *_: None,
+    ) -> Calibration:
+        """Fit how likely a candidate is a match, on people of a validation split, and keep it in the gallery's folder.
+
+        Args:
+            split: people who are not in the gallery, or by the very same files.
+            encoder: the gallery's model, unless it is in use already.
+            settings: how.
+            tell: called as it goes on.
+
+        Raises:
+            GalleryError: too few crops.
+            DataError: too few people with sentences, or an image that cannot be read.
+            StorageFull: no space left.
+        """
+        model = self._model(encoder)
+        found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
+        write_calibration(self.path, found)
+        return found
 
     @property
     def saved(self) -> SavedSearches:
