@@ -1,0 +1,231 @@
+"""`pickout explain`: why a crop has its score, and whether such reasons hold for a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.data.records import DataSet
+    from pickout.explain.explanation import Explanation
+    from pickout.explain.verdict import Measurement
+
+_DEFAULT = "show"
+
+
+class _WithDefault(TyperGroup):
+    """A group whose first word may also be a model: `pickout explain MODEL ...` is `pickout explain show MODEL ...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `show` before words that name no command."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_WithDefault,
+    no_args_is_help=True,
+    help="Why a crop has its score: pickout explain MODEL IMAGE 'a man in a red jacket' (short for explain show).",
+)
+
+_Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+_Model = Annotated[str, typer.Argument(help="A run folder, or a weight file that an importer knows.")]
+
+
+@app.command("show")
+def show(
+    model: _Model,
+    image: Annotated[Path, typer.Argument(help="The crop.")],
+    sentence: Annotated[str, typer.Argument(help="A description of a person, in quotes.")],
+    way: Annotated[str | None, typer.Option(help="Show this way instead of the best one that held.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for overlay pictures, arrays and JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page that needs nothing else to this file.")] = None,
+    device: _Device = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the explanation as one line of JSON.")] = False,
+) -> None:
+    """Words and places on which a crop's score rests, as far as that was measured to be true of the model."""
+    import json as json_text
+
+    from pickout.cli.model import load_model
+    from pickout.data.images import open_image
+    from pickout.explain.explanation import explain, measurement_file
+    from pickout.explain.page import explanation_page
+    from pickout.explain.verdict import read_measurement
+
+    picture = open_image(image)
+    loaded = load_model(model, device)
+    found = explain(loaded, sentence, picture, measurement=read_measurement(measurement_file(loaded)), way=way)
+    if out is not None:
+        _write_folder(out, found)
+    if html is not None:
+        _write(html, explanation_page(found, image=image.name), "--html")
+    if json:
+        typer.echo(json_text.dumps(found.as_json()))
+    else:
+        _print(found)
+        for name, path in (("page", html), ("pictures", out)):
+            if path is not None:
+                typer.echo(f"{name}: {path}")
+
+
+def _write_folder(folder: Path, found: "Explanation") -> None:
+    import io
+    import json
+
+    import numpy as np
+
+    from pickout.explain.overlay import explanation_sheet, overlay
+
+    def png(picture: Any) -> bytes:
+        stream = io.BytesIO()
+        picture.save(stream, "PNG", optimize=True)
+        return stream.getvalue()
+
+    arrays = io.BytesIO()
+    np.savez(arrays, **found.arrays())  # type: ignore[arg-type]  # numpy's stub takes a keyword for allow_pickle
+    _write(folder / "explanation.json", json.dumps(found.as_json(), indent=1), "--out")
+    _write(folder / "arrays.npz", arrays.getvalue(), "--out")
+    _write(folder / "sheet.png", png(explanation_sheet(found)), "--out")
+    if found.patches is not None:
+        _write(folder / "overlay.png", png(overlay(found.picture, found.patches, found.grid)), "--out")
+
+
+def _write(path: Path, content: str | bytes, option: str) -> None:
+    from pickout.errors import UsageError
+    from pickout.files import write_atomically
+
+    try:
+        write_atomically(path, content)
+    except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise UsageError(f"{option} {path}: cannot be written ({error.strerror})") from None
+
+
+def _print(found: "Explanation") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pickout.explain.explanation import MEANING
+    from pickout.gallery.printable import printable
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("word", "weight", "hottest place"):
+        table.add_column(name, justify="right" if name == "weight" else "left")
+    for word in found.words:
+        if word.state == "mark":
+            continue
+        weight = "cut off" if word.state == "cut" else "" if word.weight is None else f"{word.weight:+.4f}"
+        place = ""
+        if word.patches is not None:
+            row, column = divmod(int(word.patches.argmax()), found.grid.columns)
+            place = f"row {row + 1} of {found.grid.rows}, column {column + 1} of {found.grid.columns}"
+        table.add_row(Text(printable(word.text)), weight, place)
+    console = Console()
+    console.print(f"score {found.score:.4f}", highlight=False)
+    console.print(table)
+    for target, verdict in found.verdicts.items():
+        way = "" if verdict.way is None else f"{verdict.way}, "
+        console.print(f"{target.replace('_', ' x ')}: {way}{verdict.note}", highlight=False, soft_wrap=True)
+    console.print(MEANING, highlight=False, soft_wrap=True)
+
+
+@app.command("measure")
+def measure(
+    model: _Model,
+    data: Annotated[str | None, typer.Argument(help="The data set's name; by default the run's own.")] = None,
+    root: Annotated[Path | None, typer.Argument(help="Its folder; by default the run's own, else ./data.")] = None,
+    split: Annotated[str, typer.Option(help="The split; only val decides what is shown.")] = "val",
+    out: Annotated[Path | None, typer.Option(help="Another file than RUN/explain.json.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example people=50.")] = None,
+    device: _Device = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the measurement as one line of JSON.")] = False,
+) -> None:
+    """Hold every way to explain a model against random maps, and on a drawn street against the garments' masks.
+
+    The best way of each kind that is better than chance is what `pickout explain` shows from then on.
+    """
+    import json as json_text
+
+    from pickout.cli.model import load_model
+    from pickout.config import apply_overrides, parse_settings
+    from pickout.explain.explanation import measurement_file
+    from pickout.explain.faithfulness import MeasureSettings
+    from pickout.explain.faithfulness import measure as measure_model
+
+    settings = parse_settings(MeasureSettings, apply_overrides({}, set_ or []), source="--set")
+    loaded = load_model(model, device)
+    opened = _open(loaded, model, data, root)
+    with _progress(shown=not json) as tell:
+        found = measure_model(loaded, opened, split, settings, tell)
+    file = out or measurement_file(loaded)
+    if out is None and split != "val":
+        file = file.with_name(file.name.replace(".json", f"-{split}.json"))
+    _write(file, json_text.dumps(found.as_json(), indent=1) + "\n", "--out")
+    if json:
+        typer.echo(json_text.dumps(found.as_json()))
+        return
+    _print_measurement(found)
+    typer.echo(f"written: {file}")
+
+
+def _open(loaded: "LoadedModel", model: str, data: str | None, root: Path | None) -> "DataSet":
+    from pickout.data.registry import open_data
+    from pickout.errors import UsageError
+    from pickout.evaluate.protocol import run_folder
+    from pickout.evaluate.runs import read_training
+
+    training = read_training(run_folder(loaded))
+    name = data or training.data
+    if name is None:
+        raise UsageError(
+            f"{model} does not say what it was trained on; name the data set: explain measure {model} DATA ROOT"
+        )
+    own = training.root if name == training.data else None
+    return open_data(name, root or own or Path("data"))
+
+
+def _progress(*, shown: bool) -> Any:
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def bar() -> Any:
+        columns = (TextColumn("people"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as progress:
+            task = progress.add_task("people", total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    return bar()
+
+
+def _print_measurement(found: "Measurement") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from pickout.explain.verdict import TARGETS, Number
+
+    def told(number: Number | None) -> str:
+        return "" if number is None else f"{number.mean:.4f} [{number.low:.4f}, {number.high:.4f}]"
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("target", "way", "deletion gain", "insertion gain", "garment ratio", ""):
+        table.add_column(name)
+    for target in TARGETS:
+        best = found.best(target)
+        for way, finding in found.findings[target].items():
+            mark = "shown" if way == best else "" if finding.holds else "refused"
+            numbers = [told(number) for number in (finding.deletion, finding.insertion, finding.ratio)]
+            table.add_row(target.replace("_", " x "), way, *numbers, mark)
+    console = Console()
+    console.print(table)
+    facts = found.facts
+    console.print(
+        f"{facts['people']} people of {facts['data']} {facts['split']}; 95 % intervals over people", highlight=False
+    )

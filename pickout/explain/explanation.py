@@ -1,0 +1,196 @@
+"""The explanation of one score, as far as it was shown to be true of the model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from pickout.checkpoints.loaded import LoadedModel
+from pickout.explain.bank import KeptTokens, kept_tokens
+from pickout.explain.evidence import Evidence
+from pickout.explain.pair import Array, Grid, Pair, make_pair
+from pickout.explain.verdict import FILE, TARGETS, Measurement, Target, Verdict, judge
+from pickout.explain.ways import WAYS, Reading
+
+SCHEMA = "pickout.explanation/1"
+MEANING = "An explanation says what the score rests on. It does not say that the score, or the match, is right."
+"""Stands on every explanation."""
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplainedWord:
+    """A word, or a run of punctuation, of the sentence.
+
+    Args:
+        text: as the sentence spells it.
+        start: first character in the sentence.
+        stop: one behind the last character.
+        state: `read` by the model, a `mark` of punctuation, or `cut` off by the model's context.
+        weight: what the score rests on it; None where it is not read or nothing may be shown.
+        patches: where in the crop that lies; likewise. Shape: (rows, columns).
+    """
+
+    text: str
+    start: int
+    stop: int
+    state: Literal["read", "mark", "cut"]
+    weight: float | None = None
+    patches: Array | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """Why a crop has its score for a sentence.
+
+    Args:
+        sentence: the sentence.
+        score: the model's score, an inner product of unit vectors.
+        words: every word of the sentence in order.
+        patches: heat over the crop; None when nothing may be shown. Shape: (rows, columns).
+        grid: where the patches lie.
+        picture: the crop.
+        bank: the kept tokens of ITSELF; None for other methods.
+        verdicts: what is shown by which way, and why.
+        model: the model's name.
+        fingerprint: the model's fingerprint.
+    """
+
+    sentence: str
+    score: float
+    words: tuple[ExplainedWord, ...]
+    patches: Array | None
+    grid: Grid
+    picture: Image.Image
+    bank: KeptTokens | None
+    verdicts: Mapping[Target, Verdict]
+    model: str
+    fingerprint: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the picture, as JSON values; heat is row by row from the top."""
+        return {
+            "schema": SCHEMA,
+            "meaning": MEANING,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "sentence": self.sentence,
+            "score": round(self.score, _DIGITS),
+            "shown": {
+                target: {"way": verdict.way, "measured": verdict.measured, "note": verdict.note}
+                for target, verdict in self.verdicts.items()
+            },
+            "grid": [self.grid.rows, self.grid.columns],
+            "patches": _listed(self.patches),
+            "words": [_word(word) for word in self.words],
+            "bank": None if self.bank is None else self._bank(self.bank),
+        }
+
+    def _bank(self, bank: KeptTokens) -> dict[str, Any]:
+        columns = self.grid.columns
+        return {
+            "patches": [[*divmod(kept.position, columns), round(kept.score, _DIGITS)] for kept in bank.patches],
+            "pieces": [[kept.position, round(kept.score, _DIGITS)] for kept in bank.pieces],
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """What may be shown as arrays: `patches` (rows, columns), `words` (words,) with NaN for words that are not
+        read, and `word_patches` (words, rows, columns), likewise."""
+        found: dict[str, Array] = {}
+        if self.patches is not None:
+            found["patches"] = self.patches
+        if any(word.weight is not None for word in self.words):
+            weights = [np.nan if word.weight is None else word.weight for word in self.words]
+            found["words"] = np.array(weights, np.float32)
+        if any(word.patches is not None for word in self.words):
+            nothing = np.full((self.grid.rows, self.grid.columns), np.nan, np.float32)
+            maps = [nothing if word.patches is None else word.patches for word in self.words]
+            found["word_patches"] = np.stack(maps)
+        return found
+
+
+def explain(
+    model: LoadedModel,
+    sentence: str,
+    picture: Image.Image,
+    *,
+    measurement: Measurement | None = None,
+    way: str | None = None,
+    seed: int = 0,
+) -> Explanation:
+    """Explain the score of a crop for a sentence, by what was measured to be faithful.
+
+    Args:
+        model: from `pickout.load`.
+        sentence: a description of a person.
+        picture: the crop, of any size and mode.
+        measurement: of this model (`measurement_file`, `read_measurement`); None, or one of another model, shows the
+            usual ways and says that they are not measured.
+        way: show this way instead of the best; where it failed its measurement it is refused.
+        seed: of the orders that Shapley values are sampled with.
+
+    Raises:
+        UsageError: the sentence holds no word, or an unknown way.
+        CheckpointError: the model gives numbers that are not finite.
+    """
+    verdicts = judge(measurement, model.fingerprint, way)
+    pair = make_pair(model, sentence, picture)
+    evidence = Evidence(model, pair, seed)
+    readings = {name: WAYS[name](evidence) for name in {verdict.way for verdict in verdicts.values()} if name}
+    shown = {target: _shown(readings, target, verdicts[target]) for target in TARGETS}
+    verdicts = {target: verdict for target, (_, verdict) in shown.items()}
+    patches, weights, maps = (shown[target][0] for target in TARGETS)
+    grid = pair.grid
+    return Explanation(
+        sentence=sentence,
+        score=float(evidence.patches_left_out.whole @ evidence.words_left_out.whole),
+        words=_words(pair, weights, maps),
+        patches=None if patches is None else patches.reshape(grid.rows, grid.columns),
+        grid=grid,
+        picture=pair.picture,
+        bank=kept_tokens(model, pair),
+        verdicts=verdicts,
+        model=model.name,
+        fingerprint=model.fingerprint,
+    )
+
+
+def measurement_file(model: LoadedModel) -> Path:
+    """Where the model's measurement is kept: in its folder, or beside its file."""
+    source = Path(model.report.source)
+    return source / FILE if source.is_dir() else source.with_name(f"{source.name}.{FILE}")
+
+
+def _shown(readings: Mapping[str, Reading], target: Target, verdict: Verdict) -> tuple[Array | None, Verdict]:
+    """What a target shows; an unmeasured way that gives nothing there is said to give nothing."""
+    if verdict.way is None:
+        return None, verdict
+    found: Array | None = getattr(readings[verdict.way], target)
+    if found is None:
+        return None, Verdict(target, None, verdict.measured, f"not shown: '{verdict.way}' gives none")
+    return found, verdict
+
+
+def _words(pair: Pair, weights: Array | None, maps: Array | None) -> tuple[ExplainedWord, ...]:
+    place = {number: told for told, number in enumerate(pair.told)}
+    words = []
+    for number, word in enumerate(pair.words):
+        told = place.get(number)
+        weight = None if weights is None or told is None else float(weights[told])
+        heat = None if maps is None or told is None else maps[told].reshape(pair.grid.rows, pair.grid.columns)
+        state: Literal["read", "mark", "cut"] = "mark" if not word.spoken else "cut" if told is None else "read"
+        words.append(ExplainedWord(word.text, word.start, word.stop, state, weight, heat))
+    return tuple(words)
+
+
+def _listed(heat: Array | None) -> list[list[float]] | None:
+    return None if heat is None else [[round(float(x), _DIGITS) for x in row] for row in heat]
+
+
+def _word(word: ExplainedWord) -> dict[str, Any]:
+    weight = None if word.weight is None else round(word.weight, _DIGITS)
+    place = {"text": word.text, "start": word.start, "stop": word.stop, "state": word.state}
+    return {**place, "weight": weight, "patches": _listed(word.patches)}
