@@ -5,9 +5,11 @@ from typing import Any
 
 import typer
 
+from pickout.cli.calibrate import calibrate
 from pickout.cli.data import app as data
 from pickout.cli.demo import demo
 from pickout.cli.evaluate import evaluate as evaluate_model
+from pickout.cli.explain import app as explain
 from pickout.cli.index import index as index_crops
 from pickout.cli.saved import saved
 from pickout.cli.search import search as search_gallery
@@ -22,6 +24,8 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "index": index_crops,
     "search": search_gallery,
     "saved": saved,
+    "calibrate": calibrate,
+    "explain": explain,
     "weights": weights,
 }
 """Command name to its function or group, in the order of `pickout --help`."""

@@ -25,6 +25,9 @@ _BEHIND = (10, 30)
 _GROWN = 2.0
 """How many times as many crops as at the time of calibration a search may look at before it is said."""
 
+_SHIFTED = 0.3
+"""Difference between validation images and the gallery's crops, in standard deviations, from which it is said."""
+
 
 class Level(Settings):
     """What searches for people who are not there gave in galleries of one size."""
@@ -127,6 +130,19 @@ class Calibration(Settings):
     def threshold(self, error: float, passed: int) -> float:
         """The probability that the best candidate must reach; see `passing`."""
         return passing(self.levels, error, passed)
+
+    def warnings(self) -> list[str]:
+        """What to say about the calibration itself."""
+        told = []
+        if abs(self.shift) > _SHIFTED:
+            more = "higher" if self.shift > 0 else "lower"
+            told.append(
+                f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's "
+                f"crops, so they look different; probabilities will be too {'high' if self.shift > 0 else 'low'}."
+            )
+        if self.check.present_answered < 2 * self.check.absent_answered:
+            told.append("this model hardly tells people who are there from people who are not.")
+        return told
 
     def doubts(self, best: float, passed: int) -> list[str]:
         """What to say beside the probabilities of a search.

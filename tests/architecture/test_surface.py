@@ -18,6 +18,9 @@ _OPTIONS = {
     "pickout search": "--after --also --before --camera --device --during --group --html --image --json --label --like "
     "--model --not-camera --not-label --page --save --saved --set --top --track --unlike --video --without",
     "pickout saved": "--json --remove",
+    "pickout calibrate": "--device --json --model --set --split",
+    "pickout explain show": "--device --html --json --out --way",
+    "pickout explain measure": "--device --json --out --set --split",
     "pickout weights list": "--json",
     "pickout weights get": "--endpoint --json --to",
 }
