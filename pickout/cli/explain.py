@@ -212,19 +212,19 @@ def _print_measurement(found: "Measurement") -> None:
     from pickout.explain.verdict import TARGETS, Number
 
     def told(number: Number | None) -> str:
-        return "" if number is None else f"{number.mean:.4f} [{number.low:.4f}, {number.high:.4f}]"
+        return "" if number is None else f"{number.mean:.3f} [{number.low:.3f}, {number.high:.3f}]"
 
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("target", "way", "deletion gain", "insertion gain", "garment ratio", ""):
-        table.add_column(name)
+    console = Console(width=100)
     for target in TARGETS:
+        table = Table(title=target.replace("_", " x "), title_justify="left", box=box.SIMPLE_HEAD)
+        for name in ("way", "deletion gain", "insertion gain", "garment ratio", ""):
+            table.add_column(name, no_wrap=True)
         best = found.best(target)
         for way, finding in found.findings[target].items():
             mark = "shown" if way == best else "" if finding.holds else "refused"
             numbers = [told(number) for number in (finding.deletion, finding.insertion, finding.ratio)]
-            table.add_row(target.replace("_", " x "), way, *numbers, mark)
-    console = Console()
-    console.print(table)
+            table.add_row(way, *numbers, mark)
+        console.print(table)
     facts = found.facts
     console.print(
         f"{facts['people']} people of {facts['data']} {facts['split']}; 95 % intervals over people", highlight=False

@@ -1,0 +1,136 @@
+"""`pickout explain` as it is typed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pickout.checkpoints.run import save_model
+from pickout.cli.app import main
+from pickout.data.transforms import ImageSettings
+from pickout.methods.model import ModelSettings, build_model
+from pickout.nn.text import TextSettings
+from pickout.nn.vision import VisionSettings
+from pickout.synthetic.street import StreetSettings, draw_street
+from pickout.text.train import train_tokenizer
+
+SENTENCE = "a woman in a red jacket and blue jeans"
+TINY = {"width": 16, "layers": 2, "heads": 2, "embedding": 12}
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    people = {"identities": 1, "val_identities": 2, "test_identities": 2}
+    settings = StreetSettings(**people, images=1, cameras=1, height=96, width=32)
+    return draw_street(settings, tmp_path_factory.mktemp("street") / "drawn", workers=1)
+
+
+@pytest.fixture
+def run(tmp_path: Path, street: Path) -> Path:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer([SENTENCE], 300, 48)
+    settings = ModelSettings(
+        method={"name": "dual"},
+        image=ImageSettings(height=32, width=16),
+        vision=VisionSettings(patch=8, stride=8, **TINY),
+        text=TextSettings(**TINY),
+    )
+    folder = tmp_path / "run"
+    save_model(folder, build_model(settings, tokenizer, 0), tokenizer, settings, identities=0)
+    (folder / "recipe.toml").write_text(f'[data]\nname = "street"\nroot = "{street}"\n')
+    return folder
+
+
+@pytest.fixture
+def crop(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 20, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "crop.png")
+    return tmp_path / "crop.png"
+
+
+def call(*arguments: object) -> int:
+    try:
+        main(["explain", *map(str, arguments)])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_a_model_as_first_word_is_explained(run, crop, capsys):
+    assert call(run, crop, SENTENCE) == 0
+    printed = capsys.readouterr().out
+    assert "jacket" in printed
+    assert "not measured for this model" in printed
+    assert "does not say that the score" in printed
+
+
+def test_json_is_one_line_and_show_is_the_same_command(run, crop, capsys):
+    assert call(run, crop, SENTENCE, "--json") == 0
+    first = capsys.readouterr().out
+    assert call("show", run, crop, SENTENCE, "--json") == 0
+    assert capsys.readouterr().out == first
+    assert first.count("\n") == 1
+    assert [word["text"] for word in json.loads(first)["words"]] == SENTENCE.split()
+
+
+def test_a_page_and_a_folder_are_written(run, crop, tmp_path, capsys):
+    assert call(run, crop, SENTENCE, "--html", tmp_path / "why.html", "--out", tmp_path / "why") == 0
+    assert (tmp_path / "why.html").read_text().startswith("<!doctype html>")
+    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == [
+        "arrays.npz", "explanation.json", "overlay.png", "sheet.png",
+    ]  # fmt: skip
+    assert np.load(tmp_path / "why" / "arrays.npz")["word_patches"].shape == (9, 4, 2)
+    with Image.open(tmp_path / "why" / "overlay.png") as picture:
+        assert picture.size == (20, 48)
+
+
+def test_a_measurement_is_kept_and_decides_what_is_shown(run, crop, capsys):
+    assert call("measure", run, "--set", "people=2", "--set", "bootstrap.resamples=50") == 0
+    assert "95 % intervals" in capsys.readouterr().out
+    kept = json.loads((run / "explain.json").read_text())
+    assert call(run, crop, SENTENCE, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["shown"]
+    assert {target: shown[target]["way"] for target in shown} == kept["shown"]
+    assert all(shown[target]["measured"] for target in shown)
+
+
+def test_another_split_is_measured_beside_and_decides_nothing(run, capsys):
+    assert (
+        call("measure", run, "--split", "test", "--set", "people=2", "--set", "bootstrap.resamples=20", "--json") == 0
+    )
+    assert json.loads(capsys.readouterr().out)["split"] == "test"
+    assert (run / "explain-test.json").is_file()
+    assert not (run / "explain.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("{run}", "{crop}", ""), 2, "describe a person"),
+        (("{run}", "{crop}", "red", "--way", "magic"), 2, "unknown way"),
+        (("{run}", "{run}/none.png", "red"), 3, "no such file"),
+        (("{run}", "{run}/model.toml", "red"), 3, "not an image"),
+        (("{run}/none", "{crop}", "red"), 3, "no such file or folder"),
+        (("{run}", "{crop}", "red", "--html", "{run}"), 2, "cannot be written"),
+        (("{run}", "{crop}", "red", "--out", "{crop}"), 2, "cannot be written"),
+        (("measure", "{run}", "--split", "tset"), 2, "no split"),
+        (("measure", "{run}", "--split", "train"), 3, "fewer than two people"),
+        (("measure", "{run}", "--set", "pepole=3"), 3, "people"),
+        (("measure", "{run}", "steet"), 2, "street"),
+        (("{run}", "{crop}"), 2, ""),
+    ],
+)
+def test_bad_input_is_one_line_and_a_code(run, crop, capsys, arguments, code, told):
+    assert call(*(word.format(run=run, crop=crop) for word in arguments)) == code
+    error = capsys.readouterr().err
+    assert told in error.replace("\n", " ")
+    assert "Traceback" not in error
+
+
+def test_a_damaged_measurement_is_named(run, crop, capsys):
+    (run / "explain.json").write_text("{")
+    assert call(run, crop, SENTENCE) == 3
+    assert str(run / "explain.json") in capsys.readouterr().err
