@@ -82,7 +82,7 @@ def test_what_failed_its_measurement_is_not_shown_anywhere(model, sentence, pict
     page = explanation_page(found, image="a.png")
     assert 'class="heat h' not in page
     assert "no way did better than chance" in page
-    assert explanation_sheet(found).width < 100  # the crop alone
+    assert explanation_sheet(found).width < 150  # the crop alone
 
 
 def test_a_way_without_single_words_shows_none(model, sentence, picture):
