@@ -8,22 +8,29 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from pickout.checkpoints.loaded import LoadedModel
     from pickout.gallery.answer import Answer
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.hits import Hit
 
 
-def write_page(file: Path, gallery: "Gallery", answers: Sequence["Answer"]) -> None:
-    """Write answers as one self-contained page.
+def write_page(file: Path, gallery: "Gallery", answers: Sequence["Answer"], model: "LoadedModel | None" = None) -> None:
+    """Write answers as one self-contained page; with a model also why each candidate was chosen.
 
     Raises:
         UsageError: the file cannot be written.
     """
     from pickout.errors import UsageError
     from pickout.files import write_atomically
-    from pickout.gallery.sheet import result_sheet
+    from pickout.gallery.sheet import NO_REASONS, result_sheet
 
-    page = result_sheet(answers, gallery=gallery.path.name, model=gallery.manifest.model.name, crops=gallery.count())
+    reasons = NO_REASONS
+    if model is not None:
+        from pickout.cli.reasons import find_reasons
+
+        reasons = find_reasons(model, answers)
+    name, crops = gallery.manifest.model.name, gallery.count()
+    page = result_sheet(answers, gallery=gallery.path.name, model=name, crops=crops, reasons=reasons)
     try:
         write_atomically(file, page)
     except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:

@@ -43,6 +43,7 @@ def search(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a candidate, then one answer.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures to this file.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show on the page why each crop was chosen.")] = False,
 ) -> None:
     """Rank a gallery's crops by how well they fit a sentence, a picture, or both.
 
@@ -66,13 +67,16 @@ def search(
         raise UsageError("--saved runs a search as it was kept; give no sentence, picture or filter beside it")
     else:
         query, where, group = opened.saved.get(saved).parts()
+    if explain and (html is None or not query.texts):
+        raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
     query = opened.check(query, top=top, page=page, where=where)  # a wrong word is told before a model is loaded
-    opened.use(load_model(model or remembered_model(gallery, opened.manifest), device))
+    loaded = load_model(model or remembered_model(gallery, opened.manifest), device)
+    opened.use(loaded)
     answer = opened.ask(query, top=top, page=page, where=where, grouping=group, settings=settings)
     if save is not None:
         opened.saved.save(save, query, where, group)
     if html is not None:
-        write_page(html, opened, [answer])
+        write_page(html, opened, [answer], loaded if explain else None)
     show_answer(answer, json=json)
     if not answer.hits:
         raise NothingFound(_nothing(opened, answer))

@@ -15,7 +15,7 @@ _OPTIONS = {
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
     "pickout index": "--camera-from --device --json --model --out --prune --set --table",
-    "pickout search": "--after --also --before --camera --device --during --group --html --image --json --label --like "
+    "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json --label --like "
     "--model --not-camera --not-label --page --save --saved --set --top --track --unlike --video --without",
     "pickout saved": "--json --remove",
     "pickout calibrate": "--device --json --model --set --split",

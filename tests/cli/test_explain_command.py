@@ -134,3 +134,42 @@ def test_a_damaged_measurement_is_named(run, crop, capsys):
     (run / "explain.json").write_text("{")
     assert call(run, crop, SENTENCE) == 3
     assert str(run / "explain.json") in capsys.readouterr().err
+
+
+@pytest.fixture
+def gallery(run, street, tmp_path) -> Path:
+    with pytest.raises(SystemExit):
+        main(["index", str(street / "imgs"), "--model", str(run), "--out", str(tmp_path / "g")])
+    return tmp_path / "g"
+
+
+def search(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", *map(str, arguments)])
+    return int(stopped.value.code or 0)
+
+
+def test_a_search_explains_its_candidates_on_its_page(gallery, tmp_path):
+    assert search(gallery, SENTENCE, "--top", 3, "--html", tmp_path / "found.html", "--explain") == 0
+    page = (tmp_path / "found.html").read_text()
+    assert page.count("<summary>why</summary>") == 3
+    assert page.count('for="why2x1"') == 1
+    assert "default-src 'none'" in page
+    assert search(gallery, SENTENCE, "--top", 3, "--html", tmp_path / "plain.html") == 0
+    assert "<summary>" not in (tmp_path / "plain.html").read_text()
+
+
+def test_a_crop_that_has_moved_is_explained_by_its_thumbnail(gallery, street, tmp_path):
+    moved = street.with_name("moved")
+    street.rename(moved)
+    try:
+        assert search(gallery, SENTENCE, "--top", 1, "--html", tmp_path / "found.html", "--explain") == 0
+    finally:
+        moved.rename(street)
+    assert "<summary>why</summary>" in (tmp_path / "found.html").read_text()
+
+
+@pytest.mark.parametrize("arguments", [(SENTENCE, "--explain"), ("--image", "{crop}", "--html", "x.html", "--explain")])
+def test_reasons_need_a_sentence_and_a_page(gallery, crop, capsys, arguments):
+    assert search(gallery, *(word.format(crop=crop) for word in arguments)) == 2
+    assert "give a sentence and --html" in capsys.readouterr().err
