@@ -41,16 +41,6 @@ class CalibrationSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
-    means: tuple[float, float, float]
-    deviations: tuple[float, float, float]
-    weights: tuple[float, float, float, float]
-
-    def of(self, lists: Lists) -> NDArray[np.float64]:
-        return logistic(lists.inputs, self.means, self.deviations, self.weights)
-
-
-@dataclass(frozen=True, slots=True)
 class _Facts:
     model: str
     data: str
@@ -113,14 +103,13 @@ def _calibration(
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
     fractions = FRACTIONS[:1] if facts.second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
-    searched = [simulate(fitting, size, fraction, generator) for fraction in fractions]
-    fit = _fit(_joined(searched), settings.present)
+    searched = [simulate(fitting, fraction, generator) for fraction in fractions]
     levels = tuple(
-        Level(size=round(size * fraction), absent=_absent(lists, fit))
+        _level(lists, round(size * fraction), settings.present)
         for fraction, lists in zip(fractions, searched, strict=True)
     )
     best = searched[0].inputs[searched[0].first & searched[0].present, 0]
-    lists = simulate(checking, size, 1.0, generator)
+    lists = simulate(checking, 1.0, generator)
     return Calibration(
         made=datetime.now(UTC).replace(microsecond=0),
         model=facts.model,
@@ -130,35 +119,38 @@ def _calibration(
         searches=2 * len(fractions) * len(fitting),
         present=settings.present,
         second_look=facts.second_look,
-        means=fit.means,
-        deviations=fit.deviations,
-        weights=fit.weights,
         levels=levels,
         floor=float(np.quantile(best, 0.01)),
         shift=facts.shift,
-        check=_check(lists, fit, settings.present, passing(levels, _ERROR, size), generator),
+        check=_check(lists, levels[0], settings.present, passing(levels, _ERROR, size), generator),
     )
 
 
-def _fit(lists: Lists, present: float) -> _Fit:
+def _level(lists: Lists, size: int, present: float) -> Level:
     """Weighted logistic regression by Newton's method, with a faint pull of the weights towards 0."""
     means, deviations = lists.inputs.mean(0), lists.inputs.std(0)
     deviations = np.where(deviations > 1e-9, deviations, 1.0)
     design = np.concatenate([np.ones((len(lists.inputs), 1)), (lists.inputs - means) / deviations], axis=1)
     weight = _weights(lists, present)
-    pull = np.diag([1e-6, 1.0, 1.0, 1.0])
-    weights = np.zeros(4)
+    pull = np.diag([1e-6, 1.0, 1.0])
+    weights = np.zeros(3)
     for _ in range(_STEPS):
-        told = 1 / (1 + np.exp(-np.clip(design @ weights, -500, 500)))
+        told = logistic(design @ weights)
         slope = design.T @ (weight * (told - lists.match)) + pull @ weights
         curvature = (design * (weight * told * (1 - told))[:, None]).T @ design + pull
         step = np.linalg.solve(curvature, slope)
         weights -= step * min(1.0, 5 / max(float(np.abs(step).max()), 1e-12))
-    return _Fit(_three(means), _three(deviations), (float(weights[0]), *_three(weights[1:])))
+    return Level(
+        size=size,
+        means=tuple(means.tolist()),
+        deviations=tuple(deviations.tolist()),
+        weights=tuple(weights.tolist()),
+        absent=_absent(logistic(design @ weights)[lists.first & ~lists.present]),
+    )
 
 
-def _check(lists: Lists, fit: _Fit, present: float, threshold: float, generator: np.random.Generator) -> Check:
-    told, weight = fit.of(lists), _weights(lists, present)
+def _check(lists: Lists, level: Level, present: float, threshold: float, generator: np.random.Generator) -> Check:
+    told, weight = logistic(level.logits(lists.inputs)), _weights(lists, present)
     first = lists.first
     sums = bin_sums(told, lists.match, weight)
     answered = first & (told >= threshold)
@@ -188,17 +180,12 @@ def _weights(lists: Lists, present: float) -> NDArray[np.float64]:
     return np.where(lists.present, 2 * present, 2 * (1 - present))
 
 
-def _absent(lists: Lists, fit: _Fit) -> tuple[float, ...]:
+def _absent(best: NDArray[np.float64]) -> tuple[float, ...]:
     """The best probability of each person-absent search, sorted; of very many, evenly spaced ones."""
-    told = np.sort(fit.of(lists)[lists.first & ~lists.present])
+    told = np.sort(best)
     if len(told) > _MOST_ABSENT:
         told = told[np.linspace(0, len(told) - 1, _MOST_ABSENT).astype(np.int64)]
     return tuple(told.tolist())
-
-
-def _joined(parts: list[Lists]) -> Lists:
-    names = ("inputs", "match", "first", "present", "person")
-    return Lists(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _known_people(people: People, resident: Resident, store: Store) -> NDArray[np.int64]:
@@ -229,8 +216,3 @@ def _second_look(
         return encoder.match(people.sentences[number], tokens).astype(np.float64)
 
     return look
-
-
-def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    first, second, third = values.tolist()
-    return first, second, third

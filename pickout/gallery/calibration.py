@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from pickout.gallery.manifest import Manifest
 CALIBRATION = "calibration.json"
 FORMAT = 1
 """Version of the file that this code writes and reads."""
-METHOD = "logistic regression on score, lead and size (Platt, 1999)"
+METHOD = "logistic regression on score and lead for each size of gallery (Platt, 1999)"
 SHOWN = 10
 """Candidates of a list that probabilities are fitted and checked on."""
 _BEHIND = (10, 30)
@@ -30,12 +31,23 @@ _SHIFTED = 0.3
 
 
 class Level(Settings):
-    """What searches for people who are not there gave in galleries of one size."""
+    """What was found in galleries of one size."""
 
     size: int = Field(ge=1)
     """Crops searched."""
+    means: tuple[float, float]
+    """Means of the two measures."""
+    deviations: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    """Their standard deviations."""
+    weights: tuple[float, float, float]
+    """Intercept, and the weight of each standardised measure."""
     absent: tuple[float, ...]
-    """Probability of the best candidate, sorted."""
+    """Probability of the best candidate of each search for a person who is not there, sorted."""
+
+    def logits(self, measures_n2: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`w0 + sum_i w_i (x_i - mean_i) / deviation_i` for each row (Platt, 1999, with two inputs). Shape (n,)."""
+        standard = (measures_n2 - np.array(self.means)) / np.array(self.deviations)
+        return np.asarray(self.weights[0] + standard @ np.array(self.weights[1:]))
 
 
 class Bin(Settings):
@@ -97,14 +109,8 @@ class Calibration(Settings):
     """The share of searches assumed to be for people who are there."""
     second_look: bool
     """Whether the scores are those of a second look."""
-    means: tuple[float, float, float]
-    """Means of the three measures."""
-    deviations: tuple[float, float, float]
-    """Their standard deviations."""
-    weights: tuple[float, float, float, float]
-    """Intercept, and the weight of each standardised measure."""
     levels: tuple[Level, ...] = Field(min_length=1)
-    """Person-absent searches by size of the gallery."""
+    """By size of the gallery, the largest first."""
     floor: float
     """Best score that 99 % of the searches for people who are there reach."""
     shift: float
@@ -125,7 +131,14 @@ class Calibration(Settings):
         Returns:
             Shape (n,).
         """
-        return logistic(measures(scores_n, head_h, passed), self.means, self.deviations, self.weights)
+        found = measures(scores_n, head_h)
+        rising = sorted(self.levels, key=lambda level: level.size)
+        place = np.interp(math.log(max(passed, 1)), [math.log(each.size) for each in rising], np.arange(len(rising)))
+        below, part = rising[int(place)], float(place % 1)
+        logits = below.logits(found)
+        if part:  # Between two sizes: in proportion to the logarithm of the size.
+            logits = (1 - part) * logits + part * rising[int(place) + 1].logits(found)
+        return logistic(logits)
 
     def threshold(self, error: float, passed: int) -> float:
         """The probability that the best candidate must reach; see `passing`."""
@@ -165,31 +178,24 @@ class Calibration(Settings):
         return told
 
 
-def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64], passed: int) -> NDArray[np.float64]:
-    """What a probability is computed from: the score, its lead over the candidates behind, and the gallery's size.
+def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a probability is computed from: the score, and its lead over the candidates behind.
 
-    The level behind is the mean score of places 11 to 30; with fewer candidates, of the worse half. It rises with the
-    number of crops, as the best of many chance likenesses does, so a lead that is convincing in a small gallery counts
-    for less in a large one. The logarithm of the size tells what is left: the share of matches among candidates.
+    The level behind is the mean score of places 11 to 30; with fewer candidates, of the worse half. It is high for a
+    sentence that fits many, so a score that is convincing for one sentence counts for less with another.
 
     Returns:
-        Shape (n, 3).
+        Shape (n, 2).
     """
     start, stop = _BEHIND
     behind = head_h[start:stop] if len(head_h) >= stop else head_h[len(head_h) // 2 :]
     level = float(behind.mean()) if len(behind) else 0.0
-    return np.stack([scores_n, scores_n - level, np.full(len(scores_n), np.log(max(passed, 1)))], axis=1)
+    return np.stack([scores_n, scores_n - level], axis=1)
 
 
-def logistic(
-    measures_n3: NDArray[np.float64],
-    means: tuple[float, ...],
-    deviations: tuple[float, ...],
-    weights: tuple[float, ...],
-) -> NDArray[np.float64]:
-    """`1 / (1 + exp(-(w0 + sum_i w_i (x_i - mean_i) / deviation_i)))` for each row (Platt, 1999, with three inputs)."""
-    standard = (measures_n3 - np.array(means)) / np.array(deviations)
-    return np.asarray(1 / (1 + np.exp(-np.clip(weights[0] + standard @ np.array(weights[1:]), -500, 500))))
+def logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`1 / (1 + exp(-x))`."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -500, 500))))
 
 
 def passing(levels: Sequence[Level], error: float, passed: int) -> float:

@@ -69,7 +69,7 @@ class Lists:
     """The candidates of many searches.
 
     Args:
-        inputs: (n, 3) measures of each candidate.
+        inputs: (n, 2) measures of each candidate.
         match: (n,) whether it shows the person.
         first: (n,) whether it is the best of its search.
         present: (n,) whether the person was there in that search.
@@ -158,13 +158,12 @@ def gather(
         tell("searches", min(start + _CHUNK, len(people.sentences)), len(people.sentences))
 
 
-def simulate(evidence: list[Evidence], size: int, fraction: float, generator: np.random.Generator) -> Lists:
+def simulate(evidence: list[Evidence], fraction: float, generator: np.random.Generator) -> Lists:
     """Search a random part of the gallery for every sentence, once with the person there and once without.
 
     Args:
         evidence: the sentences.
-        size: how many crops the whole gallery holds.
-        fraction: the share of them that is there.
+        fraction: the share of the gallery's crops that is there.
         generator: draws which.
     """
     inputs, match, first, present, person = [], [], [], [], []
@@ -172,7 +171,7 @@ def simulate(evidence: list[Evidence], size: int, fraction: float, generator: np
         there = each.pool[generator.random(len(each.pool)) < fraction]
         for own in (each.own, each.own[:0]):
             scores, is_own = _list(own, there, each.candidates)
-            found = measures(scores[:SHOWN], scores[:LOOKED_AT], max(1, round(size * fraction)))
+            found = measures(scores[:SHOWN], scores[:LOOKED_AT])
             inputs.append(found)
             match.append(is_own[: len(found)])
             first.append(np.arange(len(found)) == 0)

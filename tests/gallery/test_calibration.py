@@ -126,14 +126,18 @@ def test_rows_of_validation_people_are_no_distractors_for_them(drawn, tmp_path):
     assert calibration.model == found.model
 
 
+def level_of(size, absent):
+    return Level(size=size, means=(0, 0), deviations=(1, 1), weights=(0, 0, 0), absent=absent)
+
+
 def test_threshold_is_the_order_statistic_of_absent_searches():
-    level = Level(size=100, absent=tuple(np.linspace(0.01, 0.99, 99).tolist()))
+    level = level_of(100, tuple(np.linspace(0.01, 0.99, 99).tolist()))
     for error in (0.5, 0.1, 0.05, 0.02):
         threshold = passing([level], error, 100)
         assert sum(value >= threshold for value in level.absent) == pytest.approx(error * 100 - 1, abs=1.001)
         assert sum(value >= threshold for value in level.absent) / 99 <= error
     assert passing([level], 0.001, 100) > 1
-    far = Level(size=10_000, absent=(0.5,) * 99)
+    far = level_of(10_000, (0.5,) * 99)
     assert passing([level, far], 0.1, 9_000) == math.nextafter(0.5, 2)
 
 
@@ -142,38 +146,48 @@ def test_simulated_searches_equal_their_loop_twin_without_chance():
     pool = np.sort(generator.standard_normal(60))[::-1]
     own = np.array([0.7, 1.4])
     each = Evidence(3, np.stack([own, own], 1), np.stack([pool, pool], 1), 0)
-    lists = simulate([each], 60, 1.0, generator)
+    lists = simulate([each], 1.0, generator)
     rows = []
     for there in (own.tolist(), []):
         ranking = sorted([(-score, 0) for score in there] + [(-score, 1) for score in pool])
         scores = [-score for score, _ in ranking]
         behind = np.mean(scores[10:30])
-        rows += [
-            (scores[i], scores[i] - behind, math.log(60), ranking[i][1] == 0, i == 0, bool(there)) for i in range(10)
-        ]
-    assert lists.inputs.tolist() == [pytest.approx(row[:3]) for row in rows]
-    assert lists.match.tolist() == [row[3] for row in rows]
-    assert lists.first.tolist() == [row[4] for row in rows]
-    assert lists.present.tolist() == [row[5] for row in rows]
+        rows += [(scores[i], scores[i] - behind, ranking[i][1] == 0, i == 0, bool(there)) for i in range(10)]
+    assert lists.inputs.tolist() == [pytest.approx(row[:2]) for row in rows]
+    assert lists.match.tolist() == [row[2] for row in rows]
+    assert lists.first.tolist() == [row[3] for row in rows]
+    assert lists.present.tolist() == [row[4] for row in rows]
     assert set(lists.person.tolist()) == {3}
 
 
 def test_a_second_look_ranks_only_the_best_by_vector():
     own = np.array([[0.1, 99.0], [0.9, 5.0]])
     pool = np.stack([np.linspace(0.8, 0.2, 30), np.arange(30.0)], 1)
-    lists = simulate([Evidence(0, own, pool, 12)], 30, 1.0, np.random.default_rng(0))
+    lists = simulate([Evidence(0, own, pool, 12)], 1.0, np.random.default_rng(0))
     first_of_present = lists.inputs[lists.first & lists.present, 0]
     assert first_of_present.tolist() == [10.0]  # 99 stands outside the twelve best by vector
     assert lists.match[lists.present].sum() == 1
 
 
-def test_a_lead_means_less_among_more_crops():
+def test_the_measures_are_the_score_and_its_lead_over_places_eleven_to_thirty():
     head = np.linspace(0.9, 0.1, 50)
-    few, many = (measures(head[:1], head, size)[0] for size in (100, 10_000))
-    assert few[0] == many[0] and few[1] == many[1] == pytest.approx(0.9 - head[10:30].mean())
-    assert few[2] < many[2]
-    assert measures(np.array([0.5]), np.array([0.5]), 1).tolist() == [[0.5, 0.0, 0.0]]
-    assert logistic(np.array([[1.0, 2.0, 3.0]]), (1, 2, 3), (1, 1, 1), (0, 5, 5, 5)).tolist() == [0.5]
+    assert measures(head[:2], head).tolist() == [
+        pytest.approx([score, score - head[10:30].mean()]) for score in head[:2]
+    ]
+    assert measures(head[:1], head[:4]).tolist() == [pytest.approx([0.9, 0.9 - head[2:4].mean()])]
+    assert measures(np.array([0.5]), np.array([0.5])).tolist() == [[0.5, 0.0]]
+    assert logistic(np.array([0.0, 900.0, -900.0])).tolist() == pytest.approx([0.5, 1.0, 0.0])
+
+
+def test_between_two_sizes_the_logits_are_mixed_and_beyond_them_the_nearest_counts(drawn):
+    low, high = (
+        Level(size=size, means=(0, 0), deviations=(1, 1), weights=(weight, 0, 0), absent=(0.1,))
+        for size, weight in ((100, 2.0), (10_000, -2.0))
+    )
+    calibration = drawn[2].model_copy(update={"levels": (high, low)})
+    for passed, logit in ((1, 2.0), (100, 2.0), (1_000, 0.0), (3_162.2777, -1.0), (10_000, -2.0), (10**7, -2.0)):
+        told = calibration.probabilities(np.array([0.3]), np.array([0.3]), passed)
+        assert told.tolist() == pytest.approx([1 / (1 + math.exp(-logit))], rel=1e-6)
 
 
 def test_the_reliability_plot_is_a_picture_and_repeatable(drawn):
@@ -189,7 +203,7 @@ def test_a_calibration_of_another_model_or_a_damaged_one_is_refused(drawn):
         for damage, kind, problem in (
             ({"model": "0" * 12}, GalleryModelMismatch, "fitted for run 00000000"),
             ({"format": 99}, GalleryDamaged, "format 99"),
-            ({"weights": [1, 2]}, GalleryDamaged, "weights"),
+            ({"present": "often"}, GalleryDamaged, "present"),
             ({"levels": []}, GalleryDamaged, "levels"),
         ):
             file.write_text(json.dumps({**json.loads(kept), **damage}))
