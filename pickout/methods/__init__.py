@@ -6,8 +6,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from pickout.config import Settings
 from pickout.data.training import PLAIN, Pairing
+from pickout.methods.aga import AgaSettings, build_aga
 from pickout.methods.base import Method
 from pickout.methods.dual import DualSettings, build_dual
+from pickout.methods.fusion_build import build_fusion, pairing
+from pickout.methods.fusion_model import TRAINING_ONLY
+from pickout.methods.fusion_settings import FusionSettings
 from pickout.methods.itself import ItselfSettings, build_itself
 from pickout.nn.vision import VisionTransformer
 from pickout.text.vocabulary import Vocabulary
@@ -46,15 +50,20 @@ class MethodEntry:
         settings: the method's own settings class; it need not declare `name`.
         build: makes the method.
         pairing: from the method's settings to what its training items hold beside image and caption.
+        training_only: prefixes of state keys that only training needs. A method with such parts is saved without them
+            and loaded with no identities, for which it builds none of them.
     """
 
     settings: type[Settings]
     build: Build
     pairing: Callable[[Any], Pairing] = lambda _: PLAIN
+    training_only: tuple[str, ...] = ()
 
 
 METHODS: dict[str, MethodEntry] = {
     "dual": MethodEntry(DualSettings, build_dual),
     "itself": MethodEntry(ItselfSettings, build_itself),
+    "fusion": MethodEntry(FusionSettings, build_fusion, pairing, TRAINING_ONLY),
+    "aga": MethodEntry(AgaSettings, build_aga, pairing, TRAINING_ONLY),
 }
 """Method name to its settings and builder."""
