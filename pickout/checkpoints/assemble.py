@@ -39,7 +39,7 @@ def assemble(
     Raises:
         CheckpointMismatch: keys missing, left over or of another shape, or a tokenizer of another size.
     """
-    words = state.get("text.tokens.weight")
+    words = state.get("text.tokens.weight", state.get("text.embeddings.words.weight"))
     if words is not None and words.shape[0] != tokenizer.vocabulary_size:
         raise CheckpointMismatch(
             f"{source}: the text tower knows {words.shape[0]} tokens, the tokenizer {tokenizer.vocabulary_size}; "

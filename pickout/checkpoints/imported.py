@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -12,9 +12,16 @@ from pickout.nn.positions import patch_grid, resize_positions
 from pickout.nn.text import TextSettings
 from pickout.nn.transformer import Activation
 from pickout.nn.vision import VisionSettings
+from pickout.text.tokenizer import TokenizerSettings
 
 HEAD_WIDTH = 64
-"""Channels of a head in every model of OpenAI; files without a config tell the heads by it."""
+"""Channels of a head in every model of OpenAI, ALBEF and BERT; files without a config tell the heads by it."""
+
+
+def usual_heads(width: int) -> int:
+    """Heads of a tower of this width, where a file does not tell: `HEAD_WIDTH` channels each."""
+    return max(1, width // HEAD_WIDTH)
+
 
 POSITIONS = "vision.positions"
 """Our name of the image tower's position table."""
@@ -38,6 +45,8 @@ class Imported:
         left_over: keys without a name of ours.
         ignored: keys left out on purpose, each with the reason.
         resized: changed tensors, each with what was done.
+        tokenizer: the kind of tokenizer that its captions go through.
+        resample: how its images are resized.
     """
 
     format: str
@@ -50,16 +59,15 @@ class Imported:
     left_over: tuple[str, ...] = ()
     ignored: Mapping[str, str] = field(default_factory=dict)
     resized: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Rows of the token table."""
-        return int(self.state["text.tokens.weight"].shape[0])
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
 
     @property
     def context(self) -> int:
-        """Rows of the text tower's position table."""
-        return int(self.state["text.positions"].shape[0])
+        """Tokens of a caption: rows of CLIP's position table, or what is usual for the family."""
+        if self.tokenizer.kind == "clip":
+            return int(self.state["text.positions"].shape[0])
+        return self.tokenizer.context
 
 
 class Translated(NamedTuple):
@@ -134,14 +142,14 @@ def tower_sizes(source: str, state: Mapping[str, Tensor], facts: Facts = Facts()
             stride=stride,
             width=width,
             layers=_layers(state, "vision."),
-            heads=facts.vision_heads or max(1, width // HEAD_WIDTH),
+            heads=facts.vision_heads or usual_heads(width),
             embedding=int(state["vision.projection.weight"].shape[0]),
             activation=facts.activation,
         ),
         TextSettings(
             width=words,
             layers=_layers(state, "text."),
-            heads=facts.text_heads or max(1, words // HEAD_WIDTH),
+            heads=facts.text_heads or usual_heads(words),
             embedding=int(state["text.projection.weight"].shape[0]),
             activation=facts.activation,
         ),
@@ -167,23 +175,45 @@ def at_size(imported: Imported, image: tuple[int, int] | None) -> Imported:
         new = patch_grid(*image, vision.patch, vision.stride)
     except ValueError as error:
         raise CheckpointMismatch(str(error)) from None
-    table, note = fit_positions(imported.state[POSITIONS], old, new)
-    resized = {POSITIONS: note} if note else {}
-    return replace(imported, image=image, state={**imported.state, POSITIONS: table}, resized=resized)
+    tables, notes = fit_position_tables(imported, old, new)
+    return replace(imported, image=image, state={**imported.state, **tables}, resized=notes)
 
 
-def fit_positions(table: Tensor, old: tuple[int, int], new: tuple[int, int]) -> tuple[Tensor, str | None]:
+def fit_position_tables(
+    imported: Imported, old: tuple[int, int], new: tuple[int, int]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The image tower's position table for another grid, and its momentum twin's, with a note of what was done.
+
+    Args:
+        imported: holds the tables.
+        old: their grid.
+        new: the wanted grid.
+    """
+    mode: Literal["bilinear", "bicubic"] = "bicubic" if imported.vision.kind == "vit" else "bilinear"
+    tables, notes = {}, {}
+    for key in (POSITIONS, f"momentum.{POSITIONS}"):
+        if key in imported.state:
+            tables[key], note = fit_positions(imported.state[key], old, new, mode)
+            if note:
+                notes[key] = note
+    return tables, notes
+
+
+def fit_positions(
+    table: Tensor, old: tuple[int, int], new: tuple[int, int], mode: Literal["bilinear", "bicubic"] = "bilinear"
+) -> tuple[Tensor, str | None]:
     """The position table for another grid, and a note of what was done (None: nothing).
 
     Args:
         table: class position first, then the grid. Shape: (tokens, width).
         old: the table's grid.
         new: the wanted grid.
+        mode: how it is interpolated: CLIP's lineage bilinear, ALBEF's bicubic.
     """
     if old == new:
         return table, None
-    note = f"resized from {old[0]}x{old[1]} to {new[0]}x{new[1]} patches (bilinear)"
-    return resize_positions(table, old, new), note
+    note = f"resized from {old[0]}x{old[1]} to {new[0]}x{new[1]} patches ({mode})"
+    return resize_positions(table, old, new, mode=mode), note
 
 
 def _layers(state: Mapping[str, Tensor], tower: str) -> int:

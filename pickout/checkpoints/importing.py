@@ -5,13 +5,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from pickout.checkpoints import hf_clip, openai_clip, release
+from pickout.checkpoints import albef, bert_vit, hf_clip, openai_clip, release
 from pickout.checkpoints.imported import Facts, Imported, Translated, at_size, tower_sizes
 from pickout.checkpoints.reading import read_weights
 from pickout.checkpoints.recognise import model_looks_like
 from pickout.errors import CheckpointError, CheckpointUnknown, DataError
+from pickout.text.build import build_tokenizer
 from pickout.text.clip import clip_tokenizer
-from pickout.text.tokenizer import Tokenizer
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 HF_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Weight files of a Hugging Face folder, best first."""
@@ -42,10 +43,18 @@ def import_file(path: Path, *, image: tuple[int, int] | None = None) -> Imported
     elif hf_clip.is_hf_clip(keys):
         facts = hf_clip.read_config(file.path.parent / "config.json")
         imported = _clip("Hugging Face CLIP", source, hf_clip.translate(file.tensors), facts)
+    elif albef.is_albef(keys):
+        imported = albef.translate(source, file.tensors)
+    elif bert_vit.is_bert(keys) or bert_vit.is_vit(keys):
+        half = "BERT" if bert_vit.is_bert(keys) else "a vision transformer"
+        raise CheckpointUnknown(
+            f"{file.path}: {half} alone, half of a fusion model; "
+            'a training can start from both: --set \'train.initial=["BERT", "VIT"]\''
+        )
     else:
         raise CheckpointUnknown(
             f"{file.path}: no importer knows this file; it looks like {model_looks_like(keys)}. Known: runs of "
-            "Pickout, CLIP (OpenAI or Hugging Face names), and the official files of ITSELF, RDE and IRRA"
+            "Pickout, CLIP (OpenAI or Hugging Face names), and the official files of ITSELF, RDE, IRRA, ALBEF and RaSa"
         )
     imported = replace(imported, ignored={**file.ignored, **imported.ignored})
     return at_size(imported, image)
@@ -78,6 +87,29 @@ def find_tokenizer(path: Path, context: int, given: Path | None = None, also: tu
         f"{path}: CLIP's tokenizer is not beside it; put bpe_simple_vocab_16e6.txt.gz (github.com/openai/CLIP, folder "
         "clip) or a Hugging Face merges.txt there, or run `pickout weights get clip-vit-base-patch16` once"
     )
+
+
+def find_words(path: Path, settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
+    """BERT's tokenizer for an imported file: the file given, or `vocab.txt` beside the weights.
+
+    Args:
+        path: the weight file or folder.
+        settings: context, closing and cleaning.
+        given: a vocabulary to use in any case.
+
+    Raises:
+        CheckpointError: none found, or not readable.
+    """
+    file = given or (path if path.is_dir() else path.parent) / "vocab.txt"
+    if not file.is_file():
+        raise CheckpointError(
+            f"{path}: {file.name} is not beside it; put vocab.txt of bert-base-uncased there "
+            "(huggingface.co/bert-base-uncased), or name it"
+        )
+    try:
+        return build_tokenizer(settings.model_copy(update={"file": file}))
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _read_merges(file: Path, context: int) -> Tokenizer:

@@ -1,5 +1,6 @@
 """Starting weights of a training: the towers, and the heads where they fit, from any file that an importer knows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -7,12 +8,14 @@ from torch import Tensor
 
 from pickout.checkpoints.imported import POSITIONS, Imported, fit_positions
 from pickout.checkpoints.importing import import_file
+from pickout.checkpoints.initial_fusion import Queues, initialise_fusion
 from pickout.checkpoints.load import resolve
 from pickout.checkpoints.reading import read_weights
 from pickout.checkpoints.report import KeyReport, compare
 from pickout.checkpoints.run import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.errors import CheckpointMismatch
 from pickout.methods.base import Method
+from pickout.methods.fusion_model import FusionModel
 from pickout.nn.positions import patch_grid
 from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.transformer import Layer, Transformer
@@ -22,7 +25,7 @@ _TOWERS = ("vision.", "text.")
 _NEW = "a head that the file does not have at this size; it starts anew"
 
 
-def initialise(method: Method, source: str | Path) -> KeyReport:
+def initialise(method: Method, source: str | Path | Sequence[str | Path], queues: Queues = "keep") -> KeyReport:
     """Copy weights into a method before training.
 
     Both towers must come from the file whole; the position table is resized to the method's image size. Heads are
@@ -31,7 +34,8 @@ def initialise(method: Method, source: str | Path) -> KeyReport:
 
     Args:
         method: at its starting weights; changed in place.
-        source: whatever `pickout.load` takes.
+        source: whatever `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
+        queues: what becomes of the queues in ALBEF's and RaSa's files.
 
     Returns:
         The account of every key.
@@ -40,7 +44,12 @@ def initialise(method: Method, source: str | Path) -> KeyReport:
         CheckpointError: and its kinds, as `pickout.load`.
         CheckpointMismatch: towers of other sizes.
     """
-    path = resolve(source)
+    paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
+    if isinstance(method, FusionModel):
+        return initialise_fusion(method, paths, queues)
+    if len(paths) != 1:
+        raise CheckpointMismatch(f"{', '.join(map(str, paths))}: this method starts from one file")
+    path = paths[0]
     run = run_folder(path)
     imported = import_file(path) if run is None else _import_run(run)
     vision, text = method.get_submodule("vision"), method.get_submodule("text")

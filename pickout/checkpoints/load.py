@@ -1,18 +1,22 @@
 """`pickout.load`: a run, a checkpoint file or a name, ready for use."""
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from pickout.checkpoints.assemble import assemble
 from pickout.checkpoints.hub import NAMED_WEIGHTS, named_folder
 from pickout.checkpoints.imported import Imported
-from pickout.checkpoints.importing import HF_WEIGHTS, find_tokenizer, import_file
+from pickout.checkpoints.importing import HF_WEIGHTS, find_tokenizer, find_words, import_file
 from pickout.checkpoints.loaded import LoadedModel, Precision
 from pickout.checkpoints.run import SETTINGS_FILE, load_run, run_folder, written_out
 from pickout.config import nearest
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError
+from pickout.methods import METHODS
 from pickout.methods.model import ModelSettings
-from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+from pickout.text.tokenizer import Tokenizer
 
 
 def load(
@@ -27,14 +31,15 @@ def load(
 
     Args:
         path_or_name: a run's folder or its weight file, a Hugging Face CLIP folder, a CLIP state dict in OpenAI's
-            names, an official ITSELF, RDE or IRRA file, or the name of weights that `pickout weights get` fetched.
+            names, an official ITSELF, RDE, IRRA, ALBEF or RaSa file, or the name of weights that `pickout weights get`
+            fetched.
             Files in OpenAI's names tell no activation and are computed with CLIP's own QuickGELU; for weights that
             others trained with GELU under the same names, give a Hugging Face folder, whose config tells it.
         device: `cpu`, `cuda` or `cuda:0`.
         precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
         image: height and width in pixels, for imported files only; by default what the file was trained with. CLIP
             itself was trained on squares; person crops fare better at 384x128.
-        tokenizer: CLIP's merges for an imported file that has none beside it.
+        tokenizer: CLIP's merges, or BERT's vocab.txt, for an imported file that has none beside it.
 
     Raises:
         CheckpointError: and its kinds; see `pickout.errors`.
@@ -53,7 +58,10 @@ def load(
             f"{_contents(path)}"
         )
     imported = import_file(path, image=image)
-    tokens = find_tokenizer(path, imported.context, tokenizer, also=downloaded_folders())
+    if imported.tokenizer.kind == "wordpiece":
+        tokens = find_words(path, imported.tokenizer, tokenizer)
+    else:
+        tokens = find_tokenizer(path, imported.context, tokenizer, also=downloaded_folders())
     return _ready(path, imported, tokens, device, precision)
 
 
@@ -86,21 +94,22 @@ def _ready(path: Path, imported: Imported, tokenizer: Tokenizer, device: str, pr
     height, width = imported.image
     settings = ModelSettings(
         method=dict(imported.method),
-        image=ImageSettings(height=height, width=width),
+        image=ImageSettings(height=height, width=width, resample=imported.resample),
         vision=imported.vision,
         text=imported.text,
-        tokenizer=TokenizerSettings(kind="clip", context=imported.context),
+        tokenizer=imported.tokenizer.model_copy(update={"context": imported.context}),
     )
+    state, unused = _for_use(settings, imported.state)
     method, report = assemble(
         str(path),
         imported.format,
         settings,
         tokenizer,
         imported.identities,
-        imported.state,
+        state,
         left_over=imported.left_over,
-        ignored=imported.ignored,
-        resized=imported.resized,
+        ignored={**imported.ignored, **unused},
+        resized={key: note for key, note in imported.resized.items() if key in state},
     )
     return LoadedModel(
         name=path.stem if path.is_file() else path.resolve().name,
@@ -112,6 +121,13 @@ def _ready(path: Path, imported: Imported, tokenizer: Tokenizer, device: str, pr
         device=device,
         precision=precision,
     )
+
+
+def _for_use(settings: ModelSettings, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors that a model in use has, and those that only training needs."""
+    prefixes = METHODS[str(settings.method["name"])].training_only
+    kept = {key: tensor for key, tensor in state.items() if not key.startswith(prefixes)}
+    return kept, {key: "needed in training only" for key in state if key not in kept}
 
 
 def _contents(folder: Path) -> str:

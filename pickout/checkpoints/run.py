@@ -16,6 +16,7 @@ from pickout.checkpoints.reading import read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
 from pickout.files import atomic_path, write_atomically
+from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, method_settings
 from pickout.text.tokenizer import Tokenizer
@@ -53,6 +54,8 @@ def save_model(
 ) -> None:
     """Write a model that `pickout.load` reads. Each file is whole or old; the weights come last.
 
+    What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it.
+
     Args:
         folder: created where it is not there.
         method: the model.
@@ -66,10 +69,19 @@ def save_model(
         StorageFull: no space left.
     """
     tokens = tokenizer.to_json()
-    run = RunSettings(name=name or folder.resolve().name, identities=identities, model=written_out(settings, tokenizer))
+    training_only = METHODS[str(settings.method["name"])].training_only
+    run = RunSettings(
+        name=name or folder.resolve().name,
+        identities=0 if training_only else identities,
+        model=written_out(settings, tokenizer),
+    )
     write_atomically(folder / TOKENIZER_FILE, tokens)
     write_atomically(folder / SETTINGS_FILE, to_toml(run))
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in (state or method.state_dict()).items()}
+    tensors = {
+        key: tensor.detach().cpu().contiguous()
+        for key, tensor in (state or method.state_dict()).items()
+        if not key.startswith(training_only)
+    }
     metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: _sha256(tokens)}
     target = folder / WEIGHTS_FILE
     with atomic_path(target) as temporary:

@@ -116,8 +116,6 @@ class Method(nn.Module, ABC):
     """Length of the embedding."""
     candidates: int = 0
     """How many of the best images by embedding `match_pairs` looks at again; 0: the method has no second score."""
-    training_only: tuple[str, ...] = ()
-    """Prefixes of state keys that only training needs; a saved model leaves them out, built without identities."""
 
     @abstractmethod
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:

@@ -75,6 +75,7 @@ class FusionEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.context, self.width, self.embedding, self.vocabulary_size = positions, width, embedding, vocabulary_size
+        self.heads = heads
         self.padding, self.start, self.end = padding, start, end
         self.embeddings = Embeddings(
             vocabulary_size=vocabulary_size, positions=positions, width=width, padding=padding, dropout=dropout

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 import pickout
+from pickout.checkpoints.initial_fusion import Queues
 from pickout.config import Settings, apply_overrides, nearest, parse_settings, read_toml
 from pickout.data.captions import CaptionAugmentationSettings
 from pickout.data.sampling import SamplerSettings
@@ -25,11 +26,18 @@ _MAY_CHANGE = frozenset({"data.root", "data.workers", "data.cache", "train.keep"
 """Keys that may differ when a run goes on: they change where and how fast, not what."""
 
 
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class TrainSettings(Settings):
     """How the run is computed, watched and kept."""
 
-    initial: str | None = None
-    """A pretrained model that the towers start from: a path or a name of `pickout weights`; none: random weights."""
+    initial: str | Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] | None = None
+    """What the towers start from: a path or a name of `pickout weights`; for a fusion model also a list of both BERT
+    and a vision transformer; none: random weights."""
+    initial_queues: Queues = "keep"
+    """Whether a fusion model takes the queues of ALBEF's and RaSa's files as first negatives."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """`bf16` and `fp16` compute under autocast; the weights and the optimiser stay in fp32."""
     select: Literal["val", "test", "last"] = "val"

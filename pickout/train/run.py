@@ -101,7 +101,7 @@ class _Run:
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
         if recipe.train.initial is not None and state is None:
-            display.say(initialise(self.method, recipe.train.initial).summary())
+            display.say(initialise(self.method, recipe.train.initial, recipe.train.initial_queues).summary())
         self.engine = _engine(recipe, accelerator, material, self.method)
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: Best | None = None

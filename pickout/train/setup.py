@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pickout.checkpoints.importing import find_tokenizer
+from pickout.checkpoints.importing import find_tokenizer, find_words
 from pickout.checkpoints.load import downloaded_folders, resolve
 from pickout.checkpoints.run import SETTINGS_FILE, TOKENIZER_FILE
 from pickout.data.records import DataSet, Split
@@ -106,11 +106,14 @@ def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
         return _read_tokenizer(file)
     settings, initial = recipe.model.tokenizer, None
     if recipe.train.initial is not None:
-        initial = resolve(recipe.train.initial)
+        given = recipe.train.initial
+        initial = resolve(given if isinstance(given, str) else given[0])
     if initial is not None and (initial / TOKENIZER_FILE).exists() and (initial / SETTINGS_FILE).exists():
         tokenizer = _read_tokenizer(initial / TOKENIZER_FILE)
     elif initial is not None and settings.kind == "clip" and settings.file is None:
         tokenizer = find_tokenizer(initial, settings.context, also=downloaded_folders())
+    elif initial is not None and settings.kind == "wordpiece" and settings.file is None:
+        tokenizer = find_words(initial, settings)
     else:
         captions = (caption for record in train.images for caption in record.captions)
         tokenizer = build_tokenizer(settings, captions)

@@ -122,7 +122,7 @@ def test_a_file_of_another_kind_says_what_it_looks_like(
 @pytest.mark.parametrize(
     ("keys", "looks_like"),
     [
-        (("bert.embeddings.word_embeddings.weight", "bert.encoder.layer.0.attention.self.query.weight"), "a BERT"),
+        (("x.embeddings.word_embeddings.weight", "x.encoder.layer.0.attention.self.query.weight"), "a BERT"),
         (("conv1.weight", "layer1.0.conv1.weight", "layer4.2.bn3.bias", "fc.weight"), "a torchvision ResNet"),
         (("visual.attnpool.c_proj.weight", "visual.layer1.0.conv1.weight"), "a CLIP with a ResNet image tower"),
         (("text_encoder.bert.embeddings.x", "visual_encoder.cls_token"), "an ALBEF-family model"),
