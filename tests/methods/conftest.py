@@ -10,28 +10,58 @@ from pickout.config import parse_settings
 from pickout.data.batching import Batch
 from pickout.methods import METHODS
 from pickout.methods.base import Method
+from pickout.nn.fusion import FusionEncoder
 from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.vision import VisionKind, VisionTransformer
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
 
 SMALL: dict[str, dict[str, Any]] = {
     "dual": {},
     "itself": {"local_dimension": 12, "hidden": 10, "selection_layers": [1, 2]},
+    "fusion": {"queue": 16, "negative_group": 4},
+    "aga": {"queue": 16, "negative_group": 4, "enrich_probability": 0.5},
 }
 """Settings that fit towers of two layers. A new method adds its line."""
+FUSING = ("fusion", "aga")
+"""Methods whose towers are a plain vision transformer and a fusion encoder."""
 
 MASK, START, END = 27, 28, 29
 
 
-def small_vision() -> VisionTransformer:
-    return VisionTransformer(height=48, width=16, patch=8, stride=8, channels=16, layers=2, heads=2, embedding=8)
+def small_vision(kind: VisionKind = "clip") -> VisionTransformer:
+    return VisionTransformer(
+        height=48, width=16, patch=8, stride=8, channels=16, layers=2, heads=2, embedding=8, kind=kind
+    )
 
 
 def small_text(context: int = 12) -> TextTransformer:
     return TextTransformer(
         vocabulary_size=30, context=context, width=16, layers=2, heads=2, embedding=8, start=START, end=END
     )
+
+
+def small_fusion_encoder(dropout: float = 0.0, context: int = 12) -> FusionEncoder:
+    return FusionEncoder(
+        vocabulary_size=30,
+        positions=context,
+        width=16,
+        layers=2,
+        fusion_layers=2,
+        heads=2,
+        feed_forward=32,
+        memory_width=16,
+        embedding=8,
+        dropout=dropout,
+        padding=0,
+        start=START,
+        end=END,
+    )
+
+
+def small_towers(name: str, dropout: float = 0.0) -> tuple[VisionTransformer, TextTransformer | FusionEncoder]:
+    """Towers that the method of this name takes."""
+    return (small_vision("vit"), small_fusion_encoder(dropout)) if name in FUSING else (small_vision(), small_text())
 
 
 def small_vocabulary() -> Vocabulary:
@@ -44,7 +74,7 @@ def make(name: str, *, identities: int = 4, seed: int = 0, **changes: Any) -> Me
     """A method of two-layer towers, with a running normalisation that is not neutral."""
     torch.manual_seed(seed)
     settings = parse_settings(METHODS[name].settings, SMALL[name] | changes, source="test")
-    method = METHODS[name].build(settings, small_vision(), small_text(), identities, small_vocabulary())
+    method = METHODS[name].build(settings, *small_towers(name), identities, small_vocabulary())
     for module in method.modules():
         if isinstance(module, torch.nn.BatchNorm1d) and module.running_mean is not None:
             torch.nn.init.normal_(module.running_mean, std=0.1)

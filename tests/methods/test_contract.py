@@ -107,8 +107,11 @@ def test_losses_are_finite_scalars_with_gradients_for_every_parameter(
     losses = method.losses(make_batch(), START)
     assert all(term.shape == () and torch.isfinite(term) for term in losses.terms.values())
     losses.total.backward()
-    missing = [key for key, parameter in method.named_parameters() if parameter.grad is None]
+    trained = {key: parameter.requires_grad for key, parameter in method.named_parameters()}
+    missing = [key for key, parameter in method.named_parameters() if trained[key] and parameter.grad is None]
     assert missing == []
+    assert all(parameter.grad is None for key, parameter in method.named_parameters() if not trained[key])
+    assert all(key.startswith(METHODS[name].training_only) for key in trained if not trained[key])
     assert all(torch.isfinite(parameter.grad).all() for parameter in method.parameters() if parameter.grad is not None)
 
 

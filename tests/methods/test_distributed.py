@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from pickout.data.batching import Batch
+from pickout.methods import METHODS
 
 WORKER = Path(__file__).with_name("distributed_worker.py")
 SETTINGS: dict[str, dict[str, Any]] = {
     "dual": {},
     "itself": {"local_dimension": 12, "hidden": 10, "selection_layers": [1, 2]},
+    "fusion": {"queue": 16, "negative_group": 0, "exclude_equal_captions": True},
+    "aga": {"queue": 16, "negative_group": 2, "enrich_probability": 0.7},
 }
+FUSING = ["fusion", "aga"]
 
 
 def start(name: str, rank: int, processes: int, folder: Path) -> subprocess.Popen[str]:
@@ -36,14 +40,19 @@ def finish(process: subprocess.Popen[str]) -> str:
         return process.communicate()[1] + "it hung"
 
 
+def test_every_method_is_tried() -> None:
+    assert SETTINGS.keys() == METHODS.keys()
+
+
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_two_processes_equal_one(name: str, tmp_path: Path, make_batch: Callable[..., Batch]) -> None:
     batch = make_batch(6)
     identity = torch.tensor([0, 1, 0, 2, 3, 1])  # a person's pairs lie in different processes
-    torch.save(
-        {"images": batch.images, "ids": batch.texts.ids, "identity": identity, "settings": SETTINGS},
-        tmp_path / "given.pt",
-    )
+    given = {"images": batch.images, "ids": batch.texts.ids, "identity": identity, "settings": SETTINGS}
+    given |= {"fusing": FUSING, "second": make_batch(6, seed=1).images, "weak": batch.texts.ids.clone()}
+    given["weak"][[0, 3]] = batch.texts.ids[[2, 5]]  # longer captions, in both processes
+    given["replaced"] = torch.tensor([1, 0, 0, 1, 0, 0])
+    torch.save(given, tmp_path / "given.pt")
     running = [start(name, rank, 2 if rank >= 0 else 1, tmp_path) for rank in (-1, 0, 1)]
     complaints = [finish(process) for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], complaints
