@@ -127,7 +127,7 @@ class Sequential:
         with torch.no_grad():
             follow(state, rates.momentum)
             image_m = see(state, sizes, given.second, "_m")
-            content = (given.strong != sizes.start) & given.strong_mask.bool()
+            content = (given.strong != sizes.start) & (given.strong != sizes.end) & given.strong_mask.bool()
             probabilities = content * rates.mask
             if draws.probabilities is not None:
                 rows = read(state, sizes, given.strong, given.strong_mask)[1]

@@ -21,6 +21,7 @@ class Sizes:
     padding: int = 0
     start: int = 1
     mask: int = 2
+    end: int | None = None
 
 
 def linear(state: State, name: str, x: Tensor) -> Tensor:
@@ -89,7 +90,8 @@ def hide(mask: Tensor) -> Tensor:
 def read(state: State, sizes: Sizes, ids: Tensor, mask: Tensor, m: str = "") -> tuple[Tensor, Tensor]:
     """The text layers: states, and the class rows (layers, batch, tokens), heads averaged."""
     name = f"text_encoder{m}.bert.embeddings"
-    x = state[f"{name}.word_embeddings.weight"][ids] + state[f"{name}.token_type_embeddings.weight"][0]
+    x = F.embedding(ids, state[f"{name}.word_embeddings.weight"], padding_idx=sizes.padding)
+    x = x + state[f"{name}.token_type_embeddings.weight"][0]
     x = x + state[f"{name}.position_embeddings.weight"][: ids.shape[1]]
     x = F.dropout(norm(state, f"{name}.LayerNorm", x, 1e-12), sizes.dropout)
     rows = []

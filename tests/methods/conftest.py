@@ -12,6 +12,7 @@ from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.nn.fusion import FusionEncoder
 from pickout.nn.text import TextTransformer
+from pickout.nn.transformer import Activation
 from pickout.nn.vision import VisionKind, VisionTransformer
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
@@ -30,9 +31,18 @@ MASK, START, END = 27, 28, 29
 
 
 def small_vision(kind: VisionKind = "clip") -> VisionTransformer:
-    return VisionTransformer(
-        height=48, width=16, patch=8, stride=8, channels=16, layers=2, heads=2, embedding=8, kind=kind
-    )
+    activation: Activation = "gelu" if kind == "vit" else "quick_gelu"
+    sizes = {
+        "height": 48,
+        "width": 16,
+        "patch": 8,
+        "stride": 8,
+        "channels": 16,
+        "layers": 2,
+        "heads": 2,
+        "embedding": 8,
+    }
+    return VisionTransformer(**sizes, activation=activation, kind=kind)
 
 
 def small_text(context: int = 12) -> TextTransformer:
