@@ -24,13 +24,13 @@ class ContrastiveLoss:
     Args:
         loss: the mean over the directions.
         image_to_text: online images against the batch's momentum captions, divided by the temperature, detached.
-            Shape: (batch, own keys).
+            Shape: (batch, batch).
         text_to_image: online captions against the batch's momentum images, likewise.
     """
 
     loss: Float[Tensor, ""]
-    image_to_text: Float[Tensor, "batch own"]
-    text_to_image: Float[Tensor, "batch own"]
+    image_to_text: Float[Tensor, "batch batch"]
+    text_to_image: Float[Tensor, "batch batch"]
 
 
 def distillation_weight(alpha: float, *, step: int, steps_per_epoch: int) -> float:
@@ -52,12 +52,11 @@ def positive_keys(
     Args:
         identity_B: who is shown.
         key_identity_K: who each key shows: the batch's own first, then the queue's.
-        one_hot: whether only the query's own pair counts (ALBEF; AGA, Eq. 1 and 2). Query b's own key is then key b.
+        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2).
     """
-    same_BK = identity_B[:, None] == key_identity_K[None, :]
     if not one_hot:
-        return same_BK
-    return torch.eye(*same_BK.shape, dtype=torch.bool, device=same_BK.device)
+        return identity_B[:, None] == key_identity_K[None, :]
+    return torch.eye(len(identity_B), len(key_identity_K), dtype=torch.bool, device=identity_B.device)
 
 
 def contrastive(
@@ -72,7 +71,6 @@ def contrastive(
     temperature: Float[Tensor, ""],
     alpha: float,
     directions: tuple[Direction, ...] = DIRECTIONS,
-    own_keys: int | None = None,
 ) -> ContrastiveLoss:
     """The mean over `directions` of `soft_cross_entropy` (ALBEF; RaSa; AGA, Eq. 12). All features have unit norm.
 
@@ -89,9 +87,8 @@ def contrastive(
         temperature: divides the cosines; a gradient flows to it.
         alpha: the share of the soft targets, from `distillation_weight`.
         directions: the terms.
-        own_keys: how many keys are of this batch (those of all processes); without it, as many as there are rows.
     """
-    own = image_BE.shape[0] if own_keys is None else own_keys
+    own = image_BE.shape[0]
     with torch.autocast(image_BE.device.type, enabled=False):
         online = {"i": image_BE.float(), "t": text_BE.float()}
         momentum = {"i": image_m_BE.detach().float(), "t": text_m_BE.detach().float()}

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pickout.shapes import Bool, Float
 
-Count = Tensor | float
+Count = Tensor | float | int
 """A number of terms: what a sum is divided by."""
 
 
