@@ -1,4 +1,4 @@
-"""Results as one HTML file that needs nothing else: pictures inside, no request to anywhere."""
+"""Results as one HTML file that needs nothing else: pictures inside, no script, no request to anywhere."""
 
 import base64
 import html
@@ -10,10 +10,12 @@ from string import Template
 
 from PIL import Image
 
+from pickout.errors import ImageUnreadable
 from pickout.gallery.answer import Answer
+from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.printable import printable
-from pickout.gallery.where import Where
+from pickout.gallery.query import Query
 
 NOTE = "Candidates, not identifications: a person must check each one."
 """Stands on every list of results."""
@@ -23,6 +25,9 @@ _LONG = 160
 """Characters from which the sentence is set smaller."""
 _NARROWEST, _WIDEST = 0.38, 2.2
 """Width over height of a picture's place; narrower and wider pictures get margins, so that captions have room."""
+_ASKED_SIDE = 160
+"""Longer side of a query's picture in pixels."""
+_GROUPED = {Grouping.TRACK: "in its track", Grouping.DUPLICATE: "nearly the same"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ NO_REASONS = Reasons()
 def result_sheet(
     answers: Sequence[Answer], *, gallery: str, model: str, crops: int, reasons: Reasons = NO_REASONS
 ) -> str:
-    """The page: for each answer the sentence on top, then the candidates in a justified grid.
+    """The page: for each answer the query on top, then the candidates in a justified grid.
 
     Args:
         answers: at least one.
@@ -67,37 +72,111 @@ def result_sheet(
 
 
 def _section(answer: Answer, source: str, crops: int, reasons: Reasons) -> str:
-    length = "long" if len(answer.query.words()) > _LONG else "short"
-    shown = f"{len(answer.hits)} of {crops:,} crops" if answer.hits else "no crop passes the filters"
-    figures = "\n".join(_figure(hit, reasons.pieces.get(hit.id)) for hit in answer.hits)
+    figures = "\n".join(_figure(hit, answer.grouping, reasons.pieces.get(hit.id)) for hit in answer.hits)
+    facts = f"<span>{_text(_count(answer, crops))}</span>{_filters(answer)}<span>{_text(source)}</span>"
     return (
-        f'<section>\n<header><h1 class="{length}">{_text(answer.query.words())}</h1>\n'
-        f'<p class="facts"><span>{_text(shown)}</span>{_filters(answer.where)}<span>{_text(source)}</span></p>\n'
-        f'</header>\n<div class="grid">\n{figures}\n</div>\n</section>'
+        f'<section>\n<header>{_asked(answer.query)}\n<p class="facts">{facts}</p>\n{_told(answer)}</header>\n'
+        f'<div class="grid">\n{figures}\n</div>\n</section>'
     )
 
 
-def _filters(where: Where) -> str:
-    return "".join(f'<span class="filter">{_text(words)}</span>' for words in where.words())
+def _asked(query: Query) -> str:
+    """The query: its first sentence large, what belongs to it below, its pictures beside."""
+    first = query.texts[0] if query.texts else "People like these" if len(query.images) > 1 else "People like this one"
+    quoted = "quoted" if query.texts else "plain"
+    length = "long" if len(first) > _LONG else "short"
+    lines = [("also", text) for text in query.texts[1:]] + [("without", text) for text in query.without]
+    lines += [("like the crop", name) for name in query.more_like]
+    lines += [("unlike the crop", name) for name in query.less_like]
+    parts = "".join(f"<li><span>{_text(kind)}</span> {_text(text)}</li>" for kind, text in lines)
+    pictures = "".join(_asked_picture(picture) for picture in _pictures(query))
+    return (
+        f'<div class="asked">{pictures}<div><h1 class="{length} {quoted}">{_text(first)}</h1>'
+        f"{f'<ul>{parts}</ul>' if parts else ''}</div></div>"
+    )
 
 
-def _figure(hit: Hit, reason: str | None) -> str:
+def _pictures(query: Query) -> list[Image.Image]:
+    try:
+        return query.pictures()
+    except ImageUnreadable:  # It was there a moment ago, for the search itself.
+        return []
+
+
+def _asked_picture(picture: Image.Image) -> str:
+    small = picture.convert("RGB")
+    small.thumbnail((_ASKED_SIDE, _ASKED_SIDE))
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=85)
+    return (
+        f'<img class="query" src="{_jpeg(stream.getvalue())}" width="{small.width}" height="{small.height}" '
+        f'alt="The picture that was searched for">'
+    )
+
+
+def _count(answer: Answer, crops: int) -> str:
+    if not answer.passed:
+        return "no crop passes the filters"
+    if not answer.hits:
+        return f"page {answer.page} is behind the last candidate"
+    ranks = f"{answer.hits[0].rank} to {answer.hits[-1].rank}" if answer.page > 1 else f"{len(answer.hits)}"
+    searched = f"{answer.passed:,} that pass the filters, of {crops:,}" if answer.passed < crops else f"{crops:,}"
+    return f"{ranks} of {searched} crops"
+
+
+def _filters(answer: Answer) -> str:
+    told = answer.where.words()
+    if answer.grouping is not Grouping.NONE:
+        told.append(f"one for each {'track' if answer.grouping is Grouping.TRACK else 'group of near-duplicates'}")
+    return "".join(f'<span class="filter">{_text(words)}</span>' for words in told)
+
+
+def _told(answer: Answer) -> str:
+    """The verdict and the notes."""
+    lines = ""
+    if answer.verdict is not None:
+        state = "good" if answer.verdict.is_good else "poor"
+        lines = f'<p class="{state}">{_text(answer.verdict.words())}</p>'
+    lines += "".join(f"<p>{_text(note)}</p>" for note in answer.notes)
+    return f'<div class="told-notes">{lines}</div>\n' if lines else ""
+
+
+def _figure(hit: Hit, grouping: Grouping, reason: str | None) -> str:
     with Image.open(io.BytesIO(hit.thumbnail)) as thumbnail:
         width, height = thumbnail.size
     shown = min(max(width / height, _NARROWEST), _WIDEST)
-    picture = base64.b64encode(hit.thumbnail).decode("ascii")
-    details = [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
-    details += [(name, value) for name, value in hit.metadata.labels.items()]
-    lines = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in details if value)
     why = "" if reason is None else f"<details><summary>why</summary>{reason}</details>"
     return (
         f'<figure style="--ratio:{shown:.4f};--height:{_ROW_HEIGHT}px">'
-        f'<img src="data:image/jpeg;base64,{picture}" width="{width}" height="{height}" '
+        f'<img src="{_jpeg(hit.thumbnail)}" width="{width}" height="{height}" '
         f'alt="Candidate {hit.rank}: {_text(hit.path)}">'
-        f'<figcaption><div class="head"><b>{hit.rank}</b><span title="inner product of unit vectors">'
-        f"{hit.score:.3f}</span></div><dl>{lines}</dl>"
+        f"<figcaption>{_scores(hit)}<dl>{_details(hit, grouping)}</dl>"
         f'<p class="path" title="{_text(hit.file)}">{_text(hit.path)}</p>{why}</figcaption></figure>'
     )
+
+
+def _scores(hit: Hit) -> str:
+    """Rank, then the probability with a bar where there is one, then the raw score."""
+    score = hit.score if hit.match is None else hit.match
+    kind = "inner product with the query" if hit.match is None else "matching score of the second look"
+    told = f'<span class="score" title="{kind}">{score:.3f}</span>'
+    bar = ""
+    if hit.probability is not None:
+        told = f'<span class="probability" title="probability of a match">{hit.probability:.0%}</span>{told}'
+        bar = f'<div class="bar" style="--part:{hit.probability:.4f}"></div>'
+    return f'<div class="head"><b>{hit.rank}</b>{told}</div>{bar}'
+
+
+def _details(hit: Hit, grouping: Grouping) -> str:
+    lines = [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
+    lines += list(hit.metadata.labels.items())
+    if hit.others:
+        lines.append(("others", f"{len(hit.others)} {_GROUPED.get(grouping, '')}"))
+    return "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in lines if value)
+
+
+def _jpeg(content: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _text(value: object) -> str:

@@ -15,12 +15,15 @@ _OPTIONS = {
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
     "pickout index": "--camera-from --device --json --model --out --prune --set --table",
-    "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json --label --like "
-    "--model --not-camera --not-label --page --save --saved --set --top --track --unlike --video --without",
+    "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
+    "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
+    "--video --without",
     "pickout saved": "--json --remove",
     "pickout calibrate": "--device --json --model --set --split",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
+    "pickout explain word": "--device --json --out --visible",
+    "pickout explain enrich": "--device --json",
     "pickout weights list": "--json",
     "pickout weights get": "--endpoint --json --to",
 }
