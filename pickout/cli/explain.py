@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pickout.cli.explain_words import enrich, word
+
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded import LoadedModel
     from pickout.data.records import DataSet
@@ -115,15 +117,15 @@ def _print(found: "Explanation") -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("word", "weight", "hottest place"):
         table.add_column(name, justify="right" if name == "weight" else "left")
-    for word in found.words:
-        if word.state == "mark":
+    for said in found.words:
+        if said.state == "mark":
             continue
-        weight = "cut off" if word.state == "cut" else "" if word.weight is None else f"{word.weight:+.4f}"
+        weight = "cut off" if said.state == "cut" else "" if said.weight is None else f"{said.weight:+.4f}"
         place = ""
-        if word.patches is not None:
-            row, column = divmod(int(word.patches.argmax()), found.grid.columns)
+        if said.patches is not None:
+            row, column = divmod(int(said.patches.argmax()), found.grid.columns)
             place = f"row {row + 1} of {found.grid.rows}, column {column + 1} of {found.grid.columns}"
-        table.add_row(Text(printable(word.text)), weight, place)
+        table.add_row(Text(printable(said.text)), weight, place)
     console = Console()
     console.print(f"score {found.score:.4f}", highlight=False)
     console.print(table)
@@ -229,3 +231,7 @@ def _print_measurement(found: "Measurement") -> None:
     console.print(
         f"{facts['people']} people of {facts['data']} {facts['split']}; 95 % intervals over people", highlight=False
     )
+
+
+app.command("word")(word)
+app.command("enrich")(enrich)

@@ -55,6 +55,7 @@ def search(
     from pickout.config import apply_overrides, parse_settings
     from pickout.errors import NothingFound, UsageError
     from pickout.gallery.gallery import Gallery
+    from pickout.gallery.printable import printable
     from pickout.gallery.search import SearchSettings
 
     settings = parse_settings(SearchSettings, apply_overrides({}, set_ or []), source="--set")
@@ -67,8 +68,7 @@ def search(
         raise UsageError("--saved runs a search as it was kept; give no sentence, picture or filter beside it")
     else:
         query, where, group = opened.saved.get(saved).parts()
-    if explain and (html is None or not query.texts):
-        raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
+    _check_reasons(query, html, explain=explain)
     query = opened.check(query, top=top, page=page, where=where)  # a wrong word is told before a model is loaded
     loaded = load_model(model or remembered_model(gallery, opened.manifest), device)
     opened.use(loaded)
@@ -81,9 +81,14 @@ def search(
     if not answer.hits:
         raise NothingFound(_nothing(opened, answer))
     if html is not None and not json:
-        from pickout.gallery.printable import printable
-
         typer.echo(f"pictures: {printable(html)}")
+
+
+def _check_reasons(query: "Query", html: Path | None, *, explain: bool) -> None:
+    from pickout.errors import UsageError
+
+    if explain and (html is None or not query.texts):
+        raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
 
 
 def _query(texts: list[str], image: list[Path] | None, *others: _Texts) -> "Query":

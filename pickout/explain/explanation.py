@@ -12,12 +12,14 @@ from pickout.checkpoints.loaded import LoadedModel
 from pickout.explain.bank import KeptTokens, kept_tokens
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Array, Grid, Pair, make_pair
-from pickout.explain.verdict import FILE, TARGETS, Measurement, Target, Verdict, judge
+from pickout.explain.verdict import FILE, Measurement, Target, Verdict, judge
 from pickout.explain.ways import WAYS, Reading
 
 SCHEMA = "pickout.explanation/1"
 MEANING = "An explanation says what the score rests on. It does not say that the score, or the match, is right."
 """Stands on every explanation."""
+SHOWN: tuple[Target, ...] = ("patches", "words", "word_patches")
+"""What an explanation of a score shows; where words of a matching head look is asked for apart."""
 _DIGITS = 6
 
 
@@ -136,13 +138,14 @@ def explain(
         UsageError: the sentence holds no word, or an unknown way.
         CheckpointError: the model gives numbers that are not finite.
     """
-    verdicts = judge(measurement, model.fingerprint, way)
+    judged = judge(measurement, model.fingerprint, way)
+    verdicts = {target: judged[target] for target in SHOWN}
     pair = make_pair(model, sentence, picture)
     evidence = Evidence(model, pair, seed)
     readings = {name: WAYS[name](evidence) for name in {verdict.way for verdict in verdicts.values()} if name}
-    shown = {target: _shown(readings, target, verdicts[target]) for target in TARGETS}
+    shown = {target: _shown(readings, target, verdicts[target]) for target in SHOWN}
     verdicts = {target: verdict for target, (_, verdict) in shown.items()}
-    patches, weights, maps = (shown[target][0] for target in TARGETS)
+    patches, weights, maps = (shown[target][0] for target in SHOWN)
     grid = pair.grid
     return Explanation(
         sentence=sentence,

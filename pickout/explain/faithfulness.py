@@ -27,8 +27,8 @@ from pickout.explain.effects import Embed, image_versions
 from pickout.explain.evidence import Evidence
 from pickout.explain.garments import SMALLEST, Named, named_parts, part_shares, pointing_ratio, read_attributes
 from pickout.explain.garments import read_mask as read_part_mask
-from pickout.explain.hiding import Fill
-from pickout.explain.pair import Array, make_pair
+from pickout.explain.hiding import Fill, drop_words, hide_patches
+from pickout.explain.pair import Array, Pair, make_pair, match_scores
 from pickout.explain.verdict import BAR, TARGETS, Finding, Measurement, Number, Target
 from pickout.explain.ways import WAYS, Reading
 from pickout.saliency.words import VACUOUS_WORDS
@@ -37,6 +37,7 @@ CENTRE = "centre"
 """A control: heat that falls with the distance from the picture's middle, whatever the sentence says."""
 
 Heats = Mapping[str, Array]
+Score = Callable[[NDArray[np.bool_]], Array]
 Tell = Callable[[int, int], None]
 
 
@@ -166,25 +167,36 @@ def _measure_pair(
     telling = [n for n, at in enumerate(pair.told) if pair.words[at].text.lower() not in VACUOUS_WORDS]
     word = int(generator.choice(telling)) if telling else 0
 
-    def contest(target: Target, embed: Embed, direction: Array, heats: Heats) -> None:
-        for name, (deletion, insertion) in gains(embed, direction, heats, settings.random_maps, generator).items():
+    def contest(target: Target, score: Score, heats: Heats) -> None:
+        for name, (deletion, insertion) in gains(score, heats, settings.random_maps, generator).items():
             tally.add(target, name, "deletion", deletion, sample.identity)
             tally.add(target, name, "insertion", insertion, sample.identity)
 
-    contest("patches", show, text.whole, {n: r.patches for n, r in readings.items() if r.patches is not None})
-    contest("words", evidence.tell, image.whole, {n: r.words for n, r in readings.items() if r.words is not None})
-    by_word = {n: r.word_patches for n, r in readings.items() if r.word_patches is not None}
-    contest("word_patches", show, text.each[word], {name: heat[word] for name, heat in by_word.items()})
+    contest("patches", along(show, text.whole), _given(readings, "patches"))
+    contest("words", along(evidence.tell, image.whole), _given(readings, "words"))
+    by_word = _given(readings, "word_patches")
+    contest("word_patches", along(show, text.each[word]), {name: heat[word] for name, heat in by_word.items()})
+    looks = _given(readings, "looks") if model.method.candidates else {}
+    contest("looks", _matched(model, pair, word, settings.fill), {name: heat[word] for name, heat in looks.items()})
     record = attributes.get(str(sample.image))
     if record is not None:
         mask = read_part_mask(sample.image.parents[2], record)
-        _point(evidence, named_parts(pair, record["person"]), mask, by_word, tally, sample.identity)
+        garments = named_parts(pair, record["person"])
+        for target, heats in (("word_patches", by_word), ("looks", looks)):
+            _point(evidence, garments, mask, target, heats, tally, sample.identity)
+
+
+def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
+    """What the ways give at a target; those that give nothing are left out."""
+    found = {name: getattr(reading, target) for name, reading in readings.items()}
+    return {name: heat for name, heat in found.items() if heat is not None}
 
 
 def _point(
     evidence: Evidence,
     named: list[Named],
     mask: NDArray[np.uint8],
+    target: str,
     by_word: Heats,
     tally: Tally,
     identity: int,
@@ -197,20 +209,35 @@ def _point(
         others = [other.told for other in named if other.part != garment.part]
         for name, heat in by_word.items():
             ratio = pointing_ratio(heat[garment.told], shares, covered)
-            tally.add("word_patches", name, "ratio", ratio, identity)
+            tally.add(target, name, "ratio", ratio, identity)
             if others:
                 strange = float(np.mean([pointing_ratio(heat[other], shares, covered) for other in others]))
-                tally.add("word_patches", name, "other", strange, identity)
+                tally.add(target, name, "other", strange, identity)
+
+
+def along(embed: Embed, direction: Array) -> Score:
+    """The score of what is kept: the inner product of its embedding with a direction. Shape of that: (dimension,)."""
+    return lambda kept: embed(kept) @ direction
+
+
+def _matched(model: LoadedModel, pair: Pair, word: int, fill: Fill) -> Score:
+    """What a told word adds to the matching head's logit."""
+    without = drop_words(pair, [pair.told[word]], model.tokenizer.special.padding)
+
+    def score(kept: NDArray[np.bool_]) -> Array:
+        pixels = hide_patches(pair, kept, fill=fill)
+        return match_scores(model, pixels, pair.ids) - match_scores(model, pixels, without)
+
+    return score
 
 
 def gains(
-    embed: Embed, direction: Array, heats: Heats, random_maps: int, generator: np.random.Generator
+    score: Score, heats: Heats, random_maps: int, generator: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
     """For each map how much better than random it deletes and inserts; above 0 is better.
 
     Args:
-        embed: embeds versions with some players kept.
-        direction: the score of an embedding is its inner product with this. Shape: (dimension,).
+        score: from what is kept (versions, players) to scores (versions,).
         heats: maps by name. Shape of each: (players,).
         random_maps: how many random orders they are held against.
         generator: draws those.
@@ -220,7 +247,7 @@ def gains(
     players = len(next(iter(heats.values())))
     orders = [order_of(heat) for heat in heats.values()] + [generator.permutation(players) for _ in range(random_maps)]
     kept = np.stack([[kept_while_deleting(order), kept_while_inserting(order)] for order in orders])
-    scores = (embed(kept.reshape(-1, players)) @ direction).reshape(kept.shape[:3])
+    scores = score(kept.reshape(-1, players)).reshape(kept.shape[:3])
     areas = np.array([[area(curve) for curve in both] for both in scores])
     deletion, insertion = areas[len(heats) :].mean(axis=0)
     return {name: (deletion - own[0], own[1] - insertion) for name, own in zip(heats, areas, strict=False)}
@@ -256,6 +283,11 @@ def _controls(tally: Tally, settings: MeasureSettings) -> dict[str, Any]:
         for target in ("patches", "word_patches")
         for measure in ("deletion", "insertion", "ratio")
     }
-    others = {f"other_words_{way}": tally.number("word_patches", way, "other", settings.bootstrap) for way in WAYS}
+    others = {
+        f"other_words_{way}": tally.number(target, way, "other", settings.bootstrap)
+        for target in ("word_patches", "looks")
+        for way in WAYS
+        if tally.count(target, way, "other")
+    }
     told = {name: number for name, number in (middle | others).items() if number is not None}
     return {"bar": BAR, **{name: [number.mean, number.low, number.high] for name, number in told.items()}}

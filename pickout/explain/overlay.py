@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pickout.explain.explanation import ExplainedWord, Explanation
-from pickout.explain.pair import Array, Grid
+from pickout.explain.looking import Look
+from pickout.explain.pair import Array, Grid, Pair
 
 _COLD, _HOT = np.array([255.0, 196.0, 40.0]), np.array([222.0, 12.0, 92.0])
 _DENSEST = 0.82
@@ -93,6 +94,24 @@ def explanation_sheet(explanation: Explanation, *, words: int = 8, height: int =
     for word in leading_words(explanation, words):
         if word.patches is not None:
             panels.append((word.text, overlay(picture, word.patches, explanation.grid, top=top_of(explanation, word))))
+    return tile(panels)
+
+
+def look_sheet(pair: Pair, word: str, look: Look, *, height: int = 288) -> Image.Image:
+    """The crop, and where one word looked in each fusion layer and on average.
+
+    Args:
+        pair: the sentence and the crop.
+        word: what to write below.
+        look: of that word alone.
+        height: of a panel in pixels.
+    """
+    width = max(24, round(pair.picture.width * height / pair.picture.height))
+    picture = pair.picture.resize((width, height), Image.Resampling.LANCZOS)
+    shape = (pair.grid.rows, pair.grid.columns)
+    panels = [(word, picture), ("all layers", overlay(picture, look.mean[0].reshape(shape), pair.grid))]
+    for layer, map_ in look.layers.items():
+        panels.append((f"layer {layer}", overlay(picture, map_[0].reshape(shape), pair.grid)))
     return tile(panels)
 
 

@@ -161,6 +161,29 @@ def embed_texts(encoder: Encoder, rows: Sequence[Int[Tensor, " tokens"]]) -> Arr
     return _finite(torch.cat(parts))
 
 
+@torch.no_grad()
+def match_scores(
+    encoder: Encoder, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
+) -> Array:
+    """The second score of pictures with one row of ids. Shape: (images,).
+
+    Args:
+        encoder: a model whose method has a second score.
+        pixels: prepared pictures.
+        row: ids of a sentence.
+    """
+    method = encoder.method
+    text = method.encode_texts(text_batch(encoder, [row]))
+    parts = []
+    for batch in _batches(pixels):
+        memory = method.remember(method.encode_images(batch.to(encoder.device)).tokens)
+        images = len(batch)
+        states, mask = text.tokens.expand(images, -1, -1), text.texts.mask.expand(images, -1)
+        place = torch.arange(images, device=encoder.device)
+        parts.append(method.match_pairs(memory, states, mask, place).float().cpu())
+    return _finite(torch.cat(parts))
+
+
 def _batches(rows: Rows) -> Iterator[Rows]:
     return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 

@@ -18,10 +18,16 @@ FILE = "explain.json"
 BAR = 2.0
 """What the share of a garment word's heat on its garment should reach, as a multiple of its share of the picture."""
 
-Target = Literal["patches", "words", "word_patches"]
-"""Heat over the crop, weights of the words, heat of each word over the crop."""
+Target = Literal["patches", "words", "word_patches", "looks"]
+"""Heat over the crop, weights of the words, heat of each word over the crop, and where each word of a matching head
+looks. The first three are about the score of the embeddings, the last about that of the matching head."""
 TARGETS: tuple[Target, ...] = get_args(Target)
-UNMEASURED: Mapping[Target, str] = {"patches": "shapley", "words": "shapley", "word_patches": "shapley_phrases"}
+UNMEASURED: Mapping[Target, str] = {
+    "patches": "shapley",
+    "words": "shapley",
+    "word_patches": "shapley_phrases",
+    "looks": "cross_attention_hidden",
+}
 """What is shown, and said to be unmeasured, for a model without a measurement."""
 
 

@@ -14,7 +14,9 @@ from torch.nn import functional as F
 
 from pickout.explain.effects import Effects
 from pickout.explain.evidence import Evidence
+from pickout.explain.looking import look_at
 from pickout.explain.pair import Array, text_batch
+from pickout.methods.fusion_model import FusionModel
 from pickout.methods.itself import Itself
 from pickout.saliency.fuse import layer_mean, rollout_row
 from pickout.saliency.readout import point_at
@@ -29,11 +31,13 @@ class Reading:
         patches: heat over the crop, row by row. Shape: (patches,).
         words: weight of each told word. Shape: (told,).
         word_patches: heat of each told word over the crop. Shape: (told, patches).
+        looks: cross-attention of each told word in the matching part. Shape: (told, patches).
     """
 
     patches: Array | None = None
     words: Array | None = None
     word_patches: Array | None = None
+    looks: Array | None = None
 
 
 Way = Callable[[Evidence], Reading]
@@ -143,6 +147,22 @@ def mars(evidence: Evidence) -> Reading:
     return Reading(_array(image[1:]), evidence.over_words(_array(text)))
 
 
+def cross_attention(evidence: Evidence) -> Reading:
+    """Cross-attention of the words as they stand, mean over fusion layers (AGA, figure 3)."""
+    return _by_looking(evidence, hide=False)
+
+
+def cross_attention_hidden(evidence: Evidence) -> Reading:
+    """Cross-attention of each word while it is hidden, mean over fusion layers (AGA, figure 5)."""
+    return _by_looking(evidence, hide=True)
+
+
+def _by_looking(evidence: Evidence, *, hide: bool) -> Reading:
+    if not isinstance(evidence.encoder.method, FusionModel):
+        return Reading()
+    return Reading(looks=look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide).mean)
+
+
 def _by_attention(
     evidence: Evidence, traces: tuple[AttentionTrace, AttentionTrace], read: Callable[[AttentionTrace], Tensor]
 ) -> Reading:
@@ -174,5 +194,7 @@ WAYS: Mapping[str, Way] = {
     "mean_row": mean_row,
     "rollout": rollout,
     "mars": mars,
+    "cross_attention": cross_attention,
+    "cross_attention_hidden": cross_attention_hidden,
 }
 """Every way by name."""

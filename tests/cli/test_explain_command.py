@@ -45,6 +45,21 @@ def run(tmp_path: Path, street: Path) -> Path:
 
 
 @pytest.fixture
+def fusing(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer([SENTENCE], 300, 48)
+    settings = ModelSettings(
+        method={"name": "aga"},
+        image=ImageSettings(height=32, width=16),
+        vision=VisionSettings(kind="vit", patch=8, stride=8, **TINY),
+        text=TextSettings(kind="bert", fusion_layers=2, positions=48, **TINY),
+    )
+    folder = tmp_path / "fusing"
+    save_model(folder, build_model(settings, tokenizer, 0), tokenizer, settings, identities=0)
+    return folder
+
+
+@pytest.fixture
 def crop(tmp_path: Path) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 20, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "crop.png")
@@ -93,7 +108,7 @@ def test_a_measurement_is_kept_and_decides_what_is_shown(run, crop, capsys):
     kept = json.loads((run / "explain.json").read_text())
     assert call(run, crop, SENTENCE, "--json") == 0
     shown = json.loads(capsys.readouterr().out)["shown"]
-    assert {target: shown[target]["way"] for target in shown} == kept["shown"]
+    assert {target: shown[target]["way"] for target in shown} == {target: kept["shown"][target] for target in shown}
     assert all(shown[target]["measured"] for target in shown)
 
 
@@ -134,6 +149,45 @@ def test_a_damaged_measurement_is_named(run, crop, capsys):
     (run / "explain.json").write_text("{")
     assert call(run, crop, SENTENCE) == 3
     assert str(run / "explain.json") in capsys.readouterr().err
+
+
+def test_a_words_look_is_told_layer_by_layer(fusing, crop, tmp_path, capsys):
+    assert call("word", fusing, crop, SENTENCE, "Jacket", "--out", tmp_path / "look.png") == 0
+    printed = capsys.readouterr().out
+    assert "layer 2: most at row" in printed
+    assert "not measured for this model" in printed
+    with Image.open(tmp_path / "look.png") as picture:
+        assert picture.width > 400
+    assert call("word", fusing, crop, SENTENCE, "jacket", "--visible", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["hidden"] is False
+    assert np.array(told["layers"]["1"]).shape == (4, 2)
+
+
+def test_enrichment_is_told_piece_by_piece(fusing, crop, capsys):
+    assert call("enrich", fusing, crop, SENTENCE) == 0
+    printed = capsys.readouterr().out
+    assert "jacket" in printed
+    assert "no momentum twin" in printed
+    assert call("enrich", fusing, crop, SENTENCE, "--json") == 0
+    pieces = json.loads(capsys.readouterr().out)["pieces"]
+    assert sum(piece["probability"] for piece in pieces) == pytest.approx(0.15 * len(pieces), rel=0.01)
+    assert all(piece["candidates"] for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("word", "{fusing}", "{crop}", "a red jacket", "coat"), 2, "it reads: a red jacket"),
+        (("word", "{run}", "{crop}", "a red jacket", "red"), 2, "give a run of fusion or aga"),
+        (("enrich", "{run}", "{crop}", "a red jacket"), 2, "give a run of fusion or aga"),
+        (("enrich", "{fusing}", "{crop}", "..."), 2, "describe a person"),
+        (("word", "{fusing}", "{crop}", "red", "red", "--out", "{fusing}"), 2, "cannot be written"),
+    ],
+)
+def test_bad_words_are_one_line_and_a_code(run, fusing, crop, capsys, arguments, code, told):
+    assert call(*(word.format(run=run, fusing=fusing, crop=crop) for word in arguments)) == code
+    assert told in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.fixture

@@ -23,16 +23,18 @@ from pickout.text.train import train_tokenizer
 SENTENCE = "A woman wears a pale blue blouse, dark jeans and white trainers."
 TINY = {"width": 32, "layers": 2, "heads": 2, "embedding": 24}
 METHODS = {"dual": {}, "itself": {"selection_layers": [1, 2], "local_dimension": 12, "hidden": 10}}
+FUSING = {"vision": {"kind": "vit"}, "text": {"kind": "bert", "fusion_layers": 2, "positions": 64}}
 
 
 def load(method: str, folder: Path | None = None, context: int = 64) -> LoadedModel:
     torch.manual_seed(0)
     tokenizer = train_tokenizer([SENTENCE, "the man is carrying a red backpack"], 300, context)
+    towers = {"vision": {}, "text": {}} if method in METHODS else FUSING
     settings = ModelSettings(
-        method={"name": method, **METHODS[method]},
+        method={"name": method, **METHODS.get(method, {})},
         image=ImageSettings(height=32, width=16),
-        vision=VisionSettings(patch=8, stride=8, **TINY),
-        text=TextSettings(**TINY),
+        vision=VisionSettings(patch=8, stride=8, **TINY, **towers["vision"]),
+        text=TextSettings(**TINY, **towers["text"]),
     )
     built = build_model(settings, tokenizer, 0)
     for parameter in built.parameters():  # as if it were trained: nothing small, no zero biases

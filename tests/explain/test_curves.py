@@ -10,7 +10,7 @@ WEIGHTS = np.array([3.0, 1.0, 0.0, 2.0, 0.5], np.float32)
 
 
 def additive(kept):
-    return (kept.astype(np.float32) @ WEIGHTS)[:, None]
+    return kept.astype(np.float32) @ WEIGHTS
 
 
 def deletion_by_loops(heat):
@@ -45,13 +45,13 @@ def test_equal_heat_falls_in_reading_order():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_area_is_that_of_the_loops(seed):
     heat = np.random.default_rng(seed).integers(0, 3, 5).astype(np.float32)
-    scores = additive(kept_while_deleting(order_of(heat)))[:, 0]
+    scores = additive(kept_while_deleting(order_of(heat)))
     assert area(scores) == pytest.approx(deletion_by_loops(heat))
 
 
 def test_the_true_weights_gain_most_and_their_opposite_loses():
     heats = {"true": WEIGHTS, "opposite": -WEIGHTS}
-    found = gains(additive, np.ones(1, np.float32), heats, 200, np.random.default_rng(0))
+    found = gains(additive, heats, 200, np.random.default_rng(0))
     assert min(found["true"]) > 0.5
     assert max(found["opposite"]) < -0.5
     assert found["true"] == pytest.approx([-x for x in found["opposite"]], abs=0.3)
@@ -60,9 +60,6 @@ def test_the_true_weights_gain_most_and_their_opposite_loses():
 def test_a_random_map_gains_nothing_on_average():
     generator = np.random.default_rng(0)
     found = [
-        gains(additive, np.ones(1, np.float32), {"random": generator.random(5, dtype=np.float32)}, 4, generator)[
-            "random"
-        ]
-        for _ in range(400)
+        gains(additive, {"random": generator.random(5, dtype=np.float32)}, 4, generator)["random"] for _ in range(400)
     ]
     assert np.abs(np.mean(found, axis=0)).max() < 0.1

@@ -31,7 +31,9 @@ def test_every_way_is_measured_at_what_it_gives(load_tiny, street):
     done = []
     found = measure(load_tiny("itself"), open_data("street", street), "val", FEW, lambda *told: done.append(told))
     assert done == [(1, 3), (2, 3), (3, 3)]
-    assert set(found.findings["patches"]) == {name for name in WAYS if not name.endswith("phrases")}
+    apart = ("phrases", "attention", "hidden")
+    assert set(found.findings["patches"]) == {name for name in WAYS if not name.endswith(apart)}
+    assert found.findings["looks"] == {}
     assert set(found.findings["words"]) == set(found.findings["patches"])
     assert "class_row" not in found.findings["word_patches"]
     assert all(finding.ratio is not None for finding in found.findings["word_patches"].values())
@@ -102,7 +104,7 @@ MEASUREMENT = Measurement(
 
 def test_the_best_way_that_holds_is_shown():
     found = judge(MEASUREMENT, "abc")
-    assert [found[target].way for target in TARGETS] == ["left_out", None, "shapley_phrases"]
+    assert [found[target].way for target in TARGETS] == ["left_out", None, "shapley_phrases", None]
     assert all(verdict.measured for verdict in found.values())
     assert "2.5 times" in found["word_patches"].note
     assert "no way did better than chance" in found["words"].note
@@ -119,7 +121,7 @@ def test_a_way_that_failed_is_not_shown_even_if_asked_for():
 @pytest.mark.parametrize("measurement", [None, MEASUREMENT])
 def test_another_models_measurement_counts_as_none(measurement):
     found = judge(measurement, "def")
-    assert [verdict.note for verdict in found.values()] == ["not measured for this model"] * 3
+    assert [verdict.note for verdict in found.values()] == ["not measured for this model"] * 4
     assert found["patches"].way == "shapley"
     assert not found["patches"].measured
 

@@ -19,7 +19,7 @@ def test_a_way_gives_finite_numbers_of_the_right_shape(evidence, model, name):
     for field in given:
         assert getattr(reading, field).shape == shapes[field]
         assert np.isfinite(getattr(reading, field)).all()
-    if name == "mars" and type(model.method).__name__ == "Dual":
+    if name.startswith("cross") or (name == "mars" and type(model.method).__name__ == "Dual"):
         assert given == set()
     elif name in PHRASED:
         assert given == {"word_patches"}
