@@ -37,8 +37,8 @@ def write_page(file: Path, gallery: "Gallery", answers: Sequence["Answer"], mode
         raise UsageError(f"--html {file}: cannot be written ({error.strerror})") from None
 
 
-def show_answer(answer: "Answer", *, json: bool) -> None:
-    """Print the candidates, how sure they are, and what must be said beside them."""
+def show_answer(answer: "Answer", page: Path | None = None, *, json: bool) -> None:
+    """Print the candidates, how sure they are, what must be said beside them, and where their page was written."""
     if json:
         for hit in answer.hits:
             typer.echo(json_text.dumps(hit.as_json()))
@@ -55,6 +55,10 @@ def show_answer(answer: "Answer", *, json: bool) -> None:
         typer.echo(NOTE)
         if answer.more:
             typer.echo(f"More: --page {answer.page + 1}")
+        if page is not None:
+            from pickout.gallery.printable import printable
+
+            typer.echo(f"pictures: {printable(page)}")
 
 
 def _show_table(hits: Sequence["Hit"]) -> None:

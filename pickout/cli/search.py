@@ -55,7 +55,6 @@ def search(
     from pickout.config import apply_overrides, parse_settings
     from pickout.errors import NothingFound, UsageError
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.printable import printable
     from pickout.gallery.search import SearchSettings
 
     settings = parse_settings(SearchSettings, apply_overrides({}, set_ or []), source="--set")
@@ -77,11 +76,9 @@ def search(
         opened.saved.save(save, query, where, group)
     if html is not None:
         write_page(html, opened, [answer], loaded if explain else None)
-    show_answer(answer, json=json)
+    show_answer(answer, html, json=json)
     if not answer.hits:
         raise NothingFound(_nothing(opened, answer))
-    if html is not None and not json:
-        typer.echo(f"pictures: {printable(html)}")
 
 
 def _check_reasons(query: "Query", html: Path | None, *, explain: bool) -> None:
