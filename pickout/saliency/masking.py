@@ -126,13 +126,15 @@ def clip(raw_BT: Float[Tensor, "batch tokens"], *, redistribute: bool = True) ->
         return clipped_BT
     wanted_B1 = raw_BT.sum(dim=1, keepdim=True).clamp(min=0)
     sorted_BT, order_BT = raw_BT.clamp(min=0).sort(dim=1, descending=True)
-    # With the k largest at 1, the rest is scaled by (wanted - k) / (sum of the rest); the smallest k that fits is it.
+    # With the k largest at 1, the rest is scaled to the sum (wanted - k); the smallest k that lifts none above 1 is it.
     full_T = torch.arange(raw_BT.shape[1], device=raw_BT.device)
     rest_BT = sorted_BT.flip(1).cumsum(dim=1).flip(1)
-    factor_BT = torch.where(rest_BT > 0, (wanted_B1 - full_T) / rest_BT, 0.0)
-    full_B1 = (factor_BT * sorted_BT > 1).long().cumprod(dim=1).sum(dim=1, keepdim=True)
-    factor_B1 = factor_BT.gather(1, full_B1.clamp(max=raw_BT.shape[1] - 1))
-    kept_BT = torch.where(full_T < full_B1, 1.0, (factor_B1 * sorted_BT).clamp(0, 1))
+    lifted_BT = (wanted_B1 - full_T) * torch.where(rest_BT > 0, sorted_BT / rest_BT, 0.0)
+    full_B1 = (lifted_BT > 1).long().cumprod(dim=1).sum(dim=1, keepdim=True)
+    last_B1 = full_B1.clamp(max=raw_BT.shape[1] - 1)
+    rest_B1 = rest_BT.gather(1, last_B1)
+    scaled_BT = (wanted_B1 - last_B1) * torch.where(rest_B1 > 0, sorted_BT / rest_B1, 0.0)
+    kept_BT = torch.where(full_T < full_B1, 1.0, scaled_BT.clamp(0, 1))
     spread_BT = torch.zeros_like(clipped_BT).scatter(1, order_BT, kept_BT)
     return torch.where((clipped_BT == raw_BT).all(dim=1, keepdim=True), raw_BT, spread_BT)
 
