@@ -67,6 +67,25 @@ def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.flo
     return _checked(encoder, encoder.encode_images(images), len(images))
 
 
+def image_vectors_with_tokens(
+    encoder: Encoder, images: list[Image.Image]
+) -> tuple[NDArray[np.float32], list[NDArray[np.uint16]]]:
+    """As `image_vectors`, with the tokens (tokens, width) of each image, for an encoder that can look again.
+
+    Raises:
+        GalleryError: the encoder broke its promise, or cannot look again.
+    """
+    if not isinstance(encoder, Matching):
+        raise GalleryError(f"model {encoder.name}: has no second look, so there are no tokens to keep")
+    vectors, tokens = encoder.encode_images_with_tokens(images)
+    if tokens.ndim != 3 or len(tokens) != len(images) or tokens.dtype != np.uint16:
+        raise GalleryError(
+            f"model {encoder.name}: gave tokens of shape {tokens.shape} for {len(images)} images, expected "
+            f"({len(images)}, tokens, width) of bfloat16 bits"
+        )
+    return _checked(encoder, vectors, len(images)), list(tokens)
+
+
 def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
     """The vectors (n, D) of pictures that are searched for, finite and of the promised shape.
 

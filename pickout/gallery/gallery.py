@@ -18,7 +18,7 @@ from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.ingest import Ingest, IngestSettings
 from pickout.gallery.lock import writing
-from pickout.gallery.manifest import MANIFEST, Manifest, new_manifest, read_manifest, write_manifest
+from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, new_manifest, read_manifest, write_manifest
 from pickout.gallery.metadata import MetadataTable
 from pickout.gallery.printable import printable
 from pickout.gallery.quarantine import Quarantined, read_quarantine
@@ -130,10 +130,12 @@ class Gallery:
             GalleryModelMismatch: another model.
             StorageFull: no space left; what was committed stays.
         """
+        model = self._model(encoder)
+        self._bring_up_to_date()
         ingest = Ingest(
             self.path,
             self._store,
-            self._model(encoder),
+            model,
             Path(crops).resolve(),
             table=None if table is None else MetadataTable(Path(table)),
             camera_from=camera_from,
@@ -259,6 +261,14 @@ class Gallery:
     def rows(self, ids: Iterable[str]) -> dict[str, Row]:
         """Whole rows by id; unknown ids are left out."""
         return self._store.fetch(ids)
+
+    def _bring_up_to_date(self) -> None:
+        """Give a gallery of an older format this one's columns, before anything is written."""
+        if self.manifest.format != FORMAT:
+            with writing(self.path):
+                self._store.upgrade()
+                self.manifest = self.manifest.model_copy(update={"format": FORMAT})
+                write_manifest(self.path, self.manifest)
 
     def _model(self, encoder: Encoder | None) -> Encoder:
         if encoder is not None:

@@ -91,6 +91,10 @@ class Hit:
             "height": self.height,
             "camera": self.camera,
             "time": None if self.time is None else self.time.isoformat(),
+            "video": self.metadata.video,
+            "frame": self.metadata.frame,
+            "box": None if self.metadata.box is None else list(self.metadata.box),
+            "track": self.metadata.track,
             "labels": dict(self.metadata.labels),
             "others": list(self.others),
         }

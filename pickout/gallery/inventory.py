@@ -47,5 +47,6 @@ class Inventory:
 
     def _one(self, metadata: Metadata) -> Metadata:
         """The same object for equal metadata: most crops of a camera without times share theirs."""
-        key = (metadata.camera, metadata.time, *sorted(metadata.labels.items()))
+        place = (metadata.video, metadata.frame, metadata.box, metadata.track)
+        key = (metadata.camera, metadata.time, *place, *sorted(metadata.labels.items()))
         return self._metadata.setdefault(key, metadata)

@@ -10,8 +10,10 @@ from pickout.errors import GalleryDamaged, GalleryMissing, GalleryModelMismatch
 from pickout.files import write_atomically
 from pickout.gallery.encoder import Encoder
 
-FORMAT = 1
-"""Version of the folder's layout that this code writes and reads."""
+FORMAT = 2
+"""Version of the folder's layout that this code writes."""
+READABLE = frozenset({1, FORMAT})
+"""Versions that it reads; one before `FORMAT` is brought up to date when something is added."""
 MANIFEST = "gallery.json"
 
 
@@ -96,9 +98,9 @@ def read_manifest(gallery: Path) -> Manifest:
         raise GalleryDamaged(
             f"{file}: {place}: {first['msg']}; put the file back from a backup or index again into a new folder"
         ) from None
-    if manifest.format != FORMAT:
+    if manifest.format not in READABLE:
         raise GalleryDamaged(
-            f"{file}: format {manifest.format}, this version of Pickout knows format {FORMAT}; "
+            f"{file}: format {manifest.format}, this version of Pickout knows formats up to {FORMAT}; "
             "use the version that wrote it or index again into a new folder"
         )
     return manifest

@@ -1,8 +1,9 @@
-"""Camera, time and labels of a crop from a table; its time from its EXIF block."""
+"""Camera, time, place in a video and labels of a crop from a table; its time from its EXIF block."""
 
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,21 +15,25 @@ from pickout.errors import AnnotationError, DataMissing, UsageError
 from pickout.gallery.printable import printable
 from pickout.gallery.rows import Metadata, parse_time
 
+_LARGEST = 2**31 - 1
+"""Of a frame's number and a box's sides."""
 _EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
 
 
 class MetadataTable:
     """A table of metadata by image: CSV with a header, or one JSON object a line (`.jsonl`, `.ndjson`).
 
-    Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601); every other column
-    becomes a label. An empty cell tells nothing.
+    Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601), `video`, `frame` (a
+    number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a label. An empty
+    cell tells nothing.
 
     Args:
         file: the table.
 
     Raises:
         DataMissing: there is no such file.
-        AnnotationError: no table, no column `image`, a time that is none, an image told twice in two ways.
+        AnnotationError: no table, no column `image`, a time, frame or box that is none, an image told twice
+            differently.
     """
 
     def __init__(self, file: Path) -> None:
@@ -80,11 +85,32 @@ def _metadata(file: Path, record: int, values: Mapping[str, Any]) -> Metadata:
         time = parse_time(told.pop("time")) if told.get("time") else None
     except UsageError as error:
         raise AnnotationError(file, record, "time", str(error)) from None
-    camera = told.pop("camera", "")
     told.pop("time", None)
+    frame = _numbers(file, record, "frame", told.pop("frame", ""), 1)
+    box = _numbers(file, record, "box", told.pop("box", ""), 4)
+    names = {name: printable(told.pop(name, "")) or None for name in ("camera", "video", "track")}
     return Metadata(
-        camera=printable(camera) or None, time=time, labels={key: value for key, value in told.items() if value}
+        time=time,
+        frame=None if frame is None else frame[0],
+        box=None if box is None else (box[0], box[1], box[2], box[3]),
+        labels={key: value for key, value in told.items() if value},
+        **names,
     )
+
+
+def _numbers(file: Path, record: int, name: str, text: str, count: int) -> list[int] | None:
+    """Whole numbers between blanks, commas or brackets; None for an empty cell."""
+    if not text:
+        return None
+    parts = re.split(r"[\s,;]+", text.strip("[]() "))
+    try:
+        numbers = [int(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or any(abs(number) > _LARGEST for number in numbers):
+        wanted = "a whole number" if count == 1 else "left, top, width and height in pixels, for example 12 40 64 192"
+        raise AnnotationError(file, record, name, f"'{printable(text)}': expected {wanted}")
+    return numbers
 
 
 def _records(file: Path) -> Iterator[Mapping[str, Any]]:

@@ -26,11 +26,19 @@ class Metadata:
         camera: the camera's name.
         time: when the crop was taken, without zone (see `without_zone`).
         labels: free names and values.
+        video: the video that it was cut from.
+        frame: the frame's number in the video.
+        box: left, top, width and height in that frame, in pixels.
+        track: the track that it belongs to, of one camera and video.
     """
 
     camera: str | None = None
     time: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    video: str | None = None
+    frame: int | None = None
+    box: tuple[int, int, int, int] | None = None
+    track: str | None = None
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
@@ -38,6 +46,10 @@ class Metadata:
             camera=older.camera if self.camera is None else self.camera,
             time=older.time if self.time is None else self.time,
             labels={**older.labels, **self.labels},
+            video=older.video if self.video is None else self.video,
+            frame=older.frame if self.frame is None else self.frame,
+            box=older.box if self.box is None else self.box,
+            track=older.track if self.track is None else self.track,
         )
 
 
@@ -56,6 +68,8 @@ class Row:
         metadata: camera, time and labels.
         thumbnail: a small JPEG, so that results have pictures when the originals have moved.
         added: when the row was written, UTC without zone.
+        tokens: what a model's second look reads, as bfloat16 bit patterns (tokens, width). None where there is none,
+            and in rows that were fetched: see `Store.fetch_tokens`.
     """
 
     id: str
@@ -68,6 +82,7 @@ class Row:
     metadata: Metadata
     thumbnail: bytes
     added: datetime
+    tokens: NDArray[np.uint16] | None = None
 
     @property
     def file(self) -> Path:

@@ -27,7 +27,8 @@ _NARROWEST, _WIDEST = 0.38, 2.2
 """Width over height of a picture's place; narrower and wider pictures get margins, so that captions have room."""
 _ASKED_SIDE = 160
 """Longer side of a query's picture in pixels."""
-_GROUPED = {Grouping.TRACK: "in its track", Grouping.DUPLICATE: "nearly the same"}
+_GROUPED = {Grouping.TRACK: "track", Grouping.DUPLICATE: "alike"}
+"""What the crops that stand behind a candidate are to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +157,33 @@ def _figure(hit: Hit, grouping: Grouping, reason: str | None) -> str:
 
 
 def _scores(hit: Hit) -> str:
-    """Rank, then the probability with a bar where there is one, then the raw score."""
-    score = hit.score if hit.match is None else hit.match
-    kind = "inner product with the query" if hit.match is None else "matching score of the second look"
-    told = f'<span class="score" title="{kind}">{score:.3f}</span>'
-    bar = ""
-    if hit.probability is not None:
-        told = f'<span class="probability" title="probability of a match">{hit.probability:.0%}</span>{told}'
-        bar = f'<div class="bar" style="--part:{hit.probability:.4f}"></div>'
-    return f'<div class="head"><b>{hit.rank}</b>{told}</div>{bar}'
+    """Rank, and the probability with a bar where there is one; else the raw score."""
+    if hit.probability is None:
+        return f'<div class="head"><b>{hit.rank}</b><span title="{_kind(hit)}">{_decisive(hit)}</span></div>'
+    return (
+        f'<div class="head"><b>{hit.rank}</b><span title="probability of a match">{hit.probability:.0%}</span></div>'
+        f'<div class="bar" style="--part:{hit.probability:.4f}"></div>'
+    )
+
+
+def _kind(hit: Hit) -> str:
+    return "inner product with the query" if hit.match is None else "matching score of the second look"
+
+
+def _decisive(hit: Hit) -> str:
+    return f"{hit.score if hit.match is None else hit.match:.3f}"
 
 
 def _details(hit: Hit, grouping: Grouping) -> str:
-    lines = [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
-    lines += list(hit.metadata.labels.items())
+    lines = [("score", _decisive(hit))] if hit.probability is not None else []
+    lines += [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
+    metadata = hit.metadata
+    lines += [(name, str(value or "")) for name, value in (("track", metadata.track), ("video", metadata.video))]
+    if metadata.frame is not None:
+        lines.append(("frame", str(metadata.frame)))
+    lines += list(metadata.labels.items())
     if hit.others:
-        lines.append(("others", f"{len(hit.others)} {_GROUPED.get(grouping, '')}"))
+        lines.append((_GROUPED.get(grouping, "alike"), f"{len(hit.others)} more"))
     return "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in lines if value)
 
 

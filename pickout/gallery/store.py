@@ -13,6 +13,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
 from pickout.gallery.rows import LABEL, NO_TIME, Facet, Known, Metadata, Resident, Row
@@ -34,7 +35,16 @@ _SCHEMA_FIELDS: tuple[tuple[str, Any], ...] = (
     ("thumbnail", pa.binary()),
     ("added", pa.timestamp("us")),
 )
-_FACETS = ("camera",)
+_ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("video", pa.string()),
+    ("frame", pa.int64()),
+    ("box", pa.list_(pa.int32())),
+    ("track", pa.string()),
+    ("tokens", pa.large_binary()),
+)
+"""Columns of format 2, behind the vector."""
+_METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
+_FACETS = ("camera", "track", "video")
 """Columns of names that can be filtered by."""
 _RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
 """Columns that a search reads, besides the vectors."""
@@ -54,6 +64,12 @@ class Store(Protocol):
 
     def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
         """The rows of these ids, whole."""
+
+    def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
+        """Tokens (tokens, width) of these rows as bfloat16 bit patterns; rows without are left out."""
+
+    def upgrade(self) -> None:
+        """Bring a table of an older format to this one; changes no row."""
 
     def known(self) -> Iterator[Known]:
         """Every row's id, content and metadata."""
@@ -86,7 +102,8 @@ class LanceStore:
 
     def __init__(self, folder: Path, dimension: int, *, create: bool = False) -> None:
         self._folder = folder
-        self._schema = pa.schema([*_SCHEMA_FIELDS, ("vector", pa.list_(pa.float32(), dimension))])
+        before = [*_SCHEMA_FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
+        self._schema = pa.schema([*before, *_ADDED_FIELDS])
         self._dimension = dimension
         with _lance_errors(folder):
             database = lancedb.connect(str(folder))
@@ -95,7 +112,8 @@ class LanceStore:
             else:
                 self._table = database.open_table(TABLE)
             found = self._table.schema
-        if found != self._schema:
+        self._old = found == pa.schema(before)
+        if not self._old and found != self._schema:
             raise GalleryDamaged(
                 f"{folder}: its table has other columns than gallery.json says; index again into a new folder"
             )
@@ -109,6 +127,8 @@ class LanceStore:
         """Add rows, or replace those of equal id."""
         if not rows:
             return
+        if self._old:
+            self.upgrade()
         with self._latest() as table:
             merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(_to_arrow(rows, self._schema))
@@ -124,13 +144,36 @@ class LanceStore:
         rows: dict[str, Row] = {}
         for some in _slices(list(ids)):
             with self._latest() as table:
-                found = table.search().where(_where_ids(some)).limit(len(some)).to_arrow()
+                wanted = [name for name in table.schema.names if name != "tokens"]
+                found = table.search().where(_where_ids(some)).select(wanted).limit(len(some)).to_arrow()
             rows.update((row.id, row) for row in _from_arrow(found))
         return rows
 
+    def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
+        """Tokens (tokens, width) of these rows as bfloat16 bit patterns; rows without are left out."""
+        found: dict[str, NDArray[np.uint16]] = {}
+        for some in _slices(list(ids), 128):
+            with self._latest() as table:
+                if "tokens" not in table.schema.names:
+                    return {}
+                kept = f"{_where_ids(some)} AND tokens IS NOT NULL"
+                rows = table.search().where(kept).select(["id", "tokens"]).limit(len(some)).to_arrow()
+            for identifier, tokens in zip(rows["id"].to_pylist(), rows["tokens"], strict=True):
+                found[identifier] = unpack_tokens(tokens.as_buffer())
+        return found
+
+    def upgrade(self) -> None:
+        """Bring a table of format 1 to this one: its rows get empty new columns."""
+        with self._latest() as table:
+            missing = [(name, kind) for name, kind in _ADDED_FIELDS if name not in table.schema.names]
+            if missing:
+                table.add_columns(pa.schema(missing))
+                table.checkout_latest()
+        self._old = False
+
     def known(self) -> Iterator[Known]:
         """Every row's id, content and metadata."""
-        for batch in self._scan("id", "content", "camera", "time", "labels"):
+        for batch in self._scan("id", "content", *_METADATA):
             for values in batch.to_pylist():
                 yield Known(values["id"], values["content"], _metadata(values))
 
@@ -167,7 +210,19 @@ class LanceStore:
 
     def _scan(self, *columns: str) -> Iterator[pa.RecordBatch]:
         with self._latest() as table:
-            yield from table.search().select(list(columns)).limit(_EVERY).to_batches()
+            have = [name for name in columns if name in table.schema.names]
+            for batch in table.search().select(have).limit(_EVERY).to_batches():
+                yield batch if len(have) == len(columns) else self._completed(batch, columns)
+
+    def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """A batch of an older table with the columns that it lacks, all empty."""
+        arrays = [
+            batch.column(name)
+            if name in batch.schema.names
+            else pa.nulls(batch.num_rows, self._schema.field(name).type)
+            for name in columns
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self._schema.field(name) for name in columns]))
 
     @contextmanager
     def _latest(self) -> Iterator[Any]:
@@ -221,6 +276,11 @@ def _to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         "labels": [json.dumps(dict(row.metadata.labels)) if row.metadata.labels else None for row in rows],
         "thumbnail": [row.thumbnail for row in rows],
         "added": [row.added for row in rows],
+        "video": [row.metadata.video for row in rows],
+        "frame": [row.metadata.frame for row in rows],
+        "box": [None if row.metadata.box is None else list(row.metadata.box) for row in rows],
+        "track": [row.metadata.track for row in rows],
+        "tokens": [None if row.tokens is None else pack_tokens(row.tokens) for row in rows],
         "vector": pa.FixedSizeListArray.from_arrays(
             pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
         ),
@@ -246,7 +306,27 @@ def _from_arrow(table: pa.Table) -> Iterator[Row]:
 
 def _metadata(values: dict[str, Any]) -> Metadata:
     labels = values["labels"]
-    return Metadata(camera=values["camera"], time=values["time"], labels=json.loads(labels) if labels else {})
+    box = values.get("box")
+    return Metadata(
+        camera=values["camera"],
+        time=values["time"],
+        labels=json.loads(labels) if labels else {},
+        video=values.get("video"),
+        frame=values.get("frame"),
+        box=None if box is None else (box[0], box[1], box[2], box[3]),
+        track=values.get("track"),
+    )
+
+
+def pack_tokens(tokens: NDArray[np.uint16]) -> bytes:
+    """Tokens (tokens, width) as bytes: the two sizes, then the bit patterns."""
+    return np.array(tokens.shape, "<u4").tobytes() + np.ascontiguousarray(tokens, "<u2").tobytes()
+
+
+def unpack_tokens(data: Any) -> NDArray[np.uint16]:
+    """What `pack_tokens` packed. Shape: (tokens, width)."""
+    count, width = np.frombuffer(data, "<u4", count=2)
+    return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
 
 
 def _resident(columns: pa.Table, vectors: Any) -> Resident:

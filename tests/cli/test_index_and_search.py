@@ -83,7 +83,7 @@ def test_search_json_is_one_object_a_line(run, gallery, crops):
     assert [hit["rank"] for hit in hits] == [1, 2, 3]
     assert hits[0]["file"] == str(crops / "lobby/0_[red]teal.png")
     assert sorted(hits[0]) == sorted(
-        "rank score match probability id file path width height camera time labels others".split()
+        "rank score match probability id file path width height camera time video frame box track labels others".split()
     )
 
 

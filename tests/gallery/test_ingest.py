@@ -203,13 +203,14 @@ def test_metadata_told_later_is_added_without_encoding_and_what_is_not_told_stay
     assert (report.updated, report.unchanged, report.untold, encoder.encoded) == (2, 4, 4, encoded)
     rows = rows_of(gallery)
     assert rows["cam_a/0001_c1.png"].metadata.time == datetime(2026, 3, 1, 12)
-    assert rows["cam_a/0001_c1.png"].metadata.labels == {"track": "7"}
+    assert rows["cam_a/0001_c1.png"].metadata.track == "7"
+    assert rows["cam_a/0001_c1.png"].metadata.labels == {}
     assert gallery.add(crops).unchanged == 6
     assert gallery.add(crops, table=table).unchanged == 6
     table.write_text("image,camera\ncam_a/0001_c1.png,hall\n")
     assert gallery.add(crops, table=table).updated == 1
     changed = rows_of(gallery)["cam_a/0001_c1.png"].metadata
-    assert (changed.camera, changed.time, changed.labels) == ("hall", datetime(2026, 3, 1, 12), {"track": "7"})
+    assert (changed.camera, changed.time, changed.track) == ("hall", datetime(2026, 3, 1, 12), "7")
 
 
 def test_the_time_comes_from_exif_unless_a_table_tells(tmp_path, encoder, draw):

@@ -18,7 +18,7 @@ def test_the_manifest_remembers_the_model(tmp_path, encoder):
         10,
         "/runs/demo",
     )
-    assert json.loads((gallery.path / MANIFEST).read_text())["format"] == 1
+    assert json.loads((gallery.path / MANIFEST).read_text())["format"] == 2
 
 
 def test_creating_again_opens_and_keeps_what_is_there(gallery, encoder):
@@ -48,7 +48,7 @@ def test_an_unknown_key_or_format_is_damage_not_a_guess(gallery):
     file = gallery.path / MANIFEST
     values = json.loads(file.read_text())
     file.write_text(json.dumps({**values, "format": 99}))
-    with pytest.raises(GalleryDamaged, match="format 99, this version of Pickout knows format 1"):
+    with pytest.raises(GalleryDamaged, match="format 99, this version of Pickout knows formats up to 2"):
         Gallery.open(gallery.path)
     file.write_text(json.dumps({**values, "surprise": 1}))
     with pytest.raises(GalleryDamaged, match="surprise"):

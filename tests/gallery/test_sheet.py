@@ -3,14 +3,18 @@
 import os
 import re
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from pickout.gallery.answer import Verdict
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.grouping import Grouping
+from pickout.gallery.query import Query
 from pickout.gallery.sheet import NOTE, result_sheet
 from pickout.gallery.where import Where
 
@@ -139,3 +143,37 @@ def test_a_browser_shows_every_picture_and_asks_for_nothing(tmp_path, gallery, h
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert said == []
     assert overflow <= 0
+
+
+def test_probabilities_verdict_and_notes_stand_on_the_page(gallery):
+    answer = gallery.ask("a teal jacket", top=3)
+    hits = [replace(hit, probability=0.125 * hit.rank) for hit in answer.hits]
+    poor = replace(answer, hits=hits, verdict=Verdict(0.125, 0.26, 0.05), notes=["The model hardly knows: <skis>."])
+    text = Elements(result_sheet([poor], gallery="g", model="m", crops=6)).text
+    assert "No good match: the best candidate has probability 0.12, below 0.26" in text
+    assert "The model hardly knows: <skis>." in text
+    assert all(f"{told}%" in text for told in (12, 25, 38))
+    assert all(f"{hit.score:.3f}" in text for hit in hits)
+    good = replace(poor, verdict=Verdict(0.5, 0.26, 0.05), notes=())
+    assert "No good match" not in Elements(result_sheet([good], gallery="g", model="m", crops=6)).text
+
+
+def test_every_part_of_a_query_is_told_and_its_picture_shown(gallery, crops):
+    query = Query(["a coat", "blue jeans"], images=[crops / "0006.png"], without=["a <hat>"], less_like=["0006.png"])
+    answer = gallery.ask(query, top=2, page=2, grouping=Grouping.DUPLICATE)
+    elements = Elements(result_sheet([answer], gallery="g", model="m", crops=gallery.count()))
+    for told in ("a coat", "also blue jeans", "without a <hat>", "unlike the crop 0006.png", "3 to 4 of 6 crops"):
+        assert told in elements.text
+    assert "one for each group of near-duplicates" in elements.text
+    assert [attributes["class"] for tag, attributes in elements.tags if tag == "img" and "class" in attributes] == [
+        "query"
+    ]
+    alone = Elements(result_sheet([gallery.ask(Query(images=[crops / "0006.png"]))], gallery="g", model="m", crops=6))
+    assert "People like this one" in alone.text
+
+
+def test_crops_behind_a_candidate_are_counted(gallery, crops, draw):
+    draw(crops / "twin.png", "black", "teal", "black", shade=200)
+    gallery.add(crops)
+    answer = gallery.ask("a teal jacket", grouping=Grouping.DUPLICATE)
+    assert "alike1 more" in Elements(result_sheet([answer], gallery="g", model="m", crops=7)).text
