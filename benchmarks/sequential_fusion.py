@@ -82,7 +82,6 @@ def enqueue(state: State, image: Tensor, text: Tensor, identity: Tensor) -> None
     size, pointer = state["image_queue"].shape[1], int(state["queue_ptr"])
     place = (pointer + torch.arange(len(identity))) % size
     for name, value in (("image_queue", image.T), ("text_queue", text.T), ("idx_queue", identity[None])):
-        state[name] = state[name].clone()
         state[name][:, place] = value
     state["queue_ptr"] = torch.tensor([(pointer + len(identity)) % size])
 
@@ -161,8 +160,8 @@ class Sequential:
             states_m = read(state, self.sizes, weak, mask, "_m")[0]
             image_hat = F.normalize(linear(state, "vision_proj_m", image_m[:, 0]), dim=-1)
             text_hat = F.normalize(linear(state, "text_proj_m", states_m[:, 0]), dim=-1)
-            image_keys = torch.cat([image_hat.T, state["image_queue"]], 1)
-            text_keys = torch.cat([text_hat.T, state["text_queue"]], 1)
+            image_keys = torch.cat([image_hat.T, state["image_queue"].clone()], 1)
+            text_keys = torch.cat([text_hat.T, state["text_queue"].clone()], 1)
             everyone = torch.cat([given.identity, state["idx_queue"][0]])
             same = (given.identity[:, None] == everyone[None]).float()
             target = same / same.sum(1, keepdim=True)
