@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from pickout.explain.explanation import Explanation
     from pickout.explain.verdict import Measurement
 
-_DEFAULT = "show"
-
 
 class _WithDefault(TyperGroup):
     """A group whose first word may also be a model: `pickout explain MODEL ...` is `pickout explain show MODEL ...`."""
 
+    default = "show"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `show` before words that name no command."""
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = [_DEFAULT, *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

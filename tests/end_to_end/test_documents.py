@@ -27,7 +27,8 @@ def _find(words: list[str]) -> tuple[Any, list[str]]:
     command: Any = typer.main.get_command(build())
     rest = list(words)
     while getattr(command, "commands", None) is not None:
-        command = command.commands[rest.pop(0)]
+        default = getattr(command, "default", None)
+        command = command.commands[default if default and rest[0] not in command.commands else rest.pop(0)]
     return command, rest
 
 
