@@ -25,7 +25,7 @@ class AimSettings(Settings):
     without: float = Field(default=0.5, ge=0)
     """What likeness to the unwanted costs, in standard deviations of the score for each one of its own."""
     less_like: float = Field(default=0.5, ge=0)
-    """The same for likeness to a crop that is not meant."""
+    """The same for likeness to the crops that are not meant, shared among them."""
     less_like_from: float = 2.0
     """Standard deviations above the mean likeness from which that costs anything, so that only look-alikes are hit."""
 
@@ -76,7 +76,9 @@ def take_aim(
     sample = _sample(resident)
     spread = float((sample @ vector).std()) if len(sample) else 0.0
     penalties = [_penalty(sample, each, spread * settings.without, 0.0) for each in unwanted]
-    penalties += [_penalty(sample, each, spread * settings.less_like, settings.less_like_from) for each in disliked]
+    # Crops that are not meant share one weight, as one picture of them would; unwanted things count each by itself.
+    share = spread * settings.less_like / max(len(disliked), 1)
+    penalties += [_penalty(sample, each, share, settings.less_like_from) for each in disliked]
     return Aim(vector, tuple(penalties))
 
 

@@ -177,6 +177,9 @@ def _decisive(hit: Hit) -> str:
 def _details(hit: Hit, grouping: Grouping) -> str:
     lines = [("score", _decisive(hit))] if hit.probability is not None else []
     lines += [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
+    told = hit.metadata
+    lines += [("track", told.track or ""), ("video", told.video or "")]
+    lines += [("frame", "" if told.frame is None else str(told.frame))]
     metadata = hit.metadata
     lines += [(name, str(value or "")) for name, value in (("track", metadata.track), ("video", metadata.video))]
     if metadata.frame is not None:

@@ -38,7 +38,10 @@ def scores_by_loops(gallery, encoder, query, weights=None):
     spread = np.std(list(base.values()))
     told = dict(base)
     unwanted = [(encoder.encode_texts([text])[0], weights.without, 0.0) for text in query.without]
-    unwanted += [(by_name[name].vector, weights.less_like, weights.less_like_from) for name in query.less_like]
+    unwanted += [
+        (by_name[name].vector, weights.less_like / len(query.less_like), weights.less_like_from)
+        for name in query.less_like
+    ]
     for vector, weight, beyond in unwanted:
         likeness = {row.path: float(vector.astype(float) @ row.vector.astype(float)) for row in rows}
         mean, deviation = np.mean(list(likeness.values())), np.std(list(likeness.values()))
