@@ -10,9 +10,7 @@ from torch import Tensor
 
 from pickout.checkpoints.bert_vit import (
     LAYER_KEY,
-    WORD_HEAD,
     Parts,
-    excuse,
     text_tensors,
     vision_tensors,
     word_head_tensors,
@@ -27,6 +25,10 @@ MOMENTUM = "momentum."
 """What stands before our names of the momentum twin's tensors."""
 CONTEXT = 50
 """Tokens of a caption in RaSa and AGA."""
+ALBEF, RETRIEVAL, RASA = "ALBEF", "ALBEF, for retrieval", "RaSa"
+"""What a file of the family may be; that for retrieval has no masked-word head."""
+SHORTEST = 4
+"""Least tokens of a caption."""
 
 _HEADS = {
     "vision_proj": "image_projection",
@@ -35,18 +37,19 @@ _HEADS = {
     "prd_head": "relation_head",
     "mrtd_head": "replaced_head",
 }
+_FOLLOWED = ("vision_proj", "text_proj")
 _SINGLE = {"temp": "temperature", "image_queue": "image_queue", "text_queue": "text_queue"}
 _COUNTERS = {"idx_queue": "identity_queue", "queue_ptr": "queue_pointer"}
-_TELLING = (
-    "vision.patches.weight",
-    POSITIONS,
-    "text.embeddings.words.weight",
-    "text.embeddings.positions.weight",
-    "text.text_layers.0.feed_forward.widen.weight",
-    "image_projection.weight",
-    "text_projection.weight",
-)
-"""Tensors that tell a model's sizes."""
+_TELLING = {
+    "vision.patches.weight": 4,
+    POSITIONS: 2,
+    "text.embeddings.words.weight": 2,
+    "text.embeddings.positions.weight": 2,
+    "text.text_layers.0.feed_forward.widen.weight": 2,
+    "image_projection.weight": 2,
+    "text_projection.weight": 2,
+}
+"""Tensors that tell a model's sizes, and how many axes they have."""
 
 
 def is_albef(keys: Collection[str]) -> bool:
@@ -80,7 +83,7 @@ def translate(source: str, tensors: Mapping[str, Tensor]) -> Imported:
             _add(parts, f"{name}.", twin, vision_tensors(tower))
         else:
             _add(parts, f"{name}.", twin, text_tensors(tower, text_layers=min(looks)))
-            _word_head(source, f"{name}.", twin, tower, parts)
+            parts.state |= {f"{twin}{key}": tensor for key, tensor in word_head_tensors(source, tower).items()}
     return _imported(source, parts)
 
 
@@ -90,13 +93,11 @@ def sizes(source: str, state: Mapping[str, Tensor]) -> tuple[VisionSettings, Tex
     Raises:
         CheckpointMismatch: a tensor that tells a size is missing, or the position table is no square.
     """
-    absent = [key for key in _TELLING if key not in state]
+    absent = [key for key, axes in _TELLING.items() if key not in state or not _has_axes(state[key], axes)]
     if absent:
         raise CheckpointMismatch(f"{source}: nothing usable for {', '.join(absent)}; it is only a part of a model")
     width, _, _, patch = (int(size) for size in state["vision.patches.weight"].shape)
-    side = isqrt(int(state[POSITIONS].shape[0]) - 1)
-    if side * side != state[POSITIONS].shape[0] - 1:
-        raise CheckpointMismatch(f"{source}: a position table of {state[POSITIONS].shape[0]} rows is no square")
+    side = square_side(source, state[POSITIONS])
     words, embedding = state["text.embeddings.words.weight"], int(state["image_projection.weight"].shape[0])
     vision = VisionSettings(
         kind="vit",
@@ -122,12 +123,32 @@ def sizes(source: str, state: Mapping[str, Tensor]) -> tuple[VisionSettings, Tex
     return vision, text, (side * patch, side * patch)
 
 
+def square_side(source: str, table: Tensor) -> int:
+    """Patches along a side of the square image that a position table belongs to; its first row is the class token's.
+
+    Raises:
+        CheckpointMismatch: no square.
+    """
+    rows = len(table) if table.ndim else 0
+    side = isqrt(max(rows - 1, 0))
+    if side == 0 or side * side != rows - 1:
+        raise CheckpointMismatch(f"{source}: a position table of {rows} rows is no class token and a square")
+    return side
+
+
+def _has_axes(tensor: Tensor, axes: int) -> bool:
+    return tensor.ndim == axes and tensor.numel() > 0
+
+
 def _imported(source: str, parts: Parts) -> Imported:
     vision, text, image = sizes(source, parts.state)
-    rasa = "replaced_head.weight" in parts.state
+    rasa = any(key.startswith(("relation_head.", "replaced_head.")) for key in parts.state)
+    words = any(key.startswith("word_head.") for key in parts.state)
+    if text.positions < SHORTEST:
+        raise CheckpointMismatch(f"{source}: captions of {text.positions} tokens are too short for any tokenizer")
     return Imported(
-        format="RaSa" if rasa else "ALBEF" if "word_head.bias" in parts.state else "ALBEF, for retrieval",
-        method={"name": "fusion"},
+        format=RASA if rasa else ALBEF if words else RETRIEVAL,
+        method={"name": "fusion"} if rasa or words else {"name": "fusion", "word_weight": 0.0, "replaced_weight": 0.0},
         vision=vision,
         text=text,
         image=image,
@@ -144,23 +165,17 @@ def _imported(source: str, parts: Parts) -> Imported:
 
 def _single(key: str, tensor: Tensor, parts: Parts) -> None:
     name, _, kind = key.partition(".")
-    head = _HEADS.get(name.removesuffix("_m"))
-    if head is not None:
-        twin = MOMENTUM if name.endswith("_m") else ""
-        parts.state[f"{twin}{head}.{kind}"] = tensor.float()
+    twin = name.removesuffix("_m") if name.removesuffix("_m") in _FOLLOWED else ""
+    if name in _HEADS:
+        parts.state[f"{_HEADS[name]}.{kind}"] = tensor.float()
+    elif twin:
+        parts.state[f"{MOMENTUM}{_HEADS[twin]}.{kind}"] = tensor.float()
     elif key in _SINGLE:
         parts.state[_SINGLE[key]] = tensor.float()
     elif key in _COUNTERS:
         parts.state[_COUNTERS[key]] = tensor.flatten().long()
     else:
-        excuse(key, parts)
-
-
-def _word_head(source: str, prefix: str, twin: str, tower: Mapping[str, Tensor], parts: Parts) -> None:
-    parts.state |= {f"{twin}{key}": tensor for key, tensor in word_head_tensors(source, tower).items()}
-    known = {f"cls.predictions.{key}" for key in (*WORD_HEAD, "decoder.weight", "decoder.bias")}
-    heads = [key for key in tower if key.startswith("cls.predictions.") and key not in known]
-    parts.left_over += [f"{prefix}{key}" for key in heads]
+        parts.left_over.append(key)
 
 
 def _add(parts: Parts, prefix: str, twin: str, tower: Parts) -> None:

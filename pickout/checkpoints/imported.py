@@ -204,13 +204,15 @@ def fit_positions(
 ) -> tuple[Tensor, str | None]:
     """The position table for another grid, and a note of what was done (None: nothing).
 
+    A table that is not of the grid `old` comes back as it is, for the key report to name.
+
     Args:
         table: class position first, then the grid. Shape: (tokens, width).
         old: the table's grid.
         new: the wanted grid.
         mode: how it is interpolated: CLIP's lineage bilinear, ALBEF's bicubic.
     """
-    if old == new:
+    if old == new or table.ndim != 2 or len(table) != 1 + old[0] * old[1]:
         return table, None
     note = f"resized from {old[0]}x{old[1]} to {new[0]}x{new[1]} patches ({mode})"
     return resize_positions(table, old, new, mode=mode), note

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 HF_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Weight files of a Hugging Face folder, best first."""
 
+_WORDS = "vocab.txt"
 _CLIP_MERGES = ("bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json")
 
 
@@ -34,7 +36,7 @@ def import_file(path: Path, *, image: tuple[int, int] | None = None) -> Imported
         CheckpointMismatch: only a part of a model.
         CheckpointError: a file of the folder is missing.
     """
-    file = read_weights(_weights_in(path) if path.is_dir() else path)
+    file = read_weights(weights_in(path) if path.is_dir() else path)
     keys, source = file.tensors.keys(), str(path)
     if release.is_release(keys):
         imported = release.translate(source, file.tensors)
@@ -89,22 +91,26 @@ def find_tokenizer(path: Path, context: int, given: Path | None = None, also: tu
     )
 
 
-def find_words(path: Path, settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
-    """BERT's tokenizer for an imported file: the file given, or `vocab.txt` beside the weights.
+def find_words(
+    paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None, also: tuple[Path, ...] = ()
+) -> Tokenizer:
+    """BERT's tokenizer for imported files: the file given, or the first `vocab.txt` beside the weights or in `also`.
 
     Args:
-        path: the weight file or folder.
+        paths: the weight files or folders.
         settings: context, closing and cleaning.
         given: a vocabulary to use in any case.
+        also: further folders.
 
     Raises:
         CheckpointError: none found, or not readable.
     """
-    file = given or (path if path.is_dir() else path.parent) / "vocab.txt"
-    if not file.is_file():
+    folders = (*(path if path.is_dir() else path.parent for path in paths), *also)
+    file = given or next((folder / _WORDS for folder in folders if (folder / _WORDS).is_file()), None)
+    if file is None:
         raise CheckpointError(
-            f"{path}: {file.name} is not beside it; put vocab.txt of bert-base-uncased there "
-            "(huggingface.co/bert-base-uncased), or name it"
+            f"{', '.join(map(str, paths))}: {_WORDS} is not beside it; put that of bert-base-uncased there, or run "
+            "`pickout weights get bert-base-uncased` once, or name it (`tokenizer=`; in a recipe model.tokenizer.file)"
         )
     try:
         return build_tokenizer(settings.model_copy(update={"file": file}))
@@ -126,7 +132,12 @@ def _read_merges(file: Path, context: int) -> Tokenizer:
         return clip_tokenizer(merges, context)
 
 
-def _weights_in(folder: Path) -> Path:
+def weights_in(folder: Path) -> Path:
+    """The weight file of a Hugging Face folder.
+
+    Raises:
+        CheckpointError: none, or in several parts.
+    """
     for name in HF_WEIGHTS:
         if (folder / name).is_file():
             return folder / name

@@ -59,7 +59,7 @@ def load(
         )
     imported = import_file(path, image=image)
     if imported.tokenizer.kind == "wordpiece":
-        tokens = find_words(path, imported.tokenizer, tokenizer)
+        tokens = find_words([path], imported.tokenizer, tokenizer, also=downloaded_folders())
     else:
         tokens = find_tokenizer(path, imported.context, tokenizer, also=downloaded_folders())
     return _ready(path, imported, tokens, device, precision)

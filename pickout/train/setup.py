@@ -104,16 +104,15 @@ def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
     file = folder / TOKENIZER_FILE
     if file.exists():
         return _read_tokenizer(file)
-    settings, initial = recipe.model.tokenizer, None
-    if recipe.train.initial is not None:
-        given = recipe.train.initial
-        initial = resolve(given if isinstance(given, str) else given[0])
+    settings, given = recipe.model.tokenizer, recipe.train.initial
+    sources = [resolve(one) for one in ((given,) if isinstance(given, str) else given or ())]
+    initial = sources[0] if sources else None
     if initial is not None and (initial / TOKENIZER_FILE).exists() and (initial / SETTINGS_FILE).exists():
         tokenizer = _read_tokenizer(initial / TOKENIZER_FILE)
     elif initial is not None and settings.kind == "clip" and settings.file is None:
         tokenizer = find_tokenizer(initial, settings.context, also=downloaded_folders())
     elif initial is not None and settings.kind == "wordpiece" and settings.file is None:
-        tokenizer = find_words(initial, settings)
+        tokenizer = find_words(sources, settings, also=downloaded_folders())
     else:
         captions = (caption for record in train.images for caption in record.captions)
         tokenizer = build_tokenizer(settings, captions)
