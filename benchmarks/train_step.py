@@ -217,7 +217,8 @@ def main() -> None:
     ours, release = found["ours"], found["release"]
     print(
         f"\nours is {seconds['release'] / seconds['ours']:.2f} times as fast, with "
-        f"{ours['above'] / release['above']:.2f} of the peak memory above start, {ours['whole'] / release['whole']:.2f} of all"
+        f"{ours['above'] / release['above']:.2f} of the peak memory above start, "
+        f"{ours['whole'] / release['whole']:.2f} of all"
     )
 
 

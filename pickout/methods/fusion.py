@@ -111,8 +111,7 @@ class Fusion(PlanningModel):
             if changed is not None:
                 ids.append(changed)
                 masks.append(given.strong.mask)
-        states: Tensor = self.text(TokenBatch(torch.cat(ids), torch.cat(masks))).tokens
-        return states.chunk(len(ids))
+        return self.read(self.text, TokenBatch(torch.cat(ids), torch.cat(masks))).chunk(len(ids))
 
     def _contrast(
         self,
@@ -218,7 +217,7 @@ class Fusion(PlanningModel):
         masks += [given.strong.mask] * (len(states) - 1)
         reads += [own] * (len(states) - 1)
         memory = self.text.remember(images.bank)
-        return self.text.fuse(torch.cat(rows), torch.cat(masks), memory, torch.cat(reads), summary_rows=summaries)
+        return self.fuse(self.text, torch.cat(rows), torch.cat(masks), memory, torch.cat(reads), summaries)
 
     def _word_loss(
         self, given: Given, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float

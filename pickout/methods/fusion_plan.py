@@ -10,9 +10,12 @@ from pickout.data.batching import Batch
 from pickout.losses.masked_words import DistillationAxis
 from pickout.losses.replaced_words import replace_words, replaced_labels
 from pickout.methods.base import Progress
+from pickout.methods.by_length import fuse_by_length, read_by_length
 from pickout.methods.draws import Chooser, Hidden, draw_uniforms
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.spread import Part, find_part
+from pickout.nn.fusion import Fused, FusionEncoder
+from pickout.nn.memory import ImageMemory
 from pickout.saliency.hiding import report_mask, vacuous_positions, word_numbers
 from pickout.saliency.masking import random_probabilities
 from pickout.saliency.words import vacuous_table
@@ -193,9 +196,30 @@ class PlanningModel(FusionModel):
             labels = replaced_labels(sampled, given.strong.ids, given.content, ignored_ids=ignored)
         weak = self.enrich(given, hidden, teacher, chooser, image_BND)
         image_m = unit(twin.image_projection(tokens_m[:, 0]))
-        text_m = unit(twin.text_projection(twin.text(weak.momentum).tokens[:, 0]))
+        text_m = unit(twin.text_projection(self.read(twin.text, weak.momentum)[:, 0]))
         assert len(image_m) == rows
         return Plan(image_m, text_m, weak, hidden, teacher, sampled, labels, logs | weak.logs)
+
+    def read(self, text: FusionEncoder, texts: TokenBatch) -> Float[Tensor, "rows tokens width"]:
+        """The states of captions; at padding anything, unless the loss of hidden words reads it (RaSa)."""
+        if self.words.axis == "sequence":
+            states: Tensor = text(texts).tokens
+            return states
+        return read_by_length(text, texts)
+
+    def fuse(
+        self,
+        text: FusionEncoder,
+        states_RTD: Float[Tensor, "rows tokens width"],
+        mask_RT: Bool[Tensor, "rows tokens"],
+        memory: ImageMemory,
+        image_R: Int[Tensor, " rows"],
+        summary_rows: int = 0,
+    ) -> Fused:
+        """The fusion layers of one of the two models; arguments as in `FusionEncoder.fuse`, padding as in `read`."""
+        if self.words.axis == "sequence":
+            return text.fuse(states_RTD, mask_RT, memory, image_R, summary_rows=summary_rows)
+        return fuse_by_length(text, states_RTD, mask_RT, memory, image_R, summary_rows=summary_rows)
 
     def masking_probability(self, given: Given) -> Float[Tensor, "batch tokens"]:
         """The probability that each token is hidden: the same for every word (RaSa)."""
@@ -238,9 +262,9 @@ class PlanningModel(FusionModel):
             return ()
         twin, rows = self.twin, len(given.identity)
         mask = given.strong.mask.repeat(len(masked), 1)
-        states = twin.text(TokenBatch(torch.cat(masked), mask)).tokens
+        states = self.read(twin.text, TokenBatch(torch.cat(masked), mask))
         image = torch.arange(rows, device=mask.device).repeat(len(masked))
-        return twin.text.fuse(states, mask, twin.text.remember(tokens_m), image).tokens.chunk(len(masked))
+        return self.fuse(twin.text, states, mask, twin.text.remember(tokens_m), image).tokens.chunk(len(masked))
 
     def _twin_words(self, tokens: Tensor) -> Tensor:
         logits: Tensor = self.twin.word_head(tokens, self.twin.text.embeddings.words.weight)

@@ -10,6 +10,7 @@ from sequential_state import inputs_of, leaves, released_state, sizes_of
 from torch import Tensor
 
 from pickout.data.batching import Batch
+from pickout.methods import by_length
 from pickout.methods.base import LossTerms, Method, Progress
 from pickout.methods.fusion import Fusion
 from pickout.shapes import TokenBatch
@@ -80,11 +81,18 @@ def difference(value: Tensor, expected: Tensor) -> float:
     return float((value - expected).norm() / expected.norm().clamp(min=1e-3))
 
 
+@pytest.mark.parametrize("band", [1, 4, 40])
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", ["fusion", "aga"])
 def test_the_step_equals_the_releases_order(
-    make_method: Make, make_captions: Callable[..., TokenBatch], name: str, case: str
+    make_method: Make,
+    make_captions: Callable[..., TokenBatch],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    case: str,
+    band: int,
 ) -> None:
+    monkeypatch.setattr(by_length, "_ROWS", band)
     for seed in (0, 1):
         method = used(make_method(name))
         progress = Progress(step=4, epoch=1, steps_per_epoch=10, epochs=2, seed=seed)

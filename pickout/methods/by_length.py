@@ -1,0 +1,83 @@
+"""Run the fusion encoder over rows of similar length together, so that little padding is computed.
+
+Padding changes no other token, so results are equal; what comes back at padding is zero.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pickout.nn.fusion import Fused, FusionEncoder
+from pickout.nn.memory import ImageMemory
+from pickout.shapes import Bool, Float, Int, TokenBatch
+
+_ROWS, _MOST = 40, 8
+"""Rows of a band at least, and bands at most: narrower bands pad less, and make more and smaller products."""
+
+
+def bands(mask_RT: Bool[Tensor, "rows tokens"]) -> Iterator[tuple[Int[Tensor, " band"], int]]:
+    """Rows by ascending length, in bands, each in the order of its rows, and the longest length of each.
+
+    Args:
+        mask_RT: True where a token is not padding, which stands at the end.
+    """
+    lengths = mask_RT.sum(dim=1).clamp(min=1).cpu()
+    count = min(_MOST, max(1, len(lengths) // _ROWS))
+    for band in lengths.argsort(stable=True).chunk(count):
+        yield band.sort().values.to(mask_RT.device), int(lengths[band].max())
+
+
+def read_by_length(encoder: FusionEncoder, texts: TokenBatch) -> Float[Tensor, "rows tokens width"]:
+    """The text layers' states.
+
+    Args:
+        encoder: whose text layers.
+        texts: captions, padded to one length.
+    """
+    length, order, parts = texts.ids.shape[1], list[Tensor](), list[Tensor]()
+    for rows, longest in bands(texts.mask):
+        states = encoder(TokenBatch(texts.ids[rows, :longest], texts.mask[rows, :longest])).tokens
+        parts.append(F.pad(states, (0, 0, 0, length - longest)))
+        order.append(rows)
+    return _restored(parts, order)
+
+
+def fuse_by_length(
+    encoder: FusionEncoder,
+    states_RTD: Float[Tensor, "rows tokens width"],
+    mask_RT: Bool[Tensor, "rows tokens"],
+    memory: ImageMemory,
+    image_R: Int[Tensor, " rows"],
+    *,
+    summary_rows: int = 0,
+) -> Fused:
+    """The fusion layers; arguments as in `FusionEncoder.fuse`.
+
+    Args:
+        encoder: whose fusion layers.
+        states_RTD: captions after the text layers.
+        mask_RT: True where a token is not padding.
+        memory: of the images.
+        image_R: which image each row looks at.
+        summary_rows: of so many rows, the first ones, only the class token is wanted.
+    """
+    length = mask_RT.shape[1]
+    summaries, order, tokens, full = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
+    for rows, longest in bands(mask_RT):
+        short = int((rows < summary_rows).sum())
+        states, mask = states_RTD[rows, :longest], mask_RT[rows, :longest]
+        fused = encoder.fuse(states, mask, memory, image_R[rows], summary_rows=short)
+        summaries.append(fused.summary)
+        order.append(rows)
+        tokens.append(F.pad(fused.tokens, (0, 0, 0, length - longest)) if short < len(rows) else states_RTD[:0])
+        full.append(rows[short:] - summary_rows)
+    return Fused(_restored(summaries, order), _restored(tokens, full))
+
+
+def _restored(parts: list[Tensor], order: list[Tensor]) -> Tensor:
+    """Rows of all bands in their first order."""
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat(parts).index_select(0, torch.cat(order).argsort())
