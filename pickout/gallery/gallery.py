@@ -13,6 +13,7 @@ from pickout.gallery.calibrating import CalibrationSettings, calibrate
 from pickout.gallery.calibration import Calibration, read_calibration, write_calibration
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.encoder import Encoder
+from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.evidence import Tell
 from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
@@ -263,7 +264,8 @@ class Gallery:
         return self._store.fetch(ids)
 
     def _bring_up_to_date(self) -> None:
-        """Give a gallery of an older format this one's columns, before anything is written."""
+        """Finish an interrupted erasure, and give a gallery of an older format this one's columns; before any write."""
+        finish_erasing(self.path, self._store)
         if self.manifest.format != FORMAT:
             with writing(self.path):
                 self._store.upgrade()

@@ -1,7 +1,6 @@
 """Where rows live: LanceDB behind a small interface."""
 
 import errno
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,38 +15,23 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
-from pickout.gallery.rows import LABEL, NO_TIME, Facet, Known, Metadata, Resident, Row
+from pickout.gallery.columns import (
+    ADDED_FIELDS,
+    FIELDS,
+    METADATA,
+    RESIDENT,
+    from_arrow,
+    to_arrow,
+    to_metadata,
+    to_resident,
+    unpack_tokens,
+)
+from pickout.gallery.rows import Known, Resident, Row
 
 TABLE = "crops"
 _EVERY = 2**31 - 1
 _KEEP_VERSIONS = timedelta(hours=1)
 """A reader of another process may still be reading a version that is younger."""
-_SCHEMA_FIELDS: tuple[tuple[str, Any], ...] = (
-    ("id", pa.string()),
-    ("content", pa.string()),
-    ("root", pa.binary()),
-    ("path", pa.binary()),
-    ("width", pa.int32()),
-    ("height", pa.int32()),
-    ("camera", pa.string()),
-    ("time", pa.timestamp("us")),
-    ("labels", pa.string()),
-    ("thumbnail", pa.binary()),
-    ("added", pa.timestamp("us")),
-)
-_ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
-    ("video", pa.string()),
-    ("frame", pa.int64()),
-    ("box", pa.list_(pa.int32())),
-    ("track", pa.string()),
-    ("tokens", pa.large_binary()),
-)
-"""Columns of format 2, behind the vector."""
-_METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
-_FACETS = ("camera", "track", "video")
-"""Columns of names that can be filtered by."""
-_RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
-"""Columns that a search reads, besides the vectors."""
 
 
 class Store(Protocol):
@@ -86,6 +70,9 @@ class Store(Protocol):
     def compact(self) -> None:
         """Merge small pieces on disk; changes no row."""
 
+    def erase(self, ids: Iterable[str]) -> None:
+        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files."""
+
 
 class LanceStore:
     """Rows in a LanceDB table inside the gallery's folder. Paths are kept as bytes, so any file name is possible.
@@ -102,11 +89,11 @@ class LanceStore:
 
     def __init__(self, folder: Path, dimension: int, *, create: bool = False) -> None:
         self._folder = folder
-        before = [*_SCHEMA_FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
-        self._schema = pa.schema([*before, *_ADDED_FIELDS])
+        before = [*FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
+        self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
         with _lance_errors(folder):
-            database = lancedb.connect(str(folder))
+            self._database = database = lancedb.connect(str(folder))
             if create:
                 self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
             else:
@@ -131,7 +118,7 @@ class LanceStore:
             self.upgrade()
         with self._latest() as table:
             merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-            merge.execute(_to_arrow(rows, self._schema))
+            merge.execute(to_arrow(rows, self._schema))
 
     def remove(self, ids: Iterable[str]) -> None:
         """Remove rows; unknown ids are ignored."""
@@ -146,7 +133,7 @@ class LanceStore:
             with self._latest() as table:
                 wanted = [name for name in table.schema.names if name != "tokens"]
                 found = table.search().where(_where_ids(some)).select(wanted).limit(len(some)).to_arrow()
-            rows.update((row.id, row) for row in _from_arrow(found))
+            rows.update((row.id, row) for row in from_arrow(found))
         return rows
 
     def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
@@ -165,7 +152,7 @@ class LanceStore:
     def upgrade(self) -> None:
         """Bring a table of format 1 to this one: its rows get empty new columns."""
         with self._latest() as table:
-            missing = [(name, kind) for name, kind in _ADDED_FIELDS if name not in table.schema.names]
+            missing = [(name, kind) for name, kind in ADDED_FIELDS if name not in table.schema.names]
             if missing:
                 table.add_columns(pa.schema(missing))
                 table.checkout_latest()
@@ -173,9 +160,9 @@ class LanceStore:
 
     def known(self) -> Iterator[Known]:
         """Every row's id, content and metadata."""
-        for batch in self._scan("id", "content", *_METADATA):
+        for batch in self._scan("id", "content", *METADATA):
             for values in batch.to_pylist():
-                yield Known(values["id"], values["content"], _metadata(values))
+                yield Known(values["id"], values["content"], to_metadata(values))
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every row's id and absolute path."""
@@ -188,15 +175,15 @@ class LanceStore:
         batches = []
         vectors = np.empty((self.count(), self._dimension), dtype=np.float32)
         filled = 0
-        for batch in self._scan(*_RESIDENT, "vector"):
+        for batch in self._scan(*RESIDENT, "vector"):
             part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
             if filled + len(part) > len(vectors):  # another process added rows since we counted
                 vectors = np.concatenate([vectors[:filled], np.empty((2 * len(part), self._dimension), np.float32)])
             vectors[filled : filled + len(part)] = part
             filled += len(part)
             batches.append(batch.drop_columns(["vector"]))
-        schema = pa.schema([self._schema.field(name) for name in _RESIDENT])
-        return _resident(pa.Table.from_batches(batches, schema=schema), vectors[:filled])
+        schema = pa.schema([self._schema.field(name) for name in RESIDENT])
+        return to_resident(pa.Table.from_batches(batches, schema=schema), vectors[:filled])
 
     def version(self) -> int:
         """The table's version, counting other processes' changes."""
@@ -207,6 +194,26 @@ class LanceStore:
         """Merge the small pieces that many commits leave; changes no row. Versions older than an hour go."""
         with self._latest() as table:
             table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def erase(self, ids: Iterable[str]) -> None:
+        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
+
+        The table is written anew without them, and all files of earlier versions are deleted. Readers of other
+        processes read again.
+        """
+        gone = pa.array(list(ids), pa.string())
+        with self._latest() as table:
+            schema = table.schema
+
+            def kept() -> Iterator[pa.RecordBatch]:
+                for batch in table.search().limit(_EVERY).to_batches():
+                    yield batch.filter(pc.invert(pc.is_in(batch.column("id"), gone))).select(schema.names)
+
+            reader = pa.RecordBatchReader.from_batches(schema, kept())
+            self._table = self._database.create_table(TABLE, data=reader, mode="overwrite")
+        with self._latest() as table:
+            # A millisecond, not none: for none the library warns of what is wanted here.
+            table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
 
     def _scan(self, *columns: str) -> Iterator[pa.RecordBatch]:
         with self._latest() as table:
@@ -261,106 +268,3 @@ def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:
 def _where_ids(ids: Iterable[str]) -> str:
     quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
     return f"id IN ({quoted})"
-
-
-def _to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
-    columns = {
-        "id": [row.id for row in rows],
-        "content": [row.content for row in rows],
-        "root": [os.fsencode(row.root) for row in rows],
-        "path": [os.fsencode(row.path) for row in rows],
-        "width": [row.width for row in rows],
-        "height": [row.height for row in rows],
-        "camera": [row.metadata.camera for row in rows],
-        "time": [row.metadata.time for row in rows],
-        "labels": [json.dumps(dict(row.metadata.labels)) if row.metadata.labels else None for row in rows],
-        "thumbnail": [row.thumbnail for row in rows],
-        "added": [row.added for row in rows],
-        "video": [row.metadata.video for row in rows],
-        "frame": [row.metadata.frame for row in rows],
-        "box": [None if row.metadata.box is None else list(row.metadata.box) for row in rows],
-        "track": [row.metadata.track for row in rows],
-        "tokens": [None if row.tokens is None else pack_tokens(row.tokens) for row in rows],
-        "vector": pa.FixedSizeListArray.from_arrays(
-            pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
-        ),
-    }
-    return pa.table(columns, schema=schema)
-
-
-def _from_arrow(table: pa.Table) -> Iterator[Row]:
-    for values in table.to_pylist():
-        yield Row(
-            id=values["id"],
-            content=values["content"],
-            root=os.fsdecode(values["root"]),
-            path=os.fsdecode(values["path"]),
-            vector=np.asarray(values["vector"], dtype=np.float32),
-            width=values["width"],
-            height=values["height"],
-            metadata=_metadata(values),
-            thumbnail=values["thumbnail"],
-            added=values["added"],
-        )
-
-
-def _metadata(values: dict[str, Any]) -> Metadata:
-    labels = values["labels"]
-    box = values.get("box")
-    return Metadata(
-        camera=values["camera"],
-        time=values["time"],
-        labels=json.loads(labels) if labels else {},
-        video=values.get("video"),
-        frame=values.get("frame"),
-        box=None if box is None else (box[0], box[1], box[2], box[3]),
-        track=values.get("track"),
-    )
-
-
-def pack_tokens(tokens: NDArray[np.uint16]) -> bytes:
-    """Tokens (tokens, width) as bytes: the two sizes, then the bit patterns."""
-    return np.array(tokens.shape, "<u4").tobytes() + np.ascontiguousarray(tokens, "<u2").tobytes()
-
-
-def unpack_tokens(data: Any) -> NDArray[np.uint16]:
-    """What `pack_tokens` packed. Shape: (tokens, width)."""
-    count, width = np.frombuffer(data, "<u4", count=2)
-    return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
-
-
-def _resident(columns: pa.Table, vectors: Any) -> Resident:
-    rows = columns.num_rows
-    times = np.full(rows, NO_TIME, dtype="datetime64[us]")
-    dated = pc.is_valid(columns["time"]).to_numpy()
-    times[dated] = columns["time"].drop_null().to_numpy()
-    order = np.empty(rows, dtype=np.int64)
-    order[pc.sort_indices(columns.select(["root", "path"]), [("root", "ascending"), ("path", "ascending")])] = (
-        np.arange(rows)
-    )
-    return Resident(
-        ids=np.array(columns["id"].to_pylist(), dtype="S32"),
-        vectors=vectors,
-        facets={**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])},
-        times=times,
-        order=order,
-    )
-
-
-def _facet(column: pa.ChunkedArray) -> Facet:
-    names = sorted(name for name in pc.unique(column).to_pylist() if name is not None)
-    positions = pc.fill_null(pc.index_in(column, pa.array(names, pa.string())), -1)
-    return Facet(tuple(names), positions.to_numpy().astype(np.int32))
-
-
-def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
-    """A facet for each label's name. Crops with equal labels share one text, which is read once."""
-    texts = _facet(column)
-    read = [json.loads(text) for text in texts.names]
-    facets = {}
-    for name in sorted({name for labels in read for name in labels}):
-        values = sorted({labels[name] for labels in read if name in labels})
-        place = {value: position for position, value in enumerate(values)}
-        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
-        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
-    return facets

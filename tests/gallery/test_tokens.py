@@ -9,12 +9,13 @@ import pytest
 from colour_encoder import ColourEncoder
 
 from pickout.errors import AnnotationError, GalleryError
+from pickout.gallery.columns import ADDED_FIELDS, pack_tokens, unpack_tokens
 from pickout.gallery.encoder import Matching
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
 from pickout.gallery.manifest import MANIFEST
 from pickout.gallery.search import Where
-from pickout.gallery.store import _ADDED_FIELDS, LanceStore, pack_tokens, unpack_tokens
+from pickout.gallery.store import LanceStore
 
 
 class LookingEncoder(ColourEncoder):
@@ -119,7 +120,7 @@ def test_a_wrong_number_is_named(gallery, crops, tmp_path, column, value):
 def old(gallery):
     """The gallery as the format before had it."""
     database = lancedb.connect(str(gallery.path))
-    rows = database.open_table("crops").to_arrow().drop_columns([name for name, _ in _ADDED_FIELDS])
+    rows = database.open_table("crops").to_arrow().drop_columns([name for name, _ in ADDED_FIELDS])
     database.drop_table("crops")
     database.create_table("crops", pa.table(rows))
     manifest = json.loads((gallery.path / MANIFEST).read_text()) | {"format": 1}
