@@ -3,7 +3,7 @@
     python benchmarks/train_step.py [--batch 64] [--rounds 5] [--large]
 
 A step is the momentum update, the forward pass with its draws, and the backward pass, without the optimiser. The slow
-side (`sequential_fusion.py`) writes attention weights out, projects keys and values of images in every pass, runs the
+side (`sequential/fusion.py`) writes attention weights out, projects keys and values of images in every pass, runs the
 word head at every position and draws as the release does. Both have the recipe's dropout. By default the sizes are
 those of the recipe aga-demo, and one process times both sides in turns; --large takes those of the paper (ViT-B/16 at
 384 x 384, BERT-base, 30522 ids, a queue of 65536) with a batch of 2, each side in a process of its own. Peak memory is
@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from sequential_fusion import Draws, Rates, Sequential
-from sequential_state import inputs_of, leaves, released_state, sizes_of
+from sequential.fusion import Draws, Rates, Sequential
+from sequential.state import inputs_of, leaves, released_state, sizes_of
 from torch import Tensor
 
 from pickout.data.batching import Batch

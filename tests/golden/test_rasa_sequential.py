@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from sequential_fusion import Draws, Inputs, Outcome, Rates, Sequential
-from sequential_state import leaves
-from sequential_towers import Sizes, State, fuse, read, see
+from sequential.fusion import Draws, Inputs, Outcome, Rates, Sequential
+from sequential.state import leaves
+from sequential.towers import Sizes, State, fuse, read, see
 from torch import Tensor
 
 SIZES = Sizes(vision_heads=2, text_heads=2, text_layers=2)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from sequential_draws import Loops
-from sequential_fusion import Outcome, Rates, Sequential
-from sequential_state import inputs_of, leaves, released_state, sizes_of
+from sequential.draws import Loops
+from sequential.fusion import Outcome, Rates, Sequential
+from sequential.state import inputs_of, leaves, released_state, sizes_of
 from torch import Tensor
 
 from pickout.data.batching import Batch

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from sequential_towers import Sizes, State, fuse, linear, read, see, words
 from torch import Tensor
 from torch.nn import functional as F
+
+from sequential.towers import Sizes, State, fuse, linear, read, see, words
 
 TWINS = ("visual_encoder", "vision_proj", "text_encoder", "text_proj")
 

@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from sequential_fusion import Draws
 from torch import Tensor
 
 from pickout.methods.draws import Uniforms
+from sequential.fusion import Draws
 
 
 @dataclass(frozen=True)

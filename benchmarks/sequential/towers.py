@@ -1,4 +1,4 @@
-"""The towers of RaSa's release, pass by pass, on a plain state dict with its names; read by `sequential_fusion.py`."""
+"""The towers of RaSa's release, pass by pass, on a plain state dict with its names; read by `fusion.py`."""
 
 from dataclasses import dataclass
 

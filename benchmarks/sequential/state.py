@@ -1,12 +1,12 @@
-"""A fusion model's weights under the release's names, for the slow twin in `sequential_fusion.py`."""
+"""A fusion model's weights under the release's names, for the slow twin in `fusion.py`."""
 
 import torch
-from sequential_fusion import Inputs
-from sequential_towers import Sizes, State
 from torch import Tensor
 
 from pickout.data.batching import Batch
 from pickout.methods.fusion_model import FusionModel
+from sequential.fusion import Inputs
+from sequential.towers import Sizes, State
 
 _VISION = {
     "vision.class_token": "cls_token",
