@@ -118,9 +118,9 @@ def _print(found: "Explanation") -> None:
     for name in ("word", "weight", "hottest place"):
         table.add_column(name, justify="right" if name == "weight" else "left")
     for said in found.words:
-        if said.state == "mark":
+        if said.state != "read":
             continue
-        weight = "cut off" if said.state == "cut" else "" if said.weight is None else f"{said.weight:+.4f}"
+        weight = "" if said.weight is None else f"{said.weight:+.4f}"
         place = ""
         if said.patches is not None:
             row, column = divmod(int(said.patches.argmax()), found.grid.columns)
@@ -129,6 +129,9 @@ def _print(found: "Explanation") -> None:
     console = Console()
     console.print(f"score {found.score:.4f}", highlight=False)
     console.print(table)
+    cut = sum(said.state == "cut" for said in found.words)
+    if cut:
+        console.print(f"{cut} words lie beyond what the model reads", highlight=False)
     for target, verdict in found.verdicts.items():
         way = "" if verdict.way is None else f"{verdict.way}, "
         console.print(f"{target.replace('_', ' x ')}: {way}{verdict.note}", highlight=False, soft_wrap=True)

@@ -24,6 +24,8 @@ _FINE = 8
 _LARGEST = 512
 """Longest side of the crop on a page in pixels."""
 _LONG = 160
+_TAIL = 2000
+"""Characters shown of what lies beyond the context."""
 _LEGEND = (
     '<p class="legend"><span><i class="heat-key"></i>the score rests on this place</span><span><i class="for-key"></i>'
     'speaks for the match</span><span><i class="against-key"></i>speaks against it</span></p>'
@@ -112,21 +114,24 @@ def _layer(explanation: Explanation, heat: Array, place: int, top: float | None)
 
 def _sentence(explanation: Explanation, places: dict[int, int], name: str) -> str:
     strongest = max((abs(word.weight) for word in explanation.words if word.weight is not None), default=0) or 1
-    sentence, pieces, done = explanation.sentence, [], 0
+    sentence, pieces, done = explanation.sentence, list[str](), 0
     for word in explanation.words:
+        if word.state == "cut":  # what follows is beyond the context too
+            break
         pieces.append(_text(sentence[done : word.start]))
         pieces.append(_marked(word, places.get(id(word)), name, strongest))
         done = word.stop
-    length = "long" if len(sentence) > _LONG else "short"
-    return f'<p class="sentence {length}">{"".join(pieces)}{_text(sentence[done:])}</p>'
+    length, rest = "long" if len(sentence) > _LONG else "short", _text(sentence[done:])
+    if any(word.state == "cut" for word in explanation.words):
+        shown = _text(sentence[done : done + _TAIL]) + (" ..." if len(sentence) > done + _TAIL else "")
+        rest = f'<s title="beyond what the model reads">{shown}</s>'
+    return f'<p class="sentence {length}">{"".join(pieces)}{rest}</p>'
 
 
 def _marked(word: ExplainedWord, place: int | None, name: str, strongest: float) -> str:
     text = _text(word.text)
     if word.state == "mark":
         return text
-    if word.state == "cut":
-        return f'<s title="beyond what the model reads">{text}</s>'
     side, share, told = "", 0.0, "no weight shown"
     if word.weight is not None:
         side = " for" if word.weight >= 0 else " against"
