@@ -45,7 +45,7 @@ def explanation_page(explanation: Explanation, *, image: str) -> str:
     """
     template = resources.files("pickout.explain").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
-        title=_text(f"Why {image}: {explanation.sentence}"),
+        title=_text(f"Why {image}: {explanation.sentence[:_LONG]}"),
         meaning=_text(MEANING),
         style=explanation_style(),
         score=_text(f"score {explanation.score:.3f}"),
