@@ -146,7 +146,7 @@ def test_bad_input_is_one_line_and_a_code(run, crop, capsys, arguments, code, to
 
 
 def test_a_sentence_of_a_hundred_thousand_letters_is_explained_as_far_as_it_is_read(run, crop, tmp_path, capsys):
-    assert call(run, crop, "red jacket " * 9000, "--html", tmp_path / "why.html") == 0
+    assert call(run, crop, "red jacket " * 9000, "--way", "left_out", "--html", tmp_path / "why.html") == 0
     assert "words lie beyond what the model reads" in capsys.readouterr().out
     assert (tmp_path / "why.html").stat().st_size < 150_000
 
