@@ -29,6 +29,19 @@ class Attended(NamedTuple):
     map: Float[Tensor, "batch tokens tokens"] | None
 
 
+def split_heads(
+    x_BTW: Float[Tensor, "batch tokens width"], parts: int, heads: int
+) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
+    """Projections that stand side by side, each cut into heads; views that going back cost one copy together.
+
+    Args:
+        x_BTW: `parts` times heads times depth channels a token.
+        parts: how many projections.
+        heads: heads of each.
+    """
+    return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention.
 
@@ -63,8 +76,7 @@ class SelfAttention(nn.Module):
             row: whether to compute the row of `query_B`.
             map: whether to compute the whole map.
         """
-        heads_BN3Hd = self.project_in(x_BND).unflatten(-1, (3, self.heads, -1))
-        q_BHNd, k_BHNd, v_BHNd = heads_BN3Hd.permute(2, 0, 3, 1, 4).unbind(0)
+        q_BHNd, k_BHNd, v_BHNd = split_heads(self.project_in(x_BND), 3, self.heads)
         mixed_BHNd = F.scaled_dot_product_attention(q_BHNd, k_BHNd, v_BHNd, is_causal=self.causal)
         return Attended(
             self.project_out(mixed_BHNd.transpose(1, 2).flatten(2)),
@@ -75,7 +87,7 @@ class SelfAttention(nn.Module):
 
 @torch.no_grad()
 def attention_row(
-    q_BHNd: Float[Tensor, "batch heads tokens depth"],
+    q_BHNd: Float[Tensor, "batch heads queries depth"],
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
     query_B: Int[Tensor, " batch"],
     *,
@@ -85,7 +97,7 @@ def attention_row(
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)).
 
     Args:
-        q_BHNd: queries of all tokens.
+        q_BHNd: queries, of as many tokens as keys where `causal`.
         k_BHNd: keys of all tokens.
         query_B: position of the token whose row is wanted.
         causal: whether keys after `query_B` are hidden.
@@ -94,7 +106,7 @@ def attention_row(
     Returns:
         Float32, detached; each row sums to 1.
     """
-    batch, _, tokens, depth = q_BHNd.shape
+    batch, _, tokens, depth = k_BHNd.shape
     with torch.autocast(q_BHNd.device.type, enabled=False):
         chosen_BHd = q_BHNd[torch.arange(batch, device=q_BHNd.device), :, query_B].float()
         scores_BHN = torch.einsum("bhd,bhnd->bhn", chosen_BHd, k_BHNd.float()) * depth**-0.5
@@ -109,18 +121,18 @@ def attention_row(
 
 @torch.no_grad()
 def attention_map(
-    q_BHNd: Float[Tensor, "batch heads tokens depth"],
+    q_BHNd: Float[Tensor, "batch heads queries depth"],
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
     *,
     causal: bool,
     mask_BN: Bool[Tensor, "batch tokens"] | None = None,
-) -> Float[Tensor, "batch tokens tokens"]:
+) -> Float[Tensor, "batch queries tokens"]:
     """The soft-max attention of every token, averaged over heads.
 
     Head by head, so that the peak is two maps a sample instead of one for each head.
 
     Args:
-        q_BHNd: queries.
+        q_BHNd: queries, of as many tokens as keys where `causal`.
         k_BHNd: keys.
         causal: whether a token's later keys are hidden; the map is then lower-triangular.
         mask_BN: True for keys that may be seen; None for all.
@@ -128,9 +140,10 @@ def attention_map(
     Returns:
         Float32, detached; rows are queries and sum to 1.
     """
-    heads, tokens, depth = q_BHNd.shape[1:]
-    total_BNN = q_BHNd.new_zeros((q_BHNd.shape[0], tokens, tokens), dtype=torch.float32)
-    hidden_NN = torch.ones(tokens, tokens, dtype=torch.bool, device=q_BHNd.device).triu(1)
+    batch, heads, queries, depth = q_BHNd.shape
+    tokens = k_BHNd.shape[2]
+    total_BNN = q_BHNd.new_zeros((batch, queries, tokens), dtype=torch.float32)
+    hidden_NN = torch.ones(queries, tokens, dtype=torch.bool, device=q_BHNd.device).triu(1)
     with torch.autocast(q_BHNd.device.type, enabled=False):
         for q_BNd, k_BNd in zip(q_BHNd.unbind(1), k_BHNd.unbind(1), strict=True):
             scores_BNN = q_BNd.float() @ k_BNd.float().transpose(1, 2) * depth**-0.5

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import attention_map, attention_row
+from pickout.nn.attention import attention_map, attention_row, split_heads
 from pickout.nn.grouping import Grouping, attend_in_groups
 from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Bool, Float, Int
@@ -69,7 +69,7 @@ class BertSelfAttention(nn.Module):
     def forward(
         self,
         x_BTD: Float[Tensor, "batch tokens width"],
-        mask_BT: Bool[Tensor, "batch tokens"],
+        mask_BT: Bool[Tensor, "batch tokens"] | None,
         *,
         queries: int | None = None,
         row: bool = False,
@@ -79,7 +79,7 @@ class BertSelfAttention(nn.Module):
 
         Args:
             x_BTD: tokens.
-            mask_BT: True where a token is not padding.
+            mask_BT: True where a token is not padding; None where none is.
             queries: how many of the first tokens are wanted; None for all.
             row: whether to read where the class token, the first, looked.
             map: whether to read where every token looked.
@@ -87,24 +87,36 @@ class BertSelfAttention(nn.Module):
         Returns:
             The mixed tokens, the row (batch, tokens) or None, the map (batch, tokens, tokens) or None.
         """
-        q_BHTd, k_BHTd, v_BHTd = self.project_in(x_BTD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        asked_BHTd = q_BHTd if queries is None else q_BHTd[:, :, :queries]
+        q_BHTd, k_BHTd, v_BHTd = split_heads(self.project_in(x_BTD), 3, self.heads)
         mixed_BHTd = F.scaled_dot_product_attention(
-            asked_BHTd,
+            q_BHTd[:, :, :queries],
             k_BHTd,
             v_BHTd,
-            attn_mask=None if bool(mask_BT.all()) else mask_BT[:, None, None],
+            attn_mask=None if mask_BT is None else mask_BT[:, None, None],
             dropout_p=self.dropout if self.training else 0.0,
         )
         out_BTD = self.project_out(mixed_BHTd.transpose(1, 2).flatten(2))
-        residual_BTD = x_BTD if queries is None else x_BTD[:, :queries]
-        out_BTD = self.norm(F.dropout(out_BTD, self.dropout, self.training) + residual_BTD)
+        out_BTD = self.norm(F.dropout(out_BTD, self.dropout, self.training) + x_BTD[:, :queries])
         first_B = torch.zeros(len(x_BTD), dtype=torch.int64, device=x_BTD.device)
         return (
             out_BTD,
             attention_row(q_BHTd, k_BHTd, first_B, causal=False, mask_BN=mask_BT) if row else None,
             attention_map(q_BHTd, k_BHTd, causal=False, mask_BN=mask_BT) if map else None,
         )
+
+
+class Looked(NamedTuple):
+    """Text tokens after they looked in their images, and where: probabilities before dropout, heads averaged, float32.
+
+    Args:
+        tokens: the mixed tokens. Shape: (rows, tokens, width).
+        row: the class token's, no gradient; None unless asked for. Shape: (rows, image_tokens).
+        map: every token's, as `row`. Shape: (rows, tokens, image_tokens).
+    """
+
+    tokens: Float[Tensor, "rows tokens width"]
+    row: Float[Tensor, "rows image_tokens"] | None
+    map: Float[Tensor, "rows tokens image_tokens"] | None
 
 
 class CrossAttention(nn.Module):
@@ -119,6 +131,8 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, memory_width: int, heads: int, dropout: float) -> None:
         super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} cannot be split into {heads} heads")
         self.heads, self.dropout = heads, dropout
         self.project_query = nn.Linear(width, width)
         self.project_memory = nn.Linear(memory_width, 2 * width)
@@ -129,13 +143,8 @@ class CrossAttention(nn.Module):
         self, tokens_IND: Float[Tensor, "images tokens width"]
     ) -> tuple[Float[Tensor, "images heads tokens depth"], Float[Tensor, "images heads tokens depth"]]:
         """Keys and values of images."""
-        k_IHNd, v_IHNd = self.project_memory(tokens_IND).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        k_IHNd, v_IHNd = split_heads(self.project_memory(tokens_IND), 2, self.heads)
         return k_IHNd, v_IHNd
-
-    def query(self, x_RTD: Float[Tensor, "rows tokens width"]) -> Float[Tensor, "rows heads tokens depth"]:
-        """Queries of text tokens."""
-        query_RHTd: Tensor = self.project_query(x_RTD).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return query_RHTd
 
     def forward(
         self,
@@ -143,7 +152,10 @@ class CrossAttention(nn.Module):
         k_IHNd: Float[Tensor, "images heads image_tokens depth"],
         v_IHNd: Float[Tensor, "images heads image_tokens depth"],
         grouping: Grouping | None,
-    ) -> Float[Tensor, "rows tokens width"]:
+        *,
+        row: bool = False,
+        map: bool = False,
+    ) -> Looked:
         """Mix image tokens into text tokens.
 
         Args:
@@ -151,13 +163,22 @@ class CrossAttention(nn.Module):
             k_IHNd: keys of the images.
             v_IHNd: their values.
             grouping: which image each row reads; None: row r reads image r.
+            row: whether to read where the class token, the first, looked; copies the keys for each row.
+            map: whether to read where every token looked; copies as `row`.
         """
-        mixed_RHTd = attend_in_groups(
-            self.query(x_RTD), k_IHNd, v_IHNd, grouping, dropout=self.dropout if self.training else 0.0
+        q_RTHd = self.project_query(x_RTD).unflatten(-1, (self.heads, -1))
+        mixed_RTHd = attend_in_groups(q_RTHd, k_IHNd, v_IHNd, grouping, dropout=self.dropout if self.training else 0.0)
+        out_RTD = self.project_out(mixed_RTHd.flatten(2))
+        mixed_RTD = self.norm(F.dropout(out_RTD, self.dropout, self.training) + x_RTD)
+        if not (row or map):
+            return Looked(mixed_RTD, None, None)
+        q_RHTd, k_RHNd = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
+        first_R = torch.zeros(len(x_RTD), dtype=torch.int64, device=x_RTD.device)
+        return Looked(
+            mixed_RTD,
+            attention_row(q_RHTd, k_RHNd, first_R, causal=False) if row else None,
+            attention_map(q_RHTd, k_RHNd, causal=False) if map else None,
         )
-        out_RTD = self.project_out(mixed_RHTd.transpose(1, 2).flatten(2))
-        mixed: Tensor = self.norm(F.dropout(out_RTD, self.dropout, self.training) + x_RTD)
-        return mixed
 
 
 class BertFeedForward(nn.Module):
@@ -218,63 +239,30 @@ class FusionLayer(nn.Module):
     def forward(
         self,
         x_RTD: Float[Tensor, "rows tokens width"],
-        mask_RT: Bool[Tensor, "rows tokens"],
+        mask_RT: Bool[Tensor, "rows tokens"] | None,
         k_IHNd: Float[Tensor, "images heads image_tokens depth"],
         v_IHNd: Float[Tensor, "images heads image_tokens depth"],
         grouping: Grouping | None,
         *,
         queries: int | None = None,
-    ) -> Float[Tensor, "rows queries width"]:
+        row: bool = False,
+        map: bool = False,
+    ) -> Looked:
         """Mix text tokens, then image tokens into them.
 
         Args:
             x_RTD: text tokens.
-            mask_RT: True where a token is not padding.
+            mask_RT: True where a token is not padding; None where none is.
             k_IHNd: keys of the images.
             v_IHNd: their values.
             grouping: which image each row reads; None: row r reads image r.
             queries: how many of the first tokens are wanted; None for all.
+            row: whether to read where the class token looked in its image.
+            map: whether to read where every wanted token looked.
         """
         mixed, _, _ = self.attention(x_RTD, mask_RT, queries=queries)
-        out: Tensor = self.feed_forward(self.cross(mixed, k_IHNd, v_IHNd, grouping))
-        return out
-
-
-class Looked(NamedTuple):
-    """Where text tokens looked in their images: probabilities before dropout, heads averaged, float32, no gradient.
-
-    Args:
-        row: the class token. Shape: (rows, image_tokens).
-        map: every token. Shape: (rows, tokens, image_tokens).
-    """
-
-    row: Float[Tensor, "rows image_tokens"] | None
-    map: Float[Tensor, "rows tokens image_tokens"] | None
-
-
-@torch.no_grad()
-def look(
-    q_RHTd: Float[Tensor, "rows heads tokens depth"],
-    k_IHNd: Float[Tensor, "images heads image_tokens depth"],
-    image_R: Int[Tensor, " rows"],
-    *,
-    row: bool,
-    map: bool,
-) -> Looked:
-    """Read cross-attention.
-
-    Args:
-        q_RHTd: queries of text tokens.
-        k_IHNd: keys of images.
-        image_R: which image each row reads.
-        row: whether the class token's is wanted.
-        map: whether every token's is wanted.
-    """
-    wanted_RHTd = q_RHTd if map else q_RHTd[:, :, :1]
-    with torch.autocast(q_RHTd.device.type, enabled=False):
-        scores_RHTN = torch.einsum("rhtd,rhnd->rhtn", wanted_RHTd.float(), k_IHNd[image_R].float())
-        map_RTN = (scores_RHTN * q_RHTd.shape[-1] ** -0.5).softmax(dim=-1).mean(dim=1)
-    return Looked(map_RTN[:, 0] if row else None, map_RTN if map else None)
+        looked = self.cross(mixed, k_IHNd, v_IHNd, grouping, row=row, map=map)
+        return Looked(self.feed_forward(looked.tokens), looked.row, looked.map)
 
 
 def start_as_bert(module: nn.Module) -> None:

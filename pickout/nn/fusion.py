@@ -6,12 +6,13 @@ last layer computes no other.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, look, start_as_bert
+from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, Looked, TextLayer, start_as_bert
 from pickout.nn.grouping import Grouping, group_rows
 from pickout.nn.memory import ImageMemory
 from pickout.nn.text import TextSettings
@@ -116,10 +117,11 @@ class FusionEncoder(nn.Module):
         rows: dict[int, Tensor] = {}
         maps: dict[int, Tensor] = {}
         x_BTD = self.embeddings(texts.ids)
+        seen_BT = None if bool(texts.mask.all()) else texts.mask
         for number, layer in enumerate(self.text_layers, start=1):
             assert isinstance(layer, TextLayer)
             x_BTD, row, map_ = layer.attention(
-                x_BTD, texts.mask, row=attention.wants_row(number), map=attention.wants_map(number)
+                x_BTD, seen_BT, row=attention.wants_row(number), map=attention.wants_map(number)
             )
             x_BTD = layer.feed_forward(x_BTD)
             if row is not None:
@@ -141,7 +143,7 @@ class FusionEncoder(nn.Module):
         Args:
             tokens_IND: image tokens after the tower's final norm.
         """
-        pairs = [layer.cross.remember(tokens_IND) for layer in self._fusion()]
+        pairs = [layer.cross.remember(tokens_IND) for layer in self.fusion if isinstance(layer, FusionLayer)]
         return ImageMemory(tuple(keys for keys, _ in pairs), tuple(values for _, values in pairs))
 
     def fuse(
@@ -163,61 +165,82 @@ class FusionEncoder(nn.Module):
             image_R: which image of the memory each row looks at; None: row r looks at image r.
             summary_rows: of so many rows, the first ones, only the class token is wanted; the last layer then computes
                 no other.
-            request: which fusion layers' cross-attention to expose (from 1): class tokens' rows or whole maps; costs
-                keys copied for each row.
+            request: which fusion layers' cross-attention to expose (from 1): class tokens' rows or whole maps, as this
+                very pass computes them; costs keys copied for each row, and all tokens in the last layer for its map.
 
         Raises:
-            ValueError: without `image_R` another number of rows than images, or a layer that is not there.
+            ValueError: without `image_R` another number of rows than images, more `summary_rows` than rows, or a layer
+                that is not there.
         """
         rows = len(states_RTD)
-        if image_R is None and rows != memory.images:
-            raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
+        _check_rows(rows, memory.images if image_R is None else rows, summary_rows)
         check_request(request, self.fusion_layers)
+        if rows == 0:
+            return Fused(states_RTD[:, 0], states_RTD)
+        alone = 0 if request.wants_map(self.fusion_layers) else summary_rows
+        whole = _cut(states_RTD, image_R, memory.images)
+        last = _cut(states_RTD, image_R, memory.images, alone=alone) if alone else whole
+        seen_RT = None if bool(mask_RT.all()) else mask_RT
         looks: dict[int, Tensor] = {}
         look_maps: dict[int, Tensor] = {}
-        read_R = torch.arange(rows, device=states_RTD.device) if image_R is None else image_R
-        grouping = None if image_R is None else group_rows(image_R, memory.images)
-        x_RTD = states_RTD
-        for number, layer in enumerate(self._fusion(), start=1):
-            keys, values = memory.keys[number - 1], memory.values[number - 1]
-            if request.wants_row(number) or request.wants_map(number):
-                asked = layer.cross.query(layer.attention(x_RTD, mask_RT)[0])
-                looked = look(asked, keys, read_R, row=request.wants_row(number), map=request.wants_map(number))
-                if looked.row is not None:
-                    looks[number] = looked.row
-                if looked.map is not None:
-                    look_maps[number] = looked.map
-            if number < self.fusion_layers:
-                x_RTD = layer(x_RTD, mask_RT, keys, values, grouping)
-        summary_RD, tokens = self._last(x_RTD, mask_RT, memory, image_R, grouping, summary_rows)
-        return Fused(summary_RD, tokens, looks, look_maps)
+        x_RTD, parts = states_RTD, [Looked(states_RTD, None, None)]
+        for number, layer in enumerate(self.fusion, start=1):
+            x_RTD = parts[0].tokens
+            parts = [
+                layer(
+                    x_RTD[cut.rows],
+                    None if seen_RT is None else seen_RT[cut.rows],
+                    memory.keys[number - 1],
+                    memory.values[number - 1],
+                    cut.grouping,
+                    queries=cut.queries,
+                    row=request.wants_row(number),
+                    map=request.wants_map(number),
+                )
+                for cut in (whole if number < self.fusion_layers else last)
+            ]
+            if request.wants_row(number):
+                looks[number] = torch.cat([part.row for part in parts if part.row is not None])
+            if request.wants_map(number):
+                look_maps[number] = torch.cat([part.map for part in parts if part.map is not None])
+        summary_RD = torch.cat([part.tokens[:, 0] for part in parts])
+        if alone == rows:
+            return Fused(summary_RD, x_RTD[:0], looks, look_maps)
+        return Fused(summary_RD, parts[-1].tokens[summary_rows - alone :], looks, look_maps)
 
-    def _last(
-        self,
-        x_RTD: Float[Tensor, "rows tokens width"],
-        mask_RT: Bool[Tensor, "rows tokens"],
-        memory: ImageMemory,
-        image_R: Int[Tensor, " rows"] | None,
-        grouping: Grouping | None,
-        summary_rows: int,
-    ) -> tuple[Float[Tensor, "rows width"], Float[Tensor, "full_rows tokens width"]]:
-        """The last layer: the class token alone for the first rows, all tokens for the rest."""
-        layer, keys, values = self._fusion()[-1], memory.keys[-1], memory.values[-1]
-        if summary_rows == 0:
-            full = layer(x_RTD, mask_RT, keys, values, grouping)
-            return full[:, 0], full
-        rows = len(x_RTD)
-        short, rest = slice(0, summary_rows), slice(summary_rows, rows)
-        read_R = torch.arange(rows, device=x_RTD.device) if image_R is None else image_R
-        of_short = grouping if summary_rows == rows else group_rows(read_R[short], memory.images)
-        first = layer(x_RTD[short], mask_RT[short], keys, values, of_short, queries=1)
-        if summary_rows == rows:
-            return first[:, 0], x_RTD.new_zeros(0, *x_RTD.shape[1:])
-        full = layer(x_RTD[rest], mask_RT[rest], keys, values, group_rows(read_R[rest], memory.images))
-        return torch.cat([first[:, 0], full[:, 0]]), full
 
-    def _fusion(self) -> list[FusionLayer]:
-        return [layer for layer in self.fusion if isinstance(layer, FusionLayer)]
+def _check_rows(rows: int, images: int, summary_rows: int) -> None:
+    if rows != images:
+        raise ValueError(f"{rows} captions and {images} images do not pair off")
+    if not 0 <= summary_rows <= rows:
+        raise ValueError(f"the class token alone is wanted of {summary_rows} rows, and there are {rows}")
+
+
+class _Cut(NamedTuple):
+    """Some of the rows, how many of their first tokens are wanted (None: all), and which images they read."""
+
+    rows: slice
+    queries: int | None
+    grouping: Grouping | None
+
+
+def _cut(
+    states_RTD: Float[Tensor, "rows tokens width"],
+    image_R: Int[Tensor, " rows"] | None,
+    images: int,
+    *,
+    alone: int = 0,
+) -> list[_Cut]:
+    """All rows together, or cut in two where only the class token is wanted of the first `alone`."""
+    (rows, tokens), cuts = states_RTD.shape[:2], []
+    for part, queries in ((slice(0, alone), 1), (slice(alone, rows), None)):
+        count = part.stop - part.start
+        if count and image_R is None and count == rows:
+            cuts.append(_Cut(part, queries, None))
+        elif count:
+            read = torch.arange(part.start, part.stop, device=states_RTD.device) if image_R is None else image_R[part]
+            cuts.append(_Cut(part, queries, group_rows(read, images, queries or tokens)))
+    return cuts
 
 
 class MaskedWordHead(nn.Module):

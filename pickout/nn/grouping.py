@@ -15,6 +15,8 @@ from pickout.shapes import Float, Int
 
 SPREAD = 1.25
 """Largest row count of a band relative to its smallest."""
+COPY = 25
+"""Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,13 @@ class Band:
 
     Args:
         images: which images; None for all in order. Shape: (images,).
-        rows: the rows of each image, padded by repeating one. Shape: (images * slots,).
+        count: how many images.
         slots: rows of an image, padding included.
-        kept: positions in `rows` that are not padding; None for all. Shape: (rows,).
     """
 
     images: Int[Tensor, " images"] | None
-    rows: Int[Tensor, " slots"]
+    count: int
     slots: int
-    kept: Int[Tensor, " rows"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +40,61 @@ class Grouping:
 
     Args:
         bands: every row is in exactly one.
-        back: where each row stands among the kept rows of all bands. Shape: (rows,).
+        order: the rows in the order of bands and images, each image's padded by repeating one. Shape: (slots,).
+        back: where each row stands in `order`. Shape: (rows,).
         image: which image each row reads. Shape: (rows,).
     """
 
     bands: tuple[Band, ...]
+    order: Int[Tensor, " slots"]
     back: Int[Tensor, " rows"]
     image: Int[Tensor, " rows"]
 
 
-def group_rows(image_R: Int[Tensor, " rows"], images: int) -> Grouping:
+def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> Grouping:
     """Group rows by image.
 
     Args:
         image_R: which image each row reads, from 0 to `images` - 1.
         images: how many images there are; some may have no row.
+        tokens: how many tokens of a row ask; the more, the sooner are images cut into bands instead of padding rows.
     """
-    device = image_R.device
     of = image_R.cpu()
-    order = of.argsort(stable=True)
+    by_image = of.argsort(stable=True)
     counts = torch.bincount(of, minlength=images)
     starts = counts.cumsum(0) - counts
-    bands = []
-    placed: list[Tensor] = []
-    for members in _bands(counts):
+    bands: list[Band] = []
+    orders: list[Tensor] = []
+    back = torch.empty_like(of)
+    filled = 0
+    for members in _bands(counts, tokens):
         slots = int(counts[members].max())
         place_IS = torch.arange(slots).expand(len(members), slots)
         real_IS = place_IS < counts[members][:, None]
-        rows_IS = order[starts[members][:, None] + torch.where(real_IS, place_IS, 0)]
-        kept = None if bool(real_IS.all()) else real_IS.flatten().nonzero().squeeze(1)
-        whole = len(members) == images and torch.equal(members, torch.arange(images))
-        placed.append(rows_IS[real_IS])
-        bands.append(
-            Band(
-                None if whole else members.to(device),
-                rows_IS.flatten().to(device),
-                slots,
-                None if kept is None else kept.to(device),
-            )
-        )
-    back = torch.cat(placed).argsort() if placed else of
-    return Grouping(tuple(bands), back.to(device), image_R)
+        rows_IS = by_image[(starts[members][:, None] + torch.where(real_IS, place_IS, 0)).clamp(max=len(of) - 1)]
+        back[rows_IS[real_IS]] = filled + real_IS.flatten().nonzero().squeeze(1)
+        whole = len(members) == images
+        bands.append(Band(None if whole else members.to(image_R.device), len(members), slots))
+        orders.append(rows_IS.flatten())
+        filled += rows_IS.numel()
+    order = torch.cat(orders) if orders else of
+    return Grouping(tuple(bands), order.to(image_R.device), back.to(image_R.device), image_R)
 
 
-def _bands(counts: Int[Tensor, " images"]) -> list[Int[Tensor, " members"]]:
-    """Images with rows, in bands whose counts differ by no more than `SPREAD`; ascending numbers in each."""
+def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " members"]]:
+    """Images in bands, ascending numbers in each.
+
+    One band of all where padding costs less than copying the keys; else images with rows, in bands whose counts differ
+    by no more than `SPREAD`.
+    """
+    if len(counts) == 0 or int(counts.max()) == 0:
+        return []
+    if int((counts.max() - counts).sum()) * tokens <= COPY * len(counts):
+        return [torch.arange(len(counts))]
     bands: list[list[int]] = []
     smallest = 0
-    for image in counts.argsort(stable=True).tolist():
-        count = int(counts[image])
+    order = counts.argsort(stable=True)
+    for image, count in zip(order.tolist(), counts[order].tolist(), strict=True):
         if count == 0:
             continue
         if not bands or count > smallest * SPREAD:
@@ -99,33 +105,31 @@ def _bands(counts: Int[Tensor, " images"]) -> list[Int[Tensor, " members"]]:
 
 
 def attend_in_groups(
-    q_RHTd: Float[Tensor, "rows heads tokens depth"],
+    q_RTHd: Float[Tensor, "rows tokens heads depth"],
     k_IHNd: Float[Tensor, "images heads image_tokens depth"],
     v_IHNd: Float[Tensor, "images heads image_tokens depth"],
     grouping: Grouping | None,
     *,
     dropout: float = 0.0,
-) -> Float[Tensor, "rows heads tokens depth"]:
+) -> Float[Tensor, "rows tokens heads depth"]:
     """Soft-max attention of each row's queries over its image's tokens.
 
     Args:
-        q_RHTd: queries.
+        q_RTHd: queries.
         k_IHNd: keys, once an image.
         v_IHNd: values, once an image.
         grouping: which image each row reads; None: row r reads image r.
         dropout: probability that an attention weight is dropped.
     """
     if grouping is None:
-        return F.scaled_dot_product_attention(q_RHTd, k_IHNd, v_IHNd, dropout_p=dropout)
-    _, heads, tokens, depth = q_RHTd.shape
+        return F.scaled_dot_product_attention(q_RTHd.transpose(1, 2), k_IHNd, v_IHNd, dropout_p=dropout).transpose(1, 2)
+    inner = q_RTHd.shape[1:]
+    asked = torch.split(q_RTHd.index_select(0, grouping.order), [band.count * band.slots for band in grouping.bands])
     parts = []
-    for band in grouping.bands:
+    for band, rows in zip(grouping.bands, asked, strict=True):
         keys = k_IHNd if band.images is None else k_IHNd.index_select(0, band.images)
         values = v_IHNd if band.images is None else v_IHNd.index_select(0, band.images)
-        images, slots = len(keys), band.slots
-        asked = q_RHTd.index_select(0, band.rows).view(images, slots, heads, tokens, depth).transpose(1, 2)
-        side_by_side = asked.reshape(images, heads, slots * tokens, depth)
+        side_by_side = rows.reshape(band.count, -1, *inner[1:]).transpose(1, 2)
         mixed = F.scaled_dot_product_attention(side_by_side, keys, values, dropout_p=dropout)
-        rows = mixed.view(images, heads, slots, tokens, depth).transpose(1, 2).reshape(-1, heads, tokens, depth)
-        parts.append(rows if band.kept is None else rows.index_select(0, band.kept))
-    return torch.cat(parts).index_select(0, grouping.back)
+        parts.append(mixed.transpose(1, 2).reshape(-1, *inner))
+    return (torch.cat(parts) if len(parts) > 1 else parts[0]).index_select(0, grouping.back)

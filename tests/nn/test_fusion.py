@@ -146,11 +146,52 @@ def test_looking_is_read_without_changing_what_is_computed() -> None:
     torch.testing.assert_close(seen.look_maps[1].sum(-1), torch.ones(2, 10))
     torch.testing.assert_close(seen.look_maps[1][:, 0], seen.looks[1])
     layer = text.fusion[0]
-    asked = layer.cross.query(layer.attention(states, texts.mask)[0])
+    mixed = layer.attention(states, texts.mask)[0]
+    asked = layer.cross.project_query(mixed).unflatten(-1, (4, 4)).transpose(1, 2)
     for row, image in enumerate(read.tolist()):
         heads = [q @ k.T / 2 for q, k in zip(asked[row], memory.keys[0][image], strict=True)]
         expected = torch.stack([scores.softmax(-1) for scores in heads]).mean(0)
         torch.testing.assert_close(seen.look_maps[1][row], expected)
+
+
+@pytest.mark.parametrize("image", [None, [0, 2, 1, 1, 0, 2]])
+def test_looking_does_not_depend_on_which_tokens_are_wanted(image: list[int] | None) -> None:
+    text = encoder().eval()
+    texts, states = captions([4, 9, 0, 2, 9, 1]), torch.randn(6, 10, 16)
+    memory = text.remember(torch.randn(6 if image is None else 3, 5, 8))
+    read = None if image is None else torch.tensor(image)
+    for request in (AttentionRequest(rows="all"), AttentionRequest(rows="all", maps="all")):
+        whole = text.fuse(states, texts.mask, memory, read, request=request)
+        for short in (4, 6):
+            part = text.fuse(states, texts.mask, memory, read, summary_rows=short, request=request)
+            assert part.tokens.shape == (6 - short, 10, 16) and sorted(part.looks) == [1, 2]
+            torch.testing.assert_close(part.tokens, whole.tokens[short:])
+            torch.testing.assert_close(part.summary, whole.summary)
+            for kept, expected in ((part.looks, whole.looks), (part.look_maps, whole.look_maps)):
+                assert kept.keys() == expected.keys()
+                for layer, weights in kept.items():
+                    torch.testing.assert_close(weights, expected[layer])
+
+
+def test_reading_where_tokens_look_draws_no_dropout_of_its_own() -> None:
+    text = encoder(dropout=0.3).train()
+    texts, states, memory = captions([4, 9]), torch.randn(2, 10, 16), text.remember(torch.randn(3, 5, 8))
+    fused = []
+    for request in (AttentionRequest(), AttentionRequest(rows="all", maps="all")):
+        torch.manual_seed(3)
+        fused.append(text.fuse(states, texts.mask, memory, torch.tensor([2, 0]), request=request))
+    assert torch.equal(fused[0].tokens, fused[1].tokens)
+    for row in fused[1].looks.values():
+        assert not row.requires_grad
+        torch.testing.assert_close(row.sum(1), torch.ones(2))
+
+
+def test_no_caption_at_all_gives_nothing() -> None:
+    text = encoder().eval()
+    memory = text.remember(torch.randn(3, 5, 8))
+    none = torch.zeros(0, dtype=torch.int64)
+    fused = text.fuse(torch.zeros(0, 10, 16), torch.ones(0, 10, dtype=torch.bool), memory, none)
+    assert fused.summary.shape == (0, 16) and fused.tokens.shape == (0, 10, 16)
 
 
 def test_content_is_neither_class_token_nor_end_nor_padding() -> None:
@@ -192,6 +233,8 @@ def test_what_does_not_fit_is_refused() -> None:
     texts = captions([4, 4])
     with pytest.raises(ValueError, match="2 captions and 3 images"):
         text.fuse(text(texts).tokens, texts.mask, memory)
+    with pytest.raises(ValueError, match="wanted of 3 rows, and there are 2"):
+        text.fuse(text(texts).tokens, texts.mask, memory, torch.tensor([0, 1]), summary_rows=3)
     with pytest.raises(ValueError, match=r"layers \[5\]"):
         text.fuse(text(texts).tokens, texts.mask, memory, torch.tensor([0, 1]), request=AttentionRequest(maps=(5,)))
     with pytest.raises(ValueError, match=r"text\.positions = 12 is less than the tokenizer's context 40"):

@@ -10,8 +10,8 @@ from pickout.nn.grouping import attend_in_groups, group_rows
 def attend_by_loops(q: Tensor, k: Tensor, v: Tensor, image: list[int]) -> Tensor:
     rows = []
     for query, read in zip(q, image, strict=True):
-        scores = torch.einsum("htd,hnd->htn", query, k[read]) * query.shape[-1] ** -0.5
-        rows.append(torch.einsum("htn,hnd->htd", scores.softmax(-1), v[read]))
+        scores = torch.einsum("thd,hnd->thn", query, k[read]) * query.shape[-1] ** -0.5
+        rows.append(torch.einsum("thn,hnd->thd", scores.softmax(-1), v[read]))
     return torch.stack(rows)
 
 
@@ -24,13 +24,14 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("tokens", [1, 1000], ids=["one band", "several bands"])
 @pytest.mark.parametrize("image", CASES.values(), ids=CASES.keys())
-def test_groups_attend_as_single_rows_do(image: list[int]) -> None:
+def test_groups_attend_as_single_rows_do(image: list[int], tokens: int) -> None:
     torch.manual_seed(0)
-    q = torch.randn(len(image), 2, 3, 4, requires_grad=True)
+    q = torch.randn(len(image), 3, 2, 4, requires_grad=True)
     k, v = torch.randn(4, 2, 5, 4, requires_grad=True), torch.randn(4, 2, 5, 4, requires_grad=True)
-    weight = torch.randn(len(image), 2, 3, 4)
-    ours = attend_in_groups(q, k, v, group_rows(torch.tensor(image), 4))
+    weight = torch.randn(len(image), 3, 2, 4)
+    ours = attend_in_groups(q, k, v, group_rows(torch.tensor(image), 4, tokens))
     expected = attend_by_loops(q, k, v, image)
     torch.testing.assert_close(ours, expected)
     for one, other in zip(
@@ -41,21 +42,28 @@ def test_groups_attend_as_single_rows_do(image: list[int]) -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("tokens", [1, 1000], ids=["one band", "several bands"])
 @pytest.mark.parametrize("image", CASES.values(), ids=CASES.keys())
-def test_every_row_is_kept_once_and_padding_stays_within_a_quarter(image: list[int]) -> None:
-    grouping = group_rows(torch.tensor(image), 4)
-    kept = [band.rows if band.kept is None else band.rows[band.kept] for band in grouping.bands]
-    flat = torch.cat(kept)
-    assert sorted(flat.tolist()) == list(range(len(image)))
-    assert flat[grouping.back].tolist() == list(range(len(image)))
-    for band in grouping.bands:
-        images = torch.arange(4) if band.images is None else band.images
-        read = torch.tensor(image)[band.rows].view(len(images), band.slots)
-        assert (read == images[:, None]).all()
-    assert sum(len(band.rows) for band in grouping.bands) <= 1.25 * len(image)
+def test_every_row_has_a_place_of_its_own_in_its_image(image: list[int], tokens: int) -> None:
+    grouping = group_rows(torch.tensor(image), 4, tokens)
+    assert grouping.order[grouping.back].tolist() == list(range(len(image)))
+    assert len(set(grouping.back.tolist())) == len(image)
+    place = dict(enumerate(grouping.back.tolist()))
+    images = [(torch.arange(4) if band.images is None else band.images) for band in grouping.bands]
+    owner = torch.cat([own.repeat_interleave(band.slots) for own, band in zip(images, grouping.bands, strict=True)])
+    assert [int(owner[place[row]]) for row in range(len(image))] == image
+    assert [band.count for band in grouping.bands] == [len(own) for own in images]
 
 
-def test_a_quarter_more_rows_share_a_band() -> None:
-    even = group_rows(torch.tensor([0] * 4 + [1] * 5 + [2] * 4), 3)
-    assert len(even.bands) == 1 and even.bands[0].slots == 5 and even.bands[0].images is None
-    assert len(group_rows(torch.tensor([0] * 4 + [1] * 6), 2).bands) == 2
+@pytest.mark.parametrize("image", CASES.values(), ids=CASES.keys())
+def test_padding_stays_within_a_quarter_where_rows_are_long(image: list[int]) -> None:
+    assert len(group_rows(torch.tensor(image), 4, 1000).order) <= 1.25 * len(image)
+
+
+def test_a_quarter_more_rows_share_a_band_and_short_rows_always_do() -> None:
+    even = group_rows(torch.tensor([0] * 4 + [1] * 5 + [2] * 4), 4, 40)
+    assert [(band.count, band.slots) for band in even.bands] == [(3, 5)]
+    uneven = torch.tensor([0] * 4 + [1] * 6)
+    assert [(band.count, band.slots) for band in group_rows(uneven, 2, 40).bands] == [(1, 4), (1, 6)]
+    short = group_rows(uneven, 2, 1).bands
+    assert [(band.count, band.slots) for band in short] == [(2, 6)] and short[0].images is None

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from pickout.nn.vision import VisionSettings, VisionTransformer, build_vision
 from pickout.shapes import AttentionRequest
@@ -70,3 +71,38 @@ def test_bfloat16_autocast_stays_near_float32(tower: VisionTransformer) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             fast = tower(images).tokens.float()
     assert torch.nn.functional.cosine_similarity(exact, fast, dim=-1).min() > 0.999
+
+
+PLAIN = SMALL.model_copy(update={"kind": "vit", "activation": "gelu"})
+
+
+@torch.no_grad()
+def test_a_plain_transformer_equals_its_formula() -> None:
+    """ALBEF's: no norm before the layers, biases everywhere, exact GELU, epsilon 1e-6, tokens not projected."""
+    torch.manual_seed(0)
+    tower, images = build_vision(PLAIN, height=48, width=16), torch.randn(2, 3, 48, 16)
+    for parameter in tower.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    patches = F.conv2d(images, tower.patches.weight, tower.patches.bias, stride=8).flatten(2).transpose(1, 2)
+    x = torch.cat([tower.class_token.expand(2, 1, -1), patches], dim=1) + tower.positions
+    for layer in tower.transformer.layers:
+        norm, attention, part = layer.norm_attention, layer.attention, layer.feed_forward
+        tokens = F.layer_norm(x, (32,), norm.weight, norm.bias, 1e-6)
+        q, k, v = (t.unflatten(-1, (2, 16)).transpose(1, 2) for t in attention.project_in(tokens).chunk(3, -1))
+        weights = (q @ k.transpose(-1, -2) / 4).softmax(-1)
+        x = x + attention.project_out((weights @ v).transpose(1, 2).flatten(2))
+        norm = layer.norm_feed_forward
+        tokens = F.layer_norm(x, (32,), norm.weight, norm.bias, 1e-6)
+        x = x + part.narrow(part.widen(tokens) * 0.5 * (1 + torch.erf(part.widen(tokens) / 2**0.5)))
+    expected = F.layer_norm(x, (32,), tower.norm_out.weight, tower.norm_out.bias, 1e-6)
+    torch.testing.assert_close(tower(images).tokens, expected)
+
+
+def test_a_plain_transformer_keeps_its_own_width_and_knows_the_joint_one() -> None:
+    tower = build_vision(PLAIN, height=48, width=16)
+    assert (tower.channels, tower.embedding) == (32, 12)
+    assert tower(torch.randn(1, 3, 48, 16)).tokens.shape == (1, 13, 32)
+    names = set(dict(tower.named_parameters()))
+    assert "patches.bias" in names and not any(name.startswith(("norm_in", "projection")) for name in names)
+    with pytest.raises(ValueError, match=r"\(16, 48\) pixels"):
+        tower(torch.randn(1, 3, 16, 48))
