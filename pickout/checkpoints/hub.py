@@ -30,7 +30,8 @@ class NamedWeights:
     size: int
 
 
-_CLIP_FILES = ("config.json", "merges.txt", ("model.safetensors", "pytorch_model.bin"))
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_CLIP_FILES = ("config.json", "merges.txt", _WEIGHTS)
 NAMED_WEIGHTS = MappingProxyType(
     {
         "clip-vit-base-patch16": NamedWeights(
@@ -41,6 +42,18 @@ NAMED_WEIGHTS = MappingProxyType(
         ),
         "clip-vit-base-patch32": NamedWeights(
             "openai/clip-vit-base-patch32", _CLIP_FILES, "CLIP ViT-B/32: larger patches, less to compute", 605_000_000
+        ),
+        "bert-base-uncased": NamedWeights(
+            "google-bert/bert-base-uncased",
+            ("config.json", "vocab.txt", _WEIGHTS),
+            "BERT and the vocabulary of ALBEF, RaSa and AGA; half of where a fusion model can start",
+            440_000_000,
+        ),
+        "deit-base-patch16": NamedWeights(
+            "timm/deit_base_patch16_224.fb_in1k",
+            ("config.json", _WEIGHTS),
+            "DeiT-B/16, where ALBEF's image tower began; the other half",
+            346_000_000,
         ),
     }
 )

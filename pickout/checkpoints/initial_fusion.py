@@ -33,6 +33,7 @@ _FOLLOWED = tuple(
     albef.MOMENTUM + part for part in ("vision.", "text.", "image_projection.", "text_projection.", "word_head.")
 )
 _WORD_POSITIONS = "text.embeddings.positions.weight"
+_NEITHER = "neither BERT nor a vision transformer has it"
 _COPIED = "copied from the trained part"
 
 
@@ -160,7 +161,7 @@ def _bert(path: Path, file: WeightFile, method: FusionModel) -> Start:
     parts = bert_vit.text_tensors(tensors, text_layers=method.text.layers)
     words = bert_vit.word_head_tensors(str(path), tensors)
     lacks = {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
-    lacks |= dict.fromkeys(_HEADS, "neither BERT nor a vision transformer has it")
+    lacks |= dict.fromkeys(_HEADS, _NEITHER)
     width = parts.state["text.embeddings.words.weight"].shape[-1:].numel()
     return Start(
         "BERT",
@@ -181,7 +182,8 @@ def _vit(path: Path, file: WeightFile) -> Start:
         {"vision": usual_heads(parts.state["vision.class_token"].numel())},
         {**file.ignored, **parts.ignored},
         parts.left_over,
-        grid=(side, side),
+        dict.fromkeys(_HEADS, _NEITHER),
+        (side, side),
     )
 
 

@@ -2,13 +2,16 @@
 
 import gzip
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from tiny_albef import WORDS
 from tiny_clip import CONTEXT, MERGES
 
 from pickout.data.transforms import ImageSettings
@@ -55,3 +58,20 @@ def nothing_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the tests away from the user's own weights."""
     monkeypatch.setenv("PICKOUT_WEIGHTS", str(tmp_path / "weights"))
     return tmp_path / "weights"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a state dict as the programs of ALBEF's family do, with a vocabulary beside it."""
+
+    def save(state: dict[str, torch.Tensor], name: str = "model.pth", **beside: object) -> Path:
+        (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        if path.suffix == ".safetensors":
+            save_file({key: tensor.clone() for key, tensor in state.items()}, path)
+        else:
+            torch.save({"model": state, **beside}, path)
+        return path
+
+    return save

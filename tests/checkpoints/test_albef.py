@@ -3,310 +3,262 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from tiny_albef import FEED_FORWARD, JOINT, POSITIONS, TEXT, VISION, WORDS, albef_state, rasa_state
+from tiny_albef import retrieval_state as for_retrieval
 from torch import Tensor
+from torch.nn import functional as F
 
 import pickout
 from pickout.checkpoints import imported as sizes
 from pickout.checkpoints.albef import is_albef, translate
-from pickout.checkpoints.bert_vit import is_bert, is_vit
 from pickout.checkpoints.importing import import_file
-from pickout.checkpoints.initial import initialise
 from pickout.checkpoints.loaded import LoadedModel
-from pickout.data.transforms import ImageSettings
-from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, CheckpointUnknown, CheckpointUnsafe
-from pickout.methods.fusion_model import FusionModel
-from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
-
-WORDS = ["[PAD]", "[CLS]", "[MASK]", "[UNK]", "[SEP]", *(f"w{n}" for n in range(195))]
-SKIPPED = ("idx_queue", "prd_head", "mrtd_head")
-"""What ALBEF's pre-training file does not have of RaSa's."""
-
-
-@pytest.fixture(autouse=True)
-def narrow_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recorded towers have heads of 16 channels; files cannot tell."""
-    monkeypatch.setattr(sizes, "HEAD_WIDTH", 16)
-
-
-@pytest.fixture
-def rasa(shared: Path) -> dict[str, Tensor]:
-    return load_file(shared / "golden/rasa-tiny/weights.safetensors")
-
-
-@pytest.fixture
-def recorded(shared: Path) -> dict[str, Tensor]:
-    return load_file(shared / "golden/rasa-tiny/io.safetensors")
-
+from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, CheckpointUnsafe
+from pickout.shapes import TokenBatch
 
 Write = Callable[..., Path]
 
 
+def load(path: Path, **choices: object) -> LoadedModel:
+    model = pickout.load(path, precision="fp32", **choices)
+    assert isinstance(model, LoadedModel) and model.report.complete
+    return model
+
+
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes a state dict as the programs do, with a vocabulary beside it."""
-
-    def save(state: dict[str, Tensor], name: str = "model.pth", **beside: object) -> Path:
-        (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
-        path = tmp_path / name
-        if path.suffix == ".safetensors":
-            save_file({key: tensor.clone() for key, tensor in state.items()}, path)
-        else:
-            torch.save({"model": state, **beside}, path)
-        return path
-
-    return save
+def golden(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sizes, "HEAD_WIDTH", 16)  # the recorded towers have narrow heads, and files cannot tell
+    return shared / "golden/rasa-tiny"
 
 
-class Facts:
-    """What a model must know of the recorded tokenizer."""
-
-    vocabulary_size, context = 200, 16
-    special = SpecialTokens(padding=0, start=1, end=None, mask=2)
-    vocabulary = read_vocabulary("wordpiece", tuple(WORDS), special)
-
-
-def fresh(method: str = "fusion", *, side: int = 64, queue: int = 24, **changes: object) -> FusionModel:
-    torch.manual_seed(3)
-    vision = {"width": 32, "layers": 2, "heads": 2, "embedding": 16} | changes
-    built = build_model(
-        ModelSettings(
-            method={"name": method, "queue": queue},
-            image=ImageSettings(height=side, width=side, resample="bicubic"),
-            vision=VisionSettings(kind="vit", activation="gelu", **vision),
-            text=TextSettings(
-                kind="bert", width=32, layers=2, fusion_layers=2, heads=2, embedding=16, feed_forward=64, positions=32
-            ),
-        ),
-        Facts(),
-        identities=5,
-    )
-    assert isinstance(built, FusionModel)
-    return built
-
-
-def test_families_are_told_apart(rasa: dict[str, Tensor]) -> None:
-    bert = {key.removeprefix("text_encoder."): v for key, v in rasa.items() if key.startswith("text_encoder.bert.")}
-    plain = {key: tensor for key, tensor in bert.items() if "crossattention" not in key}
-    vit = {key.removeprefix("visual_encoder."): v for key, v in rasa.items() if key.startswith("visual_encoder.")}
-    assert [is_albef(rasa), is_bert(rasa), is_vit(rasa)] == [True, False, False]
-    assert [is_albef(plain), is_bert(plain), is_vit(plain)] == [False, True, False]
-    assert [is_albef(vit), is_bert(vit), is_vit(vit)] == [False, False, True]
-    every = {key.replace("layer.2.cross", "layer.0.cross"): tensor for key, tensor in rasa.items()}
-    assert not is_albef(every)  # BLIP looks at the image in every layer
-
-
-def test_a_rasa_file_gives_every_number_that_was_recorded(
-    rasa: dict[str, Tensor], recorded: dict[str, Tensor], write: Write
-) -> None:
-    model = pickout.load(write(rasa, optimizer={"state": {}}, epoch=3, config={"a": 1}), precision="fp32")
-    assert isinstance(model, LoadedModel) and model.report.format == "RaSa"
-    assert not model.report.missing and not model.report.left_over
-    assert model.report.ignored["epoch"].startswith("training state")
-    unused = {key for key, why in model.report.ignored.items() if why == "needed in training only"}
-    assert {"image_queue", "queue_pointer", "relation_head.bias", "momentum.vision.class_token"} <= unused
-    texts, mask = recorded["text2_ids"], recorded["text2_mask"].bool()
+def test_a_rasa_file_gives_every_number_that_was_recorded(golden: Path, write: Write, tmp_path: Path) -> None:
+    io, weights = load_file(golden / "io.safetensors"), load_file(golden / "weights.safetensors")
+    path = write(weights, optimizer={"state": {}}, epoch=3)
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join([*WORDS[:5], *(f"w{n}" for n in range(195))]))
+    model = load(path, tokenizer=words)
+    texts = TokenBatch(io["text2_ids"], io["text2_mask"].bool())
     with torch.inference_mode():
-        images = model.method.encode_images(recorded["image1"])
-        read = model.method.encode_texts(pickout.shapes.TokenBatch(texts, mask), trace=True)
+        images, read = model.method.encode_images(io["image1"]), model.method.encode_texts(texts)
         scores = model.method.match(images, read)
-    torch.testing.assert_close(images.embedding, recorded["image_feat"], atol=1e-5, rtol=0)
-    torch.testing.assert_close(read.embedding, recorded["text_feat"], atol=1e-5, rtol=0)
-    torch.testing.assert_close(scores, recorded["itm_logits"][:, 1], atol=1e-5, rtol=0)
-    assert (model.tokenizer.context, model.tokenizer.special.end, model.tokenizer.cleaning) == (32, None, "albef")
-    assert model.settings.image.resample == "bicubic" and model.candidates == 128
+        best = (read.embedding @ images.embedding.T).topk(3, dim=1).indices
+        again = torch.full((6, 6), -100.0)
+        memory = model.method.remember(images.tokens)
+        for row in range(6):
+            mask = texts.mask[row].expand(3, -1)
+            again[row, best[row]] = model.method.match_pairs(
+                memory, read.tokens[row].expand(3, -1, -1), mask, best[row]
+            )
+    torch.testing.assert_close(images.embedding, io["image_feat"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(read.embedding, io["text_feat"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(images.tokens, io["image_tokens"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(scores, io["itm_logits"][:, 1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(again, io["rerank_scores_top3"], atol=1e-5, rtol=0)
+    assert set(rasa_state()) == set(weights), "the other tests' names are not the release's"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.pth"])
-def test_albefs_file_lacks_nothing_that_a_model_in_use_has(rasa: dict[str, Tensor], write: Write, name: str) -> None:
-    albef = {key: tensor for key, tensor in rasa.items() if not key.startswith(SKIPPED)}
-    model = pickout.load(write(albef, name), precision="fp32", image=(96, 96))
-    assert model.report.format == "ALBEF" and model.report.complete
-    assert model.report.resized == {"vision.positions": "resized from 4x4 to 6x6 patches (bicubic)"}
-    assert model.encode_texts(["w1 w2", ""]).shape == (2, 16)
+def test_every_key_of_a_rasa_file_is_accounted_for(write: Write, name: str) -> None:
+    training = {"optimizer": {"state": {}}, "lr_scheduler": {}, "config": {"k": [1]}, "epoch": 29, "best": 76.5}
+    model = load(write(rasa_state(), name, **training))
+    report = model.report
+    assert report.format == "RaSa" and not (report.fresh or report.resized)
+    assert set(report.loaded) == set(model.method.state_dict())
+    in_training = {key for key, reason in report.ignored.items() if reason == "needed in training only"}
+    assert {"identity_queue", "queue_pointer", "replaced_head.bias", "momentum.text.embeddings.norm.bias"} < in_training
+    no_weight = {f"text_encoder{twin}.bert.embeddings.position_ids" for twin in ("", "_m")}
+    beside = set(training) if name.endswith("pth") else set()
+    assert set(report.ignored) == in_training | no_weight | beside
+    # The twin of all but the temperature and the matching head; two more heads and four tensors of the queues.
+    assert len(in_training) == len(report.loaded) - 3 + 8
 
 
-def test_training_starts_from_albef_with_new_heads_alone_fresh(rasa: dict[str, Tensor], write: Write) -> None:
-    albef = {key: tensor for key, tensor in rasa.items() if not key.startswith(SKIPPED)}
-    method = fresh(side=96)
-    report = initialise(method, write(albef))
-    heads = {f"{head}_head.{kind}" for head in ("relation", "replaced") for kind in ("weight", "bias")}
-    assert set(report.fresh) == heads | {"identity_queue"}
-    assert set(report.resized) == {"vision.positions", "momentum.vision.positions"}
-    state = method.state_dict()
-    assert torch.equal(state["image_queue"], rasa["image_queue"]) and (state["identity_queue"] == -100).all()
-    assert torch.equal(state["momentum.text_projection.weight"], rasa["text_proj_m.weight"])
-    assert state["temperature"] == rasa["temp"]
+def test_sizes_are_those_of_the_shapes_and_heads_have_64_channels(write: Write) -> None:
+    model = load(write(rasa_state()))
+    vision, text = model.settings.vision, model.settings.text
+    assert (vision.kind, vision.width, vision.layers, vision.heads, vision.embedding) == ("vit", VISION, 2, 2, JOINT)
+    assert (text.kind, text.width, text.layers, text.fusion_layers, text.heads) == ("bert", TEXT, 2, 2, 1)
+    assert (text.feed_forward, text.positions, vision.patch) == (FEED_FORWARD, POSITIONS, 8)
+    image = model.settings.image
+    assert (image.height, image.width, image.resample) == (32, 32, "bicubic")
+    assert (model.dimension, model.candidates, model.identities) == (JOINT, 128, 0)
+    assert model.settings.method["name"] == "fusion"
 
 
-def test_training_goes_on_from_rasa_with_nothing_fresh(rasa: dict[str, Tensor], write: Write) -> None:
-    method = fresh("aga")
-    report = initialise(method, write(rasa))
-    assert not report.fresh and not report.left_over and set(report.loaded) == set(method.state_dict())
-    random = initialise(fresh("aga"), write(rasa), queues="random")
-    assert set(random.fresh) == {"image_queue", "text_queue", "identity_queue", "queue_pointer"}
-    other = initialise(fresh("aga", queue=8), write(rasa))
-    assert {"image_queue", "text_queue", "identity_queue"} <= set(other.fresh)
+def test_the_tokenizer_closes_no_row_and_cleans_as_albef(write: Write) -> None:
+    model = load(write(rasa_state()))
+    tokenizer = model.tokenizer
+    assert (tokenizer.context, tokenizer.special.end, tokenizer.cleaning) == (32, None, "albef")
+    assert model.settings.tokenizer.words == 50
+    ids = tokenizer.encode(["W1 w2-W3."])[0]
+    assert ids[:5].tolist() == [1, *(WORDS.index(word) for word in ("w1", "w2", "w3")), 0]
+    state = rasa_state()
+    for key in [key for key in state if key.endswith("position_embeddings.weight")]:
+        state[key] = torch.zeros(512, TEXT)
+    assert load(write(state)).tokenizer.context == 50
 
 
-def test_a_file_without_a_twin_makes_one(rasa: dict[str, Tensor], write: Write) -> None:
-    alone = {key: tensor for key, tensor in rasa.items() if "_m." not in key}
-    method = fresh()
-    report = initialise(method, write(alone))
-    assert report.fresh["momentum.vision.class_token"] == "copied from the trained part"
-    state = method.state_dict()
-    for key, tensor in state.items():
-        if key.startswith("momentum."):
-            assert torch.equal(tensor, state[key.removeprefix("momentum.")]), key
+def test_queries_keys_and_values_come_in_this_order() -> None:
+    file = rasa_state()
+    state = translate("x", file).state
+    for ours, theirs in (("text.text_layers.1", "layer.1"), ("text.fusion.0", "layer.2")):
+        start = f"text_encoder.bert.encoder.{theirs}.attention.self"
+        parts = [file[f"{start}.{part}.weight"] for part in ("query", "key", "value")]
+        assert torch.equal(state[f"{ours}.attention.project_in.weight"], torch.cat(parts))
+    start = "text_encoder_m.bert.encoder.layer.3.crossattention.self"
+    memory = torch.cat([file[f"{start}.{part}.bias"] for part in ("key", "value")])
+    assert torch.equal(state["momentum.text.fusion.1.cross.project_memory.bias"], memory)
+    assert state["temperature"] == file["temp"] and state["queue_pointer"].tolist() == [7]
 
 
-def test_bert_and_a_vision_transformer_start_a_model_together(rasa: dict[str, Tensor], write: Write) -> None:
-    bert = {key.removeprefix("text_encoder."): v for key, v in rasa.items() if key.startswith("text_encoder.")}
-    bert = {key: tensor for key, tensor in bert.items() if "crossattention" not in key}
-    vit = {key.removeprefix("visual_encoder."): v for key, v in rasa.items() if key.startswith("visual_encoder.")}
-    vit["head.weight"] = torch.ones(3, 32)
-    paths = write(bert, "bert.safetensors"), write(vit, "vit.pth")
-    method = fresh()
-    before = method.state_dict()["text.fusion.0.cross.project_memory.weight"].clone()
-    report = initialise(method, paths)
-    assert report.format == "BERT and a vision transformer"
-    assert report.ignored["head.weight"] == "a classifier of other images"
-    state = method.state_dict()
-    assert torch.equal(state["text.fusion.0.cross.project_memory.weight"], before)
-    assert report.fresh["text.fusion.1.cross.norm.bias"] == "BERT looks at no image"
-    assert torch.equal(
-        state["text.fusion.1.feed_forward.widen.bias"], bert["bert.encoder.layer.3.intermediate.dense.bias"]
-    )
-    assert torch.equal(state["word_head.bias"], bert["cls.predictions.bias"])
-    assert torch.equal(state["momentum.vision.positions"], rasa["visual_encoder.pos_embed"][0])
-    with pytest.raises(CheckpointMismatch, match=r"missing: vision\."):
-        initialise(fresh(), paths[:1])
-    for path in paths:
-        with pytest.raises(CheckpointUnknown, match=r"half of a fusion model.*train\.initial"):
-            pickout.load(path)
+def test_albefs_file_lacks_nothing_that_a_model_in_use_has(write: Write) -> None:
+    albef = load(write(albef_state()))
+    assert albef.report.format == "ALBEF"
+    texts = ["w1 w2", "w3", ""]
+    torch.testing.assert_close(albef.encode_texts(texts), load(write(rasa_state())).encode_texts(texts))
 
 
-def test_a_run_starts_another(rasa: dict[str, Tensor], write: Write, tmp_path: Path) -> None:
-    first = fresh()
-    initialise(first, write(rasa))
-    from pickout.checkpoints.run import load_run, save_model
-    from pickout.text.wordpiece import wordpiece_tokenizer
-
-    tokenizer = wordpiece_tokenizer(tmp_path / "vocab.txt", context=16, closing=False, cleaning="albef", words=50)
-    settings = ModelSettings(
-        method={"name": "fusion", "queue": 24},
-        image=ImageSettings(height=64, width=64),
-        vision=VisionSettings(kind="vit", activation="gelu", width=32, layers=2, heads=2, embedding=16),
-        text=TextSettings(
-            kind="bert", width=32, layers=2, fusion_layers=2, heads=2, embedding=16, feed_forward=64, positions=32
-        ),
-    )
-    save_model(tmp_path / "run", first, tokenizer, settings, identities=5)
-    saved = load_file(tmp_path / "run/model.safetensors")
-    assert not any(key.startswith(("momentum.", "image_queue", "relation_head", "replaced_head")) for key in saved)
-    model = load_run(tmp_path / "run", precision="fp32")
-    assert model.report.complete and model.identities == 0
-    again = fresh()
-    report = initialise(again, tmp_path / "run")
-    assert torch.equal(again.state_dict()["momentum.word_head.bias"], first.state_dict()["word_head.bias"])
-    assert not report.missing and not report.left_over
+def test_a_retrieval_file_is_used_without_a_word_head(write: Write) -> None:
+    model = load(write(for_retrieval()))
+    assert model.report.format == "ALBEF, for retrieval"
+    assert not any(key.startswith("word_head") for key in model.method.state_dict())
+    torch.testing.assert_close(model.encode_texts(["w1"]), load(write(rasa_state())).encode_texts(["w1"]))
+    whole, found = translate("x", rasa_state()).state, import_file(write(for_retrieval())).state
+    assert all(torch.equal(whole[key], tensor) for key, tensor in found.items())
 
 
-def test_tokens_can_be_kept_and_matched_later(rasa: dict[str, Tensor], write: Write) -> None:
-    from PIL import Image
+def test_position_tables_are_resized_bicubically_for_the_model_and_its_twin(write: Write) -> None:
+    path = write(albef_state())
+    found, own = import_file(path, image=(48, 48)), import_file(path)
+    for twin in ("", "momentum."):
+        table = own.state[f"{twin}vision.positions"]
+        grid = table[1:].T.reshape(1, VISION, 4, 4)
+        larger = F.interpolate(grid, size=(6, 6), mode="bicubic", align_corners=False)[0].reshape(VISION, 36).T
+        torch.testing.assert_close(found.state[f"{twin}vision.positions"], torch.cat([table[:1], larger]))
+        assert found.resized[f"{twin}vision.positions"] == "resized from 4x4 to 6x6 patches (bicubic)"
+    report = load(path, image=(64, 24)).report
+    assert report.resized == {"vision.positions": "resized from 4x4 to 8x3 patches (bicubic)"}
 
-    model = pickout.load(write(rasa), precision="fp32")
-    generator = np.random.default_rng(0)
-    crops = [Image.fromarray(generator.integers(0, 256, (40, 20, 3), dtype=np.uint8)) for _ in range(35)]
-    vectors, tokens = model.encode_images_with_tokens(crops)
-    np.testing.assert_array_equal(vectors, model.encode_images(crops))
-    assert tokens.shape == (35, 17, 32) and tokens.dtype == np.uint16
-    scores = model.match("w1 w2 w3", tokens)
-    with torch.inference_mode():
-        pictures = torch.from_numpy(tokens.copy()).view(torch.bfloat16).float()
-        ids = torch.from_numpy(model.tokenizer.encode(["w1 w2 w3"]))
-        texts = model.method.encode_texts(pickout.shapes.TokenBatch(ids, ids != 0))
-        memory = model.method.remember(pictures)
-        place = torch.arange(35)
-        expected = model.method.match_pairs(
-            memory, texts.tokens.expand(35, -1, -1), texts.texts.mask.expand(35, -1), place
-        )
-    np.testing.assert_allclose(scores, expected.numpy(), atol=1e-5)
-    assert model.match("w1", tokens[:0]).shape == (0,)
-    assert model.encode_images_with_tokens([])[1].size == 0
+
+def test_families_are_told_apart() -> None:
+    assert is_albef(rasa_state()) and is_albef(for_retrieval())
+    every = {key.replace("layer.2.cross", "layer.0.cross"): tensor for key, tensor in rasa_state().items()}
+    assert not is_albef(every), "a BLIP looks at the image in every layer"
+    assert not is_albef([key for key in rasa_state() if "crossattention" not in key])
 
 
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("text_encoder.bert.encoder.layer.3.crossattention.self.key.weight", "missing: text.fusion.1.cross"),
+        ("text_encoder.bert.encoder.layer.3.crossattention.output.dense.weight", "missing: text.fusion.1.cross"),
         ("visual_encoder.norm.bias", "missing: vision.norm_out.bias"),
         ("itm_head.bias", "missing: matching_head.bias"),
+        ("text_encoder.cls.predictions.transform.dense.bias", "missing: word_head.dense.bias"),
+        ("temp", "missing: temperature"),
         ("vision_proj.weight", "nothing usable for image_projection.weight"),
+        (
+            "text_encoder.bert.encoder.layer.0.attention.self.key.bias",
+            r"missing: .*project_in\.bias; 2 left over: .*query\.bias.*value\.bias",
+        ),
     ],
 )
-def test_what_is_missing_is_named(rasa: dict[str, Tensor], write: Write, key: str, message: str) -> None:
-    del rasa[key]
+def test_what_is_missing_is_named(write: Write, key: str, message: str) -> None:
+    state = rasa_state()
+    del state[key]
     with pytest.raises(CheckpointMismatch, match=message):
-        pickout.load(write(rasa))
+        pickout.load(write(state))
 
 
-def test_what_is_left_over_is_named(rasa: dict[str, Tensor], write: Write) -> None:
-    rasa["visual_encoder.blocks.0.attn.secret"] = torch.ones(2)
-    rasa["other_head.weight"] = torch.ones(2)
-    with pytest.raises(CheckpointMismatch, match=r"left over: .*(secret|other_head)"):
-        pickout.load(write(rasa))
+@pytest.mark.parametrize(
+    "key",
+    [
+        "visual_encoder.blocks.0.attn.secret",
+        "visual_encoder.blocks.7.norm1.weight",
+        "visual_encoder_m.secret",
+        "text_encoder.cls.predictions.secret",
+        "text_encoder.bert.encoder.layer.0.crossattention.self.query.weight.more",
+        "other_head.weight",
+        "itm_head_m.weight",
+        "head.weight",
+    ],
+)
+def test_what_is_left_over_is_named(write: Write, key: str) -> None:
+    with pytest.raises(CheckpointMismatch, match=r"1 left over: "):
+        pickout.load(write(rasa_state() | {key: torch.ones(2)}))
 
 
-def test_untied_words_are_refused(rasa: dict[str, Tensor], write: Write) -> None:
-    rasa["text_encoder.cls.predictions.decoder.weight"] = rasa["text_encoder.cls.predictions.decoder.weight"] + 1
-    with pytest.raises(CheckpointMismatch, match=r"decoder\.weight is not the tensor that it should share"):
-        pickout.load(write(rasa))
+@pytest.mark.parametrize("twin", ["", "_m"])
+@pytest.mark.parametrize("end", ["weight", "bias"])
+def test_untied_words_are_refused(write: Write, twin: str, end: str) -> None:
+    state = rasa_state()
+    state[f"text_encoder{twin}.cls.predictions.decoder.{end}"] += 1
+    with pytest.raises(CheckpointMismatch, match=rf"decoder\.{end} is not the tensor that it should share"):
+        pickout.load(write(state))
 
 
-def test_other_heads_and_sizes_are_refused(rasa: dict[str, Tensor], write: Write) -> None:
-    with pytest.raises(CheckpointMismatch, match=r"vision\.heads = 4, the file's is 2"):
-        initialise(fresh(heads=4), write(rasa))
-    with pytest.raises(CheckpointMismatch, match=r"missing: vision\.transformer\.layers\.2"):
-        initialise(fresh(layers=3), write(rasa))
+CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "a number": lambda tensor: torch.tensor(1.0),
+    "nothing": lambda tensor: torch.empty((0,) * max(tensor.ndim, 1)),
+    "one axis more": lambda tensor: tensor.unsqueeze(-1),
+    "one row": lambda tensor: tensor.flatten()[:1].expand(1, *tensor.shape[1:]).clone(),
+    "one more of all": lambda tensor: torch.ones([size + 1 for size in tensor.shape]),
+}
+ONE_OF_EACH_KIND = (
+    *("visual_encoder.cls_token", "visual_encoder.pos_embed", "visual_encoder.patch_embed.proj.weight"),
+    *("visual_encoder.blocks.0.attn.qkv.weight", "vision_proj.weight", "text_proj.weight"),
+    *(f"text_encoder.bert.embeddings.{part}_embeddings.weight" for part in ("word", "position")),
+    "text_encoder.bert.encoder.layer.0.attention.self.key.weight",
+    "text_encoder.bert.encoder.layer.0.intermediate.dense.weight",
+    "text_encoder.bert.encoder.layer.2.crossattention.self.value.bias",
+    "text_encoder.cls.predictions.bias",
+)
 
 
-def test_damaged_and_hostile_files_are_refused(rasa: dict[str, Tensor], write: Write, tmp_path: Path) -> None:
-    whole = write(rasa).read_bytes()
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_tensor_of_any_other_shape_is_one_sentence(write: Write, change: str) -> None:
+    state = rasa_state()
+    for key in ONE_OF_EACH_KIND:
+        changed = CHANGES[change](state[key])
+        if changed.shape != state[key].shape:
+            with pytest.raises(CheckpointMismatch, match="model"):
+                pickout.load(write(state | {key: changed}, "model.safetensors"), image=(48, 48))
+
+
+def test_positions_of_no_square_and_too_few_words_are_refused(write: Write) -> None:
+    state = rasa_state()
+    state["visual_encoder.pos_embed"] = torch.zeros(1, 15, VISION)
+    with pytest.raises(CheckpointMismatch, match="15 rows is no class token and a square"):
+        pickout.load(write(state))
+    state = rasa_state()
+    state["text_encoder.bert.embeddings.position_embeddings.weight"] = torch.zeros(3, TEXT)
+    with pytest.raises(CheckpointMismatch, match="captions of 3 tokens are too short"):
+        pickout.load(write(state))
+
+
+def test_damaged_and_hostile_files_are_refused(write: Write, tmp_path: Path) -> None:
+    whole = write(rasa_state()).read_bytes()
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointTruncated):
         pickout.load(tmp_path / "cut.pth")
-    torch.save({"model": rasa, "config": Path("x")}, tmp_path / "hostile.pth")
-    with pytest.raises((CheckpointUnsafe, CheckpointError)):
-        pickout.load(tmp_path / "hostile.pth")
+    with pytest.raises(CheckpointUnsafe, match="refused, loading it could run a program"):
+        pickout.load(write(rasa_state(), config=Path("x")))
 
 
-def test_the_vocabulary_is_asked_for(rasa: dict[str, Tensor], write: Write, tmp_path: Path) -> None:
-    path = write(rasa)
+def test_the_vocabulary_is_looked_for_and_asked_for(write: Write, tmp_path: Path, nothing_downloaded: Path) -> None:
+    path = write(rasa_state())
     (tmp_path / "vocab.txt").unlink()
-    with pytest.raises(CheckpointError, match=r"vocab\.txt is not beside it.*bert-base-uncased"):
+    with pytest.raises(CheckpointError, match=r"vocab\.txt is not beside it.*pickout weights get bert-base-uncased"):
         pickout.load(path)
     other = tmp_path / "short.txt"
-    other.write_text("\n".join(WORDS[:100]))
-    with pytest.raises(CheckpointMismatch, match="knows 200 tokens, the tokenizer 100"):
+    other.write_text("\n".join(WORDS[:20]))
+    with pytest.raises(CheckpointMismatch, match="knows 40 tokens, the tokenizer 20"):
         pickout.load(path, tokenizer=other)
-
-
-def test_retrieval_files_have_no_word_head(rasa: dict[str, Tensor], write: Write) -> None:
-    retrieval = {
-        key.replace("text_encoder.bert.", "text_encoder."): tensor
-        for key, tensor in rasa.items()
-        if ".cls.predictions." not in key and not key.startswith(SKIPPED)
-    }
-    found = import_file(write(retrieval))
-    assert found.format == "ALBEF, for retrieval" and "word_head.bias" not in found.state
-    report = initialise(fresh(), write(retrieval))
-    assert {key for key in report.fresh if key.startswith("word_head.")}
-    whole = translate("x", rasa).state
-    assert all(torch.equal(whole[key], tensor) for key, tensor in found.state.items())
+    with pytest.raises(CheckpointError, match=r"missing\.txt: no such file"):
+        pickout.load(path, tokenizer=tmp_path / "missing.txt")
+    fetched = nothing_downloaded / "bert-base-uncased"
+    fetched.mkdir(parents=True)
+    (fetched / "vocab.txt").write_text("\n".join(WORDS))
+    assert load(path).tokenizer.vocabulary_size == 40

@@ -208,5 +208,9 @@ def test_the_home_of_weights_follows_the_environment(monkeypatch: pytest.MonkeyP
     assert weights_home() == Path.home() / ".cache/pickout/weights"
 
 
-def test_names_are_those_of_their_repositories() -> None:
-    assert all(entry.repository == f"openai/{name}" for name, entry in NAMED_WEIGHTS.items())
+def test_every_name_has_one_repository_with_a_config_and_weights() -> None:
+    repositories = [entry.repository for entry in NAMED_WEIGHTS.values()]
+    assert len(set(repositories)) == len(repositories) and all(entry.count("/") == 1 for entry in repositories)
+    for name, entry in NAMED_WEIGHTS.items():
+        assert entry.files[0] == "config.json" and "model.safetensors" in entry.files[-1], name
+        assert ("vocab.txt" in entry.files) == name.startswith("bert")

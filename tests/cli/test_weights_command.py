@@ -48,7 +48,7 @@ def test_weights_are_fetched_by_name_and_loaded_by_name(
     assert capfd.readouterr().out.count("already here") == 3
     assert run("weights", "list", "--json") == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert {row["name"]: row["here"] for row in rows} == {NAME: True, "clip-vit-base-patch32": False}
+    assert [row["name"] for row in rows if row["here"]] == [NAME] and len(rows) > 1
 
 
 def test_json_prints_one_object_a_file_and_nothing_else(
