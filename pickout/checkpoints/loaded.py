@@ -1,6 +1,5 @@
 """A model ready for use: pictures and sentences in, vectors out."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -13,8 +12,8 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from pickout.checkpoints.fingerprint import fingerprint
 from pickout.checkpoints.report import KeyReport
-from pickout.config import to_toml
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, UsageError
@@ -22,7 +21,7 @@ from pickout.methods.base import ImageFeatures, Method
 from pickout.methods.model import ModelSettings
 from pickout.shapes import TokenBatch
 from pickout.text.familiarity import Familiarity, familiarity
-from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+from pickout.text.tokenizer import Tokenizer
 
 Precision = Literal["auto", "fp32", "bf16"]
 Item = TypeVar("Item")
@@ -35,9 +34,6 @@ _NOT_FINITE = "the model gives numbers that are not finite; its weights are dama
 
 WORKERS = 4
 """Threads that prepare images while the towers compute."""
-
-FINGERPRINT = 12
-"""Hexadecimal digits of a fingerprint."""
 
 
 class LoadedModel:
@@ -142,11 +138,17 @@ class LoadedModel:
             Shape: (images,).
 
         Raises:
-            UsageError: the method has no second score.
+            UsageError: the method has no second score, or the tokens are not this model's.
             CheckpointError: the weights give numbers that are not finite.
         """
         if self.candidates == 0:
             raise UsageError(f"{self.name}: this method has no second score")
+        width = self.settings.vision.width
+        if tokens.dtype != np.uint16 or tokens.ndim != 3 or (len(tokens) and tokens.shape[-1] != width):
+            raise UsageError(
+                f"{self.name}: tokens {tokens.dtype} {tokens.shape} are not its own, which are uint16 (images, tokens, "
+                f"{width}); take them from encode_images_with_tokens"
+            )
         scores = [np.empty(0, np.float32)]
         with torch.inference_mode(), self._autocast():
             texts = self.method.encode_texts(self._tokens([sentence]))
@@ -215,24 +217,6 @@ class LoadedModel:
         if not np.isfinite(array).all():
             raise CheckpointError(f"{self.name}: {_NOT_FINITE}")
         return array
-
-
-def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
-    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits.
-
-    Args:
-        method: with its weights.
-        settings: its settings; where the tokenizer once came from does not count, its content does.
-        tokenizer: its tokenizer.
-    """
-    digest = hashlib.sha256()
-    digest.update(to_toml(settings.model_copy(update={"tokenizer": TokenizerSettings()})).encode())
-    digest.update(tokenizer.to_json().encode())
-    for key, tensor in sorted(method.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{key} {array.dtype} {array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()[:FINGERPRINT]
 
 
 def choose_device(device: str) -> torch.device:

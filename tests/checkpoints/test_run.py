@@ -9,14 +9,16 @@ from safetensors.torch import load_file, save_file
 
 import pickout
 from pickout.checkpoints import run as run_module
+from pickout.checkpoints.fingerprint import described
 from pickout.checkpoints.run import save_model
+from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, RecipeError, StorageFull
 from pickout.methods import METHODS, MethodEntry
 from pickout.methods.base import Method
 from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.model import ModelSettings, build_model
 from pickout.methods.objective import build_objective
-from pickout.nn.text import TextTransformer
+from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.text.tokenizer import Tokenizer
 from pickout.text.train import train_tokenizer
@@ -269,3 +271,14 @@ def test_a_model_that_cannot_be_built_is_a_recipe_error(
         parts[key] = values if key == "method" else part.model_copy(update=values)
     with pytest.raises(RecipeError, match=message):
         build_model(settings.model_copy(update=parts), tokenizer, 5, source="test.toml")
+
+
+def test_settings_that_came_later_leave_old_fingerprints_alone(settings: ModelSettings) -> None:
+    """Galleries of a model would else be refused after an update of Pickout."""
+    told = described(settings)
+    for later in ("resample", 'kind = "clip"\nwidth', "fusion_layers", "dropout", "cleaning", "words"):
+        assert later not in told
+    changed = settings.model_copy(update={"image": ImageSettings(resample="bicubic")})
+    assert 'resample = "bicubic"' in described(changed)
+    bert = settings.model_copy(update={"text": TextSettings(kind="bert")})
+    assert "fusion_layers = 6" in described(bert) and 'kind = "bert"' in described(bert)

@@ -1,0 +1,54 @@
+"""The fingerprint of a model: which vectors belong to which weights."""
+
+import hashlib
+
+import numpy as np
+import tomli_w
+
+from pickout.methods.base import Method
+from pickout.methods.model import ModelSettings
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+
+FINGERPRINT = 12
+"""Hexadecimal digits of a fingerprint."""
+
+_ADDED: dict[str, dict[str, str | None]] = {
+    "image": {"resample": "bilinear"},
+    "vision": {"kind": "clip"},
+    "text": {"kind": "clip"},
+    "tokenizer": {"cleaning": "none", "words": None},
+}
+"""Settings that were added later, and the value that changes nothing."""
+_WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
+"""Settings that mean something only beside another value of those."""
+
+
+def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
+    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits.
+
+    Args:
+        method: with its weights.
+        settings: its settings; where the tokenizer once came from does not count, its content does.
+        tokenizer: its tokenizer.
+    """
+    digest = hashlib.sha256()
+    digest.update(described(settings).encode())
+    digest.update(tokenizer.to_json().encode())
+    for key, tensor in sorted(method.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{key} {array.dtype} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()[:FINGERPRINT]
+
+
+def described(settings: ModelSettings) -> str:
+    """The settings as text, without those that came later and stand at what everything was before them.
+
+    So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
+    """
+    told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
+    for table, added in _ADDED.items():
+        if table == "tokenizer" or all(told[table].get(name) == value for name, value in added.items()):
+            for name in (*added, *_WITH.get(table, ())):
+                told[table].pop(name, None)
+    return tomli_w.dumps(told)
