@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from pickout.checkpoints.load import load
     from pickout.evaluate.protocol import evaluate
     from pickout.gallery.gallery import Gallery
+    from pickout.gallery.query import Query
     from pickout.gallery.where import Where
 
-__all__ = ["Gallery", "Where", "__version__", "errors", "evaluate", "load"]
+__all__ = ["Gallery", "Query", "Where", "__version__", "errors", "evaluate", "load"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Gallery": "pickout.gallery.gallery",
+    "Query": "pickout.gallery.query",
     "Where": "pickout.gallery.where",
     "evaluate": "pickout.evaluate.protocol",
     "load": "pickout.checkpoints.load",

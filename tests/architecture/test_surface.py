@@ -44,6 +44,6 @@ def test_the_command_line_has_these_options_and_no_other() -> None:
 
 
 def test_the_package_exports_these_names_and_no_other() -> None:
-    assert sorted(pickout.__all__) == ["Gallery", "Where", "__version__", "errors", "evaluate", "load"]
+    assert sorted(pickout.__all__) == ["Gallery", "Query", "Where", "__version__", "errors", "evaluate", "load"]
     for name in pickout.__all__:
         assert getattr(pickout, name) is not None
