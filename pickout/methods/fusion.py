@@ -119,7 +119,7 @@ class Fusion(PlanningModel):
         plan: Plan,
         chooser: Chooser,
         image_BND: Float[Tensor, "batch tokens width"],
-        states_BTD: Float[Tensor, "batch length width"],
+        states_BTD: Float[Tensor, "batch length text_width"],
         alpha: float,
     ) -> tuple[Float[Tensor, ""], tuple[Drawn, Drawn]]:
         """The contrast of the whole batch, and this process's hard negatives: images for captions, then captions."""
