@@ -1,5 +1,6 @@
 """What is searched for: sentences, pictures, what must not be there, and crops that are more or less like it."""
 
+import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from pickout.errors import UsageError
+from pickout.errors import ImageUnreadable, UsageError
 from pickout.gallery.printable import printable
 from pickout.gallery.reading import decode, read_file
 
@@ -130,6 +131,8 @@ def clean_sentence(sentence: str) -> str:
 
 
 def _read(file: Path) -> Image.Image:
+    if not os.path.lexists(file):  # read_file speaks of files that an index run has just seen
+        raise ImageUnreadable(file, "no such file")
     return decode(file, read_file(file)).image
 
 

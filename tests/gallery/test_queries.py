@@ -163,7 +163,7 @@ def test_pictures_that_cannot_be_read_are_told(gallery, tmp_path):
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(_png_that_claims(60_000, 60_000))
     for file, reason in (
-        (tmp_path / "absent.png", "vanished|no such|broken"),
+        (tmp_path / "absent.png", "no such file"),
         (text, "not an image"),
         (bomb, "decompression bomb"),
         (tmp_path, "folder"),
