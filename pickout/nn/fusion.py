@@ -85,7 +85,7 @@ class FusionEncoder(nn.Module):
         self.fusion = nn.ModuleList(
             FusionLayer(width, heads, feed_forward, dropout, memory_width) for _ in range(fusion_layers)
         )
-        start_as_bert(self)
+        start_as_bert(self, width)
 
     @property
     def layers(self) -> int:
@@ -256,7 +256,7 @@ class MaskedWordHead(nn.Module):
         self.dense = nn.Linear(width, width)
         self.norm = LayerNorm(width, eps=EPSILON)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
-        start_as_bert(self)
+        start_as_bert(self, width)
 
     def forward(
         self, states: Float[Tensor, "*axes width"], words_VD: Float[Tensor, "vocabulary width"]

@@ -151,6 +151,15 @@ def test_starting_weights_are_berts() -> None:
     assert not encoder.embeddings.words.weight[0].any()
 
 
+@pytest.mark.parametrize("width", [64, 768])
+def test_a_product_with_a_normed_token_starts_equally_large_at_every_width(width: int) -> None:
+    torch.manual_seed(0)
+    attention = CrossAttention(width, width, 4, 0.0)
+    start_as_bert(attention, width)
+    seen = attention.project_memory(torch.randn(200, width))
+    assert seen.std().item() == pytest.approx(0.02 * 768**0.5, rel=0.1)
+
+
 def test_no_gradient_reaches_the_embedding_of_padding() -> None:
     embed = Embeddings(vocabulary_size=9, positions=6, width=12, padding=0, dropout=0.0)
     (embed(torch.tensor([[1, 4, 0]])) * torch.randn(1, 3, 12)).sum().backward()
