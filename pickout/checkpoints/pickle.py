@@ -16,8 +16,8 @@ import torch
 from pickout.errors import CheckpointTruncated, CheckpointUnsafe
 
 _CONVERT = (
-    "Take the safetensors copy instead: `pickout weights get clip-vit-base-patch16`, "
-    "or convert it on a machine you trust to a safetensors file of its state dict"
+    "Of CLIP there is a safetensors copy: `pickout weights get clip-vit-base-patch16`; "
+    "convert another file, on a machine you trust, to a safetensors file of its state dict"
 )
 
 
