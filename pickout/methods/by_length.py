@@ -13,7 +13,7 @@ from pickout.nn.fusion import Fused, FusionEncoder
 from pickout.nn.memory import ImageMemory
 from pickout.shapes import Bool, Float, Int, TokenBatch
 
-_ROWS, _MOST = 40, 8
+_ROWS, _MOST = 48, 4
 """Rows of a band at least, and bands at most: narrower bands pad less, and make more and smaller products."""
 
 
