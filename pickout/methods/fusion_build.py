@@ -74,18 +74,7 @@ def fusion_values(
     if hide or "replaced" in heads:
         heads.add("word")
     return {
-        "rules": Rules(
-            weights=weights,
-            directions=settings.directions,
-            one_hot=settings.one_hot,
-            alpha=settings.distillation,
-            ramp=settings.distillation_ramp,
-            momentum=settings.momentum,
-            clamp=settings.clamp_temperature,
-            group=settings.negative_group or None,
-            guard=settings.negative_guard,
-            exclude_equal=settings.exclude_equal_captions,
-        ),
+        "rules": _rules(settings, weights),
         "vocabulary": vocabulary,
         "words": WordRules(
             hide=hide,
@@ -106,3 +95,18 @@ def fusion_values(
         "head_rate": settings.head_rate,
         "decay_positions": settings.decay_positions,
     }
+
+
+def _rules(settings: FusionSettings, weights: dict[str, float]) -> Rules:
+    return Rules(
+        weights=weights,
+        directions=settings.directions,
+        one_hot=settings.one_hot,
+        alpha=settings.distillation,
+        ramp=settings.distillation_ramp,
+        momentum=settings.momentum,
+        clamp=settings.clamp_temperature,
+        group=settings.negative_group or None,
+        guard=settings.negative_guard,
+        exclude_equal=settings.exclude_equal_captions,
+    )

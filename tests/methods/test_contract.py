@@ -130,7 +130,8 @@ def test_a_few_steps_on_one_batch_lower_the_loss(name: str, make_method: Make, m
         optimiser.step()
         totals.append(losses.total.item())
     assert all(map(math.isfinite, totals))
-    assert totals[-1] < 0.8 * totals[0]
+    # Soft targets keep a loss above their entropy, so a method with a momentum teacher falls less far.
+    assert totals[-1] < 0.9 * totals[0]
 
 
 def test_a_batch_of_one_person_trains(name: str, make_method: Make, make_batch: MakeBatch) -> None:
