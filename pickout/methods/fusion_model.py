@@ -51,7 +51,7 @@ class Momentum(nn.Module):
         return self
 
     def follow(self, online: nn.Module, momentum: float) -> None:
-        """Move every weight towards the online model's; with `momentum` 0 become equal to it."""
+        """Move every weight towards the online model's."""
         for name, twin in self.named_children():
             update_momentum(twin, online.get_submodule(name), momentum)
 
@@ -132,14 +132,6 @@ class FusionModel(Method):
         if self.momentum is None:
             raise TrainingError("this model was built without identities, so it has no momentum twin to train with")
         return self.momentum
-
-    def restart_momentum(self) -> None:
-        """Make the momentum twin equal to the online weights, for starting weights that come without a twin.
-
-        Raises:
-            TrainingError: the model was built without what training needs.
-        """
-        self.twin.follow(self, 0.0)
 
     def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised; `tokens` is what `remember` reads."""
