@@ -18,6 +18,7 @@ from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import fusion_towers, fusion_values
 from pickout.methods.fusion_plan import Given, Weak
 from pickout.methods.fusion_settings import AS_PAPER, AS_RELEASED, PRESETS, RECOMMENDED, FusionSettings
+from pickout.methods.spread import total
 from pickout.nn.vision import VisionTransformer
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
 from pickout.saliency.hiding import vacuous_positions
@@ -194,7 +195,7 @@ class Aga(Fusion):
             online,
             given.weak if rule.online_only else online,
             given.replaced.masked_fill(changed.rows, 0),
-            {"enriched_share": float(changed.rows.float().mean())},
+            {"enriched_share": float(total(changed.rows.sum())) / given.part.whole},
         )
 
     def _online_words(self, given: Given, hidden: Hidden, image_BND: Tensor) -> Tensor:

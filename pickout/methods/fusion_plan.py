@@ -13,7 +13,7 @@ from pickout.methods.base import Progress
 from pickout.methods.by_length import fuse_by_length, read_by_length
 from pickout.methods.draws import Chooser, Hidden, draw_uniforms
 from pickout.methods.fusion_model import FusionModel
-from pickout.methods.spread import Part, find_part
+from pickout.methods.spread import Part, find_part, report_of_all
 from pickout.nn.fusion import Fused, FusionEncoder
 from pickout.nn.memory import ImageMemory
 from pickout.saliency.hiding import report_mask, vacuous_positions, word_numbers
@@ -241,7 +241,7 @@ class PlanningModel(FusionModel):
         numbers = self.word_numbers_of(given)
         hidden = chooser.hide(given.strong.ids, given.content, probability, numbers if self.words.whole else None)
         vacuous = vacuous_positions(given.strong.ids, given.content, self.vacuous, numbers)
-        report = report_mask(hidden.chosen, probability, given.content, vacuous)
+        report = report_of_all(report_mask(hidden.chosen, probability, given.content, vacuous))
         logs |= {
             "hidden_share": float(report.ratio),
             "hidden_vacuous": float(report.vacuous_share),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, distributed
 
 from pickout.nn.gather import gather, gather_with_gradient
+from pickout.saliency.hiding import MaskReport
 from pickout.shapes import Bool, Float, Int
 
 
@@ -60,6 +61,15 @@ def total(count: Tensor) -> Tensor:
     """The sum of a number over all processes, without gradient."""
     with torch.no_grad():
         return gather_with_gradient(count.detach().float().reshape(1)).sum()
+
+
+def report_of_all(report: MaskReport) -> MaskReport:
+    """What was hidden in the whole batch, from what was hidden in this process's part."""
+    with torch.no_grad():
+        own = torch.stack([report.tokens, report.chosen, report.vacuous, report.expected, report.largest])
+        parts = gather_with_gradient(own[None])
+    tokens, chosen, vacuous, expected = parts[:, :4].sum(dim=0).unbind()
+    return MaskReport(tokens, chosen, vacuous, expected, parts[:, 4].amax())
 
 
 def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:

@@ -10,13 +10,17 @@ class Means:
 
     def __init__(self) -> None:
         self._recent: list[StepReport] = []
-        self._total, self._steps = 0.0, 0
+        self._sums: dict[str, dict[str, float]] = {"loss": {"loss": 0.0}, "terms": {}, "logs": {}}
+        self._steps = 0
 
     def add(self, report: StepReport) -> None:
         """Take in one optimiser step."""
         self._recent.append(report)
-        self._total += report.loss
         self._steps += 1
+        for key, values in (("loss", {"loss": report.loss}), ("terms", report.terms), ("logs", report.logs)):
+            sums = self._sums[key]
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + value
 
     def since_last(self) -> dict[str, Any]:
         """Mean loss, terms and logs since the last call: a journal line's fields."""
@@ -29,6 +33,11 @@ class Means:
         self._recent.clear()
         return line
 
-    def whole(self) -> dict[str, float]:
-        """The mean loss of the epoch."""
-        return {"loss": self._total / max(self._steps, 1)}
+    def whole(self) -> dict[str, Any]:
+        """Mean loss, terms and logs of the epoch."""
+        steps = max(self._steps, 1)
+        line: dict[str, Any] = {"loss": self._sums["loss"]["loss"] / steps}
+        for key in ("terms", "logs"):
+            if self._sums[key]:
+                line[key] = {name: total / steps for name, total in self._sums[key].items()}
+        return line

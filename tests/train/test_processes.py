@@ -31,18 +31,32 @@ def _lines(out):
     return [line for line in read_journal(out / "metrics.jsonl") if line["event"] in ("step", "epoch")]
 
 
+_FUSION = [
+    "model.vision.kind=vit",
+    "model.vision.activation=gelu",
+    "model.text.kind=bert",
+    "model.text.fusion_layers=2",
+    "model.text.dropout=0.0",
+    "model.tokenizer.closing=false",
+    "model.tokenizer.cleaning=albef",
+]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method",
+    ("method", "changes"),
     [
-        '{name = "dual"}',
-        '{name = "itself", selection_layers = [1, 2], local_dimension = 32, hidden = 16, budget_duration = 10}',
+        ('{name = "dual"}', []),
+        ('{name = "itself", selection_layers = [1, 2], local_dimension = 32, hidden = 16, budget_duration = 10}', []),
+        ('{name = "aga", queue = 12, candidates = 5}', _FUSION),
     ],
-    ids=["dual", "itself"],
+    ids=["dual", "itself", "aga"],
 )
-def test_one_and_two_processes_have_equal_losses(tmp_path, recipe, overrides, method):
-    train(recipe(f"model.method={method}"), tmp_path / "one", device="cpu")
-    _train_in_two(tmp_path / "two", [*overrides, f"model.method={method}"])
+def test_one_and_two_processes_have_equal_losses_and_measures(tmp_path, recipe, overrides, method, changes):
+    """With `aga` also the second look, which the processes share, is in the measures."""
+    changes = [f"model.method={method}", *changes]
+    train(recipe(*changes), tmp_path / "one", device="cpu")
+    _train_in_two(tmp_path / "two", [*overrides, *changes])
     one, two = _lines(tmp_path / "one"), _lines(tmp_path / "two")
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for alone, shared in zip(one, two, strict=True):
