@@ -116,7 +116,7 @@ def test_the_curve_does_not_fall_and_counts_only_up_to_its_length():
 def test_the_worked_example_of_agas_specification():
     """E7: matches along the ranking 0, 1, 0, 1, 0."""
     result = scored([[0.9, 0.8, 0.7, 0.6, 0.5]], [1], [0, 1, 0, 1, 0])
-    metrics = average(score_queries(result))
+    metrics = average(result)
     assert metrics.recall_at_1 == 0 and metrics.recall_at_5 == 100
     assert metrics.mean_average_precision == pytest.approx(50)
     assert metrics.mean_inverse_negative_penalty == pytest.approx(50)
