@@ -10,6 +10,7 @@ from pickout.cli.data import app as data
 from pickout.cli.demo import demo
 from pickout.cli.evaluate import evaluate as evaluate_model
 from pickout.cli.explain import app as explain
+from pickout.cli.gallery import app as gallery
 from pickout.cli.index import index as index_crops
 from pickout.cli.saved import saved
 from pickout.cli.search import search as search_gallery
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "index": index_crops,
     "search": search_gallery,
     "saved": saved,
+    "gallery": gallery,
     "calibrate": calibrate,
     "explain": explain,
     "weights": weights,

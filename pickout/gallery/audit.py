@@ -1,4 +1,4 @@
-"""Who searched for what: one line a search in `audit.jsonl`, in the gallery's folder."""
+"""Who searched for what and who changed what: one line each in `audit.jsonl`, in the gallery's folder."""
 
 import getpass
 import json
@@ -41,6 +41,23 @@ class AuditLine:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """One change of rows that are there.
+
+    Args:
+        time: when, UTC.
+        user: the account that changed them.
+        change: `remove`, `erase` or `update`.
+        rows: how many; not which, so that the line holds nothing of an erased crop.
+    """
+
+    time: str
+    user: str
+    change: str
+    rows: int
+
+
 def record_search(gallery: Path, line: AuditLine) -> None:
     """Append `line`. A search whose line cannot be written gives no results, so this comes before they are returned.
 
@@ -48,8 +65,21 @@ def record_search(gallery: Path, line: AuditLine) -> None:
         GalleryError: the file cannot be written to.
         StorageFull: no space left.
     """
-    file = gallery / AUDIT
-    data = (json.dumps(asdict(line)) + "\n").encode()
+    _append(gallery / AUDIT, asdict(line), "each search is recorded, so none can be made")
+
+
+def record_change(gallery: Path, line: ChangeLine) -> None:
+    """Append `line`, before the change is made.
+
+    Raises:
+        GalleryError: the file cannot be written to.
+        StorageFull: no space left.
+    """
+    _append(gallery / AUDIT, asdict(line), "each change is recorded, so none can be made")
+
+
+def _append(file: Path, values: dict[str, Any], so: str) -> None:
+    data = (json.dumps(values) + "\n").encode()
     try:
         # One write to a file opened for appending: lines of two processes do not mix.
         with storage_errors(file):
@@ -59,9 +89,7 @@ def record_search(gallery: Path, line: AuditLine) -> None:
             finally:
                 os.close(handle)
     except OSError as error:
-        raise GalleryError(
-            f"{file}: cannot be written to ({error.strerror}); each search is recorded, so none can be made"
-        ) from None
+        raise GalleryError(f"{file}: cannot be written to ({error.strerror}); {so}") from None
 
 
 def now() -> str:

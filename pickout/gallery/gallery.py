@@ -1,17 +1,18 @@
 """A gallery on disk: the class that users meet."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pickout.data.records import Split
-from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
-from pickout.files import storage_errors
+from pickout.errors import UsageError
 from pickout.gallery.answer import Answer
 from pickout.gallery.asking import Asked, answer
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
 from pickout.gallery.calibrating import CalibrationSettings, calibrate
 from pickout.gallery.calibration import Calibration, read_calibration, write_calibration
 from pickout.gallery.cameras import CameraFrom
+from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
+from pickout.gallery.choosing import choose_rows
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.evidence import Tell
@@ -19,16 +20,16 @@ from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.ingest import Ingest, IngestSettings
 from pickout.gallery.lock import writing
-from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, new_manifest, read_manifest, write_manifest
+from pickout.gallery.making import checked_folder, make_gallery
+from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
 from pickout.gallery.metadata import MetadataTable
-from pickout.gallery.printable import printable
 from pickout.gallery.quarantine import Quarantined, read_quarantine
 from pickout.gallery.query import Query
 from pickout.gallery.report import IngestProgress, IngestReport
-from pickout.gallery.rows import Resident, Row
+from pickout.gallery.rows import Metadata, Resident, Row
 from pickout.gallery.saved import SavedSearches
 from pickout.gallery.search import SearchSettings
-from pickout.gallery.store import TABLE, LanceStore, Store
+from pickout.gallery.store import LanceStore, Store
 from pickout.gallery.where import ANYWHERE, Where, check_where
 
 
@@ -64,9 +65,9 @@ class Gallery:
             GalleryDamaged: there is a gallery that cannot be used.
             StorageFull: no space left.
         """
-        folder = _checked_folder(path)
+        folder = checked_folder(path)
         if not (folder / MANIFEST).exists():
-            _make(folder, encoder, run)
+            make_gallery(folder, encoder, run)
         return cls.open(folder, encoder)
 
     @classmethod
@@ -78,7 +79,7 @@ class Gallery:
             GalleryModelMismatch: it was built with another model.
             GalleryDamaged: its files were changed or are missing.
         """
-        folder = _checked_folder(path)
+        folder = checked_folder(path)
         manifest = read_manifest(folder)
         return cls(folder, manifest, LanceStore(folder, manifest.model.dimension), encoder)
 
@@ -263,6 +264,32 @@ class Gallery:
         """Whole rows by id; unknown ids are left out."""
         return self._store.fetch(ids)
 
+    def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
+        """Ids of crops, for a change; see `choose_rows`.
+
+        Raises:
+            UsageError: nothing was named and no filter set, or something unknown was named.
+        """
+        return choose_rows(self._store, self._current(), crops, where)
+
+    def remove(self, ids: Sequence[str]) -> Change:
+        """Take crops out; see `pickout.gallery.changing.remove_rows`."""
+        return remove_rows(self.path, self._store, ids)
+
+    def erase(self, ids: Sequence[str]) -> Change:
+        """Take crops out and leave nothing of them; see `pickout.gallery.changing.erase_crops`."""
+        return erase_crops(self.path, self._store, ids)
+
+    def update(self, ids: Sequence[str], told: Metadata) -> Change:
+        """Tell more about crops without encoding them; see `pickout.gallery.changing.update_rows`."""
+        self._bring_up_to_date()
+        return update_rows(self.path, self._store, ids, told)
+
+    def compact(self) -> None:
+        """Merge the small pieces that many commits leave on disk; changes no row."""
+        with writing(self.path):
+            self._store.compact()
+
     def _bring_up_to_date(self) -> None:
         """Finish an interrupted erasure, and give a gallery of an older format this one's columns; before any write."""
         finish_erasing(self.path, self._store)
@@ -288,32 +315,3 @@ class Gallery:
             self._resident = None  # let go of the old matrix before the new one is read
             self._resident = (version, self._store.resident())
         return self._resident[1]
-
-
-def _checked_folder(path: str | Path) -> Path:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise GalleryError(f"{printable(path)}: the path of a gallery must be UTF-8 text; give another name") from None
-    return Path(path)
-
-
-def _make(folder: Path, encoder: Encoder, run: str | None) -> None:
-    """An empty gallery. The manifest is written last, so that a kill leaves either no gallery or a whole one."""
-    try:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise GalleryError(f"{folder}: is a file; give a folder for the gallery") from None
-    except PermissionError:
-        raise GalleryMissing(f"{folder}: cannot be made; check the permissions of the folder above") from None
-    with writing(folder):
-        if (folder / MANIFEST).exists():
-            return
-        others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-        if others not in ([], [f"{TABLE}.lance"]):
-            raise GalleryError(f"{folder}: is no gallery and holds other files ({others[0]}, ...); give a new folder")
-        store = LanceStore(folder, encoder.dimension, create=True)
-        if store.count():
-            raise GalleryDamaged(f"{folder}: holds crops but no {MANIFEST}; put that file back from a backup")
-        write_manifest(folder, new_manifest(encoder, run))

@@ -19,6 +19,12 @@ _OPTIONS = {
     "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
     "--video --without",
     "pickout saved": "--json --remove",
+    "pickout gallery info": "--json",
+    "pickout gallery remove": "--after --before --camera --crop --json --label --track --video --yes",
+    "pickout gallery erase": "--after --before --camera --crop --json --label --track --video --yes",
+    "pickout gallery update": "--after --before --camera --crop --json --label --set --track --video --yes",
+    "pickout gallery compact": "--json",
+    "pickout gallery verify": "--files --json",
     "pickout calibrate": "--device --json --model --set --split",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",

@@ -82,9 +82,8 @@ def test_search_json_is_one_object_a_line(run, gallery, crops):
     assert last["answer"]["passed"] == 3 and last["answer"]["no_good_match"] is None
     assert [hit["rank"] for hit in hits] == [1, 2, 3]
     assert hits[0]["file"] == str(crops / "lobby/0_[red]teal.png")
-    assert sorted(hits[0]) == sorted(
-        "rank score match probability id file path width height camera time video frame box track labels others".split()
-    )
+    wanted = "rank score match probability id file path width height camera time video frame box track labels others"
+    assert sorted(hits[0]) == sorted(wanted.split(" "))
 
 
 def test_search_filters_by_camera(run, gallery):
@@ -213,9 +212,7 @@ def test_the_option_lists_are_frozen(run):
     from pickout.cli.app import build
 
     commands = typer.main.get_command(build()).commands
-    options = {
-        name: sorted(option for each in commands[name].params for option in each.opts) for name in ("index",)
-    }
+    options = {name: sorted(option for each in commands[name].params for option in each.opts) for name in ("index",)}
     assert options["index"] == sorted(
         ["crops", "--out", "--model", "--table", "--camera-from", "--prune", "--set", "--device", "--json"]
     )

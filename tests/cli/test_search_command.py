@@ -12,9 +12,9 @@ from pickout.data.records import ImageRecord, Split
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gallery"))
 
 from colour_encoder import COLOURS, ColourEncoder
-from conftest import draw_crop
 
 from pickout.gallery.gallery import Gallery
+from tests.gallery.conftest import draw_crop
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def write_people(draw, folder, clothes, images=1):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """A gallery of 120 people and a split of 60 others, some of whom dress alike."""
-    from conftest import draw_crop
+    from tests.gallery.conftest import draw_crop
 
     root = tmp_path_factory.mktemp("drawn")
     chosen = [CLOTHES[place] for place in np.random.default_rng(0).permutation(len(CLOTHES))[:180]]

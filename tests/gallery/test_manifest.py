@@ -78,7 +78,7 @@ def test_a_creation_that_was_killed_before_its_manifest_is_finished_by_the_next(
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pickout.gallery.gallery.write_manifest", killed)
+    monkeypatch.setattr("pickout.gallery.making.write_manifest", killed)
     with pytest.raises(KeyboardInterrupt):
         Gallery.create(tmp_path / "g", encoder)
     monkeypatch.undo()

@@ -38,7 +38,7 @@ class LookingEncoder(ColourEncoder):
 
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory):
-    from conftest import draw_crop
+    from tests.gallery.conftest import draw_crop
 
     root = tmp_path_factory.mktemp("looked")
     chosen = [CLOTHES[place] for place in np.random.default_rng(1).permutation(len(CLOTHES))[:160]]

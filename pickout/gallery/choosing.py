@@ -1,0 +1,48 @@
+"""Which crops a change concerns: by filter, by id or by path."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pickout.errors import UsageError
+from pickout.gallery.printable import printable
+from pickout.gallery.rows import Resident
+from pickout.gallery.store import Store
+from pickout.gallery.where import Where, allowed, check_where
+
+
+def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: Where) -> list[str]:
+    """Ids of the crops that are named and pass the filters; the path's order.
+
+    Args:
+        store: the gallery's rows.
+        resident: the columns that filters read.
+        crops: ids, absolute paths, or paths below the indexed folder in which `*` and `?` stand for any letters; empty:
+            every crop that passes the filters.
+        where: filters; none of them: every crop that is named.
+
+    Raises:
+        UsageError: nothing was named and no filter set, or a name that is no crop's, or a value that no crop has.
+    """
+    passed = allowed(where, resident)
+    if not crops and passed is None:
+        raise UsageError("every crop would be meant; name crops or set a filter")
+    check_where(where, resident)
+    ordered = resident.order.argsort()
+    ids = [resident.ids[place].decode() for place in ordered if passed is None or passed[place]]
+    if not crops:
+        return ids
+    files = dict(store.files())
+    named: set[str] = set()
+    for crop in crops:
+        found = {crop} & files.keys() or {each for each, file in files.items() if _names(crop, file)}
+        if not found:
+            raise UsageError(f"'{printable(crop)}': no crop has this id or path; pickout search --json tells both")
+        named |= found
+    return [identifier for identifier in ids if identifier in named]
+
+
+def _names(crop: str, file: Path) -> bool:
+    """Whether a path, or the end of it from a folder on, is meant."""
+    whole = str(file)
+    return fnmatchcase(whole, crop) or fnmatchcase(whole, f"*/{crop.removeprefix('./')}")

@@ -1,0 +1,79 @@
+"""`pickout gallery` on a gallery of drawn people."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pickout.cli.app import main
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
+
+from colour_encoder import ColourEncoder
+
+from pickout.gallery.cameras import CameraFrom
+from pickout.gallery.gallery import Gallery
+from tests.gallery.conftest import draw_crop
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    for shade, name in enumerate(("lobby/1.png", "lobby/2.png", "yard/3.png")):
+        draw_crop(tmp_path / "crops" / name, shade=shade)
+    made = Gallery.create(tmp_path / "people.gallery", ColourEncoder(), run="/runs/demo")
+    made.add(tmp_path / "crops", camera_from=CameraFrom.FOLDER)
+    return made.path
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main(["gallery", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_info_tells_what_is_there(run, gallery):
+    code, out, _ = run("info", gallery, "--json")
+    told = json.loads(out)
+    assert code == 0 and (told["rows"], told["cameras"], told["run"]) == (3, ["lobby", "yard"], "/runs/demo")
+    assert told["bytes"] > 1000
+    assert "cameras: lobby, yard" in run("info", gallery)[1]
+
+
+def test_changes_need_a_yes_without_a_terminal(run, gallery):
+    code, _, error = run("erase", gallery, "--camera", "lobby")
+    assert code == 2 and "this would erase 2 of 3 crops for good; add --yes" in error
+    assert json.loads(run("info", gallery, "--json")[1])["rows"] == 3
+
+
+def test_remove_erase_and_update_say_how_many(run, gallery):
+    code, out, _ = run(
+        "update", gallery, "--crop", "yard/*", "--set", "track=t9", "--set", "hat=red", "--yes", "--json"
+    )
+    assert code == 0 and json.loads(out) == {"updated": 1, "rows": 3}
+    code, out, _ = run("remove", gallery, "--track", "t9", "--label", "hat=red", "--yes", "--json")
+    assert code == 0 and json.loads(out) == {"removed": 1, "rows": 2}
+    code, out, _ = run("erase", gallery, "--crop", "lobby/1.png", "--yes", "--json")
+    assert code == 0 and json.loads(out) == {"erased": 1, "searches_removed": [], "rows": 1}
+    assert run("compact", gallery)[0] == 0
+
+
+def test_nothing_chosen_unknown_and_nothing_told_have_their_exit_codes(run, gallery):
+    assert run("remove", gallery, "--yes")[0] == 2
+    assert run("remove", gallery, "--camera", "hall", "--yes")[0] == 2
+    assert run("remove", gallery, "--crop", "yard/*", "--camera", "lobby", "--yes")[0] == 4
+    assert run("update", gallery, "--camera", "lobby", "--yes")[0] == 2
+    assert run("update", gallery, "--camera", "lobby", "--set", "frame=ten", "--yes")[0] == 2
+    assert run("info", gallery.parent)[0] == 3
+
+
+def test_verify_names_faults_and_exits_with_three(run, gallery):
+    assert run("verify", gallery, "--files")[:2] == (0, f"gallery: {gallery}\nfaults: 0\n")
+    (gallery / "quarantine.jsonl").write_text("{")
+    code, out, error = run("verify", gallery, "--json")
+    assert code == 3 and "quarantine.jsonl" in json.loads(out)["what"] and "1 faults" in error

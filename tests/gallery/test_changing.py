@@ -1,0 +1,156 @@
+"""Crops chosen, removed, erased and told more about; a gallery read through."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pickout.errors import UsageError
+from pickout.gallery.audit import AUDIT
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.query import Query
+from pickout.gallery.rows import Metadata
+from pickout.gallery.store import LanceStore
+from pickout.gallery.verify import verify
+from pickout.gallery.where import Where
+
+
+@pytest.fixture
+def told(gallery, crops):
+    """The six people, with cameras by folder and one track."""
+    from pickout.gallery.cameras import CameraFrom
+
+    gallery.add(crops, camera_from=CameraFrom.FOLDER)
+    return gallery
+
+
+def paths(gallery, ids):
+    rows = gallery.rows(ids)
+    return [rows[identifier].path for identifier in ids]
+
+
+def audit_of(gallery):
+    return [json.loads(line) for line in (gallery.path / AUDIT).read_text().splitlines()]
+
+
+def test_crops_are_chosen_by_filter_id_path_and_pattern(told, crops):
+    by_camera = told.choose(where=Where(cameras=["cam_b"]))
+    assert paths(told, by_camera) == ["cam_b/0003_c2.png", "cam_b/0004_c2.png"]
+    assert told.choose([by_camera[0]]) == by_camera[:1]
+    assert paths(told, told.choose(["0006.png"])) == ["0006.png"]
+    assert paths(told, told.choose([str(crops / "cam_a/0001_c1.png"), "cam_c/*"])) == [
+        "cam_a/0001_c1.png",
+        "cam_c/0005_c3.png",
+    ]
+    assert told.choose(["cam_a/*"], Where(cameras=["cam_b"])) == []
+
+
+def test_choosing_everything_or_nothing_known_is_refused(told):
+    with pytest.raises(UsageError, match="every crop would be meant"):
+        told.choose()
+    with pytest.raises(UsageError, match=r"'0007\.png': no crop has this id or path"):
+        told.choose(["0007.png"])
+    with pytest.raises(UsageError, match="unknown camera 'hall'"):
+        told.choose(where=Where(cameras=["hall"]))
+
+
+def test_removed_crops_are_found_no_more_and_the_audit_tells_how_many(told, encoder):
+    change = told.remove(told.choose(where=Where(cameras=["cam_b"])))
+    assert change.rows == 2 and told.count() == 4
+    assert not any(hit.path.startswith("cam_b") for hit in Gallery.open(told.path, encoder).search("olive", top=9))
+    line = audit_of(told)[-2]
+    assert (line["change"], line["rows"]) == ("remove", 2) and set(line) == {"time", "user", "change", "rows"}
+
+
+def test_erasing_takes_quarantine_lines_and_searches_that_name_the_crop(told, crops, encoder):
+    (ident,) = told.choose(["0006.png"])
+    (other,) = told.choose(["cam_a/0001_c1.png"])
+    told.saved.save("like him", Query(["a man"], more_like=[ident]))
+    told.saved.save("like her", Query(["a woman"], more_like=[other]))
+    (crops / "0006.png").write_bytes(b"broken")
+    told.add(crops)
+    assert [entry.file.name for entry in told.quarantined()] == ["0006.png"]
+    change = told.erase([ident])
+    assert (change.rows, change.searches) == (1, ("like him",))
+    assert told.quarantined() == [] and [search.name for search in told.saved.all()] == ["like her"]
+    texts = b"".join(file.read_bytes() for file in told.path.rglob("*") if file.is_file())
+    assert b"0006.png" not in texts and ident.encode() not in texts
+
+
+def test_telling_more_encodes_nothing_and_keeps_the_rest(told, encoder):
+    encoded, ids = encoder.encoded, told.choose(["cam_a/*"])
+    before = {row.id: row for row in told.rows(ids).values()}
+    told.update(ids, Metadata(track="t1", labels={"seen": "twice"}))
+    for identifier, row in told.rows(ids).items():
+        assert (row.metadata.camera, row.metadata.track, row.metadata.labels) == ("cam_a", "t1", {"seen": "twice"})
+        assert np.array_equal(row.vector, before[identifier].vector)
+        assert row.thumbnail == before[identifier].thumbnail
+    assert encoder.encoded == encoded
+    assert len(told.search("teal", where=Where(tracks=["t1"]))) == 2
+
+
+def test_compacting_changes_no_row(told):
+    before = {row.id: row.vector.tolist() for row in told.rows(known.id for known in told._store.known()).values()}
+    told.compact()
+    after = {row.id: row.vector.tolist() for row in told.rows(known.id for known in told._store.known()).values()}
+    assert before == after
+
+
+def test_a_whole_gallery_has_no_fault(told):
+    seen = []
+    assert list(verify(told.path, files=True, on_progress=lambda *at: seen.append(at))) == []
+    assert seen[-1] == (6, 6)
+
+
+def test_changed_and_missing_crops_are_named_when_asked(told, crops):
+    Image.new("RGB", (20, 60), (1, 2, 3)).save(crops / "0006.png")
+    (crops / "cam_a/0001_c1.png").unlink()
+    assert list(verify(told.path)) == []
+    faults = {fault.file.name: fault.what for fault in verify(told.path, files=True)}
+    assert "changed since it was indexed" in faults["0006.png"]
+    assert "vanished" in faults["0001_c1.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("gallery.json", "{", "gallery.json"),
+        ("quarantine.jsonl", "{\n", "line 1 is garbled"),
+        ("searches.json", "[{]", "searches.json"),
+        ("erasing.json", '["00"]', "erasure was interrupted"),
+        ("audit.jsonl", '{"time": "now"}\n{"ti', "line 2 is garbled"),
+        ("calibration.json", "[]", "calibration.json"),
+        (".x.part", "", "left over from an interrupted write"),
+    ],
+)
+def test_files_changed_by_hand_are_named(told, name, content, what):
+    (told.path / name).write_text(content)
+    faults = list(verify(told.path))
+    assert len(faults) == 1 and (what in faults[0].what or what in str(faults[0].file))
+    assert set(faults[0].as_json()) == {"file", "what"}
+
+
+def test_table_files_that_are_gone_or_damaged_are_a_fault_not_a_traceback(told):
+    data = sorted((told.path / "crops.lance" / "data").iterdir())[0]
+    data.write_bytes(data.read_bytes()[:50])
+    assert list(verify(told.path))
+    data.unlink()
+    assert list(verify(told.path))
+
+
+def test_wrong_vectors_thumbnails_and_boxes_are_named(told):
+    from dataclasses import replace
+
+    rows = list(told.rows(known.id for known in told._store.known()).values())
+    store = LanceStore(told.path, len(rows[0].vector))
+    store.put(
+        [
+            replace(rows[0], vector=rows[0].vector * 2),
+            replace(rows[1], thumbnail=b"no picture"),
+            replace(rows[2], metadata=Metadata(box=(1, 2, 0, 5))),
+        ]
+    )
+    faults = {fault.file: fault.what for fault in verify(told.path)}
+    assert "(but 2)" in faults[rows[0].file]
+    assert "thumbnail" in faults[rows[1].file] and "no area" in faults[rows[2].file]
