@@ -18,6 +18,12 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def rasa_tiny() -> Path:
+    """Recorded numbers of RaSa's released program; see the README there."""
+    return _ROOT / "tests" / "golden" / "rasa-tiny"
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout's root."""
     return _ROOT

@@ -29,9 +29,9 @@ def load(path: Path, **choices: object) -> LoadedModel:
 
 
 @pytest.fixture
-def golden(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def golden(rasa_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sizes, "HEAD_WIDTH", 16)  # the recorded towers have narrow heads, and files cannot tell
-    return shared / "golden/rasa-tiny"
+    return rasa_tiny
 
 
 def test_a_rasa_file_gives_every_number_that_was_recorded(golden: Path, write: Write, tmp_path: Path) -> None:

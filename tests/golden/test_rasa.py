@@ -115,8 +115,8 @@ class Files(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def files(shared: Path) -> Files:
-    folder = shared / "golden" / "rasa-tiny"
+def files(rasa_tiny: Path) -> Files:
+    folder = rasa_tiny
     return Files(load_file(folder / "weights.safetensors"), load_file(folder / "io.safetensors"))
 
 

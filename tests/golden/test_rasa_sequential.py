@@ -15,13 +15,13 @@ LOSSES = ("loss_cl", "loss_pitm", "loss_mlm", "loss_prd", "loss_mrtd")
 
 
 @pytest.fixture(scope="module")
-def io(shared: Path) -> State:
-    return load_file(shared / "golden" / "rasa-tiny" / "io.safetensors")
+def io(rasa_tiny: Path) -> State:
+    return load_file(rasa_tiny / "io.safetensors")
 
 
 @pytest.fixture(scope="module")
-def weights(shared: Path) -> State:
-    return load_file(shared / "golden" / "rasa-tiny" / "weights.safetensors")
+def weights(rasa_tiny: Path) -> State:
+    return load_file(rasa_tiny / "weights.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ Golden = tuple[dict[str, Tensor], dict[str, Tensor], VisionTransformer, FusionEn
 
 
 @pytest.fixture
-def golden(shared: Path) -> Golden:
-    weights = load_file(shared / "golden/rasa-tiny/weights.safetensors")
-    io = load_file(shared / "golden/rasa-tiny/io.safetensors")
+def golden(rasa_tiny: Path) -> Golden:
+    weights = load_file(rasa_tiny / "weights.safetensors")
+    io = load_file(rasa_tiny / "io.safetensors")
     vision, text = tiny_towers()
     state = tower_state(weights)
     vision.load_state_dict({key.removeprefix("vision."): v for key, v in state.items() if key.startswith("vision.")})

@@ -72,8 +72,8 @@ def test_keys_are_the_batch_and_then_the_queue_without_gradient() -> None:
     assert bool((keys[:, 3:] != 0).all())  # a copy: writing to the queue later does not reach the loss
 
 
-def test_a_recorded_queue_is_written_as_recorded(shared: Path) -> None:
-    folder = shared / "golden" / "rasa-tiny"
+def test_a_recorded_queue_is_written_as_recorded(rasa_tiny: Path) -> None:
+    folder = rasa_tiny
     if not folder.is_dir():
         pytest.skip("the recorded numbers are not here")
     before, after = load_file(folder / "weights.safetensors"), load_file(folder / "io.safetensors")
