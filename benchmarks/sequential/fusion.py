@@ -81,6 +81,8 @@ def follow(state: State, momentum: float) -> None:
 def enqueue(state: State, image: Tensor, text: Tensor, identity: Tensor) -> None:
     """Write momentum features and identities at the pointer, with wrap-around."""
     size, pointer = state["image_queue"].shape[1], int(state["queue_ptr"])
+    if size == 0:
+        return
     place = (pointer + torch.arange(len(identity))) % size
     for name, value in (("image_queue", image.T), ("text_queue", text.T), ("idx_queue", identity[None])):
         state[name][:, place] = value
