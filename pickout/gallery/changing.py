@@ -5,12 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pickout.gallery.audit import ChangeLine, now, record_change, user_name
-from pickout.gallery.erasing import erase_rows, finish_erasing
-from pickout.gallery.lock import writing
-from pickout.gallery.quarantine import update_quarantine
+from pickout.gallery.erasing import erase_rows
 from pickout.gallery.rows import Metadata
-from pickout.gallery.saved import SavedSearches
 from pickout.gallery.store import Store
+from pickout.gallery.tables import changing
 
 _AT_ONCE = 500
 """Rows read and written together."""
@@ -31,9 +29,8 @@ class Change:
 
 def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
     """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`."""
-    finish_erasing(gallery, store)
     record_change(gallery, ChangeLine(now(), user_name(), "remove", len(ids)))
-    with writing(gallery):
+    with changing(gallery, store):
         store.remove(ids)
     return Change(len(ids))
 
@@ -44,16 +41,8 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
     Quarantine lines of their files and saved searches that name them go too. The audit keeps what was searched for, not
     who was found. The pictures themselves, backups, exports and pages of results are not in the folder and not touched.
     """
-    files = [row.file for row in store.fetch(ids).values()]
     record_change(gallery, ChangeLine(now(), user_name(), "erase", len(ids)))
-    rows = erase_rows(gallery, store, ids)
-    update_quarantine(gallery, [], files)
-    names = {*ids, *map(str, files)}
-    saved = SavedSearches(gallery)
-    gone = tuple(search.name for search in saved.all() if names & _named(search.query))
-    for name in gone:
-        saved.remove(name)
-    return Change(rows, gone)
+    return Change(*erase_rows(gallery, store, ids))
 
 
 def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
@@ -65,11 +54,10 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
         ids: which rows.
         told: what is told here replaces what the row has; what is not stays.
     """
-    finish_erasing(gallery, store)
     record_change(gallery, ChangeLine(now(), user_name(), "update", len(ids)))
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
-        with writing(gallery):
+        with changing(gallery, store):
             tokens = store.fetch_tokens(some)
             rows = [
                 replace(row, metadata=told.over(row.metadata), tokens=tokens.get(row.id))
@@ -77,7 +65,3 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
             ]
             store.put(rows)
     return Change(len(ids))
-
-
-def _named(query: dict[str, list[str]]) -> set[str]:
-    return {value for name in ("more_like", "less_like") for value in query.get(name, ())}

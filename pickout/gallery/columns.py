@@ -1,5 +1,6 @@
 """Rows as Arrow columns and back, in the order and types of the table on disk."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
     ("box", pa.list_(pa.int32())),
     ("track", pa.string()),
     ("tokens", pa.large_binary()),
+    ("seal", pa.binary()),
 )
 """Columns of format 2, behind the vector."""
 METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
@@ -53,7 +55,7 @@ def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         "height": [row.height for row in rows],
         "camera": [row.metadata.camera for row in rows],
         "time": [row.metadata.time for row in rows],
-        "labels": [json.dumps(dict(row.metadata.labels)) if row.metadata.labels else None for row in rows],
+        "labels": [_labels(row.metadata) for row in rows],
         "thumbnail": [row.thumbnail for row in rows],
         "added": [row.added for row in rows],
         "video": [row.metadata.video for row in rows],
@@ -61,6 +63,7 @@ def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         "box": [None if row.metadata.box is None else list(row.metadata.box) for row in rows],
         "track": [row.metadata.track for row in rows],
         "tokens": [None if row.tokens is None else pack_tokens(row.tokens) for row in rows],
+        "seal": [row_seal(row) for row in rows],
         "vector": pa.FixedSizeListArray.from_arrays(
             pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
         ),
@@ -82,7 +85,30 @@ def from_arrow(table: pa.Table) -> Iterator[Row]:
             metadata=to_metadata(values),
             thumbnail=values["thumbnail"],
             added=values["added"],
+            seal=values.get("seal"),
         )
+
+
+def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
+    """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows.
+
+    Args:
+        row: the row.
+        tokens: its tokens, where the row was fetched without.
+    """
+    told, own = row.metadata, row.tokens if tokens is None else tokens
+    parts = [row.id.encode(), row.content.encode(), os.fsencode(row.root), os.fsencode(row.path), row.thumbnail]
+    parts.append(np.ascontiguousarray(row.vector, "<f4").tobytes())
+    place = (told.video, told.frame, None if told.box is None else list(told.box), told.track)
+    times = [None if time is None else time.isoformat() for time in (told.time, row.added)]
+    parts.append(json.dumps([row.width, row.height, told.camera, _labels(told), *times, *place]).encode())
+    if own is not None:
+        parts.append(pack_tokens(own))
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()
 
 
 def to_metadata(values: dict[str, Any]) -> Metadata:
@@ -98,6 +124,10 @@ def to_metadata(values: dict[str, Any]) -> Metadata:
         box=None if box is None else (box[0], box[1], box[2], box[3]),
         track=values.get("track"),
     )
+
+
+def _labels(told: Metadata) -> str | None:
+    return json.dumps(dict(told.labels)) if told.labels else None
 
 
 def pack_tokens(tokens: NDArray[np.uint16]) -> bytes:

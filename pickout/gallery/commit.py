@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 from pickout.gallery.inventory import Inventory
-from pickout.gallery.lock import writing
 from pickout.gallery.quarantine import Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.report import IngestReport
 from pickout.gallery.rows import Known, Row
 from pickout.gallery.store import Store
+from pickout.gallery.tables import changing
 
 
 class Committer:
@@ -78,7 +78,7 @@ class Committer:
         """
         rows, self._rows, self._by_content = list(self._rows.values()), {}, {}
         if rows:
-            with writing(self._gallery):
+            with changing(self._gallery, self._store):
                 self._store.put(rows)
             for row in rows:
                 known = self._inventory.content(row.id) is not None
@@ -100,5 +100,5 @@ class Committer:
             self._compact()
 
     def _compact(self) -> None:
-        with writing(self._gallery):
+        with changing(self._gallery, self._store):
             self._store.compact()

@@ -6,18 +6,21 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
-from pickout.gallery.lock import writing
+from pickout.gallery.quarantine import update_quarantine
+from pickout.gallery.saved import SavedSearches
 from pickout.gallery.store import Store
+from pickout.gallery.tables import changing, pending_store
 
 ERASING = "erasing.json"
 """Ids of the rows that are being erased; there only while that is not finished."""
 
 
-def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> int:
-    """Remove rows and every trace of them from the table's files; what was removed or replaced before goes too.
+def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
+    """Remove rows and every trace of them from the gallery's folder; what was removed or replaced before goes too.
 
-    Killed at any moment, it is finished by the next writer (`finish_erasing`). Copies outside of the gallery's folder,
-    backups and pages of results among them, are not touched.
+    Quarantine lines of their files and saved searches that name them go first, then the rows, from the gallery's table
+    and from one that is being built. Killed at any moment, it is finished by the next writer (`finish_erasing`). Copies
+    outside of the folder, backups and pages of results among them, are not touched.
 
     Args:
         gallery: the gallery's folder.
@@ -25,19 +28,28 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> int:
         ids: which rows; unknown ids are ignored.
 
     Returns:
-        How many rows there are fewer.
+        How many rows there are fewer, and the names of the saved searches that went.
 
     Raises:
         StorageFull: no space left to write the table anew; the rows may still be there, and the next try goes on.
     """
-    with writing(gallery):
+    with changing(gallery, store):
         wanted = sorted({*ids, *_read(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
-        before = store.count()
-        store.erase(wanted)
-        gone = before - store.count()
-        (gallery / ERASING).unlink()
-    return gone
+    chosen = frozenset(wanted)
+    files = [file for identifier, file in store.files() if identifier in chosen]
+    update_quarantine(gallery, [], files)
+    searches = _forget_searches(gallery, chosen | {str(file) for file in files})
+    with changing(gallery, store):
+        for each in (store, pending_store(gallery)):
+            if each is not None:
+                each.erase(wanted)
+        # Another process may have listed more meanwhile; those are its to finish.
+        if others := sorted(set(_read(gallery)) - chosen):
+            write_atomically(gallery / ERASING, json.dumps(others) + "\n")
+        else:
+            (gallery / ERASING).unlink(missing_ok=True)
+    return len(files), searches
 
 
 def unfinished(gallery: Path) -> list[str]:
@@ -53,6 +65,19 @@ def finish_erasing(gallery: Path, store: Store) -> None:
     """Go on with an erasure that a kill interrupted. Every writer calls this before it writes."""
     if (gallery / ERASING).exists():
         erase_rows(gallery, store, ())
+
+
+def _forget_searches(gallery: Path, names: frozenset[str]) -> tuple[str, ...]:
+    """Remove saved searches that name one of these ids or paths."""
+    saved = SavedSearches(gallery)
+    gone = tuple(
+        search.name
+        for search in saved.all()
+        if any(names & set(search.query.get(part, ())) for part in ("more_like", "less_like", "images"))
+    )
+    for name in gone:
+        saved.remove(name)
+    return gone
 
 
 def _read(gallery: Path) -> list[str]:

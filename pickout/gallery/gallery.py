@@ -1,6 +1,6 @@
 """A gallery on disk: the class that users meet."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from pickout.data.records import Split
@@ -11,44 +11,24 @@ from pickout.gallery.audit import AuditLine, now, record_search, user_name
 from pickout.gallery.calibrating import CalibrationSettings, calibrate
 from pickout.gallery.calibration import Calibration, read_calibration, write_calibration
 from pickout.gallery.cameras import CameraFrom
-from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
-from pickout.gallery.choosing import choose_rows
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.evidence import Tell
 from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.ingest import Ingest, IngestSettings
-from pickout.gallery.lock import writing
 from pickout.gallery.making import checked_folder, make_gallery
-from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
+from pickout.gallery.manifest import MANIFEST, read_manifest
 from pickout.gallery.metadata import MetadataTable
-from pickout.gallery.quarantine import Quarantined, read_quarantine
+from pickout.gallery.opened import OpenedGallery
 from pickout.gallery.query import Query
 from pickout.gallery.report import IngestProgress, IngestReport
-from pickout.gallery.rows import Metadata, Resident, Row
-from pickout.gallery.saved import SavedSearches
 from pickout.gallery.search import SearchSettings
-from pickout.gallery.store import LanceStore, Store
+from pickout.gallery.store import LanceStore
 from pickout.gallery.where import ANYWHERE, Where, check_where
 
 
-class Gallery:
-    """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`.
-
-    Args:
-        path: the gallery's folder.
-        manifest: what it is and which model made it.
-        store: its rows.
-        encoder: its model; not needed to look at it.
-    """
-
-    def __init__(self, path: Path, manifest: Manifest, store: Store, encoder: Encoder | None = None) -> None:
-        self.path, self.manifest = path, manifest
-        self._store, self._encoder = store, encoder
-        self._resident: tuple[int, Resident] | None = None
-        if encoder is not None:
-            manifest.check(encoder, path)
+class Gallery(OpenedGallery):
+    """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`."""
 
     @classmethod
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
@@ -81,28 +61,7 @@ class Gallery:
         """
         folder = checked_folder(path)
         manifest = read_manifest(folder)
-        return cls(folder, manifest, LanceStore(folder, manifest.model.dimension), encoder)
-
-    def use(self, encoder: Encoder) -> None:
-        """Search and add with this model.
-
-        Raises:
-            GalleryModelMismatch: the gallery was built with another model.
-        """
-        self.manifest.check(encoder, self.path)
-        self._encoder = encoder
-
-    def count(self) -> int:
-        """How many crops it holds."""
-        return self._store.count()
-
-    def cameras(self) -> tuple[str, ...]:
-        """The names of its cameras, sorted."""
-        return self._current().camera_names
-
-    def quarantined(self) -> list[Quarantined]:
-        """The files that could not be indexed, and why."""
-        return read_quarantine(self.path)
+        return cls(folder, manifest, LanceStore(folder, manifest.model.dimension, manifest.table), encoder)
 
     def add(
         self,
@@ -254,64 +213,3 @@ class Gallery:
         found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
         write_calibration(self.path, found)
         return found
-
-    @property
-    def saved(self) -> SavedSearches:
-        """The searches that are kept under a name."""
-        return SavedSearches(self.path)
-
-    def rows(self, ids: Iterable[str]) -> dict[str, Row]:
-        """Whole rows by id; unknown ids are left out."""
-        return self._store.fetch(ids)
-
-    def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
-        """Ids of crops, for a change; see `choose_rows`.
-
-        Raises:
-            UsageError: nothing was named and no filter set, or something unknown was named.
-        """
-        return choose_rows(self._store, self._current(), crops, where)
-
-    def remove(self, ids: Sequence[str]) -> Change:
-        """Take crops out; see `pickout.gallery.changing.remove_rows`."""
-        return remove_rows(self.path, self._store, ids)
-
-    def erase(self, ids: Sequence[str]) -> Change:
-        """Take crops out and leave nothing of them; see `pickout.gallery.changing.erase_crops`."""
-        return erase_crops(self.path, self._store, ids)
-
-    def update(self, ids: Sequence[str], told: Metadata) -> Change:
-        """Tell more about crops without encoding them; see `pickout.gallery.changing.update_rows`."""
-        self._bring_up_to_date()
-        return update_rows(self.path, self._store, ids, told)
-
-    def compact(self) -> None:
-        """Merge the small pieces that many commits leave on disk; changes no row."""
-        with writing(self.path):
-            self._store.compact()
-
-    def _bring_up_to_date(self) -> None:
-        """Finish an interrupted erasure, and give a gallery of an older format this one's columns; before any write."""
-        finish_erasing(self.path, self._store)
-        if self.manifest.format != FORMAT:
-            with writing(self.path):
-                self._store.upgrade()
-                self.manifest = self.manifest.model_copy(update={"format": FORMAT})
-                write_manifest(self.path, self.manifest)
-
-    def _model(self, encoder: Encoder | None) -> Encoder:
-        if encoder is not None:
-            self.use(encoder)
-        if self._encoder is None:
-            raise UsageError(
-                f"{self.path}: no model in use; open the gallery with its model: Gallery.open(path, model)"
-            )
-        return self._encoder
-
-    def _current(self) -> Resident:
-        """The columns a search reads, read again when any process has changed the gallery."""
-        version = self._store.version()
-        if self._resident is None or self._resident[0] != version:
-            self._resident = None  # let go of the old matrix before the new one is read
-            self._resident = (version, self._store.resident())
-        return self._resident[1]

@@ -19,7 +19,6 @@ from pickout.gallery.commit import Committer
 from pickout.gallery.encoder import Encoder, Matching, image_vectors, image_vectors_with_tokens
 from pickout.gallery.examine import Examined, Examiner
 from pickout.gallery.inventory import Inventory
-from pickout.gallery.lock import writing
 from pickout.gallery.metadata import MetadataTable
 from pickout.gallery.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.reading import Picture, decode, read_file
@@ -27,6 +26,7 @@ from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.rows import Metadata, Row
 from pickout.gallery.scan import count_images
 from pickout.gallery.store import Store
+from pickout.gallery.tables import changing
 
 
 class IngestSettings(Settings):
@@ -226,7 +226,7 @@ class Ingest:
         gone = [identifier for identifier, file in self._store.files() if self._is_gone(file)]
         self._report.vanished = len(gone)
         if gone and prune:
-            with writing(self._gallery):
+            with changing(self._gallery, self._store):
                 self._store.remove(gone)
             self._report.pruned = len(gone)
         lost = [entry.file for entry in read_quarantine(self._gallery) if self._is_gone(entry.file)]

@@ -1,26 +1,70 @@
 """One writer at a time, for as long as one commit takes."""
 
 import fcntl
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pickout.errors import GalleryError
 
 LOCK = ".lock"
+PATIENCE = 900.0
+"""Seconds that a writer waits for another; erasing from a gallery of a million crops takes minutes."""
+_TOLD_AFTER = 5.0
+_PAUSE = 0.01
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
-def writing(gallery: Path) -> Iterator[None]:
+def writing(gallery: Path, patience: float | None = None) -> Iterator[None]:
     """Hold the gallery's lock; other writers wait. The system lets go of it when the process dies.
 
+    Args:
+        gallery: the gallery's folder.
+        patience: seconds to wait at most; `PATIENCE` by default. After a few seconds a warning is logged.
+
     Raises:
-        GalleryError: the folder may not be written to.
+        GalleryError: the folder may not be written to, or another process has been writing all that time.
+    """
+    limit = PATIENCE if patience is None else patience
+    with locked(gallery / LOCK, limit, f"{gallery}: another process has been writing for {limit:g} s; try again later"):
+        yield
+
+
+@contextmanager
+def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
+    """Hold the lock on `file`, which is made where it is not there.
+
+    Raises:
+        GalleryError: another process holds it for longer than `patience` seconds (`refusal`), or the file may not be
+            made.
     """
     try:
-        handle = (gallery / LOCK).open("ab")
+        handle = file.open("ab")
     except PermissionError:
-        raise GalleryError(f"{gallery}: may not be written to; check its permissions") from None
+        raise GalleryError(f"{file.parent}: may not be written to; check its permissions") from None
+    except FileNotFoundError:
+        raise GalleryError(f"{file.parent}: is not there any more") from None
     with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _wait(handle, file, patience, refusal)
         yield
+
+
+def _wait(handle: IO[bytes], file: Path, patience: float, refusal: str) -> None:
+    began, told = time.monotonic(), False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            waited = time.monotonic() - began
+        if waited > patience:
+            raise GalleryError(refusal)
+        if waited > _TOLD_AFTER and not told:
+            told = True
+            _log.warning("%s: waiting for another process that is writing", file.parent)
+        time.sleep(_PAUSE)

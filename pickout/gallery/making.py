@@ -6,9 +6,9 @@ from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing
 from pickout.files import storage_errors
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.lock import writing
-from pickout.gallery.manifest import MANIFEST, new_manifest, write_manifest
+from pickout.gallery.manifest import MANIFEST, TABLE, new_manifest, write_manifest
 from pickout.gallery.printable import printable
-from pickout.gallery.store import TABLE, LanceStore
+from pickout.gallery.store import LanceStore
 
 
 def checked_folder(path: str | Path) -> Path:

@@ -1,9 +1,10 @@
 """`gallery.json`: what a gallery is and which model made it."""
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryMissing, GalleryModelMismatch
@@ -15,6 +16,8 @@ FORMAT = 2
 READABLE = frozenset({1, FORMAT})
 """Versions that it reads; one before `FORMAT` is brought up to date when something is added."""
 MANIFEST = "gallery.json"
+TABLE = "crops"
+"""Name of a new gallery's table."""
 
 
 class ModelFacts(Settings):
@@ -39,6 +42,15 @@ class Manifest(Settings):
     """When the gallery was made, UTC."""
     model: ModelFacts
     """The model that made its vectors."""
+    table: str = Field(default=TABLE, pattern=r"^crops(-[0-9a-f]+)?$")
+    """The folder of its rows, less `.lance`: another one after the model was changed."""
+    seal: str | None = None
+    """Digest of all the rest, so that a change by hand shows."""
+
+    def sealed(self) -> "Manifest":
+        """This manifest with its seal as it should be."""
+        rest = self.model_dump_json(exclude={"seal"})
+        return self.model_copy(update={"seal": hashlib.blake2b(rest.encode(), digest_size=16).hexdigest()})
 
     def check(self, encoder: Encoder, gallery: Path) -> None:
         """Refuse any model but the gallery's own.
@@ -64,23 +76,23 @@ def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
     )
 
 
-def write_manifest(gallery: Path, manifest: Manifest) -> None:
-    """Write `gallery.json`, whole or not at all.
+def write_manifest(gallery: Path, manifest: Manifest, name: str = MANIFEST) -> None:
+    """Write `gallery.json`, or the file `name`, whole or not at all.
 
     Raises:
         StorageFull: no space left.
     """
-    write_atomically(gallery / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    write_atomically(gallery / name, manifest.sealed().model_dump_json(indent=2) + "\n")
 
 
-def read_manifest(gallery: Path) -> Manifest:
-    """Read `gallery.json`.
+def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
+    """Read `gallery.json`, or the file `name`.
 
     Raises:
         GalleryMissing: there is no gallery at that path.
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
-    file = gallery / MANIFEST
+    file = gallery / name
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

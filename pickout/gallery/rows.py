@@ -70,6 +70,8 @@ class Row:
         added: when the row was written, UTC without zone.
         tokens: what a model's second look reads, as bfloat16 bit patterns (tokens, width). None where there is none,
             and in rows that were fetched: see `Store.fetch_tokens`.
+        seal: digest of all the rest, in rows that were fetched, as it was when the row was written; None for rows of an
+            older format. See `pickout.gallery.columns.row_seal`.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Row:
     thumbnail: bytes
     added: datetime
     tokens: NDArray[np.uint16] | None = None
+    seal: bytes | None = None
 
     @property
     def file(self) -> Path:

@@ -1,6 +1,7 @@
 """Where rows live: LanceDB behind a small interface."""
 
 import errno
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pickout.errors import GalleryDamaged, GalleryError, StorageFull
+from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.columns import (
     ADDED_FIELDS,
     FIELDS,
@@ -26,9 +27,9 @@ from pickout.gallery.columns import (
     to_resident,
     unpack_tokens,
 )
+from pickout.gallery.manifest import TABLE
 from pickout.gallery.rows import Known, Resident, Row
 
-TABLE = "crops"
 _EVERY = 2**31 - 1
 _KEEP_VERSIONS = timedelta(hours=1)
 """A reader of another process may still be reading a version that is younger."""
@@ -36,6 +37,10 @@ _KEEP_VERSIONS = timedelta(hours=1)
 
 class Store(Protocol):
     """Rows by id. Each `put` or `remove` happens as a whole or not at all, whenever the process dies."""
+
+    @property
+    def name(self) -> str:
+        """What its table is called."""
 
     def count(self) -> int:
         """How many rows there are."""
@@ -80,6 +85,7 @@ class LanceStore:
     Args:
         folder: the gallery's folder.
         dimension: length of a vector.
+        name: the table's name.
         create: make an empty table where there is none.
 
     Raises:
@@ -87,23 +93,29 @@ class LanceStore:
         StorageFull: no space left.
     """
 
-    def __init__(self, folder: Path, dimension: int, *, create: bool = False) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
+        self._folder, self._name = folder, name
         before = [*FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
         with _lance_errors(folder):
             self._database = database = lancedb.connect(str(folder))
             if create:
-                self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
+                self._table = database.create_table(name, schema=self._schema, exist_ok=True)
             else:
-                self._table = database.open_table(TABLE)
+                self._table = database.open_table(name)
             found = self._table.schema
-        self._old = found == pa.schema(before)
-        if not self._old and found != self._schema:
+        self._old = found != self._schema
+        # Columns came one after another: a table of any earlier version has the first of them.
+        if found not in [pa.schema([*before, *ADDED_FIELDS[:count]]) for count in range(len(ADDED_FIELDS) + 1)]:
             raise GalleryDamaged(
                 f"{folder}: its table has other columns than gallery.json says; index again into a new folder"
             )
+
+    @property
+    def name(self) -> str:
+        """What its table is called."""
+        return self._name
 
     def count(self) -> int:
         """How many rows there are, counting other processes' changes."""
@@ -133,7 +145,7 @@ class LanceStore:
             with self._latest() as table:
                 wanted = [name for name in table.schema.names if name != "tokens"]
                 found = table.search().where(_where_ids(some)).select(wanted).limit(len(some)).to_arrow()
-            rows.update((row.id, row) for row in from_arrow(found))
+                rows.update((row.id, row) for row in from_arrow(found))
         return rows
 
     def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
@@ -145,12 +157,12 @@ class LanceStore:
                     return {}
                 kept = f"{_where_ids(some)} AND tokens IS NOT NULL"
                 rows = table.search().where(kept).select(["id", "tokens"]).limit(len(some)).to_arrow()
-            for identifier, tokens in zip(rows["id"].to_pylist(), rows["tokens"], strict=True):
-                found[identifier] = unpack_tokens(tokens.as_buffer())
+                for identifier, tokens in zip(rows["id"].to_pylist(), rows["tokens"], strict=True):
+                    found[identifier] = unpack_tokens(tokens.as_buffer())
         return found
 
     def upgrade(self) -> None:
-        """Bring a table of format 1 to this one: its rows get empty new columns."""
+        """Bring a table of an older version to this one: its rows get empty new columns."""
         with self._latest() as table:
             missing = [(name, kind) for name, kind in ADDED_FIELDS if name not in table.schema.names]
             if missing:
@@ -161,8 +173,9 @@ class LanceStore:
     def known(self) -> Iterator[Known]:
         """Every row's id, content and metadata."""
         for batch in self._scan("id", "content", *METADATA):
-            for values in batch.to_pylist():
-                yield Known(values["id"], values["content"], to_metadata(values))
+            with _lance_errors(self._folder):
+                known = [Known(each["id"], each["content"], to_metadata(each)) for each in batch.to_pylist()]
+            yield from known
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every row's id and absolute path."""
@@ -183,7 +196,8 @@ class LanceStore:
             filled += len(part)
             batches.append(batch.drop_columns(["vector"]))
         schema = pa.schema([self._schema.field(name) for name in RESIDENT])
-        return to_resident(pa.Table.from_batches(batches, schema=schema), vectors[:filled])
+        with _lance_errors(self._folder):
+            return to_resident(pa.Table.from_batches(batches, schema=schema), vectors[:filled])
 
     def version(self) -> int:
         """The table's version, counting other processes' changes."""
@@ -210,10 +224,16 @@ class LanceStore:
                     yield batch.filter(pc.invert(pc.is_in(batch.column("id"), gone))).select(schema.names)
 
             reader = pa.RecordBatchReader.from_batches(schema, kept())
-            self._table = self._database.create_table(TABLE, data=reader, mode="overwrite")
+            self._table = self._database.create_table(self._name, data=reader, mode="overwrite")
         with self._latest() as table:
             # A millisecond, not none: for none the library warns of what is wanted here.
             table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
+
+    def told_version(self) -> int:
+        """The version that the table's own hint tells; above `version` where files of the newest were taken away."""
+        hint = self._folder / f"{self._name}.lance" / "_versions" / "latest_version_hint.json"
+        with _lance_errors(self._folder):
+            return int(json.loads(hint.read_bytes())["version"]) if hint.exists() else 0
 
     def _scan(self, *columns: str) -> Iterator[pa.RecordBatch]:
         with self._latest() as table:
@@ -241,10 +261,12 @@ class LanceStore:
 
 @contextmanager
 def _lance_errors(folder: Path) -> Iterator[None]:
-    """Turn what LanceDB raises into our errors; it tells a full disk only in the text."""
+    """Turn what LanceDB raises, panics among it, into our errors; it tells a full disk only in the text."""
     try:
         yield
-    except (OSError, RuntimeError, ValueError, pa.ArrowInvalid) as error:
+    except PickoutError:
+        raise
+    except Exception as error:
         text = str(error)
         if "os error 28" in text or "No space left" in text or getattr(error, "errno", None) == errno.ENOSPC:
             raise StorageFull(

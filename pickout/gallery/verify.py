@@ -8,20 +8,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
 from pickout.gallery.audit import AUDIT
 from pickout.gallery.calibration import read_calibration
+from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import unfinished
-from pickout.gallery.manifest import Manifest, read_manifest
+from pickout.gallery.manifest import MANIFEST, Manifest, read_manifest
 from pickout.gallery.quarantine import read_quarantine
 from pickout.gallery.reading import digest, read_file
-from pickout.gallery.rows import Row
+from pickout.gallery.rows import Row, row_id
 from pickout.gallery.saved import SavedSearches
-from pickout.gallery.store import LanceStore
+from pickout.gallery.store import LanceStore, Store
+from pickout.gallery.tables import leftover_tables, pending, table_folder
 
 _AT_ONCE = 200
+_AGAIN = "remove it from the gallery and index it again"
 _LENGTH_OFF = 1e-3
 """How far a vector's length may be from one."""
 
@@ -60,7 +64,10 @@ def verify(
         return
     yield from _texts(gallery, manifest)
     try:
-        store = LanceStore(gallery, manifest.model.dimension)
+        store = LanceStore(gallery, manifest.model.dimension, manifest.table)
+        if store.told_version() > store.version():
+            where = table_folder(gallery, manifest.table)
+            yield Fault(where, "files of its newest version are gone; put the folder back from a backup")
         ids = Counter(known.id for known in store.known())
         for identifier, count in ids.items():
             if count > 1:
@@ -68,9 +75,16 @@ def verify(
         every, shapes = list(ids), set[tuple[int, int]]()
         for start in range(0, len(every), _AT_ONCE):
             some = every[start : start + _AT_ONCE]
-            for row in store.fetch(some).values():
-                yield from _row(row, manifest.model.dimension, files=files)
-            shapes |= {(tokens.shape[0], tokens.shape[1]) for tokens in store.fetch_tokens(some).values()}
+            for read in _read(gallery, store, some):
+                if isinstance(read, Fault):
+                    yield read
+                    continue
+                row, tokens = read
+                yield from row_faults(row, tokens, manifest.model.dimension)
+                if files:
+                    yield from _file_faults(row)
+                if tokens is not None:
+                    shapes.add((tokens.shape[0], tokens.shape[1]))
             on_progress(start + len(some), len(every))
         if len(shapes) > 1:
             yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
@@ -78,12 +92,29 @@ def verify(
         yield Fault(gallery, str(error))
 
 
+def _read(gallery: Path, store: Store, ids: list[str]) -> Iterator[tuple[Row, NDArray[np.uint16] | None] | Fault]:
+    """Rows with their tokens. Where they cannot be read together, one after another, to find those that are damaged."""
+    try:
+        rows, tokens = store.fetch(ids), store.fetch_tokens(ids)
+    except PickoutError as error:
+        if len(ids) == 1:
+            yield Fault(gallery, f"row {ids[0]}: {error}")
+            return
+        for identifier in ids:
+            yield from _read(gallery, store, [identifier])
+        return
+    yield from ((row, tokens.get(row.id)) for row in rows.values())
+
+
 def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
     """The small files beside the table."""
+    if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
+        yield Fault(gallery / MANIFEST, "was changed by hand; put it back from a backup")
     readers: tuple[Callable[[], object], ...] = (
         lambda: read_quarantine(gallery),
         lambda: SavedSearches(gallery).all(),
         lambda: read_calibration(gallery, manifest),
+        lambda: pending(gallery),
     )
     for read in readers:
         try:
@@ -104,24 +135,42 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
                 yield Fault(audit, f"line {number} is garbled: the file was changed, or a write was cut off")
     for left in sorted(gallery.glob(".*.part")):
         yield Fault(left, "left over from an interrupted write; delete it")
+    try:
+        for folder in leftover_tables(gallery):
+            yield Fault(folder, "left over from another model; any change of the gallery deletes it")
+    except PickoutError:
+        return  # told above
 
 
-def _row(row: Row, dimension: int, *, files: bool) -> Iterator[Fault]:
+def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:
+    """What is wrong with a row that was fetched.
+
+    Args:
+        row: the row.
+        tokens: its tokens, if it has any.
+        dimension: how long its vector should be.
+    """
+    if row.seal is not None and row.seal != row_seal(row, tokens):
+        yield Fault(row.file, f"its row was changed by other hands than Pickout's; {_AGAIN}")
+    if row.id != row_id(row.file):
+        yield Fault(row.file, f"its row has the id of another path ({row.id}); {_AGAIN}")
     length = float(np.linalg.norm(row.vector)) if row.vector.shape == (dimension,) else float("nan")
     if not abs(length - 1) <= _LENGTH_OFF:
         told = f"its vector is none of {dimension} numbers and length 1 (but {length:.3g})"
-        yield Fault(row.file, f"{told}; index it again")
+        yield Fault(row.file, f"{told}; {_AGAIN}")
     try:
         with Image.open(io.BytesIO(row.thumbnail)) as image:
             image.load()
     except Exception:  # Pillow's decoders raise almost any error on damaged data.
-        yield Fault(row.file, "its thumbnail cannot be decoded; index it again")
+        yield Fault(row.file, f"its thumbnail cannot be decoded; {_AGAIN}")
     box = row.metadata.box
     if box is not None and (box[2] <= 0 or box[3] <= 0):
         yield Fault(row.file, f"its box {list(box)} has no area; tell it again with pickout index --table")
-    if files:
-        try:
-            if digest(read_file(row.file)) != row.content:
-                yield Fault(row.file, "has changed since it was indexed; index its folder again")
-        except PickoutError as error:
-            yield Fault(row.file, str(error))
+
+
+def _file_faults(row: Row) -> Iterator[Fault]:
+    try:
+        if digest(read_file(row.file)) != row.content:
+            yield Fault(row.file, "has changed since it was indexed; index its folder again")
+    except PickoutError as error:
+        yield Fault(row.file, str(error))

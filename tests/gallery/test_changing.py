@@ -1,6 +1,7 @@
 """Crops chosen, removed, erased and told more about; a gallery read through."""
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -137,6 +138,48 @@ def test_table_files_that_are_gone_or_damaged_are_a_fault_not_a_traceback(told):
     assert list(verify(told.path))
     data.unlink()
     assert list(verify(told.path))
+
+
+def test_any_changed_bit_of_the_rows_is_named_or_harmless(told):
+    """Damage of the table's files gives a fault, or rows that are as they were: never other rows, nor a traceback."""
+    before = {row.id: row.seal for row in told.rows(known.id for known in told._store.known()).values()}
+    generator = random.Random(4)
+    files = sorted((told.path / "crops.lance" / "data").iterdir())
+    named = 0
+    for _ in range(6):
+        file = generator.choice(files)
+        whole = file.read_bytes()
+        place = generator.randrange(len(whole))
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        faults = list(verify(told.path))
+        named += bool(faults)
+        if not faults:
+            store = LanceStore(told.path, told.manifest.model.dimension)
+            assert {row.id: row.seal for row in store.fetch(before).values()} == before
+        file.write_bytes(whole)
+    assert named > 1
+
+
+def test_one_number_of_a_vector_changed_by_hand_is_named(told):
+    (ident,) = told.choose(["0006.png"])
+    vector = told.rows([ident])[ident].vector
+    changed = vector.copy()
+    changed[0] = np.nextafter(changed[0], 2, dtype=np.float32)
+    for file in (told.path / "crops.lance" / "data").iterdir():
+        file.write_bytes(file.read_bytes().replace(vector.tobytes(), changed.tobytes()))
+    faults = list(verify(told.path))
+    assert [(fault.file.name, "other hands" in fault.what) for fault in faults] == [("0006.png", True)]
+
+
+def test_an_edited_manifest_and_a_table_without_its_newest_version_are_named(told):
+    manifest = told.path / "gallery.json"
+    whole = manifest.read_text()
+    manifest.write_text(whole.replace('"colour"', '"other"'))
+    assert [fault.what for fault in verify(told.path)] == ["was changed by hand; put it back from a backup"]
+    manifest.write_text(whole)
+    told.remove(told.choose(["0006.png"]))
+    min((told.path / "crops.lance" / "_versions").glob("*.manifest")).unlink()  # they count downwards
+    assert ["newest version are gone" in fault.what for fault in verify(told.path)] == [True]
 
 
 def test_wrong_vectors_thumbnails_and_boxes_are_named(told):

@@ -38,7 +38,7 @@ def test_an_erased_row_leaves_no_trace_and_the_others_stay(gallery, encoder):
     rows = rows_by_path(gallery)
     gone = rows.pop("cam_a/0001_c1.png")
     assert traces(gallery.path, gone)
-    assert erase_rows(gallery.path, gallery._store, [gone.id, "0" * 32]) == 1
+    assert erase_rows(gallery.path, gallery._store, [gone.id, "0" * 32]) == (1, ())
     assert traces(gallery.path, gone) == []
     again = Gallery.open(gallery.path, encoder)
     assert {path: row.vector.tolist() for path, row in rows_by_path(again).items()} == {
@@ -52,7 +52,7 @@ def test_rows_that_were_only_removed_leave_traces_until_something_is_erased(gall
     gone = rows_by_path(gallery)["0006.png"]
     gallery._store.remove([gone.id])
     assert traces(gallery.path, gone)
-    assert erase_rows(gallery.path, gallery._store, []) == 0
+    assert erase_rows(gallery.path, gallery._store, []) == (0, ())
     assert traces(gallery.path, gone) == []
 
 

@@ -1,0 +1,152 @@
+"""What can be done with a gallery's rows besides adding and searching."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pickout.errors import GalleryMissing, UsageError
+from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
+from pickout.gallery.choosing import choose_rows
+from pickout.gallery.encoder import Encoder
+from pickout.gallery.erasing import finish_erasing
+from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
+from pickout.gallery.quarantine import Quarantined, read_quarantine
+from pickout.gallery.rows import Metadata, Resident, Row
+from pickout.gallery.saved import SavedSearches
+from pickout.gallery.store import LanceStore, Store
+from pickout.gallery.tables import changing, finish_swap
+from pickout.gallery.where import ANYWHERE, Where
+
+
+class OpenedGallery:
+    """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches.
+
+    Args:
+        path: the gallery's folder.
+        manifest: what it is and which model made it.
+        store: its rows.
+        encoder: its model; not needed to look at it.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, store: Store, encoder: Encoder | None = None) -> None:
+        self.path, self.manifest = path, manifest
+        self._opened, self._encoder = store, encoder
+        self._seen: tuple[int, int] | None = None
+        self._resident: tuple[int, Resident] | None = None
+        if encoder is not None:
+            manifest.check(encoder, path)
+
+    def use(self, encoder: Encoder) -> None:
+        """Search and add with this model.
+
+        Raises:
+            GalleryModelMismatch: the gallery was built with another model.
+        """
+        told = read_manifest(self.path)
+        told.check(encoder, self.path)
+        self._encoder = encoder
+        self._refresh()
+
+    def count(self) -> int:
+        """How many crops it holds."""
+        return self._store.count()
+
+    def cameras(self) -> tuple[str, ...]:
+        """The names of its cameras, sorted."""
+        return self._current().camera_names
+
+    def quarantined(self) -> list[Quarantined]:
+        """The files that could not be indexed, and why."""
+        return read_quarantine(self.path)
+
+    @property
+    def saved(self) -> SavedSearches:
+        """The searches that are kept under a name."""
+        return SavedSearches(self.path)
+
+    def rows(self, ids: Iterable[str]) -> dict[str, Row]:
+        """Whole rows by id; unknown ids are left out."""
+        return self._store.fetch(ids)
+
+    def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
+        """Ids of crops, for a change; see `choose_rows`.
+
+        Raises:
+            UsageError: nothing was named and no filter set, or something unknown was named.
+        """
+        return choose_rows(self._store, self._current(), crops, where)
+
+    def remove(self, ids: Sequence[str]) -> Change:
+        """Take crops out; see `pickout.gallery.changing.remove_rows`."""
+        self._bring_up_to_date()
+        return remove_rows(self.path, self._store, ids)
+
+    def erase(self, ids: Sequence[str]) -> Change:
+        """Take crops out and leave nothing of them; see `pickout.gallery.changing.erase_crops`."""
+        self._bring_up_to_date()
+        return erase_crops(self.path, self._store, ids)
+
+    def update(self, ids: Sequence[str], told: Metadata) -> Change:
+        """Tell more about crops without encoding them; see `pickout.gallery.changing.update_rows`."""
+        self._bring_up_to_date()
+        return update_rows(self.path, self._store, ids, told)
+
+    def compact(self) -> None:
+        """Merge the small pieces that many commits leave on disk; changes no row."""
+        self._bring_up_to_date()
+        with changing(self.path, self._store):
+            self._store.compact()
+
+    @property
+    def _store(self) -> Store:
+        self._refresh()
+        return self._opened
+
+    def _refresh(self) -> None:
+        """Take note of a rebuild by any process.
+
+        Raises:
+            GalleryMissing: the gallery is gone.
+            GalleryModelMismatch: it was rebuilt with another model than the one in use.
+        """
+        try:
+            status = os.stat(self.path / MANIFEST)  # noqa: PTH116
+        except OSError:
+            raise GalleryMissing(f"{self.path}: the gallery is not there any more") from None
+        seen = (status.st_mtime_ns, status.st_ino)
+        if seen == self._seen:
+            return
+        told = read_manifest(self.path)
+        if told.table != self._opened.name:
+            if self._encoder is not None:
+                told.check(self._encoder, self.path)
+            self._opened = LanceStore(self.path, told.model.dimension, told.table)
+            self._resident = None
+        self.manifest, self._seen = told, seen
+
+    def _bring_up_to_date(self) -> None:
+        """Finish what was interrupted, and give a gallery of an older format this one's columns; before any write."""
+        finish_swap(self.path)
+        finish_erasing(self.path, self._store)
+        if self.manifest.format != FORMAT:
+            with changing(self.path, self._store):
+                self._store.upgrade()
+                self.manifest = self.manifest.model_copy(update={"format": FORMAT})
+                write_manifest(self.path, self.manifest)
+
+    def _model(self, encoder: Encoder | None) -> Encoder:
+        if encoder is not None:
+            self.use(encoder)
+        if self._encoder is None:
+            raise UsageError(
+                f"{self.path}: no model in use; open the gallery with its model: Gallery.open(path, model)"
+            )
+        return self._encoder
+
+    def _current(self) -> Resident:
+        """The columns a search reads, read again when any process has changed the gallery."""
+        version = self._store.version()
+        if self._resident is None or self._resident[0] != version:
+            self._resident = None  # let go of the old matrix before the new one is read
+            self._resident = (version, self._opened.resident())
+        return self._resident[1]
