@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pickout.gallery.exact import exact_top
 from pickout.gallery.rows import Facet, Metadata, Resident, Row
 from pickout.gallery.store import LanceStore
+from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import Where, allowed
 
 Vectors = NDArray[np.float32]
@@ -41,7 +42,7 @@ def main() -> None:
     share = allowed(where, resident).mean()
     read, exact, filtered = times(resident, queries, where)
     check(resident, queries[0], where)
-    size = resident.vectors.nbytes
+    size = resident.vectors.array.nbytes
     lines = [
         f"rows x dimension           {options.rows} x {options.dimension} float32, {size / 1e6:.0f} MB",
         f"reading the matrix once    {read * 1e3:8.1f} ms  ({size / read / 1e9:.1f} GB/s)",
@@ -74,7 +75,7 @@ def drawn(rows: int, dimension: int) -> Resident:
     seconds = generator.integers(0, DAYS * 86_400, rows)
     return Resident(
         ids=np.char.zfill(np.arange(rows).astype("S32"), 32),
-        vectors=vectors,
+        vectors=HeldVectors(vectors),
         facets={"camera": Facet(CAMERA_NAMES, generator.integers(0, CAMERAS, rows).astype(np.int32))},
         times=np.datetime64(START, "us") + seconds * np.timedelta64(1_000_000, "us"),
         order=generator.permutation(rows),
@@ -85,11 +86,11 @@ def times(resident: Resident, queries: Vectors, where: Where) -> list[float]:
     """Medians of reading (by as many threads as BLAS has), exact search and filtered search, taken in turns."""
     taken: dict[str, list[float]] = {"read": [], "exact": [], "filtered": []}
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-    pool, parts = ThreadPoolExecutor(threads), np.array_split(resident.vectors, threads)
+    pool, parts = ThreadPoolExecutor(threads), np.array_split(resident.vectors.array, threads)
     for query in queries:
         for name, action in (
             ("read", lambda: list(pool.map(np.sum, parts))),
-            ("exact", lambda query=query: exact_top(resident.vectors, query, top=100, order_N=resident.order)),
+            ("exact", lambda query=query: exact_top(resident.vectors.array, query, top=100, order_N=resident.order)),
             ("filtered", lambda query=query: search_filtered(resident, query, where)),
         ):
             began = time.perf_counter()
@@ -99,13 +100,13 @@ def times(resident: Resident, queries: Vectors, where: Where) -> list[float]:
 
 
 def search_filtered(resident: Resident, query: Vectors, where: Where) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    return exact_top(resident.vectors, query, top=100, order_N=resident.order, allowed_N=allowed(where, resident))
+    return exact_top(resident.vectors.array, query, top=100, order_N=resident.order, allowed_N=allowed(where, resident))
 
 
 def check(resident: Resident, query: Vectors, where: Where) -> None:
     """The filtered answer is the same as a plain sort of the rows that pass: recall 1.0."""
     passed = np.flatnonzero(allowed(where, resident))
-    scores = (resident.vectors[passed].astype(np.float64) * query).sum(1)
+    scores = (resident.vectors.array[passed].astype(np.float64) * query).sum(1)
     expected = passed[np.argsort(-scores, kind="stable")[:100]]
     assert search_filtered(resident, query, where)[0].tolist() == expected.tolist()
 
@@ -135,7 +136,7 @@ def row(resident: Resident, number: int) -> Row:
         content=f"{number:064x}",
         root="/crops",
         path=f"{number:08d}.jpg",
-        vector=resident.vectors[number],
+        vector=resident.vectors.array[number],
         width=128,
         height=384,
         metadata=Metadata(camera=CAMERA_NAMES[resident.facets["camera"].positions[number]]),

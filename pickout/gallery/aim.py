@@ -1,6 +1,6 @@
 """From a query to one vector and penalties, so that a search with many parts is as exact as one with a sentence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
+from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, picture_vectors, sentence_vectors
 from pickout.gallery.exact import Penalty
+from pickout.gallery.printable import printable
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Resident
 
@@ -65,8 +67,8 @@ def take_aim(
         ImageUnreadable: a picture that cannot be read.
         GalleryError: the encoder broke its promise.
     """
-    liked = [resident.vectors[locate(name)] for name in query.more_like]
-    disliked = [resident.vectors[locate(name)] for name in query.less_like]
+    liked = _crops(resident, locate, query.more_like)
+    disliked = _crops(resident, locate, query.less_like)
     pictures = [*picture_vectors(encoder, query.pictures()), *liked]
     sentences = list(sentence_vectors(encoder, [*query.texts, *query.without]))
     described, unwanted = sentences[: len(query.texts)], sentences[len(query.texts) :]
@@ -80,6 +82,14 @@ def take_aim(
     share = spread * settings.less_like / max(len(disliked), 1)
     penalties += [_penalty(sample, each, share, settings.less_like_from) for each in disliked]
     return Aim(vector, tuple(penalties))
+
+
+def _crops(resident: Resident, locate: Callable[[str], int], names: Sequence[str]) -> list[NDArray[np.float32]]:
+    vectors = resident.vectors.at([locate(name) for name in names]) if names else ()
+    for name, vector in zip(names, vectors, strict=True):
+        if not np.isfinite(vector).all():
+            raise UsageError(f"no crop '{printable(name)}' in the gallery any more")
+    return list(vectors)
 
 
 def _mixture(
@@ -106,8 +116,7 @@ def _penalty(sample_ND: NDArray[np.float32], vector: NDArray[np.float32], cost: 
 def _sample(resident: Resident) -> NDArray[np.float32]:
     """Vectors of crops evenly spaced in the order of paths: the same for the same gallery, whatever the filter."""
     rows = len(resident.ids)
-    if rows <= _SAMPLE:
-        return resident.vectors
     chosen = np.zeros(rows, dtype=np.bool_)
-    chosen[np.linspace(0, rows - 1, _SAMPLE).astype(np.int64)] = True
-    return resident.vectors[chosen[resident.order]]
+    chosen[np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(np.int64)] = True
+    vectors = resident.vectors.at(np.flatnonzero(chosen[resident.order]))
+    return vectors[np.isfinite(vectors[:, 0])]

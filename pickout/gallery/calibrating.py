@@ -197,9 +197,10 @@ def _known_people(people: People, resident: Resident, store: Store) -> NDArray[n
 
 def _shift(people: People, resident: Resident) -> float:
     """How much higher validation images score than the gallery's rows, in standard deviations of the latter."""
-    own, rows = people.vectors.mean(0), resident.vectors.mean(0)
-    sample = people.queries @ resident.vectors[:: max(1, len(resident.ids) // 2000)].T
-    return float((people.queries @ (own - rows)).mean() / max(float(sample.std(1).mean()), 1e-9))
+    rows = resident.vectors.at(np.arange(0, len(resident.ids), max(1, len(resident.ids) // 2000)))
+    rows = rows[np.isfinite(rows[:, 0])]
+    spread = float((people.queries @ rows.T).std(1).mean())
+    return float((people.queries @ (people.vectors.mean(0) - rows.mean(0))).mean() / max(spread, 1e-9))
 
 
 def _second_look(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.gallery.rows import LABEL, NO_TIME, Facet, Metadata, Resident, Row
+from pickout.gallery.vectors import Vectors
 
 FIELDS: tuple[tuple[str, Any], ...] = (
     ("id", pa.string()),
@@ -141,8 +142,13 @@ def unpack_tokens(data: Any) -> NDArray[np.uint16]:
     return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
 
 
-def to_resident(columns: pa.Table, vectors: Any) -> Resident:
-    """What a search reads, from the columns `RESIDENT` and the vectors in the same order."""
+def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
+    """What a search reads.
+
+    Args:
+        columns: the columns `RESIDENT`.
+        vectors: the vectors in the same order, given the ids (N,).
+    """
     rows = columns.num_rows
     times = np.full(rows, NO_TIME, dtype="datetime64[us]")
     dated = pc.is_valid(columns["time"]).to_numpy()
@@ -151,9 +157,10 @@ def to_resident(columns: pa.Table, vectors: Any) -> Resident:
     order[pc.sort_indices(columns.select(["root", "path"]), [("root", "ascending"), ("path", "ascending")])] = (
         np.arange(rows)
     )
+    ids = np.array(columns["id"].to_pylist(), dtype="S32")
     return Resident(
-        ids=np.array(columns["id"].to_pylist(), dtype="S32"),
-        vectors=vectors,
+        ids=ids,
+        vectors=vectors(ids),
         facets={**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])},
         times=times,
         order=order,

@@ -12,11 +12,11 @@ from pickout.gallery.encoder import Encoder, Matching, image_vectors, sentence_v
 from pickout.gallery.reading import decode, digest, read_file
 from pickout.gallery.rows import Resident
 from pickout.gallery.search import LOOKED_AT
+from pickout.gallery.vectors import best_rows
 
 FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
 """Sizes of the galleries that are searched, as shares of the gallery."""
 _BATCH = 32
-_CHUNK = 32
 _KEPT = int(1.5 * LOOKED_AT / FRACTIONS[-1])
 """Best rows kept of each search, so that the smallest gallery still has a full list."""
 
@@ -139,23 +139,21 @@ def gather(
         candidates: how many of the best are looked at again.
         tell: called as it goes on.
     """
-    kept = min(candidates if second_look else _KEPT, len(resident.ids))
-    for start in range(0, len(people.sentences), _CHUNK):
-        scores = people.queries[start : start + _CHUNK] @ resident.vectors.T
-        for row, number in enumerate(range(start, start + len(scores))):
-            person = people.meant[number]
-            scores[row, shown_N == person] = -np.inf
-            best = np.argpartition(scores[row], len(resident.ids) - kept)[len(resident.ids) - kept :]
-            best = best[np.argsort(-scores[row, best], kind="stable")]
-            best = best[np.isfinite(scores[row, best])]
-            images = np.flatnonzero(people.shown == person)
-            by_vector = np.concatenate([people.vectors[images] @ people.queries[number], scores[row, best]])
-            ranks = by_vector if second_look is None else second_look(number, images, best)
-            both = np.stack([by_vector, ranks], axis=1).astype(np.float64)
-            yield Evidence(
-                int(person), both[: len(images)], both[len(images) :], candidates if second_look is not None else 0
-            )
-        tell("searches", min(start + _CHUNK, len(people.sentences)), len(people.sentences))
+    kept = candidates if second_look else _KEPT
+    # A person's own rows are left out afterwards; so many more are kept.
+    own = np.unique(shown_N[shown_N >= 0], return_counts=True)[1]
+    rows, scores = best_rows(resident.vectors, people.queries, kept + int(own.max(initial=0)))
+    for number, person in enumerate(people.meant):
+        others = (rows[number] >= 0) & (shown_N[rows[number]] != person)
+        best, found = rows[number][others][:kept], scores[number][others][:kept]
+        images = np.flatnonzero(people.shown == person)
+        by_vector = np.concatenate([people.vectors[images] @ people.queries[number], found])
+        ranks = by_vector if second_look is None else second_look(number, images, best)
+        both = np.stack([by_vector, ranks], axis=1).astype(np.float64)
+        yield Evidence(
+            int(person), both[: len(images)], both[len(images) :], candidates if second_look is not None else 0
+        )
+        tell("searches", number + 1, len(people.sentences))
 
 
 def simulate(evidence: list[Evidence], fraction: float, generator: np.random.Generator) -> Lists:

@@ -77,12 +77,13 @@ def _by_track(positions_k: NDArray[np.int64], resident: Resident) -> Callable[[i
 
 
 def _by_vector(positions_k: NDArray[np.int64], resident: Resident, duplicate: float) -> Callable[[int], int]:
-    leaders = np.empty((len(positions_k), resident.vectors.shape[1]), dtype=np.float32)
+    vectors = resident.vectors.at(positions_k)
+    leaders = np.empty_like(vectors)
     count = 0
 
     def join(place: int) -> int:
         nonlocal count
-        vector = resident.vectors[positions_k[place]]
+        vector = vectors[place]
         alike = np.flatnonzero(leaders[:count] @ vector >= duplicate)
         if len(alike):
             return int(alike[0])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
+from pickout.gallery.vectors import Vectors
 
 NO_TIME = np.datetime64("NaT", "us")
 """Stands in `Resident.times` for a crop without time."""
@@ -125,14 +126,14 @@ class Resident:
 
     Args:
         ids: (N,) byte strings of 32 hexadecimal digits.
-        vectors: (N, D) unit vectors.
+        vectors: the N unit vectors.
         facets: what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label.
         times: (N,) microseconds, NaT without time.
         order: (N,) each row's rank by path; among equal scores the smaller comes first.
     """
 
     ids: NDArray[np.bytes_]
-    vectors: NDArray[np.float32]
+    vectors: Vectors
     facets: Mapping[str, Facet]
     times: NDArray[np.datetime64]
     order: NDArray[np.int64]

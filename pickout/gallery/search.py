@@ -1,4 +1,4 @@
-"""From a query to ranked rows: filter first, search exactly, look again at the best, group, cut out a page."""
+"""From a query to ranked rows: filter first, search, look again at the best, group, cut out a page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.gallery.aim import Aim, AimSettings
-from pickout.gallery.exact import exact_top
 from pickout.gallery.grouping import Grouping, grouped
 from pickout.gallery.rows import Resident
 from pickout.gallery.where import Where, allowed, check_where
@@ -111,8 +110,8 @@ def ranked(
     depth = max(wanted + 1, candidates, LOOKED_AT, _GROUPED if grouping is not Grouping.NONE else 0)
     looked: dict[int, float] = {}
     while True:
-        positions, scores = exact_top(
-            resident.vectors, aim.vector, top=depth, order_N=resident.order, allowed_N=mask, penalties=aim.penalties
+        positions, scores = resident.vectors.top(
+            aim.vector, top=depth, order_N=resident.order, allowed_N=mask, penalties=aim.penalties
         )
         if second_look is not None and candidates:
             positions, scores = _look_again(positions, scores, candidates, second_look, looked)

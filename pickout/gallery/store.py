@@ -29,6 +29,7 @@ from pickout.gallery.columns import (
 )
 from pickout.gallery.manifest import TABLE
 from pickout.gallery.rows import Known, Resident, Row
+from pickout.gallery.vectors import HeldVectors
 
 _EVERY = 2**31 - 1
 _KEEP_VERSIONS = timedelta(hours=1)
@@ -197,7 +198,7 @@ class LanceStore:
             batches.append(batch.drop_columns(["vector"]))
         schema = pa.schema([self._schema.field(name) for name in RESIDENT])
         with _lance_errors(self._folder):
-            return to_resident(pa.Table.from_batches(batches, schema=schema), vectors[:filled])
+            return to_resident(pa.Table.from_batches(batches, schema=schema), lambda _: HeldVectors(vectors[:filled]))
 
     def version(self) -> int:
         """The table's version, counting other processes' changes."""

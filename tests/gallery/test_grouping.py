@@ -7,6 +7,7 @@ from pickout.gallery.aim import Aim
 from pickout.gallery.grouping import Grouping, grouped
 from pickout.gallery.rows import Facet, Resident
 from pickout.gallery.search import ranked
+from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import ANYWHERE
 
 
@@ -21,7 +22,7 @@ def drawn(seed, rows=300, people=40):
     cameras = generator.integers(0, 2, rows).astype(np.int32)
     return Resident(
         ids=np.char.zfill(np.arange(rows).astype("S32"), 32),
-        vectors=vectors,
+        vectors=HeldVectors(vectors),
         facets={
             "track": Facet(tuple(f"t{number:02d}" for number in range(30)), tracks),
             "camera": Facet(("a", "b"), cameras),
@@ -41,7 +42,7 @@ def groups_by_loops(positions, resident, grouping, duplicate):
                 track, camera = resident.facets["track"].positions, resident.facets["camera"].positions
                 same = track[row] >= 0 and track[row] == track[leader] and camera[row] == camera[leader]
             else:
-                same = float(resident.vectors[row] @ resident.vectors[leader]) >= duplicate
+                same = float(resident.vectors.array[row] @ resident.vectors.array[leader]) >= duplicate
             if same:
                 group.append(row)
                 break
@@ -66,7 +67,7 @@ def test_pages_of_groups_never_overlap_and_leave_none_out(grouping, monkeypatch)
     monkeypatch.setattr("pickout.gallery.search._GROUPED", 7)  # so that more must be looked at than at first
     monkeypatch.setattr("pickout.gallery.search.LOOKED_AT", 3)
     resident = drawn(5)
-    aim = Aim(resident.vectors[11])
+    aim = Aim(resident.vectors.array[11])
     whole = ranked(resident, aim, top=300, where=ANYWHERE, grouping=grouping)
     leaders, page, more = [], 0, True
     while more:

@@ -8,6 +8,7 @@ from pickout.gallery.looking import looks_again, second_look
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Resident
 from pickout.gallery.search import ranked
+from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import ANYWHERE
 
 ROWS, CANDIDATES = 40, 12
@@ -52,7 +53,7 @@ def drawn():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     resident = Resident(
         ids=np.char.zfill(np.arange(ROWS).astype("S32"), 32),
-        vectors=vectors,
+        vectors=HeldVectors(vectors),
         facets={},
         times=np.full(ROWS, np.datetime64("NaT", "us")),
         order=generator.permutation(ROWS),
@@ -63,7 +64,7 @@ def drawn():
 def search(resident, store, query, matcher, top=ROWS, page=1):
     return ranked(
         resident,
-        Aim(resident.vectors[0]),
+        Aim(resident.vectors.array[0]),
         top=top,
         page=page,
         where=ANYWHERE,
@@ -74,7 +75,9 @@ def search(resident, store, query, matcher, top=ROWS, page=1):
 
 def test_the_best_are_ranked_by_matching_score_and_the_tail_as_it_was(drawn):
     resident, store = drawn
-    plain = [place.position for place in ranked(resident, Aim(resident.vectors[0]), top=ROWS, where=ANYWHERE).places]
+    plain = [
+        place.position for place in ranked(resident, Aim(resident.vectors.array[0]), top=ROWS, where=ANYWHERE).places
+    ]
     first = plain[:CANDIDATES]
     score = {row: float(store.tokens[row].astype(np.float32).mean()) for row in first if row % 10 != 7}
     expected = [*sorted(score, key=lambda row: -score[row]), *(row for row in first if row % 10 == 7)]

@@ -110,7 +110,7 @@ def test_the_resident_columns_hold_every_row_in_one_order(store):
     by_id = {identifier.decode(): position for position, identifier in enumerate(resident.ids)}
     for name, root, axis, camera in (("z.jpg", "/crops", 2, 1), ("m.jpg", "/crops", 1, -1), ("a.jpg", "/b", 3, -1)):
         position = by_id[row(name, root=root).id]
-        assert resident.vectors[position].argmax() == axis
+        assert resident.vectors.array[position].argmax() == axis
         assert resident.facets["camera"].positions[position] == camera
     assert resident.times[by_id[row("z.jpg").id]] == np.datetime64(NOON)
     assert np.isnat(resident.times[by_id[row("m.jpg").id]])
@@ -122,7 +122,7 @@ def test_the_resident_columns_hold_every_row_in_one_order(store):
 
 def test_an_empty_store_has_empty_columns(store):
     resident = store.resident()
-    assert resident.vectors.shape == (0, 4)
+    assert resident.vectors.array.shape == (0, 4)
     assert len(resident.ids) == len(resident.order) == 0
     assert resident.camera_names == ()
 
@@ -141,7 +141,7 @@ def test_compaction_changes_no_row(store):
     before = sorted(store.known(), key=lambda known: known.id)
     store.compact()
     assert sorted(store.known(), key=lambda known: known.id) == before
-    assert store.resident().vectors.shape == (12, 4)
+    assert store.resident().vectors.array.shape == (12, 4)
 
 
 def test_a_folder_without_table_is_damaged(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from pickout.errors import UsageError
 from pickout.gallery.rows import LABEL, NO_TIME, Facet, Resident
+from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import Where, allowed, check_where, parse_labels, parse_range
 
 NOON = datetime(2026, 3, 1, 12)
@@ -27,7 +28,7 @@ def drawn(seed, rows=200):
     times[generator.random(rows) < 0.2] = NO_TIME
     return Resident(
         ids=np.char.zfill(np.arange(rows).astype("S32"), 32),
-        vectors=np.zeros((rows, 2), np.float32),
+        vectors=HeldVectors(np.zeros((rows, 2), np.float32)),
         facets={
             "camera": facet(CAMERAS),
             "track": facet(TRACKS),
