@@ -1,6 +1,5 @@
 """Where rows live: LanceDB behind a small interface."""
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
+from pickout.errors import GalleryDamaged
 from pickout.gallery.columns import (
     ADDED_FIELDS,
     FIELDS,
@@ -27,6 +26,7 @@ from pickout.gallery.columns import (
     to_resident,
     unpack_tokens,
 )
+from pickout.gallery.lance_errors import lance_errors
 from pickout.gallery.manifest import TABLE
 from pickout.gallery.rows import Known, Resident, Row
 from pickout.gallery.vectors import HeldVectors
@@ -99,7 +99,7 @@ class LanceStore:
         before = [*FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
-        with _lance_errors(folder):
+        with lance_errors(folder):
             self._database = database = lancedb.connect(str(folder))
             if create:
                 self._table = database.create_table(name, schema=self._schema, exist_ok=True)
@@ -174,7 +174,7 @@ class LanceStore:
     def known(self) -> Iterator[Known]:
         """Every row's id, content and metadata."""
         for batch in self._scan("id", "content", *METADATA):
-            with _lance_errors(self._folder):
+            with lance_errors(self._folder):
                 known = [Known(each["id"], each["content"], to_metadata(each)) for each in batch.to_pylist()]
             yield from known
 
@@ -197,7 +197,7 @@ class LanceStore:
             filled += len(part)
             batches.append(batch.drop_columns(["vector"]))
         schema = pa.schema([self._schema.field(name) for name in RESIDENT])
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             return to_resident(pa.Table.from_batches(batches, schema=schema), lambda _: HeldVectors(vectors[:filled]))
 
     def version(self) -> int:
@@ -233,7 +233,7 @@ class LanceStore:
     def told_version(self) -> int:
         """The version that the table's own hint tells; above `version` where files of the newest were taken away."""
         hint = self._folder / f"{self._name}.lance" / "_versions" / "latest_version_hint.json"
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             return int(json.loads(hint.read_bytes())["version"]) if hint.exists() else 0
 
     def _scan(self, *columns: str) -> Iterator[pa.RecordBatch]:
@@ -254,33 +254,10 @@ class LanceStore:
 
     @contextmanager
     def _latest(self) -> Iterator[Any]:
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             table: Any = self._table  # its methods are untyped in part
             table.checkout_latest()
             yield table
-
-
-@contextmanager
-def _lance_errors(folder: Path) -> Iterator[None]:
-    """Turn what LanceDB raises, panics among it, into our errors; it tells a full disk only in the text."""
-    try:
-        yield
-    except PickoutError:
-        raise
-    except Exception as error:
-        text = str(error)
-        if "os error 28" in text or "No space left" in text or getattr(error, "errno", None) == errno.ENOSPC:
-            raise StorageFull(
-                f"{folder}: no space left on the device; all rows written before are whole. "
-                "Free some space and run the same command again"
-            ) from error
-        if "os error 13" in text or "os error 30" in text:
-            raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
-        first = text.splitlines()[0] if text else type(error).__name__
-        raise GalleryDamaged(
-            f"{folder}: the table cannot be used ({first[:200]}); put the folder back from a backup or index again "
-            "into a new one"
-        ) from error
 
 
 def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:
