@@ -33,7 +33,9 @@ def calibrate(
     from pickout.data.registry import open_data
     from pickout.files import write_atomically
     from pickout.gallery.calibrating import CalibrationSettings
+    from pickout.gallery.calibration import PLOT
     from pickout.gallery.gallery import Gallery
+    from pickout.gallery.lock import writing
     from pickout.gallery.reliability import plot_reliability
 
     settings = parse_settings(CalibrationSettings, apply_overrides({}, set_ or []), source="--set")
@@ -44,7 +46,9 @@ def calibrate(
     opened.use(load_model(place, device))
     with _progress(not json) as tell:
         found = opened.calibrate(people, settings=settings, tell=tell)
-    write_atomically(gallery / "calibration.png", plot_reliability(found))
+    plot = plot_reliability(found)
+    with writing(gallery):
+        write_atomically(gallery / PLOT, plot)
     if json:
         typer.echo(found.model_dump_json())
     else:

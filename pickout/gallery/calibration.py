@@ -13,9 +13,12 @@ from pydantic import Field, ValidationError
 from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryModelMismatch
 from pickout.files import write_atomically
+from pickout.gallery.lock import writing
 from pickout.gallery.manifest import Manifest
 
 CALIBRATION = "calibration.json"
+PLOT = "calibration.png"
+"""Its picture, where the command line drew one."""
 FORMAT = 1
 """Version of the file that this code writes and reads."""
 METHOD = "logistic regression on score and lead for each size of gallery (Platt, 1999)"
@@ -251,4 +254,16 @@ def write_calibration(gallery: Path, calibration: Calibration) -> None:
     Raises:
         StorageFull: no space left.
     """
-    write_atomically(gallery / CALIBRATION, calibration.model_dump_json(indent=2) + "\n")
+    with writing(gallery):
+        write_atomically(gallery / CALIBRATION, calibration.model_dump_json(indent=2) + "\n")
+
+
+def forget_calibration(gallery: Path, manifest: Manifest) -> None:
+    """Delete the calibration and its picture where they belong to another model. A garbled one stays to be told of."""
+    try:
+        read_calibration(gallery, manifest)
+    except GalleryModelMismatch:
+        (gallery / PLOT).unlink(missing_ok=True)
+        (gallery / CALIBRATION).unlink(missing_ok=True)
+    except GalleryDamaged:
+        return

@@ -41,6 +41,8 @@ METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
 """Columns that `to_metadata` reads."""
 _FACETS = ("camera", "track", "video")
 """Columns of names that can be filtered by."""
+MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)
+"""Columns that `row_mark` reads."""
 RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
 """Columns that a search reads, besides the vectors."""
 
@@ -110,6 +112,22 @@ def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.digest()
+
+
+def row_mark(row: Row) -> bytes:
+    """Digest of what a row holds besides what a model made of its pixels (BLAKE2b, 16 bytes)."""
+    return _mark(row.content, row.root, row.path, row.width, row.height, row.added, row.metadata)
+
+
+def values_mark(values: dict[str, Any]) -> bytes:
+    """`row_mark` of a row's values by column, of which it reads `MARKED`."""
+    root, path = os.fsdecode(values["root"]), os.fsdecode(values["path"])
+    sizes = (values["width"], values["height"])
+    return _mark(values["content"], root, path, *sizes, values["added"], to_metadata(values))
+
+
+def _mark(*facts: object) -> bytes:
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
 
 
 def to_metadata(values: dict[str, Any]) -> Metadata:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
+from pickout.gallery.leftovers import clear_half_written
 from pickout.gallery.quarantine import update_quarantine
 from pickout.gallery.saved import SavedSearches
 from pickout.gallery.store import Store
-from pickout.gallery.tables import changing, pending_store
+from pickout.gallery.tables import changing, pending_store, strays
 
 ERASING = "erasing.json"
 """Ids of the rows that are being erased; there only while that is not finished."""
@@ -41,9 +42,11 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     update_quarantine(gallery, [], files)
     searches = _forget_searches(gallery, chosen | {str(file) for file in files})
     with changing(gallery, store):
-        for each in (store, pending_store(gallery)):
-            if each is not None:
-                each.erase(wanted)
+        store.erase(wanted)
+        if (built := pending_store(gallery)) is not None:
+            # What was removed or replaced before goes too, and the table that is being built may still have it.
+            built.erase({*wanted, *strays(store, built)})
+        clear_half_written(gallery)
         # Another process may have listed more meanwhile; those are its to finish.
         if others := sorted(set(_read(gallery)) - chosen):
             write_atomically(gallery / ERASING, json.dumps(others) + "\n")

@@ -1,9 +1,6 @@
 """The first look at each file, in threads, while the model is busy with earlier ones."""
 
-import warnings
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +11,7 @@ from pickout.gallery.cameras import CameraFrom, camera_of
 from pickout.gallery.inventory import Inventory
 from pickout.gallery.metadata import MetadataTable, exif_time
 from pickout.gallery.reading import Picture, decode, digest, read_file
+from pickout.gallery.reading_ahead import reading_ahead
 from pickout.gallery.rows import Metadata, row_id
 from pickout.gallery.scan import image_files
 
@@ -60,23 +58,8 @@ class Examiner:
     @contextmanager
     def all(self, *, threads: int, ahead: int) -> Iterator[Iterator[Examined]]:
         """Every image file below the folder in order, at most `ahead` of them read before they are asked for."""
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="examine")
-        # Set here, before the threads start and after they end: warning filters are shared by all threads.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
-            try:
-                yield self._in_order(pool, ahead)
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _in_order(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Examined]:
-        waiting: deque[Future[Examined]] = deque()
-        for file in image_files(self.root):
-            waiting.append(pool.submit(self.examine, file))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        with reading_ahead(self.examine, image_files(self.root), threads=threads, ahead=ahead) as examined:
+            yield examined
 
     def examine(self, file: Path) -> Examined:
         """Read one file, and decode it unless its bytes are known."""

@@ -21,6 +21,8 @@ from pickout.gallery.manifest import MANIFEST, read_manifest
 from pickout.gallery.metadata import MetadataTable
 from pickout.gallery.opened import OpenedGallery
 from pickout.gallery.query import Query
+from pickout.gallery.rebuild import RebuildReport, rebuild
+from pickout.gallery.rebuilding import RebuildProgress
 from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.search import SearchSettings
 from pickout.gallery.store import LanceStore
@@ -103,6 +105,31 @@ class Gallery(OpenedGallery):
             settings=settings or IngestSettings(),
         )
         return ingest.run(prune=prune, on_progress=on_progress)
+
+    def rebuild(
+        self,
+        encoder: Encoder,
+        *,
+        run: str | None = None,
+        settings: IngestSettings | None = None,
+        drop_missing: bool = False,
+        restart: bool = False,
+        on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+    ) -> RebuildReport:
+        """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
+        again; see `pickout.gallery.rebuild.rebuild` for the arguments and errors.
+        """
+        report = rebuild(
+            self.path,
+            encoder,
+            run=run,
+            settings=settings,
+            drop_missing=drop_missing,
+            restart=restart,
+            on_progress=on_progress,
+        )
+        self.use(encoder)
+        return report
 
     def check(self, query: Query | str, *, top: int = 20, page: int = 1, where: Where = ANYWHERE) -> Query:
         """What would be searched for, or the error that a search would raise, without a model.

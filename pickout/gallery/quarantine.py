@@ -56,13 +56,18 @@ def update_quarantine(gallery: Path, bad: Iterable[Quarantined], good: Iterable[
         GalleryDamaged: the file is garbled.
     """
     with writing(gallery):
-        before = {entry.file: entry for entry in read_quarantine(gallery)}
-        after: dict[Path, Quarantined] = dict(before)
-        for file in good:
-            after.pop(file, None)
-        after.update((entry.file, entry) for entry in bad)
-        if after != before:
-            write_atomically(gallery / QUARANTINE, _lines(after))
+        change_quarantine(gallery, bad, good)
+
+
+def change_quarantine(gallery: Path, bad: Iterable[Quarantined], good: Iterable[Path]) -> None:
+    """`update_quarantine` for a caller that holds the gallery's lock."""
+    before = {entry.file: entry for entry in read_quarantine(gallery)}
+    after: dict[Path, Quarantined] = dict(before)
+    for file in good:
+        after.pop(file, None)
+    after.update((entry.file, entry) for entry in bad)
+    if after != before:
+        write_atomically(gallery / QUARANTINE, _lines(after))
 
 
 def _lines(entries: Mapping[Path, Quarantined]) -> str:

@@ -18,6 +18,7 @@ from pickout.errors import GalleryDamaged
 from pickout.gallery.columns import (
     ADDED_FIELDS,
     FIELDS,
+    MARKED,
     METADATA,
     RESIDENT,
     from_arrow,
@@ -25,6 +26,7 @@ from pickout.gallery.columns import (
     to_metadata,
     to_resident,
     unpack_tokens,
+    values_mark,
 )
 from pickout.gallery.lance_errors import lance_errors
 from pickout.gallery.manifest import TABLE
@@ -66,6 +68,9 @@ class Store(Protocol):
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every row's id and absolute path."""
+
+    def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Every row's id and mark (see `pickout.gallery.columns.row_mark`), or those of these rows."""
 
     def resident(self) -> Resident:
         """The columns that a search reads, in memory."""
@@ -184,6 +189,14 @@ class LanceStore:
             for values in batch.to_pylist():
                 yield values["id"], Path(os.fsdecode(values["root"])) / os.fsdecode(values["path"])
 
+    def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Every row's id and mark (see `pickout.gallery.columns.row_mark`), or those of these rows."""
+        for where in [None] if ids is None else map(_where_ids, _slices(list(ids))):
+            for batch in self._scan("id", *MARKED, where=where):
+                with _lance_errors(self._folder):
+                    marks = [(values["id"], values_mark(values)) for values in batch.to_pylist()]
+                yield from marks
+
     def resident(self) -> Resident:
         """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest."""
         batches = []
@@ -236,10 +249,11 @@ class LanceStore:
         with lance_errors(self._folder):
             return int(json.loads(hint.read_bytes())["version"]) if hint.exists() else 0
 
-    def _scan(self, *columns: str) -> Iterator[pa.RecordBatch]:
+    def _scan(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
         with self._latest() as table:
             have = [name for name in columns if name in table.schema.names]
-            for batch in table.search().select(have).limit(_EVERY).to_batches():
+            wanted = table.search() if where is None else table.search().where(where)
+            for batch in wanted.select(have).limit(_EVERY).to_batches():
                 yield batch if len(have) == len(columns) else self._completed(batch, columns)
 
     def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:

@@ -1,13 +1,16 @@
 """Which table of a gallery's folder holds its rows, and which is being built beside it for another model."""
 
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pickout.errors import GalleryModelMismatch
+from pickout.errors import GalleryDamaged, GalleryModelMismatch
+from pickout.gallery.calibration import forget_calibration
+from pickout.gallery.encoder import Encoder
 from pickout.gallery.lock import writing
-from pickout.gallery.manifest import TABLE, Manifest, read_manifest
+from pickout.gallery.manifest import TABLE, Manifest, new_manifest, read_manifest, write_manifest
 from pickout.gallery.store import LanceStore, Store
 
 REBUILD = "rebuild.json"
@@ -71,8 +74,84 @@ def finish_swap(gallery: Path) -> None:
 
 
 def clear(gallery: Path) -> None:
-    """Delete tables that nothing names; the caller holds the lock."""
-    if pending(gallery) is None:
-        (gallery / REBUILD).unlink(missing_ok=True)
+    """Delete tables that nothing names, and what else a swap leaves; the caller holds the lock."""
     for folder in leftover_tables(gallery):
         shutil.rmtree(folder)
+    if pending(gallery) is None and (gallery / REBUILD).exists():
+        forget_calibration(gallery, read_manifest(gallery))
+        (gallery / REBUILD).unlink()
+
+
+def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, LanceStore]:
+    """What the gallery will be with another model, and the table for it: the one that was begun, or an empty one.
+
+    Args:
+        gallery: the gallery's folder.
+        encoder: the other model.
+        run: where it was loaded from.
+        restart: throw away what was begun, for whichever model.
+
+    Raises:
+        GalleryModelMismatch: a table for a third model was begun.
+        GalleryDamaged: the table that was begun cannot be used.
+        StorageFull: no space left.
+    """
+    with writing(gallery):
+        if restart:
+            (gallery / REBUILD).unlink(missing_ok=True)
+        clear(gallery)
+        begun = pending(gallery)
+        if begun is not None and table_folder(gallery, begun.table).exists():
+            return _go_on(gallery, begun, encoder, run)
+        new = new_manifest(encoder, run)
+        table = f"{TABLE}-{secrets.token_hex(4)}"
+        told = new.model_copy(update={"table": table, "created": read_manifest(gallery).created})
+        # The table first: a kill in between leaves one that nothing names, which the next writer deletes.
+        store = LanceStore(gallery, encoder.dimension, table, create=True)
+        write_manifest(gallery, told, REBUILD)
+        return told, store
+
+
+def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> tuple[Manifest, LanceStore]:
+    model = begun.model
+    if model.fingerprint != encoder.fingerprint or model.dimension != encoder.dimension:
+        there = f" (--model {model.run})" if model.run else ""
+        raise GalleryModelMismatch(
+            f"{gallery}: a change to the model {model.name} {model.fingerprint[:8]} has begun, this one is "
+            f"{encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}, or throw away what was begun: "
+            "--restart"
+        )
+    try:
+        store = LanceStore(gallery, model.dimension, begun.table)
+    except GalleryDamaged as error:
+        raise GalleryDamaged(
+            f"{table_folder(gallery, begun.table)}: the table that was begun cannot be used; throw it away: --restart"
+        ) from error
+    if run is not None and run != model.run:
+        begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
+        write_manifest(gallery, begun, REBUILD)
+    return begun, store
+
+
+def swap(gallery: Path, told: Manifest) -> None:
+    """Put the table that was built in the place of the gallery's; the caller holds the lock.
+
+    It happens the moment that `gallery.json` is replaced. The old table and the old model's calibration go after that;
+    where a kill hinders it, the next writer sees to it (`finish_swap`).
+
+    Raises:
+        StorageFull: no space left; nothing has changed.
+    """
+    write_manifest(gallery, told)
+    forget_calibration(gallery, told)
+    clear(gallery)
+
+
+def strays(store: Store, other: Store) -> list[str]:
+    """Ids of rows of `other` that `store` does not have, or has otherwise."""
+    have = {bytes.fromhex(identifier): mark for identifier, mark in other.marks()}
+    for identifier, mark in store.marks():
+        key = bytes.fromhex(identifier)
+        if have.get(key) == mark:
+            del have[key]
+    return [key.hex() for key in have]
