@@ -9,6 +9,7 @@ from pickout.gallery.changing import Change, erase_crops, remove_rows, update_ro
 from pickout.gallery.choosing import choose_rows
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.erasing import finish_erasing
+from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
 from pickout.gallery.quarantine import Quarantined, read_quarantine
 from pickout.gallery.rows import Metadata, Resident, Row
@@ -126,6 +127,7 @@ class OpenedGallery:
 
     def _bring_up_to_date(self) -> None:
         """Finish what was interrupted, and give a gallery of an older format this one's columns; before any write."""
+        finish_writes(self.path)
         finish_swap(self.path)
         finish_erasing(self.path, self._store)
         if self.manifest.format != FORMAT:

@@ -16,6 +16,7 @@ from pickout.gallery.audit import AUDIT
 from pickout.gallery.calibration import read_calibration
 from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import unfinished
+from pickout.gallery.leftovers import half_written
 from pickout.gallery.manifest import MANIFEST, Manifest, read_manifest
 from pickout.gallery.quarantine import read_quarantine
 from pickout.gallery.reading import digest, read_file
@@ -133,8 +134,8 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
                 json.loads(line)
             except ValueError:
                 yield Fault(audit, f"line {number} is garbled: the file was changed, or a write was cut off")
-    for left in sorted(gallery.glob(".*.part")):
-        yield Fault(left, "left over from an interrupted write; delete it")
+    for left in half_written(gallery):
+        yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
     try:
         for folder in leftover_tables(gallery):
             yield Fault(folder, "left over from another model; any change of the gallery deletes it")
