@@ -11,7 +11,7 @@ from pickout.errors import StorageFull
 
 
 @contextmanager
-def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well.
 
     After a kill at any moment `path` is the old file or the new one, never half of one. When the block raises, the
@@ -21,6 +21,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
         path: the file to make.
         durable: whether it must survive a power failure too. Without, the file is there at once but the disk follows
             later, which is several times faster: for many small files that can be made again.
+        private: whether only its owner may read it, at any moment.
 
     Raises:
         StorageFull: no space left while writing.
@@ -32,7 +33,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         with storage_errors(path):
             yield temporary
-            temporary.chmod(_MODE)
+            temporary.chmod(0o600 if private else _MODE)
             if durable:
                 _sync(temporary)
             temporary.replace(path)

@@ -43,12 +43,12 @@ class AuditLine:
 
 @dataclass(frozen=True, slots=True)
 class ChangeLine:
-    """One change of rows that are there.
+    """One change of rows, or one copy of them that was made.
 
     Args:
         time: when, UTC.
         user: the account that changed them.
-        change: `remove`, `erase` or `update`.
+        change: `remove`, `erase`, `update`, `rebuild`, `export` or `import`.
         rows: how many; not which, so that the line holds nothing of an erased crop.
     """
 

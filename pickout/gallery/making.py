@@ -6,7 +6,7 @@ from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing
 from pickout.files import storage_errors
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.lock import writing
-from pickout.gallery.manifest import MANIFEST, TABLE, new_manifest, write_manifest
+from pickout.gallery.manifest import MANIFEST, TABLE, Manifest, new_manifest, write_manifest
 from pickout.gallery.printable import printable
 from pickout.gallery.store import LanceStore
 
@@ -25,7 +25,14 @@ def checked_folder(path: str | Path) -> Path:
 
 
 def make_gallery(folder: Path, encoder: Encoder, run: str | None) -> None:
-    """An empty gallery. The manifest is written last, so that a kill leaves either no gallery or a whole one.
+    """An empty gallery for `encoder`, which was loaded from `run`; see `make_from`."""
+    make_from(folder, new_manifest(encoder, run))
+
+
+def make_from(folder: Path, manifest: Manifest) -> None:
+    """An empty gallery that `manifest` describes, where there is none.
+
+    The manifest is written last, so that a kill leaves either no gallery or a whole one.
 
     Raises:
         GalleryError: the folder is a file or holds other files.
@@ -46,7 +53,7 @@ def make_gallery(folder: Path, encoder: Encoder, run: str | None) -> None:
         others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
         if others not in ([], [f"{TABLE}.lance"]):
             raise GalleryError(f"{folder}: is no gallery and holds other files ({others[0]}, ...); give a new folder")
-        store = LanceStore(folder, encoder.dimension, create=True)
+        store = LanceStore(folder, manifest.model.dimension, create=True)
         if store.count():
             raise GalleryDamaged(f"{folder}: holds crops but no {MANIFEST}; put that file back from a backup")
-        write_manifest(folder, new_manifest(encoder, run))
+        write_manifest(folder, manifest)

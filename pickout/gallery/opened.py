@@ -1,7 +1,7 @@
 """What can be done with a gallery's rows besides adding and searching."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from pickout.errors import GalleryMissing, UsageError
@@ -11,6 +11,7 @@ from pickout.gallery.encoder import Encoder
 from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
+from pickout.gallery.portable_export import ExportReport, export_gallery
 from pickout.gallery.quarantine import Quarantined, read_quarantine
 from pickout.gallery.rows import Metadata, Resident, Row
 from pickout.gallery.saved import SavedSearches
@@ -91,6 +92,26 @@ class OpenedGallery:
         """Tell more about crops without encoding them; see `pickout.gallery.changing.update_rows`."""
         self._bring_up_to_date()
         return update_rows(self.path, self._store, ids, told)
+
+    def export(
+        self,
+        file: str | Path,
+        ids: Collection[str] | None = None,
+        *,
+        crops: bool = False,
+        force: bool = False,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> ExportReport:
+        """Write rows, or all of them, to one portable file; see `pickout.gallery.portable_export.export_gallery`."""
+        self._bring_up_to_date()
+        return export_gallery(
+            self.path, self.manifest, Path(file), ids, crops=crops, force=force, on_progress=on_progress
+        )
+
+    def for_change(self) -> Store:
+        """Its rows, for a change by other parts of this package: what was interrupted is finished first."""
+        self._bring_up_to_date()
+        return self._store
 
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""
