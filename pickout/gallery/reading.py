@@ -77,10 +77,11 @@ def decode(file: Path, content: bytes) -> Picture:
     width, height = image.size
     if max(width, height) > LARGEST_SIDE:
         image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return Picture(image, width, height, _thumbnail(image))
+    return Picture(image, width, height, thumbnail(image))
 
 
-def _thumbnail(image: Image.Image) -> bytes:
+def thumbnail(image: Image.Image) -> bytes:
+    """The picture as a JPEG of at most `THUMBNAIL_SIDE` pixels on the longer side."""
     small = image.copy()
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
