@@ -193,7 +193,7 @@ class LanceStore:
         """Every row's id and mark (see `pickout.gallery.columns.row_mark`), or those of these rows."""
         for where in [None] if ids is None else map(_where_ids, _slices(list(ids))):
             for batch in self._scan("id", *MARKED, where=where):
-                with _lance_errors(self._folder):
+                with lance_errors(self._folder):
                     marks = [(values["id"], values_mark(values)) for values in batch.to_pylist()]
                 yield from marks
 
