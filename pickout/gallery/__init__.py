@@ -5,9 +5,17 @@
     store      LanceDB behind a small interface
     manifest   gallery.json: format and model of the gallery
     scan, cameras, metadata, reading, examine, ingest, commit, quarantine     from a folder to rows
-    exact, search, hits                                                       from a sentence to ranked rows
+    query, aim, exact, vectors, search, looking, asking, hits                 from a query to ranked rows
+    near, far, approximate, approximating      the same for a gallery too large to hold
+    changing, erasing, choosing, tables, rebuild, verify                      what becomes of rows
+    evidence, calibrating, calibration, reliability                           from scores to probabilities
     gallery    the one class that users meet
     sheet, audit                                    results as a page; who searched for what
 
 Nothing here imports a model: any `Encoder` will do.
 """
+
+import os
+
+# LanceDB reads this when it is imported. Its warnings are about its own workings; what users can mend is an error.
+os.environ.setdefault("LANCE_LOG", "error")

@@ -69,6 +69,8 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
     )
     fits = calibration is not None and query.is_plain and calibration.second_look == bool(candidates)
     notes = reading_notes(query, encoder)
+    if doubt := resident.vectors.doubt(ranking.passed):
+        notes.append(doubt)
     verdict = None
     if calibration is not None and fits and len(ranking.head):
         verdict = _verdict(calibration, ranking, settings.error)

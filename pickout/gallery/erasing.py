@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
+from pickout.gallery.approximating import renew
 from pickout.gallery.leftovers import clear_half_written
 from pickout.gallery.quarantine import update_quarantine
 from pickout.gallery.saved import SavedSearches
@@ -43,6 +44,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     searches = _forget_searches(gallery, chosen | {str(file) for file in files})
     with changing(gallery, store):
         store.erase(wanted)
+        renew(gallery, store)
         if (built := pending_store(gallery)) is not None:
             # What was removed or replaced before goes too, and the table that is being built may still have it.
             built.erase({*wanted, *strays(store, built)})

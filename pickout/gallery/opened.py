@@ -5,9 +5,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from pickout.errors import GalleryMissing, UsageError
+from pickout.gallery.approximate import Approximation, usable
+from pickout.gallery.approximating import ApproximateSettings, approximate, search_exactly
 from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
 from pickout.gallery.choosing import choose_rows
-from pickout.gallery.encoder import Encoder
+from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
@@ -34,7 +36,7 @@ class OpenedGallery:
         self.path, self.manifest = path, manifest
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
-        self._resident: tuple[int, Resident] | None = None
+        self._resident: tuple[int, Approximation | None, Resident] | None = None
         if encoder is not None:
             manifest.check(encoder, path)
 
@@ -119,6 +121,36 @@ class OpenedGallery:
         with changing(self.path, self._store):
             self._store.compact()
 
+    def approximate(
+        self,
+        sentences: Sequence[str] = (),
+        encoder: Encoder | None = None,
+        *,
+        settings: ApproximateSettings | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Approximation:
+        """Search this gallery through an index, without holding its vectors; see `pickout.gallery.approximating`.
+
+        Args:
+            sentences: what recall is measured with, besides crops; they need a model.
+            encoder: the gallery's model, unless it is in use already.
+            settings: how.
+            tell: called as it goes on.
+
+        Raises:
+            UsageError: so few crops that they are searched exactly, or no model in use.
+            StorageFull: no space left.
+        """
+        queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
+        self._bring_up_to_date()
+        dimension = self.manifest.model.dimension
+        return approximate(self.path, self._store, dimension, settings or ApproximateSettings(), queries, tell)
+
+    def search_exactly(self) -> None:
+        """Remove the index: a search holds all vectors from now on."""
+        self._bring_up_to_date()
+        search_exactly(self.path, self._store, self.manifest.model.dimension)
+
     @property
     def _store(self) -> Store:
         self._refresh()
@@ -168,8 +200,9 @@ class OpenedGallery:
 
     def _current(self) -> Resident:
         """The columns a search reads, read again when any process has changed the gallery."""
-        version = self._store.version()
-        if self._resident is None or self._resident[0] != version:
+        version, about = self._store.version(), usable(self.path, self.manifest, self._opened.count())
+        if self._resident is None or self._resident[:2] != (version, about):
             self._resident = None  # let go of the old matrix before the new one is read
-            self._resident = (version, self._opened.resident())
-        return self._resident[1]
+            vectors = None if about is None else about.vectors(self.path, self.manifest.model.dimension)
+            self._resident = (version, about, self._opened.resident(vectors))
+        return self._resident[2]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,9 +29,10 @@ from pickout.gallery.columns import (
     values_mark,
 )
 from pickout.gallery.lance_errors import lance_errors
+from pickout.gallery.leftovers import clear_half_written_rows
 from pickout.gallery.manifest import TABLE
 from pickout.gallery.rows import Known, Resident, Row
-from pickout.gallery.vectors import HeldVectors
+from pickout.gallery.vectors import HeldVectors, Vectors
 
 _EVERY = 2**31 - 1
 _KEEP_VERSIONS = timedelta(hours=1)
@@ -72,8 +73,8 @@ class Store(Protocol):
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `pickout.gallery.columns.row_mark`), or those of these rows."""
 
-    def resident(self) -> Resident:
-        """The columns that a search reads, in memory."""
+    def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
+        """The columns that a search reads, in memory. The vectors, too, or what `vectors` makes of the ids."""
 
     def version(self) -> int:
         """A number that grows with each change, also by other processes."""
@@ -197,21 +198,27 @@ class LanceStore:
                     marks = [(values["id"], values_mark(values)) for values in batch.to_pylist()]
                 yield from marks
 
-    def resident(self) -> Resident:
-        """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest."""
+    def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
+        """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest.
+
+        Args:
+            vectors: makes the vectors, given the ids (N,); none: they are read and held.
+        """
         batches = []
-        vectors = np.empty((self.count(), self._dimension), dtype=np.float32)
+        held = np.empty((self.count() if vectors is None else 0, self._dimension), dtype=np.float32)
         filled = 0
-        for batch in self._scan(*RESIDENT, "vector"):
-            part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
-            if filled + len(part) > len(vectors):  # another process added rows since we counted
-                vectors = np.concatenate([vectors[:filled], np.empty((2 * len(part), self._dimension), np.float32)])
-            vectors[filled : filled + len(part)] = part
-            filled += len(part)
-            batches.append(batch.drop_columns(["vector"]))
+        for batch in self._scan(*RESIDENT, *(("vector",) if vectors is None else ())):
+            if vectors is None:
+                part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
+                if filled + len(part) > len(held):  # another process added rows since we counted
+                    held = np.concatenate([held[:filled], np.empty((2 * len(part), self._dimension), np.float32)])
+                held[filled : filled + len(part)] = part
+                filled += len(part)
+            batches.append(batch.select(RESIDENT))
         schema = pa.schema([self._schema.field(name) for name in RESIDENT])
         with lance_errors(self._folder):
-            return to_resident(pa.Table.from_batches(batches, schema=schema), lambda _: HeldVectors(vectors[:filled]))
+            columns = pa.Table.from_batches(batches, schema=schema)
+            return to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
 
     def version(self) -> int:
         """The table's version, counting other processes' changes."""
@@ -222,6 +229,7 @@ class LanceStore:
         """Merge the small pieces that many commits leave; changes no row. Versions older than an hour go."""
         with self._latest() as table:
             table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+        self._clear()
 
     def erase(self, ids: Iterable[str]) -> None:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
@@ -242,6 +250,12 @@ class LanceStore:
         with self._latest() as table:
             # A millisecond, not none: for none the library warns of what is wanted here.
             table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Delete what killed processes left half-written, which the library does not."""
+        with lance_errors(self._folder):
+            clear_half_written_rows(self._folder / f"{self._name}.lance")
 
     def told_version(self) -> int:
         """The version that the table's own hint tells; above `version` where files of the newest were taken away."""

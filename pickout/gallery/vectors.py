@@ -21,9 +21,8 @@ class Vectors(Protocol):
     def dimension(self) -> int:
         """Length D of a vector."""
 
-    @property
-    def exact(self) -> bool:
-        """Whether `top` misses nothing."""
+    def doubt(self, _passed: int, /) -> str | None:
+        """What to say beside a search of so many rows, where it may miss some."""
 
     def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
@@ -50,8 +49,6 @@ class HeldVectors:
         array: (N, D).
     """
 
-    exact = True
-
     def __init__(self, array: NDArray[np.float32]) -> None:
         self.array = array
 
@@ -59,6 +56,10 @@ class HeldVectors:
     def dimension(self) -> int:
         """Length D of a vector."""
         return int(self.array.shape[1])
+
+    def doubt(self, _passed: int) -> str | None:
+        """None: nothing is missed."""
+        return None
 
     def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors (n, D) of these rows."""

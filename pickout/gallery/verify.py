@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
+from pickout.gallery.approximate import read_approximation
 from pickout.gallery.audit import AUDIT
 from pickout.gallery.calibration import read_calibration
 from pickout.gallery.columns import row_seal
@@ -115,6 +116,7 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
         lambda: read_quarantine(gallery),
         lambda: SavedSearches(gallery).all(),
         lambda: read_calibration(gallery, manifest),
+        lambda: read_approximation(gallery, manifest),
         lambda: pending(gallery),
     )
     for read in readers:

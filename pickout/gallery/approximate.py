@@ -1,0 +1,125 @@
+"""`approximate.json`: how a gallery too large to hold is searched, and how much that misses."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from pickout.config import Settings
+from pickout.errors import GalleryDamaged
+from pickout.files import write_atomically
+from pickout.gallery.far import FarVectors
+from pickout.gallery.manifest import Manifest
+from pickout.gallery.near import NearTable
+from pickout.gallery.vectors import Vectors
+
+APPROXIMATE = "approximate.json"
+FORMAT = 1
+"""Version of the file that this code writes and reads."""
+
+
+class Recall(Settings):
+    """How many of the best crops a search finds, beside an exact search."""
+
+    queries: Literal["sentences", "crops"]
+    """What was searched for: sentences, or crops of the gallery."""
+    searches: int = Field(ge=1)
+    """How many searches, none of which helped to choose `probes`."""
+    at: int = Field(ge=1)
+    """How many of the best."""
+    mean: float = Field(ge=0, le=1)
+    """Mean share of the best `at` that were found."""
+    interval: tuple[float, float]
+    """95 % interval of that mean, by drawing the searches again."""
+    rows: int = Field(ge=1)
+    """Crops searched."""
+    measured: datetime
+    """When, UTC."""
+
+    def told(self) -> str:
+        """In words."""
+        low, high = self.interval
+        return f"recall at {self.at} {self.mean:.3f} ({low:.3f} to {high:.3f}, {self.searches} {self.queries})"
+
+
+class Approximation(Settings):
+    """The contents of `approximate.json`."""
+
+    format: int = FORMAT
+    """Version of the file's layout."""
+    table: str
+    """The table that the index belongs to."""
+    built: datetime
+    """When, UTC."""
+    rows: int = Field(ge=1)
+    """Crops in the index."""
+    above: int = Field(ge=0)
+    """With more crops than that the gallery is searched approximately."""
+    partitions: int = Field(ge=1)
+    """Partitions of the index."""
+    parts: int = Field(ge=1)
+    """Bytes that stand for a vector in it."""
+    probes: int = Field(ge=1)
+    """Partitions that a search looks into."""
+    oversample: int = Field(ge=1)
+    """Crops scored exactly for each that is needed."""
+    recalls: tuple[Recall, ...]
+    """What was measured."""
+
+    def vectors(self, gallery: Path, dimension: int) -> Callable[[NDArray[np.bytes_]], Vectors]:
+        """Makes the vectors of a gallery with these ids."""
+        near = NearTable(gallery, dimension, self.table)
+        told = "; ".join(each.told() for each in self.recalls if each.at == max(own.at for own in self.recalls))
+
+        def make(ids: NDArray[np.bytes_]) -> Vectors:
+            return FarVectors(near, ids, dimension, probes=self.probes, oversample=self.oversample, told=told)
+
+        return make
+
+
+def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:
+    """How the gallery's table is searched approximately; None where it is not.
+
+    Raises:
+        GalleryDamaged: the file is garbled or of a format that this version does not know.
+    """
+    file = gallery / APPROXIMATE
+    remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
+    try:
+        found = Approximation.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise GalleryDamaged(f"{file}: {place}: {first['msg']}; {remedy}") from None
+    if found.format != FORMAT:
+        raise GalleryDamaged(f"{file}: format {found.format}, this version knows {FORMAT}; {remedy}")
+    return found if found.table == manifest.table else None
+
+
+def write_approximation(gallery: Path, found: Approximation) -> None:
+    """Write `approximate.json`, whole or not at all; the caller holds the gallery's lock.
+
+    Raises:
+        StorageFull: no space left.
+    """
+    write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
+
+
+def usable(gallery: Path, manifest: Manifest, rows: int) -> Approximation | None:
+    """How to search `rows` crops: None means exactly, because they are few enough or there is no index.
+
+    Raises:
+        GalleryDamaged: `approximate.json` is garbled.
+    """
+    found = read_approximation(gallery, manifest)
+    if found is None or rows <= found.above:
+        return None
+    return found if NearTable(gallery, manifest.model.dimension, manifest.table).is_built() else None

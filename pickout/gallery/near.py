@@ -1,0 +1,151 @@
+"""An approximate index inside a gallery's table: LanceDB's inverted file with product quantisation (IVF-PQ)."""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import BTree, IvfPq
+from numpy.typing import NDArray
+
+from pickout.gallery.lance_errors import lance_errors
+
+_INDEX = "near"
+_IDS = "ids"
+_EVERY = 2**31 - 1
+_AT_ONCE = 1000
+"""Ids in one question to the table."""
+_CODES = 256
+"""Codes of one part of a vector; fewer rows cannot be quantised."""
+
+
+class Near(Protocol):
+    """Vectors on disk, found by nearness or by id."""
+
+    def near(self, query_D: NDArray[np.float32], *, limit: int, probes: int) -> NDArray[np.bytes_]:
+        """Ids (k,) of about the best `limit` rows by inner product, the best of `probes` partitions, best first."""
+
+    def near_vectors(
+        self, query_D: NDArray[np.float32], *, limit: int, probes: int
+    ) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
+        """As `near`, with the vectors (k, D)."""
+
+    def vectors_of(self, ids: Sequence[bytes]) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
+        """Those of these ids that are there, and their vectors (n, D), in any order."""
+
+    def all_vectors(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float32]]]:
+        """All ids and vectors in pieces."""
+
+
+class NearTable:
+    """The index of one table. Rows that came after it was built are compared one by one, so none is missed for that.
+
+    Args:
+        folder: the gallery's folder.
+        dimension: length of a vector.
+        name: the table's name.
+
+    Raises:
+        GalleryDamaged: the table cannot be read.
+    """
+
+    def __init__(self, folder: Path, dimension: int, name: str) -> None:
+        self._folder, self._dimension = folder, dimension
+        with lance_errors(folder):
+            self._table = lancedb.connect(str(folder)).open_table(name)
+
+    def is_built(self) -> bool:
+        """Whether there is an index over the vectors."""
+        with self._latest() as table:
+            return any(index.name == _INDEX for index in table.list_indices())
+
+    def build(self, *, partitions: int, parts: int) -> None:
+        """Build the index anew, and one over the ids, by which rows are found. The caller holds the gallery's lock.
+
+        Args:
+            partitions: into how many the rows are divided.
+            parts: into how many a vector is divided; each takes a byte of the index.
+        """
+        config = IvfPq(distance_type="dot", num_partitions=partitions, num_sub_vectors=parts)
+        with self._latest() as table, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of few rows a partition, which is what was asked for
+            table.create_index("id", config=BTree(), name=_IDS)
+            table.create_index("vector", config=config, name=_INDEX)
+
+    def drop(self) -> None:
+        """Remove the index. The caller holds the gallery's lock."""
+        with self._latest() as table:
+            for index in table.list_indices():
+                table.drop_index(index.name)
+
+    def near(self, query_D: NDArray[np.float32], *, limit: int, probes: int) -> NDArray[np.bytes_]:
+        """Ids (k,) of about the best `limit` rows by inner product, the best of `probes` partitions, best first."""
+        with self._latest() as table:
+            return _ids(_nearest(table, query_D, limit, probes).select(["id", "_distance"]).to_arrow()["id"])
+
+    def near_vectors(
+        self, query_D: NDArray[np.float32], *, limit: int, probes: int
+    ) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
+        """As `near`, with the vectors (k, D)."""
+        with self._latest() as table:
+            rows = _nearest(table, query_D, limit, probes).select(["id", "vector", "_distance"]).to_arrow()
+            return _ids(rows["id"]), self._matrix(rows["vector"].combine_chunks())
+
+    def vectors_of(self, ids: Sequence[bytes]) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
+        """Those of these ids that are there, and their vectors (n, D), in any order."""
+        names, vectors = [np.empty(0, "S32")], [np.empty((0, self._dimension), np.float32)]
+        for start in range(0, len(ids), _AT_ONCE):
+            quoted = ", ".join(f"'{identifier.decode()}'" for identifier in ids[start : start + _AT_ONCE])
+            with self._latest() as table:
+                rows = table.search().where(f"id IN ({quoted})").select(["id", "vector"]).limit(_AT_ONCE).to_arrow()
+                names.append(_ids(rows["id"]))
+                vectors.append(self._matrix(rows["vector"].combine_chunks()))
+        return np.concatenate(names), np.concatenate(vectors)
+
+    def all_vectors(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float32]]]:
+        """All ids and vectors in pieces."""
+        with self._latest() as table:
+            for batch in table.search().select(["id", "vector"]).limit(_EVERY).to_batches():
+                yield _ids(batch.column("id")), self._matrix(batch.column("vector"))
+
+    def _matrix(self, column: Any) -> NDArray[np.float32]:
+        return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension), np.float32)
+
+    @contextmanager
+    def _latest(self) -> Iterator[Any]:
+        with lance_errors(self._folder):
+            table: Any = self._table  # its methods are untyped in part
+            table.checkout_latest()
+            yield table
+
+
+def fitting_partitions(rows: int) -> int:
+    """The square root of the rows, so that partitions are as many as each has rows."""
+    return max(1, round(math.sqrt(rows)))
+
+
+def fitting_parts(dimension: int) -> int:
+    """The largest divisor of a vector's length that leaves at least eight numbers a part, or two where none does."""
+    for least in (8, 2, 1):
+        fitting = [parts for parts in range(2, dimension // least + 1) if dimension % parts == 0]
+        if fitting:
+            return max(fitting)
+    return 1
+
+
+def fewest_rows() -> int:
+    """Fewer rows cannot be indexed."""
+    return _CODES
+
+
+def _nearest(table: Any, query_D: NDArray[np.float32], limit: int, probes: int) -> Any:
+    return table.search(query_D, vector_column_name="vector").distance_type("dot").nprobes(probes).limit(limit)
+
+
+def _ids(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
+    return np.array(column.to_pylist(), dtype="S32")

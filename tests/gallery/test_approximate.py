@@ -1,0 +1,286 @@
+"""Galleries too large to hold: an index, exact scores, and a recall that was measured."""
+
+import io
+import json
+import shutil
+from datetime import datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pickout.errors import GalleryDamaged, UsageError
+from pickout.gallery import far
+from pickout.gallery.approximate import APPROXIMATE, read_approximation
+from pickout.gallery.approximating import ApproximateSettings
+from pickout.gallery.exact import Penalty, exact_top
+from pickout.gallery.far import FarVectors
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.near import NearTable, fitting_partitions, fitting_parts
+from pickout.gallery.rows import Metadata, Row, row_id
+from pickout.gallery.search import SearchSettings
+from pickout.gallery.vectors import HeldVectors, best_rows
+from pickout.gallery.verify import verify
+from pickout.gallery.where import Where
+
+ROWS, SIZE = 1500, 10
+buffer = io.BytesIO()
+Image.new("RGB", (2, 3)).save(buffer, "JPEG")
+THUMBNAIL = buffer.getvalue()
+SETTINGS = ApproximateSettings(above=1000, searches=40, partitions=30, parts=5)
+
+
+class Pointing:
+    """Encodes a sentence of numbers as the direction that they are."""
+
+    name, fingerprint, dimension = "pointing", "ab" * 32, SIZE
+
+    def encode_images(self, images):
+        raise AssertionError("no pictures here")
+
+    def encode_texts(self, texts):
+        return np.stack([unit(np.array([float(each) for each in text.split()], np.float32)) for text in texts])
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def sentence(vector):
+    return " ".join(f"{value:.4f}" for value in vector)
+
+
+def row(number, vector):
+    path = f"{number:05d}.jpg"
+    return Row(
+        id=row_id(f"/crops/{path}"),
+        content=f"{number:064x}",
+        root="/crops",
+        path=path,
+        vector=vector.astype(np.float32),
+        width=2,
+        height=3,
+        metadata=Metadata(camera=f"c{number % 10}"),
+        thumbnail=THUMBNAIL,
+        added=datetime(2026, 3, 1),
+    )
+
+
+@pytest.fixture(scope="module")
+def points():
+    generator = np.random.default_rng(0)
+    middles = generator.standard_normal((60, SIZE))
+    return unit(middles[generator.integers(0, 60, ROWS)] + 0.5 * generator.standard_normal((ROWS, SIZE)))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, points):
+    """A gallery that is called large, with an index."""
+    folder = tmp_path_factory.mktemp("built") / "large"
+    with pytest.MonkeyPatch.context() as patch:
+        call_large(patch)
+        gallery = Gallery.create(folder, Pointing())
+        gallery._store.put([row(number, vector) for number, vector in enumerate(points)])
+        gallery.approximate([sentence(each) for each in points[::40]], settings=SETTINGS)
+    return folder
+
+
+@pytest.fixture
+def large(built, tmp_path, monkeypatch):
+    """A copy of it, for one test."""
+    call_large(monkeypatch)
+    shutil.copytree(built, tmp_path / "large")
+    return Gallery.open(tmp_path / "large", Pointing())
+
+
+def call_large(patch):
+    patch.setattr(far, "_GATHERED", 100)
+    patch.setattr(far, "_DEEP", 32)
+
+
+def exactly(points, query, top, allowed=None):
+    rows = np.arange(len(points)) if allowed is None else np.flatnonzero(allowed)
+    scores = points[rows] @ query
+    best = rows[np.argsort(-scores, kind="stable")[:top]]
+    return [f"{number:05d}.jpg" for number in best]
+
+
+def names(hits):
+    return [hit.path for hit in hits]
+
+
+def test_a_search_through_the_index_finds_nearly_all_and_scores_exactly(large, points):
+    generator = np.random.default_rng(1)
+    shares = []
+    for _ in range(30):
+        query = unit(generator.standard_normal(SIZE)).round(4)
+        query = Pointing().encode_texts([sentence(query)])[0]
+        hits = large.search(sentence(query), top=20)
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        for hit in hits:
+            own = points[int(hit.path[:5])].astype(np.float32).astype(np.float64)
+            assert hit.score == pytest.approx(own @ Pointing().encode_texts([sentence(query)])[0], abs=1e-7)
+        shares.append(len(set(names(hits)) & set(exactly(points, query, 20))) / 20)
+    assert np.mean(shares) > 0.97
+    assert large._current().vectors.doubt(ROWS)
+
+
+def test_the_answer_says_that_it_is_approximate_and_how_much_that_misses(large):
+    answer = large.ask(sentence(np.eye(SIZE)[0]))
+    (note,) = [note for note in answer.notes if "approximately" in note]
+    told = read_approximation(large.path, large.manifest)
+    assert {(each.queries, each.at, each.searches) for each in told.recalls} == {
+        ("sentences", 10, 19),
+        ("sentences", 100, 19),
+        ("crops", 10, 20),
+        ("crops", 100, 20),
+    }
+    for each in told.recalls:
+        assert each.interval[0] <= each.mean <= each.interval[1]
+        assert each.rows == ROWS
+        assert (each.told() in note) == (each.at == 100)
+
+
+def test_where_a_filter_leaves_few_rows_nothing_is_missed(large, points, monkeypatch):
+    monkeypatch.setattr(far, "_GATHERED", 150)
+    query = Pointing().encode_texts([sentence(unit(np.ones(SIZE)))])[0]
+    allowed = np.arange(ROWS) % 10 == 3
+    answer = large.ask(sentence(query), top=150, where=Where(cameras=["c3"]))
+    assert names(answer.hits) == exactly(points, query, 150, allowed)
+    assert not any("approximately" in note for note in answer.notes)
+
+
+def test_a_filter_that_leaves_many_rows_leaves_out_the_others_and_fills_the_page(large, points):
+    query = Pointing().encode_texts([sentence(unit(np.ones(SIZE)))])[0]
+    allowed = np.arange(ROWS) % 10 != 3
+    answer = large.ask(sentence(query), top=60, where=Where(not_cameras=["c3"]))
+    assert len(set(names(answer.hits)) & set(exactly(points, query, 60, allowed))) >= 57
+    assert all(int(name[:5]) % 10 != 3 for name in names(answer.hits))
+    allowed = np.arange(ROWS) % 10 == 3
+    few = large.ask(sentence(-query), top=140, where=Where(cameras=["c3"]))
+    assert len(few.hits) == 140
+    assert len(set(names(few.hits)) & set(exactly(points, -query, 140, allowed))) >= 135
+
+
+def test_rows_that_came_later_are_found_and_removed_ones_are_not(large, points):
+    query = sentence(points[7])
+    assert names(large.search(query, top=1)) == ["00007.jpg"]
+    large._store.put([row(90_000, points[7] * 1.0)])
+    large.remove([row_id("/crops/00007.jpg")])
+    assert names(large.search(query, top=1)) == ["90000.jpg"]
+    large.compact()
+    assert names(large.search(query, top=1)) == ["90000.jpg"]
+
+
+def test_erasing_builds_the_index_anew_and_leaves_no_old_one(large, points):
+    before = {file.name for file in (large.path / "crops.lance" / "_indices").iterdir()}
+    old = read_approximation(large.path, large.manifest)
+    large.erase([row_id("/crops/00007.jpg")])
+    after = {file.name for file in (large.path / "crops.lance" / "_indices").iterdir()}
+    assert not before & after
+    new = read_approximation(large.path, large.manifest)
+    assert (old.rows, new.rows) == (ROWS, ROWS - 1)
+    assert [each for each in new.recalls if each.queries == "sentences"] == [
+        each for each in old.recalls if each.queries == "sentences"
+    ]
+    assert isinstance(large._current().vectors, FarVectors)
+    assert "00007.jpg" not in names(large.search(sentence(points[7]), top=20))
+    assert list(verify(large.path)) == []
+
+
+def test_a_small_gallery_is_searched_exactly_and_refuses_an_index(large):
+    with pytest.raises(UsageError, match="holds 1,500 crops, which are searched exactly"):
+        large.approximate()
+    large.remove([row_id(f"/crops/{number:05d}.jpg") for number in range(600)])
+    assert isinstance(large._current().vectors, HeldVectors)
+
+
+def test_without_an_index_a_search_is_exact_again(large, points):
+    large.search_exactly()
+    assert isinstance(large._current().vectors, HeldVectors)
+    assert not (large.path / APPROXIMATE).exists()
+    query = Pointing().encode_texts([sentence(points[3])])[0]
+    assert names(large.search(sentence(query), top=30)) == exactly(points, query, 30)
+
+
+def test_wrong_settings_and_a_garbled_file_are_errors_of_ours(large):
+    with pytest.raises(UsageError, match="parts = 3: expected a divisor of 10"):
+        large.approximate(settings=ApproximateSettings(above=1000, parts=3))
+    (large.path / APPROXIMATE).write_text(json.dumps({"probes": "many"}))
+    assert any("approximate.json" in str(fault.what) for fault in verify(large.path))
+    with pytest.raises(GalleryDamaged, match=r"approximate\.json.*pickout gallery approximate"):
+        large.ask(sentence(np.eye(SIZE)[0]))
+
+
+def test_an_index_whose_files_are_gone_is_an_error_or_unused(large):
+    shutil.rmtree(large.path / "crops.lance" / "_indices")
+    with pytest.raises(GalleryDamaged):
+        Gallery.open(large.path, Pointing()).search(sentence(np.eye(SIZE)[0]))
+
+
+def test_feedback_groups_and_pages_work_through_the_index(large, points):
+    from pickout.gallery.grouping import Grouping
+    from pickout.gallery.query import Query
+
+    liked = large.ask(Query(more_like=("00011.jpg",)), top=5)
+    assert liked.hits[0].path == "00011.jpg" or len(liked.hits) == 5
+    other = large.ask(Query(texts=(sentence(points[11]),), less_like=("00011.jpg",)), top=5)
+    assert len(other.hits) == 5
+    first = large.ask(sentence(points[11]), top=10)
+    second = large.ask(sentence(points[11]), top=10, page=2)
+    assert not set(names(first.hits)) & set(names(second.hits))
+    grouped = large.ask(
+        sentence(points[11]), top=5, grouping=Grouping.DUPLICATE, settings=SearchSettings(duplicate=0.9)
+    )
+    assert len(grouped.hits) == 5
+
+
+def test_penalties_are_taken_off_exactly(large, points):
+    resident = large._current()
+    penalty = Penalty(points[5].astype(np.float32), 0.2, 0.7)
+    rows, scores = resident.vectors.top(
+        points[11].astype(np.float32), top=5, order_N=resident.order, allowed_N=None, penalties=[penalty]
+    )
+    vectors = resident.vectors.at(rows)
+    _, expected = exact_top(vectors, points[11].astype(np.float32), top=5, order_N=np.arange(5), penalties=[penalty])
+    assert scores.tolist() == expected.tolist()
+
+
+def test_best_rows_equal_a_sort_of_all_scores():
+    generator = np.random.default_rng(3)
+    vectors, queries = unit(generator.standard_normal((300, 6))), unit(generator.standard_normal((70, 6)))
+    rows, scores = best_rows(HeldVectors(vectors.astype(np.float32)), queries.astype(np.float32), 17)
+    for query, own, score in zip(queries, rows, scores, strict=True):
+        expected = np.argsort(-(vectors @ query))[:17]
+        assert own.tolist() == expected.tolist()
+        assert score == pytest.approx((vectors @ query)[expected], abs=1e-6)
+    rows, scores = best_rows(HeldVectors(vectors[:4].astype(np.float32)), queries[:2].astype(np.float32), 6)
+    assert (rows[:, 4:] == -1).all()
+    assert np.isneginf(scores[:, 4:]).all()
+
+
+def test_rows_that_a_table_no_longer_has_are_passed_over(large):
+    resident = large._current()
+    gone, there = (
+        int(np.flatnonzero(resident.ids == row_id(f"/crops/{name}").encode())[0]) for name in ("00007.jpg", "00008.jpg")
+    )
+    large._store.remove([row_id("/crops/00007.jpg")])
+    vectors = resident.vectors.at([there, gone, there])
+    assert np.isnan(vectors[1]).all()
+    assert np.isfinite(vectors[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(("dimension", "parts"), [(512, 64), (10, 5), (768, 96), (7, 7), (1, 1), (256, 32)])
+def test_parts_divide_a_vector(dimension, parts):
+    assert fitting_parts(dimension) == parts
+    assert dimension % parts == 0
+
+
+def test_partitions_grow_with_the_root():
+    assert (fitting_partitions(1), fitting_partitions(10_000), fitting_partitions(1_000_000)) == (1, 100, 1000)
+
+
+def test_an_index_can_be_asked_for_more_than_there_is(large):
+    near = NearTable(large.path, SIZE, "crops")
+    query = np.eye(SIZE, dtype=np.float32)[0]
+    assert len(near.near(query, limit=10 * ROWS, probes=1000)) == ROWS
