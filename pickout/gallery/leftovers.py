@@ -1,7 +1,6 @@
 """Halves of files that killed processes left in a gallery's folder. They may hold what is erased since."""
 
 import re
-
 from pathlib import Path
 
 from pickout.gallery.lock import writing

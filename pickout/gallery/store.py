@@ -30,6 +30,7 @@ from pickout.gallery.columns import (
 )
 from pickout.gallery.lance_errors import lance_errors
 from pickout.gallery.leftovers import clear_half_written_rows
+from pickout.gallery.leftovers import clear_half_written_rows
 from pickout.gallery.manifest import TABLE
 from pickout.gallery.rows import Known, Resident, Row
 from pickout.gallery.vectors import HeldVectors, Vectors
@@ -230,6 +231,7 @@ class LanceStore:
         with self._latest() as table:
             table.optimize(cleanup_older_than=_KEEP_VERSIONS)
         self._clear()
+        self._clear()
 
     def erase(self, ids: Iterable[str]) -> None:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
@@ -251,6 +253,12 @@ class LanceStore:
             # A millisecond, not none: for none the library warns of what is wanted here.
             table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
         self._clear()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Delete what killed processes left half-written, which the library does not."""
+        with lance_errors(self._folder):
+            clear_half_written_rows(self._folder / f"{self._name}.lance")
 
     def _clear(self) -> None:
         """Delete what killed processes left half-written, which the library does not."""

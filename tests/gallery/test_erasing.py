@@ -11,6 +11,7 @@ from pickout.errors import GalleryDamaged
 from pickout.gallery.erasing import ERASING, erase_rows, finish_erasing, unfinished
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.store import LanceStore
+from pickout.gallery.verify import verify
 
 
 def traces(folder: Path, row) -> list[str]:
@@ -84,6 +85,38 @@ def test_an_interrupted_erasure_is_finished_by_the_next_writer(gallery, crops, e
     Gallery.open(gallery.path, encoder).add(crops)
     assert not (gallery.path / ERASING).exists()
     assert traces(gallery.path, gone) == []
+
+
+def left_by_kills(folder, row):
+    """Half-written files as killed writers leave them, each with something of the row."""
+    files = {
+        ".erasing.json.abc.part": row.id.encode(),
+        ".quarantine.jsonl.abc.part": os.fsencode(row.path),
+        "crops.lance/data/.tmpAbCdEf": row.thumbnail,
+        "crops.lance/_transactions/.tmpAbCdEf": row.id.encode(),
+        "crops.lance/_versions/18446744073709551600.manifest#1": row.id.encode(),
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [folder / name for name in files]
+
+
+def test_an_erased_row_leaves_no_trace_in_files_that_killed_writers_left(gallery):
+    gone = rows_by_path(gallery)["0006.png"]
+    files = left_by_kills(gallery.path, gone)
+    erase_rows(gallery.path, gallery._store, [gone.id])
+    assert traces(gallery.path, gone) == [] and not any(file.exists() for file in files)
+
+
+def test_files_that_killed_writers_left_go_with_the_next_change_or_compaction(gallery):
+    row = rows_by_path(gallery)["0006.png"]
+    files = left_by_kills(gallery.path, row)
+    assert len(list(verify(gallery.path))) == 2
+    gallery.remove([])
+    assert list(verify(gallery.path)) == [] and not any(file.exists() for file in files[:2])
+    gallery.compact()
+    assert not any(file.exists() for file in files)
+    assert rows_by_path(gallery)["0006.png"].seal == row.seal
 
 
 def test_an_open_reader_goes_on_after_an_erasure(gallery, encoder):
