@@ -30,14 +30,15 @@ from pickout.gallery.columns import (
 )
 from pickout.gallery.lance_errors import lance_errors
 from pickout.gallery.leftovers import clear_half_written_rows
-from pickout.gallery.leftovers import clear_half_written_rows
 from pickout.gallery.manifest import TABLE
 from pickout.gallery.rows import Known, Resident, Row
 from pickout.gallery.vectors import HeldVectors, Vectors
 
 _EVERY = 2**31 - 1
-_KEEP_VERSIONS = timedelta(hours=1)
+KEEP_VERSIONS = timedelta(hours=1)
 """A reader of another process may still be reading a version that is younger."""
+KEEP_NONE = timedelta(milliseconds=1)
+"""For tables that nobody reads. A millisecond, not none: for none the library warns of what is wanted here."""
 
 
 class Store(Protocol):
@@ -80,8 +81,8 @@ class Store(Protocol):
     def version(self) -> int:
         """A number that grows with each change, also by other processes."""
 
-    def compact(self) -> None:
-        """Merge small pieces on disk; changes no row."""
+    def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
+        """Merge small pieces on disk; changes no row. What only versions older than `keep` need goes."""
 
     def erase(self, ids: Iterable[str]) -> None:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files."""
@@ -226,11 +227,10 @@ class LanceStore:
         with self._latest() as table:
             return int(table.version)
 
-    def compact(self) -> None:
-        """Merge the small pieces that many commits leave; changes no row. Versions older than an hour go."""
+    def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
+        """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
         with self._latest() as table:
-            table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-        self._clear()
+            table.optimize(cleanup_older_than=keep)
         self._clear()
 
     def erase(self, ids: Iterable[str]) -> None:
@@ -250,15 +250,8 @@ class LanceStore:
             reader = pa.RecordBatchReader.from_batches(schema, kept())
             self._table = self._database.create_table(self._name, data=reader, mode="overwrite")
         with self._latest() as table:
-            # A millisecond, not none: for none the library warns of what is wanted here.
-            table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
+            table.optimize(cleanup_older_than=KEEP_NONE, delete_unverified=True)
         self._clear()
-        self._clear()
-
-    def _clear(self) -> None:
-        """Delete what killed processes left half-written, which the library does not."""
-        with lance_errors(self._folder):
-            clear_half_written_rows(self._folder / f"{self._name}.lance")
 
     def _clear(self) -> None:
         """Delete what killed processes left half-written, which the library does not."""

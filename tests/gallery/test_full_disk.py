@@ -5,11 +5,13 @@ import subprocess
 
 import numpy as np
 import pytest
+from colour_encoder import ColourEncoder
 from PIL import Image
 
 from pickout.errors import StorageFull
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.rebuild import unfinished_rebuild
 
 
 @pytest.fixture
@@ -52,6 +54,24 @@ def test_a_full_disk_keeps_committed_rows_and_the_run_goes_on_with_more_space(tm
     enlarge()
     report = kept.add(tmp_path / "crops", settings=settings)
     assert (report.unchanged, report.added, kept.count()) == (committed, 200 - committed, 200)
+
+
+def test_a_full_disk_stops_a_change_of_model_which_goes_on_with_more_space(tmp_path, small_disk, encoder):
+    disk, enlarge = small_disk
+    noisy_crops(tmp_path / "crops", 50)
+    settings = IngestSettings(batch=8, commit=8)
+    gallery = Gallery.create(disk / "g", encoder)
+    gallery.add(tmp_path / "crops", settings=settings)
+    before = [(hit.path, hit.score) for hit in gallery.search("teal", top=50)]
+    with pytest.raises(StorageFull, match="no space left"):
+        gallery.rebuild(ColourEncoder("other"), settings=settings)
+    begun = unfinished_rebuild(gallery.path)
+    assert begun is not None and 0 < begun.done < 50
+    assert Gallery.open(disk / "g", encoder).count() == 50
+    enlarge()
+    report = gallery.rebuild(ColourEncoder("other"), settings=settings)
+    assert (report.resumed, report.rows) == (begun.done, 50)
+    assert [(hit.path, hit.score) for hit in gallery.search("teal", top=50)] == before
 
 
 def test_a_search_that_cannot_be_recorded_for_lack_of_space_gives_no_result(small_disk, crops, encoder):
