@@ -60,7 +60,7 @@ class PictureFolder:
                 raise GalleryError(f"{file}: is no ordinary file; give another folder for the pictures")
             if digest(read_file(file)) == content:
                 return True
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         except ImageUnreadable:
             pass

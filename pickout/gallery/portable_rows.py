@@ -101,7 +101,7 @@ def _faults(row: Row, dimension: int) -> Iterator[str]:
         yield "its path leads out of its folder"
     elif not _SHA256.fullmatch(row.content) or min(row.width, row.height) < 1:
         yield "its digest or size cannot be"
-    elif not all(isinstance(value, str) for value in row.metadata.labels.values()):
+    elif not _are_texts(row.metadata.labels):
         yield "its labels are no texts"
     elif row.tokens is not None and 0 in row.tokens.shape:
         yield "its tokens are empty"
@@ -116,6 +116,11 @@ def _faults(row: Row, dimension: int) -> Iterator[str]:
             return
         for fault in row_faults(row, row.tokens, dimension):
             yield fault.what.split(";")[0]
+
+
+def _are_texts(labels: object) -> bool:
+    """Whether labels, read from JSON that may hold anything, are texts by name."""
+    return isinstance(labels, dict) and all(isinstance(value, str) for value in labels.values())
 
 
 def row_bytes(row: Row) -> int:
