@@ -23,6 +23,7 @@ from pickout.cli.gallery_options import (
     where_of,
 )
 from pickout.cli.gallery_portable import export, import_
+from pickout.cli.gallery_rebuild import rebuild, unfinished
 
 if TYPE_CHECKING:
     from pickout.gallery.rows import Metadata
@@ -51,6 +52,7 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
         "model": manifest.model.name,
         "fingerprint": manifest.model.fingerprint,
         "run": manifest.model.run,
+        "rebuild": unfinished(gallery, opened.count(), json=json),
         "bytes": sum(file.stat().st_size for file in gallery.rglob("*") if file.is_file()),
     }
     tell(told, json=json)
@@ -163,6 +165,7 @@ def verify(
 app.command("approximate")(approximate)
 app.command("export")(export)
 app.command("import")(import_)
+app.command("rebuild")(rebuild)
 
 
 def _metadata(pairs: list[str]) -> "Metadata":

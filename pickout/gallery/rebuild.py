@@ -11,6 +11,7 @@ from pickout.gallery.calibration import CALIBRATION
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.lock import locked
 from pickout.gallery.manifest import Manifest, read_manifest
 from pickout.gallery.quarantine import Quarantined
@@ -102,6 +103,7 @@ def rebuild(
     began = time.monotonic()
     swapped = _is_swapped(gallery)
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
+        finish_writes(gallery)
         finish_swap(gallery)
         before = read_manifest(gallery)
         old = LanceStore(gallery, before.model.dimension, before.table)

@@ -26,6 +26,7 @@ _OPTIONS = {
     "pickout gallery compact": "--json",
     "pickout gallery approximate": "--device --json --model --off --set",
     "pickout gallery verify": "--files --json",
+    "pickout gallery rebuild": "--device --drop-missing --json --model --restart --set",
     "pickout gallery export": "--after --before --camera --crop --crops --force --json --label --track --video",
     "pickout gallery import": "--crops-to --json --replace",
     "pickout calibrate": "--device --json --model --set --split",
