@@ -1,6 +1,6 @@
 """How fast crops become rows beside the model's own speed, in one run.
 
-    python benchmarks/adding.py [--model dual-cuhk-pedes] [--crops 384] [--batch 32] [--rounds 5] [--threads 4] [--parts]
+    python benchmarks/adding.py [--model dual-cuhk-pedes] [--crops 384] [--batch 32] [--rounds 5] [--threads 4]
 
 `--model` is a trained run's folder, or the name of a recipe whose model is built with random weights: dual-cuhk-pedes
 (CLIP ViT-B/16 at 384 x 128), demo (`pickout demo`'s small ITSELF), aga-cuhk-pedes (ViT-B/16 at 384 x 384 with 0.9 MB of

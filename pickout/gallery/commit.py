@@ -1,8 +1,14 @@
 """Rows and quarantine lines on their way to disk."""
 
+import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+from pickout.gallery.background import Background
 from pickout.gallery.inventory import Inventory
 from pickout.gallery.quarantine import Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.report import IngestReport
@@ -11,16 +17,50 @@ from pickout.gallery.store import Store
 from pickout.gallery.tables import changing
 
 
+@dataclass(slots=True)
+class _Commit:
+    """What is written together."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    by_content: dict[str, Row] = field(default_factory=dict)
+    bad: list[Quarantined] = field(default_factory=list)
+    good: list[Path] = field(default_factory=list)
+    merges: bool = False
+    """Whether small pieces on disk are merged after it."""
+    written: bool = False
+    """Whether the rows are on disk."""
+    _begun: bool = False
+    _given_up: bool = False
+    _gate: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> bool:
+        """Whether it may be written: nobody has given it up while it waited for its turn."""
+        with self._gate:
+            self._begun = not self._given_up
+            return self._begun
+
+    def give_up(self) -> bool:
+        """Whether it will not be written; False when that has begun."""
+        with self._gate:
+            self._given_up = not self._begun
+            return self._given_up
+
+
 class Committer:
-    """Gathers rows and writes them together; what was written survives any kill.
+    """Gathers rows and writes them together, in a thread of its own; what was written survives any kill.
+
+    One commit at most is on its way while the next one gathers, so a kill loses less than two, and memory holds no
+    more. A commit's error is raised as it is by the next call that could commit. Used as a context, so that a run which
+    ends early, by an error or by Ctrl-C, leaves nothing half done: the commit that is being written is waited for and
+    counted, one that still waits for another process is given up, and what was gathered after it is dropped.
 
     Args:
         gallery: the gallery's folder.
-        store: its rows.
+        store: its rows; asked from this thread and written from the other.
         inventory: told of each row once it is written.
-        report: counts what happens.
+        report: counts what happens; rows once they are written.
         rows: rows written at once.
-        seconds: rows are written at least this often.
+        seconds: rows are written at least this often, unless the disk is slower.
         compact_every: commits after which the small pieces on disk are merged.
     """
 
@@ -38,66 +78,109 @@ class Committer:
         self._gallery, self._store, self._inventory, self._report = gallery, store, inventory, report
         self._limit, self._seconds, self._compact_every = rows, seconds, compact_every
         self._listed = {entry.file for entry in read_quarantine(gallery)}
-        self._rows: dict[str, Row] = {}
-        self._by_content: dict[str, Row] = {}
-        self._bad: list[Quarantined] = []
-        self._good: list[Path] = []
+        self._next = _Commit()
+        self._underway: _Commit | None = None
+        self._background = Background("commit")
         self._commits, self._committed_at = 0, time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._underway is not None and not self._underway.give_up():
+            with suppress(Exception):  # the error that ended the run is the one to tell
+                self._settle()
 
     def add(self, row: Row) -> None:
         """Take a row to be written; its file leaves the quarantine list."""
-        self._rows[row.id] = row
-        self._by_content[row.content] = row
+        self._next.rows[row.id] = row
+        self._next.by_content[row.content] = row
         self.accept(row.file)
 
     def refuse(self, file: Path, reason: str) -> None:
         """Take a file to be put on the quarantine list. A row it had before stays."""
         self._report.quarantined += 1
-        self._bad.append(Quarantined(file, reason))
+        self._next.bad.append(Quarantined(file, reason))
 
     def accept(self, file: Path) -> None:
         """Take a file to be taken off the quarantine list, if it is on it."""
         if file in self._listed:
-            self._good.append(file)
+            self._next.good.append(file)
 
     def row_with(self, content: str) -> Row | None:
-        """A row of these bytes that is not written yet."""
-        return self._by_content.get(content)
+        """A row of these bytes that the inventory does not know yet."""
+        earlier = None if self._underway is None else self._underway.by_content.get(content)
+        return self._next.by_content.get(content, earlier)
 
     def commit_if_due(self) -> None:
-        """Write when enough has gathered or enough time has passed."""
-        pending = len(self._rows) + len(self._bad)
-        if pending >= self._limit or (pending and time.monotonic() - self._committed_at > self._seconds):
+        """Begin to write when enough has gathered, or enough time has passed and the last commit is through.
+
+        Raises:
+            StorageFull: no space left for the last commit; earlier ones stay.
+        """
+        if not self._background.busy:
+            self._settle()
+        pending = len(self._next.rows) + len(self._next.bad)
+        late = time.monotonic() - self._committed_at > self._seconds and not self._background.busy
+        if pending >= self._limit or (pending and late):
             self.commit()
 
     def commit(self) -> None:
-        """Write everything gathered.
+        """Begin to write everything gathered, once the last commit is through.
+
+        Raises:
+            StorageFull: no space left for the last commit; earlier ones stay.
+        """
+        self._settle()
+        commit, self._next = self._next, _Commit()
+        if commit.rows:
+            self._commits += 1
+            commit.merges = self._commits % self._compact_every == 0
+        if commit.rows or commit.bad or commit.good:
+            self._underway = commit
+            self._background.start(lambda: self._write(commit))
+        self._committed_at = time.monotonic()
+
+    def finish(self) -> None:
+        """Write the rest, wait until it is written, and leave few pieces on disk.
 
         Raises:
             StorageFull: no space left; earlier commits stay.
         """
-        rows, self._rows, self._by_content = list(self._rows.values()), {}, {}
-        if rows:
+        self.commit()
+        self._settle()
+        if self._commits > 1:
+            self._compact()
+
+    def _write(self, commit: _Commit) -> None:
+        """In the other thread: touches nothing but the disk and the commit."""
+        if commit.rows:
             with changing(self._gallery, self._store):
-                self._store.put(rows)
-            for row in rows:
+                if not commit.begin():
+                    return
+                self._store.put(list(commit.rows.values()))
+                commit.written = True
+            if commit.merges:
+                self._compact()
+        elif not commit.begin():
+            return
+        if commit.bad or commit.good:
+            update_quarantine(self._gallery, commit.bad, commit.good)
+
+    def _settle(self) -> None:
+        """Wait for the commit that is on its way, count its rows, and raise its error."""
+        error = self._background.join()
+        commit, self._underway = self._underway, None
+        if commit is not None and commit.written:
+            for row in commit.rows.values():
                 known = self._inventory.content(row.id) is not None
                 self._report.updated += known
                 self._report.added += not known
                 self._inventory.add(Known(row.id, row.content, row.metadata))
-            self._commits += 1
-            if self._commits % self._compact_every == 0:
-                self._compact()
-        if self._bad or self._good:
-            update_quarantine(self._gallery, self._bad, self._good)
-            self._bad, self._good = [], []
-        self._committed_at = time.monotonic()
-
-    def finish(self) -> None:
-        """Write the rest and leave few pieces on disk."""
-        self.commit()
-        if self._commits > 1:
-            self._compact()
+        if error is not None:
+            raise error
 
     def _compact(self) -> None:
         with changing(self._gallery, self._store):

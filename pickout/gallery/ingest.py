@@ -35,7 +35,7 @@ class IngestSettings(Settings):
     batch: int = Field(default=32, ge=1)
     """Images encoded at once."""
     commit: int = Field(default=256, ge=1)
-    """Rows written at once; a kill loses at most so many encodings."""
+    """Rows written at once, while the next ones are encoded; a kill loses at most so many and those that gather."""
     commit_seconds: float = Field(default=5.0, gt=0)
     """Rows are written at least this often."""
     threads: int = Field(default=min(4, os.cpu_count() or 1), ge=1, le=64)
@@ -118,6 +118,17 @@ class Ingest:
         total = count_images(self._root)
         if not total:
             raise DataMissing(f"{self._root}: holds no image file; give the folder that holds the crops")
+        with self._committer:
+            self._bring(total, on_progress)
+            self._committer.finish()
+        on_progress(IngestProgress(report.found, max(total, report.found), report.encoded, report.quarantined))
+        self._settle_vanished(prune)
+        report.seconds = round(time.monotonic() - began, 3)
+        return report
+
+    def _bring(self, total: int, on_progress: Callable[[IngestProgress], None]) -> None:
+        """Every file of the folder, up to the committer."""
+        report = self._report
         changed: list[Examined] = []
         with self._examiner.all(threads=self._settings.threads, ahead=2 * self._settings.batch) as files:
             for examined in files:
@@ -130,11 +141,6 @@ class Ingest:
                 done = report.found - len(changed)
                 on_progress(IngestProgress(done, max(total, done), report.encoded, report.quarantined))
         self._write(changed)
-        self._committer.finish()
-        on_progress(IngestProgress(report.found, max(total, report.found), report.encoded, report.quarantined))
-        self._settle_vanished(prune)
-        report.seconds = round(time.monotonic() - began, 3)
-        return report
 
     def _is_changed(self, examined: Examined) -> bool:
         self._report.found += 1
