@@ -1,0 +1,178 @@
+"""What must be in a gallery after operations that were acknowledged, and what may be after one that was not."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from kills.crops import MODELS, Crop, Fact, draw_crop
+from pickout.gallery.rows import Metadata
+
+Held = tuple[Crop, Metadata]
+"""A row: its pixels and what is told about it."""
+
+
+@dataclass
+class Operation:
+    """One change of a gallery.
+
+    Args:
+        kind: its name in the table of results.
+        request: what a worker is asked.
+        before: the rows that it touches as they are, by id; None where there is none.
+        after: the same rows as they will be.
+        model: the gallery's model afterwards, if it changes.
+        whole: whether its rows change all together or not at all.
+        files: crops that are deleted just before.
+    """
+
+    kind: str
+    request: dict[str, Any]
+    before: dict[str, Held | None] = field(default_factory=dict)
+    after: dict[str, Held | None] = field(default_factory=dict)
+    model: str | None = None
+    whole: bool = False
+    files: list[Path] = field(default_factory=list)
+
+
+class Model:
+    """The rows of one writer: what was acknowledged, and operations drawn at random.
+
+    Args:
+        crops: the folder of its crops; no other writer touches their rows.
+        seed: of everything random.
+    """
+
+    def __init__(self, crops: Path, seed: int) -> None:
+        self.crops, self.random = crops, random.Random(seed)
+        self.rows: dict[str, Held] = {}
+        self.gone: set[str] = set()
+        self.broken: set[str] = set()
+        self.stale: list[dict[str, bytes]] = []
+        self.erased: list[dict[str, bytes]] = []
+        self.swept: list[dict[str, bytes]] = []
+        self.model = MODELS[0]
+        self.avoided: frozenset[str] = frozenset()
+        self._drawn: dict[Path, Crop] = {}
+        self._seed, self._number = seed, count()
+
+    def fact(self, held: Held) -> Fact:
+        """What its row must say now."""
+        return held[0].fact(held[1], self.model)
+
+    def settle(self, operation: Operation, now: dict[str, Held | None] | None = None) -> None:
+        """Take over what an operation did: all of it, or `now` where it was interrupted."""
+        for identifier, held in (operation.after if now is None else now).items():
+            had = self.rows.pop(identifier, None)
+            if held is not None:
+                self.rows[identifier] = held
+                if had is not None and had[0] is not held[0]:
+                    self.stale.append(had[0].pixels())
+            elif had is not None:
+                self.gone.add(identifier)
+                (self.erased if operation.kind == "erase" else self.stale).append(had[0].signs())
+        if operation.kind == "erase" and now is None:  # what was removed or replaced before goes too
+            self.swept += self.stale
+            self.stale = []
+        self.model = operation.model or self.model if now is None else self.model
+
+    def draw(self, kind: str) -> Iterator[Operation]:
+        """Operations up to one of that kind, which comes last; each must be settled before the next is drawn."""
+        while kind not in ("add", "compact") and len(self.rows) < 12:
+            yield from self.add()
+        yield from OPERATIONS[kind](self)
+
+    def draw_any(self, kinds: Iterable[str]) -> Iterator[Operation]:
+        """One of these kinds, by chance, that keeps the number of rows between 30 and 100."""
+        crowded = "remove" if len(self.rows) > 100 else self.random.choice(sorted(kinds))
+        return self.draw("add" if len(self.rows) < 30 else crowded)
+
+    def add(self) -> Iterator[Operation]:
+        folder = self.crops / f"{next(self._number):05d}"
+        for _ in range(self.random.randint(5, 14)):
+            self._draw_crop(folder / f"crop-{next(self._number):06d}.png")
+        yield self._adding("add", folder)
+
+    def change(self, kind: str = "change") -> Iterator[Operation]:
+        """Other pixels in files that have a row; when pruning, some of its files are gone."""
+        folder = self.random.choice(sorted({crop.file.parent for crop, _ in self.rows.values()}))
+        here = [crop.file for crop, _ in self.rows.values() if crop.file.parent == folder and crop.file.exists()]
+        for file in self._some(here, 6):
+            self._draw_crop(file)
+        self._draw_crop(folder / f"crop-{next(self._number):06d}.png")
+        for file in self._some(here, 4) if kind == "prune" else ():
+            file.unlink()
+        yield self._adding(kind, folder, prune=kind == "prune")
+
+    def prune(self) -> Iterator[Operation]:
+        return self.change("prune")
+
+    def update(self) -> Iterator[Operation]:
+        ids = self._some(self._free(), 20)
+        number = next(self._number)
+        told = {"camera": f"camera {number}", "labels": {"seen": str(number)}}
+        after = {each: (self.rows[each][0], Metadata(**told).over(self.rows[each][1])) for each in ids}
+        yield Operation("update", {"do": "update", "ids": ids, "told": told}, self._held(ids), dict(after))
+
+    def remove(self) -> Iterator[Operation]:
+        yield self._taking("remove", self._some(self._free(), 40 if len(self.rows) > 100 else 8))
+
+    def erase(self) -> Iterator[Operation]:
+        """Half of the time one of the crops is named by a saved search and stands on the quarantine list."""
+        ids = self._some(self._free(), 6)
+        crop = self.rows[ids[0]][0]
+        if not self.avoided and self.random.random() < 0.5:
+            yield Operation("save", {"do": "save", "name": f"like {next(self._number)}", "ids": ids[:1]})
+            if crop.file.exists():
+                crop.file.write_bytes(b"no picture")
+                self.broken.add(crop.id)
+                yield self._adding("add", crop.file.parent)
+        yield self._taking("erase", ids)
+
+    def compact(self) -> Iterator[Operation]:
+        yield Operation("compact", {"do": "compact"})
+
+    def _taking(self, kind: str, ids: list[str]) -> Operation:
+        files = [self.rows[each][0].file for each in ids]
+        return Operation(kind, {"do": kind, "ids": ids}, self._held(ids), dict.fromkeys(ids), whole=True, files=files)
+
+    def _draw_crop(self, file: Path) -> None:
+        crop = draw_crop(file, [self._seed, next(self._number)])
+        self.broken.discard(crop.id)
+        self._drawn[file] = crop
+
+    def _adding(self, kind: str, folder: Path, *, prune: bool = False) -> Operation:
+        """Adding a folder: a row for each readable file; with `prune` none for a file that is gone."""
+        after: dict[str, Held | None] = {}
+        for file in sorted(folder.iterdir()):
+            crop = self._drawn[file]
+            if crop.id not in self.broken:
+                after[crop.id] = (crop, self.rows[crop.id][1] if crop.id in self.rows else Metadata())
+        if prune:
+            here = [each for each, (crop, _) in self.rows.items() if crop.file.parent == folder]
+            after.update({each: None for each in here if not self.rows[each][0].file.exists()})
+        return Operation(kind, {"do": "add", "folder": str(folder), "prune": prune}, self._held(after), after)
+
+    def _held(self, ids: Iterable[str]) -> dict[str, Held | None]:
+        return {each: self.rows.get(each) for each in ids}
+
+    def _free(self) -> list[str]:
+        return [each for each in self.rows if each not in self.avoided]
+
+    def _some(self, things: Iterable[Any], most: int) -> list[Any]:
+        ordered = sorted(things)
+        return self.random.sample(ordered, self.random.randint(min(1, len(ordered)), min(most, len(ordered))))
+
+
+OPERATIONS: dict[str, Callable[[Model], Iterator[Operation]]] = {
+    "add": Model.add,
+    "change": Model.change,
+    "prune": Model.prune,
+    "update": Model.update,
+    "remove": Model.remove,
+    "erase": Model.erase,
+    "compact": Model.compact,
+}
+"""How each kind of operation is drawn."""

@@ -1,0 +1,109 @@
+"""A process that does to a gallery what it is asked, line by line, and says when each is done; it is killed in between.
+
+python benchmarks/kills/worker.py GALLERY
+"""
+
+import ctypes
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from kills.crops import GridEncoder, row_fact
+from pickout.errors import PickoutError
+from pickout.gallery import changing
+from pickout.gallery.columns import row_seal
+from pickout.gallery.erasing import unfinished
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.manifest import MANIFEST, read_manifest
+from pickout.gallery.query import Query
+from pickout.gallery.rows import Metadata
+from pickout.gallery.verify import verify
+
+SETTINGS = IngestSettings(batch=4, commit=4, compact_every=3, threads=1)
+"""Small, so that an adding is several commits and compactions."""
+changing._AT_ONCE = 6  # for the same reason
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    tell({"ready": True})
+    for line in sys.stdin:
+        request = json.loads(line)
+        steps = arm(request.pop("kill_at", None))
+        try:
+            told = ACTIONS[request.pop("do")](path, **request)
+        except PickoutError as error:
+            told = {"error": f"{type(error).__name__}: {error}"}
+        tell({**(told or {}), "done": True, "steps": steps()})
+
+
+def tell(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def arm(kill_at: int | None) -> Callable[[], int]:
+    """Die before the n-th change of the file system from here, where the library that counts them is loaded."""
+    if kill_at is None:
+        return lambda: 0
+    library = ctypes.CDLL(None)
+    library.count_from_here(kill_at)
+    return lambda: int(library.counted())
+
+
+def opened(path: Path) -> Gallery:
+    if not (path / MANIFEST).exists():
+        return Gallery.create(path, GridEncoder())
+    return Gallery.open(path, GridEncoder(read_manifest(path).model.name))
+
+
+def add(path: Path, folder: str, prune: bool = False) -> None:
+    opened(path).add(folder, settings=SETTINGS, prune=prune)
+
+
+def update(path: Path, ids: list[str], told: dict[str, Any]) -> None:
+    opened(path).update(ids, Metadata(**told))
+
+
+def remove(path: Path, ids: list[str]) -> None:
+    opened(path).remove(ids)
+
+
+def erase(path: Path, ids: list[str]) -> None:
+    opened(path).erase(ids)
+
+
+def compact(path: Path) -> None:
+    opened(path).compact()
+
+
+def save(path: Path, name: str, ids: list[str]) -> None:
+    opened(path).saved.save(name, Query(["somebody"], more_like=ids))
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """Everything that a reader sees."""
+    gallery = opened(path)
+    ids = [known.id for known in gallery._store.known()]
+    rows, tokens = gallery._store.fetch(set(ids)), gallery._store.fetch_tokens(set(ids))
+    return {
+        "model": gallery.manifest.model.name,
+        "ids": ids,
+        "rows": {row.id: row_fact(row) for row in rows.values()},
+        "unsealed": [row.id for row in rows.values() if row.seal != row_seal(row, tokens.get(row.id))],
+        "found": [hit.id for hit in gallery.search("somebody", top=100_000)],
+        "faults": [f"{fault.file.name}: {fault.what}" for fault in verify(path)],
+        "unfinished": unfinished(path),
+    }
+
+
+ACTIONS: dict[str, Callable[..., dict[str, Any] | None]] = {
+    action.__name__: action for action in (add, update, remove, erase, compact, save, facts)
+}
+
+if __name__ == "__main__":
+    main()
