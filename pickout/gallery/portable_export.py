@@ -165,7 +165,7 @@ class _Writing:
         table, self._waiting = pa.concat_tables(self._waiting), []
         buffer = io.BytesIO()
         # Plain and uncompressed: vectors, JPEGs and tokens hardly shrink, and what is read back is never larger.
-        pq.write_table(table, buffer, compression="none", use_dictionary=False, store_schema=True)
+        pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
         data = buffer.getvalue()
         if len(data) > LARGEST_ROWS:
             raise GalleryError(f"{self._gallery}: a row of {len(data) // table.num_rows} bytes is too large to export")

@@ -14,6 +14,7 @@ from PIL import Image
 from pickout.gallery.columns import from_arrow, unpack_tokens
 from pickout.gallery.portable import RowsMember, row_schema
 from pickout.gallery.portable_file import PortableFile
+from pickout.gallery.portable_footer import check_plain
 from pickout.gallery.printable import printable
 from pickout.gallery.reading import LARGEST_SIDE
 from pickout.gallery.rows import Row
@@ -54,12 +55,12 @@ def check_rows(portable: PortableFile, member: RowsMember) -> Iterator[Row]:
 
 
 def _rows(data: bytes, member: RowsMember, dimension: int) -> Iterator[Row]:
+    check_plain(data)
     file = pq.ParquetFile(pa.BufferReader(data))
     if file.metadata.num_rows != member.rows:
         raise ValueError(f"{file.metadata.num_rows} rows instead of {member.rows}")
     if not file.schema_arrow.equals(row_schema(dimension)):
         raise ValueError(f"other columns than those of a gallery of {dimension} numbers a vector")
-    _check_plain(file.metadata)
     count, size = 0, 0
     for batch in file.iter_batches(_AT_ONCE):
         count, size = count + batch.num_rows, size + batch.nbytes
@@ -69,14 +70,6 @@ def _rows(data: bytes, member: RowsMember, dimension: int) -> Iterator[Row]:
         yield from _of_batch(batch)
     if count != member.rows:
         raise ValueError(f"{count} rows instead of {member.rows}")
-
-
-def _check_plain(metadata: pq.FileMetaData) -> None:
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
-            if column.compression != "UNCOMPRESSED" or not {"PLAIN", "RLE"}.issuperset(column.encodings):
-                raise ValueError(f"column {column.path_in_schema} is compressed")
 
 
 def _of_batch(batch: pa.RecordBatch) -> Iterator[Row]:
