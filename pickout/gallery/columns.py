@@ -45,6 +45,8 @@ MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)
 """Columns that `row_mark` reads."""
 RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
 """Columns that a search reads, besides the vectors."""
+_HEADER = 8
+"""Bytes before a row's packed tokens: their two sizes."""
 
 
 def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
@@ -65,7 +67,7 @@ def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         "frame": [row.metadata.frame for row in rows],
         "box": [None if row.metadata.box is None else list(row.metadata.box) for row in rows],
         "track": [row.metadata.track for row in rows],
-        "tokens": [None if row.tokens is None else pack_tokens(row.tokens) for row in rows],
+        "tokens": _tokens([row.tokens for row in rows]),
         "seal": [row_seal(row) for row in rows],
         "vector": pa.FixedSizeListArray.from_arrays(
             pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
@@ -105,12 +107,14 @@ def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
     place = (told.video, told.frame, None if told.box is None else list(told.box), told.track)
     times = [None if time is None else time.isoformat() for time in (told.time, row.added)]
     parts.append(json.dumps([row.width, row.height, told.camera, _labels(told), *times, *place]).encode())
-    if own is not None:
-        parts.append(pack_tokens(own))
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
+    if own is not None:  # as one part, packed, without making a copy
+        digest.update((_HEADER + 2 * own.size).to_bytes(8, "little"))
+        digest.update(_sizes(own))
+        digest.update(np.ascontiguousarray(own, "<u2").data)
     return digest.digest()
 
 
@@ -151,7 +155,25 @@ def _labels(told: Metadata) -> str | None:
 
 def pack_tokens(tokens: NDArray[np.uint16]) -> bytes:
     """Tokens (tokens, width) as bytes: the two sizes, then the bit patterns."""
-    return np.array(tokens.shape, "<u4").tobytes() + np.ascontiguousarray(tokens, "<u2").tobytes()
+    return _sizes(tokens) + np.ascontiguousarray(tokens, "<u2").tobytes()
+
+
+def _sizes(tokens: NDArray[np.uint16]) -> bytes:
+    return np.array(tokens.shape, "<u4").tobytes()
+
+
+def _tokens(tokens: Sequence[NDArray[np.uint16] | None]) -> pa.Array:
+    """A column of packed tokens: each row's are copied once, into the column's own memory."""
+    lengths = [0 if own is None else _HEADER + 2 * own.size for own in tokens]
+    stops = np.cumsum([0, *lengths], dtype=np.int64)
+    data = np.empty(int(stops[-1]), np.uint8)
+    for own, start, stop in zip(tokens, stops, stops[1:], strict=False):
+        if own is not None:
+            data[start : start + _HEADER] = np.frombuffer(_sizes(own), np.uint8)
+            data[start + _HEADER : stop] = np.ascontiguousarray(own, "<u2").reshape(-1).view(np.uint8)
+    told = np.packbits([own is not None for own in tokens], bitorder="little")
+    buffers = [pa.py_buffer(told), pa.py_buffer(stops), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(tokens), buffers)
 
 
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
