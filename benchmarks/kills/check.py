@@ -8,6 +8,7 @@ from typing import Any
 
 from kills.model import Held, Model, Operation
 
+NOTHING = Operation("nothing", {})
 PERMITTED = ("an erasure was interrupted", "left over from an interrupted write", "left over from another model")
 """Faults that `verify` may name between a kill and the next change."""
 
@@ -48,14 +49,18 @@ def compare(
         wrong.half.append("rows that are listed cannot be fetched")
     wrong.half += [f"{identifier}: its seal is broken" for identifier in facts["unsealed"]]
     wrong.half += [fault for fault in facts["faults"] if written or not any(each in fault for each in PERMITTED)]
-    wrong.lost += [f"{each} is not found by a search" for each in set(rows) - set(facts["found"])]
+    if not facts["approximate"]:  # which need not find every row
+        wrong.lost += [f"{each} is not found by a search" for each in set(rows) - set(facts["found"])]
     wrong.came_back += [f"{each} is found by a search only" for each in set(facts["found"]) - set(rows)]
     known: set[str] = set()
+    allowed = {name for model in models for name in (model.model, interrupted.get(model, NOTHING).model or model.model)}
+    if facts["model"] not in allowed:
+        wrong.half.append(f"the gallery is of model {facts['model']}, not {sorted(allowed)}")
     for model in models:
-        operation = interrupted.get(model, Operation("nothing", {}))
+        operation = interrupted.get(model, NOTHING)
         known |= set(model.rows) | set(operation.before)
         for identifier in set(model.rows) | set(operation.before):
-            _compare_row(identifier, rows.get(identifier), model, operation, wrong)
+            _compare_row(identifier, facts, model, operation, wrong)
         if operation.whole and len({each in rows for each in operation.before}) > 1:
             wrong.half.append(f"{operation.kind}: some of its rows are gone, others are not")
         if written and operation.kind == "erase" and set(facts["unfinished"]) & set(operation.before):
@@ -66,12 +71,15 @@ def compare(
     return wrong
 
 
-def _compare_row(identifier: str, found: Any, model: Model, operation: Operation, wrong: Wrong) -> None:
-    if identifier in operation.before:
-        held = [operation.before[identifier], operation.after[identifier]]
-    else:
+def _compare_row(identifier: str, facts: Mapping[str, Any], model: Model, operation: Operation, wrong: Wrong) -> None:
+    found = facts["rows"].get(identifier)
+    if identifier not in operation.before:
         held = [model.rows[identifier]]
-    expected = [None if each is None else model.fact(each) for each in held]
+    elif operation.model is not None:  # all rows change at one moment, together with the model
+        held = [(operation.after if facts["model"] == operation.model else operation.before)[identifier]]
+    else:
+        held = [operation.before[identifier], operation.after[identifier]]
+    expected = [None if each is None else each[0].fact(each[1], facts["model"]) for each in held]
     if found in expected:
         return
     if found is None:
@@ -85,12 +93,12 @@ def _compare_row(identifier: str, found: Any, model: Model, operation: Operation
 
 def reached(facts: Mapping[str, Any], model: Model, operation: Operation) -> dict[str, Held | None]:
     """How far an interrupted operation came: its rows as they are now."""
-    return {
-        identifier: after
-        if facts["rows"].get(identifier) == (after and model.fact(after))
-        else operation.before[identifier]
-        for identifier, after in operation.after.items()
-    }
+    model.model = facts["model"]
+    now = {}
+    for identifier, after in operation.after.items():
+        is_after = facts["rows"].get(identifier) == (after and model.fact(after))
+        now[identifier] = after if is_after else operation.before[identifier]
+    return now
 
 
 def traces(folder: Path, signs: Iterable[Mapping[str, bytes]], below: str = "") -> list[str]:
@@ -106,7 +114,7 @@ def traces(folder: Path, signs: Iterable[Mapping[str, bytes]], below: str = "") 
 def phase(before: frozenset[str], folder: Path) -> str:
     """How far a killed operation came, told by the files that it left."""
     made = file_names(folder) - before
-    told = [name for name in ("erasing.json", "rebuild.json", "import.json") if (folder / name).exists()]
+    told = [name for name in ("erasing.json", "rebuild.json") if (folder / name).exists()]
     if any(".part" in name for name in made):
         told.append("half of a small file")
     if any("/_versions/" in name and name.endswith(".manifest") for name in made):

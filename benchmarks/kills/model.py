@@ -43,10 +43,11 @@ class Model:
     Args:
         crops: the folder of its crops; no other writer touches their rows.
         seed: of everything random.
+        least: rows that are kept there between operations, about.
     """
 
-    def __init__(self, crops: Path, seed: int) -> None:
-        self.crops, self.random = crops, random.Random(seed)
+    def __init__(self, crops: Path, seed: int, least: int = 30) -> None:
+        self.crops, self.random, self._least = crops, random.Random(seed), least
         self.rows: dict[str, Held] = {}
         self.gone: set[str] = set()
         self.broken: set[str] = set()
@@ -80,14 +81,15 @@ class Model:
 
     def draw(self, kind: str) -> Iterator[Operation]:
         """Operations up to one of that kind, which comes last; each must be settled before the next is drawn."""
-        while kind not in ("add", "compact") and len(self.rows) < 12:
+        enough = 12 if self._least < 100 else self._least
+        while kind not in ("add", "compact") and len(self.rows) < enough:
             yield from self.add()
         yield from OPERATIONS[kind](self)
 
     def draw_any(self, kinds: Iterable[str]) -> Iterator[Operation]:
-        """One of these kinds, by chance, that keeps the number of rows between 30 and 100."""
-        crowded = "remove" if len(self.rows) > 100 else self.random.choice(sorted(kinds))
-        return self.draw("add" if len(self.rows) < 30 else crowded)
+        """One of these kinds, by chance, that keeps the number of rows within limits."""
+        crowded = "remove" if len(self.rows) > self._least + 70 else self.random.choice(sorted(kinds))
+        return self.draw("add" if len(self.rows) < self._least else crowded)
 
     def add(self) -> Iterator[Operation]:
         folder = self.crops / f"{next(self._number):05d}"
@@ -117,7 +119,7 @@ class Model:
         yield Operation("update", {"do": "update", "ids": ids, "told": told}, self._held(ids), dict(after))
 
     def remove(self) -> Iterator[Operation]:
-        yield self._taking("remove", self._some(self._free(), 40 if len(self.rows) > 100 else 8))
+        yield self._taking("remove", self._some(self._free(), 40 if len(self.rows) > self._least + 70 else 8))
 
     def erase(self) -> Iterator[Operation]:
         """Half of the time one of the crops is named by a saved search and stands on the quarantine list."""
@@ -133,6 +135,33 @@ class Model:
 
     def compact(self) -> Iterator[Operation]:
         yield Operation("compact", {"do": "compact"})
+
+    def rebuild(self) -> Iterator[Operation]:
+        """The other model; rows whose originals are gone or changed are left out."""
+        other = next(name for name in MODELS if name != self.model)
+        after = {each: held if self._is_whole(held[0]) else None for each, held in self.rows.items()}
+        yield Operation("rebuild", {"do": "rebuild", "model": other}, dict(self.rows), dict(after), model=other)
+
+    def take_in(self) -> Iterator[Operation]:
+        """Rows of another gallery, or of this one as they were before an update."""
+        folder, file = self.crops / f"{next(self._number):05d}", self.crops / f"{next(self._number):05d}.pickout"
+        if self.random.random() < 0.5:
+            for operation in self.add():
+                folder = Path(operation.request["folder"])
+                request = {"do": "prepare", "folder": str(folder), "beside": f"{folder}.gallery", "file": str(file)}
+                yield Operation("prepare", request)
+                yield Operation("import", {"do": "take_in", "file": str(file)}, operation.before, operation.after)
+            return
+        for operation in self.update():
+            yield Operation("export", {"do": "export", "file": str(file), "ids": list(operation.before)})
+            yield operation
+            yield Operation("import", {"do": "take_in", "file": str(file)}, operation.after, operation.before)
+
+    def approximate(self) -> Iterator[Operation]:
+        yield Operation("approximate", {"do": "approximate"})
+
+    def _is_whole(self, crop: Crop) -> bool:
+        return crop.file.exists() and crop.id not in self.broken and self._drawn[crop.file] is crop
 
     def _taking(self, kind: str, ids: list[str]) -> Operation:
         files = [self.rows[each][0].file for each in ids]
@@ -174,5 +203,8 @@ OPERATIONS: dict[str, Callable[[Model], Iterator[Operation]]] = {
     "remove": Model.remove,
     "erase": Model.erase,
     "compact": Model.compact,
+    "rebuild": Model.rebuild,
+    "import": Model.take_in,
+    "approximate": Model.approximate,
 }
 """How each kind of operation is drawn."""

@@ -21,6 +21,10 @@ _FIRST = 3
 """Operations of a kind that are timed before one is killed."""
 
 
+MANY = 260
+"""Rows that an approximate index needs."""
+
+
 @dataclass
 class Tally:
     """What happened to one kind of operation.
@@ -58,7 +62,8 @@ class Trial:
         self, folder: Path, kinds: Iterable[str], seed: int, writers: int = 1, preload: Path | None = None
     ) -> None:
         self.gallery, self._errors, self._preload = folder / "people.gallery", folder / "errors", preload
-        self.models = [Model(folder / f"crops{number}", seed + number) for number in range(writers)]
+        least = MANY if "approximate" in kinds else 30
+        self.models = [Model(folder / f"crops{number}", seed + number, least) for number in range(writers)]
         self.tally, self._kinds = Tally(), sorted(kinds)
         self._took: dict[str, list[float]] = {}
         self._spare = [self._start()]

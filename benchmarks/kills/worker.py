@@ -14,7 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kills.crops import GridEncoder, row_fact
 from pickout.errors import PickoutError
-from pickout.gallery import changing
+from pickout.gallery import changing, portable_import
+from pickout.gallery.approximate import usable
+from pickout.gallery.approximating import ApproximateSettings
 from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import unfinished
 from pickout.gallery.gallery import Gallery
@@ -26,7 +28,7 @@ from pickout.gallery.verify import verify
 
 SETTINGS = IngestSettings(batch=4, commit=4, compact_every=3, threads=1)
 """Small, so that an adding is several commits and compactions."""
-changing._AT_ONCE = 6  # for the same reason
+changing._AT_ONCE = portable_import._COMMIT_ROWS = 6  # for the same reason
 
 
 def main() -> None:
@@ -81,6 +83,29 @@ def compact(path: Path) -> None:
     opened(path).compact()
 
 
+def rebuild(path: Path, model: str) -> None:
+    opened(path).rebuild(GridEncoder(model), settings=SETTINGS, drop_missing=True)
+
+
+def export(path: Path, file: str, ids: list[str]) -> None:
+    opened(path).export(file, ids)
+
+
+def prepare(path: Path, folder: str, beside: str, file: str) -> None:
+    """An export of another gallery, of the same model."""
+    other = Gallery.create(beside, GridEncoder(read_manifest(path).model.name))
+    other.add(folder, settings=SETTINGS)
+    other.export(file)
+
+
+def take_in(path: Path, file: str) -> None:
+    portable_import.import_gallery(file, path, replace_rows=True)
+
+
+def approximate(path: Path) -> None:
+    opened(path).approximate(settings=ApproximateSettings(above=0, searches=10))
+
+
 def save(path: Path, name: str, ids: list[str]) -> None:
     opened(path).saved.save(name, Query(["somebody"], more_like=ids))
 
@@ -92,6 +117,7 @@ def facts(path: Path) -> dict[str, Any]:
     rows, tokens = gallery._store.fetch(set(ids)), gallery._store.fetch_tokens(set(ids))
     return {
         "model": gallery.manifest.model.name,
+        "approximate": usable(path, gallery.manifest, len(ids)) is not None,
         "ids": ids,
         "rows": {row.id: row_fact(row) for row in rows.values()},
         "unsealed": [row.id for row in rows.values() if row.seal != row_seal(row, tokens.get(row.id))],
@@ -102,7 +128,8 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, Callable[..., dict[str, Any] | None]] = {
-    action.__name__: action for action in (add, update, remove, erase, compact, save, facts)
+    action.__name__: action
+    for action in (add, update, remove, erase, compact, rebuild, export, prepare, take_in, approximate, save, facts)
 }
 
 if __name__ == "__main__":
