@@ -39,9 +39,8 @@ def looking(tmp_path, crops):
 def test_pictures_come_along_and_their_rows_belong_to_them(tmp_path, looking, crops):
     report = looking.export(tmp_path / "people.pickout", crops=True)
     assert (report.rows, report.pictures, report.missing) == (7, 6, 0)  # equal bytes are kept once
-    done = import_gallery(
-        tmp_path / "people.pickout", tmp_path / "copy.gallery", crops_to=tmp_path / "out" / "pictures"
-    )
+    pictures = tmp_path / "out" / "pictures"
+    done = import_gallery(tmp_path / "people.pickout", tmp_path / "copy.gallery", crops_to=pictures)
     assert (done.added, done.pictures) == (7, 7)
     copy = Gallery.open(tmp_path / "copy.gallery", LookingEncoder())
     for crop in list(crops.rglob("*.png")):
@@ -49,16 +48,16 @@ def test_pictures_come_along_and_their_rows_belong_to_them(tmp_path, looking, cr
     rows = copy.rows(facts(copy))
     assert len(rows) == 7
     for identifier, row in rows.items():
-        assert row.file.parent == tmp_path / "out" / "pictures" and row_id(row.file) == identifier == row.id
+        assert row.file.parent == pictures and row_id(row.file) == identifier == row.id
         assert digest(row.file.read_bytes()) == row.content
         assert row.file.name.startswith(row.content)
     assert everything_but_place(copy) == everything_but_place(looking)
     assert list(verify(copy.path, files=True)) == []
-    assert sorted(os.listdir(tmp_path / "out" / "pictures")) == sorted(row.path for row in rows.values())
+    assert sorted(file.name for file in pictures.iterdir()) == sorted(row.path for row in rows.values())
     assert [hit.score for hit in copy.search("a teal jacket")] == [hit.score for hit in looking.search("a teal jacket")]
-    again = import_gallery(tmp_path / "people.pickout", copy.path, crops_to=tmp_path / "out" / "pictures")
+    again = import_gallery(tmp_path / "people.pickout", copy.path, crops_to=pictures)
     assert (again.unchanged, again.pictures) == (7, 0)
-    added = copy.add(tmp_path / "out" / "pictures")  # indexing that folder finds nothing new
+    added = copy.add(pictures)  # indexing that folder finds nothing new
     assert (added.unchanged, added.added) == (7, 0)
 
 
