@@ -164,10 +164,11 @@ class LanceStore:
             with self._latest() as table:
                 if "tokens" not in table.schema.names:
                     return {}
-                kept = f"{_where_ids(some)} AND tokens IS NOT NULL"
-                rows = table.search().where(kept).select(["id", "tokens"]).limit(len(some)).to_arrow()
+                # No filter may name the tokens: it would read those of every row.
+                rows = table.search().where(_where_ids(some)).select(["id", "tokens"]).limit(len(some)).to_arrow()
                 for identifier, tokens in zip(rows["id"].to_pylist(), rows["tokens"], strict=True):
-                    found[identifier] = unpack_tokens(tokens.as_buffer())
+                    if tokens.is_valid:
+                        found[identifier] = unpack_tokens(tokens.as_buffer())
         return found
 
     def upgrade(self) -> None:
