@@ -39,7 +39,7 @@ LARGEST_DIRECTORY = 256 * 2**20
 """Bytes of the archive's directory at most; reading it takes about five times as much memory."""
 MOST_PICTURES = 1_500_000
 """So many pictures have a directory of that size."""
-_LONGEST_VECTOR = 65536
+_LONGEST_VECTOR, _LONGEST_NAME = 65536, 4096
 
 
 class RowsMember(Settings):
@@ -81,8 +81,10 @@ def digest_of_names(names: Iterable[str]) -> str:
 
 
 def fits(model: ModelFacts) -> bool:
-    """Whether vectors of this model have a length that can be."""
-    return 1 <= model.dimension <= _LONGEST_VECTOR
+    """Whether this can be a model: its vectors have a length, and its names can be shown."""
+    names = (model.name, model.fingerprint, model.run or "")
+    shown = all(name.isprintable() and len(name) <= _LONGEST_NAME for name in names)
+    return shown and 1 <= model.dimension <= _LONGEST_VECTOR
 
 
 def row_schema(dimension: int) -> pa.Schema:

@@ -121,7 +121,7 @@ class PortableFile:
             raise self.damaged(f"{EXPORT}: {printable(place)}: {first['msg']}") from None
         self._check_format(data)
         if not fits(contents.model):
-            raise self.damaged(f"{EXPORT}: vectors of {contents.model.dimension} numbers cannot be")
+            raise self.damaged(f"{EXPORT}: tells of a model that cannot be")
         return contents
 
     def _check_format(self, data: bytes) -> None:
@@ -144,7 +144,7 @@ class PortableFile:
             raise self.damaged(f"{name} is missing" if name in listed else f"{name} is not listed in {EXPORT}")
         crops = [name for name in self._members if CROP.fullmatch(name)]
         if (len(crops), digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
-            raise self.damaged(f"holds other pictures than were written ({len(crops)}, not {contents.pictures})")
+            raise self.damaged(f"holds other pictures than the {contents.pictures} that were written")
         if len(self.pictures) != len(crops):
             raise self.damaged("holds a picture twice")
 

@@ -169,7 +169,8 @@ def test_claims_that_cannot_be_are_refused_before_memory_is_taken(tmp_path, whol
     refused(pack(file, members, members=[{**listed["members"][0], "rows": 10**9}], rows=10**9), "members.0.rows")
     refused(pack(file, members, members=[{**listed["members"][0], "rows": 7}], rows=7), "6 rows instead of 7")
     refused(pack(file, members, members=listed["members"] * 2, rows=12), "contradicts itself")
-    refused(pack(file, members, model={**listed["model"], "dimension": 10**9}), "cannot be")
+    for told in ({"dimension": 10**9}, {"dimension": 0}, {"name": "\x1b[2J"}, {"run": "a" * 5000}):
+        refused(pack(file, members, model={**listed["model"], **told}), "tells of a model that cannot be")
     refused(pack(file, {**members, "export.json": b"[" * 10**6}), "export.json: all of it")
 
 
