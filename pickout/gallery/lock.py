@@ -1,5 +1,6 @@
 """One writer at a time, for as long as one commit takes."""
 
+import errno
 import fcntl
 import logging
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from pickout.errors import GalleryError
+from pickout.files import storage_errors
 
 LOCK = ".lock"
 PATIENCE = 900.0
@@ -42,13 +44,17 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
     Raises:
         GalleryError: another process holds it for longer than `patience` seconds (`refusal`), or the file may not be
             made.
+        StorageFull: no space left to make it.
     """
     try:
-        handle = file.open("ab")
-    except PermissionError:
-        raise GalleryError(f"{file.parent}: may not be written to; check its permissions") from None
+        with storage_errors(file):
+            handle = file.open("ab")
     except FileNotFoundError:
         raise GalleryError(f"{file.parent}: is not there any more") from None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise GalleryError(f"{file.parent}: may not be written to; check its permissions") from None
     with handle:
         _wait(handle, file, patience, refusal)
         yield

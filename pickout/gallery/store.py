@@ -263,7 +263,10 @@ class LanceStore:
         """The version that the table's own hint tells; above `version` where files of the newest were taken away."""
         hint = self._folder / f"{self._name}.lance" / "_versions" / "latest_version_hint.json"
         with lance_errors(self._folder):
-            return int(json.loads(hint.read_bytes())["version"]) if hint.exists() else 0
+            try:
+                return int(json.loads(hint.read_bytes())["version"])
+            except (FileNotFoundError, ValueError):  # the library does not write it as a whole: a full disk leaves half
+                return 0
 
     def _scan(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
         with self._latest() as table:

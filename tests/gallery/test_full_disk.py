@@ -8,10 +8,13 @@ import pytest
 from colour_encoder import ColourEncoder
 from PIL import Image
 
-from pickout.errors import StorageFull
+from pickout.errors import GalleryDamaged, GalleryError, StorageFull
+from pickout.gallery.erasing import unfinished
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
 from pickout.gallery.rebuild import unfinished_rebuild
+from pickout.gallery.rows import Metadata
+from pickout.gallery.verify import verify
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def small_disk(tmp_path):
     )
     if not mounted:
         pytest.skip("this machine does not let us mount a small file system")
-    yield folder, lambda: subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+    yield folder, lambda size="64m": subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
     subprocess.run(["umount", str(folder)], check=True)
 
 
@@ -93,6 +96,99 @@ def test_making_a_gallery_on_a_full_disk_is_an_error_and_can_be_done_again(small
         Gallery.create(disk / "g", encoder)
     enlarge()
     assert Gallery.create(disk / "g", encoder).add(crops).added == 6
+
+
+def change_of(name, gallery, crops, draw, number):
+    """One change of the gallery that needs some space, different each time."""
+    ids = _ids(gallery)
+    if name == "add":
+        draw(crops / f"new{number}.png", shade=number)
+        gallery.add(crops)
+    elif name == "update":
+        gallery.update(ids, Metadata(labels={"seen": str(number)}))
+    elif name == "compact":
+        gallery.compact()
+    else:
+        getattr(gallery, name)(ids[:1])
+
+
+def rows_of(gallery):
+    return {row.path: (row.content, row.metadata, row.seal) for row in gallery.rows(_ids(gallery)).values()}
+
+
+@pytest.mark.parametrize("name", ["add", "update", "remove", "erase", "compact"])
+def test_a_change_without_enough_space_is_an_error_and_leaves_whole_rows_wherever_it_ran_out(
+    small_disk, crops, draw, encoder, name
+):
+    """One page of space more with each try, so that it runs out at every place in turn, until the change succeeds."""
+    disk, enlarge = small_disk
+    enlarge("8m")
+    for number in range(6, 20):
+        draw(crops / f"{number:04d}.png", shade=number)
+    gallery = Gallery.create(disk / "g", encoder)
+    gallery.add(crops)
+    gallery.update(_ids(gallery)[::2], Metadata(track="t"))  # something to merge
+    failures = 0
+    for pages in range(200):
+        gallery = Gallery.open(disk / "g", encoder)
+        before = rows_of(gallery)
+        (disk / "filler").write_bytes(bytes(_free(disk) - pages * 4096))
+        try:
+            change_of(name, gallery, crops, draw, pages)
+        except StorageFull as error:
+            failures += 1
+            assert str(disk) in str(error)
+        else:
+            break
+        finally:
+            (disk / "filler").unlink()
+        again = Gallery.open(disk / "g", encoder)
+        after = rows_of(again)
+        changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+        assert name in ("add", "update") or len(changed) <= 1
+        again.remove([])  # finishes what was begun
+        assert list(verify(disk / "g")) == []
+    assert failures > 1
+
+
+def test_erasing_on_a_full_disk_is_completed_by_the_next_try(small_disk, crops, encoder):
+    disk, enlarge = small_disk
+    gallery = Gallery.create(disk / "g", encoder)
+    gallery.add(crops)
+    (ident,) = gallery.choose(["0006.png"])
+    row = gallery.rows([ident])[ident]
+    (disk / "filler").write_bytes(bytes(_free(disk) - 8192))
+    with pytest.raises(StorageFull):
+        gallery.erase([ident])
+    assert gallery.count() == 6 and unfinished(disk / "g") == [ident]
+    with pytest.raises(StorageFull):  # the next change goes on with it, and has no space for it either
+        gallery.compact()
+    enlarge()
+    (disk / "filler").unlink()
+    gallery.erase([ident])
+    assert gallery.count() == 5 and unfinished(disk / "g") == []
+    signs = (row.id.encode(), row.thumbnail[-120:], row.vector.tobytes(), b"0006.png")
+    texts = b"".join(file.read_bytes() for file in (disk / "g").rglob("*") if file.is_file())
+    assert not any(sign in texts for sign in signs)
+
+
+@pytest.mark.parametrize("name", ["add", "update", "remove", "erase", "compact"])
+def test_a_change_of_a_gallery_that_may_only_be_read_is_an_error_and_changes_nothing(
+    small_disk, crops, draw, encoder, name
+):
+    disk, _ = small_disk
+    gallery = Gallery.create(disk / "g", encoder)
+    gallery.add(crops)
+    before = rows_of(gallery)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(GalleryError, match=r"may not be written to|cannot be written to") as caught:
+        change_of(name, Gallery.open(disk / "g", encoder), crops, draw, 1)
+    assert not isinstance(caught.value, GalleryDamaged)
+    assert rows_of(Gallery.open(disk / "g")) == before
+
+
+def _ids(gallery):
+    return sorted(known.id for known in gallery._store.known())
 
 
 def _free(folder):
