@@ -38,7 +38,7 @@ def main() -> None:
     print(HEADER, flush=True)
     for kind in kinds if options.writers == 1 else [f"{options.writers} writers"]:
         began = time.monotonic()
-        tally = every_step(kind, options.seed) if options.every_step else at_random(kind, kinds, options)
+        tally = every_step(kind, options.seed) if options.every_step else at_random(kind, options)
         lines.append(f"{line(kind, tally)} {time.monotonic() - began:5.0f} s")
         print(lines[-1], flush=True)
         lines += [f"    {count:4d} {name}" for name, count in tally.phases.most_common()]
@@ -63,12 +63,12 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def at_random(kind: str, kinds: list[str], options: argparse.Namespace) -> Tally:
+def at_random(kind: str, options: argparse.Namespace) -> Tally:
     """Kill at random moments until enough of them fell inside the operation."""
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         # An index needs many rows, and a change of model makes another writer begin again.
         alone = {"approximate"} - {kind} | ({"rebuild"} if options.writers > 1 else set())
-        trial = Trial(Path(folder), set(kinds) - alone, options.seed, options.writers)
+        trial = Trial(Path(folder), set(OPERATIONS) - alone, options.seed, options.writers)
         try:
             while trial.tally.inside < options.kills:
                 trial.kill(kind)

@@ -94,7 +94,7 @@ class Model:
     def add(self) -> Iterator[Operation]:
         folder = self.crops / f"{next(self._number):05d}"
         for _ in range(self.random.randint(5, 14)):
-            self._draw_crop(folder / f"crop-{next(self._number):06d}.png")
+            self._draw_crop(folder / f"crop-{self._seed}-{next(self._number):06d}.png")
         yield self._adding("add", folder)
 
     def change(self, kind: str = "change") -> Iterator[Operation]:
@@ -103,7 +103,7 @@ class Model:
         here = [crop.file for crop, _ in self.rows.values() if crop.file.parent == folder and crop.file.exists()]
         for file in self._some(here, 6):
             self._draw_crop(file)
-        self._draw_crop(folder / f"crop-{next(self._number):06d}.png")
+        self._draw_crop(folder / f"crop-{self._seed}-{next(self._number):06d}.png")
         for file in self._some(here, 4) if kind == "prune" else ():
             file.unlink()
         yield self._adding(kind, folder, prune=kind == "prune")
