@@ -11,6 +11,7 @@ from pickout.errors import GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit import AUDIT
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.columns import row_seal
+from pickout.gallery.erasing import ERASING
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.portable_import import import_gallery
 from pickout.gallery.rows import Metadata
@@ -192,6 +193,14 @@ def test_an_erasure_meanwhile_stops_the_export_and_leaves_no_file(tmp_path, told
         told.export(tmp_path / "out" / "people.pickout", on_progress=erase)
     assert list((tmp_path / "out").iterdir()) == []
     assert "export" not in [line.get("change") for line in audit_of(told)]
+
+
+def test_an_interrupted_erasure_is_finished_first(tmp_path, told):
+    (gone,) = told.choose(["0006.png"])
+    (told.path / ERASING).write_text(json.dumps([gone]))
+    assert told.export(tmp_path / "people.pickout").rows == 5
+    assert b"0006.png" not in (tmp_path / "people.pickout").read_bytes()
+    assert not (told.path / ERASING).exists()
 
 
 def test_a_row_changed_by_other_hands_is_not_exported(tmp_path, told):
