@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.cli.gallery_approximate import approximate
 from pickout.cli.gallery_options import (
     After,
     Before,
@@ -162,7 +161,6 @@ def verify(
     tell({"gallery": str(gallery), "faults": 0}, json=json)
 
 
-app.command("approximate")(approximate)
 app.command("export")(export)
 app.command("import")(import_)
 app.command("rebuild")(rebuild)
