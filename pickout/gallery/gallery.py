@@ -200,7 +200,8 @@ class Gallery(OpenedGallery):
         query = self.check(query, top=top, page=page, where=where)
         asked = Asked(query, where, top, page, grouping, settings or SearchSettings())
         calibration = read_calibration(self.path, self.manifest)
-        given = answer(asked, model, self._current(), self._store, calibration)
+        with self._noticing_rebuilds():
+            given = answer(asked, model, self._current(), self._store, calibration)
         line = AuditLine(
             time=now(),
             user=user_name(),
@@ -234,9 +235,11 @@ class Gallery(OpenedGallery):
         Raises:
             GalleryError: too few crops.
             DataError: too few people with sentences, or an image that cannot be read.
+            GalleryModelMismatch: another model, or the gallery was rebuilt with another one meanwhile.
             StorageFull: no space left.
         """
         model = self._model(encoder)
         found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
+        self._refresh()  # a calibration of a model that went meanwhile is of no use
         write_calibration(self.path, found)
         return found

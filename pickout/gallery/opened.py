@@ -1,10 +1,11 @@
 """What can be done with a gallery's rows besides adding and searching."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from pickout.errors import GalleryMissing, UsageError
+from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate import Approximation, usable
 from pickout.gallery.approximating import ApproximateSettings, approximate, search_exactly
 from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
@@ -198,8 +199,31 @@ class OpenedGallery:
             )
         return self._encoder
 
+    @contextmanager
+    def _noticing_rebuilds(self) -> Iterator[None]:
+        """Tell of a rebuild where the old table, gone meanwhile, looks damaged.
+
+        Raises:
+            GalleryModelMismatch: the gallery was rebuilt with another model than the one in use.
+        """
+        try:
+            yield
+        except GalleryDamaged:
+            self._refresh()
+            raise
+
     def _current(self) -> Resident:
         """The columns a search reads, read again when any process has changed the gallery."""
+        try:
+            return self._read_current()
+        except GalleryDamaged:
+            before = self._opened
+            self._refresh()
+            if self._opened is before:
+                raise
+            return self._read_current()  # its table was swapped for another's and deleted while it was read
+
+    def _read_current(self) -> Resident:
         version, about = self._store.version(), usable(self.path, self.manifest, self._opened.count())
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = None  # let go of the old matrix before the new one is read

@@ -13,6 +13,7 @@ from colour_encoder import ColourEncoder
 from test_erasing import rows_by_path, traces
 from test_tokens import LookingEncoder
 
+from pickout.data.records import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit import AUDIT
 from pickout.gallery.cameras import CameraFrom
@@ -159,6 +160,39 @@ def test_readers_that_are_open_notice_the_swap(told, encoder):
     assert len(searching.search("teal")) == 6
 
 
+@pytest.fixture
+def swapping(told, monkeypatch):
+    """swapping(name): the next call of this method of the store finds that another process has swapped the tables."""
+
+    def set_up(name):
+        whole, calls = getattr(LanceStore, name), []
+
+        def swap_first(self, *arguments):
+            calls.append(name)
+            if len(calls) == 1:
+                Gallery.open(told.path).rebuild(WideEncoder())
+            return whole(self, *arguments)
+
+        monkeypatch.setattr(LanceStore, name, swap_first)
+
+    return set_up
+
+
+@pytest.mark.parametrize("reading", ["resident", "fetch"])
+def test_a_search_whose_table_goes_while_it_reads_names_the_new_model(told, encoder, swapping, reading):
+    searching = Gallery.open(told.path, encoder)
+    swapping(reading)
+    with pytest.raises(GalleryModelMismatch, match="wide"):
+        searching.search("teal")
+
+
+def test_without_a_model_a_reader_goes_on_with_the_new_table(told, swapping):
+    looking = Gallery.open(told.path)
+    swapping("resident")
+    assert looking.cameras() == ("cam_a", "cam_b", "cam_c")
+    assert looking.manifest.model.name == "wide"
+
+
 def test_until_the_swap_the_gallery_is_searched_with_its_own_model(told, encoder):
     reader = Gallery.open(told.path, encoder)
     before = [(hit.path, hit.score) for hit in reader.search("teal", top=6)]
@@ -235,6 +269,16 @@ def test_a_calibration_goes_with_the_old_model(told, encoder):
     assert report.uncalibrated and not list(told.path.glob("calibration*"))
     assert told.ask("teal").verdict is None
     assert not told.rebuild(encoder).uncalibrated
+
+
+def test_a_calibration_that_a_rebuild_overtook_is_not_kept(told, encoder, monkeypatch):
+    def overtaken(*_):
+        Gallery.open(told.path).rebuild(WideEncoder())
+
+    monkeypatch.setattr("pickout.gallery.gallery.calibrate", overtaken)
+    with pytest.raises(GalleryModelMismatch, match="wide"):
+        Gallery.open(told.path, encoder).calibrate(Split("drawn", "val", ()))
+    assert not list(told.path.glob("calibration*"))
 
 
 def other(told):
