@@ -14,8 +14,6 @@ import argparse
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kills.model import OPERATIONS
+from kills.process import counting_library
 from kills.trial import Tally, Trial
 
-_STEPS = Path(__file__).parent / "kills" / "steps.c"
 _MOST_STEPS = 2000
 
 
@@ -68,7 +66,7 @@ def at_random(kind: str, options: argparse.Namespace) -> Tally:
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         # An index needs many rows, and a change of model makes another writer begin again.
         alone = {"approximate"} - {kind} | ({"rebuild"} if options.writers > 1 else set())
-        trial = Trial(Path(folder), set(OPERATIONS) - alone, options.seed, options.writers)
+        trial = Trial(Path(folder), set(OPERATIONS) - alone, options.seed, writers=options.writers)
         try:
             while trial.tally.inside < options.kills:
                 trial.kill(kind)
@@ -80,7 +78,10 @@ def at_random(kind: str, options: argparse.Namespace) -> Tally:
 def every_step(kind: str, seed: int) -> Tally:
     """Kill before the first change of the file system, before the second, and so on until the operation ends."""
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-        trial = Trial(Path(folder), ["add", kind], seed, preload=counting_library(Path(folder)))
+        library = counting_library(Path(folder))
+        if library is None:
+            sys.exit("--every-step needs a C compiler called cc")
+        trial = Trial(Path(folder), ["add", kind], seed, preload=library)
         try:
             for step in range(1, _MOST_STEPS):
                 if not trial.kill(kind, step):
@@ -88,16 +89,6 @@ def every_step(kind: str, seed: int) -> Tally:
         finally:
             trial.close()
         return trial.tally
-
-
-def counting_library(folder: Path) -> Path:
-    """The library that kills before the n-th change of the file system, compiled into `folder`."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        sys.exit("--every-step needs a C compiler called cc")
-    made = folder / "steps.so"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(made), str(_STEPS), "-ldl"], check=True)
-    return made
 
 
 HEADER = f"{'kind':12} {'kills':>5} {'inside':>6} {'rows acknowledged':>17} {'lost':>5} {'half':>5} {'came back':>9}"

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _WORKER = Path(__file__).with_name("worker.py")
+_STEPS = Path(__file__).with_name("steps.c")
 _PATIENCE = 120.0
 
 
@@ -100,3 +102,13 @@ class Worker:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
+
+
+def counting_library(folder: Path) -> Path | None:
+    """The library that kills before the n-th change of the file system, compiled into `folder`; None without `cc`."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    made = folder / "steps.so"
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(made), str(_STEPS), "-ldl"], check=True)
+    return made

@@ -17,8 +17,6 @@ SETTLING = ("add", "compact", "update", "remove", "erase")
 """The change that follows a kill, and finishes what was interrupted, is one of these."""
 _RECENT = 60
 """How many erased rows are looked for in the files after each kill; all of them at the end."""
-_FIRST = 3
-"""Operations of a kind that are timed before one is killed."""
 
 
 MANY = 260
@@ -56,16 +54,25 @@ class Trial:
         seed: of everything random.
         writers: how many.
         preload: see `Worker`.
+        timed: operations of a kind that are timed before one is killed.
     """
 
     def __init__(
-        self, folder: Path, kinds: Iterable[str], seed: int, writers: int = 1, preload: Path | None = None
+        self,
+        folder: Path,
+        kinds: Iterable[str],
+        seed: int,
+        *,
+        writers: int = 1,
+        preload: Path | None = None,
+        timed: int = 3,
     ) -> None:
         self.gallery, self._errors, self._preload = folder / "people.gallery", folder / "errors", preload
         least = MANY if "approximate" in kinds else 30
         self.models = [Model(folder / f"crops{number}", seed + number, least) for number in range(writers)]
         self.tally, self._kinds = Tally(), sorted(kinds)
         self._took: dict[str, list[float]] = {}
+        self._timed = timed
         self._spare = [self._start()]
         self._workers = [self._fresh() for _ in self.models]
         for worker in self._workers:  # one after another, so that the first makes the gallery
@@ -120,7 +127,7 @@ class Trial:
         while True:
             for operation in model.draw(kind):
                 took = self._took.get(kind, [])
-                if operation.kind != kind or (step is None and len(took) < _FIRST):
+                if operation.kind != kind or (step is None and len(took) < self._timed):
                     self._do(worker, model, [operation])
                     continue
                 before = file_names(self.gallery)

@@ -28,11 +28,11 @@ from pickout.gallery.verify import verify
 
 SETTINGS = IngestSettings(batch=4, commit=4, compact_every=3, threads=1)
 """Small, so that an adding is several commits and compactions."""
-changing._AT_ONCE = portable_import._COMMIT_ROWS = 6  # for the same reason
 
 
 def main() -> None:
     path = Path(sys.argv[1])
+    changing._AT_ONCE = portable_import._COMMIT_ROWS = 6  # for the same reason as in `SETTINGS`
     tell({"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
