@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pickout.cli.gallery_approximate import approximate
 from pickout.cli.gallery_options import (
     After,
     Before,
@@ -51,6 +52,7 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
         "model": manifest.model.name,
         "fingerprint": manifest.model.fingerprint,
         "run": manifest.model.run,
+        "search": opened.how_searched(),
         "rebuild": unfinished(gallery, opened.count(), json=json),
         "bytes": sum(file.stat().st_size for file in gallery.rglob("*") if file.is_file()),
     }
@@ -161,6 +163,7 @@ def verify(
     tell({"gallery": str(gallery), "faults": 0}, json=json)
 
 
+app.command("approximate")(approximate)
 app.command("export")(export)
 app.command("import")(import_)
 app.command("rebuild")(rebuild)

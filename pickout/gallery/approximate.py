@@ -14,7 +14,7 @@ from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.far import FarVectors
 from pickout.gallery.manifest import Manifest
-from pickout.gallery.near import NearTable
+from pickout.gallery.near import Codes, NearTable
 from pickout.gallery.vectors import Vectors
 
 APPROXIMATE = "approximate.json"
@@ -61,8 +61,8 @@ class Approximation(Settings):
     """With more crops than that the gallery is searched approximately."""
     partitions: int = Field(ge=1)
     """Partitions of the index."""
-    parts: int = Field(ge=1)
-    """Bytes that stand for a vector in it."""
+    codes: Codes
+    """What stands for a number of a vector in it."""
     probes: int = Field(ge=1)
     """Partitions that a search looks into."""
     oversample: int = Field(ge=1)
@@ -73,12 +73,16 @@ class Approximation(Settings):
     def vectors(self, gallery: Path, dimension: int) -> Callable[[NDArray[np.bytes_]], Vectors]:
         """Makes the vectors of a gallery with these ids."""
         near = NearTable(gallery, dimension, self.table)
-        told = "; ".join(each.told() for each in self.recalls if each.at == max(own.at for own in self.recalls))
 
         def make(ids: NDArray[np.bytes_]) -> Vectors:
-            return FarVectors(near, ids, dimension, probes=self.probes, oversample=self.oversample, told=told)
+            return FarVectors(near, ids, dimension, probes=self.probes, oversample=self.oversample, told=self.told())
 
         return make
+
+    def told(self) -> str:
+        """What was measured at the largest depth, in words."""
+        depth = max((each.at for each in self.recalls), default=0)
+        return "; ".join(each.told() for each in self.recalls if each.at == depth)
 
 
 def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:

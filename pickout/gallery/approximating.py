@@ -14,7 +14,7 @@ from pickout.errors import UsageError
 from pickout.gallery.approximate import APPROXIMATE, Approximation, Recall, read_approximation, write_approximation
 from pickout.gallery.far import FarVectors
 from pickout.gallery.manifest import read_manifest
-from pickout.gallery.near import NearTable, fewest_rows, fitting_partitions, fitting_parts
+from pickout.gallery.near import Codes, NearTable, fewest_rows, fitting_codes, fitting_partitions
 from pickout.gallery.rows import Resident
 from pickout.gallery.store import Store
 from pickout.gallery.tables import changing
@@ -44,8 +44,9 @@ class ApproximateSettings(Settings):
     """Sentences, and crops, that are searched for; half of them choose, the other half measure."""
     partitions: int | None = Field(default=None, ge=1)
     """Partitions of the index; none: the square root of the number of crops."""
-    parts: int | None = Field(default=None, ge=1)
-    """Bytes that stand for a vector; a divisor of its length. None: an eighth of it."""
+    codes: Codes | None = None
+    """What stands for a number of a vector: `bits` or `bytes`, eight times as large and finer. None: bits where the
+    length of a vector is a multiple of 8."""
     seed: int = 0
     """Which crops are searched for."""
 
@@ -75,19 +76,15 @@ def approximate(
         StorageFull: no space left.
     """
     rows = store.count()
-    if rows <= settings.above or rows < fewest_rows():
-        raise UsageError(
-            f"{gallery}: holds {rows:,} crops, which are searched exactly; an approximate index is for more than "
-            f"{max(settings.above, fewest_rows() - 1):,} (--set above=N)"
-        )
-    parts = settings.parts or fitting_parts(dimension)
-    if dimension % parts:
-        raise UsageError(f"parts = {parts}: expected a divisor of {dimension}, the length of a vector")
+    check_size(gallery, rows, settings)
+    codes = settings.codes or fitting_codes(dimension)
+    if codes == "bits" and fitting_codes(dimension) != "bits":
+        raise UsageError(f"codes = bits: the length of a vector, {dimension}, is no multiple of 8; say codes=bytes")
     partitions = min(settings.partitions or fitting_partitions(rows), rows)
     tell("building the index")
     near = NearTable(gallery, dimension, store.name)
     with changing(gallery, store):
-        near.build(partitions=partitions, parts=parts)
+        near.build(partitions=partitions, codes=codes)
     resident = store.resident(
         lambda ids: FarVectors(near, ids, dimension, probes=1, oversample=_OVERSAMPLES[0], told="")
     )
@@ -100,7 +97,7 @@ def approximate(
         rows=rows,
         above=settings.above,
         partitions=partitions,
-        parts=parts,
+        codes=codes,
         probes=probes,
         oversample=oversample,
         recalls=trial.measured(probes, oversample),
@@ -108,6 +105,20 @@ def approximate(
     with changing(gallery, store):
         write_approximation(gallery, found)
     return found
+
+
+def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
+    """Refuse a gallery that is small enough to be searched exactly.
+
+    Raises:
+        UsageError: it is.
+    """
+    least = max(settings.above, fewest_rows() - 1)
+    if rows <= least:
+        raise UsageError(
+            f"{gallery}: holds {rows:,} crops, which are searched exactly; an approximate index is for more than "
+            f"{least:,} (--set above=N)"
+        )
 
 
 def renew(gallery: Path, store: Store) -> None:
@@ -121,10 +132,10 @@ def renew(gallery: Path, store: Store) -> None:
     if before is None:
         return
     rows, dimension = store.count(), manifest.model.dimension
-    if rows <= before.above or rows < fewest_rows():
+    if rows <= max(before.above, fewest_rows() - 1):
         return  # Searched exactly from now on; the file stays, for when it grows again.
     near, partitions = NearTable(gallery, dimension, store.name), min(before.partitions, rows)
-    near.build(partitions=partitions, parts=before.parts)
+    near.build(partitions=partitions, codes=before.codes)
     resident = store.resident(
         lambda ids: FarVectors(near, ids, dimension, probes=before.probes, oversample=before.oversample, told="")
     )

@@ -11,7 +11,7 @@ from pickout.gallery.near import Near
 
 _GATHERED = 20_000
 """Rows that pass a filter up to which all of them are scored, without the index."""
-_DEEP = 512
+_DEEP = 128
 """Candidates are asked for in steps of so many, so that the first pages of a search come from the same ones."""
 
 

@@ -1,16 +1,20 @@
-"""An approximate index inside a gallery's table: LanceDB's inverted file with product quantisation (IVF-PQ)."""
+"""An approximate index inside a gallery's table, by LanceDB: an inverted file over quantised vectors.
+
+Vectors are quantised to one bit a number (RaBitQ, Gao and Long, 2024). docs/journal.md tells why not by product
+quantisation.
+"""
 
 import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import BTree, IvfPq
+from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
 from pickout.gallery.lance_errors import lance_errors
@@ -20,8 +24,10 @@ _IDS = "ids"
 _EVERY = 2**31 - 1
 _AT_ONCE = 1000
 """Ids in one question to the table."""
-_CODES = 256
-"""Codes of one part of a vector; fewer rows cannot be quantised."""
+_FEWEST = 256
+"""Partitions are found from so many rows each."""
+Codes = Literal["bits", "bytes"]
+"""What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
 
 
 class Near(Protocol):
@@ -64,14 +70,15 @@ class NearTable:
         with self._latest() as table:
             return any(index.name == _INDEX for index in table.list_indices())
 
-    def build(self, *, partitions: int, parts: int) -> None:
+    def build(self, *, partitions: int, codes: Codes) -> None:
         """Build the index anew, and one over the ids, by which rows are found. The caller holds the gallery's lock.
 
         Args:
             partitions: into how many the rows are divided.
-            parts: into how many a vector is divided; each takes a byte of the index.
+            codes: what stands for a number of a vector.
         """
-        config = IvfPq(distance_type="dot", num_partitions=partitions, num_sub_vectors=parts)
+        kind = IvfRq if codes == "bits" else IvfSq
+        config = kind(distance_type="dot", num_partitions=partitions)
         with self._latest() as table, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of few rows a partition, which is what was asked for
             table.create_index("id", config=BTree(), name=_IDS)
@@ -129,18 +136,14 @@ def fitting_partitions(rows: int) -> int:
     return max(1, round(math.sqrt(rows)))
 
 
-def fitting_parts(dimension: int) -> int:
-    """The largest divisor of a vector's length that leaves at least eight numbers a part, or two where none does."""
-    for least in (8, 2, 1):
-        fitting = [parts for parts in range(2, dimension // least + 1) if dimension % parts == 0]
-        if fitting:
-            return max(fitting)
-    return 1
+def fitting_codes(dimension: int) -> Codes:
+    """Bits where they fill whole bytes, which the index asks for."""
+    return "bits" if dimension % 8 == 0 else "bytes"
 
 
 def fewest_rows() -> int:
     """Fewer rows cannot be indexed."""
-    return _CODES
+    return _FEWEST
 
 
 def _nearest(table: Any, query_D: NDArray[np.float32], limit: int, probes: int) -> Any:

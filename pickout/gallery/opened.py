@@ -147,6 +147,11 @@ class OpenedGallery:
         dimension = self.manifest.model.dimension
         return approximate(self.path, self._store, dimension, settings or ApproximateSettings(), queries, tell)
 
+    def how_searched(self) -> str:
+        """`exact`, or how an approximate search was measured."""
+        about = usable(self.path, self.manifest, self._store.count())
+        return "exact" if about is None else f"approximate: {about.told()}"
+
     def search_exactly(self) -> None:
         """Remove the index: a search holds all vectors from now on."""
         self._bring_up_to_date()

@@ -24,6 +24,7 @@ _OPTIONS = {
     "pickout gallery erase": "--after --before --camera --crop --json --label --track --video --yes",
     "pickout gallery update": "--after --before --camera --crop --json --label --set --track --video --yes",
     "pickout gallery compact": "--json",
+    "pickout gallery approximate": "--device --json --model --off --set",
     "pickout gallery verify": "--files --json",
     "pickout gallery rebuild": "--device --drop-missing --json --model --restart --set",
     "pickout gallery export": "--after --before --camera --crop --crops --force --json --label --track --video",

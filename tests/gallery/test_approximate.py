@@ -16,18 +16,18 @@ from pickout.gallery.approximating import ApproximateSettings
 from pickout.gallery.exact import Penalty, exact_top
 from pickout.gallery.far import FarVectors
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.near import NearTable, fitting_partitions, fitting_parts
+from pickout.gallery.near import NearTable, fitting_partitions
 from pickout.gallery.rows import Metadata, Row, row_id
 from pickout.gallery.search import SearchSettings
 from pickout.gallery.vectors import HeldVectors, best_rows
 from pickout.gallery.verify import verify
 from pickout.gallery.where import Where
 
-ROWS, SIZE = 1500, 10
+ROWS, SIZE = 1500, 16
 buffer = io.BytesIO()
 Image.new("RGB", (2, 3)).save(buffer, "JPEG")
 THUMBNAIL = buffer.getvalue()
-SETTINGS = ApproximateSettings(above=1000, searches=40, partitions=30, parts=5)
+SETTINGS = ApproximateSettings(above=1000, searches=40, partitions=30)
 
 
 class Pointing:
@@ -204,8 +204,6 @@ def test_without_an_index_a_search_is_exact_again(large, points):
 
 
 def test_wrong_settings_and_a_garbled_file_are_errors_of_ours(large):
-    with pytest.raises(UsageError, match="parts = 3: expected a divisor of 10"):
-        large.approximate(settings=ApproximateSettings(above=1000, parts=3))
     (large.path / APPROXIMATE).write_text(json.dumps({"probes": "many"}))
     assert any("approximate.json" in str(fault.what) for fault in verify(large.path))
     with pytest.raises(GalleryDamaged, match=r"approximate\.json.*pickout gallery approximate"):
@@ -270,10 +268,19 @@ def test_rows_that_a_table_no_longer_has_are_passed_over(large):
     assert np.isfinite(vectors[[0, 2]]).all()
 
 
-@pytest.mark.parametrize(("dimension", "parts"), [(512, 64), (10, 5), (768, 96), (7, 7), (1, 1), (256, 32)])
-def test_parts_divide_a_vector(dimension, parts):
-    assert fitting_parts(dimension) == parts
-    assert dimension % parts == 0
+def test_vectors_that_do_not_fill_bytes_with_bits_take_bytes(tmp_path, monkeypatch):
+    call_large(monkeypatch)
+    generator = np.random.default_rng(2)
+    points = unit(generator.standard_normal((400, 5)))
+    encoder = Pointing()
+    encoder.dimension = 5
+    gallery = Gallery.create(tmp_path / "five", encoder)
+    gallery._store.put([row(number, vector) for number, vector in enumerate(points)])
+    with pytest.raises(UsageError, match="5, is no multiple of 8; say codes=bytes"):
+        gallery.approximate(settings=ApproximateSettings(above=300, codes="bits"))
+    found = gallery.approximate(settings=ApproximateSettings(above=300, searches=10))
+    assert found.codes == "bytes"
+    assert names(gallery.search(sentence(points[9]), top=1)) == ["00009.jpg"]
 
 
 def test_partitions_grow_with_the_root():

@@ -1,0 +1,181 @@
+"""Searching through an index beside an exact search, in the same run: time, memory and recall.
+
+    python benchmarks/approximate.py [--rows 200000] [--dimension 512] [--repeats 30] [--out FOLDER --machine NAME]
+
+The vectors are drawn: people in a space whose directions matter less and less, four crops of each, and sentences that
+lie beside their person and apart from all crops, as a dual encoder's do. Recall depends on the model; `pickout gallery
+approximate` measures it for each gallery. Times are medians, the two sides taken in turns.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from search import cpu, unit
+
+from pickout.gallery.approximate import Approximation, read_approximation
+from pickout.gallery.approximating import ApproximateSettings, approximate
+from pickout.gallery.making import make_gallery
+from pickout.gallery.manifest import Manifest, read_manifest
+from pickout.gallery.rows import Metadata, Resident, Row, row_id
+from pickout.gallery.store import LanceStore
+from pickout.gallery.vectors import Vectors
+
+Array = NDArray[np.float32]
+CROPS_A_PERSON = 4
+AT_ONCE = 20_000
+TOP = 100
+
+
+class Model:
+    """What a gallery must know of a model that made its vectors."""
+
+    name, fingerprint = "drawn", "0" * 64
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+
+
+class Space:
+    """Directions of falling weight, and the gap between crops and sentences."""
+
+    def __init__(self, dimension: int) -> None:
+        generator = np.random.default_rng(0)
+        self.weights = (np.arange(1, dimension + 1) ** -0.4).astype(np.float32)
+        self.gap = unit(generator.standard_normal((1, dimension)).astype(np.float32))[0] * np.linalg.norm(self.weights)
+
+    def people(self, count: int, generator: np.random.Generator) -> Array:
+        return generator.standard_normal((count, len(self.weights)), dtype=np.float32) * self.weights
+
+    def crops(self, people: Array, generator: np.random.Generator) -> Array:
+        return unit(people + 0.6 * self.people(len(people), generator))
+
+    def sentences(self, people: Array, generator: np.random.Generator) -> Array:
+        return unit(0.7 * people + 0.7 * self.people(len(people), generator) + self.gap)
+
+
+def main() -> None:
+    options = arguments()
+    space, generator = Space(options.dimension), np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "gallery"
+        make_gallery(folder, Model(options.dimension), None)  # type: ignore[arg-type]
+        store = LanceStore(folder, options.dimension)
+        sentences = fill(store, space, options.rows, generator)
+        began = time.perf_counter()
+        approximate(folder, store, options.dimension, ApproximateSettings(above=0), sentences[:200])
+        built = time.perf_counter() - began
+        manifest = read_manifest(folder)
+        found = read_approximation(folder, manifest)
+        assert found is not None
+        lines = compare(store, folder, manifest, found, sentences[200 : 200 + options.repeats])
+    size = options.rows * options.dimension * 4
+    lines = [
+        f"rows x dimension             {options.rows} x {options.dimension} float32, {size / 1e6:.0f} MB",
+        f"building and measuring       {built:.0f} s",
+        f"chosen                       {found.probes} of {found.partitions} partitions, "
+        f"{found.oversample} crops scored for each needed",
+        *(f"measured at build time       {each.queries}: {each.told()}" for each in found.recalls),
+        *lines,
+        f"peak memory of it all        {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB",
+    ]
+    print("\n".join(lines))
+    if options.out:
+        write(options.out, options.machine, lines)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--dimension", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--out", type=Path, help="folder for a results file")
+    parser.add_argument("--machine", default=f"{platform.machine()}-{os.cpu_count()}cpu", help="its name in the file")
+    return parser.parse_args()
+
+
+def fill(store: LanceStore, space: Space, rows: int, generator: np.random.Generator) -> Array:
+    """Write the rows, and give sentences about some of their people."""
+    sentences = []
+    for start in range(0, rows, AT_ONCE):
+        count = min(AT_ONCE, rows - start)
+        people = space.people(-(-count // CROPS_A_PERSON), generator)
+        vectors = space.crops(np.repeat(people, CROPS_A_PERSON, axis=0)[:count], generator)
+        store.put([row(start + number, vector) for number, vector in enumerate(vectors)])
+        sentences.append(space.sentences(people[:: max(1, len(people) // 200)], generator))
+    store.compact()
+    return generator.permutation(np.concatenate(sentences))
+
+
+def row(number: int, vector: Array) -> Row:
+    path = f"{number:08d}.jpg"
+    return Row(
+        id=row_id(Path("/crops") / path),
+        content=f"{number:064x}",
+        root="/crops",
+        path=path,
+        vector=vector,
+        width=128,
+        height=384,
+        metadata=Metadata(),
+        thumbnail=b"",
+        added=datetime(2026, 3, 1),
+    )
+
+
+def compare(store: LanceStore, folder: Path, manifest: Manifest, found: Approximation, sentences: Array) -> list[str]:
+    """Both searches in turns, with sentences that neither chose nor measured."""
+    held = store.resident()
+    far = store.resident(found.vectors(folder, manifest.model.dimension))
+    taken: dict[str, list[float]] = {"exact": [], "index": [], "index of 90 %": []}
+    shares = []
+    some = np.arange(len(held.ids)) % 10 != 0
+    for query in sentences:
+        exact = timed(held.vectors, held, query, None, taken["exact"])
+        index = timed(far.vectors, far, query, None, taken["index"])
+        timed(far.vectors, far, query, some, taken["index of 90 %"])
+        shares.append(len(exact & index) / TOP)
+    middle = {name: statistics.median(values) * 1e3 for name, values in taken.items()}
+    return [
+        f"exact search, top {TOP}        {middle['exact']:8.1f} ms",
+        f"through the index, top {TOP}   {middle['index']:8.1f} ms  {middle['index'] / middle['exact']:.2f} x exact",
+        f"the same, 90 % pass filters  {middle['index of 90 %']:8.1f} ms",
+        f"recall at {TOP} here            {np.mean(shares):.4f} of {len(shares)} sentences",
+    ]
+
+
+def timed(
+    vectors: Vectors, resident: Resident, query: Array, allowed: NDArray[np.bool_] | None, taken: list[float]
+) -> set[bytes]:
+    began = time.perf_counter()
+    rows, _ = vectors.top(query, top=TOP, order_N=resident.order, allowed_N=allowed, penalties=())
+    taken.append(time.perf_counter() - began)
+    return set(resident.ids[rows].tolist())
+
+
+def write(folder: Path, machine: str, lines: list[str]) -> None:
+    day = datetime.now(UTC).date().isoformat()
+    file = folder / f"approximate_{machine}_{day}.md"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = f"python benchmarks/approximate.py {shlex.join(sys.argv[1:])}".strip()
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    file.write_text(
+        f"# Searching through an index beside an exact search\n\n`{command}`, {day}, {cpu()}, {os.cpu_count()} logical "
+        f"CPUs, {threads} threads. Load average {os.getloadavg()[0]:.1f} from other work. Drawn vectors; medians, the "
+        "sides taken in turns in one run.\n\n```\n" + "\n".join(lines) + "\n```\n"
+    )
+    print(f"written to {file}")
+
+
+if __name__ == "__main__":
+    main()
