@@ -7,7 +7,7 @@
     scan, cameras, metadata, reading, examine, ingest, commit, quarantine     from a folder to rows
     query, aim, exact, vectors, search, looking, asking, hits                 from a query to ranked rows
     near, far, approximate, approximating      the same for a gallery too large to hold
-    changing, erasing, choosing, tables, rebuild, verify                      what becomes of rows
+    changing, erasing, choosing, tables, rebuild, rebuilding, verify          what becomes of rows
     evidence, calibrating, calibration, reliability                           from scores to probabilities
     gallery    the one class that users meet
     sheet, audit                                    results as a page; who searched for what

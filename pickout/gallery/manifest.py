@@ -63,7 +63,7 @@ class Manifest(Settings):
         remedy = f"pass --model {self.model.run}" if self.model.run else "load the gallery's own model"
         raise GalleryModelMismatch(
             f"{gallery}: the gallery was built with run {self.model.fingerprint[:8]} ({self.model.name}), this run is "
-            f"{encoder.fingerprint[:8]} ({encoder.name}); index again into a new folder or {remedy}"
+            f"{encoder.fingerprint[:8]} ({encoder.name}); {remedy}, or change its model: pickout gallery rebuild"
         )
 
 
