@@ -46,11 +46,22 @@ def pending(gallery: Path) -> Manifest | None:
 
 
 def pending_store(gallery: Path) -> LanceStore | None:
-    """The table that is being built; None where none is, or it has not been made yet."""
+    """The table that is being built; None where none is, or it is gone.
+
+    Raises:
+        GalleryDamaged: it cannot be used.
+    """
     told = pending(gallery)
-    if told is None or not table_folder(gallery, told.table).exists():
+    folder = None if told is None else table_folder(gallery, told.table)
+    if told is None or folder is None or not folder.exists():
         return None
-    return LanceStore(gallery, told.model.dimension, told.table)
+    try:
+        return LanceStore(gallery, told.model.dimension, told.table)
+    except GalleryDamaged as error:
+        raise GalleryDamaged(
+            f"{folder}: the table that was begun for another model cannot be used; throw it away: run pickout gallery "
+            f"rebuild with --restart, or delete {REBUILD}"
+        ) from error
 
 
 def table_folder(gallery: Path, name: str) -> Path:
@@ -100,9 +111,9 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
         if restart:
             (gallery / REBUILD).unlink(missing_ok=True)
         clear(gallery)
-        begun = pending(gallery)
-        if begun is not None and table_folder(gallery, begun.table).exists():
-            return _go_on(gallery, begun, encoder, run)
+        begun, store = pending(gallery), pending_store(gallery)
+        if begun is not None and store is not None:
+            return _go_on(gallery, begun, encoder, run), store
         new = new_manifest(encoder, run)
         table = f"{TABLE}-{secrets.token_hex(4)}"
         told = new.model_copy(update={"table": table, "created": read_manifest(gallery).created})
@@ -112,7 +123,7 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
         return told, store
 
 
-def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> tuple[Manifest, LanceStore]:
+def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> Manifest:
     model = begun.model
     if model.fingerprint != encoder.fingerprint or model.dimension != encoder.dimension:
         there = f" (--model {model.run})" if model.run else ""
@@ -121,16 +132,10 @@ def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) ->
             f"{encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}, or throw away what was begun: "
             "--restart"
         )
-    try:
-        store = LanceStore(gallery, model.dimension, begun.table)
-    except GalleryDamaged as error:
-        raise GalleryDamaged(
-            f"{table_folder(gallery, begun.table)}: the table that was begun cannot be used; throw it away: --restart"
-        ) from error
     if run is not None and run != model.run:
         begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
         write_manifest(gallery, begun, REBUILD)
-    return begun, store
+    return begun
 
 
 def swap(gallery: Path, told: Manifest) -> None:

@@ -242,9 +242,19 @@ def test_a_damaged_begun_table_can_be_thrown_away(told):
     with pytest.raises(Stop):
         told.rebuild(MeanwhileEncoder(lambda: None, stop), settings=SMALL)
     shutil.rmtree(table_folder(told.path, read_manifest(told.path, REBUILD).table) / "_versions")
-    with pytest.raises(GalleryDamaged, match="--restart"):
-        told.rebuild(WideEncoder())
+    for use in (lambda: told.rebuild(WideEncoder()), lambda: unfinished_rebuild(told.path)):
+        with pytest.raises(GalleryDamaged, match=r"cannot be used; .*--restart, or delete rebuild\.json"):
+            use()
     assert told.rebuild(WideEncoder(), restart=True).rows == 6 and is_clean(told)
+
+
+def test_a_begun_rebuild_is_given_up_by_deleting_its_file(told, encoder):
+    with pytest.raises(Stop):
+        told.rebuild(MeanwhileEncoder(lambda: None, stop), settings=SMALL)
+    assert len(list(told.path.glob("*.lance"))) == 2
+    (told.path / REBUILD).unlink()
+    told.compact()
+    assert is_clean(told) and unfinished_rebuild(told.path) is None and told.manifest.model.name == "colour"
 
 
 def test_two_rebuilds_at_once_are_refused(told):
