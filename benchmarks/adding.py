@@ -161,6 +161,11 @@ def tell(options: argparse.Namespace, rounds: list[dict[str, tuple[float, float]
         f"adding runs at {statistics.median(ratios):.3f} of the encoder's speed "
         f"({min(ratios):.3f} to {max(ratios):.3f}, {len(ratios)} rounds)"
     )
+    shares = [found["encoder alone"][1] / found["adding"][1] for found in rounds]
+    print(
+        f"the encoder is {statistics.median(shares):.3f} of adding's processor time "
+        f"({min(shares):.3f} to {max(shares):.3f})"
+    )
 
 
 def tell_parts(model: LoadedModel, crops: Path) -> None:
