@@ -103,12 +103,14 @@ def line(kind: str, tally: Tally) -> str:
 
 
 def write(folder: Path, machine: str, lines: list[str]) -> None:
+    """Add this run to the results of the day."""
     day = datetime.now(UTC).date().isoformat()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"kill_gallery_{machine}_{day}.md"
     command = f"python benchmarks/kill_gallery.py {shlex.join(sys.argv[1:])}".strip()
-    with file.open("a") as out:
-        out.write(f"`{command}`, {day}:\n\n```\n" + "\n".join(lines) + "\n```\n\n")
+    load = f"{os.cpu_count()} logical CPUs, load average {os.getloadavg()[0]:.1f} from this and other work"
+    before = file.read_text() if file.exists() else "# kill -9 inside changes of a gallery\n"
+    file.write_text(f"{before}\n`{command}`, {day}, {load}\n\n```\n" + "\n".join(lines) + "\n```\n")
     print(f"written to {file}")
 
 

@@ -69,6 +69,8 @@ class Model:
             had = self.rows.pop(identifier, None)
             if held is not None:
                 self.rows[identifier] = held
+                if identifier in self.gone:
+                    self._is_back(identifier)
                 if had is not None and had[0] is not held[0]:
                     self.stale.append(had[0].pixels())
             elif had is not None:
@@ -78,6 +80,13 @@ class Model:
             self.swept += self.stale
             self.stale = []
         self.model = operation.model or self.model if now is None else self.model
+
+    def _is_back(self, identifier: str) -> None:
+        """A file whose row a change of model left out was added again: its name may be there, not its old pixels."""
+        self.gone.discard(identifier)
+        for signs in [*self.stale, *self.swept]:
+            if signs.get("id") == identifier.encode():
+                del signs["id"], signs["path"]
 
     def draw(self, kind: str) -> Iterator[Operation]:
         """Operations up to one of that kind, which comes last; each must be settled before the next is drawn."""
