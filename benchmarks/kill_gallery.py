@@ -6,8 +6,8 @@
 A process changes a gallery as it is asked and is killed at a moment drawn uniformly over the time that such a change
 takes, until `--kills` of them fell inside. After each kill a fresh process reads every row, searches, verifies,
 makes another change and reads again. With `--every-step` a library that is compiled with `cc` and loaded into the
-process kills it before its first change of the file system, then before its second, and so on to the last: no moment is
-left to chance. Exit code 1 where anything was lost, half-written or came back.
+process kills it before its first change of the file system, then before its second, and so on to the last. Exit code 1
+where anything was lost, half-written or came back.
 """
 
 import argparse
@@ -39,8 +39,11 @@ def main() -> None:
         tally = every_step(kind, options.seed) if options.every_step else at_random(kind, options)
         lines.append(f"{line(kind, tally)} {time.monotonic() - began:5.0f} s")
         print(lines[-1], flush=True)
-        lines += [f"    {count:4d} {name}" for name, count in tally.phases.most_common()]
-        print("\n".join(f"    {count:4d} {name}" for name, count in tally.phases.most_common()), flush=True)
+        more = [f"    {count:4d} {name}" for name, count in tally.phases.most_common()]
+        seen = tally.visible[True]
+        more.append(f"    signs of rows that are there: {seen} of {seen + tally.visible[False]} seen in the files")
+        lines += more
+        print("\n".join(more), flush=True)
         told = [*tally.wrong.lost, *tally.wrong.half, *tally.wrong.came_back]
         print("".join(f"  ! {each}\n" for each in told[:20]), end="", file=sys.stderr)
         bad |= bool(told)
@@ -86,6 +89,8 @@ def every_step(kind: str, seed: int) -> Tally:
             for step in range(1, _MOST_STEPS):
                 if not trial.kill(kind, step):
                     break
+            else:
+                sys.exit(f"{kind}: not done after {_MOST_STEPS} changes of the file system")
         finally:
             trial.close()
         return trial.tally

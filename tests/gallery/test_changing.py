@@ -182,6 +182,15 @@ def test_an_edited_manifest_and_a_table_without_its_newest_version_are_named(tol
     assert ["newest version are gone" in fault.what for fault in verify(told.path)] == [True]
 
 
+@pytest.mark.parametrize("half", [b"", b'{"version":'])
+def test_half_a_hint_of_the_newest_version_is_no_fault(told, half):
+    """The library does not write it as a whole; a full disk or a kill leaves half."""
+    (told.path / "crops.lance" / "_versions" / "latest_version_hint.json").write_bytes(half)
+    assert list(verify(told.path)) == []
+    told.remove(told.choose(["0006.png"]))
+    assert told.count() == 5 and list(verify(told.path)) == []
+
+
 def test_wrong_vectors_thumbnails_and_boxes_are_named(told):
     from dataclasses import replace
 
