@@ -18,27 +18,39 @@ def image_files(folder: Path) -> Iterator[Path]:
     Raises:
         DataMissing: `folder` is not there, is no folder or may not be read.
     """
+    open_folders = [iter(_entries(folder))]  # a list, not calls: folders may lie deeper than calls may
+    while open_folders:
+        entry = next(open_folders[-1], None)
+        if entry is None:
+            open_folders.pop()
+        elif entry.is_dir(follow_symlinks=False):
+            try:
+                open_folders.append(iter(_entries(Path(entry.path))))
+            except DataMissing:
+                yield Path(entry.path)  # reading it as a file fails: it ends on the quarantine list, the rest goes on
+        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and not _leads_to_folder(entry):  # noqa: PTH122
+            yield Path(entry.path)
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            return sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except FileNotFoundError:
         raise DataMissing(f"{folder}: no such folder; give the folder that holds the crops") from None
     except NotADirectoryError:
         raise DataMissing(f"{folder}: is a file; give the folder that holds the crops") from None
     except PermissionError:
         raise DataMissing(f"{folder}: may not be read; check its permissions") from None
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(folder / entry.name)
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.is_dir():  # noqa: PTH122
-            yield folder / entry.name
+    except OSError as error:
+        raise DataMissing(f"{folder}: cannot be read ({error.strerror}); check that its disk is there") from None
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        yield from image_files(folder)
-    except DataMissing:
-        yield folder  # reading it as a file fails, so it ends on the quarantine list instead of stopping the rest
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle, for one: reading it tells what is wrong
+        return False
 
 
 def count_images(folder: Path) -> int:

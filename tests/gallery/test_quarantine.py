@@ -65,8 +65,9 @@ def torture(root):
     for name, data in {**bad, **good}.items():
         (root / name).write_bytes(data)
     (root / "dangling.jpg").symlink_to(root / "nowhere.jpg")
+    (root / "circle.jpg").symlink_to(root / "circle.jpg")
     os.mkfifo(root / "pipe.jpg")
-    return sorted([*bad, "dangling.jpg", "pipe.jpg"]), sorted(good)
+    return sorted([*bad, "dangling.jpg", "circle.jpg", "pipe.jpg"]), sorted(good)
 
 
 def test_torture_images_end_as_rows_or_as_one_quarantine_line_each(tmp_path, encoder):
@@ -80,6 +81,7 @@ def test_torture_images_end_as_rows_or_as_one_quarantine_line_each(tmp_path, enc
     assert all(0 < len(entry.reason) < 200 and "\n" not in entry.reason for entry in listed)
     reasons = {entry.file.name: entry.reason for entry in listed}
     assert reasons["dangling.jpg"] == "broken link"
+    assert "symbolic links" in reasons["circle.jpg"]
     assert reasons["pipe.jpg"] == "not an ordinary file"
     assert "empty" in reasons["zero.jpg"]
     assert "bomb" in reasons["bomb.png"]
@@ -140,6 +142,18 @@ def test_a_folder_that_cannot_be_read_is_a_line_not_a_stop(tmp_path, encoder, dr
     gallery = Gallery.create(tmp_path / "g", encoder)
     assert gallery.add(root).added == 2
     assert [(entry.file.name, entry.reason) for entry in gallery.quarantined()] == [("locked", "folder cannot be read")]
+
+
+def test_folders_that_lie_deeper_than_calls_may_are_searched(tmp_path, encoder, draw):
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for _ in range(1100):  # making them in one call would call itself as often
+        folder = folder / "d"
+        folder.mkdir()
+    file = draw(folder / "deep.png")
+    gallery = Gallery.create(tmp_path / "g", encoder)
+    assert gallery.add(tmp_path / "crops").added == 1
+    assert [hit.file for hit in gallery.search("a red top")] == [file]
 
 
 @pytest.mark.parametrize("garbage", [b"{not json\n", b'{"file": 3}\n', b"[]\n", b"\xff\xfe\n"])
