@@ -23,9 +23,18 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
             later, which is several times faster: for many small files that can be made again.
         private: whether only its owner may read it, at any moment.
 
+    A link stays and what it leads to is replaced; a folder, a device or a pipe never is.
+
     Raises:
         StorageFull: no space left while writing.
+        IsADirectoryError: `path` is a folder.
+        FileExistsError: `path` is a device, a pipe or a socket.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "No ordinary file", str(path))
+    path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)

@@ -57,3 +57,22 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert target.read_text() == "old"
+
+
+def test_what_is_no_ordinary_file_is_refused_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    before = sorted((entry.name, entry.lstat().st_mode) for entry in tmp_path.iterdir())
+    for name, error in (("pipe", FileExistsError), ("link", FileExistsError), ("folder", IsADirectoryError)):
+        with pytest.raises(error):
+            write_atomically(tmp_path / name, "text")
+    assert sorted((entry.name, entry.lstat().st_mode) for entry in tmp_path.iterdir()) == before
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "elsewhere" / "a.txt", "old")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "a.txt")
+    write_atomically(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "a.txt").read_text() == "new"

@@ -4,6 +4,7 @@ Nothing heavy is imported here or at the top of a command's file: `pickout --hel
 """
 
 import errno
+import io
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,7 @@ def build() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 bad input, 4 nothing found, 130 interrupted."""
+    _print_any_name()
     try:
         build()(args=arguments, prog_name="pickout")
     except PickoutError as error:
@@ -48,6 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail("interrupted; run the same command again to go on where it can", INTERRUPTED)
     except OSError as error:
         _fail(_in_words(error), PickoutError.exit_code)
+
+
+def _print_any_name() -> None:
+    """Let a terminal that does not know a letter show it as `\\xe9`, where Python would end with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _leave_launcher() -> None:

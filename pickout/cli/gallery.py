@@ -32,7 +32,7 @@ app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.",
 
 _Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _Set = Annotated[
-    Texts, typer.Option("--set", metavar="NAME=VALUE", help="camera, time, video, frame, track or a label.")
+    Texts, typer.Option("--set", metavar="NAME=VALUE", help="camera, time, video, frame, box, track or a label.")
 ]
 
 
@@ -171,6 +171,7 @@ app.command("rebuild")(rebuild)
 
 def _metadata(pairs: list[str]) -> "Metadata":
     from pickout.errors import UsageError
+    from pickout.gallery.metadata import whole_numbers
     from pickout.gallery.rows import Metadata, parse_time
     from pickout.gallery.where import parse_labels
 
@@ -178,15 +179,16 @@ def _metadata(pairs: list[str]) -> "Metadata":
     if not told:
         raise UsageError("nothing to tell; give --set NAME=VALUE, for example --set camera=lobby")
     time, frame = told.pop("time", None), told.pop("frame", None)
-    if frame is not None and not frame.isdecimal():
-        raise UsageError(f"frame '{frame}': expected a whole number")
+    box = told.pop("box", None)
+    sides = None if box is None else whole_numbers("box", box)
     camera, video, track = (told.pop(name, None) for name in ("camera", "video", "track"))
     return Metadata(
         camera=camera,
         time=None if time is None else parse_time(time),
         labels=told,
         video=video,
-        frame=None if frame is None else int(frame),
+        frame=None if frame is None else whole_numbers("frame", frame)[0],
+        box=None if sides is None else (sides[0], sides[1], sides[2], sides[3]),
         track=track,
     )
 

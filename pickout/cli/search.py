@@ -53,7 +53,7 @@ def search(
     from pickout.cli.answers import show_answer, write_page
     from pickout.cli.model import load_model, remembered_model
     from pickout.config import apply_overrides, parse_settings
-    from pickout.errors import NothingFound, UsageError
+    from pickout.errors import NothingFound
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search import SearchSettings
 
@@ -63,9 +63,9 @@ def search(
     if saved is None:
         query = _query([*texts, *(also or [])], image, without, like, unlike)
         where = _where(camera, not_camera, track, video, label, not_label, after, before, during)
-    elif texts or any((also, image, without, like, unlike, camera, not_camera, track, video, label, not_label, during)):
-        raise UsageError("--saved runs a search as it was kept; give no sentence, picture or filter beside it")
     else:
+        filters = (camera, not_camera, track, video, label, not_label, after, before, during)
+        _refuse_beside_saved(sentence, also, image, without, like, unlike, *filters, group is not Grouping.NONE)
         query, where, group = opened.saved.get(saved).parts()
     _check_reasons(query, html, explain=explain)
     query = opened.check(query, top=top, page=page, where=where)  # a wrong word is told before a model is loaded
@@ -79,6 +79,15 @@ def search(
     show_answer(answer, html, json=json)
     if not answer.hits:
         raise NothingFound(_nothing(opened, answer))
+
+
+def _refuse_beside_saved(*given: object) -> None:
+    from pickout.errors import UsageError
+
+    if any(given):
+        raise UsageError(
+            "--saved runs a search as it was kept; give no sentence, picture, filter or grouping beside it"
+        )
 
 
 def _check_reasons(query: "Query", html: Path | None, *, explain: bool) -> None:

@@ -1,6 +1,6 @@
 """Which crops a change concerns: by filter, by id or by path."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,8 +17,8 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
     Args:
         store: the gallery's rows.
         resident: the columns that filters read.
-        crops: ids, absolute paths, or paths below the indexed folder in which `*` and `?` stand for any letters; empty:
-            every crop that passes the filters.
+        crops: ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters
+            unless a crop has just this path; empty: every crop that passes the filters.
         where: filters; none of them: every crop that is named.
 
     Raises:
@@ -35,14 +35,23 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
     files = dict(store.files())
     named: set[str] = set()
     for crop in crops:
-        found = {crop} & files.keys() or {each for each, file in files.items() if _names(crop, file)}
+        found = {crop} & files.keys() or _named(crop, files, _ends_so) or _named(crop, files, _fits)
         if not found:
             raise UsageError(f"'{printable(crop)}': no crop has this id or path; pickout search --json tells both")
         named |= found
     return [identifier for identifier in ids if identifier in named]
 
 
-def _names(crop: str, file: Path) -> bool:
-    """Whether a path, or the end of it from a folder on, is meant."""
-    whole = str(file)
-    return fnmatchcase(whole, crop) or fnmatchcase(whole, f"*/{crop.removeprefix('./')}")
+def _ends_so(crop: str, file: Path) -> bool:
+    """Whether a path, or the end of it from a folder on, is meant letter for letter."""
+    return str(file) == crop or str(file).endswith(f"/{crop.removeprefix('./')}")
+
+
+def _fits(crop: str, file: Path) -> bool:
+    """The same with `*` and `?`; brackets are letters of a name and nothing else."""
+    whole, pattern = str(file), crop.replace("[", "[[]")
+    return fnmatchcase(whole, pattern) or fnmatchcase(whole, f"*/{pattern.removeprefix('./')}")
+
+
+def _named(crop: str, files: Mapping[str, Path], means: Callable[[str, Path], bool]) -> set[str]:
+    return {identifier for identifier, file in files.items() if means(crop, file)}

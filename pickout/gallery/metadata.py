@@ -17,6 +17,7 @@ from pickout.gallery.rows import Metadata, parse_time
 
 _LARGEST = 2**31 - 1
 """Of a frame's number and a box's sides."""
+_COUNTS = {"frame": 1, "box": 4}
 _EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
 
 
@@ -86,8 +87,8 @@ def _metadata(file: Path, record: int, values: Mapping[str, Any]) -> Metadata:
     except UsageError as error:
         raise AnnotationError(file, record, "time", str(error)) from None
     told.pop("time", None)
-    frame = _numbers(file, record, "frame", told.pop("frame", ""), 1)
-    box = _numbers(file, record, "box", told.pop("box", ""), 4)
+    frame = _numbers(file, record, "frame", told.pop("frame", ""))
+    box = _numbers(file, record, "box", told.pop("box", ""))
     names = {name: printable(told.pop(name, "")) or None for name in ("camera", "video", "track")}
     return Metadata(
         time=time,
@@ -98,19 +99,29 @@ def _metadata(file: Path, record: int, values: Mapping[str, Any]) -> Metadata:
     )
 
 
-def _numbers(file: Path, record: int, name: str, text: str, count: int) -> list[int] | None:
-    """Whole numbers between blanks, commas or brackets; None for an empty cell."""
-    if not text:
-        return None
+def whole_numbers(name: str, text: str) -> list[int]:
+    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets.
+
+    Raises:
+        UsageError: something else, or larger than a picture or video can have it.
+    """
     parts = re.split(r"[\s,;]+", text.strip("[]() "))
     try:
         numbers = [int(part) for part in parts]
     except ValueError:
         numbers = []
-    if len(numbers) != count or any(abs(number) > _LARGEST for number in numbers):
-        wanted = "a whole number" if count == 1 else "left, top, width and height in pixels, for example 12 40 64 192"
-        raise AnnotationError(file, record, name, f"'{printable(text)}': expected {wanted}")
+    if len(numbers) != _COUNTS[name] or any(abs(number) > _LARGEST for number in numbers):
+        wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
+        raise UsageError(f"{name} '{printable(text)}': expected {wanted}")
     return numbers
+
+
+def _numbers(file: Path, record: int, name: str, text: str) -> list[int] | None:
+    """None for an empty cell."""
+    try:
+        return whole_numbers(name, text) if text else None
+    except UsageError as error:
+        raise AnnotationError(file, record, name, str(error)) from None
 
 
 def _records(file: Path) -> Iterator[Mapping[str, Any]]:
@@ -129,7 +140,7 @@ def _records(file: Path) -> Iterator[Mapping[str, Any]]:
 
 def _json_records(file: Path, text: str) -> Iterator[Mapping[str, Any]]:
     record = 0
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines would also part a line at letters that JSON allows inside of a text
         if not line.strip():
             continue
         try:
@@ -144,13 +155,13 @@ def _json_records(file: Path, text: str) -> Iterator[Mapping[str, Any]]:
 
 def _csv_records(file: Path, text: str) -> Iterator[Mapping[str, Any]]:
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if "image" not in (reader.fieldnames or ()):
             found = ", ".join(printable(name) for name in reader.fieldnames or ()) or "nothing"
             raise AnnotationError(file, None, "image", f"no such column in the header (found: {found})")
         for record, values in enumerate(reader):
-            if values.get(""):
+            if values.pop(None, None):
                 raise AnnotationError(file, record, None, "more cells than the header has columns")
-            yield values
+            yield {name: value for name, value in values.items() if name}  # the nameless column is a line's number
     except csv.Error as error:
         raise AnnotationError(file, None, None, f"not a CSV table: {error}") from None

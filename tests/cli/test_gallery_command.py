@@ -56,6 +56,11 @@ def test_remove_erase_and_update_say_how_many(run, gallery):
         "update", gallery, "--crop", "yard/*", "--set", "track=t9", "--set", "hat=red", "--yes", "--json"
     )
     assert code == 0 and json.loads(out) == {"updated": 1, "rows": 3}
+    place = ("--set", "frame=7", "--set", "box=1 2 30 40")
+    assert run("update", gallery, "--crop", "yard/*", *place, "--yes")[0] == 0
+    opened = Gallery.open(gallery)
+    (row,) = opened.rows(opened.choose(["yard/*"])).values()
+    assert (row.metadata.frame, row.metadata.box, row.metadata.labels) == (7, (1, 2, 30, 40), {"hat": "red"})
     code, out, _ = run("remove", gallery, "--track", "t9", "--label", "hat=red", "--yes", "--json")
     assert code == 0 and json.loads(out) == {"removed": 1, "rows": 2}
     code, out, _ = run("erase", gallery, "--crop", "lobby/1.png", "--yes", "--json")
@@ -68,7 +73,9 @@ def test_nothing_chosen_unknown_and_nothing_told_have_their_exit_codes(run, gall
     assert run("remove", gallery, "--camera", "hall", "--yes")[0] == 2
     assert run("remove", gallery, "--crop", "yard/*", "--camera", "lobby", "--yes")[0] == 4
     assert run("update", gallery, "--camera", "lobby", "--yes")[0] == 2
-    assert run("update", gallery, "--camera", "lobby", "--set", "frame=ten", "--yes")[0] == 2
+    for wrong in ("frame=ten", "frame=²", "frame=99999999999999999999", "box=1 2 3"):
+        code, out, error = run("update", gallery, "--camera", "lobby", "--set", wrong, "--yes")
+        assert (code, out) == (2, "") and "expected" in error, wrong
     assert run("info", gallery.parent)[0] == 3
 
 

@@ -1,5 +1,6 @@
 """`pickout search` with richer queries, `pickout saved` and `pickout calibrate`, with the colour encoder as model."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -105,9 +106,24 @@ def test_a_search_is_saved_listed_run_and_removed(run, gallery):
     assert run("search", gallery, "--saved", "teal", "--json")[1] == first
     code, _, errors = run("search", gallery, "red", "--saved", "teal")
     assert (code, "as it was kept" in errors) == (2, True)
+    for beside in (["--camera", "b"], ["--after", "2026-03-01"], ["--before", "2026-03-01"], ["--group", "track"]):
+        code, out, errors = run("search", gallery, "--saved", "teal", *beside)
+        assert (code, out, "as it was kept" in errors) == (2, "", True), beside
     assert run("saved", gallery, "--remove", "teal") == (0, "", "")
     code, _, errors = run("search", gallery, "--saved", "teal")
     assert (code, "no saved search 'teal'" in errors) == (2, True)
+
+
+def test_a_terminal_without_the_letters_of_a_name_shows_their_numbers(run, tmp_path, monkeypatch):
+    draw_crop(tmp_path / "named" / "café😀.png", "black", "teal", "black")
+    made = Gallery.create(tmp_path / "named.gallery", ColourEncoder("colour"), run="colour")
+    made.add(tmp_path / "named")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    code, _, errors = run("search", made.path, "a teal jacket")
+    terminal.flush()
+    assert (code, errors) == (0, "")
+    assert rb"caf\xe9\U0001f600.png" in terminal.buffer.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,19 @@ def test_crops_are_chosen_by_filter_id_path_and_pattern(told, crops):
     assert told.choose(["cam_a/*"], Where(cameras=["cam_b"])) == []
 
 
+def test_brackets_and_stars_in_a_name_are_letters_first(tmp_path, encoder, draw):
+    for shade, name in enumerate(("a[1].png", "a1.png", "b*.png", "b2.png", "new\nline.png", "in/a1.png")):
+        draw(tmp_path / "odd" / name, shade=shade)
+    gallery = Gallery.create(tmp_path / "g", encoder)
+    gallery.add(tmp_path / "odd")
+    assert paths(gallery, gallery.choose(["a[1].png"])) == ["a[1].png"]
+    assert paths(gallery, gallery.choose(["b*.png"])) == ["b*.png"]
+    assert paths(gallery, gallery.choose(["b?.png"])) == ["b*.png", "b2.png"]
+    assert paths(gallery, gallery.choose(["*[1].png"])) == ["a[1].png"]
+    assert paths(gallery, gallery.choose(["new\nline.png"])) == ["new\nline.png"]
+    assert paths(gallery, gallery.choose(["a1.png"])) == ["a1.png", "in/a1.png"]
+
+
 def test_choosing_everything_or_nothing_known_is_refused(told):
     with pytest.raises(UsageError, match="every crop would be meant"):
         told.choose()
