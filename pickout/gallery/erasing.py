@@ -20,9 +20,10 @@ ERASING = "erasing.json"
 def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
     """Remove rows and every trace of them from the gallery's folder; what was removed or replaced before goes too.
 
-    Quarantine lines of their files and saved searches that name them go first, then the rows, from the gallery's table
-    and from one that is being built. Killed at any moment, it is finished by the next writer (`finish_erasing`). Copies
-    outside of the folder, backups and pages of results among them, are not touched.
+    Quarantine lines of their files go first, and saved searches that name them or a crop that has no row any more; then
+    the rows, from the gallery's table and from one that is being built. Killed at any moment, it is finished by the
+    next writer (`finish_erasing`). Copies outside of the folder, backups and pages of results among them, are not
+    touched.
 
     Args:
         gallery: the gallery's folder.
@@ -41,7 +42,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     chosen = frozenset(wanted)
     files = [file for identifier, file in store.files() if identifier in chosen]
     update_quarantine(gallery, [], files)
-    searches = _forget_searches(gallery, chosen | {str(file) for file in files})
+    searches = _forget_searches(gallery, store, chosen)
     with changing(gallery, store):
         store.erase(wanted)
         renew(gallery, store)
@@ -72,17 +73,28 @@ def finish_erasing(gallery: Path, store: Store) -> None:
         erase_rows(gallery, store, ())
 
 
-def _forget_searches(gallery: Path, names: frozenset[str]) -> tuple[str, ...]:
-    """Remove saved searches that name one of these ids or paths."""
+def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tuple[str, ...]:
+    """Remove saved searches that name one of these rows, or a crop that has no row any more."""
     saved = SavedSearches(gallery)
-    gone = tuple(
-        search.name
-        for search in saved.all()
-        if any(names & set(search.query.get(part, ())) for part in ("more_like", "less_like", "images"))
-    )
+    searches = {search.name: search.query for search in saved.all()}
+    crops = {name: {*query.get("more_like", ()), *query.get("less_like", ())} for name, query in searches.items()}
+    named = {name: crops[name] | set(query.get("images", ())) for name, query in searches.items()}
+    every, erased, kept = set[str]().union(*named.values()), set[str](), set[str]()
+    for identifier, file in store.files() if every else ():
+        fitting = {each for each in every if each == identifier or _is_end(each, file)}
+        (erased if identifier in chosen else kept).update(fitting)
+    gone = tuple(name for name in searches if named[name] & erased or crops[name] - kept)
     for name in gone:
         saved.remove(name)
     return gone
+
+
+def _is_end(path: str, file: Path) -> bool:
+    """Whether `path` may mean `file`: it is all of its path or the end of it."""
+    parts = Path(path).parts
+    while ".." in parts:
+        parts = parts[parts.index("..") + 1 :]
+    return bool(parts) and file.parts[-len(parts) :] == parts
 
 
 def _read(gallery: Path) -> list[str]:

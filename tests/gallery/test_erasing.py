@@ -10,6 +10,7 @@ import pytest
 from pickout.errors import GalleryDamaged
 from pickout.gallery.erasing import ERASING, erase_rows, finish_erasing, unfinished
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.query import Query
 from pickout.gallery.store import LanceStore
 from pickout.gallery.verify import verify
 
@@ -117,6 +118,33 @@ def test_files_that_killed_writers_left_go_with_the_next_change_or_compaction(ga
     gallery.compact()
     assert not any(file.exists() for file in files)
     assert rows_by_path(gallery)["0006.png"].seal == row.seal
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        *(("more_like", name) for name in ("{id}", "{file}", "cam_a/0001_c1.png", "../crops/cam_a/0001_c1.png")),
+        ("less_like", "0001_c1.png"),
+        ("images", "{file}"),
+    ],
+)
+def test_a_saved_search_goes_with_the_crop_however_it_names_it(gallery, crops, part, name):
+    gone, other = rows_by_path(gallery)["cam_a/0001_c1.png"], rows_by_path(gallery)["0006.png"]
+    name = name.format(id=gone.id, file=gone.file)
+    gallery.saved.save("him", Query(["a man"], **{part: [name]}))
+    gallery.saved.save("her", Query(["a woman"], more_like=[other.id], images=[crops / "elsewhere.png"]))
+    assert gallery.erase([gone.id]).searches == ("him",)
+    assert [search.name for search in gallery.saved.all()] == ["her"]
+    assert traces(gallery.path, gone) == []
+
+
+def test_a_saved_search_that_names_a_row_removed_before_goes_with_the_next_erasure(gallery):
+    gone, other = rows_by_path(gallery)["cam_a/0001_c1.png"], rows_by_path(gallery)["0006.png"]
+    gallery.saved.save("him", Query(["a man"], more_like=[gone.id]))
+    gallery.remove([gone.id])
+    assert [search.name for search in gallery.saved.all()] == ["him"]
+    assert gallery.erase([other.id]).searches == ("him",)
+    assert traces(gallery.path, gone) == []
 
 
 def test_an_open_reader_goes_on_after_an_erasure(gallery, encoder):
