@@ -91,7 +91,7 @@ class Model:
     def draw(self, kind: str) -> Iterator[Operation]:
         """Operations up to one of that kind, which comes last; each must be settled before the next is drawn."""
         enough = 12 if self._least < 100 else self._least
-        while kind not in ("add", "compact") and len(self.rows) < enough:
+        while kind != "add" and len(self.rows) < enough:
             yield from self.add()
         yield from OPERATIONS[kind](self)
 
@@ -143,6 +143,9 @@ class Model:
         yield self._taking("erase", ids)
 
     def compact(self) -> Iterator[Operation]:
+        """Behind updates, so that there is something to merge."""
+        yield from self.update()
+        yield from self.update()
         yield Operation("compact", {"do": "compact"})
 
     def rebuild(self) -> Iterator[Operation]:
