@@ -11,7 +11,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.data.records import Split
 from pickout.errors import DataError, GalleryError
-from pickout.gallery.calibration import Bin, Calibration, Check, Level, logistic, passing
+from pickout.gallery.calibration import Bin, Calibration, Check, Fit, Level, logistic, passing
 from pickout.gallery.encoder import Encoder, Matching
 from pickout.gallery.evidence import FRACTIONS, Evidence, Lists, People, Tell, encode_people, gather, simulate
 from pickout.gallery.looking import TokenStore
@@ -41,7 +41,16 @@ class CalibrationSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class Facts:
+    """What a calibration says about itself.
+
+    Args:
+        model: fingerprint of the model.
+        data: the data set and split.
+        second_look: whether the scores are those of a second look.
+        shift: see `Calibration.shift`.
+    """
+
     model: str
     data: str
     second_look: bool
@@ -83,23 +92,32 @@ def calibrate(
     candidates = encoder.candidates if isinstance(encoder, Matching) else 0
     evidence = list(gather(people, resident, shown, look, candidates, tell))
     fitting = set(drawn[: len(drawn) // 2].tolist())
-    return _calibration(
+    return fit_and_check(
         [each for each in evidence if each.person in fitting],
         [each for each in evidence if each.person not in fitting],
         size=size,
         settings=settings,
-        facts=_Facts(encoder.fingerprint, f"{split.data}, {split.name}", again, _shift(people, resident)),
+        facts=Facts(encoder.fingerprint, f"{split.data}, {split.name}", again, _shift(people, resident)),
     )
 
 
-def _calibration(
+def fit_and_check(
     fitting: list[Evidence],
     checking: list[Evidence],
     *,
     size: int,
     settings: CalibrationSettings,
-    facts: _Facts,
+    facts: Facts,
 ) -> Calibration:
+    """Fit on the evidence of some people, and check on that of others.
+
+    Args:
+        fitting: searches that are fitted on.
+        checking: searches of other people.
+        size: crops of the gallery.
+        settings: how.
+        facts: what to say beside.
+    """
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
     fractions = FRACTIONS[:1] if facts.second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
@@ -127,31 +145,33 @@ def _calibration(
 
 
 def _level(lists: Lists, size: int, present: float) -> Level:
+    weight, first = _weights(lists, present), lists.first
+    best = _fit(lists.inputs[first], lists.match[first], weight[first])
+    behind = _fit(lists.inputs[~first], lists.match[~first], weight[~first])
+    absent = logistic(best.logits(lists.inputs[first & ~lists.present]))
+    return Level(size=size, best=best, behind=behind, absent=_absent(absent))
+
+
+def _fit(inputs: NDArray[np.float64], match: NDArray[np.bool_], weight: NDArray[np.float64]) -> Fit:
     """Weighted logistic regression by Newton's method, with a faint pull of the weights towards 0."""
-    means, deviations = lists.inputs.mean(0), lists.inputs.std(0)
+    means, deviations = inputs.mean(0), inputs.std(0)
     deviations = np.where(deviations > 1e-9, deviations, 1.0)
-    design = np.concatenate([np.ones((len(lists.inputs), 1)), (lists.inputs - means) / deviations], axis=1)
-    weight = _weights(lists, present)
+    design = np.concatenate([np.ones((len(inputs), 1)), (inputs - means) / deviations], axis=1)
     pull = np.diag([1e-6, 1.0, 1.0])
     weights = np.zeros(3)
     for _ in range(_STEPS):
         told = logistic(design @ weights)
-        slope = design.T @ (weight * (told - lists.match)) + pull @ weights
+        slope = design.T @ (weight * (told - match)) + pull @ weights
         curvature = (design * (weight * told * (1 - told))[:, None]).T @ design + pull
         step = np.linalg.solve(curvature, slope)
         weights -= step * min(1.0, 5 / max(float(np.abs(step).max()), 1e-12))
-    return Level(
-        size=size,
-        means=tuple(means.tolist()),
-        deviations=tuple(deviations.tolist()),
-        weights=tuple(weights.tolist()),
-        absent=_absent(logistic(design @ weights)[lists.first & ~lists.present]),
-    )
+    return Fit(means=tuple(means.tolist()), deviations=tuple(deviations.tolist()), weights=tuple(weights.tolist()))
 
 
 def _check(lists: Lists, level: Level, present: float, threshold: float, generator: np.random.Generator) -> Check:
-    told, weight = logistic(level.logits(lists.inputs)), _weights(lists, present)
-    first = lists.first
+    weight, first = _weights(lists, present), lists.first
+    told = logistic(level.logits(lists.inputs, first))
+    told = np.minimum(told, told[first][np.cumsum(first) - 1])  # as an answer tells them
     sums = bin_sums(told, lists.match, weight)
     answered = first & (told >= threshold)
     right = lists.match[answered & lists.present]

@@ -19,9 +19,9 @@ from pickout.gallery.manifest import Manifest
 CALIBRATION = "calibration.json"
 PLOT = "calibration.png"
 """Its picture, where the command line drew one."""
-FORMAT = 1
+FORMAT = 2
 """Version of the file that this code writes and reads."""
-METHOD = "logistic regression on score and lead for each size of gallery (Platt, 1999)"
+METHOD = "logistic regression on score and lead, of the best and of those behind, by size of gallery (Platt, 1999)"
 SHOWN = 10
 """Candidates of a list that probabilities are fitted and checked on."""
 _BEHIND = (10, 30)
@@ -33,24 +33,37 @@ _SHIFTED = 0.3
 """Difference between validation images and the gallery's crops, in standard deviations, from which it is said."""
 
 
-class Level(Settings):
-    """What was found in galleries of one size."""
+class Fit(Settings):
+    """A logistic regression on two measures."""
 
-    size: int = Field(ge=1)
-    """Crops searched."""
     means: tuple[float, float]
     """Means of the two measures."""
     deviations: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     """Their standard deviations."""
     weights: tuple[float, float, float]
     """Intercept, and the weight of each standardised measure."""
-    absent: tuple[float, ...]
-    """Probability of the best candidate of each search for a person who is not there, sorted."""
 
     def logits(self, measures_n2: NDArray[np.float64]) -> NDArray[np.float64]:
         """`w0 + sum_i w_i (x_i - mean_i) / deviation_i` for each row (Platt, 1999, with two inputs). Shape (n,)."""
         standard = (measures_n2 - np.array(self.means)) / np.array(self.deviations)
         return np.asarray(self.weights[0] + standard @ np.array(self.weights[1:]))
+
+
+class Level(Settings):
+    """What was found in galleries of one size."""
+
+    size: int = Field(ge=1)
+    """Crops searched."""
+    best: Fit
+    """For the best candidate of a search."""
+    behind: Fit
+    """For the candidates behind it."""
+    absent: tuple[float, ...]
+    """Probability of the best candidate of each search for a person who is not there, sorted."""
+
+    def logits(self, measures_n2: NDArray[np.float64], is_best_n: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The logit (n,) of each candidate's probability."""
+        return np.where(is_best_n, self.best.logits(measures_n2), self.behind.logits(measures_n2))
 
 
 class Bin(Settings):
@@ -134,14 +147,16 @@ class Calibration(Settings):
         Returns:
             Shape (n,).
         """
-        found = measures(scores_n, head_h)
+        # The best one comes along, since no candidate behind it is told to be likelier.
+        scores = np.concatenate([head_h[:1], scores_n])
+        found, is_best = measures(scores, head_h), scores >= head_h[0]
         rising = sorted(self.levels, key=lambda level: level.size)
         place = np.interp(math.log(max(passed, 1)), [math.log(each.size) for each in rising], np.arange(len(rising)))
         below, part = rising[int(place)], float(place % 1)
-        logits = below.logits(found)
+        logits = below.logits(found, is_best)
         if part:  # Between two sizes: in proportion to the logarithm of the size.
-            logits = (1 - part) * logits + part * rising[int(place) + 1].logits(found)
-        return logistic(logits)
+            logits = (1 - part) * logits + part * rising[int(place) + 1].logits(found, is_best)
+        return np.minimum(logistic(logits[1:]), logistic(logits[:1]))
 
     def threshold(self, error: float, passed: int) -> float:
         """The probability that the best candidate must reach; see `passing`."""

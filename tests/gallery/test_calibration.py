@@ -11,7 +11,7 @@ from colour_encoder import COLOURS, ColourEncoder
 from pickout.data.records import ImageRecord, Split
 from pickout.errors import DataError, GalleryDamaged, GalleryError, GalleryModelMismatch
 from pickout.gallery.calibrating import CalibrationSettings
-from pickout.gallery.calibration import Level, logistic, measures, passing
+from pickout.gallery.calibration import Fit, Level, logistic, measures, passing
 from pickout.gallery.evidence import Evidence, simulate
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.query import Query
@@ -126,8 +126,10 @@ def test_rows_of_validation_people_are_no_distractors_for_them(drawn, tmp_path):
     assert calibration.model == found.model
 
 
-def level_of(size, absent):
-    return Level(size=size, means=(0, 0), deviations=(1, 1), weights=(0, 0, 0), absent=absent)
+def level_of(size, absent, best=0.0, behind=0.0):
+    """The same logit for each best candidate, and for each behind it."""
+    fits = [Fit(means=(0, 0), deviations=(1, 1), weights=(weight, 0, 0)) for weight in (best, behind)]
+    return Level(size=size, best=fits[0], behind=fits[1], absent=absent)
 
 
 def test_threshold_is_the_order_statistic_of_absent_searches():
@@ -180,14 +182,23 @@ def test_the_measures_are_the_score_and_its_lead_over_places_eleven_to_thirty():
 
 
 def test_between_two_sizes_the_logits_are_mixed_and_beyond_them_the_nearest_counts(drawn):
-    low, high = (
-        Level(size=size, means=(0, 0), deviations=(1, 1), weights=(weight, 0, 0), absent=(0.1,))
-        for size, weight in ((100, 2.0), (10_000, -2.0))
-    )
+    low, high = (level_of(size, (0.1,), best=weight) for size, weight in ((100, 2.0), (10_000, -2.0)))
     calibration = drawn[2].model_copy(update={"levels": (high, low)})
     for passed, logit in ((1, 2.0), (100, 2.0), (1_000, 0.0), (3_162.2777, -1.0), (10_000, -2.0), (10**7, -2.0)):
         told = calibration.probabilities(np.array([0.3]), np.array([0.3]), passed)
         assert told.tolist() == pytest.approx([1 / (1 + math.exp(-logit))], rel=1e-6)
+
+
+def test_the_best_candidate_has_a_fit_of_its_own_and_none_behind_it_is_likelier(drawn):
+    calibration = drawn[2].model_copy(update={"levels": (level_of(100, (0.1,), best=-1.0, behind=-2.0),)})
+    head = np.array([0.9, 0.5, 0.4])
+    found = calibration.probabilities(head, head, 100)
+    assert found.tolist() == pytest.approx([1 / (1 + math.exp(1)), *[1 / (1 + math.exp(2))] * 2])
+    assert calibration.probabilities(head[1:], head, 100).tolist() == pytest.approx(found[1:].tolist())
+    twins = np.array([0.9, 0.9, 0.4])
+    assert len(set(calibration.probabilities(twins, twins, 100)[:2].tolist())) == 1
+    steep = drawn[2].model_copy(update={"levels": (level_of(100, (0.1,), best=-1.0, behind=3.0),)})
+    assert set(steep.probabilities(head, head, 100).tolist()) == {found[0]}
 
 
 def test_the_reliability_plot_is_a_picture_and_repeatable(drawn):
