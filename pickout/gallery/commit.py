@@ -184,4 +184,4 @@ class Committer:
 
     def _compact(self) -> None:
         with changing(self._gallery, self._store):
-            self._store.compact()
+            self._store.tidy()

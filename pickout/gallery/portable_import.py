@@ -225,4 +225,4 @@ class _Writing:
 
     def _compact(self) -> None:
         with changing(self._gallery, self._store):
-            self._store.compact()
+            self._store.tidy()

@@ -120,7 +120,7 @@ class Rebuilding:
                 break
         if self._commits > 1:
             with changing(self._gallery, self._old):
-                self._new.compact(KEEP_NONE)
+                self._new.tidy(KEEP_NONE)
         while True:
             with changing(self._gallery, self._old):
                 if not unfinished(self._gallery):
@@ -236,7 +236,7 @@ class Rebuilding:
             self._new.put(rows)
             self._commits += 1
             if self._commits % self._settings.compact_every == 0:
-                self._new.compact(KEEP_NONE)
+                self._new.tidy(KEEP_NONE)
         self._arrived += [row.file for row in rows if row.file in self._listed]
         self._done += len(rows)
         self._committed_at = time.monotonic()

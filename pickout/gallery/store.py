@@ -35,6 +35,8 @@ from pickout.gallery.rows import Known, Resident, Row
 from pickout.gallery.vectors import HeldVectors, Vectors
 
 _EVERY = 2**31 - 1
+_TIDY_FROM, _MOST_PIECES = 0.25, 2000
+"""Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
 KEEP_VERSIONS = timedelta(hours=1)
 """A reader of another process may still be reading a version that is younger."""
 KEEP_NONE = timedelta(milliseconds=1)
@@ -83,6 +85,9 @@ class Store(Protocol):
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """Merge small pieces on disk; changes no row. What only versions older than `keep` need goes."""
+
+    def tidy(self, keep: timedelta = KEEP_VERSIONS) -> None:
+        """As `compact`, once enough small pieces have gathered."""
 
     def erase(self, ids: Iterable[str]) -> None:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files."""
@@ -233,6 +238,20 @@ class LanceStore:
         with self._latest() as table:
             table.optimize(cleanup_older_than=keep)
         self._clear()
+
+    def tidy(self, keep: timedelta = KEEP_VERSIONS) -> None:
+        """As `compact`, once the small pieces hold a quarter of what the largest does, or are very many.
+
+        Merging writes the whole table anew; so adding rows to a large gallery writes each of them a few times, and does
+        not write the others every time.
+        """
+        with self._latest() as table:
+            pieces = table.stats()["fragment_stats"]
+            rows, largest = table.count_rows(), pieces["lengths"]["max"]
+        if pieces["num_fragments"] > 1 and (
+            rows - largest >= _TIDY_FROM * largest or pieces["num_fragments"] > _MOST_PIECES
+        ):
+            self.compact(keep)
 
     def erase(self, ids: Iterable[str]) -> None:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.

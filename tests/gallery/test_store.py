@@ -10,7 +10,7 @@ import pytest
 
 from pickout.errors import GalleryDamaged, StorageFull
 from pickout.gallery.rows import NO_TIME, Known, Metadata, Row, row_id
-from pickout.gallery.store import LanceStore
+from pickout.gallery.store import KEEP_NONE, LanceStore
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250)
 
@@ -142,6 +142,21 @@ def test_compaction_changes_no_row(store):
     store.compact()
     assert sorted(store.known(), key=lambda known: known.id) == before
     assert store.resident().vectors.array.shape == (12, 4)
+
+
+def test_tidying_merges_what_is_worth_it_and_leaves_a_large_piece_alone(store, tmp_path):
+    data = tmp_path / "crops.lance" / "data"
+    store.tidy()
+    store.put([row(f"{number}.jpg") for number in range(100)])
+    (large,) = data.iterdir()
+    for number in range(100, 124):
+        store.put([row(f"{number}.jpg")])
+    store.tidy(KEEP_NONE)
+    assert large.exists() and len(list(data.iterdir())) == 25
+    store.put([row("124.jpg")])
+    store.tidy(KEEP_NONE)
+    assert not large.exists() and len(list(data.iterdir())) == 1
+    assert store.count() == 125
 
 
 def test_a_folder_without_table_is_damaged(tmp_path):
