@@ -237,7 +237,7 @@ class LanceStore:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
         with self._latest() as table:
             table.optimize(cleanup_older_than=keep)
-        self._clear()
+            clear_half_written_rows(self._folder / f"{self._name}.lance")
 
     def tidy(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """As `compact`, once the small pieces hold a quarter of what the largest does, or are very many.
@@ -271,11 +271,6 @@ class LanceStore:
             self._table = self._database.create_table(self._name, data=reader, mode="overwrite")
         with self._latest() as table:
             table.optimize(cleanup_older_than=KEEP_NONE, delete_unverified=True)
-        self._clear()
-
-    def _clear(self) -> None:
-        """Delete what killed processes left half-written, which the library does not."""
-        with lance_errors(self._folder):
             clear_half_written_rows(self._folder / f"{self._name}.lance")
 
     def told_version(self) -> int:
