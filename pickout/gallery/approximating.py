@@ -146,6 +146,22 @@ def renew(gallery: Path, store: Store) -> None:
     write_approximation(gallery, before.model_copy(update={**update, "recalls": recalls}))
 
 
+def carry_over(gallery: Path, before: Approximation, store: Store, dimension: int) -> None:
+    """Build an index for a table that took the place of an indexed one; recall is measured with crops.
+
+    Args:
+        gallery: the gallery's folder.
+        before: what the other table had.
+        store: the new table's rows.
+        dimension: length of a vector of the new table.
+    """
+    settings = ApproximateSettings(above=before.above)
+    if store.count() > max(before.above, fewest_rows() - 1):
+        approximate(gallery, store, dimension, settings)
+    else:
+        (gallery / APPROXIMATE).unlink(missing_ok=True)
+
+
 def search_exactly(gallery: Path, store: Store, dimension: int) -> None:
     """Remove the index: all vectors are held by a search from now on.
 

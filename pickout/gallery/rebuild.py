@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import UsageError
+from pickout.gallery.approximate import read_approximation
+from pickout.gallery.approximating import carry_over
 from pickout.gallery.calibration import CALIBRATION
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.erasing import finish_erasing
@@ -118,7 +120,10 @@ def rebuild(
         told, new = begin(gallery, encoder, run, restart=restart)
         calibrated = (gallery / CALIBRATION).exists()
         work = Rebuilding(gallery, old, new, encoder, settings or IngestSettings(), on_progress)
+        indexed = read_approximation(gallery, before)
         dropped = work.run(told, drop_missing=drop_missing)
+        if indexed is not None:
+            carry_over(gallery, indexed, new, encoder.dimension)
         return RebuildReport(
             rows=new.count(),
             encoded=work.encoded,

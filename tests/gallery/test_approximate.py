@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from colour_encoder import ColourEncoder
 from PIL import Image
 
 from pickout.errors import GalleryDamaged, UsageError
@@ -291,3 +292,32 @@ def test_an_index_can_be_asked_for_more_than_there_is(large):
     near = NearTable(large.path, SIZE, "crops")
     query = np.eye(SIZE, dtype=np.float32)[0]
     assert len(near.near(query, limit=10 * ROWS, probes=1000)) == ROWS
+
+
+class Flipped(ColourEncoder):
+    """Another model of the same colours."""
+
+    def encode_images(self, images):
+        return super().encode_images(images)[:, ::-1]
+
+    def encode_texts(self, texts):
+        return super().encode_texts(texts)[:, ::-1]
+
+
+def test_a_change_of_model_builds_the_index_for_the_new_one(tmp_path, draw, monkeypatch):
+    call_large(monkeypatch)
+    for number in range(270):
+        draw(tmp_path / "crops" / f"{number}.png", shade=number, size=(6, 9))
+    gallery = Gallery.create(tmp_path / "g", ColourEncoder())
+    gallery.add(tmp_path / "crops")
+    before = gallery.approximate(settings=ApproximateSettings(above=260, searches=10))
+    gallery.rebuild(Flipped("flipped"))
+    after = read_approximation(gallery.path, gallery.manifest)
+    assert (after.above, after.rows) == (260, 270)
+    assert after.table != before.table
+    assert isinstance(gallery._current().vectors, FarVectors)
+    assert len(gallery.search("a teal jacket", top=5)) == 5
+    gallery.remove(gallery.choose(["1?.png"]))
+    gallery.remove(gallery.choose(["2?.png"]))
+    gallery.rebuild(ColourEncoder())
+    assert not (gallery.path / APPROXIMATE).exists()

@@ -266,11 +266,19 @@ def test_two_rebuilds_at_once_are_refused(told):
 
 
 def test_a_calibration_goes_with_the_old_model(told, encoder):
-    level = {"size": 6, "means": [0, 0], "deviations": [1, 1], "weights": [0, 1, 1], "absent": [0.5]}
+    fit = {"means": [0, 0], "deviations": [1, 1], "weights": [0, 1, 1]}
+    level = {"size": 6, "best": fit, "behind": fit, "absent": [0.5]}
     numbers = dict.fromkeys(("identities", "searches"), 9) | dict.fromkeys(("ece", "ece_best"), 0.0)
     numbers |= {"ece_interval": [0, 0], "ece_best_interval": [0, 0], "present_answered": 0.5}
     numbers |= {"absent_answered": 0.0, "present_right": 1.0, "bins": []}
-    about = {"model": encoder.fingerprint, "data": "drawn", "made": "2026-01-01T00:00:00", "crops": 6, "shift": 0.0}
+    about = {
+        "format": 2,
+        "model": encoder.fingerprint,
+        "data": "drawn",
+        "made": "2026-01-01T00:00:00",
+        "crops": 6,
+        "shift": 0.0,
+    }
     about |= {"identities": 9, "searches": 9, "present": 0.5, "second_look": False, "floor": 0.0}
     (told.path / "calibration.json").write_text(json.dumps({**about, "levels": [level], "check": numbers}))
     (told.path / "calibration.png").write_bytes(b"a picture")
