@@ -25,10 +25,10 @@ from search import cpu, unit
 
 from pickout.gallery.approximate import Approximation, read_approximation
 from pickout.gallery.approximating import ApproximateSettings, approximate
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.making import make_gallery
 from pickout.gallery.manifest import Manifest, read_manifest
 from pickout.gallery.rows import Metadata, Resident, Row, row_id
-from pickout.gallery.store import LanceStore
 from pickout.gallery.vectors import Vectors
 
 Array = NDArray[np.float32]

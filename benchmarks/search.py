@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.gallery.exact import exact_top
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.rows import Facet, Metadata, Resident, Row
-from pickout.gallery.store import LanceStore
 from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import Where, allowed
 

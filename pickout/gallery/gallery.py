@@ -16,6 +16,7 @@ from pickout.gallery.evidence import Tell
 from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.ingest import Ingest, IngestSettings
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.making import checked_folder, make_gallery
 from pickout.gallery.manifest import MANIFEST, read_manifest
 from pickout.gallery.metadata import MetadataTable
@@ -25,7 +26,6 @@ from pickout.gallery.rebuild import RebuildReport, rebuild
 from pickout.gallery.rebuilding import RebuildProgress
 from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.search import SearchSettings
-from pickout.gallery.store import LanceStore
 from pickout.gallery.where import ANYWHERE, Where, check_where
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing
 from pickout.files import storage_errors
 from pickout.gallery.encoder import Encoder
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.lock import writing
 from pickout.gallery.manifest import MANIFEST, TABLE, Manifest, new_manifest, write_manifest
 from pickout.gallery.printable import printable
-from pickout.gallery.store import LanceStore
 
 
 def checked_folder(path: str | Path) -> Path:

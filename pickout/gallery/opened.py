@@ -12,13 +12,14 @@ from pickout.gallery.changing import Change, erase_crops, remove_rows, update_ro
 from pickout.gallery.choosing import choose_rows
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.erasing import finish_erasing
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
 from pickout.gallery.portable_export import ExportReport, export_gallery
 from pickout.gallery.quarantine import Quarantined, read_quarantine
 from pickout.gallery.rows import Metadata, Resident, Row
 from pickout.gallery.saved import SavedSearches
-from pickout.gallery.store import LanceStore, Store
+from pickout.gallery.store import Store
 from pickout.gallery.tables import changing, finish_swap
 from pickout.gallery.where import ANYWHERE, Where
 

@@ -9,6 +9,7 @@ from typing import Any
 from pickout.errors import GalleryModelMismatch
 from pickout.gallery.audit import ChangeLine, now, record_change, user_name
 from pickout.gallery.columns import row_seal
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.making import checked_folder, make_from
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from pickout.gallery.opened import OpenedGallery
@@ -17,7 +18,7 @@ from pickout.gallery.portable_pictures import PictureFolder
 from pickout.gallery.portable_rows import check_rows, read_rows, row_bytes
 from pickout.gallery.printable import printable
 from pickout.gallery.rows import Row
-from pickout.gallery.store import LanceStore, Store
+from pickout.gallery.store import Store
 from pickout.gallery.tables import changing
 
 _COMMIT_BYTES = 32 * 2**20

@@ -13,12 +13,12 @@ from pickout.gallery.calibration import CALIBRATION
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.lock import locked
 from pickout.gallery.manifest import Manifest, read_manifest
 from pickout.gallery.quarantine import Quarantined
 from pickout.gallery.rebuilding import Rebuilding, RebuildProgress
-from pickout.gallery.store import LanceStore
 from pickout.gallery.tables import REBUILD, begin, finish_swap, pending, pending_store
 
 REBUILDING = ".rebuilding"

@@ -9,9 +9,10 @@ from pathlib import Path
 from pickout.errors import GalleryDamaged, GalleryModelMismatch
 from pickout.gallery.calibration import forget_calibration
 from pickout.gallery.encoder import Encoder
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.lock import writing
 from pickout.gallery.manifest import TABLE, Manifest, new_manifest, read_manifest, write_manifest
-from pickout.gallery.store import LanceStore, Store
+from pickout.gallery.store import Store
 
 REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""

@@ -17,13 +17,14 @@ from pickout.gallery.audit import AUDIT
 from pickout.gallery.calibration import read_calibration
 from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import unfinished
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import half_written
 from pickout.gallery.manifest import MANIFEST, Manifest, read_manifest
 from pickout.gallery.quarantine import read_quarantine
 from pickout.gallery.reading import digest, read_file
 from pickout.gallery.rows import Row, row_id
 from pickout.gallery.saved import SavedSearches
-from pickout.gallery.store import LanceStore, Store
+from pickout.gallery.store import Store
 from pickout.gallery.tables import leftover_tables, pending, table_folder
 
 _AT_ONCE = 200

@@ -7,7 +7,7 @@ import sys
 import time
 
 from pickout.gallery import portable_import
-from pickout.gallery.store import LanceStore
+from pickout.gallery.lance_store import LanceStore
 
 if __name__ == "__main__":
     file, gallery, pictures, pause = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])

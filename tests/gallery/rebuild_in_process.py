@@ -13,7 +13,7 @@ from colour_encoder import ColourEncoder
 from pickout.gallery import rebuilding, tables
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
-from pickout.gallery.store import LanceStore
+from pickout.gallery.lance_store import LanceStore
 
 
 def die(*_):

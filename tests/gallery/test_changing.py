@@ -10,9 +10,9 @@ from PIL import Image
 from pickout.errors import UsageError
 from pickout.gallery.audit import AUDIT
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Metadata
-from pickout.gallery.store import LanceStore
 from pickout.gallery.verify import verify
 from pickout.gallery.where import Where
 

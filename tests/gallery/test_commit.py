@@ -14,11 +14,11 @@ from pickout.gallery.commit import Committer
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
 from pickout.gallery.inventory import Inventory
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.lock import writing
 from pickout.gallery.quarantine import QUARANTINE
 from pickout.gallery.report import IngestReport
 from pickout.gallery.rows import Metadata, Row
-from pickout.gallery.store import LanceStore
 
 PATIENCE = 20.0
 

@@ -10,8 +10,8 @@ import pytest
 from pickout.errors import GalleryDamaged
 from pickout.gallery.erasing import ERASING, erase_rows, finish_erasing, unfinished
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.query import Query
-from pickout.gallery.store import LanceStore
 from pickout.gallery.verify import verify
 
 

@@ -13,8 +13,8 @@ from pickout.errors import AnnotationError, DataMissing, GalleryModelMismatch, S
 from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.rows import row_id
-from pickout.gallery.store import LanceStore
 
 
 def rows_of(gallery):

@@ -20,12 +20,12 @@ from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.columns import row_seal
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.lock import locked
 from pickout.gallery.manifest import read_manifest
 from pickout.gallery.rebuild import REBUILDING, unfinished_rebuild
 from pickout.gallery.rebuilding import Rebuilding
 from pickout.gallery.rows import Metadata
-from pickout.gallery.store import LanceStore
 from pickout.gallery.tables import REBUILD, strays, table_folder
 from pickout.gallery.verify import verify
 from tests.gallery.conftest import draw_crop

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pickout.errors import GalleryDamaged, StorageFull
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.rows import NO_TIME, Known, Metadata, Row, row_id
-from pickout.gallery.store import KEEP_NONE, LanceStore
+from pickout.gallery.store import KEEP_NONE
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250)
 

@@ -13,9 +13,9 @@ from pickout.gallery.columns import ADDED_FIELDS, pack_tokens, unpack_tokens
 from pickout.gallery.encoder import Matching
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.manifest import MANIFEST
 from pickout.gallery.search import Where
-from pickout.gallery.store import LanceStore
 
 
 class LookingEncoder(ColourEncoder):
