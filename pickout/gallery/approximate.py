@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pickout.config import Settings
-from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.far import FarVectors
 from pickout.gallery.manifest import Manifest
 from pickout.gallery.near import Codes, NearTable
+from pickout.gallery.small_file import known_format, read_small_file
 from pickout.gallery.vectors import Vectors
 
 APPROXIMATE = "approximate.json"
@@ -91,21 +91,13 @@ def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | Non
     Raises:
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
-    file = gallery / APPROXIMATE
-    remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
-    try:
-        found = Approximation.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise GalleryDamaged(f"{file}: {place}: {first['msg']}; {remedy}") from None
-    if found.format != FORMAT:
-        raise GalleryDamaged(f"{file}: format {found.format}, this version knows {FORMAT}; {remedy}")
-    return found if found.table == manifest.table else None
+    found = read_small_file(
+        gallery / APPROXIMATE,
+        Approximation,
+        f"run pickout gallery approximate {gallery} again, or delete the file",
+        check=lambda found: known_format(found.format, FORMAT),
+    )
+    return found if found is not None and found.table == manifest.table else None
 
 
 def write_approximation(gallery: Path, found: Approximation) -> None:

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryModelMismatch
 from pickout.files import write_atomically
 from pickout.gallery.lock import writing
 from pickout.gallery.manifest import Manifest
+from pickout.gallery.small_file import known_format, read_small_file
 
 CALIBRATION = "calibration.json"
 PLOT = "calibration.png"
@@ -240,21 +241,10 @@ def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
     file = gallery / CALIBRATION
-    try:
-        text = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
     remedy = f"run pickout calibrate {gallery} again, or delete the file"
-    try:
-        calibration = Calibration.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise GalleryDamaged(f"{file}: {place}: {first['msg']}; {remedy}") from None
-    if calibration.format != FORMAT:
-        raise GalleryDamaged(f"{file}: format {calibration.format}, this version knows {FORMAT}; {remedy}")
+    calibration = read_small_file(file, Calibration, remedy, check=lambda found: known_format(found.format, FORMAT))
+    if calibration is None:
+        return None
     if calibration.model != manifest.model.fingerprint:
         raise GalleryModelMismatch(
             f"{file}: fitted for run {calibration.model[:8]}, the gallery is of run {manifest.model.fingerprint[:8]} "

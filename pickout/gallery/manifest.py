@@ -4,12 +4,13 @@ import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryMissing, GalleryModelMismatch
 from pickout.files import write_atomically
 from pickout.gallery.encoder import Encoder
+from pickout.gallery.small_file import read_small_file
 
 FORMAT = 2
 """Version of the folder's layout that this code writes."""
@@ -93,23 +94,13 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
     file = gallery / name
-    try:
-        text = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    remedy = "put the file back from a backup or index again into a new folder"
+    manifest = read_small_file(file, Manifest, remedy)
+    if manifest is None:
         raise GalleryMissing(
             f"{gallery}: no gallery there (no {MANIFEST}); "
             f"make one with: pickout index CROPS --model RUN --out {gallery}"
-        ) from None
-    except OSError as error:
-        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise GalleryDamaged(
-            f"{file}: {place}: {first['msg']}; put the file back from a backup or index again into a new folder"
-        ) from None
+        )
     if manifest.format not in READABLE:
         raise GalleryDamaged(
             f"{file}: format {manifest.format}, this version of Pickout knows formats up to {FORMAT}; "

@@ -28,6 +28,7 @@ from pickout.gallery.portable import (
 )
 from pickout.gallery.printable import printable
 from pickout.gallery.reading import LARGEST_FILE
+from pickout.gallery.small_file import first_fault
 
 _CHUNK = 2**20
 _END, _END_64, _LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
@@ -116,9 +117,7 @@ class PortableFile:
             contents = Contents.model_validate_json(data)
         except ValidationError as error:
             self._check_format(data)
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "all of it"
-            raise self.damaged(f"{EXPORT}: {printable(place)}: {first['msg']}") from None
+            raise self.damaged(f"{EXPORT}: {printable(first_fault(error))}") from None
         self._check_format(data)
         if not fits(contents.model):
             raise self.damaged(f"{EXPORT}: tells of a model that cannot be")

@@ -171,7 +171,7 @@ def test_claims_that_cannot_be_are_refused_before_memory_is_taken(tmp_path, whol
     refused(pack(file, members, members=listed["members"] * 2, rows=12), "contradicts itself")
     for told in ({"dimension": 10**9}, {"dimension": 0}, {"name": "\x1b[2J"}, {"run": "a" * 5000}):
         refused(pack(file, members, model={**listed["model"], **told}), "tells of a model that cannot be")
-    refused(pack(file, {**members, "export.json": b"[" * 10**6}), "export.json: all of it")
+    refused(pack(file, {**members, "export.json": b"[" * 10**6}), "export.json: the file")
 
 
 def test_two_members_that_share_bytes_are_refused(tmp_path, whole, refused):

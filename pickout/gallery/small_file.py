@@ -1,0 +1,52 @@
+"""The small JSON files beside a gallery's table, read strictly."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pickout.errors import GalleryDamaged
+
+_Contents = TypeVar("_Contents", bound=BaseModel)
+
+
+def read_small_file(
+    file: Path, contents: type[_Contents], remedy: str, *, check: Callable[[_Contents], str | None] = lambda _: None
+) -> _Contents | None:
+    """What `file` holds; None where it is not there.
+
+    Args:
+        file: the file.
+        contents: what it should hold.
+        remedy: what to do where it does not.
+        check: tells what is wrong with the contents, or None.
+
+    Raises:
+        GalleryDamaged: it cannot be read, is garbled, or `check` found something.
+    """
+    try:
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
+    try:
+        found = contents.model_validate_json(text)
+    except ValidationError as error:
+        raise GalleryDamaged(f"{file}: {first_fault(error)}; {remedy}") from None
+    if wrong := check(found):
+        raise GalleryDamaged(f"{file}: {wrong}; {remedy}")
+    return found
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{place}: {first['msg']}"
+
+
+def known_format(found: int, known: int) -> str | None:
+    """What to say of a file of another format than the one that is known."""
+    return None if found == known else f"format {found}, this version knows {known}"
