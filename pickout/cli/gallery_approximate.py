@@ -49,3 +49,5 @@ def approximate(
     }
     recalls = [each.model_dump(mode="json") for each in found.recalls] if json else [r.told() for r in found.recalls]
     tell({**told, "recalls": recalls}, json=json)
+    for warning in found.warnings():
+        typer.echo(f"Note: {warning}", err=True)

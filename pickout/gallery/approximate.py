@@ -67,6 +67,8 @@ class Approximation(Settings):
     """Partitions that a search looks into."""
     oversample: int = Field(ge=1)
     """Crops scored exactly for each that is needed."""
+    target: float
+    """Recall at the largest depth that was aimed at."""
     recalls: tuple[Recall, ...]
     """What was measured."""
 
@@ -81,8 +83,20 @@ class Approximation(Settings):
 
     def told(self) -> str:
         """What was measured at the largest depth, in words."""
+        return "; ".join(each.told() for each in self._deepest())
+
+    def warnings(self) -> list[str]:
+        """What whoever built the index should know."""
+        finer = "" if self.codes == "bytes" else "; --set codes=bytes makes a finer index, eight times as large"
+        return [
+            f"for {each.queries} the target of {self.target} is missed by more than chance: {each.told()}{finer}"
+            for each in self._deepest()
+            if each.interval[1] < self.target
+        ]
+
+    def _deepest(self) -> list[Recall]:
         depth = max((each.at for each in self.recalls), default=0)
-        return "; ".join(each.told() for each in self.recalls if each.at == depth)
+        return [each for each in self.recalls if each.at == depth]
 
 
 def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:

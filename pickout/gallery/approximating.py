@@ -22,7 +22,7 @@ from pickout.gallery.vectors import best_rows
 
 _AT = (10, 100)
 """How many of the best recall is measured on; the last decides."""
-_OVERSAMPLES = (4, 16, 64)
+_OVERSAMPLES = (4, 16, 64, 256)
 _EQUAL = 1e-6
 """Scores that differ by less may come in any order: the search and the measure sum in different precisions."""
 _RESAMPLES = 1000
@@ -100,6 +100,7 @@ def approximate(
         codes=codes,
         probes=probes,
         oversample=oversample,
+        target=settings.target,
         recalls=trial.measured(probes, oversample),
     )
     with changing(gallery, store):

@@ -11,6 +11,8 @@ from pickout.gallery.near import Near
 
 _GATHERED = 20_000
 """Rows that pass a filter up to which all of them are scored, without the index."""
+_FEW = 4
+"""Rows asked for, for each that passes, up to which their vectors come along; of more they are fetched afterwards."""
 _DEEP = 128
 """Candidates are asked for in steps of so many, so that the first pages of a search come from the same ones."""
 
@@ -85,31 +87,30 @@ class FarVectors:
         passed = len(self._ids) if allowed_N is None else int(np.count_nonzero(allowed_N))
         if passed <= _GATHERED:
             found, vectors = self._fetch(np.arange(len(self._ids)) if allowed_N is None else np.flatnonzero(allowed_N))
-        elif allowed_N is None:
-            limit = self._limit(top)
-            ids, vectors = self._near.near_vectors(query_D, limit=limit, probes=self._widened(limit))
-            found = self._rows(ids)
-            found, vectors = found[found >= 0], vectors[found >= 0]
         else:
-            found, vectors = self._fetch(self._passing(query_D, self._limit(top), passed, allowed_N))
+            limit = self._oversample * -(-top // _DEEP) * _DEEP
+            found, vectors = self._nearest(query_D, limit, passed, allowed_N)
         places, scores = exact_top(vectors, query_D, top=top, order_N=order_N[found], penalties=penalties)
         return found[places], scores
 
-    def _limit(self, top: int) -> int:
-        return self._oversample * -(-top // _DEEP) * _DEEP
-
-    def _passing(
-        self, query_D: NDArray[np.float32], limit: int, passed: int, allowed_N: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        """About the best `limit` rows of those that pass."""
+    def _nearest(
+        self, query_D: NDArray[np.float32], limit: int, passed: int, allowed_N: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """About the best `limit` rows of those that pass, and their vectors."""
         asked = int(limit * len(self._ids) / passed)
         while True:
-            rows = self._rows(self._near.near(query_D, limit=asked, probes=self._widened(asked)))
-            rows = rows[rows >= 0]
-            rows = rows[allowed_N[rows]]
-            if len(rows) >= min(limit, passed) or asked >= 2 * len(self._ids):
-                return rows[:limit]
+            vectors = None
+            if asked <= _FEW * limit:
+                ids, vectors = self._near.near_vectors(query_D, limit=asked, probes=self._widened(asked))
+            else:
+                ids = self._near.near(query_D, limit=asked, probes=self._widened(asked))
+            rows = self._rows(ids)
+            keep = rows >= 0 if allowed_N is None else (rows >= 0) & allowed_N[rows]
+            if np.count_nonzero(keep) >= min(limit, passed) or asked >= 2 * len(self._ids):
+                break
             asked *= 4
+        found = rows[keep][:limit]
+        return self._fetch(found) if vectors is None else (found, vectors[keep][:limit])
 
     def _widened(self, limit: int) -> int:
         """Partitions to look into for so many rows: more than the least where the rows asked for are more."""
