@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pickout.errors import UsageError
 from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.choosing import listed
 from pickout.gallery.erasing import erase_rows
+from pickout.gallery.metadata import LARGEST_NUMBER
 from pickout.gallery.rows import Metadata
 from pickout.gallery.store import Store
 from pickout.gallery.tables import changing
@@ -29,10 +32,11 @@ class Change:
 
 def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
     """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`."""
-    record_change(gallery, ChangeLine(now(), user_name(), "remove", len(ids)))
+    record_change(gallery, ChangeLine(now(), user_name(), "remove", len(listed(ids))))
     with changing(gallery, store):
+        before = store.count()
         store.remove(ids)
-    return Change(len(ids))
+        return Change(before - store.count())
 
 
 def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
@@ -41,7 +45,7 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
     Quarantine lines of their files and saved searches that name them go too. The audit keeps what was searched for, not
     who was found. The pictures themselves, backups, exports and pages of results are not in the folder and not touched.
     """
-    record_change(gallery, ChangeLine(now(), user_name(), "erase", len(ids)))
+    record_change(gallery, ChangeLine(now(), user_name(), "erase", len(listed(ids))))
     return Change(*erase_rows(gallery, store, ids))
 
 
@@ -53,8 +57,15 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
         store: its rows.
         ids: which rows.
         told: what is told here replaces what the row has; what is not stays.
+
+    Raises:
+        UsageError: a frame or box beyond 32 bits, or a text instead of a list of ids.
     """
-    record_change(gallery, ChangeLine(now(), user_name(), "update", len(ids)))
+    for number in (told.frame, *(told.box or ())):
+        if number is not None and abs(number) > LARGEST_NUMBER:
+            raise UsageError(f"frame or box {number}: larger than a video or picture can have it")
+    record_change(gallery, ChangeLine(now(), user_name(), "update", len(listed(ids))))
+    updated = 0
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
         with changing(gallery, store):
@@ -64,4 +75,5 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
                 for row in store.fetch(some).values()
             ]
             store.put(rows)
-    return Change(len(ids))
+            updated += len(rows)
+    return Change(updated)

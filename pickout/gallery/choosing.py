@@ -1,6 +1,6 @@
 """Which crops a change concerns: by filter, by id or by path."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -22,8 +22,10 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
         where: filters; none of them: every crop that is named.
 
     Raises:
-        UsageError: nothing was named and no filter set, or a name that is no crop's, or a value that no crop has.
+        UsageError: a text instead of a list, nothing was named and no filter set, a name that is no crop's, or a value
+            that no crop has.
     """
+    listed(crops)
     passed = allowed(where, resident)
     if not crops and passed is None:
         raise UsageError("every crop would be meant; name crops or set a filter")
@@ -40,6 +42,17 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
             raise UsageError(f"'{printable(crop)}': no crop has this id or path; pickout search --json tells both")
         named |= found
     return [identifier for identifier in ids if identifier in named]
+
+
+def listed(names: Collection[str]) -> Collection[str]:
+    """`names` as they are, unless they are one text, whose letters would each be taken for a name.
+
+    Raises:
+        UsageError: a text.
+    """
+    if isinstance(names, str | bytes):
+        raise UsageError(f"'{printable(names)}': expected a list, for example gallery.choose([...]), found one text")
+    return names
 
 
 def _ends_so(crop: str, file: Path) -> bool:

@@ -15,7 +15,7 @@ from pickout.errors import AnnotationError, DataMissing, UsageError
 from pickout.gallery.printable import printable
 from pickout.gallery.rows import Metadata, parse_time
 
-_LARGEST = 2**31 - 1
+LARGEST_NUMBER = 2**31 - 1
 """Of a frame's number and a box's sides."""
 _COUNTS = {"frame": 1, "box": 4}
 _EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
@@ -110,7 +110,7 @@ def whole_numbers(name: str, text: str) -> list[int]:
         numbers = [int(part) for part in parts]
     except ValueError:
         numbers = []
-    if len(numbers) != _COUNTS[name] or any(abs(number) > _LARGEST for number in numbers):
+    if len(numbers) != _COUNTS[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
         wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
         raise UsageError(f"{name} '{printable(text)}': expected {wanted}")
     return numbers

@@ -9,7 +9,7 @@ from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate import Approximation, usable
 from pickout.gallery.approximating import ApproximateSettings, approximate, search_exactly
 from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
-from pickout.gallery.choosing import choose_rows
+from pickout.gallery.choosing import choose_rows, listed
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.lance_store import LanceStore
@@ -109,7 +109,13 @@ class OpenedGallery:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable_export.export_gallery`."""
         self._bring_up_to_date()
         return export_gallery(
-            self.path, self.manifest, Path(file), ids, crops=crops, force=force, on_progress=on_progress
+            self.path,
+            self.manifest,
+            Path(file),
+            None if ids is None else listed(ids),
+            crops=crops,
+            force=force,
+            on_progress=on_progress,
         )
 
     def for_change(self) -> Store:

@@ -56,7 +56,13 @@ class Query:
 
     @classmethod
     def of(cls, query: "Query | str") -> "Query":
-        """A sentence as a query; a query as it is."""
+        """A sentence as a query; a query as it is.
+
+        Raises:
+            UsageError: something else.
+        """
+        if not isinstance(query, str | cls):
+            raise UsageError(f"expected a sentence or a Query, found one {type(query).__name__}")
         return cls(texts=[query]) if isinstance(query, str) else query
 
     @property

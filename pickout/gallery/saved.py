@@ -23,7 +23,7 @@ _LONGEST_NAME = 100
 
 
 class SavedSearch(Settings):
-    """A search that is kept. Pictures are kept as paths and crops as ids: no picture is copied."""
+    """A search that is kept. Pictures are kept as paths and crops by the id or path given: nothing is copied."""
 
     name: str
     """What it is called."""

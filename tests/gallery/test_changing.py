@@ -69,6 +69,31 @@ def test_choosing_everything_or_nothing_known_is_refused(told):
         told.choose(where=Where(cameras=["hall"]))
 
 
+def test_one_text_instead_of_a_list_is_refused_not_taken_letter_by_letter(told, tmp_path):
+    (ident,) = told.choose(["0006.png"])
+    for change in (told.choose, told.remove, told.erase, lambda ids: told.update(ids, Metadata(track="t"))):
+        with pytest.raises(UsageError, match="expected a list"):
+            change(ident)
+    with pytest.raises(UsageError, match="expected a list"):
+        told.export(tmp_path / "one.pickout", ident)
+    assert told.count() == 6 and not (told.path / AUDIT).exists() and not (tmp_path / "one.pickout").exists()
+
+
+def test_a_change_counts_the_rows_that_it_changed(told):
+    ids = [*told.choose(["0006.png"]), "0" * 32]
+    assert told.update(ids, Metadata(track="t")).rows == 1
+    assert told.remove(ids).rows == 1 and told.count() == 5
+    assert told.remove(ids).rows == 0 and told.erase(ids).rows == 0 and told.update(ids, Metadata(track="t")).rows == 0
+
+
+def test_numbers_that_no_row_can_hold_are_refused_before_anything_is_written(told):
+    ids = told.choose(["0006.png"])
+    for wrong in (Metadata(frame=10**20), Metadata(box=(0, 0, 2**31, 1))):
+        with pytest.raises(UsageError, match="larger than a video or picture"):
+            told.update(ids, wrong)
+    assert not (told.path / AUDIT).exists()
+
+
 def test_removed_crops_are_found_no_more_and_the_audit_tells_how_many(told, encoder):
     change = told.remove(told.choose(where=Where(cameras=["cam_b"])))
     assert change.rows == 2 and told.count() == 4

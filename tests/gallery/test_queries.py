@@ -222,3 +222,9 @@ def test_queries_written_as_json_come_back_equal():
             Query.from_json(wrong)
     assert Query(["a"]).is_plain and not query.is_plain
     assert Path(Query(images=["y.png"]).savable().images[0]).is_absolute()
+
+
+@pytest.mark.parametrize("query", [None, 5, b"teal", ["teal"]])
+def test_what_is_no_query_is_a_usage_error(gallery, query):
+    with pytest.raises(UsageError, match="expected a sentence or a Query"):
+        gallery.search(query)
