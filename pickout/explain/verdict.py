@@ -139,7 +139,7 @@ def read_measurement(file: Path) -> Measurement | None:
         return Measurement(content.pop("fingerprint"), findings, content)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise CheckpointError(f"{file}: a damaged measurement ({error}); measure again or delete it") from None
 
 

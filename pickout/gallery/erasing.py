@@ -102,7 +102,7 @@ def _read(gallery: Path) -> list[str]:
         ids = json.loads((gallery / ERASING).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         ids = None
     if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
         raise GalleryDamaged(

@@ -226,8 +226,8 @@ class LanceStore:
         with lance_errors(self._folder):
             try:
                 return int(json.loads(hint.read_bytes())["version"])
-            except (FileNotFoundError, ValueError):  # the library does not write it as a whole: a full disk leaves half
-                return 0
+            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+                return 0  # the library does not write it as a whole: a full disk leaves half
 
     def _scan(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
         with self._latest() as table:

@@ -43,7 +43,7 @@ def read_quarantine(gallery: Path) -> list[Quarantined]:
         try:
             values = json.loads(line)
             found.append(Quarantined(Path(values["file"]), str(values["reason"])))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise _garbled(gallery, number) from None
     return found
 

@@ -135,7 +135,7 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
         for number, line in enumerate(audit.read_bytes().splitlines(), start=1):
             try:
                 json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 yield Fault(audit, f"line {number} is garbled: the file was changed, or a write was cut off")
     for left in half_written(gallery):
         yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")

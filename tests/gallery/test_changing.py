@@ -160,6 +160,10 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
         ("erasing.json", '["00"]', "erasure was interrupted"),
         ("audit.jsonl", '{"time": "now"}\n{"ti', "line 2 is garbled"),
         ("calibration.json", "[]", "calibration.json"),
+        *(
+            pytest.param(name, "[" * 100_000, name, id=f"deep {name}")
+            for name in ("quarantine.jsonl", "erasing.json", "audit.jsonl")
+        ),
         (".x.part", "", "left over from an interrupted write"),
     ],
 )
@@ -168,6 +172,12 @@ def test_files_changed_by_hand_are_named(told, name, content, what):
     faults = list(verify(told.path))
     assert len(faults) == 1 and (what in faults[0].what or what in str(faults[0].file))
     assert set(faults[0].as_json()) == {"file", "what"}
+
+
+@pytest.mark.parametrize("hint", ["[]", "null", '{"version": []}', pytest.param("[" * 100_000, id="deep")])
+def test_a_hint_of_the_newest_version_that_says_nothing_stops_nothing(told, hint):
+    (told.path / "crops.lance" / "_versions" / "latest_version_hint.json").write_text(hint)
+    assert list(verify(told.path)) == []
 
 
 def test_table_files_that_are_gone_or_damaged_are_a_fault_not_a_traceback(told):

@@ -156,7 +156,9 @@ def test_folders_that_lie_deeper_than_calls_may_are_searched(tmp_path, encoder, 
     assert [hit.file for hit in gallery.search("a red top")] == [file]
 
 
-@pytest.mark.parametrize("garbage", [b"{not json\n", b'{"file": 3}\n', b"[]\n", b"\xff\xfe\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"{not json\n", b'{"file": 3}\n', b"[]\n", b"\xff\xfe\n", pytest.param(b"[" * 100_000, id="deep")]
+)
 def test_a_garbled_list_says_how_to_mend_it(gallery, crops, garbage):
     (gallery.path / "quarantine.jsonl").write_bytes(garbage)
     with pytest.raises(GalleryDamaged, match="line 1 is garbled; delete the file"):
