@@ -34,9 +34,9 @@ from pickout.checkpoints.loaded import LoadedModel
 from pickout.checkpoints.report import KeyReport
 from pickout.data.transforms import prepare
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.reading import decode, digest, read_file, thumbnail
 from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.reading import decode, digest, read_file, thumbnail
 from pickout.gallery.rows import Metadata, Row
 from pickout.methods.model import build_model
 from pickout.synthetic.cameras import sample_cameras

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.gallery.exact import exact_top
 from pickout.gallery.lance_store import LanceStore
+from pickout.gallery.nearest.exact import exact_top
+from pickout.gallery.nearest.vectors import HeldVectors
 from pickout.gallery.rows import Facet, Metadata, Resident, Row
-from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import Where, allowed
 
 Vectors = NDArray[np.float32]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.gallery.encoder import image_vectors
-from pickout.gallery.reading import decode, digest
+from pickout.gallery.intake.reading import decode, digest
 from pickout.gallery.rows import Metadata, Row, row_id
 
 MODELS = ("grid8", "grid6")

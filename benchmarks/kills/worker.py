@@ -14,14 +14,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kills.crops import GridEncoder, row_fact
 from pickout.errors import PickoutError
-from pickout.gallery import changing, portable_import
-from pickout.gallery.approximate import usable
-from pickout.gallery.approximating import ApproximateSettings
+from pickout.gallery import changing
 from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import unfinished
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.manifest import MANIFEST, read_manifest
+from pickout.gallery.nearest.approximate import usable
+from pickout.gallery.nearest.approximating import ApproximateSettings
+from pickout.gallery.portable import importing as portable_import
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Metadata
 from pickout.gallery.verify import verify

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from pickout.data.records import Split
-    from pickout.gallery.calibration import Calibration
+    from pickout.gallery.probability.calibration import Calibration
 
 
 def calibrate(
@@ -32,11 +32,11 @@ def calibrate(
     from pickout.config import apply_overrides, parse_settings
     from pickout.data.registry import open_data
     from pickout.files import write_atomically
-    from pickout.gallery.calibrating import CalibrationSettings
-    from pickout.gallery.calibration import PLOT
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.lock import writing
-    from pickout.gallery.reliability import plot_reliability
+    from pickout.gallery.probability.calibrating import CalibrationSettings
+    from pickout.gallery.probability.calibration import PLOT
+    from pickout.gallery.probability.reliability import plot_reliability
 
     settings = parse_settings(CalibrationSettings, apply_overrides({}, set_ or []), source="--set")
     opened = Gallery.open(gallery)

@@ -168,8 +168,8 @@ def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
 
 def _index(model: "LoadedModel", out: Path) -> "Gallery":
     from pickout.cli.index import indexing_progress
-    from pickout.gallery.cameras import CameraFrom
     from pickout.gallery.gallery import Gallery
+    from pickout.gallery.intake.cameras import CameraFrom
 
     crops = _crops_of_test_people(out)
     gallery = Gallery.create(out / "crops.gallery", model, run=str((out / "run").resolve()))

@@ -171,7 +171,7 @@ app.command("rebuild")(rebuild)
 
 def _metadata(pairs: list[str]) -> "Metadata":
     from pickout.errors import UsageError
-    from pickout.gallery.metadata import whole_numbers
+    from pickout.gallery.intake.metadata import whole_numbers
     from pickout.gallery.rows import Metadata, parse_time
     from pickout.gallery.where import parse_labels
 

@@ -78,7 +78,7 @@ def import_(
     The whole file is checked before anything is written. Of two rows of one path the one that was added later stays; of
     equal age, the gallery's. Run it again after a stop, and it goes on.
     """
-    from pickout.gallery.portable_import import import_gallery
+    from pickout.gallery.portable.importing import import_gallery
 
     with _progress(not json) as show:
         report = import_gallery(file, gallery, crops_to=crops_to, replace_rows=replace, on_progress=show)

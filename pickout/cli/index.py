@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.gallery.cameras import CameraFrom
+from pickout.gallery.intake.cameras import CameraFrom
 
 if TYPE_CHECKING:
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.report import IngestProgress, IngestReport
+    from pickout.gallery.intake.report import IngestProgress, IngestReport
 
 
 def index(
@@ -38,8 +38,8 @@ def index(
     gallery's quarantine.jsonl and stop nothing.
     """
     from pickout.config import apply_overrides, parse_settings
-    from pickout.gallery.ingest import IngestSettings
-    from pickout.gallery.scan import count_images
+    from pickout.gallery.intake.ingest import IngestSettings
+    from pickout.gallery.intake.scan import count_images
 
     settings = parse_settings(IngestSettings, apply_overrides({}, set_ or []), source="--set")
     count_images(crops)  # a wrong folder is told before a model is loaded
@@ -89,8 +89,8 @@ def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], Non
 def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool) -> None:
     import json as json_text
 
+    from pickout.gallery.intake.quarantine import QUARANTINE
     from pickout.gallery.printable import printable
-    from pickout.gallery.quarantine import QUARANTINE
 
     count = gallery.count()
     if json:

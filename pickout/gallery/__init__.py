@@ -1,17 +1,15 @@
 """A gallery: an indexed folder of crops that can be searched with a sentence.
 
-    encoder    what a gallery asks of a model: three values and two methods
-    rows       a crop as it is kept, and a place to look up what is already known
-    store, lance_store    where rows live, and LanceDB behind it
-    manifest   gallery.json: format and model of the gallery
-    scan, cameras, metadata, reading, examine, ingest, commit, quarantine     from a folder to rows
-    query, aim, exact, vectors, search, looking, asking, hits                 from a query to ranked rows
-    near, far, approximate, approximating      the same for a gallery too large to hold
-    changing, erasing, choosing, tables, rebuild, rebuilding, verify          what becomes of rows
-    portable, snapshot      a gallery, or a part of it, as one file
-    evidence, calibrating, calibration, reliability                           from scores to probabilities
-    gallery    the one class that users meet
-    sheet, audit                                    results as a page; who searched for what
+    gallery, opened     the class that users meet
+    encoder             what a gallery asks of a model: three values and two methods
+    manifest, rows, columns, store, lance_store, tables, lock                  what lies on disk, and who writes
+    intake              from a folder to rows
+    query, aim, where, search, looking, grouping, asking, answer, hits         from a query to candidates
+    nearest             the best rows for a vector, exactly or through an index
+    probability         from scores to probabilities
+    changing, erasing, choosing, rebuild, verify                               what becomes of rows
+    portable            a gallery, or a part of it, as one file
+    sheet, saved, audit                            results as a page; searches kept; who searched for what
 
 Nothing here imports a model: any `Encoder` will do.
 """

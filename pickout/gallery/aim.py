@@ -10,7 +10,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, picture_vectors, sentence_vectors
-from pickout.gallery.exact import Penalty
+from pickout.gallery.nearest.exact import Penalty
 from pickout.gallery.printable import printable
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Resident

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pickout.errors import UsageError
 from pickout.gallery.aim import take_aim
 from pickout.gallery.answer import Answer, Verdict
-from pickout.gallery.calibration import Calibration
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
 from pickout.gallery.looking import looks_again, second_look
 from pickout.gallery.notes import reading_notes
 from pickout.gallery.printable import printable
+from pickout.gallery.probability.calibration import Calibration
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Resident, row_id
 from pickout.gallery.search import Place, Ranking, SearchSettings, ranked

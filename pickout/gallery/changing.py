@@ -8,7 +8,7 @@ from pickout.errors import UsageError
 from pickout.gallery.audit import ChangeLine, now, record_change, user_name
 from pickout.gallery.choosing import listed
 from pickout.gallery.erasing import erase_rows
-from pickout.gallery.metadata import LARGEST_NUMBER
+from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.rows import Metadata
 from pickout.gallery.store import Store
 from pickout.gallery.tables import changing

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pickout.gallery.nearest.vectors import Vectors
 from pickout.gallery.rows import LABEL, NO_TIME, Facet, Metadata, Resident, Row
-from pickout.gallery.vectors import Vectors
 
 FIELDS: tuple[tuple[str, Any], ...] = (
     ("id", pa.string()),

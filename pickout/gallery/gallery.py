@@ -8,23 +8,23 @@ from pickout.errors import UsageError
 from pickout.gallery.answer import Answer
 from pickout.gallery.asking import Asked, answer
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
-from pickout.gallery.calibrating import CalibrationSettings, calibrate
-from pickout.gallery.calibration import Calibration, read_calibration, write_calibration
-from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.evidence import Tell
 from pickout.gallery.grouping import Grouping
 from pickout.gallery.hits import Hit
-from pickout.gallery.ingest import Ingest, IngestSettings
+from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.ingest import Ingest, IngestSettings
+from pickout.gallery.intake.metadata import MetadataTable
+from pickout.gallery.intake.report import IngestProgress, IngestReport
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.making import checked_folder, make_gallery
 from pickout.gallery.manifest import MANIFEST, read_manifest
-from pickout.gallery.metadata import MetadataTable
 from pickout.gallery.opened import OpenedGallery
+from pickout.gallery.probability.calibrating import CalibrationSettings, calibrate
+from pickout.gallery.probability.calibration import Calibration, read_calibration, write_calibration
+from pickout.gallery.probability.evidence import Tell
 from pickout.gallery.query import Query
 from pickout.gallery.rebuild import RebuildReport, rebuild
 from pickout.gallery.rebuilding import RebuildProgress
-from pickout.gallery.report import IngestProgress, IngestReport
 from pickout.gallery.search import SearchSettings
 from pickout.gallery.where import ANYWHERE, Where, check_where
 

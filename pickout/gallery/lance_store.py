@@ -31,9 +31,9 @@ from pickout.gallery.columns import (
 from pickout.gallery.lance_errors import lance_errors
 from pickout.gallery.leftovers import clear_half_written_rows
 from pickout.gallery.manifest import TABLE
+from pickout.gallery.nearest.vectors import HeldVectors, Vectors
 from pickout.gallery.rows import Known, Resident, Row
 from pickout.gallery.store import KEEP_NONE, KEEP_VERSIONS
-from pickout.gallery.vectors import HeldVectors, Vectors
 
 _EVERY = 2**31 - 1
 _TIDY_FROM, _MOST_PIECES = 0.25, 2000

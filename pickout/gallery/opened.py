@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
-from pickout.gallery.approximate import Approximation, usable
-from pickout.gallery.approximating import ApproximateSettings, approximate, search_exactly
 from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
 from pickout.gallery.choosing import choose_rows, listed
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.erasing import finish_erasing
+from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
-from pickout.gallery.portable_export import ExportReport, export_gallery
-from pickout.gallery.quarantine import Quarantined, read_quarantine
+from pickout.gallery.nearest.approximate import Approximation, usable
+from pickout.gallery.nearest.approximating import ApproximateSettings, approximate, search_exactly
+from pickout.gallery.portable.exporting import ExportReport, export_gallery
 from pickout.gallery.rows import Metadata, Resident, Row
 from pickout.gallery.saved import SavedSearches
 from pickout.gallery.store import Store
@@ -106,7 +106,7 @@ class OpenedGallery:
         force: bool = False,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> ExportReport:
-        """Write rows, or all of them, to one portable file; see `pickout.gallery.portable_export.export_gallery`."""
+        """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.exporting.export_gallery`."""
         self._bring_up_to_date()
         return export_gallery(
             self.path,
@@ -137,7 +137,7 @@ class OpenedGallery:
         settings: ApproximateSettings | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Approximation:
-        """Search this gallery through an index, without holding its vectors; see `pickout.gallery.approximating`.
+        """Search through an index, without holding vectors; see `pickout.gallery.nearest.approximating`.
 
         Args:
             sentences: what recall is measured with, besides crops; they need a model.

@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from pickout.errors import ImageUnreadable, UsageError
+from pickout.gallery.intake.reading import decode, read_file
 from pickout.gallery.printable import printable
-from pickout.gallery.reading import decode, read_file
 
 LONGEST_SENTENCE = 10_000
 """Characters; a description of a person needs no more, and a model reads far fewer."""

@@ -14,12 +14,12 @@ from pickout.gallery.audit import ChangeLine, now, record_change, user_name
 from pickout.gallery.columns import row_mark
 from pickout.gallery.encoder import Encoder, Matching, image_vectors, image_vectors_with_tokens
 from pickout.gallery.erasing import finish_erasing, unfinished
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
+from pickout.gallery.intake.reading import Picture, decode, digest, read_file
+from pickout.gallery.intake.reading_ahead import reading_ahead
 from pickout.gallery.manifest import Manifest
 from pickout.gallery.printable import printable
-from pickout.gallery.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
-from pickout.gallery.reading import Picture, decode, digest, read_file
-from pickout.gallery.reading_ahead import reading_ahead
 from pickout.gallery.rows import Row
 from pickout.gallery.store import KEEP_NONE, Store
 from pickout.gallery.tables import changing, swap

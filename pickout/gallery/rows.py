@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.vectors import Vectors
+from pickout.gallery.nearest.vectors import Vectors
 
 NO_TIME = np.datetime64("NaT", "us")
 """Stands in `Resident.times` for a crop without time."""

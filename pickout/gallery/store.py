@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pickout.gallery.nearest.vectors import Vectors
 from pickout.gallery.rows import Known, Resident, Row
-from pickout.gallery.vectors import Vectors
 
 KEEP_VERSIONS = timedelta(hours=1)
 """A reader of another process may still be reading a version that is younger."""

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pickout.errors import GalleryDamaged, GalleryModelMismatch
-from pickout.gallery.calibration import forget_calibration
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.lock import writing
 from pickout.gallery.manifest import TABLE, Manifest, new_manifest, read_manifest, write_manifest
+from pickout.gallery.probability.calibration import forget_calibration
 from pickout.gallery.store import Store
 
 REBUILD = "rebuild.json"

@@ -12,8 +12,8 @@ from colour_encoder import ColourEncoder
 from conftest import draw_crop
 
 from pickout.cli.app import main
-from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.cameras import CameraFrom
 
 
 @pytest.fixture

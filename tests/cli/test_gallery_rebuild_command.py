@@ -12,7 +12,7 @@ from colour_encoder import ColourEncoder
 
 from pickout.cli.app import main
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.ingest import IngestSettings
 from tests.gallery.conftest import draw_crop
 
 

@@ -6,8 +6,8 @@ Arguments: file, gallery, folder for the pictures, seconds before each commit. S
 import sys
 import time
 
-from pickout.gallery import portable_import
 from pickout.gallery.lance_store import LanceStore
+from pickout.gallery.portable import importing as portable_import
 
 if __name__ == "__main__":
     file, gallery, pictures, pause = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])

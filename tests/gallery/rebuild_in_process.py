@@ -12,7 +12,7 @@ from colour_encoder import ColourEncoder
 
 from pickout.gallery import rebuilding, tables
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.lance_store import LanceStore
 
 

@@ -10,12 +10,17 @@ from colour_encoder import COLOURS, ColourEncoder
 
 from pickout.data.records import ImageRecord, Split
 from pickout.errors import DataError, GalleryDamaged, GalleryError, GalleryModelMismatch
-from pickout.gallery.calibrating import CalibrationSettings
-from pickout.gallery.calibration import Fit, Level, logistic, measures, passing
-from pickout.gallery.evidence import Evidence, simulate
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.probability.calibrating import CalibrationSettings
+from pickout.gallery.probability.calibration import Fit, Level, logistic, measures, passing
+from pickout.gallery.probability.evidence import Evidence, simulate
+from pickout.gallery.probability.reliability import (
+    bin_sums,
+    error_interval,
+    expected_calibration_error,
+    plot_reliability,
+)
 from pickout.gallery.query import Query
-from pickout.gallery.reliability import bin_sums, error_interval, expected_calibration_error, plot_reliability
 from pickout.gallery.search import SearchSettings
 
 CLOTHES = list(itertools.product(COLOURS, COLOURS, COLOURS))

@@ -20,7 +20,7 @@ from pickout.gallery.where import Where
 @pytest.fixture
 def told(gallery, crops):
     """The six people, with cameras by folder and one track."""
-    from pickout.gallery.cameras import CameraFrom
+    from pickout.gallery.intake.cameras import CameraFrom
 
     gallery.add(crops, camera_from=CameraFrom.FOLDER)
     return gallery

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from pickout.errors import GalleryDamaged, StorageFull
-from pickout.gallery.background import Background
-from pickout.gallery.commit import Committer
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
-from pickout.gallery.inventory import Inventory
+from pickout.gallery.intake.background import Background
+from pickout.gallery.intake.commit import Committer
+from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.inventory import Inventory
+from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.intake.report import IngestReport
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.lock import writing
-from pickout.gallery.quarantine import QUARANTINE
-from pickout.gallery.report import IngestReport
 from pickout.gallery.rows import Metadata, Row
 
 PATIENCE = 20.0

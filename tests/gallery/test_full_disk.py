@@ -11,8 +11,8 @@ from PIL import Image
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
 from pickout.gallery.erasing import unfinished
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
-from pickout.gallery.portable_import import import_gallery
+from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.portable.importing import import_gallery
 from pickout.gallery.rebuild import unfinished_rebuild
 from pickout.gallery.rows import Metadata
 from pickout.gallery.verify import verify

@@ -5,9 +5,9 @@ import pytest
 
 from pickout.gallery.aim import Aim
 from pickout.gallery.grouping import Grouping, grouped
+from pickout.gallery.nearest.vectors import HeldVectors
 from pickout.gallery.rows import Facet, Resident
 from pickout.gallery.search import ranked
-from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import ANYWHERE
 
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pickout.errors import AnnotationError, DataMissing, GalleryModelMismatch, StorageFull
-from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.rows import row_id
 

@@ -5,10 +5,10 @@ import pytest
 
 from pickout.gallery.aim import Aim
 from pickout.gallery.looking import looks_again, second_look
+from pickout.gallery.nearest.vectors import HeldVectors
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Resident
 from pickout.gallery.search import ranked
-from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import ANYWHERE
 
 ROWS, CANDIDATES = 40, 12

@@ -2,7 +2,7 @@
 
 import json
 
-from pickout.gallery.metadata import MetadataTable
+from pickout.gallery.intake.metadata import MetadataTable
 
 
 def test_a_column_without_a_name_is_passed_over(tmp_path):

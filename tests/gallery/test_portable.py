@@ -9,11 +9,11 @@ from test_tokens import LookingEncoder
 
 from pickout.errors import GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit import AUDIT
-from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import ERASING
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.portable_import import import_gallery
+from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.portable.importing import import_gallery
 from pickout.gallery.rows import Metadata
 from pickout.gallery.verify import verify
 from pickout.gallery.where import Where
@@ -98,10 +98,10 @@ def test_an_empty_gallery_goes_through(tmp_path, encoder):
 
 
 def test_many_members_and_commits_give_the_same_rows(tmp_path, told, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.portable_export._MEMBER", 1)
-    monkeypatch.setattr("pickout.gallery.snapshot._FIRST", 2)
-    monkeypatch.setattr("pickout.gallery.portable_import._COMMIT_ROWS", 1)
-    monkeypatch.setattr("pickout.gallery.portable_import._COMPACT_EVERY", 2)
+    monkeypatch.setattr("pickout.gallery.portable.exporting._MEMBER", 1)
+    monkeypatch.setattr("pickout.gallery.portable.snapshot._FIRST", 2)
+    monkeypatch.setattr("pickout.gallery.portable.importing._COMMIT_ROWS", 1)
+    monkeypatch.setattr("pickout.gallery.portable.importing._COMPACT_EVERY", 2)
     seen = []
     told.export(tmp_path / "people.pickout", on_progress=lambda *at: seen.append(at))
     assert seen[0] == (2, 6) and seen[-1] == (6, 6)
@@ -162,7 +162,7 @@ def test_the_row_that_was_added_later_stays_and_of_equal_ones_the_gallerys(tmp_p
 
 
 def test_an_export_holds_the_rows_of_one_moment(tmp_path, told, crops, draw, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.snapshot._FIRST", 1)
+    monkeypatch.setattr("pickout.gallery.portable.snapshot._FIRST", 1)
     before, seen = facts(told), []
 
     def change(done, total):
@@ -182,7 +182,7 @@ def test_an_export_holds_the_rows_of_one_moment(tmp_path, told, crops, draw, mon
 
 
 def test_an_erasure_meanwhile_stops_the_export_and_leaves_no_file(tmp_path, told, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.snapshot._FIRST", 1)
+    monkeypatch.setattr("pickout.gallery.portable.snapshot._FIRST", 1)
 
     def erase(done, _total):
         if done == 1:

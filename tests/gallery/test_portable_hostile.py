@@ -17,8 +17,8 @@ from test_portable import LookingEncoder, facts
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, GalleryModelMismatch, PickoutError, UsageError
 from pickout.gallery.columns import pack_tokens, row_seal, to_arrow
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.portable import row_schema
-from pickout.gallery.portable_import import import_gallery
+from pickout.gallery.portable.form import row_schema
+from pickout.gallery.portable.importing import import_gallery
 from pickout.gallery.rows import row_id
 
 ROWS = "rows-000000.parquet"

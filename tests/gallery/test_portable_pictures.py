@@ -14,9 +14,9 @@ from test_portable import LookingEncoder, facts
 
 from pickout.errors import GalleryDamaged, StorageFull, UsageError
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.reading import digest
 from pickout.gallery.manifest import MANIFEST
-from pickout.gallery.portable_import import import_gallery
-from pickout.gallery.reading import digest
+from pickout.gallery.portable.importing import import_gallery
 from pickout.gallery.rows import row_id
 from pickout.gallery.verify import verify
 
@@ -142,7 +142,7 @@ def test_a_full_disk_stops_export_and_import_and_both_can_be_done_again(tmp_path
         source.export(disk / "people.pickout", crops=True)
     assert list(disk.iterdir()) == []
     source.export(tmp_path / "people.pickout", crops=True)
-    monkeypatch.setattr("pickout.gallery.portable_import._COMMIT_ROWS", 8)
+    monkeypatch.setattr("pickout.gallery.portable.importing._COMMIT_ROWS", 8)
     with pytest.raises(StorageFull, match="no space left") as caught:
         import_gallery(tmp_path / "people.pickout", disk / "copy.gallery", crops_to=disk / "pictures")
     assert str(disk) in str(caught.value)

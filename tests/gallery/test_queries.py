@@ -11,7 +11,7 @@ from PIL import Image
 
 from pickout.errors import GalleryError, ImageUnreadable, UsageError
 from pickout.gallery.aim import AimSettings
-from pickout.gallery.exact import Penalty, exact_top
+from pickout.gallery.nearest.exact import Penalty, exact_top
 from pickout.gallery.query import MOST, Query
 from pickout.gallery.search import SearchSettings
 from pickout.gallery.where import Where

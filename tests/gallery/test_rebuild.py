@@ -16,10 +16,10 @@ from test_tokens import LookingEncoder
 from pickout.data.records import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit import AUDIT
-from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.columns import row_seal
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.lock import locked
 from pickout.gallery.manifest import read_manifest

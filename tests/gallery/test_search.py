@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pickout.errors import GalleryError, UsageError
-from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.where import Where
 
 

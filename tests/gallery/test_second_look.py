@@ -5,8 +5,8 @@ import pytest
 from colour_encoder import ColourEncoder
 from test_calibration import CLOTHES, write_people
 
-from pickout.gallery.calibrating import CalibrationSettings
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.probability.calibrating import CalibrationSettings
 from pickout.gallery.query import Query
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pickout.gallery.answer import Verdict
-from pickout.gallery.cameras import CameraFrom
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.grouping import Grouping
+from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.query import Query
 from pickout.gallery.sheet import NOTE, result_sheet
 from pickout.gallery.where import Where

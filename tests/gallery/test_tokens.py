@@ -12,7 +12,7 @@ from pickout.errors import AnnotationError, GalleryError
 from pickout.gallery.columns import ADDED_FIELDS, pack_tokens, unpack_tokens
 from pickout.gallery.encoder import Matching
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.ingest import IngestSettings
+from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.manifest import MANIFEST
 from pickout.gallery.search import Where

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pickout.errors import UsageError
+from pickout.gallery.nearest.vectors import HeldVectors
 from pickout.gallery.rows import LABEL, NO_TIME, Facet, Resident
-from pickout.gallery.vectors import HeldVectors
 from pickout.gallery.where import Where, allowed, check_where, parse_labels, parse_range
 
 NOON = datetime(2026, 3, 1, 12)

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pickout.gallery.columns import from_arrow, unpack_tokens
-from pickout.gallery.portable import RowsMember, row_schema
-from pickout.gallery.portable_file import PortableFile
-from pickout.gallery.portable_footer import check_plain
+from pickout.gallery.intake.reading import LARGEST_SIDE
+from pickout.gallery.portable.file import PortableFile
+from pickout.gallery.portable.footer import check_plain
+from pickout.gallery.portable.form import RowsMember, row_schema
 from pickout.gallery.printable import printable
-from pickout.gallery.reading import LARGEST_SIDE
 from pickout.gallery.rows import Row
 from pickout.gallery.verify import row_faults
 

@@ -13,9 +13,9 @@ from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.making import checked_folder, make_from
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from pickout.gallery.opened import OpenedGallery
-from pickout.gallery.portable_file import PortableFile, opened
-from pickout.gallery.portable_pictures import PictureFolder
-from pickout.gallery.portable_rows import check_rows, read_rows, row_bytes
+from pickout.gallery.portable.file import PortableFile, opened
+from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
+from pickout.gallery.portable.pictures import PictureFolder
 from pickout.gallery.printable import printable
 from pickout.gallery.rows import Row
 from pickout.gallery.store import Store

@@ -18,8 +18,9 @@ from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageE
 from pickout.files import atomic_path
 from pickout.gallery.audit import ChangeLine, now, record_change, user_name
 from pickout.gallery.columns import from_arrow, unpack_tokens
+from pickout.gallery.intake.reading import digest, read_file
 from pickout.gallery.manifest import Manifest
-from pickout.gallery.portable import (
+from pickout.gallery.portable.form import (
     EXPORT,
     LARGEST_ROWS,
     MOST_PICTURES,
@@ -30,9 +31,8 @@ from pickout.gallery.portable import (
     digest_of_names,
     row_schema,
 )
-from pickout.gallery.reading import digest, read_file
+from pickout.gallery.portable.snapshot import Snapshot
 from pickout.gallery.rows import Row
-from pickout.gallery.snapshot import Snapshot
 from pickout.gallery.verify import row_faults
 
 _MEMBER = 16 * 2**20

@@ -14,17 +14,17 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
-from pickout.gallery.cameras import CameraFrom
-from pickout.gallery.commit import Committer
 from pickout.gallery.encoder import Encoder, Matching, image_vectors, image_vectors_with_tokens
-from pickout.gallery.examine import Examined, Examiner
-from pickout.gallery.inventory import Inventory
-from pickout.gallery.metadata import MetadataTable
-from pickout.gallery.quarantine import read_quarantine, update_quarantine
-from pickout.gallery.reading import Picture, decode, read_file
-from pickout.gallery.report import IngestProgress, IngestReport
+from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.commit import Committer
+from pickout.gallery.intake.examine import Examined, Examiner
+from pickout.gallery.intake.inventory import Inventory
+from pickout.gallery.intake.metadata import MetadataTable
+from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
+from pickout.gallery.intake.reading import Picture, decode, read_file
+from pickout.gallery.intake.report import IngestProgress, IngestReport
+from pickout.gallery.intake.scan import count_images
 from pickout.gallery.rows import Metadata, Row
-from pickout.gallery.scan import count_images
 from pickout.gallery.store import Store
 from pickout.gallery.tables import changing
 

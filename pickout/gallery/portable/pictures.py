@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pickout.errors import GalleryError, ImageUnreadable, UsageError
 from pickout.files import atomic_path
-from pickout.gallery.portable_file import PortableFile
+from pickout.gallery.intake.reading import digest, read_file
+from pickout.gallery.portable.file import PortableFile
 from pickout.gallery.printable import printable
-from pickout.gallery.reading import digest, read_file
 from pickout.gallery.rows import Row, row_id
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pickout.gallery.background import Background
-from pickout.gallery.inventory import Inventory
-from pickout.gallery.quarantine import Quarantined, read_quarantine, update_quarantine
-from pickout.gallery.report import IngestReport
+from pickout.gallery.intake.background import Background
+from pickout.gallery.intake.inventory import Inventory
+from pickout.gallery.intake.quarantine import Quarantined, read_quarantine, update_quarantine
+from pickout.gallery.intake.report import IngestReport
 from pickout.gallery.rows import Known, Row
 from pickout.gallery.store import Store
 from pickout.gallery.tables import changing

@@ -11,14 +11,20 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import UsageError
-from pickout.gallery.approximate import APPROXIMATE, Approximation, Recall, read_approximation, write_approximation
-from pickout.gallery.far import FarVectors
 from pickout.gallery.manifest import read_manifest
-from pickout.gallery.near import Codes, NearTable, fewest_rows, fitting_codes, fitting_partitions
+from pickout.gallery.nearest.approximate import (
+    APPROXIMATE,
+    Approximation,
+    Recall,
+    read_approximation,
+    write_approximation,
+)
+from pickout.gallery.nearest.far import FarVectors
+from pickout.gallery.nearest.near import Codes, NearTable, fewest_rows, fitting_codes, fitting_partitions
+from pickout.gallery.nearest.vectors import best_rows
 from pickout.gallery.rows import Resident
 from pickout.gallery.store import Store
 from pickout.gallery.tables import changing
-from pickout.gallery.vectors import best_rows
 
 _AT = (10, 100)
 """How many of the best recall is measured on; the last decides."""

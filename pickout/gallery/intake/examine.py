@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from pickout.errors import ImageUnreadable
-from pickout.gallery.cameras import CameraFrom, camera_of
-from pickout.gallery.inventory import Inventory
-from pickout.gallery.metadata import MetadataTable, exif_time
-from pickout.gallery.reading import Picture, decode, digest, read_file
-from pickout.gallery.reading_ahead import reading_ahead
+from pickout.gallery.intake.cameras import CameraFrom, camera_of
+from pickout.gallery.intake.inventory import Inventory
+from pickout.gallery.intake.metadata import MetadataTable, exif_time
+from pickout.gallery.intake.reading import Picture, decode, digest, read_file
+from pickout.gallery.intake.reading_ahead import reading_ahead
+from pickout.gallery.intake.scan import image_files
 from pickout.gallery.rows import Metadata, row_id
-from pickout.gallery.scan import image_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,20 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.data.records import Split
 from pickout.errors import DataError, GalleryError
-from pickout.gallery.calibration import Bin, Calibration, Check, Fit, Level, logistic, passing
 from pickout.gallery.encoder import Encoder, Matching
-from pickout.gallery.evidence import FRACTIONS, Evidence, Lists, People, Tell, encode_people, gather, simulate
 from pickout.gallery.looking import TokenStore
-from pickout.gallery.reliability import bin_sums, error_interval, expected_calibration_error
+from pickout.gallery.probability.calibration import Bin, Calibration, Check, Fit, Level, logistic, passing
+from pickout.gallery.probability.evidence import (
+    FRACTIONS,
+    Evidence,
+    Lists,
+    People,
+    Tell,
+    encode_people,
+    gather,
+    simulate,
+)
+from pickout.gallery.probability.reliability import bin_sums, error_interval, expected_calibration_error
 from pickout.gallery.rows import Resident
 from pickout.gallery.store import Store
 

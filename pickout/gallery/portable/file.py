@@ -13,7 +13,8 @@ from typing import IO
 from pydantic import ValidationError
 
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError
-from pickout.gallery.portable import (
+from pickout.gallery.intake.reading import LARGEST_FILE
+from pickout.gallery.portable.form import (
     CROP,
     EXPORT,
     LARGEST_DIRECTORY,
@@ -27,7 +28,6 @@ from pickout.gallery.portable import (
     fits,
 )
 from pickout.gallery.printable import printable
-from pickout.gallery.reading import LARGEST_FILE
 from pickout.gallery.small_file import first_fault
 
 _CHUNK = 2**20

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.data.records import Split
-from pickout.gallery.calibration import SHOWN, measures
 from pickout.gallery.encoder import Encoder, Matching, image_vectors, sentence_vectors
-from pickout.gallery.reading import decode, digest, read_file
+from pickout.gallery.intake.reading import decode, digest, read_file
+from pickout.gallery.nearest.vectors import best_rows
+from pickout.gallery.probability.calibration import SHOWN, measures
 from pickout.gallery.rows import Resident
 from pickout.gallery.search import LOOKED_AT
-from pickout.gallery.vectors import best_rows
 
 FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
 """Sizes of the galleries that are searched, as shares of the gallery."""

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.gallery.exact import Penalty, exact_top
+from pickout.gallery.nearest.exact import Penalty, exact_top
 
 _BLOCK = 65_536
 """Rows told together by `blocks`."""

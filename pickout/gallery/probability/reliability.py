@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from pickout.gallery.calibration import Calibration
+    from pickout.gallery.probability.calibration import Calibration
 
 BINS = 15
 """Bins of equal width, as Guo et al. (2017) use."""

@@ -1,0 +1,1 @@
+"""The best rows for a vector, exactly or through an index."""

@@ -1,0 +1,1 @@
+"""A gallery, or a part of it, as one file."""
