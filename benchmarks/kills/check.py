@@ -49,9 +49,10 @@ def compare(
         wrong.half.append("rows that are listed cannot be fetched")
     wrong.half += [f"{identifier}: its seal is broken" for identifier in facts["unsealed"]]
     wrong.half += [fault for fault in facts["faults"] if written or not any(each in fault for each in PERMITTED)]
+    findable = set(rows) - set(facts["unfinished"])  # an erasure that has begun hides its rows
     if not facts["approximate"]:  # which need not find every row
-        wrong.lost += [f"{each} is not found by a search" for each in set(rows) - set(facts["found"])]
-    wrong.came_back += [f"{each} is found by a search only" for each in set(facts["found"]) - set(rows)]
+        wrong.lost += [f"{each} is not found by a search" for each in findable - set(facts["found"])]
+    wrong.came_back += [f"{each} is found by a search all the same" for each in set(facts["found"]) - findable]
     known: set[str] = set()
     allowed = {name for model in models for name in (model.model, interrupted.get(model, NOTHING).model or model.model)}
     if facts["model"] not in allowed:

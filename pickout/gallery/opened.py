@@ -9,7 +9,7 @@ from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
 from pickout.gallery.choosing import choose_rows, listed
 from pickout.gallery.encoder import Encoder, sentence_vectors
-from pickout.gallery.erasing import finish_erasing
+from pickout.gallery.erasing import finish_erasing, unfinished
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import finish_writes
@@ -39,6 +39,7 @@ class OpenedGallery:
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, Approximation | None, Resident] | None = None
+        self._visible: tuple[tuple[str | int, ...], Resident] | None = None
         if encoder is not None:
             manifest.check(encoder, path)
 
@@ -80,7 +81,7 @@ class OpenedGallery:
         Raises:
             UsageError: nothing was named and no filter set, or something unknown was named.
         """
-        return choose_rows(self._store, self._current(), crops, where)
+        return choose_rows(self._store, self._all(), crops, where)
 
     def remove(self, ids: Sequence[str]) -> Change:
         """Take crops out; see `pickout.gallery.changing.remove_rows`."""
@@ -225,7 +226,17 @@ class OpenedGallery:
             raise
 
     def _current(self) -> Resident:
-        """The columns a search reads, read again when any process has changed the gallery."""
+        """The columns a search reads. A crop is found no more from the moment that its erasure has begun."""
+        resident, erased = self._all(), tuple(unfinished(self.path))
+        if not erased:
+            return resident
+        state: tuple[str | int, ...] = (self.manifest.table, self._store.version(), *erased)
+        if self._visible is None or self._visible[0] != state:
+            self._visible = (state, resident.without(erased))
+        return self._visible[1]
+
+    def _all(self) -> Resident:
+        """All rows, read again when any process has changed the gallery."""
         try:
             return self._read_current()
         except GalleryDamaged:
@@ -238,7 +249,7 @@ class OpenedGallery:
     def _read_current(self) -> Resident:
         version, about = self._store.version(), usable(self.path, self.manifest, self._opened.count())
         if self._resident is None or self._resident[:2] != (version, about):
-            self._resident = None  # let go of the old matrix before the new one is read
+            self._resident = self._visible = None  # let go of the old matrix before the new one is read
             vectors = None if about is None else about.vectors(self.path, self.manifest.model.dimension)
             self._resident = (version, about, self._opened.resident(vectors))
         return self._resident[2]

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +137,17 @@ class Resident:
     facets: Mapping[str, Facet]
     times: NDArray[np.datetime64]
     order: NDArray[np.int64]
+
+    def without(self, ids: Collection[str]) -> "Resident":
+        """These rows but those of some ids."""
+        keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
+        return Resident(
+            ids=self.ids[keep],
+            vectors=self.vectors.kept(keep),
+            facets={name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()},
+            times=self.times[keep],
+            order=np.argsort(np.argsort(self.order[keep])),
+        )
 
     @property
     def camera_names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pickout.errors import GalleryDamaged
+from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.erasing import ERASING, erase_rows, finish_erasing, unfinished
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.lance_store import LanceStore
@@ -86,6 +86,28 @@ def test_an_interrupted_erasure_is_finished_by_the_next_writer(gallery, crops, e
     Gallery.open(gallery.path, encoder).add(crops)
     assert not (gallery.path / ERASING).exists()
     assert traces(gallery.path, gone) == []
+
+
+def test_a_crop_is_found_no_more_once_its_erasure_has_begun(gallery, encoder, monkeypatch):
+    gone = rows_by_path(gallery)["0006.png"]
+    gallery.search("green jacket")
+
+    def killed(self, ids):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LanceStore, "erase", killed)
+        gallery.erase([gone.id])
+    for opened in (gallery, Gallery.open(gallery.path, encoder)):
+        hits = opened.search("green jacket and brown trousers", top=6)
+        assert len(hits) == 5 and gone.id not in {hit.id for hit in hits}
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        with pytest.raises(UsageError, match=r"no crop '0006\.png'"):
+            opened.ask(Query(more_like=("0006.png",)))
+    assert opened.choose(["0006.png"]) == [gone.id]  # so that saying it again finishes it
+    opened.erase([gone.id])
+    assert traces(gallery.path, gone) == []
+    assert len(gallery.search("green jacket", top=6)) == 5
 
 
 def left_by_kills(folder, row):

@@ -51,6 +51,13 @@ class FarVectors:
         """Length D of a vector."""
         return self._dimension
 
+    def kept(self, keep_N: NDArray[np.bool_]) -> "FarVectors":
+        """The vectors of some rows, which keep their order."""
+        other = copy(self)
+        other._ids = self._ids[keep_N]
+        other._sorted = np.argsort(other._ids)
+        return other
+
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
         if passed <= _GATHERED:

@@ -24,6 +24,9 @@ class Vectors(Protocol):
     def doubt(self, _passed: int, /) -> str | None:
         """What to say beside a search of so many rows, where it may miss some."""
 
+    def kept(self, keep_N: NDArray[np.bool_]) -> "Vectors":
+        """The vectors of some rows, which keep their order."""
+
     def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
 
@@ -60,6 +63,10 @@ class HeldVectors:
     def doubt(self, _passed: int) -> str | None:
         """None: nothing is missed."""
         return None
+
+    def kept(self, keep_N: NDArray[np.bool_]) -> "HeldVectors":
+        """The vectors of some rows, which keep their order; copies them."""
+        return HeldVectors(self.array[keep_N])
 
     def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors (n, D) of these rows."""
