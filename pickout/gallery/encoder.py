@@ -1,5 +1,6 @@
 """What a gallery asks of a model."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -84,6 +85,19 @@ def image_vectors_with_tokens(
             f"({len(images)}, tokens, width) of bfloat16 bits"
         )
     return _checked(encoder, vectors, len(images)), list(tokens)
+
+
+def vectors_and_tokens(
+    encoder: Encoder, images: list[Image.Image], *, tokens: bool
+) -> tuple[NDArray[np.float32], Sequence[NDArray[np.uint16] | None]]:
+    """What a gallery keeps of `images`: vectors (n, D), and tokens for the second look where they are wanted.
+
+    Raises:
+        GalleryError: the encoder broke its promise.
+    """
+    if tokens:
+        return image_vectors_with_tokens(encoder, images)
+    return image_vectors(encoder, images), [None] * len(images)
 
 
 def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 
@@ -29,3 +30,11 @@ def lance_errors(folder: Path) -> Iterator[None]:
             f"{folder}: the table cannot be used ({first[:200]}); put the folder back from a backup or index again "
             "into a new one"
         ) from error
+
+
+@contextmanager
+def latest(table: Any, folder: Path) -> Iterator[Any]:
+    """A LanceDB table, whose methods are untyped in part, with the changes of other processes."""
+    with lance_errors(folder):
+        table.checkout_latest()
+        yield table

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from pickout.gallery.columns import (
     unpack_tokens,
     values_mark,
 )
-from pickout.gallery.lance_errors import lance_errors
+from pickout.gallery.lance_errors import lance_errors, latest
 from pickout.gallery.leftovers import clear_half_written_rows
 from pickout.gallery.manifest import TABLE
 from pickout.gallery.nearest.vectors import HeldVectors, Vectors
@@ -246,12 +246,8 @@ class LanceStore:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self._schema.field(name) for name in columns]))
 
-    @contextmanager
-    def _latest(self) -> Iterator[Any]:
-        with lance_errors(self._folder):
-            table: Any = self._table  # its methods are untyped in part
-            table.checkout_latest()
-            yield table
+    def _latest(self) -> AbstractContextManager[Any]:
+        return latest(self._table, self._folder)
 
 
 def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable
 from pickout.gallery.audit import ChangeLine, now, record_change, user_name
 from pickout.gallery.columns import row_mark
-from pickout.gallery.encoder import Encoder, Matching, image_vectors, image_vectors_with_tokens
+from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.erasing import finish_erasing, unfinished
 from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
@@ -205,11 +204,7 @@ class Rebuilding:
     def _encode(self, batch: Sequence[_Read]) -> list[Row]:
         pictures = {read.row.content: read.picture for read in batch if read.picture is not None}
         images = [picture.image for picture in pictures.values()]
-        tokens: Sequence[NDArray[np.uint16] | None] = [None] * len(images)
-        if self._keeps_tokens:
-            vectors, tokens = image_vectors_with_tokens(self._encoder, images)
-        else:
-            vectors = image_vectors(self._encoder, images)
+        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
         self.encoded += len(images)
         made = dict(zip(pictures, zip(vectors, tokens, strict=True), strict=True))
         rows = []

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
-from pickout.gallery.encoder import Encoder, Matching, image_vectors, image_vectors_with_tokens
+from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.commit import Committer
 from pickout.gallery.intake.examine import Examined, Examiner
@@ -196,11 +196,7 @@ class Ingest:
         if not pictures:
             return {}
         images = [picture.image for picture in pictures.values()]
-        tokens: Sequence[NDArray[np.uint16] | None] = [None] * len(images)
-        if self._keeps_tokens:
-            vectors, tokens = image_vectors_with_tokens(self._encoder, images)
-        else:
-            vectors = image_vectors(self._encoder, images)
+        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
         self._report.encoded += len(pictures)
         return {
             content: _Pixels(vector, picture.width, picture.height, picture.thumbnail, own)

@@ -7,7 +7,7 @@ quantisation.
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
-from pickout.gallery.lance_errors import lance_errors
+from pickout.gallery.lance_errors import lance_errors, latest
 
 _INDEX = "near"
 _IDS = "ids"
@@ -123,12 +123,8 @@ class NearTable:
     def _matrix(self, column: Any) -> NDArray[np.float32]:
         return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension), np.float32)
 
-    @contextmanager
-    def _latest(self) -> Iterator[Any]:
-        with lance_errors(self._folder):
-            table: Any = self._table  # its methods are untyped in part
-            table.checkout_latest()
-            yield table
+    def _latest(self) -> AbstractContextManager[Any]:
+        return latest(self._table, self._folder)
 
 
 def fitting_partitions(rows: int) -> int:
