@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from search import cpu, unit
 
+from pickout.gallery.approximate.building import ApproximateSettings, approximate
+from pickout.gallery.approximate.record import Approximation, read_approximation
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.making import make_gallery
 from pickout.gallery.manifest import Manifest, read_manifest
-from pickout.gallery.nearest.approximate import Approximation, read_approximation
-from pickout.gallery.nearest.approximating import ApproximateSettings, approximate
 from pickout.gallery.nearest.vectors import Vectors
 from pickout.gallery.rows import Metadata, Resident, Row, row_id
 

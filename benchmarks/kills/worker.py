@@ -15,13 +15,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from kills.crops import GridEncoder, row_fact
 from pickout.errors import PickoutError
 from pickout.gallery import changing
+from pickout.gallery.approximate.building import ApproximateSettings
+from pickout.gallery.approximate.record import usable
 from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import unfinished
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.manifest import MANIFEST, read_manifest
-from pickout.gallery.nearest.approximate import usable
-from pickout.gallery.nearest.approximating import ApproximateSettings
 from pickout.gallery.portable import importing as portable_import
 from pickout.gallery.query import Query
 from pickout.gallery.rows import Metadata

@@ -5,7 +5,7 @@
     manifest, rows, columns, store, lance_store, tables, lock                  what lies on disk, and who writes
     intake              from a folder to rows
     query, aim, where, search, looking, grouping, asking, answer, hits         from a query to candidates
-    nearest             the best rows for a vector, exactly or through an index
+    nearest, approximate     the best rows for a vector, exactly or through an index
     probability         from scores to probabilities
     changing, erasing, choosing, rebuild, verify                               what becomes of rows
     portable            a gallery, or a part of it, as one file

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
+from pickout.gallery.approximate.building import renew
 from pickout.gallery.intake.quarantine import update_quarantine
 from pickout.gallery.leftovers import clear_half_written
-from pickout.gallery.nearest.approximating import renew
 from pickout.gallery.saved import SavedSearches
 from pickout.gallery.store import Store
 from pickout.gallery.tables import changing, pending_store, strays

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
+from pickout.gallery.approximate.building import ApproximateSettings, approximate, search_exactly
+from pickout.gallery.approximate.record import Approximation, usable
 from pickout.gallery.changing import Change, erase_crops, remove_rows, update_rows
 from pickout.gallery.choosing import choose_rows, listed
 from pickout.gallery.encoder import Encoder, sentence_vectors
@@ -14,8 +16,6 @@ from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.manifest import FORMAT, MANIFEST, Manifest, read_manifest, write_manifest
-from pickout.gallery.nearest.approximate import Approximation, usable
-from pickout.gallery.nearest.approximating import ApproximateSettings, approximate, search_exactly
 from pickout.gallery.portable.exporting import ExportReport, export_gallery
 from pickout.gallery.rows import Metadata, Resident, Row
 from pickout.gallery.saved import SavedSearches
@@ -138,7 +138,7 @@ class OpenedGallery:
         settings: ApproximateSettings | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Approximation:
-        """Search through an index, without holding vectors; see `pickout.gallery.nearest.approximating`.
+        """Search through an index, without holding vectors; see `pickout.gallery.approximate.building`.
 
         Args:
             sentences: what recall is measured with, besides crops; they need a model.

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import UsageError
+from pickout.gallery.approximate.building import carry_over
+from pickout.gallery.approximate.record import read_approximation
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.erasing import finish_erasing
 from pickout.gallery.intake.ingest import IngestSettings
@@ -15,8 +17,6 @@ from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import finish_writes
 from pickout.gallery.lock import locked
 from pickout.gallery.manifest import Manifest, read_manifest
-from pickout.gallery.nearest.approximate import read_approximation
-from pickout.gallery.nearest.approximating import carry_over
 from pickout.gallery.probability.calibration import CALIBRATION
 from pickout.gallery.rebuilding import Rebuilding, RebuildProgress
 from pickout.gallery.tables import REBUILD, begin, finish_swap, pending, pending_store

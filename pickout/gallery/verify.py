@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
+from pickout.gallery.approximate.record import read_approximation
 from pickout.gallery.audit import AUDIT
 from pickout.gallery.columns import row_seal
 from pickout.gallery.erasing import unfinished
@@ -20,7 +21,6 @@ from pickout.gallery.intake.reading import digest, read_file
 from pickout.gallery.lance_store import LanceStore
 from pickout.gallery.leftovers import half_written
 from pickout.gallery.manifest import MANIFEST, Manifest, read_manifest
-from pickout.gallery.nearest.approximate import read_approximation
 from pickout.gallery.probability.calibration import read_calibration
 from pickout.gallery.rows import Row, row_id
 from pickout.gallery.saved import SavedSearches

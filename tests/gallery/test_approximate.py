@@ -11,13 +11,13 @@ from colour_encoder import ColourEncoder
 from PIL import Image
 
 from pickout.errors import GalleryDamaged, UsageError
+from pickout.gallery.approximate import far
+from pickout.gallery.approximate.building import ApproximateSettings
+from pickout.gallery.approximate.far import FarVectors
+from pickout.gallery.approximate.index import NearTable, fitting_partitions
+from pickout.gallery.approximate.record import APPROXIMATE, read_approximation
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.nearest import far
-from pickout.gallery.nearest.approximate import APPROXIMATE, read_approximation
-from pickout.gallery.nearest.approximating import ApproximateSettings
 from pickout.gallery.nearest.exact import Penalty, exact_top
-from pickout.gallery.nearest.far import FarVectors
-from pickout.gallery.nearest.near import NearTable, fitting_partitions
 from pickout.gallery.nearest.vectors import HeldVectors, best_rows
 from pickout.gallery.rows import Metadata, Row, row_id
 from pickout.gallery.search import SearchSettings

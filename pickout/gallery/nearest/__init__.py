@@ -1,1 +1,1 @@
-"""The best rows for a vector, exactly or through an index."""
+"""The best rows for a vector, exactly, and what a search asks of vectors."""

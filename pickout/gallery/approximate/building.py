@@ -11,16 +11,16 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import UsageError
-from pickout.gallery.manifest import read_manifest
-from pickout.gallery.nearest.approximate import (
+from pickout.gallery.approximate.far import FarVectors
+from pickout.gallery.approximate.index import Codes, NearTable, fewest_rows, fitting_codes, fitting_partitions
+from pickout.gallery.approximate.record import (
     APPROXIMATE,
     Approximation,
     Recall,
     read_approximation,
     write_approximation,
 )
-from pickout.gallery.nearest.far import FarVectors
-from pickout.gallery.nearest.near import Codes, NearTable, fewest_rows, fitting_codes, fitting_partitions
+from pickout.gallery.manifest import read_manifest
 from pickout.gallery.nearest.vectors import best_rows
 from pickout.gallery.rows import Resident
 from pickout.gallery.store import Store

@@ -6,8 +6,8 @@ from copy import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from pickout.gallery.approximate.index import Near
 from pickout.gallery.nearest.exact import Penalty, exact_top
-from pickout.gallery.nearest.near import Near
 
 _GATHERED = 20_000
 """Rows that pass a filter up to which all of them are scored, without the index."""

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.files import write_atomically
+from pickout.gallery.approximate.far import FarVectors
+from pickout.gallery.approximate.index import Codes, NearTable
 from pickout.gallery.manifest import Manifest
-from pickout.gallery.nearest.far import FarVectors
-from pickout.gallery.nearest.near import Codes, NearTable
 from pickout.gallery.nearest.vectors import Vectors
 from pickout.gallery.small_file import known_format, read_small_file
 
