@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pickout.errors import UsageError
+from pickout.gallery import where as where_module
 from pickout.gallery.nearest.vectors import HeldVectors
 from pickout.gallery.rows import LABEL, NO_TIME, Facet, Resident
 from pickout.gallery.where import Where, allowed, check_where, parse_labels, parse_range
@@ -161,3 +162,12 @@ def test_labels_of_indexed_crops_can_be_filtered(gallery, crops, tmp_path):
     found = gallery.search("a person in jeans", where=Where(labels={"bag": "yes"}, not_labels={"coat": "red"}))
     assert [hit.path for hit in found] == ["0006.png"]
     assert len(gallery.search("a person in jeans", where=Where(not_labels={"bag": "yes"}))) == 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_filtered_in_threads_piece_by_piece_are_the_same(seed, monkeypatch):
+    monkeypatch.setattr(where_module, "_BLOCK", 37)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    resident = drawn(seed)
+    where = Where(cameras=["lobby", "yard"], not_tracks=["t2"], labels={"coat": ["teal"]}, after=NOON.replace(hour=13))
+    assert allowed(where, resident).tolist() == allowed_by_loops(where, resident)

@@ -1,12 +1,12 @@
 """Exact top-k by inner product, less penalties, with a defined order among equal scores."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pickout.gallery.nearest.threads import in_threads, thread_count
 
 _BLOCK = 65_536
 """Rows re-scored at a time; bounds the extra memory when very many rows tie."""
@@ -99,7 +99,7 @@ def _all_scores(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -
     def block(start: int) -> None:
         np.vecdot(vectors_ND[start : start + _TOGETHER], query_D, out=scores[start : start + _TOGETHER])
 
-    _in_threads(block, range(0, len(vectors_ND), _TOGETHER))
+    in_threads(block, range(0, len(vectors_ND), _TOGETHER))
     return scores
 
 
@@ -108,31 +108,20 @@ def _gathered_scores(
 ) -> NDArray[np.float32]:
     """Scores of some rows, gathered in pieces that stay in the processor's cache."""
     scores = np.empty(len(rows), dtype=np.float32)
+    # Each thread reuses one piece of memory.
+    share = max(_GATHERED, -(-len(rows) // thread_count()))
 
-    def block(start: int) -> None:
-        some = rows[start : start + _GATHERED]
-        np.vecdot(np.take(vectors_ND, some, axis=0, mode="clip"), query_D, out=scores[start : start + _GATHERED])
+    def part(first: int) -> None:
+        last = min(first + share, len(rows))
+        piece = np.empty((min(_GATHERED, last - first), vectors_ND.shape[1]), dtype=np.float32)
+        for start in range(first, last, _GATHERED):
+            some = rows[start : min(start + _GATHERED, last)]
+            gathered = piece[: len(some)]
+            np.take(vectors_ND, some, axis=0, mode="clip", out=gathered)
+            np.vecdot(gathered, query_D, out=scores[start : start + len(some)])
 
-    _in_threads(block, range(0, len(rows), _GATHERED))
+    in_threads(part, range(0, len(rows), share))
     return scores
-
-
-def _in_threads(block: Callable[[int], None], starts: range) -> None:
-    threads = min(len(starts), _threads())
-    if threads <= 1:
-        for start in starts:
-            block(start)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(block, starts))
-
-
-def _threads() -> int:
-    """As many as this process may use, or as OMP_NUM_THREADS says, which numerical libraries go by."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], penalties: Sequence[Penalty]) -> float:
