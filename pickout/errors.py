@@ -21,6 +21,8 @@
     |   +-- GalleryMissing           nothing there
     |   +-- GalleryModelMismatch     built with another model
     |   +-- GalleryDamaged           files changed or missing below us
+    +-- VideoError                   recordings, a detector or a folder of crops that cannot be used
+    |   +-- VideoUnreadable          one recording that cannot be read at all
     +-- StorageFull                  no space left on the device; what was written before is whole
 
 A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
@@ -127,6 +129,14 @@ class LossNotFinite(TrainingError):
 
 class ResumeMismatch(TrainingError):
     """The folder holds a run of another recipe."""
+
+
+class VideoError(PickoutError):
+    """Recordings, a detector or a folder of crops that cannot be used."""
+
+
+class VideoUnreadable(VideoError):
+    """One recording that cannot be read at all."""
 
 
 class GalleryError(PickoutError):

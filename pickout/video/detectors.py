@@ -1,0 +1,66 @@
+"""Detectors of people: frames in, boxes and scores out."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from supervision import Detections
+
+from pickout.errors import UsageError
+
+DEFAULT = "pickout"
+"""The detector that comes with the package."""
+
+
+class Detector(Protocol):
+    """Finds people in a picture."""
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture.
+
+        Args:
+            image: upright sRGB. Shape: (height, width, 3).
+        """
+
+
+def make_detector(name: str, threads: int | None = None) -> Detector:
+    """The detector called `name`, or the one in an ONNX file.
+
+    Args:
+        name: `pickout`, or the path of an `.onnx` file.
+        threads: how many it may use; None: as many as there are cores.
+
+    Raises:
+        UsageError: no such detector.
+        VideoError: an ONNX file that cannot be used.
+    """
+    if name == DEFAULT:
+        from pickout.video.person_net import PersonNetDetector
+
+        return PersonNetDetector.shipped(threads)
+    if name.endswith(".onnx"):
+        from pickout.video.onnx_detector import OnnxDetector
+
+        return OnnxDetector(Path(name), threads)
+    raise UsageError(f"--detector {name}: no such detector; give {DEFAULT}, or the path of an .onnx file")
+
+
+def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:
+    """Boxes and scores as the trackers read them; all of class 0, a person."""
+    return Detections(
+        xyxy=np.asarray(boxes_n4, dtype=np.float32).reshape(-1, 4),
+        confidence=np.asarray(scores_n, dtype=np.float32),
+        class_id=np.zeros(len(scores_n), dtype=int),
+    )
+
+
+def letterboxed(image: NDArray[np.uint8], size: tuple[int, int], fill: int) -> tuple[NDArray[np.uint8], float]:
+    """The picture reduced to fit (height, width), at the top left of a field of `fill`; and by what it was scaled."""
+    from PIL import Image
+
+    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
+    inside = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    field = np.full((*size, 3), fill, dtype=np.uint8)
+    field[: inside[1], : inside[0]] = np.asarray(Image.fromarray(image).resize(inside, Image.Resampling.BILINEAR))
+    return field, scale

@@ -1,0 +1,232 @@
+"""Upright pictures with their times, from a video file, a folder of pictures or a live camera."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.data.images import open_image
+from pickout.errors import ImageUnreadable, VideoUnreadable
+
+SMALLEST_SIDE, LARGEST_PIXELS = 32, 64 * 2**20
+"""Frames below and above this are no recording of people: a crop needs some pixels, and a frame must fit into memory."""
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_SHORT = 1.0
+"""Seconds that a recording may end before its container says without a word about it."""
+_PATIENCE = (10.0, 20.0)
+"""Seconds that a live camera may take to open and to send the next frame."""
+_LONGEST_WAIT = 60.0
+"""Seconds between two tries to reach a live camera, at most; they begin with one second and double."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a recording.
+
+    Args:
+        number: from 0, of all frames that the recording has, whether they were looked at or not.
+        seconds: since the recording began.
+        image: upright sRGB. Shape: (height, width, 3).
+    """
+
+    number: int
+    seconds: float
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment from which a recording can be read on: the frame `number`, `seconds` after the beginning."""
+
+    number: int = 0
+    seconds: float = 0.0
+
+
+class VideoFile:
+    """A file that FFmpeg's libraries read.
+
+    Args:
+        file: the file.
+        rate: frames to give a second, at most; the others are passed over.
+
+    Raises:
+        VideoUnreadable: no video, without frames, or of a size that no recording of people has.
+    """
+
+    def __init__(self, file: Path, rate: float) -> None:
+        self.file, self._rate = file, rate
+        self.fault: str | None = None
+        """Where and why reading ended early; None where it did not. Known after `frames`."""
+        with _opened(str(file)) as container:
+            stream = _video_stream(container, file)
+            length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
+            self.seconds: float | None = float(length) or None
+            self.metadata: dict[str, str] = {**container.metadata, **stream.metadata}
+
+    def frames(self, begin: Mark = Mark()) -> Iterator[Frame]:  # noqa: B008 - it is frozen
+        """Frames from `begin` on, in order. Broken packets are passed over; see `fault` for what ended it early."""
+        with _opened(str(self.file)) as container:
+            stream = _video_stream(container, self.file)
+            if begin.number:
+                container.seek(int((begin.seconds + _first(stream)) / stream.time_base), stream=stream)
+            number, last, broken = begin.number, begin.seconds - (0 if begin.number else 1), 0
+            wanted = begin.seconds
+            for decoded in _decoded(container, stream):
+                if decoded is None:
+                    broken += 1
+                    continue
+                seconds = _seconds(decoded, stream, number)
+                if begin.number and seconds < begin.seconds:
+                    continue
+                last = max(last, seconds)
+                if last >= wanted:
+                    wanted = max(wanted + 1 / self._rate, last + 0.5 / self._rate)
+                    yield Frame(number, last, _upright(decoded))
+                number += 1
+            self.fault = self._verdict(container, last, number - begin.number, broken)
+
+    def _verdict(self, container: Any, last: float, frames: int, broken: int) -> str | None:
+        if frames == 0 and last <= 0:
+            return f"no frame could be decoded ({broken} broken packets)"
+        if self.seconds is not None and last + max(_SHORT, 0.02 * self.seconds) < self.seconds:
+            return f"breaks off at {last:.1f} s of {self.seconds:.1f} s; the people before that are kept"
+        return f"{broken} broken packets were passed over" if broken else None
+
+
+class FrameFolder:
+    """Pictures of one camera in the order of their names; numbers in names count as numbers.
+
+    Args:
+        folder: the folder.
+        rate: pictures a second.
+    """
+
+    def __init__(self, folder: Path, rate: float) -> None:
+        self.file, self._rate = folder, rate
+        self._files = sorted((f for f in folder.iterdir() if f.suffix.lower() in PICTURES), key=_natural)
+        self.fault: str | None = None
+        self.seconds: float | None = len(self._files) / rate
+        self.metadata: dict[str, str] = {}
+
+    def frames(self, begin: Mark = Mark()) -> Iterator[Frame]:  # noqa: B008 - it is frozen
+        """Every picture from `begin` on. One that cannot be read is passed over and told of in `fault`."""
+        unreadable = []
+        for number, file in enumerate(self._files):
+            if number < begin.number:
+                continue
+            try:
+                yield Frame(number, number / self._rate, np.asarray(open_image(file)))
+            except ImageUnreadable as error:
+                unreadable.append(f"{file.name}: {error.reason}")
+        if unreadable:
+            self.fault = f"{len(unreadable)} pictures could not be read ({unreadable[0]})"
+
+
+class LiveCamera:
+    """A camera that is reached by its address, again and again with growing pauses where it goes away.
+
+    Args:
+        address: `rtsp://` or `http://` (MJPEG).
+        rate: frames to give a second, at most.
+        lasts: seconds to look; None: until interrupted.
+        tell: called with what is worth knowing, such as a lost connection.
+    """
+
+    def __init__(
+        self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.file, self._rate, self._tell = Path(re.sub(r"//[^@/]*@", "//", address)), rate, tell
+        self._address, self.seconds = address, lasts
+        self.fault: str | None = None
+        self.metadata: dict[str, str] = {}
+
+    def frames(self, begin: Mark = Mark()) -> Iterator[Frame]:  # noqa: B008 - it is frozen
+        """Frames as they come; times are those of this machine's clock."""
+        start, pause, number, wanted = time.monotonic(), 1.0, begin.number, 0.0
+        lost = 0
+        while self.seconds is None or time.monotonic() - start < self.seconds:
+            try:
+                with _opened(self._address) as container:
+                    for decoded in _decoded(container, _video_stream(container, self.file)):
+                        now = time.monotonic() - start
+                        if self.seconds is not None and now >= self.seconds:
+                            return
+                        if decoded is not None and now >= wanted:
+                            wanted, pause = now + 1 / self._rate, 1.0
+                            yield Frame(number, now, _upright(decoded))
+                        number += 1
+            except VideoUnreadable as error:
+                self._tell(f"{error}; trying again in {pause:.0f} s")
+            lost += 1
+            self.fault = f"the connection was lost {lost} times"
+            left = pause if self.seconds is None else self.seconds - (time.monotonic() - start)
+            time.sleep(max(0.0, min(pause, left)))
+            pause = min(2 * pause, _LONGEST_WAIT)
+
+
+def _opened(address: str) -> Any:
+    live = "://" in address
+    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+    try:
+        return av.open(address, options=options, timeout=_PATIENCE if live else None, metadata_errors="replace")
+    except (OSError, av.error.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VideoUnreadable(f"{_shown(address)}: cannot be read as a video ({reason})") from None
+
+
+def _shown(address: str) -> str:
+    """An address without the password that it may hold."""
+    return re.sub(r"//[^@/]*@", "//", address)
+
+
+def _video_stream(container: Any, file: Path) -> Any:
+    if not container.streams.video:
+        raise VideoUnreadable(f"{file}: has no video stream")
+    stream = container.streams.video[0]
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if min(width, height) < SMALLEST_SIDE or width * height > LARGEST_PIXELS:
+        raise VideoUnreadable(
+            f"{file}: frames of {width}x{height} pixels; expected at least {SMALLEST_SIDE} on each side and at most "
+            f"{LARGEST_PIXELS // 2**20} million in all"
+        )
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Decoded frames; None for a packet that is broken. Ends where the container does, whole or not."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                yield None
+    except (av.error.FFmpegError, OSError):
+        return
+
+
+def _first(stream: Any) -> float:
+    return float((stream.start_time or 0) * stream.time_base)
+
+
+def _seconds(decoded: Any, stream: Any, number: int) -> float:
+    """A frame's time; by its number where the container tells none, as raw H.264 and MJPEG do."""
+    if decoded.time is not None:
+        return max(0.0, float(decoded.time) - _first(stream))
+    return number / float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def _upright(decoded: Any) -> NDArray[np.uint8]:
+    """The frame's pixels, turned as the container's display matrix says (degrees, counter-clockwise)."""
+    image = decoded.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(image, round(decoded.rotation / 90))) if decoded.rotation else image
+
+
+def _natural(file: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name)]

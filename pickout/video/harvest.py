@@ -1,0 +1,291 @@
+"""Many recordings into one folder of crops with a table, several at a time; killed and run again, it goes on."""
+
+import fcntl
+import json
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pickout.errors import PickoutError, VideoError
+from pickout.files import storage_errors, write_atomically
+from pickout.video.detectors import make_detector
+from pickout.video.extraction import ExtractionSettings, Piece, extract
+from pickout.video.frames import Mark
+from pickout.video.recordings import Recording
+
+TABLE = "crops.jsonl"
+"""The table of crops that `pickout index --table` reads."""
+LEDGER = "video.json"
+"""How far each recording has been read; written after the rows that it speaks of."""
+_FORMAT = 1
+_DIED_CHECK = 1.0
+"""Seconds between two looks whether a process has died without a word."""
+
+
+class Entry(BaseModel):
+    """What is known of one recording."""
+
+    model_config = ConfigDict(extra="forbid")
+    place: str
+    size: int
+    number: int = 0
+    seconds: float = 0.0
+    tracks: int = 0
+    frames: int = 0
+    crops: int = 0
+    over: bool = False
+    fault: str | None = None
+
+
+class Ledger(BaseModel):
+    """The contents of `video.json`."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: int = _FORMAT
+    detector: str
+    settings: ExtractionSettings
+    table_bytes: int = 0
+    recordings: dict[str, Entry] = {}
+
+
+@dataclass(slots=True)
+class HarvestReport:
+    """What became of the recordings.
+
+    Args:
+        recordings: what is known of each, by name.
+        failed: those that could not be read at all, and why.
+    """
+
+    recordings: dict[str, Entry] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def crops(self) -> int:
+        """Crops in the folder."""
+        return sum(entry.crops for entry in self.recordings.values())
+
+    @property
+    def tracks(self) -> int:
+        """Tracks: people as far as the boxes tell."""
+        return sum(entry.tracks for entry in self.recordings.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        named = {name: entry.model_dump(exclude={"number", "size"}) for name, entry in self.recordings.items()}
+        return {"crops": self.crops, "tracks": self.tracks, "recordings": named, "failed": self.failed}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One recording for one process.
+
+    Args:
+        recording: which.
+        detector: its name or file.
+        settings: how.
+        out: the folder of crops.
+        begin: where to go on.
+        tracks: tracks so far.
+        lasts: seconds to look at a live camera.
+        threads: for the detector; None: as many as it likes.
+    """
+
+    recording: Recording
+    detector: str
+    settings: ExtractionSettings
+    out: Path
+    begin: Mark
+    tracks: int
+    lasts: float | None
+    threads: int | None
+
+    def pieces(self, say: Callable[[str, float | str], None]) -> Iterator[Piece]:
+        """Its pieces; `say` hears the seconds done, or words."""
+        name = self.recording.name
+        source = self.recording.source(self.settings.rate, lasts=self.lasts, tell=lambda words: say(name, words))
+        detector = make_detector(self.detector, self.threads)
+        yield from extract(
+            self.recording, source, detector, self.settings, self.out, begin=self.begin, tracks=self.tracks,
+            tell=lambda seconds: say(name, seconds),
+        )  # fmt: skip
+
+
+def harvest(
+    recordings: Sequence[Recording],
+    out: Path,
+    detector: str,
+    settings: ExtractionSettings,
+    *,
+    workers: int = 1,
+    lasts: float | None = None,
+    say: Callable[[str, float | str], None] = lambda _name, _what: None,
+) -> HarvestReport:
+    """Look through recordings for people; their best crops and a table of them are below `out` afterwards.
+
+    Recordings that are done are passed over, others go on behind their last whole piece, so nothing is there twice.
+
+    Args:
+        recordings: which.
+        out: the folder; new, empty, or begun by an earlier run with the same detector and settings.
+        detector: see `pickout.video.detectors.make_detector`.
+        settings: how.
+        workers: recordings looked through at a time, each in a process of its own.
+        lasts: seconds to look at live cameras; None: until interrupted.
+        say: called with a recording's name and the seconds looked through, or a sentence.
+
+    Raises:
+        VideoError: `out` holds something else, is of other settings, or is in use.
+        StorageFull: no space left; what was written stays.
+    """
+    with _claimed(out, detector, settings) as folder:
+        report = HarvestReport()
+        for recording in recordings:
+            folder.enter(recording)
+        threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+        tasks = [
+            Task(each, detector, settings, out, *folder.begin(each), lasts=lasts, threads=threads)
+            for each in recordings
+            if not folder.ledger.recordings[each.name].over
+        ]
+        for name, what in _run(tasks, workers, say):
+            if isinstance(what, Piece):
+                folder.commit(name, what)
+            else:
+                report.failed[name] = what
+        report.recordings = folder.ledger.recordings
+    return report
+
+
+def _run(
+    tasks: list[Task], workers: int, say: Callable[[str, float | str], None]
+) -> Iterator[tuple[str, Piece | str]]:
+    """Each task's pieces, or why it could not be done."""
+    if min(workers, len(tasks)) <= 1:
+        for task in tasks:
+            try:
+                for piece in task.pieces(say):
+                    yield task.recording.name, piece
+            except VideoError as error:
+                yield task.recording.name, str(error)
+        return
+    context = multiprocessing.get_context("spawn")
+    mail: Any = context.Queue(maxsize=64)
+    waiting, running = list(tasks), dict[str, Any]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                task = waiting.pop(0)
+                process = context.Process(target=_work, args=(task, mail), daemon=True)
+                process.start()
+                running[task.recording.name] = process
+            try:
+                name, what = mail.get(timeout=_DIED_CHECK)
+            except queue.Empty:
+                for name in [name for name, process in running.items() if not process.is_alive() and mail.empty()]:
+                    yield name, f"its process died ({running.pop(name).exitcode}; out of memory?); run again to go on"
+                continue
+            if isinstance(what, float):
+                say(name, what)
+            elif what is None:
+                running.pop(name).join()
+            elif isinstance(what, PickoutError) and not isinstance(what, VideoError):
+                raise what
+            else:
+                yield name, what if isinstance(what, Piece) else str(what)
+    finally:
+        for process in running.values():
+            process.terminate()
+
+
+def _work(task: Task, mail: Any) -> None:
+    name = task.recording.name
+    try:
+        for piece in task.pieces(lambda name, what: mail.put((name, what)) if isinstance(what, float) else None):
+            mail.put((name, piece))
+    except PickoutError as error:
+        mail.put((name, type(error)(str(error))))
+    mail.put((name, None))
+
+
+class _Folder:
+    def __init__(self, out: Path, ledger: Ledger) -> None:
+        self._out, self.ledger = out, ledger
+        with (out / TABLE).open("ab") as table:
+            table.truncate(ledger.table_bytes)  # rows of a piece that was not finished
+        self._write()
+
+    def enter(self, recording: Recording) -> None:
+        place = Path(recording.place)
+        size = place.stat().st_size if place.is_file() else 0
+        entry = self.ledger.recordings.setdefault(recording.name, Entry(place=recording.place, size=size))
+        if recording.is_live:
+            entry.over = False
+        if (entry.place, entry.size) != (recording.place, size):
+            raise VideoError(
+                f"{self._out}: its recording {recording.name} was {entry.place} of {entry.size} bytes, now it is "
+                f"{recording.place} of {size}; give another folder, or delete this one"
+            )
+
+    def begin(self, recording: Recording) -> tuple[Mark, int]:
+        entry = self.ledger.recordings[recording.name]
+        return Mark(entry.number, entry.seconds), entry.tracks
+
+    def commit(self, name: str, piece: Piece) -> None:
+        """The rows first, then the ledger that speaks of them: after a kill in between they are cut off again."""
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in piece.rows).encode()
+        file = self._out / TABLE
+        with storage_errors(file), file.open("ab") as table:
+            table.write(text)
+            table.flush()
+            os.fsync(table.fileno())
+        self.ledger.table_bytes += len(text)
+        entry = self.ledger.recordings[name]
+        entry.number, entry.seconds, entry.tracks = piece.mark.number, piece.mark.seconds, piece.tracks
+        entry.frames, entry.crops = entry.frames + piece.frames, entry.crops + len(piece.rows)
+        entry.over, entry.fault = piece.over, piece.fault or entry.fault
+        self._write()
+
+    def _write(self) -> None:
+        write_atomically(self._out / LEDGER, self.ledger.model_dump_json(indent=1) + "\n")
+
+
+@contextmanager
+def _claimed(out: Path, detector: str, settings: ExtractionSettings) -> Iterator[_Folder]:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise VideoError(f"{out}: cannot be used as a folder of crops ({error.strerror})") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield _Folder(out, _read_ledger(out, detector, settings))
+    except BlockingIOError:
+        raise VideoError(f"{out}: another pickout video is writing there; wait for it, or give another folder") from None
+    finally:
+        os.close(handle)
+
+
+def _read_ledger(out: Path, detector: str, settings: ExtractionSettings) -> Ledger:
+    file = out / LEDGER
+    if not file.exists():
+        if any(not entry.name.startswith(".") for entry in out.iterdir()):
+            raise VideoError(f"{out}: holds other files and no {LEDGER}; give a new or empty folder")
+        return Ledger(detector=detector, settings=settings)
+    try:
+        ledger = Ledger.model_validate_json(file.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise VideoError(f"{file}: garbled ({str(error).splitlines()[0]}); give another folder, or delete this") from None
+    if (ledger.detector, ledger.settings, ledger.format) != (detector, settings, _FORMAT):
+        raise VideoError(
+            f"{out}: was begun with detector {ledger.detector} and other settings than now; give another folder, or the "
+            "same --detector and --set"
+        )
+    return ledger

@@ -1,0 +1,172 @@
+"""Which recordings there are, and what their names and containers tell: camera and time."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pickout.errors import DataMissing, UsageError
+from pickout.video.frames import PICTURES, Frame, FrameFolder, LiveCamera, Mark, VideoFile
+
+VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mts", ".h264", ".264", ".mjpeg", ".mjpg", ".gif")
+_NAMED_TIME = re.compile(r"(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)[-_.T ]?([0-2]\d)[-_.:]?([0-5]\d)[-_.:]?([0-5]\d)")
+"""Date and time as recorders write them: 20260301_142500, 2026-03-01T14-25-00, ch01_20260301142500."""
+_LIVE = ("rtsp://", "rtsps://", "http://", "https://")
+
+
+class CameraName(StrEnum):
+    """Where a recording's camera comes from when it is not stated."""
+
+    FILE = "file"
+    """The file's name, without a date and time in it."""
+    FOLDER = "folder"
+    """The folder the file lies in."""
+
+
+class Source(Protocol):
+    """Frames of one recording."""
+
+    file: Path
+    seconds: float | None
+    fault: str | None
+    metadata: dict[str, str]
+
+    def frames(self, begin: Mark = ...) -> Iterator[Frame]:
+        """Frames from a moment on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording and what is known of it before it is read.
+
+    Args:
+        name: what its crops and table rows are called by; unlike any other's.
+        place: a file, a folder of pictures, or an address.
+        camera: its camera's name.
+        start: when it began, without zone, in the gallery's time (UTC where a zone is known); None: not known.
+    """
+
+    name: str
+    place: str
+    camera: str
+    start: datetime | None
+
+    def source(self, rate: float, *, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None) -> Source:
+        """Its frames, at most `rate` a second.
+
+        Raises:
+            VideoUnreadable: it cannot be read at all.
+        """
+        if self.place.startswith(_LIVE):
+            return LiveCamera(self.place, rate, lasts, tell)
+        place = Path(self.place)
+        return FrameFolder(place, rate) if place.is_dir() else VideoFile(place, rate)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a camera, not a file."""
+        return self.place.startswith(_LIVE)
+
+
+def find_recordings(
+    places: Sequence[str],
+    *,
+    camera: str | None = None,
+    camera_from: CameraName = CameraName.FILE,
+    start: datetime | None = None,
+    zone: str = "UTC",
+) -> list[Recording]:
+    """The recordings in `places`: files, folders of recordings or of pictures, addresses.
+
+    Args:
+        places: what the user named.
+        camera: the camera of all of them.
+        camera_from: where the camera comes from otherwise.
+        start: when the recording began, where there is one and neither name nor container tells right.
+        zone: time zone of times without one, in file names and in `start`, for example Europe/Berlin.
+
+    Raises:
+        DataMissing: a place is not there, or has no recording.
+        UsageError: an unknown zone, or `start` for several recordings.
+    """
+    files = [file for place in places for file in _below(place)]
+    if start is not None and len(files) > 1:
+        raise UsageError(f"--start is one moment, but there are {len(files)} recordings; give them one by one")
+    local = _zone(zone)
+    found: list[Recording] = []
+    taken: set[str] = set()
+    for place in files:
+        live = place.startswith(_LIVE)
+        stem = re.sub(r"[^\w.-]+", "_", re.sub(r"^\w+://([^@/]*@)?", "", place)) if live else Path(place).stem
+        name, count = stem, 1
+        while name in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        taken.add(name)
+        told = camera or (_camera(Path(place), camera_from) if not live else stem)
+        found.append(Recording(name, place, told, _start(stem, start, live=live, zone=local)))
+    return found
+
+
+def container_start(metadata: dict[str, str]) -> datetime | None:
+    """When a container says that it was recorded, in UTC without zone; None where it says nothing usable."""
+    try:
+        told = datetime.fromisoformat(metadata["creation_time"].strip())
+    except (KeyError, ValueError):
+        return None
+    told = told.astimezone(UTC).replace(tzinfo=None) if told.tzinfo else told
+    # 1904 and 1970 are the zero of a clock that was never set.
+    return told if told.year > 1980 else None
+
+
+def moment(start: datetime | None, seconds: float) -> datetime | None:
+    """The time of a frame, to the millisecond."""
+    return None if start is None else start + timedelta(milliseconds=round(seconds * 1000))
+
+
+def _below(place: str) -> list[str]:
+    if place.startswith(_LIVE):
+        return [place]
+    path = Path(place)
+    if not path.exists():
+        raise DataMissing(f"{place}: no such recording, folder or address (addresses begin with rtsp:// or http://)")
+    if not path.is_dir():
+        return [str(path)]
+    videos = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in VIDEOS and file.is_file())
+    if videos:
+        return videos
+    if any(file.suffix.lower() in PICTURES for file in path.iterdir()):
+        return [str(path)]
+    raise DataMissing(f"{place}: holds neither recordings ({' '.join(VIDEOS)}) nor pictures ({' '.join(PICTURES)})")
+
+
+def _camera(file: Path, source: CameraName) -> str:
+    if source is CameraName.FOLDER:
+        return file.resolve().parent.name or file.stem
+    return _NAMED_TIME.sub("", file.stem).strip("-_. ") or file.stem
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"--zone {name}: no such time zone; write for example UTC or Europe/Berlin") from None
+
+
+def _start(stem: str, stated: datetime | None, *, live: bool, zone: ZoneInfo) -> datetime | None:
+    """The stated start, or the one in the name, turned from its zone into UTC; a live camera starts now."""
+    if live and stated is None:
+        return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    if stated is None:
+        found = _NAMED_TIME.search(stem)
+        try:
+            stated = datetime(*(int(part) for part in found.groups())) if found else None  # type: ignore[arg-type]
+        except ValueError:
+            return None
+    if stated is None:
+        return None
+    return (stated if stated.tzinfo else stated.replace(tzinfo=zone)).astimezone(UTC).replace(tzinfo=None)
