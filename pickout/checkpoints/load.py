@@ -10,6 +10,7 @@ from pickout.checkpoints.hub import NAMED_WEIGHTS, named_folder
 from pickout.checkpoints.imported import Imported
 from pickout.checkpoints.importing import HF_WEIGHTS, find_tokenizer, find_words, import_file
 from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.run import SETTINGS_FILE, load_run, run_folder, written_out
 from pickout.config import nearest
 from pickout.data.transforms import ImageSettings
@@ -75,6 +76,8 @@ def resolve(path_or_name: str | Path) -> Path:
     if path.exists():
         return path
     name = str(path_or_name)
+    if name in PACKAGES:
+        return packaged_file(name)
     if name in NAMED_WEIGHTS:
         folder = named_folder(name)
         if folder.is_dir():
