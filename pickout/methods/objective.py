@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pickout.config import Settings
 from pickout.errors import TrainingError
-from pickout.losses.alignment import similarity_distribution, triplet_alignment
+from pickout.losses.alignment import info_nce, similarity_distribution, triplet_alignment
 from pickout.losses.identity import (
     MismatchClass,
     classification,
@@ -22,20 +22,21 @@ from pickout.methods.groups import Rates
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
 
-Alignment = Literal["tal", "sdm", "off"]
+Alignment = Literal["tal", "sdm", "nce", "off"]
 
 
 class ObjectiveSettings(Settings):
     """Losses and learning rates that `dual` and `itself` share. Section numbers are those of docs/methods/itself.md."""
 
     alignment: Alignment = "tal"
-    """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), or none."""
+    """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), InfoNCE with
+    all images and captions of a person as positives, or none."""
     temperature: float = Field(default=0.015, gt=0)
     """Tau of TAL (RDE)."""
     margin: float = Field(default=0.1, ge=0)
     """m of TAL (RDE)."""
     sdm_temperature: float = Field(default=0.02, gt=0)
-    """Divides the cosines in SDM (IRRA)."""
+    """Divides the cosines in SDM (IRRA) and InfoNCE."""
     pair_loss: bool = True
     """Whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)."""
     # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
@@ -88,10 +89,10 @@ class Objective(nn.Module):
         branch: name of the branch; ends the names of its terms, as in `tal_global`.
         identities: training identities; 0 for a model that is only used, which gets no heads.
         heads: the classifiers, or None where no term needs them.
-        weights: factor of each term that is wanted: `tal`, `sdm`, `cid_pair`, `id_image`, `id_text`.
+        weights: factor of each term that is wanted: `tal`, `sdm`, `nce`, `cid_pair`, `id_image`, `id_text`.
         temperature: tau of TAL.
         margin: m of TAL.
-        sdm_temperature: of SDM.
+        sdm_temperature: of SDM and InfoNCE.
         mismatch: class of mismatched pairs.
     """
 
@@ -138,6 +139,8 @@ class Objective(nn.Module):
             )
         if "sdm" in self.weights:
             terms["sdm"] = similarity_distribution(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
+        if "nce" in self.weights:
+            terms["nce"] = info_nce(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
         terms |= self._identity_terms(image_BE, text_BE, identity_B)
         return LossTerms(
             {f"{name}_{self.branch}": term for name, term in terms.items()},

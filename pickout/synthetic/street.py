@@ -54,6 +54,8 @@ class StreetSettings(Settings):
     """Height of an image in pixels."""
     width: int = Field(default=64, ge=16, le=1024)
     """Width of an image in pixels."""
+    changed: bool = False
+    """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
     captions: CaptionSettings = CaptionSettings()
     """How many sentences an image gets, and how often their writer errs."""
 
@@ -125,6 +127,7 @@ def plan(settings: StreetSettings, out: Path) -> list[Job]:
             images=settings.images,
             cameras=settings.cameras,
             size=(settings.height, settings.width),
+            changed=settings.changed,
             captions=settings.captions,
         )
         for identity in range(1, settings.people + 1)
@@ -194,7 +197,8 @@ def usable_cores() -> int:
 
 def _claim(settings: StreetSettings, out: Path) -> None:
     """Mark `out` as holding this street, or find that it does already."""
-    wanted = tomli_w.dumps({"drawing": DRAWING, "street": settings.model_dump(mode="json")})
+    told = settings.model_dump(mode="json", exclude={"changed"} if not settings.changed else None)
+    wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
     marker = out / SETTINGS
     if marker.is_file():
         changes = list(_differences(read_toml(marker), tomllib.loads(wanted)))

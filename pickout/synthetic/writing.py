@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pickout.data.image_changes import STRONG, Picture, change_picture
 from pickout.files import write_atomically
-from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.attributes import Person
 from pickout.synthetic.cameras import Camera, sample_cameras
 from pickout.synthetic.captions import CaptionSettings, describe_image, tokens
 from pickout.synthetic.drawing import Part, draw_crop
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.views import sample_view
 
-_CAMERAS, _PERSON, _VIEW, _CAPTION = range(4)
+_CAMERAS, _PERSON, _VIEW, _CAPTION, _CHANGE = range(5)
 """What a generator is for; no two purposes share one."""
 
 
@@ -34,6 +35,7 @@ class Job:
         images: how many images.
         cameras: how many cameras the street has.
         size: height and width of an image in pixels.
+        changed: whether images are as bad cameras would have them.
         captions: how many captions an image gets and how their writer errs.
     """
 
@@ -44,6 +46,7 @@ class Job:
     images: int
     cameras: int
     size: tuple[int, int]
+    changed: bool
     captions: CaptionSettings
 
 
@@ -74,7 +77,17 @@ def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
     view = sample_view(_generator(job, _VIEW, job.identity, number), person, camera)
     name = f"p{job.identity:05d}_{camera.name}_{number:02d}"
     file = f"{camera.name}/{name}.jpg"
-    parts = _pictures(job, person, view, camera, job.root / "imgs" / file, job.root / "parts" / f"{name}.png")
+    image, mask = job.root / "imgs" / file, job.root / "parts" / f"{name}.png"
+    parts = _kept(mask) if _readable(image) else None
+    if parts is None:
+        drawing = draw_crop(person, view, camera, job.size)
+        pixels, parts = drawing.image, drawing.parts
+        if job.changed:
+            picture = Picture(pixels.astype(np.float32) / np.float32(255), parts)
+            pixels = change_picture(picture, STRONG, _generator(job, _CHANGE, job.identity, number))
+        # Not durable one by one: the whole street is flushed before its annotations are written.
+        write_atomically(mask, _encoded(parts, "PNG", optimize=True), durable=False)
+        write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
     captions = describe_image(
         person, view, _generator(job, _CAPTION, job.identity, number), job.captions, _shares(parts)
     )
@@ -88,18 +101,6 @@ def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
     seen = {str(value): Part(value).name.lower() for value in np.unique(parts).tolist()}
     facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
     return Entry(record, facts | {"person": asdict(person), "view": asdict(view)})
-
-
-def _pictures(job: Job, person: Person, view: View, camera: Camera, image: Path, mask: Path) -> NDArray[np.uint8]:
-    """Write image and mask unless both are there; the mask either way."""
-    kept = _kept(mask) if _readable(image) else None
-    if kept is not None:
-        return kept
-    drawing = draw_crop(person, view, camera, job.size)
-    # Not durable one by one: the whole street is flushed before its annotations are written.
-    write_atomically(mask, _encoded(drawing.parts, "PNG", optimize=True), durable=False)
-    write_atomically(image, _encoded(drawing.image, "JPEG", quality=camera.quality), durable=False)
-    return drawing.parts
 
 
 def _readable(image: Path) -> bool:

@@ -54,7 +54,8 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
         RecipeError: the tokenizer cannot be made.
     """
     data = open_data(recipe.data.name, recipe.data.root)
-    train, selection = _split(data, "train"), _selection(recipe, data, display)
+    chooser = data if recipe.data.validation is None else open_data(recipe.data.name, recipe.data.validation)
+    train, selection = _split(data, "train"), _selection(recipe, chooser, display)
     quarantine: list[ImageUnreadable] = []
     tokenizer = _tokenizer(recipe, folder, train)
     identities = train.identities
