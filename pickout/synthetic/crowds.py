@@ -14,8 +14,16 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from pickout.data.images import open_image
 from pickout.errors import DataMissing
+from pickout.synthetic.cameras import sample_cameras
+from pickout.synthetic.people import sample_person
+from pickout.synthetic.raycast import Rays
+from pickout.synthetic.scenes import draw_scene
+from pickout.synthetic.sensors import develop
+from pickout.synthetic.shading import light_of
+from pickout.synthetic.skeleton import pose_skeleton
 from pickout.synthetic.street import ANNOTATIONS
 from pickout.synthetic.surfaces import Part
+from pickout.synthetic.views import sample_view
 
 SEEN = 0.35
 """Share of a person that must be seen for its box to count."""
@@ -66,12 +74,12 @@ class CrowdMaker:
     def frame(self, generator: np.random.Generator, size: tuple[int, int]) -> Crowd:
         """One frame of (height, width)."""
         height, width = size
-        canvas = self._background(generator, size)
+        canvas = _drawn_place(generator, size) if generator.random() < 0.6 else _plain_room(generator, size)
         _put_things(canvas, generator, int(generator.integers(_THINGS)))
         masks: list[NDArray[np.bool_]] = []
         people = 0 if generator.random() < _NOBODY else int(generator.integers(1, _PEOPLE))
         # Far ones first. People in one frame are of similar size on a level floor: the lower their feet, the nearer.
-        base = height * float(np.exp(generator.uniform(np.log(0.12), np.log(0.8))))
+        base = height * float(np.exp(generator.uniform(np.log(0.12), np.log(1.0))))
         feet = np.sort(generator.uniform(0.25, 1.25, people))
         for foot in feet:
             tall = base * (0.35 + 0.65 * foot) * generator.uniform(0.85, 1.15)
@@ -104,7 +112,10 @@ class CrowdMaker:
         alpha = alpha.filter(ImageFilter.GaussianBlur(0.6))
         crop = crop.resize(shape, Image.Resampling.BICUBIC)
         if turned:
-            crop, alpha = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT), alpha.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            crop, alpha = (
+                crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+                alpha.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+            )
         left = round(generator.uniform(-0.3, 1.0) * canvas.width)
         top = round(foot - (rows[-1] + 1) * scale)
         whole = Image.new("L", canvas.size)
@@ -115,22 +126,42 @@ class CrowdMaker:
         canvas.paste(crop, (left, top), alpha)
         return mask
 
-    def _background(self, generator: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-        """A floor and a wall in soft light, or a magnified piece of a drawn place, with its person painted over."""
-        height, width = size
-        horizon = round(height * generator.uniform(-0.1, 0.7))
-        wall, floor = (_tone(generator) for _ in range(2))
-        canvas = Image.new("RGB", (width, height), wall)
-        draw = ImageDraw.Draw(canvas)
-        draw.rectangle((0, horizon, width, height), fill=floor)
-        for _ in range(int(generator.integers(0, 14))):  # boards, tiles, panels: lines that meet at one point
-            x, away = generator.uniform(-0.5, 1.5) * width, generator.uniform(-0.2, 1.2) * width
-            shade = tuple(int(part * generator.uniform(0.7, 1.1)) for part in floor)
-            draw.line((away, horizon, x, height), fill=shade, width=int(generator.integers(1, 4)))
-        light = generator.normal(0, 1, (4, 6)).astype(np.float32)
-        field = Image.fromarray(np.clip(128 + 36 * light, 0, 255).astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
-        pixels = np.asarray(canvas, dtype=np.float32) * (np.asarray(field, dtype=np.float32)[..., None] / 128)
-        return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+def _drawn_place(generator: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """One of the street's places as a camera on a wall sees it."""
+    height, width = size
+    camera = sample_cameras(generator, 1)[0]
+    person = sample_person(generator)
+    view = sample_view(generator, person, camera)
+    down, up = np.deg2rad(generator.uniform(-2, 45)), float(generator.uniform(1.2, 5.0))
+    forward = np.array([0.0, -np.sin(down), -np.cos(down)])
+    right = np.array([1.0, 0.0, 0.0])
+    half = float(generator.uniform(0.35, 0.9))
+    xs = ((np.arange(width) + 0.5) / width * 2 - 1) * half
+    ys = (1 - (np.arange(height) + 0.5) / height * 2) * half * height / width
+    basis = np.stack([right, np.cross(right, forward), forward])
+    position = np.array([0.0, up, float(generator.uniform(2.0, 7.0))])
+    rays = Rays(position, basis, xs.astype(np.float32), ys.astype(np.float32))
+    picture = draw_scene(view, rays, light_of(camera), pose_skeleton(person, view))
+    return Image.fromarray(develop(picture, camera, view.seed))
+
+
+def _plain_room(generator: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """A floor and a wall in soft light, with lines that meet at one point."""
+    height, width = size
+    horizon = round(height * generator.uniform(-0.1, 0.7))
+    wall, floor = (_tone(generator) for _ in range(2))
+    canvas = Image.new("RGB", (width, height), wall)
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, horizon, width, height), fill=floor)
+    for _ in range(int(generator.integers(0, 14))):
+        x, away = generator.uniform(-0.5, 1.5) * width, generator.uniform(-0.2, 1.2) * width
+        shade = tuple(int(part * generator.uniform(0.7, 1.1)) for part in floor)
+        draw.line((away, horizon, x, height), fill=shade, width=int(generator.integers(1, 4)))
+    light = np.clip(128 + 36 * generator.normal(0, 1, (4, 6)), 0, 255).astype(np.uint8)
+    field = Image.fromarray(light).resize((width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(canvas, dtype=np.float32) * (np.asarray(field, dtype=np.float32)[..., None] / 128)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _put_things(canvas: Image.Image, generator: np.random.Generator, count: int) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.files import write_atomically
 from pickout.video.detectors import Detector
-from pickout.video.frames import Frame, Mark
+from pickout.video.frames import BEGINNING, Mark
 from pickout.video.motion import StandingCamera
 from pickout.video.recordings import Recording, Source, container_start, moment
 from pickout.video.tracks import Sighting, Track, Tracker, TrackSettings
@@ -67,7 +67,7 @@ def extract(
     settings: ExtractionSettings,
     out: Path,
     *,
-    begin: Mark = Mark(),  # noqa: B008 - it is frozen
+    begin: Mark = BEGINNING,
     tracks: int = 0,
     tell: Callable[[float], None] = lambda _: None,
 ) -> Iterator[Piece]:

@@ -17,6 +17,8 @@ from pickout.errors import ImageUnreadable, VideoUnreadable
 SMALLEST_SIDE, LARGEST_PIXELS = 32, 64 * 2**20
 """Frames below and above this are no recording of people: a crop needs some pixels, and a frame must fit into memory."""
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_NO_SEEKING = frozenset({"gif", "h264", "hevc", "mjpeg"})
+"""Formats without an index, or whose frames are changes of the one before: they are read from the beginning."""
 _SHORT = 1.0
 """Seconds that a recording may end before its container says without a word about it."""
 _PATIENCE = (10.0, 20.0)
@@ -48,6 +50,9 @@ class Mark:
     seconds: float = 0.0
 
 
+BEGINNING = Mark()
+
+
 class VideoFile:
     """A file that FFmpeg's libraries read.
 
@@ -69,30 +74,37 @@ class VideoFile:
             self.seconds: float | None = float(length) or None
             self.metadata: dict[str, str] = {**container.metadata, **stream.metadata}
 
-    def frames(self, begin: Mark = Mark()) -> Iterator[Frame]:  # noqa: B008 - it is frozen
-        """Frames from `begin` on, in order. Broken packets are passed over; see `fault` for what ended it early."""
+    def frames(self, begin: Mark = BEGINNING) -> Iterator[Frame]:
+        """Frames from `begin` on, in order. Broken packets are passed over; see `fault` for what ended it early.
+
+        Which frames are given depends on their times alone, so that reading on gives what reading through would have.
+        """
         with _opened(str(self.file)) as container:
             stream = _video_stream(container, self.file)
-            if begin.number:
+            seeks = begin.number > 0 and self.seconds is not None and container.format.name not in _NO_SEEKING
+            if seeks:
                 container.seek(int((begin.seconds + _first(stream)) / stream.time_base), stream=stream)
-            number, last, broken = begin.number, begin.seconds - (0 if begin.number else 1), 0
-            wanted = begin.seconds
+            number = begin.number if seeks else 0
+            last, broken = begin.seconds if seeks else 0.0, 0
+            slot = self._slot(begin.seconds) if begin.number else -1
             for decoded in _decoded(container, stream):
                 if decoded is None:
                     broken += 1
                     continue
                 seconds = _seconds(decoded, stream, number)
-                if begin.number and seconds < begin.seconds:
-                    continue
-                last = max(last, seconds)
-                if last >= wanted:
-                    wanted = max(wanted + 1 / self._rate, last + 0.5 / self._rate)
-                    yield Frame(number, last, _upright(decoded))
-                number += 1
-            self.fault = self._verdict(container, last, number - begin.number, broken)
+                if seeks and seconds <= begin.seconds:
+                    continue  # between the key frame that was found and the moment that was meant
+                last, number = max(last, seconds), number + 1
+                if number > begin.number and self._slot(last) > slot:
+                    slot = self._slot(last)
+                    yield Frame(number - 1, last, _upright(decoded))
+            self.fault = self._verdict(last, number, broken)
 
-    def _verdict(self, container: Any, last: float, frames: int, broken: int) -> str | None:
-        if frames == 0 and last <= 0:
+    def _slot(self, seconds: float) -> int:
+        return int(seconds * self._rate + 1e-6)
+
+    def _verdict(self, last: float, frames: int, broken: int) -> str | None:
+        if not frames:
             return f"no frame could be decoded ({broken} broken packets)"
         if self.seconds is not None and last + max(_SHORT, 0.02 * self.seconds) < self.seconds:
             return f"breaks off at {last:.1f} s of {self.seconds:.1f} s; the people before that are kept"
@@ -114,7 +126,7 @@ class FrameFolder:
         self.seconds: float | None = len(self._files) / rate
         self.metadata: dict[str, str] = {}
 
-    def frames(self, begin: Mark = Mark()) -> Iterator[Frame]:  # noqa: B008 - it is frozen
+    def frames(self, begin: Mark = BEGINNING) -> Iterator[Frame]:
         """Every picture from `begin` on. One that cannot be read is passed over and told of in `fault`."""
         unreadable = []
         for number, file in enumerate(self._files):
@@ -146,7 +158,7 @@ class LiveCamera:
         self.fault: str | None = None
         self.metadata: dict[str, str] = {}
 
-    def frames(self, begin: Mark = Mark()) -> Iterator[Frame]:  # noqa: B008 - it is frozen
+    def frames(self, begin: Mark = BEGINNING) -> Iterator[Frame]:
         """Frames as they come; times are those of this machine's clock."""
         start, pause, number, wanted = time.monotonic(), 1.0, begin.number, 0.0
         lost = 0
@@ -177,7 +189,8 @@ def _opened(address: str) -> Any:
         return av.open(address, options=options, timeout=_PATIENCE if live else None, metadata_errors="replace")
     except (OSError, av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise VideoUnreadable(f"{_shown(address)}: cannot be read as a video ({reason})") from None
+        more = "" if live else "; an MP4 that was cut off has lost its index"
+        raise VideoUnreadable(f"{_shown(address)}: cannot be read as a video ({reason}{more})") from None
 
 
 def _shown(address: str) -> str:

@@ -164,9 +164,7 @@ def harvest(
     return report
 
 
-def _run(
-    tasks: list[Task], workers: int, say: Callable[[str, float | str], None]
-) -> Iterator[tuple[str, Piece | str]]:
+def _run(tasks: list[Task], workers: int, say: Callable[[str, float | str], None]) -> Iterator[tuple[str, Piece | str]]:
     """Each task's pieces, or why it could not be done."""
     if min(workers, len(tasks)) <= 1:
         for task in tasks:
@@ -268,7 +266,9 @@ def _claimed(out: Path, detector: str, settings: ExtractionSettings) -> Iterator
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield _Folder(out, _read_ledger(out, detector, settings))
     except BlockingIOError:
-        raise VideoError(f"{out}: another pickout video is writing there; wait for it, or give another folder") from None
+        raise VideoError(
+            f"{out}: another pickout video is writing there; wait for it, or give another folder"
+        ) from None
     finally:
         os.close(handle)
 
@@ -282,7 +282,9 @@ def _read_ledger(out: Path, detector: str, settings: ExtractionSettings) -> Ledg
     try:
         ledger = Ledger.model_validate_json(file.read_bytes())
     except (ValidationError, OSError) as error:
-        raise VideoError(f"{file}: garbled ({str(error).splitlines()[0]}); give another folder, or delete this") from None
+        raise VideoError(
+            f"{file}: garbled ({str(error).splitlines()[0]}); give another folder, or delete this"
+        ) from None
     if (ledger.detector, ledger.settings, ledger.format) != (detector, settings, _FORMAT):
         raise VideoError(
             f"{out}: was begun with detector {ledger.detector} and other settings than now; give another folder, or the "

@@ -5,20 +5,18 @@
 The tower is frozen, so its maps are computed once; the head sees each frame as it is.
 """
 
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.synthetic.crowds import Crowd, CrowdMaker
-from pickout.video.detectors import detections
-from pickout.video.person_net import STRIDE, PersonHead, decode, tower_maps, write_head
+from pickout.video.person_net import STRIDE, PersonHead, tower_maps
 
 SIZE = (288, 512)
 """Height and width of a training frame."""
@@ -40,7 +38,7 @@ def targets(boxes_n4: NDArray[np.float32], rows: int, columns: int) -> tuple[Ten
     for left, top, right, bottom in torch.from_numpy(boxes_n4) / STRIDE:  # larger ones first: the smaller wins
         x, y = (left + right) / 2, (top + bottom) / 2
         wide, tall = (right - left).clamp_min(0.5), (bottom - top).clamp_min(0.5)
-        spot = torch.exp(-((xs - x) / (0.18 * wide + 0.4)) ** 2 / 2 - ((ys - y) / (0.18 * tall + 0.4)) ** 2 / 2)
+        spot = torch.exp(-(((xs - x) / (0.18 * wide + 0.4)) ** 2) / 2 - ((ys - y) / (0.18 * tall + 0.4)) ** 2 / 2)
         row, column = int(y.clamp(0, rows - 1)), int(x.clamp(0, columns - 1))
         spot[row, column] = 1.0
         heat = torch.maximum(heat, spot)
@@ -95,7 +93,7 @@ def train_head(
     return head
 
 
-def _cached(tower: EfficientNetLite0, crowds: "np.Iterator[Crowd]", frames: int) -> tuple[list[Tensor], list[Tensor]]:  # type: ignore[name-defined]
+def _cached(tower: EfficientNetLite0, crowds: Iterator[Crowd], frames: int) -> tuple[list[Tensor], list[Tensor]]:
     maps: list[Tensor] | None = None
     heat = torch.zeros(frames, SIZE[0] // STRIDE, SIZE[1] // STRIDE)
     reach, weight = torch.zeros(frames, 4, *heat.shape[1:], dtype=torch.half), torch.zeros_like(heat)

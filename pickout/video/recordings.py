@@ -55,7 +55,9 @@ class Recording:
     camera: str
     start: datetime | None
 
-    def source(self, rate: float, *, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None) -> Source:
+    def source(
+        self, rate: float, *, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
+    ) -> Source:
         """Its frames, at most `rate` a second.
 
         Raises:

@@ -1,0 +1,118 @@
+"""`pickout video`: from recordings to crops of the people in them, or straight into a gallery."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pickout.errors import NothingFound
+
+if TYPE_CHECKING:
+    from pickout.video.harvest import HarvestReport
+    from pickout.video.recordings import Recording
+
+
+def video(
+    recordings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN...", help="Video files, folders of them or of pictures, rtsp:// or http:// addresses."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the crops and their table; new, or one to go on with.")],
+    gallery: Annotated[Path | None, typer.Option(help="A gallery to bring up to date with the crops.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model of a new gallery; by default the package's own.")] = None,
+    camera: Annotated[str | None, typer.Option(help="The camera's name; by default from the file's name.")] = None,
+    camera_from: Annotated[str, typer.Option(help="file or folder: whose name is the camera's.")] = "file",
+    start: Annotated[str | None, typer.Option(help="When the recording began, as 2026-03-01T14:30.")] = None,
+    zone: Annotated[str, typer.Option(help="Time zone of --start and of times in file names.")] = "UTC",
+    detector: Annotated[str, typer.Option(help="pickout, or the path of an .onnx file.")] = "pickout",
+    per_track: Annotated[int, typer.Option(min=1, help="Crops of one person in one pass, at most.")] = 3,
+    last: Annotated[float | None, typer.Option(min=0, help="Seconds to look at live cameras.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default one a core.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example rate=10.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0, for the gallery's model.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")] = False,
+) -> None:
+    """Find the people in recordings and keep the best crops of each, with camera, time, track and box.
+
+    Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
+    before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody.
+    """
+    from pickout.config import apply_overrides, parse_settings
+    from pickout.gallery.storage.rows import parse_time
+    from pickout.video.extraction import ExtractionSettings
+    from pickout.video.harvest import TABLE, harvest
+    from pickout.video.recordings import CameraName, find_recordings
+
+    changes = apply_overrides({"tracks": {"per_track": per_track}}, set_ or [])
+    settings = parse_settings(ExtractionSettings, changes, source="--set")
+    moment = None if start is None else parse_time(start)
+    found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
+    count = min(workers or _cores(), len(found))
+    with _progress(found, last, speaks=not json) as say:
+        report = harvest(found, out, detector, settings, workers=count, lasts=last, say=say)
+    _show(report, out, json=json)
+    if gallery is not None and report.crops:
+        from pickout.cli.index import index
+
+        index(out, gallery, model=model, table=out / TABLE, device=device, json=json)
+    if not report.crops:
+        raise NothingFound(f"{out}: nobody was found in {len(found)} recordings")
+
+
+def _cores() -> int:
+    from pickout.synthetic.street import usable_cores
+
+    return usable_cores()
+
+
+@contextmanager
+def _progress(
+    found: list["Recording"], last: float | None, *, speaks: bool
+) -> Iterator[Callable[[str, float | str], None]]:
+    """A bar a recording, with the time left, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not speaks) as bars:
+        tasks = {each.name: bars.add_task(each.name, total=None, at="", visible=False) for each in found}
+        lengths = {each.name: last if each.is_live else _length(each) for each in found} if speaks else {}
+
+        def say(name: str, what: float | str) -> None:
+            if isinstance(what, str):
+                console.print(what, markup=False)
+                return
+            length = lengths.get(name)
+            at = f"{what / 60:.1f} min" + (f" of {length / 60:.1f}" if length else "")
+            bars.update(tasks[name], completed=what, total=length, at=at, visible=True)
+
+        yield say
+
+
+def _length(recording: "Recording") -> float | None:
+    from pickout.errors import VideoError
+
+    try:
+        return recording.source(1.0).seconds
+    except VideoError:
+        return None  # told when it is its turn
+
+
+def _show(report: "HarvestReport", out: Path, *, json: bool) -> None:
+    import json as json_text
+
+    if json:
+        typer.echo(json_text.dumps({"crops_folder": str(out), **report.as_json()}))
+        return
+    typer.echo(f"{out}: {report.crops} crops of {report.tracks} tracks in {len(report.recordings)} recordings")
+    for name, entry in report.recordings.items():
+        if entry.fault:
+            typer.echo(f"{name}: {entry.fault}")
+    for name, why in report.failed.items():
+        typer.echo(f"{name}: not read: {why}")
