@@ -56,7 +56,7 @@ def show_answer(answer: "Answer", page: Path | None = None, *, json: bool) -> No
         if answer.more:
             typer.echo(f"More: --page {answer.page + 1}")
         if page is not None:
-            from pickout.gallery.printable import printable
+            from pickout.errors import printable
 
             typer.echo(f"pictures: {printable(page)}")
 
@@ -67,7 +67,7 @@ def _show_table(hits: Sequence["Hit"]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pickout.gallery.printable import printable
+    from pickout.errors import printable
 
     table = Table(box=box.SIMPLE_HEAD)
     cells = [_cells(hit) for hit in hits]

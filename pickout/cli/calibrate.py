@@ -93,7 +93,7 @@ def _progress(speaks: bool) -> "Iterator[Callable[[str, int, int], None]]":
 
 
 def _show(gallery: Path, found: "Calibration") -> None:
-    from pickout.gallery.printable import printable
+    from pickout.errors import printable
 
     check = found.check
     typer.echo(

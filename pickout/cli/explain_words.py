@@ -86,7 +86,7 @@ def enrich(run: _Run, image: _Image, caption: _Caption, device: _Device = "auto"
     from rich.table import Table
     from rich.text import Text
 
-    from pickout.gallery.printable import printable
+    from pickout.errors import printable
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("word", "piece", "hidden", "would be replaced by"):
@@ -127,8 +127,7 @@ def _find(pair: "Pair", word: str) -> int:
     Raises:
         UsageError: the model reads no such word.
     """
-    from pickout.errors import UsageError
-    from pickout.gallery.printable import printable
+    from pickout.errors import UsageError, printable
 
     for number in pair.told:
         if pair.words[number].text.lower() == word.lower():

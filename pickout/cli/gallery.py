@@ -145,9 +145,8 @@ def verify(
     from rich.console import Console
     from rich.progress import Progress
 
-    from pickout.errors import GalleryDamaged
+    from pickout.errors import GalleryDamaged, printable
     from pickout.gallery.changes.verification import verify as check
-    from pickout.gallery.printable import printable
 
     faults = 0
     with Progress(console=Console(file=sys.stderr), disable=json, transient=True) as bar:

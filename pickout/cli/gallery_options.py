@@ -67,7 +67,7 @@ def tell(values: dict[str, object], *, json: bool) -> None:
     """Print values by name, as words or as one JSON object."""
     import json as json_text
 
-    from pickout.gallery.printable import printable
+    from pickout.errors import printable
 
     if json:
         typer.echo(json_text.dumps(values))

@@ -37,9 +37,9 @@ def rebuild(
     """
     from pickout.cli.model import load_model, remember
     from pickout.config import apply_overrides, parse_settings
+    from pickout.errors import printable
     from pickout.gallery.intake.ingest import IngestSettings
     from pickout.gallery.intake.quarantine import QUARANTINE
-    from pickout.gallery.printable import printable
 
     settings = parse_settings(IngestSettings, apply_overrides({}, set_ or []), source="--set")
     opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded

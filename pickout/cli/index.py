@@ -89,8 +89,8 @@ def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], Non
 def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool) -> None:
     import json as json_text
 
+    from pickout.errors import printable
     from pickout.gallery.intake.quarantine import QUARANTINE
-    from pickout.gallery.printable import printable
 
     count = gallery.count()
     if json:

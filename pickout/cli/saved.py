@@ -12,15 +12,17 @@ def saved(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a search.")] = False,
 ) -> None:
     """List the searches that were kept with pickout search --save, or forget one."""
+    import json as json_text
+
+    from pickout.errors import printable
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.printable import printable
 
     opened = Gallery.open(gallery)
     if remove is not None:
         opened.saved.remove(remove)
     for search in opened.saved.all():
         if json:
-            typer.echo(search.model_dump_json())
+            typer.echo(json_text.dumps(search.as_json()))
             continue
         query, where, _ = search.parts()
         filters = "".join(f"; {words}" for words in where.words())

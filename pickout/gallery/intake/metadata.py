@@ -12,8 +12,7 @@ from typing import Any
 from PIL import Image
 
 from pickout.errors import AnnotationError, DataMissing, UsageError
-from pickout.gallery.printable import printable
-from pickout.gallery.storage.rows import Metadata, parse_time
+from pickout.gallery.storage.rows import Metadata, parse_time, storable
 
 LARGEST_NUMBER = 2**31 - 1
 """Of a frame's number and a box's sides."""
@@ -47,9 +46,7 @@ class MetadataTable:
             metadata = _metadata(file, record, values)
             key = _key(image)
             if self._rows.setdefault(key, metadata) != metadata:
-                raise AnnotationError(
-                    file, record, "image", f"'{printable(image)}' stands in the table twice, differently"
-                )
+                raise AnnotationError(file, record, "image", f"'{image}' stands in the table twice, differently")
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -80,7 +77,8 @@ def _key(image: str) -> str:
 
 
 def _metadata(file: Path, record: int, values: Mapping[str, Any]) -> Metadata:
-    told = {str(name).strip(): str(value).strip() for name, value in values.items() if value not in (None, "")}
+    cells = ((str(name).strip(), str(value).strip()) for name, value in values.items() if value not in (None, ""))
+    told = {storable(name): storable(value) for name, value in cells}
     told.pop("image")
     try:
         time = parse_time(told.pop("time")) if told.get("time") else None
@@ -89,7 +87,7 @@ def _metadata(file: Path, record: int, values: Mapping[str, Any]) -> Metadata:
     told.pop("time", None)
     frame = _numbers(file, record, "frame", told.pop("frame", ""))
     box = _numbers(file, record, "box", told.pop("box", ""))
-    names = {name: printable(told.pop(name, "")) or None for name in ("camera", "video", "track")}
+    names = {name: told.pop(name, "") or None for name in ("camera", "video", "track")}
     return Metadata(
         time=time,
         frame=None if frame is None else frame[0],
@@ -112,7 +110,7 @@ def whole_numbers(name: str, text: str) -> list[int]:
         numbers = []
     if len(numbers) != _COUNTS[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
         wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
-        raise UsageError(f"{name} '{printable(text)}': expected {wanted}")
+        raise UsageError(f"{name} '{text}': expected {wanted}")
     return numbers
 
 
@@ -157,7 +155,7 @@ def _csv_records(file: Path, text: str) -> Iterator[Mapping[str, Any]]:
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if "image" not in (reader.fieldnames or ()):
-            found = ", ".join(printable(name) for name in reader.fieldnames or ()) or "nothing"
+            found = ", ".join(reader.fieldnames or ()) or "nothing"
             raise AnnotationError(file, None, "image", f"no such column in the header (found: {found})")
         for record, values in enumerate(reader):
             if values.pop(None, None):

@@ -12,7 +12,6 @@ from pickout.gallery.changes.unfinished import finish_everything
 from pickout.gallery.portable.file import PortableFile, opened
 from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
 from pickout.gallery.portable.pictures import PictureFolder
-from pickout.gallery.printable import printable
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.creation import checked_folder, make_from
 from pickout.gallery.storage.lance_table import LanceStore
@@ -114,8 +113,8 @@ def _check_model(folder: Path, portable: PortableFile) -> None:
     own, told = read_manifest(folder).model, portable.contents.model
     if (own.fingerprint, own.dimension) != (told.fingerprint, told.dimension):
         raise GalleryModelMismatch(
-            f"{folder}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), {printable(portable.file)} "
-            f"with {printable(told.fingerprint[:8])} ({printable(told.name)}); import it into a new folder"
+            f"{folder}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), {portable.file} "
+            f"with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
         )
 
 

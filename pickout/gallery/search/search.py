@@ -1,16 +1,15 @@
 """One search from query to answer, on a gallery's parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.printable import printable
 from pickout.gallery.search.answer import Answer, Verdict
+from pickout.gallery.search.crop_names import is_end, possible_ids
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.hits import Hit
@@ -20,7 +19,8 @@ from pickout.gallery.search.query_vector import take_aim
 from pickout.gallery.search.ranking import Place, Ranking, SearchSettings, ranked
 from pickout.gallery.search.reading_notes import reading_notes
 from pickout.gallery.search.second_look import looks_again, second_look
-from pickout.gallery.storage.rows import Resident, row_id
+from pickout.gallery.storage.columns import row_seal
+from pickout.gallery.storage.rows import Resident, Row
 from pickout.gallery.storage.store import Store
 
 
@@ -77,10 +77,33 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
         notes += calibration.doubts(float(ranking.head[0]), ranking.passed)
     elif calibration is not None and not fits:
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
-    hits = _hits(ranking, asked, resident, store, calibration if fits else None)
+    rows = store.fetch(_id(resident, place.position) for place in ranking.places)
+    hits = _hits(ranking, asked, resident, rows, calibration if fits else None)
+    faults = tuple(_faults(hits, rows, resident, store))
     return Answer(
-        query, hits, asked.where, ranking.passed, asked.page, ranking.more, asked.grouping, verdict, tuple(notes)
+        query,
+        hits,
+        asked.where,
+        ranking.passed,
+        asked.page,
+        ranking.more,
+        asked.grouping,
+        verdict,
+        tuple(notes),
+        faults,
     )
+
+
+def _faults(hits: Sequence[Hit], rows: Mapping[str, Row], resident: Resident, store: Store) -> Iterator[str]:
+    """What is damaged of what is shown, and of the vectors that were compared."""
+    unlike = [hit for hit in hits if rows[hit.id].seal not in (None, row_seal(rows[hit.id]))]
+    # Most models keep no tokens; where they are kept, the seal is over them, too.
+    tokens = store.fetch_tokens(hit.id for hit in unlike) if unlike else {}
+    ranks = [str(hit.rank) for hit in unlike if rows[hit.id].seal != row_seal(rows[hit.id], tokens.get(hit.id))]
+    if ranks:
+        yield f"candidate {', '.join(ranks)}: the row is not as it was written, so what is shown of it may be wrong"
+    if resident.damaged:
+        yield f"{resident.damaged} crops have damaged vectors, so they are found wrongly or not at all"
 
 
 def _verdict(calibration: Calibration, ranking: Ranking, error: float) -> Verdict:
@@ -89,10 +112,9 @@ def _verdict(calibration: Calibration, ranking: Ranking, error: float) -> Verdic
 
 
 def _hits(
-    ranking: Ranking, asked: Asked, resident: Resident, store: Store, calibration: Calibration | None
+    ranking: Ranking, asked: Asked, resident: Resident, rows: Mapping[str, Row], calibration: Calibration | None
 ) -> tuple[Hit, ...]:
     places = ranking.places
-    rows = store.fetch(_id(resident, place.position) for place in places)
     probabilities = _probabilities(places, ranking, calibration)
     first = (asked.page - 1) * asked.top + 1
     # A row that another process removed since this one read the vectors is passed over.
@@ -128,25 +150,22 @@ def _id(resident: Resident, position: int) -> str:
 
 
 def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
-    """Finds the row of a crop by id, by absolute path, or by its path below the indexed folder."""
+    """Finds the row of a crop by its id, its path or the end of its path."""
 
     def row(identifier: str) -> int | None:
-        found: NDArray[np.int64] = np.flatnonzero(resident.ids == identifier.encode())
+        found: NDArray[np.int64] = np.flatnonzero(resident.ids == identifier.encode(errors="replace"))
         return int(found[0]) if len(found) else None
 
     def find(name: str) -> int:
-        position = row(name) if name.isascii() else None
-        if position is None:
-            position = row(row_id(Path(name).absolute()))
-        if position is not None:
-            return position
-        parts = Path(name).parts
-        alike = [identifier for identifier, file in store.files() if file.parts[-len(parts) :] == parts]
+        for identifier in possible_ids(name):
+            if (position := row(identifier)) is not None:
+                return position
+        alike = [identifier for identifier, file in store.files() if is_end(name, file)]
         if len(alike) > 1:
-            raise UsageError(f"'{printable(name)}' is the end of {len(alike)} crops' paths; give the id of one")
+            raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
         position = row(alike[0]) if alike else None
         if position is None:
-            raise UsageError(f"no crop '{printable(name)}' in the gallery; give an id or a path as --json tells them")
+            raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
         return position
 
     return find

@@ -10,8 +10,7 @@ from string import Template
 
 from PIL import Image
 
-from pickout.errors import ImageUnreadable
-from pickout.gallery.printable import printable
+from pickout.errors import ImageUnreadable, printable
 from pickout.gallery.search.answer import Answer
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.hits import Hit

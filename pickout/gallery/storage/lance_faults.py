@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
+from pickout.gallery.storage.manifest import FROM_BACKUP
 
 
 @contextmanager
@@ -27,8 +28,8 @@ def lance_errors(folder: Path) -> Iterator[None]:
             raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
         first = text.splitlines()[0] if text else type(error).__name__
         raise GalleryDamaged(
-            f"{folder}: the table cannot be used ({first[:200]}); put the folder back from a backup or index again "
-            "into a new one"
+            f"{folder}: the table cannot be used ({first[:200]}); index again into a new folder, or put this one back "
+            f"{FROM_BACKUP}"
         ) from error
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,14 @@ from pickout.gallery.storage.columns import (
 )
 from pickout.gallery.storage.lance_faults import lance_errors, latest
 from pickout.gallery.storage.leftovers import clear_half_written_rows
-from pickout.gallery.storage.manifest import TABLE
+from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.storage.store import KEEP_NONE, KEEP_VERSIONS
 from pickout.gallery.vectors.held import HeldVectors, Vectors
 
 _EVERY = 2**31 - 1
+_LENGTH_OFF = 1e-2
+"""How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
 _TIDY_FROM, _MOST_PIECES = 0.25, 2000
 """Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
 
@@ -161,24 +164,37 @@ class LanceStore:
         """
         batches = []
         held = np.empty((self.count() if vectors is None else 0, self._dimension), dtype=np.float32)
-        filled = 0
+        filled = damaged = 0
         for batch in self._scan(*RESIDENT, *(("vector",) if vectors is None else ())):
             if vectors is None:
                 part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
                 if filled + len(part) > len(held):  # another process added rows since we counted
                     held = np.concatenate([held[:filled], np.empty((2 * len(part), self._dimension), np.float32)])
                 held[filled : filled + len(part)] = part
+                damaged += _damaged(part)
                 filled += len(part)
             batches.append(batch.select(RESIDENT))
         schema = pa.schema([self._schema.field(name) for name in RESIDENT])
         with lance_errors(self._folder):
             columns = pa.Table.from_batches(batches, schema=schema)
-            return to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
+            read = to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
+        return replace(read, damaged=damaged)
 
     def version(self) -> int:
-        """The table's version, counting other processes' changes."""
+        """The table's version, counting other processes' changes.
+
+        Raises:
+            GalleryDamaged: files of its newest version are gone, so that an earlier one would be read.
+        """
+        told = self._told_version()  # first, since another process may write a newer one in between
         with self._latest() as table:
-            return int(table.version)
+            version = int(table.version)
+        if told > version:
+            raise GalleryDamaged(
+                f"{self._folder}: files of its newest version are gone (it was {told}, there is {version}), and what "
+                f"was removed since would be there again; put the folder back {FROM_BACKUP}"
+            )
+        return version
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
@@ -220,8 +236,8 @@ class LanceStore:
             table.optimize(cleanup_older_than=KEEP_NONE, delete_unverified=True)
             clear_half_written_rows(self._folder / f"{self._name}.lance")
 
-    def told_version(self) -> int:
-        """The version that the table's own hint tells; above `version` where files of the newest were taken away."""
+    def _told_version(self) -> int:
+        """The version that the table's own hint tells."""
         hint = self._folder / f"{self._name}.lance" / "_versions" / "latest_version_hint.json"
         with lance_errors(self._folder):
             try:
@@ -248,6 +264,11 @@ class LanceStore:
 
     def _latest(self) -> AbstractContextManager[Any]:
         return latest(self._table, self._folder)
+
+
+def _damaged(vectors_nD: NDArray[np.float32]) -> int:
+    """How many vectors are none of those that are written: of length one, or not finite."""
+    return int(np.count_nonzero(~(np.abs(np.einsum("nd,nd->n", vectors_nD, vectors_nD) - 1) <= _LENGTH_OFF)))
 
 
 def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -130,6 +131,7 @@ class Resident:
         facets: what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label.
         times: (N,) microseconds, NaT without time.
         order: (N,) each row's rank by path; among equal scores the smaller comes first.
+        damaged: how many of the vectors are not of length one, which each was when it was written.
     """
 
     ids: NDArray[np.bytes_]
@@ -137,6 +139,7 @@ class Resident:
     facets: Mapping[str, Facet]
     times: NDArray[np.datetime64]
     order: NDArray[np.int64]
+    damaged: int = 0
 
     def without(self, ids: Collection[str]) -> "Resident":
         """These rows but those of some ids."""
@@ -147,12 +150,23 @@ class Resident:
             facets={name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()},
             times=self.times[keep],
             order=np.argsort(np.argsort(self.order[keep])),
+            damaged=self.damaged,
         )
 
     @property
     def camera_names(self) -> tuple[str, ...]:
         """The names of the cameras, sorted."""
         return self.facets.get("camera", NO_FACET).names
+
+
+def storable(name: str) -> str:
+    """`name` as a column of text can hold it: what is no Unicode is written out, as in `caf\\udce9`."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def composed(name: str) -> str:
+    """`name` in Unicode's composed form (NFC), by which names are compared: an é may be one letter or two."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def row_id(file: Path) -> str:
