@@ -1,10 +1,11 @@
 """A gallery on disk: the class that users meet."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from pickout.data.records import Split
-from pickout.errors import UsageError
+from pickout.errors import UsageError, printable
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
@@ -27,6 +28,8 @@ from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+
+_log = logging.getLogger(__name__)
 
 
 class Gallery(OpenGallery):
@@ -146,7 +149,7 @@ class Gallery(OpenGallery):
     def search(
         self, query: Query | str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
     ) -> list[Hit]:
-        """The candidates of `ask`, with its defaults.
+        """The candidates of `ask`, with its defaults; what `ask` found damaged is logged.
 
         Args:
             query: a description of a person, or a `Query` of several parts.
@@ -162,7 +165,10 @@ class Gallery(OpenGallery):
             GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """
-        return list(self.ask(query, top=top, where=where, encoder=encoder).hits)
+        found = self.ask(query, top=top, where=where, encoder=encoder)
+        for fault in found.faults:
+            _log.warning("%s: %s; pickout gallery verify names every fault", printable(self.path), fault)
+        return list(found.hits)
 
     def ask(
         self,

@@ -79,7 +79,8 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
     rows = store.fetch(_id(resident, place.position) for place in ranking.places)
     hits = _hits(ranking, asked, resident, rows, calibration if fits else None)
-    faults = tuple(_faults(hits, rows, resident, store))
+    missing = len(ranking.places) - len(hits)
+    faults = tuple(_faults(hits, rows, missing, resident, store))
     return Answer(
         query,
         hits,
@@ -94,8 +95,12 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
     )
 
 
-def _faults(hits: Sequence[Hit], rows: Mapping[str, Row], resident: Resident, store: Store) -> Iterator[str]:
+def _faults(
+    hits: Sequence[Hit], rows: Mapping[str, Row], missing: int, resident: Resident, store: Store
+) -> Iterator[str]:
     """What is damaged of what is shown, and of the vectors that were compared."""
+    if missing and store.version() == resident.version:  # else another process has removed them meanwhile
+        yield f"{missing} candidates are left out, since their rows cannot be read"
     unlike = [hit for hit in hits if rows[hit.id].seal not in (None, row_seal(rows[hit.id]))]
     # Most models keep no tokens; where they are kept, the seal is over them, too.
     tokens = store.fetch_tokens(hit.id for hit in unlike) if unlike else {}

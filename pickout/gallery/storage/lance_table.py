@@ -63,7 +63,7 @@ class LanceStore:
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
         with lance_errors(folder):
-            self._database = database = lancedb.connect(str(folder))
+            self._database = database = lancedb.connect(str(folder.absolute()))
             if create:
                 self._table = database.create_table(name, schema=self._schema, exist_ok=True)
             else:
@@ -162,7 +162,7 @@ class LanceStore:
         Args:
             vectors: makes the vectors, given the ids (N,); none: they are read and held.
         """
-        batches = []
+        batches, version = [], self.version()
         held = np.empty((self.count() if vectors is None else 0, self._dimension), dtype=np.float32)
         filled = damaged = 0
         for batch in self._scan(*RESIDENT, *(("vector",) if vectors is None else ())):
@@ -178,7 +178,7 @@ class LanceStore:
         with lance_errors(self._folder):
             columns = pa.Table.from_batches(batches, schema=schema)
             read = to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
-        return replace(read, damaged=damaged)
+        return replace(read, damaged=damaged, version=version)
 
     def version(self) -> int:
         """The table's version, counting other processes' changes.

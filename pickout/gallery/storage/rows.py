@@ -4,7 +4,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,6 +132,7 @@ class Resident:
         times: (N,) microseconds, NaT without time.
         order: (N,) each row's rank by path; among equal scores the smaller comes first.
         damaged: how many of the vectors are not of length one, which each was when it was written.
+        version: the table's when they were read.
     """
 
     ids: NDArray[np.bytes_]
@@ -140,17 +141,18 @@ class Resident:
     times: NDArray[np.datetime64]
     order: NDArray[np.int64]
     damaged: int = 0
+    version: int = 0
 
     def without(self, ids: Collection[str]) -> "Resident":
         """These rows but those of some ids."""
         keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
-        return Resident(
+        return replace(
+            self,
             ids=self.ids[keep],
             vectors=self.vectors.kept(keep),
             facets={name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()},
             times=self.times[keep],
             order=np.argsort(np.argsort(self.order[keep])),
-            damaged=self.damaged,
         )
 
     @property
