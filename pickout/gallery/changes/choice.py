@@ -62,7 +62,7 @@ def _named(crop: str, files: Mapping[str, Path]) -> set[str]:
 
 def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
     """Crops whose path, or the end of it, has this pattern; brackets are letters of a name and nothing else."""
-    ends = [Path("*") / crop, *possible_paths(crop)]
-    patterns = [composed(str(end)).replace("[", "[[]") for end in ends]
+    end = str(Path(crop)) if crop.startswith("/") else f"*/{Path(crop)}"
+    patterns = [composed(str(each)).replace("[", "[[]") for each in (end, *possible_paths(crop))]
     paths = {identifier: composed(str(file)) for identifier, file in files.items()}
     return {each for each, path in paths.items() if any(fnmatchcase(path, pattern) for pattern in patterns)}
