@@ -23,7 +23,7 @@ def test_a_line_that_was_cut_off_stays_a_line_of_its_own(gallery):
     gallery.search("red coat")
     first, second, end = lines(gallery)
     assert end == b"" and json.loads(second)["sentence"] == "red coat"
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(first)
 
 
@@ -78,7 +78,8 @@ def test_an_audit_that_is_no_file_of_its_own_stops_the_search(gallery, tmp_path,
 def test_lines_of_many_processes_do_not_mix(gallery):
     code = (
         "from pathlib import Path\nfrom pickout.gallery.audit import ChangeLine, record_change\n"
-        f"for row in range(200):\n    record_change(Path({str(gallery.path)!r}), ChangeLine('now', 'x' * 500, 'r', row))"
+        f"gallery = Path({str(gallery.path)!r})\n"
+        "for row in range(200):\n    record_change(gallery, ChangeLine('now', 'x' * 500, 'remove', row))"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.encoder import Encoder
+from pickout.gallery.encoder import Encoder, Matching
 from pickout.gallery.search.answer import Answer, Verdict
 from pickout.gallery.search.crop_names import is_end, possible_ids
 from pickout.gallery.search.filters import Where
@@ -55,7 +55,10 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
     """
     query, settings = asked.query, asked.settings
     aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim)
-    candidates = looks_again(encoder, query, store, settings.candidates)
+    candidates = looks_again(encoder, query, settings.candidates)
+    look = None
+    if candidates and isinstance(encoder, Matching):
+        look = second_look(encoder, query, resident, store, settings.aim.without)
     ranking = ranked(
         resident,
         aim,
@@ -65,7 +68,7 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
         grouping=asked.grouping,
         duplicate=settings.duplicate,
         candidates=candidates,
-        second_look=second_look(encoder, query, resident, store, settings.aim.without) if candidates else None,
+        second_look=look,
     )
     fits = calibration is not None and query.is_plain and calibration.second_look == bool(candidates)
     notes = reading_notes(query, encoder)

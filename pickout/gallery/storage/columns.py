@@ -153,11 +153,6 @@ def _labels(told: Metadata) -> str | None:
     return json.dumps(dict(told.labels)) if told.labels else None
 
 
-def pack_tokens(tokens: NDArray[np.uint16]) -> bytes:
-    """Tokens (tokens, width) as bytes: the two sizes, then the bit patterns."""
-    return _sizes(tokens) + np.ascontiguousarray(tokens, "<u2").tobytes()
-
-
 def _sizes(tokens: NDArray[np.uint16]) -> bytes:
     return np.array(tokens.shape, "<u4").tobytes()
 
@@ -177,7 +172,7 @@ def _tokens(tokens: Sequence[NDArray[np.uint16] | None]) -> pa.Array:
 
 
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
-    """What `pack_tokens` packed. Shape: (tokens, width)."""
+    """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
     count, width = np.frombuffer(data, "<u4", count=2)
     return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
 
