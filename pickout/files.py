@@ -11,8 +11,10 @@ from pathlib import Path
 
 from pickout.errors import StorageFull
 
-HALF_WRITTEN = re.compile(r"\..*\.[a-z0-9_]{8}\.pickout\.part", re.DOTALL)
-"""Names of files that `atomic_path` is writing, or was when its process was killed; nobody else gives such names."""
+PARTIAL = ".pickout.part"
+"""How the names of files end that are being written; what a kill leaves behind is told from the user's own by it."""
+HALF_WRITTEN = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}", re.DOTALL)
+"""Their whole names: what is written, and letters that nobody chose."""
 _LONGEST_NAME = 40
 """Characters of a file's name that its temporary file's takes over; file systems allow 255 bytes."""
 
@@ -44,7 +46,7 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name[:_LONGEST_NAME]}."
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".pickout.part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=PARTIAL)
     os.close(handle)
     temporary = Path(name)
     try:
