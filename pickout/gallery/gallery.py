@@ -23,7 +23,7 @@ from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
-from pickout.gallery.search.search import Asked, answer
+from pickout.gallery.search.search import answer
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
@@ -204,10 +204,20 @@ class Gallery(OpenGallery):
         """
         model = self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
-        asked = Asked(query, where, top, page, grouping, settings or SearchSettings())
         calibration = read_calibration(self.path, self.manifest)
         with self._noticing_rebuilds():
-            given = answer(asked, model, self._current(), self._store, calibration)
+            given = answer(
+                query,
+                model,
+                self._current(),
+                self._store,
+                calibration,
+                where=where,
+                top=top,
+                page=page,
+                grouping=grouping,
+                settings=settings or SearchSettings(),
+            )
         line = AuditLine(
             time=now(),
             user=user_name(),

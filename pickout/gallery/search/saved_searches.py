@@ -6,17 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pickout.config import Settings, nearest
-from pickout.errors import GalleryDamaged, UsageError, printable
+from pickout.errors import UsageError, printable
 from pickout.files import write_atomically
 from pickout.gallery.audit import user_name
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.small_file import first_fault
+from pickout.gallery.storage.small_file import read_small_file
 
 SEARCHES = "searches.json"
 _LONGEST_NAME = 100
@@ -53,11 +51,6 @@ class SavedSearch(Settings):
         return Query.from_json(self.query), Where.from_json(self.where), Grouping(self.group)
 
 
-_SEARCHES = TypeAdapter(list[SavedSearch])
-"""Reads what `json` read: a path that is no UTF-8 is kept with lone surrogates, which JSON may hold and pydantic's own
-reader refuses."""
-
-
 @dataclass(frozen=True, slots=True)
 class SavedSearches:
     """The searches that a gallery keeps.
@@ -74,17 +67,8 @@ class SavedSearches:
         Raises:
             GalleryDamaged: the file is garbled.
         """
-        file = self.gallery / SEARCHES
-        try:
-            searches = _SEARCHES.validate_python(json.loads(file.read_bytes()))
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
-            what = first_fault(error) if isinstance(error, ValidationError) else "garbled"
-            raise GalleryDamaged(f"{file}: {what}; mend it or delete it") from None
-        return sorted(searches, key=lambda search: search.name)
+        searches = read_small_file(self.gallery / SEARCHES, list[SavedSearch], "mend it or delete it")
+        return sorted(searches or (), key=lambda search: search.name)
 
     def get(self, name: str) -> SavedSearch:
         """The one of that name.
