@@ -169,7 +169,9 @@ def test_claims_that_cannot_be_are_refused_before_memory_is_taken(tmp_path, whol
     refused(pack(file, members, members=[{**listed["members"][0], "rows": 10**9}], rows=10**9), "members.0.rows")
     refused(pack(file, members, members=[{**listed["members"][0], "rows": 7}], rows=7), "6 rows instead of 7")
     refused(pack(file, members, members=listed["members"] * 2, rows=12), "contradicts itself")
-    for told in ({"dimension": 10**9}, {"dimension": 0}, {"name": "\x1b[2J"}, {"run": "a" * 5000}):
+    for dimension in (10**9, 0):
+        refused(pack(file, members, model={**listed["model"], "dimension": dimension}), r"model\.dimension: ")
+    for told in ({"name": "\x1b[2J"}, {"run": "a" * 5000}):
         refused(pack(file, members, model={**listed["model"], **told}), "tells of a model that cannot be")
     refused(pack(file, {**members, "export.json": b"[" * 10**6}), "export.json: the file")
 
