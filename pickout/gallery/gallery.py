@@ -27,7 +27,7 @@ from pickout.gallery.search.search import answer
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
-from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Gallery(OpenGallery):
         """
         folder = checked_folder(path)
         if not (folder / MANIFEST).exists():
-            make_gallery(folder, encoder, run)
+            make_gallery(folder, new_manifest(encoder, run))
         return cls.open(folder, encoder)
 
     @classmethod

@@ -13,7 +13,7 @@ from pickout.gallery.portable.file import PortableFile, opened
 from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
 from pickout.gallery.portable.pictures import PictureFolder
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.creation import checked_folder, make_from
+from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row
@@ -89,7 +89,7 @@ def import_gallery(
         _check_pictures(portable)
         if not (folder / MANIFEST).exists():
             created = datetime.now(UTC).replace(microsecond=0)
-            make_from(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
+            make_gallery(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
         manifest = read_manifest(folder)
         store = LanceStore(folder, manifest.model.dimension, manifest.table)
         finish_everything(folder, store, manifest)

@@ -94,6 +94,14 @@ def from_arrow(table: pa.Table) -> Iterator[Row]:
         )
 
 
+def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows of a table of any format with the columns of `schema`; those that an older one lacks are empty."""
+    columns = [
+        rows[field.name] if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type) for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
 def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
     """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows.
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing
 from pickout.files import storage_errors
-from pickout.gallery.encoder import Encoder
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, TABLE, Manifest, new_manifest, write_manifest
+from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, TABLE, Manifest, write_manifest
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How an address begins, also after two strokes have become one: `s3:/bucket/name`."""
@@ -30,12 +29,7 @@ def checked_folder(path: str | Path) -> Path:
     return Path(path).absolute()
 
 
-def make_gallery(folder: Path, encoder: Encoder, run: str | None) -> None:
-    """An empty gallery for `encoder`, which was loaded from `run`; see `make_from`."""
-    make_from(folder, new_manifest(encoder, run))
-
-
-def make_from(folder: Path, manifest: Manifest) -> None:
+def make_gallery(folder: Path, manifest: Manifest) -> None:
     """An empty gallery that `manifest` describes, where there is none.
 
     The folder becomes its owner's alone, and with it all that is ever written into it. The manifest is written last,

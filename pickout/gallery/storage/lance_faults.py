@@ -28,8 +28,8 @@ def lance_errors(folder: Path) -> Iterator[None]:
             raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
         first = text.splitlines()[0] if text else type(error).__name__
         raise GalleryDamaged(
-            f"{folder}: the table cannot be used ({first[:200]}); index again into a new folder, or put the folder back "
-            f"{FROM_BACKUP}"
+            f"{folder}: the table cannot be used ({first[:200]}); index again into a new folder, or put the folder "
+            f"back {FROM_BACKUP}"
         ) from error
 
 

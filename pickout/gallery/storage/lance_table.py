@@ -22,6 +22,7 @@ from pickout.gallery.storage.columns import (
     MARKED,
     METADATA,
     RESIDENT,
+    completed,
     from_arrow,
     to_arrow,
     to_metadata,
@@ -191,8 +192,9 @@ class LanceStore:
             version = int(table.version)
         if told > version:
             raise GalleryDamaged(
-                f"{self._folder}: files of its newest version are gone (it was {told}, there is {version}), and what "
-                f"was removed since would be there again; put the folder back {FROM_BACKUP}"
+                f"{self._folder}: files of its newest version are gone (latest_version_hint.json tells {told}, "
+                f"there is {version}), and what was removed since would be there again; put the folder back "
+                f"{FROM_BACKUP}"
             )
         return version
 
@@ -249,18 +251,9 @@ class LanceStore:
         with self._latest() as table:
             have = [name for name in columns if name in table.schema.names]
             wanted = table.search() if where is None else table.search().where(where)
+            schema = pa.schema([self._schema.field(name) for name in columns])
             for batch in wanted.select(have).limit(_EVERY).to_batches():
-                yield batch if len(have) == len(columns) else self._completed(batch, columns)
-
-    def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-        """A batch of an older table with the columns that it lacks, all empty."""
-        arrays = [
-            batch.column(name)
-            if name in batch.schema.names
-            else pa.nulls(batch.num_rows, self._schema.field(name).type)
-            for name in columns
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self._schema.field(name) for name in columns]))
+                yield from completed(pa.Table.from_batches([batch]), schema).to_batches()
 
     def _latest(self) -> AbstractContextManager[Any]:
         return latest(self._table, self._folder)

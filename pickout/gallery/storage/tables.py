@@ -25,7 +25,7 @@ REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
 
 _OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")
-"""Names of the folders that `begin` and `make_from` give to tables."""
+"""Names of the folders that `begin` and `make_gallery` give to tables."""
 
 
 @contextmanager
