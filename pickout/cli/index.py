@@ -55,8 +55,10 @@ def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
     from pickout.cli.model import load_model, remember, remembered_model
     from pickout.errors import UsageError
     from pickout.gallery.gallery import Gallery
+    from pickout.gallery.storage.creation import checked_folder
     from pickout.gallery.storage.manifest import MANIFEST, read_manifest
 
+    checked_folder(out)
     if (out / MANIFEST).exists():
         gallery = Gallery.open(out)
         gallery.use(load_model(model or remembered_model(out, read_manifest(out)), device))

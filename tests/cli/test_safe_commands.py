@@ -127,3 +127,11 @@ def test_names_of_others_put_no_control_characters_on_the_terminal(run, gallery,
     for command in commands:
         _, out, error = run(*command)
         assert not {"\x1b", "\x07", "\x9b"} & set(out + error), command
+
+
+def test_an_address_is_refused_before_a_model_is_loaded(run, gallery, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: pytest.fail("loaded"))
+    code, out, error = run("index", tmp_path / "crops", "--out", "s3://bucket/g", "--model", "colour")
+    assert (code, out) == (3, "") and "is an address; a gallery is a folder on this machine" in error
+    assert not (tmp_path / "s3:").exists()
