@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from pickout.evaluate.rerank import Candidates, match_candidates
 from pickout.evaluate.tokens import TokenStore
 from pickout.methods.base import Method
-from pickout.nn.fusion import FusionEncoder, build_fusion_encoder
+from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
 from pickout.nn.memory import ImageMemory
 from pickout.nn.text import TextSettings
 from pickout.shapes import TokenBatch

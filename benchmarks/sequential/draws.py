@@ -1,4 +1,4 @@
-"""The random choices of a step by loops, from the same uniform numbers as `pickout.methods.draws`.
+"""The random choices of a step by loops, from the same uniform numbers as `pickout.methods.step_choices`.
 
 Everything random or chosen is written out once more, number by number, so that the fast step and the slow twin agree
 only if both read the specification alike.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pickout.methods.draws import Uniforms
+from pickout.methods.step_choices import Uniforms
 from sequential.fusion import Draws
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.explain.hiding import Fill, drop_each, hide_patches
+from pickout.explain.occlusion import Fill, drop_each, hide_patches
 from pickout.explain.pair import Array, Encoder, Pair, embed_images, embed_texts
 
 Embed = Callable[[NDArray[np.bool_]], Array]

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from pickout.checkpoints.loaded import LoadedModel
-from pickout.explain.bank import KeptTokens, kept_tokens
 from pickout.explain.evidence import Evidence
+from pickout.explain.kept_tokens import KeptTokens, kept_tokens
 from pickout.explain.pair import Array, Grid, Pair, make_pair
 from pickout.explain.verdict import FILE, Measurement, Target, Verdict, judge
 from pickout.explain.ways import WAYS, Reading

@@ -27,11 +27,11 @@ from pickout.explain.effects import Embed, image_versions
 from pickout.explain.evidence import Evidence
 from pickout.explain.garments import SMALLEST, Named, named_parts, part_shares, pointing_ratio, read_attributes
 from pickout.explain.garments import read_mask as read_part_mask
-from pickout.explain.hiding import Fill, drop_words, hide_patches
+from pickout.explain.occlusion import Fill, drop_words, hide_patches
 from pickout.explain.pair import Array, Pair, make_pair, match_scores
 from pickout.explain.verdict import BAR, TARGETS, Finding, Measurement, Number, Target
 from pickout.explain.ways import WAYS, Reading
-from pickout.saliency.words import VACUOUS_WORDS
+from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
 CENTRE = "centre"
 """A control: heat that falls with the distance from the picture's middle, whatever the sentence says."""

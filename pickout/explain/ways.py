@@ -18,7 +18,7 @@ from pickout.explain.looking import look_at
 from pickout.explain.pair import Array, text_batch
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.itself import Itself
-from pickout.saliency.fuse import layer_mean, rollout_row
+from pickout.saliency.aggregation import layer_mean, rollout_row
 from pickout.saliency.readout import point_at
 from pickout.shapes import AttentionTrace
 

@@ -13,12 +13,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pickout.methods.draws import Chooser, Hidden
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import fusion_towers, fusion_values
 from pickout.methods.fusion_plan import Given, Weak
 from pickout.methods.fusion_settings import AS_PAPER, AS_RELEASED, PRESETS, RECOMMENDED, FusionSettings
-from pickout.methods.spread import total
+from pickout.methods.processes import total
+from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.vision import VisionTransformer
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
 from pickout.saliency.hiding import vacuous_positions

@@ -5,8 +5,8 @@ from torch.nn import functional as F
 
 from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, Progress, TextFeatures
-from pickout.methods.groups import Rates, group_parameters
 from pickout.methods.objective import Objective, ObjectiveSettings, build_objective
+from pickout.methods.parameter_groups import Rates, group_parameters
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer

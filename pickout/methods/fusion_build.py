@@ -7,7 +7,7 @@ from pickout.errors import RecipeError
 from pickout.methods.fusion import Fusion, Rules
 from pickout.methods.fusion_plan import WordRules
 from pickout.methods.fusion_settings import FusionSettings
-from pickout.nn.fusion import FusionEncoder
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.vision import VisionTransformer
 from pickout.text.vocabulary import Vocabulary
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from pickout.errors import TrainingError
 from pickout.losses.queue import EMPTY
 from pickout.methods.base import ImageFeatures, Method, ParameterGroup, TextFeatures
-from pickout.nn.fusion import FusionEncoder, MaskedWordHead
+from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
 from pickout.nn.memory import ImageMemory
 from pickout.nn.momentum import momentum_copy, update_momentum
 from pickout.nn.vision import VisionTransformer

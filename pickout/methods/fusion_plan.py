@@ -11,14 +11,14 @@ from pickout.losses.masked_words import DistillationAxis
 from pickout.losses.replaced_words import replace_words, replaced_labels
 from pickout.methods.base import Progress
 from pickout.methods.by_length import fuse_by_length, read_by_length
-from pickout.methods.draws import Chooser, Hidden, draw_uniforms
 from pickout.methods.fusion_model import FusionModel
-from pickout.methods.spread import Part, find_part, report_of_all
-from pickout.nn.fusion import Fused, FusionEncoder
+from pickout.methods.processes import Part, find_part, report_of_all
+from pickout.methods.step_choices import Chooser, Hidden, draw_uniforms
+from pickout.nn.fusion_encoder import Fused, FusionEncoder
 from pickout.nn.memory import ImageMemory
 from pickout.saliency.hiding import report_mask, vacuous_positions, word_numbers
 from pickout.saliency.masking import random_probabilities
-from pickout.saliency.words import vacuous_table
+from pickout.saliency.vacuous_words import vacuous_table
 from pickout.shapes import Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 

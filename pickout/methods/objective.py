@@ -18,7 +18,7 @@ from pickout.losses.identity import (
     pair_classification,
 )
 from pickout.methods.base import LossTerms
-from pickout.methods.groups import Rates
+from pickout.methods.parameter_groups import Rates
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
 
@@ -182,7 +182,7 @@ def build_objective(settings: ObjectiveSettings, branch: str, dimension: int, id
             identities + 1,
             pairs=settings.pair_loss,
             alone=settings.id_terms,
-            spread=settings.classifier_spread,
+            deviation=settings.classifier_spread,
         )
     return Objective(
         branch,

@@ -42,7 +42,7 @@ def vacuous_positions(
     Args:
         ids_BT: the captions.
         content_BT: True where a token is a word piece.
-        vacuous_V: from `words.vacuous_table`.
+        vacuous_V: from `vacuous_words.vacuous_table`.
         words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count.
     """
     vacuous_BT = content_BT & vacuous_V[ids_BT]

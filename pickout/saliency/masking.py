@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pickout.saliency.fuse import last_layer, layer_ema, layer_mean
+from pickout.saliency.aggregation import last_layer, layer_ema, layer_mean
 from pickout.shapes import Bool, Float
 
 Aggregation = Literal["ema", "mean", "last"]
@@ -40,7 +40,7 @@ def masking_probabilities(
         content_BT: True where a token is a word piece; start, end and padding take no part in any step.
         aggregation: how layers are fused: Eq. 7, or the rows of table IV.
         beta: of Eq. 7.
-        debias: as in `fuse.layer_ema`.
+        debias: as in `aggregation.layer_ema`.
         temperature: tau of Eq. 8.
         normalisation: as in `probabilities`.
         scale: as in `probabilities`.

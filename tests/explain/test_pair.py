@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pickout.errors import UsageError
-from pickout.explain.hiding import FILLS, drop_words, filling, hide_patches
+from pickout.explain.occlusion import FILLS, drop_words, filling, hide_patches
 from pickout.explain.pair import Grid, make_pair
 from pickout.explain.phrases import phrase_of
 

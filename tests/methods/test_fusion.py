@@ -19,7 +19,7 @@ from pickout.methods.base import Method, Progress
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import pairing
 from pickout.methods.fusion_settings import PRESETS, FusionSettings
-from pickout.nn.fusion import FusionEncoder
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pickout.saliency.fuse import last_layer, layer_ema, layer_mean
+from pickout.saliency.aggregation import last_layer, layer_ema, layer_mean
 from pickout.saliency.hiding import choose_positions
 from pickout.saliency.masking import (
     clip,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pickout.saliency.fuse import rollout
+from pickout.saliency.aggregation import rollout
 from pickout.saliency.scoring import Scoring
 from pickout.shapes import AttentionTrace
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pickout.shapes import Float, Int
 
-SPREAD = 1.25
+WIDEST = 1.25
 """Largest row count of a band relative to its smallest."""
 COPY = 25
 """Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
@@ -85,7 +85,7 @@ def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " me
     """Images in bands, ascending numbers in each.
 
     One band of all where padding costs less than copying the keys; else images with rows, in bands whose counts differ
-    by no more than `SPREAD`.
+    by no more than `WIDEST`.
     """
     if len(counts) == 0 or int(counts.max()) == 0:
         return []
@@ -97,7 +97,7 @@ def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " me
     for image, count in zip(order.tolist(), counts[order].tolist(), strict=True):
         if count == 0:
             continue
-        if not bands or count > smallest * SPREAD:
+        if not bands or count > smallest * WIDEST:
             bands.append([])
             smallest = count
         bands[-1].append(image)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pickout.saliency.words import VACUOUS_WORDS, vacuous_table
+from pickout.saliency.vacuous_words import VACUOUS_WORDS, vacuous_table
 
 
 @pytest.mark.parametrize("word", ["a", "the", "is", "with", "his", "and", "wearing", "person", "shes"])

@@ -9,7 +9,7 @@ from pickout.explain.pair import Encoder, Pair, text_batch
 from pickout.methods.itself import Itself
 from pickout.methods.selection import Selection
 from pickout.nn.tower import TowerOutput
-from pickout.saliency.select import select_bank
+from pickout.saliency.bank import select_bank
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The fusion encoder: BERT whose first layers read a caption alone and whose last layers also look at an image (ALBEF).
 
 Three savings change no result: keys and values of an image are projected once however many captions look at it
-(`remember`), captions of one image ask together (`pickout.nn.grouping`), and where only the class token is wanted, the
-last layer computes no other.
+(`remember`), captions of one image ask together (`pickout.nn.shared_keys`), and where only the class token is wanted,
+the last layer computes no other.
 """
 
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, Looked, TextLayer, start_as_bert
-from pickout.nn.grouping import Grouping, group_rows
 from pickout.nn.memory import ImageMemory
+from pickout.nn.shared_keys import Grouping, group_rows
 from pickout.nn.text import TextSettings
 from pickout.nn.tower import TowerOutput
 from pickout.nn.transformer import LayerNorm, check_request

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pickout.saliency.fuse import discard_smallest, layer_mean, layer_spread, rollout, rollout_factor, rollout_row
+from pickout.saliency.aggregation import (
+    discard_smallest,
+    layer_deviation,
+    layer_mean,
+    rollout,
+    rollout_factor,
+    rollout_row,
+)
 from pickout.saliency.readout import point_at
 
 MIDDLE = [[0.50, 0.28, 0.22], [0.10, 0.60, 0.30], [0.15, 0.25, 0.60]]
@@ -133,8 +140,8 @@ def test_the_row_form_equals_the_row_of_the_product(size: int, layers: int, seed
 def test_mean_and_spread_are_over_layers() -> None:
     rows = [torch.tensor([[0.1, 0.9]]), torch.tensor([[0.3, 0.7]]), torch.tensor([[0.5, 0.5]])]
     close(layer_mean(rows)[0], [0.3, 0.7])
-    close(layer_spread(rows)[0], [(0.08 / 3) ** 0.5] * 2)
-    assert torch.equal(layer_spread(rows[:1]), torch.zeros(1, 2))
+    close(layer_deviation(rows)[0], [(0.08 / 3) ** 0.5] * 2)
+    assert torch.equal(layer_deviation(rows[:1]), torch.zeros(1, 2))
 
 
 def test_no_gradient_flows_through_scores() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.nn.fusion import FusionEncoder, MaskedWordHead, build_fusion_encoder
+from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead, build_fusion_encoder
 from pickout.nn.text import TextSettings
 from pickout.shapes import AttentionRequest, TokenBatch
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pickout.saliency.select import Bank, gather_tokens, select_bank
+from pickout.saliency.bank import Bank, gather_tokens, select_bank
 
 
 def bank_by_loops(

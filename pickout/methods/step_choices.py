@@ -15,7 +15,7 @@ from torch import Tensor
 from pickout.draws import Drawn, categorical
 from pickout.losses.replaced_words import sample_words
 from pickout.methods.base import Progress
-from pickout.methods.spread import Part, total
+from pickout.methods.processes import Part, total
 from pickout.saliency.hiding import apply_mask, choose_positions, ensure_chosen, random_words
 from pickout.shapes import Bool, Float, Int
 

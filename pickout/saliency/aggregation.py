@@ -1,4 +1,4 @@
-"""Fuse the attention of several layers into one score a token: single rows, their means and spread, roll-out (MARS).
+"""Fuse the attention of several layers into one score a token: single rows, their means and deviations, roll-out (MARS).
 
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. Nothing here carries a gradient, all of it is float32, and no input is written to.
@@ -19,7 +19,7 @@ def layer_mean(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def layer_spread(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+def layer_deviation(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
     """The population standard deviation of the rows over layers (ITSELF, table 6 D)."""
     return torch.stack([row_BN.float() for row_BN in rows]).std(dim=0, correction=0)
 
