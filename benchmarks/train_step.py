@@ -101,7 +101,7 @@ def released_draws(proposable: Tensor, replaced: Tensor) -> Draws:
         return sampled, (sampled != ids).long().masked_fill(~words, -100)
 
     def enriched(ids: Tensor, chosen: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        found = candidates(logits[chosen], ids[chosen], proposable, None)
+        found = candidates(logits[chosen], ids[chosen], proposable, torch.ones_like(ids[chosen], dtype=torch.bool))
         drawn = enrich(
             ids,
             chosen,

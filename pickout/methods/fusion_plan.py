@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -130,6 +131,7 @@ class PlanningModel(FusionModel):
 
     vacuous: Tensor
     proposable: Tensor
+    whole_words: Tensor
     continues: Tensor | None
     choices: Tensor
 
@@ -140,10 +142,12 @@ class PlanningModel(FusionModel):
         proposable = torch.from_numpy(vocabulary.proposable)
         continues = None if vocabulary.continues is None else torch.from_numpy(vocabulary.continues)
         starts = None if vocabulary.continues is None else vocabulary.continues.tolist()
+        whole = np.zeros_like(vocabulary.proposable) if vocabulary.whole_words is None else vocabulary.whole_words
         choices = proposable.nonzero().squeeze(1) if words.ordinary else torch.arange(vocabulary.size)
         # What the vocabulary says is no weight: it moves with the model and is not saved.
         self.register_buffer("vacuous", vacuous_table(vocabulary.texts, starts), persistent=False)
         self.register_buffer("proposable", proposable, persistent=False)
+        self.register_buffer("whole_words", torch.from_numpy(whole), persistent=False)
         self.register_buffer("continues", continues, persistent=False)
         self.register_buffer("choices", choices, persistent=False)
 

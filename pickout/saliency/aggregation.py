@@ -1,4 +1,4 @@
-"""Fuse the attention of several layers into one score a token: single rows, their means and deviations, roll-out (MARS).
+"""Make one score a token of the attention of several layers: single rows, means, deviations, roll-out (MARS).
 
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. Nothing here carries a gradient, all of it is float32, and no input is written to.

@@ -30,6 +30,11 @@ def word_numbers(
     return (~joined_BT).cumsum(dim=1) - 1
 
 
+def word_sizes(words_BT: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
+    """How many pieces the word of each token has; `words_BT` from `word_numbers`."""
+    return torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
+
+
 @torch.no_grad()
 def vacuous_positions(
     ids_BT: Int[Tensor, "batch tokens"],
@@ -46,10 +51,7 @@ def vacuous_positions(
         words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count.
     """
     vacuous_BT = content_BT & vacuous_V[ids_BT]
-    if words_BT is None:
-        return vacuous_BT
-    size_BT = torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
-    return vacuous_BT & (size_BT == 1)
+    return vacuous_BT if words_BT is None else vacuous_BT & (word_sizes(words_BT) == 1)
 
 
 @torch.no_grad()

@@ -11,10 +11,12 @@ from torch import Tensor
 from pickout.config import parse_settings
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
-from pickout.methods.aga import Aga, AgaSettings
+from pickout.methods.aga import Aga, AgaSettings, build_aga
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion_plan import Given, Plan
 from pickout.shapes import TokenBatch
+from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from tests.methods.conftest import small_towers, small_vocabulary
 
 Make = Callable[..., Method]
 LATE = Progress(step=21, epoch=3, steps_per_epoch=10, epochs=4)
@@ -48,10 +50,9 @@ def test_defaults_are_the_papers_with_the_expected_share_mended() -> None:
         0.02,
     )
     assert (settings.alpha1, settings.alpha2, settings.normalisation) == (0.05, 0.15, "mean")
-    assert settings.alpha1 + settings.scale * settings.alpha2 == pytest.approx(0.15)
     assert (settings.enrich_candidates, settings.enrich_probability, settings.enrich_unit) == (5, 0.3, "text")
     literal = parse(preset="as_paper")
-    assert (literal.normalisation, literal.scale, literal.directions) == ("none", 1.0, ("i2t", "t2i"))
+    assert (literal.normalisation, literal.directions) == ("none", ("i2t", "t2i"))
 
 
 def test_enriching_needs_hidden_words() -> None:
@@ -141,12 +142,52 @@ def test_enriched_captions_differ_at_hidden_words_alone(make_method: Make, make_
     different = changed(given, plan)
     assert different.any()
     assert not (different & ~plan.hidden.chosen).any()
-    assert method.proposable[plan.weak.online.ids[different]].all()
+    assert method.whole_words[plan.weak.online.ids[different]].all()
     assert method.continues is not None
-    old, new = given.strong.ids[different], plan.weak.online.ids[different]
-    assert torch.equal(method.continues[old], method.continues[new])
+    # A word of several pieces stays: no piece that goes on with a word stands at or behind a replaced place.
+    behind = torch.zeros_like(different)
+    behind[:, 1:] = different[:, :-1]
+    began = torch.zeros_like(different)
+    began[:, 1:] = given.content[:, :-1]
+    goes_on = method.continues[given.strong.ids] & given.content & began
+    assert goes_on.any()
+    assert not (goes_on & (different | behind)).any()
     assert plan.logs["enriched_share"] == pytest.approx(float(different.any(1).float().mean()))
     assert torch.equal(plan.weak.momentum.ids, plan.weak.online.ids)
+
+
+def test_only_hidden_words_may_be_replaced(make_method: Make, make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch()
+    given, plan = planned(made(make_method, **BROAD, enrich_positions="hidden"), batch)
+    everything, all_plan = planned(made(make_method, **BROAD), batch)
+    assert plan.hidden is not None and all_plan.hidden is not None
+    masked = plan.hidden.ids == 27
+    assert torch.equal(all_plan.hidden.ids, plan.hidden.ids)
+    assert changed(given, plan).any()
+    assert not (changed(given, plan) & ~masked).any()
+    assert (changed(everything, all_plan) & ~masked).any()
+
+
+def test_the_pass_that_is_read_may_be_without_dropout(make_batch: Callable[..., Batch]) -> None:
+    towers = small_towers("aga", dropout=0.5)
+    for dropout in (True, False):
+        settings = parse(queue=16, negative_group=4, attention_dropout=dropout)
+        method = build_aga(settings, *towers, 4, small_vocabulary()).train()
+        given = method.given(make_batch())
+        with torch.no_grad():
+            first, second = method.masking_probability(given), method.masking_probability(given)
+        assert torch.equal(first, second) is not dropout
+        assert method.text.training and method.text.text_layers[0].training
+
+
+def test_a_tokenizer_that_does_not_know_whole_words_is_refused_in_training_alone() -> None:
+    vocabulary = read_vocabulary("clip", ("jack", "et</w>", "<|mask|>", "a", "b"), SpecialTokens(0, 3, 4, 2))
+    assert vocabulary.whole_words is None
+    settings = parse(queue=16)
+    with pytest.raises(RecipeError, match="does not tell whole words from parts of words"):
+        build_aga(settings, *small_towers("aga"), 4, vocabulary)
+    assert build_aga(settings, *small_towers("aga"), 0, vocabulary).momentum is None
+    assert build_aga(parse(queue=16, enrich_any_piece=True), *small_towers("aga"), 4, vocabulary).momentum
 
 
 def test_guards_can_be_lifted(make_method: Make, make_batch: Callable[..., Batch]) -> None:

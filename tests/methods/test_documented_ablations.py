@@ -7,7 +7,7 @@ import pytest
 
 from pickout.config import apply_overrides, parse_settings
 from pickout.methods import METHODS
-from pickout.methods.itself import PRESETS, ItselfSettings
+from pickout.methods.itself import ItselfSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "methods" / "itself.md"
 ABLATIONS = [line.strip() for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("    --set")]
@@ -38,4 +38,4 @@ def test_the_table_marks_every_key_of_the_presets() -> None:
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     for preset, letter in (("as_paper", "P"), ("as_released", "R")):
         marked = " ".join(row.rsplit("|", 2)[1] for row in rows if f"({letter}: " in row)
-        assert all(f"`{key}`" in marked for key in PRESETS[preset])
+        assert all(f"`{key}`" in marked for key in ItselfSettings.presets[preset])

@@ -18,7 +18,7 @@ from pickout.methods.aga import AgaSettings
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import pairing
-from pickout.methods.fusion_settings import PRESETS, FusionSettings
+from pickout.methods.fusion_settings import FusionSettings
 from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
@@ -65,14 +65,14 @@ def test_presets_fill_defaults_and_given_keys_win() -> None:
 
 
 @pytest.mark.parametrize("schema", [FusionSettings, AgaSettings])
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", ["recommended", *FusionSettings.presets])
 def test_presets_survive_the_recipe_file(schema: type[FusionSettings], preset: str) -> None:
     settings = parse_settings(schema, {"preset": preset}, source="test")
     assert parse_settings(schema, tomllib.loads(to_toml(settings)), source="test") == settings
     assert schema(preset=preset) == settings  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", ["recommended", *FusionSettings.presets])
 @pytest.mark.parametrize("name", ["fusion", "aga"])
 def test_every_preset_trains(make_method: Make, make_batch: Callable[..., Batch], name: str, preset: str) -> None:
     method = make_method(name, preset=preset)
