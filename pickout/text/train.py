@@ -61,15 +61,15 @@ def train_tokenizer(
     )
     special = SpecialTokens(0, start=mask + 1, end=mask + 2 if closing else None, mask=mask)
     backend = _backend(model)
-    whole = _whole_words(backend, texts)
+    whole = _whole_words(backend, texts, entries)
     return Tokenizer("trained", backend, special, context, cleaning=cleaning, words=words, seen_whole=whole)
 
 
-def _whole_words(backend: Backend, texts: list[str]) -> frozenset[int]:
+def _whole_words(backend: Backend, texts: list[str], entries: list[str]) -> frozenset[int]:
     """Ids that were a whole word of a caption: every word and mark begins with a blank, pieces that go on do not."""
     whole: set[int] = set()
     for encoding in backend.encode_batch_fast(texts, add_special_tokens=False):
-        begins = [piece.startswith(BLANK) for piece in encoding.tokens]
+        begins = [entries[number].startswith(BLANK) for number in encoding.ids]
         alone = zip(encoding.ids, begins, [*begins[1:], True], strict=True)
         whole.update(number for number, begun, ended in alone if begun and ended)
     return frozenset(whole)

@@ -14,9 +14,11 @@ from pickout.errors import RecipeError
 from pickout.methods.aga import Aga, AgaSettings, build_aga
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion_plan import Given, Plan
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.shapes import TokenBatch
+from pickout.text.train import train_tokenizer
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary
-from tests.methods.conftest import small_towers, small_vocabulary
+from tests.methods.conftest import small_towers, small_vision, small_vocabulary
 
 Make = Callable[..., Method]
 LATE = Progress(step=21, epoch=3, steps_per_epoch=10, epochs=4)
@@ -277,3 +279,37 @@ def test_logs_tell_what_was_hidden_and_enriched(make_method: Make, make_batch: C
     assert logs["hiding_largest"] >= logs["hiding_mean"]
     assert 0 <= logs["hidden_vacuous"] <= 1
     assert 0 < logs["enriched_share"] <= 1
+
+
+def test_enriched_captions_of_a_learnt_vocabulary_are_made_of_words() -> None:
+    colours = ("red", "reddish", "teal", "turquoise", "olive", "black")
+    captions = [f"a woman in a {colour} jacket and {other} trousers" for colour in colours for other in colours]
+    tokenizer = train_tokenizer(captions, 420, 12, closing=False, cleaning="albef")
+    torch.manual_seed(0)
+    encoder = FusionEncoder(
+        vocabulary_size=tokenizer.vocabulary_size,
+        positions=12,
+        width=16,
+        layers=2,
+        fusion_layers=2,
+        heads=2,
+        feed_forward=32,
+        memory_width=16,
+        embedding=8,
+        dropout=0.0,
+        padding=0,
+        start=tokenizer.special.start,
+    )
+    settings = parse(queue=16, negative_group=4, **BROAD)
+    method = build_aga(settings, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
+    ids = torch.from_numpy(tokenizer.encode(captions[::6]))
+    batch = Batch(torch.randn(len(ids), 3, 48, 16), TokenBatch(ids, ids != 0), torch.arange(len(ids)))
+    given, plan = planned(method, batch)
+    new = [tokenizer.decode(row) for row in plan.weak.online.ids]
+    assert changed(given, plan).any()
+    known = {word for caption in captions for word in caption.split()}
+    assert {word for caption in new for word in caption.split()} <= known
+    pieces = parse(queue=16, negative_group=4, enrich_any_piece=True, **BROAD)
+    free = build_aga(pieces, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
+    broken = [tokenizer.decode(row) for row in planned(free, batch)[1].weak.online.ids]
+    assert not {word for caption in broken for word in caption.split()} <= known
