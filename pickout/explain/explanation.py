@@ -94,8 +94,8 @@ class Explanation:
     def _bank(self, bank: KeptTokens) -> dict[str, Any]:
         columns = self.grid.columns
         return {
-            "patches": [[*divmod(kept.position, columns), round(kept.score, _DIGITS)] for kept in bank.patches],
-            "pieces": [[kept.position, round(kept.score, _DIGITS)] for kept in bank.pieces],
+            "patches": [[*divmod(place, columns), round(score, _DIGITS)] for place, score in bank.patches],
+            "pieces": [[place, round(score, _DIGITS)] for place, score in bank.pieces],
         }
 
     def arrays(self) -> dict[str, Array]:
@@ -149,7 +149,7 @@ def explain(
     grid = pair.grid
     return Explanation(
         sentence=sentence,
-        score=float(evidence.patches_left_out.whole @ evidence.words_left_out.whole),
+        score=float(evidence.image @ evidence.text),
         words=_words(pair, weights, maps),
         patches=None if patches is None else patches.reshape(grid.rows, grid.columns),
         grid=grid,

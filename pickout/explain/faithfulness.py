@@ -22,7 +22,7 @@ from pickout.data.images import open_image
 from pickout.data.records import DataSet, Split
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.explain.curves import area, kept_while_deleting, kept_while_inserting, order_of
+from pickout.explain.curves import area, kept_while_deleting, order_of
 from pickout.explain.effects import Embed, image_versions
 from pickout.explain.evidence import Evidence
 from pickout.explain.garments import SMALLEST, Named, named_parts, part_shares, pointing_ratio, read_attributes
@@ -163,7 +163,7 @@ def _measure_pair(
     generator = np.random.default_rng((settings.seed, number))
     readings = {name: way(evidence) for name, way in WAYS.items()} | {CENTRE: _centre(evidence)}
     show = image_versions(model, pair, fill=settings.fill)
-    image, text = evidence.patches_left_out, evidence.words_left_out
+    text = evidence.effects("words", "left_out")
     telling = [n for n, at in enumerate(pair.told) if pair.words[at].text.lower() not in VACUOUS_WORDS]
     word = int(generator.choice(telling)) if telling else 0
 
@@ -173,7 +173,7 @@ def _measure_pair(
             tally.add(target, name, "insertion", insertion, sample.identity)
 
     contest("patches", along(show, text.whole), _given(readings, "patches"))
-    contest("words", along(evidence.tell, image.whole), _given(readings, "words"))
+    contest("words", along(evidence.tell, evidence.image), _given(readings, "words"))
     by_word = _given(readings, "word_patches")
     contest("word_patches", along(show, text.each[word]), {name: heat[word] for name, heat in by_word.items()})
     looks = _given(readings, "looks") if model.method.candidates else {}
@@ -246,7 +246,8 @@ def gains(
         return {}
     players = len(next(iter(heats.values())))
     orders = [order_of(heat) for heat in heats.values()] + [generator.permutation(players) for _ in range(random_maps)]
-    kept = np.stack([[kept_while_deleting(order), kept_while_inserting(order)] for order in orders])
+    deleting = np.stack([kept_while_deleting(order) for order in orders])
+    kept = np.stack([deleting, ~deleting], axis=1)
     scores = score(kept.reshape(-1, players)).reshape(kept.shape[:3])
     areas = np.array([[area(curve) for curve in both] for both in scores])
     deletion, insertion = areas[len(heats) :].mean(axis=0)

@@ -8,21 +8,11 @@ from torch import Tensor
 from pickout.explain.pair import Encoder, Pair, text_batch
 from pickout.methods.itself import Itself
 from pickout.methods.selection import Selection
-from pickout.nn.tower import TowerOutput
 from pickout.saliency.bank import select_bank
+from pickout.shapes import AttentionTrace
 
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One kept token.
-
-    Args:
-        position: of the patch, row by row, or of the piece in the row of ids.
-        score: by which it was chosen; attention of the class or end-of-text token.
-    """
-
-    position: int
-    score: float
+Kept = tuple[int, float]
+"""A position, and the score by which it was chosen: attention of the class or end-of-text token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +20,8 @@ class KeptTokens:
     """What the bank holds, best first.
 
     Args:
-        patches: kept patches.
-        pieces: kept pieces of the sentence; fillers of a short sentence are left out.
+        patches: kept patches; positions row by row.
+        pieces: kept pieces of the sentence; positions in the row of ids. Fillers of a short sentence are left out.
     """
 
     patches: tuple[Kept, ...]
@@ -50,16 +40,18 @@ def kept_tokens(encoder: Encoder, pair: Pair) -> KeptTokens | None:
     if not isinstance(method, Itself):
         return None
     pixels, texts = pair.pixels[None].to(encoder.device), text_batch(encoder, [pair.ids])
-    image = method.vision(pixels, method.image_selection.evaluation.request)
-    text = method.text(texts, method.text_selection.evaluation.request)
-    patches = _kept(method.image_selection, image, torch.zeros_like(image.trace.content))
-    pieces = _kept(method.text_selection, text, ~texts.mask)
-    return KeptTokens(tuple(Kept(token.position - 1, token.score) for token in patches), tuple(pieces))
+    image = method.vision(pixels, method.image_selection.evaluation.request).trace
+    text = method.text(texts, method.text_selection.evaluation.request).trace
+    patches = _kept(method.image_selection, image, torch.zeros_like(image.content))
+    # The class token stands before the patches.
+    return KeptTokens(
+        tuple((place - 1, score) for place, score in patches), _kept(method.text_selection, text, ~texts.mask)
+    )
 
 
-def _kept(selection: Selection, out: TowerOutput, padding: Tensor) -> list[Kept]:
-    rule, content = selection.evaluation, out.trace.content
-    scores = rule.scores(out.trace)
-    bank = select_bank(scores, content, padding, selection.evaluation_kept, largest=rule.largest)
+def _kept(selection: Selection, trace: AttentionTrace, padding: Tensor) -> tuple[Kept, ...]:
+    rule = selection.evaluation
+    scores = rule.scores(trace)
+    bank = select_bank(scores, trace.content, padding, selection.evaluation_kept, largest=rule.largest)
     places: list[int] = bank.index[0, : int(bank.length[0])].tolist()
-    return [Kept(place, float(scores[0, place])) for place in places if bool(content[0, place])]
+    return tuple((place, float(scores[0, place])) for place in places if bool(trace.content[0, place]))

@@ -1,39 +1,18 @@
 """Take something away from a crop or a sentence: patches are filled, words leave the row of ids."""
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from pickout.explain.pair import Grid, Pair
+from pickout.explain.pair import Pair
 from pickout.shapes import Float, Int
 
-Fill = Literal["grey", "own", "blur"]
-"""What stands where a patch was: the average colour of all images, the crop's own average, or the crop out of focus."""
-FILLS: tuple[Fill, ...] = get_args(Fill)
-
-_BLUR = 4
-"""A blurred crop has this many patches' worth of sharpness: it is averaged over windows of a quarter of its width."""
-
-
-def filling(pixels: Float[Tensor, "3 height width"], fill: Fill) -> Float[Tensor, "3 height width"]:
-    """The picture that shows through where patches are hidden.
-
-    Args:
-        pixels: the prepared crop.
-        fill: see `Fill`.
-    """
-    if fill == "grey":
-        return torch.zeros_like(pixels)
-    if fill == "own":
-        return pixels.mean(dim=(1, 2), keepdim=True).expand_as(pixels)
-    window = max(1, pixels.shape[2] // _BLUR) | 1
-    padded = F.pad(pixels[None], (window // 2,) * 4, mode="replicate")
-    return F.avg_pool2d(padded, window, stride=1)[0]
+Fill = Literal["grey", "own"]
+"""What stands where a patch was: the average colour of all images, which is 0 after normalising, or the crop's own."""
 
 
 def hide_patches(
@@ -46,23 +25,11 @@ def hide_patches(
         kept: True for patches that stay. Shape: (versions, patches).
         fill: what stands in their place.
     """
-    hidden = torch.from_numpy(hidden_pixels(pair.grid, kept))[:, None]
-    return torch.where(hidden, filling(pair.pixels, fill), pair.pixels)
-
-
-def hidden_pixels(grid: Grid, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """True where a pixel is hidden.
-
-    Args:
-        grid: where the patches lie.
-        kept: Shape: (versions, patches).
-
-    Returns:
-        Shape: (versions, height, width).
-    """
+    grid, pixels = pair.grid, pair.pixels
     cover = grid.cover().reshape(grid.patches, -1).astype(np.float32)
-    covered = (~kept).astype(np.float32) @ cover > 0
-    return np.asarray(covered.reshape(len(kept), grid.height, grid.width), np.bool_)
+    hidden = ((~kept).astype(np.float32) @ cover > 0).reshape(len(kept), 1, grid.height, grid.width)
+    colour = torch.zeros(3, 1, 1) if fill == "grey" else pixels.mean(dim=(1, 2), keepdim=True)
+    return torch.where(torch.from_numpy(hidden), colour, pixels)
 
 
 def drop_words(pair: Pair, dropped: Iterable[int], padding: int) -> Int[Tensor, " tokens"]:

@@ -1,6 +1,6 @@
 """One sentence and one crop as a model reads them, and the model's score for changed versions of both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -67,12 +67,20 @@ class Grid:
 
     def cover(self) -> NDArray[np.bool_]:
         """True where a pixel belongs to a patch. Shape: (patches, height, width)."""
-        inside = np.zeros((self.rows, self.columns, self.height, self.width), np.bool_)
-        for row in range(self.rows):
-            for column in range(self.columns):
-                top, left = row * self.stride, column * self.stride
-                inside[row, column, top : top + self.patch, left : left + self.patch] = True
-        return inside.reshape(self.patches, self.height, self.width)
+        down, across = (
+            (at >= first[:, None]) & (at < first[:, None] + self.patch)
+            for at, first in (
+                (np.arange(self.height), np.arange(self.rows) * self.stride),
+                (np.arange(self.width), np.arange(self.columns) * self.stride),
+            )
+        )
+        inside = down[:, None, :, None] & across[None, :, None, :]
+        return np.asarray(inside.reshape(self.patches, self.height, self.width), np.bool_)
+
+    def place_of(self, heat: Array) -> str:
+        """Where a map is hottest, in words."""
+        row, column = divmod(int(heat.argmax()), self.columns)
+        return f"row {row + 1} of {self.rows}, column {column + 1} of {self.columns}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,25 +151,16 @@ def text_batch(encoder: Encoder, rows: Sequence[Int[Tensor, " tokens"]]) -> Toke
     return TokenBatch(ids, mask).to(encoder.device)
 
 
-@torch.no_grad()
 def embed_images(encoder: Encoder, pixels: Float[Tensor, "images 3 height width"]) -> Array:
     """Embeddings in float32, since what a single patch does to a score is small. Shape: (images, dimension)."""
-    parts = [
-        encoder.method.encode_images(batch.to(encoder.device)).embedding.float().cpu() for batch in _batches(pixels)
-    ]
-    return _finite(torch.cat(parts))
+    return _in_batches(pixels, lambda batch: encoder.method.encode_images(batch.to(encoder.device)).embedding)
 
 
-@torch.no_grad()
 def embed_texts(encoder: Encoder, rows: Sequence[Int[Tensor, " tokens"]]) -> Array:
     """Embeddings of rows of ids in float32. Shape: (rows, dimension)."""
-    parts = [
-        encoder.method.encode_texts(text_batch(encoder, batch)).embedding.float().cpu() for batch in _batches(rows)
-    ]
-    return _finite(torch.cat(parts))
+    return _in_batches(rows, lambda batch: encoder.method.encode_texts(text_batch(encoder, batch)).embedding)
 
 
-@torch.no_grad()
 def match_scores(
     encoder: Encoder, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
 ) -> Array:
@@ -173,23 +172,21 @@ def match_scores(
         row: ids of a sentence.
     """
     method = encoder.method
-    text = method.encode_texts(text_batch(encoder, [row]))
-    parts = []
-    for batch in _batches(pixels):
+
+    def scores(batch: Tensor) -> Tensor:
         memory = method.remember(method.encode_images(batch.to(encoder.device)).tokens)
-        images = len(batch)
-        states, mask = text.tokens.expand(images, -1, -1), text.texts.mask.expand(images, -1)
-        place = torch.arange(images, device=encoder.device)
-        parts.append(method.match_pairs(memory, states, mask, place).float().cpu())
-    return _finite(torch.cat(parts))
+        states, mask = text.tokens.expand(len(batch), -1, -1), text.texts.mask.expand(len(batch), -1)
+        return method.match_pairs(memory, states, mask, torch.arange(len(batch), device=encoder.device))
+
+    with torch.no_grad():
+        text = method.encode_texts(text_batch(encoder, [row]))
+    return _in_batches(pixels, scores)
 
 
-def _batches(rows: Rows) -> Iterator[Rows]:
-    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
-
-
-def _finite(embedding: Tensor) -> Array:
-    array: Array = embedding.numpy()
+@torch.no_grad()
+def _in_batches(rows: Rows, compute: Callable[[Rows], Tensor]) -> Array:
+    parts = [compute(rows[start : start + BATCH]).float().cpu() for start in range(0, len(rows), BATCH)]
+    array: Array = torch.cat(parts).numpy()
     if not np.isfinite(array).all():
         raise CheckpointError("the model gives numbers that are not finite; its weights are damaged or diverged")
     return array

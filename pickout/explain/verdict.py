@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pydantic import TypeAdapter
+
 from pickout.errors import CheckpointError, UsageError
 from pickout.explain.ways import WAYS
 
@@ -84,6 +86,7 @@ class Verdict:
 
 
 Findings = Mapping[Target, Mapping[str, Finding]]
+_FINDINGS: TypeAdapter[Findings] = TypeAdapter(Findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +115,7 @@ class Measurement:
             for target, ways in self.findings.items()
         }
         shown = {target: self.best(target) for target in TARGETS}
-        return {
-            "schema": SCHEMA,
-            "fingerprint": self.fingerprint,
-            "shown": shown,
-            **self.facts,
-            "findings": found,
-        }
+        return {"schema": SCHEMA, "fingerprint": self.fingerprint, "shown": shown, **self.facts, "findings": found}
 
 
 def read_measurement(file: Path) -> Measurement | None:
@@ -131,23 +128,16 @@ def read_measurement(file: Path) -> Measurement | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content.pop("schema") != SCHEMA:
             raise CheckpointError(f"{file}: not a measurement of this Pickout ({SCHEMA}); measure again or delete it")
-        findings = {
-            target: {name: _finding(values) for name, values in ways.items() if name in WAYS}
+        known = {
+            target: {name: values for name, values in ways.items() if name in WAYS}
             for target, ways in content.pop("findings").items()
         }
         content.pop("shown")
-        return Measurement(content.pop("fingerprint"), findings, content)
+        return Measurement(content.pop("fingerprint"), _FINDINGS.validate_python(known), content)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise CheckpointError(f"{file}: a damaged measurement ({error}); measure again or delete it") from None
-
-
-def _finding(values: Mapping[str, Any]) -> Finding:
-    ratio = values["ratio"]
-    return Finding(
-        Number(**values["deletion"]), Number(**values["insertion"]), None if ratio is None else Number(**ratio)
-    )
 
 
 def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None = None) -> dict[Target, Verdict]:

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.explain.effects import Effects
-from pickout.explain.evidence import Evidence
-from pickout.explain.looking import look_at
+from pickout.explain.cross_attention import look_at
+from pickout.explain.evidence import Evidence, Game
 from pickout.explain.pair import Array, text_batch
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.itself import Itself
@@ -46,31 +45,32 @@ Way = Callable[[Evidence], Reading]
 
 def shapley_values(evidence: Evidence) -> Reading:
     """Shapley values of patches and words; the products share out the score among pairs of both, exactly."""
-    return _from_effects(evidence.patch_shares, evidence.word_shares)
-
-
-def shapley_phrases(evidence: Evidence) -> Reading:
-    """Shapley values of the patches, of what dropping the word's phrase changes."""
-    return Reading(word_patches=evidence.phrases_left_out.each @ evidence.patch_shares.each.T)
+    return _by_effects(evidence, "shapley")
 
 
 def left_out(evidence: Evidence) -> Reading:
     """Occlusion: what changes when a patch, a word, or both are taken away (Zeiler and Fergus, 2014)."""
-    return _from_effects(evidence.patches_left_out, evidence.words_left_out)
-
-
-def left_out_phrases(evidence: Evidence) -> Reading:
-    """Occlusion of patches, of what dropping the word's phrase changes."""
-    return Reading(word_patches=evidence.phrases_left_out.each @ evidence.patches_left_out.each.T)
+    return _by_effects(evidence, "left_out")
 
 
 def kept_alone(evidence: Evidence) -> Reading:
     """What one patch or one word alone is above nothing."""
-    return _from_effects(evidence.patches_alone, evidence.words_alone)
+    return _by_effects(evidence, "kept_alone")
 
 
-def _from_effects(image: Effects, text: Effects) -> Reading:
+def _by_effects(evidence: Evidence, game: Game) -> Reading:
+    image, text = evidence.effects("patches", game), evidence.effects("words", game)
     return Reading(image.each @ text.whole, text.each @ image.whole, text.each @ image.each.T)
+
+
+def shapley_phrases(evidence: Evidence) -> Reading:
+    """Shapley values of the patches, of what dropping the word's phrase changes."""
+    return Reading(word_patches=evidence.phrases @ evidence.effects("patches", "shapley").each.T)
+
+
+def left_out_phrases(evidence: Evidence) -> Reading:
+    """Occlusion of patches, of what dropping the word's phrase changes."""
+    return Reading(word_patches=evidence.phrases @ evidence.effects("patches", "left_out").each.T)
 
 
 def gradient(evidence: Evidence) -> Reading:
@@ -87,19 +87,19 @@ def late_gradient_phrases(evidence: Evidence) -> Reading:
     """Grad-CAM of what dropping the word's phrase changes."""
     if not _has_layers(evidence):
         return Reading()
-    return Reading(word_patches=evidence.patch_gradients(evidence.phrases_left_out.each, last=True))
+    return Reading(word_patches=evidence.patch_gradients(evidence.phrases, last=True))
 
 
 def _by_gradient(evidence: Evidence, *, last: bool) -> Reading:
     if not _has_layers(evidence):
         return Reading()
-    text = evidence.words_left_out
-    maps = evidence.patch_gradients(np.vstack([text.whole[None], text.each]), last=last)
+    directions = np.vstack([evidence.text[None], evidence.effects("words", "left_out").each])
+    maps = evidence.patch_gradients(directions, last=last)
     return Reading(maps[0], evidence.word_gradients(last=last), maps[1:])
 
 
 def _has_layers(evidence: Evidence) -> bool:
-    """Whether both towers are stacks of layers that gradients can be taken in."""
+    """Whether both towers are stacks of layers that gradients can be taken in; BERT cut in two is none."""
     method: Any = evidence.encoder.method
     return all(isinstance(getattr(tower, "transformer", None), nn.Module) for tower in (method.vision, method.text))
 

@@ -20,20 +20,18 @@ from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import fusion_towers, fusion_values
 from pickout.methods.fusion_plan import Given, Weak
 from pickout.methods.fusion_settings import FusionSettings
-from pickout.methods.presets import Preset
 from pickout.methods.processes import total
 from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.vision import VisionTransformer
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
-from pickout.saliency.hiding import vacuous_positions, word_sizes
 from pickout.saliency.masking import (
     Aggregation,
+    Guidance,
     Normalisation,
-    masking_probabilities,
     random_probabilities,
     vacuous_probabilities,
 )
-from pickout.shapes import AttentionRequest, Bool, Float, TokenBatch
+from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
 Mask = Literal["agm", "random", "vacuous", "off"]
@@ -45,7 +43,7 @@ Source = Literal["online", "momentum"]
 class AgaSettings(FusionSettings):
     """Every choice of AGA, beside RaSa's. The defaults are the paper's where it can be built as printed."""
 
-    presets: ClassVar[Mapping[Preset, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "as_paper": {**FusionSettings.presets["as_paper"], "normalisation": "none"},
         "as_released": FusionSettings.presets["as_released"],
     }
@@ -119,7 +117,7 @@ class Attending:
     mask: Mask
     source: Source
     dropout: bool
-    options: dict[str, Any]
+    guidance: Guidance
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +150,22 @@ class Aga(Fusion):
         super().__init__(*towers, **model)
         self.attending, self.enriching = attending, enriching
 
-    def masking_probability(self, given: Given) -> Float[Tensor, "batch tokens"]:
+    def masking_probability(
+        self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch tokens"]:
         """By attention, evenly, or empty words alone (AGA, Eq. 6 to 9 and table I)."""
         mask, ratio = self.attending.mask, self.words.probability
         if mask == "random":
-            return random_probabilities(given.content, ratio)
+            return random_probabilities(content, ratio)
         if mask == "vacuous":
-            vacuous = vacuous_positions(given.strong.ids, given.content, self.vacuous, self.word_numbers_of(given))
-            return vacuous_probabilities(vacuous, given.content, ratio)
-        text = self.text if self.attending.source == "online" else self.twin.text
+            return vacuous_probabilities(self.vacuous_positions(texts.ids, content), content, ratio)
+        # A model for use has no twin, so it asks itself.
+        text = self.text if self.attending.source == "online" or self.momentum is None else self.momentum.text
         with nullcontext() if self.attending.dropout else _without_dropout(text):
-            rows = text(given.strong, AttentionRequest(rows="all")).trace.rows
+            rows = text(texts, AttentionRequest(rows="all")).trace.rows
         # Autocast would hand the casts of this pass, which have no gradient, to the passes that need one.
         torch.clear_autocast_cache()
-        return masking_probabilities([rows[layer] for layer in sorted(rows)], given.content, **self.attending.options)
+        return self.attending.guidance.probabilities(rows, content)
 
     def enrich(
         self,
@@ -179,12 +179,15 @@ class Aga(Fusion):
         rule = self.enriching
         if rule is None or hidden is None or teacher is None:
             return super().enrich(given, hidden, teacher, chooser, image_BND)
+        replaceable = self.replaceable(given.strong.ids, given.content)
+        if rule.hidden_only:
+            replaceable = replaceable & (hidden.ids == self.mask_id)
         logits = teacher if rule.source == "momentum" else self._online_words(given, hidden, image_BND)
         found = candidates(
             logits,
             given.strong.ids[hidden.chosen],
             self.candidate_ids(),
-            self._replaceable(given, hidden)[hidden.chosen],
+            replaceable[hidden.chosen],
             k=rule.k,
             order=rule.order,
         )
@@ -211,18 +214,17 @@ class Aga(Fusion):
         )
 
     def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
-        """True for ids that enrichment may propose: whole words, unless its options say otherwise."""
+        """Whole words, unless the options say otherwise."""
         rule = self.enriching
-        allowed = self.proposable if rule is not None and rule.any_piece else self.whole_words
+        allowed = self.proposable if rule is not None and rule.any_piece else super().candidate_ids()
         return allowed | ~self.proposable if rule is not None and rule.special else allowed
 
-    def _replaceable(self, given: Given, hidden: Hidden) -> Bool[Tensor, "batch tokens"]:
-        """True at tokens that enrichment may replace: a word of one piece, which a whole word can stand in for."""
-        rule, content, numbers = self.enriching, given.content, self.word_numbers_of(given)
-        assert rule is not None
-        if rule.hidden_only:
-            content = content & (hidden.ids == self.mask_id)
-        return content if rule.any_piece or numbers is None else content & (word_sizes(numbers) == 1)
+    def replaceable(
+        self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
+    ) -> Bool[Tensor, "batch tokens"]:
+        """Words of one piece, unless the options say otherwise."""
+        any_piece = self.enriching is not None and self.enriching.any_piece
+        return content if any_piece else super().replaceable(ids, content)
 
     def _online_words(self, given: Given, hidden: Hidden, image_BND: Tensor) -> Tensor:
         """The online model's logits at the hidden words, without gradient."""
@@ -257,17 +259,17 @@ def build_aga(
         settings.mask,
         settings.attention_source,
         settings.attention_dropout,
-        {
-            "aggregation": settings.aggregation,
-            "beta": settings.beta,
-            "debias": settings.debias,
-            "temperature": settings.attention_temperature,
-            "normalisation": settings.normalisation,
-            "scale": scale,
-            "alpha1": settings.alpha1,
-            "alpha2": settings.alpha2,
-            "redistribute": settings.redistribute,
-        },
+        Guidance(
+            settings.aggregation,
+            settings.beta,
+            settings.debias,
+            settings.attention_temperature,
+            settings.normalisation,
+            scale,
+            settings.alpha1,
+            settings.alpha2,
+            settings.redistribute,
+        ),
     )
     enriching = Enriching(
         settings.enrich_probability,

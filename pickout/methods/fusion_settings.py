@@ -7,7 +7,7 @@ from pydantic import Field
 
 from pickout.losses.contrastive import DIRECTIONS, Direction
 from pickout.losses.masked_words import DistillationAxis
-from pickout.methods.presets import Preset, PresetSettings
+from pickout.methods.presets import PresetSettings
 
 
 class FusionSettings(PresetSettings):
@@ -16,7 +16,7 @@ class FusionSettings(PresetSettings):
     `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none.
     """
 
-    presets: ClassVar[Mapping[Preset, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "as_paper": {"directions": ("i2t", "t2i"), "one_hot": True},
         "as_released": {
             "clamp_temperature": False,

@@ -20,7 +20,6 @@ from pickout.errors import RecipeError
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, Progress, TextFeatures
 from pickout.methods.objective import Objective, ObjectiveSettings, build_objective
 from pickout.methods.parameter_groups import Rates, group_parameters
-from pickout.methods.presets import Preset
 from pickout.methods.selection import Selection
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead, Pool, Residual
@@ -35,7 +34,7 @@ from pickout.text.vocabulary import Vocabulary
 class ItselfSettings(ObjectiveSettings):
     """Every choice of ITSELF. The defaults are the paper's, and the released program's where the paper is silent."""
 
-    presets: ClassVar[Mapping[Preset, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "as_paper": {
             **ObjectiveSettings.presets["as_paper"],
             "pool": "gpo",

@@ -18,7 +18,7 @@ from pickout.losses.identity import (
 )
 from pickout.methods.base import LossTerms
 from pickout.methods.parameter_groups import Rates
-from pickout.methods.presets import Preset, PresetSettings
+from pickout.methods.presets import PresetSettings
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
 
@@ -28,7 +28,7 @@ Alignment = Literal["tal", "sdm", "off"]
 class ObjectiveSettings(PresetSettings):
     """Losses and learning rates that `dual` and `itself` share. Section numbers are those of docs/methods/itself.md."""
 
-    presets: ClassVar[Mapping[Preset, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "as_paper": {"id_terms": False},
         "as_released": {"mismatch_class": "batch_max_plus_one"},
     }

@@ -17,7 +17,7 @@ class PresetSettings(Settings):
     keep the one while a preset changes the other.
     """
 
-    presets: ClassVar[Mapping[Preset, Mapping[str, Any]]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
 
     preset: Preset = "recommended"
@@ -28,6 +28,6 @@ class PresetSettings(Settings):
     def _fill_in_the_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        filled = {**dict(cls.presets).get(str(values.get("preset")), {}), **values}
+        filled = {**cls.presets.get(str(values.get("preset")), {}), **values}
         # Behind a validator of this kind a list of TOML no longer passes for a tuple by itself.
         return {key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()}

@@ -85,13 +85,13 @@ def test_attention_decides_what_is_hidden(make_method: Make, make_batch: Callabl
     method = made(make_method, attention_temperature=1e-4)
     given = method.given(batch)
     with torch.no_grad():
-        spread = method.masking_probability(given)
+        spread = method.masking_probability(given.strong, given.content)
     words = given.content.sum(1)
     torch.testing.assert_close(spread.sum(1), 0.15 * words, atol=1e-5, rtol=1e-4)
     assert (spread[given.content] >= 0.05 - 1e-6).all()
     assert (spread[~given.content] == 0).all()
     assert spread[5].max() > spread[5][given.content[5]].min() + 0.01
-    flat = made(make_method, attention_temperature=1e6).masking_probability(given)
+    flat = made(make_method, attention_temperature=1e6).masking_probability(given.strong, given.content)
     torch.testing.assert_close(flat, 0.15 * given.content.float(), atol=1e-5, rtol=0)
 
 
@@ -119,18 +119,19 @@ def test_each_option_of_masking_changes_the_probabilities(
     plain, other = made(make_method), made(make_method, **change)
     given = plain.given(make_batch())
     with torch.no_grad():
-        assert not torch.allclose(plain.masking_probability(given), other.masking_probability(given))
+        one, two = (method.masking_probability(given.strong, given.content) for method in (plain, other))
+        assert not torch.allclose(one, two)
 
 
 def test_the_momentum_model_may_be_asked(make_method: Make, make_batch: Callable[..., Batch]) -> None:
     method = made(make_method, attention_source="momentum")
     given = method.given(make_batch())
     with torch.no_grad():
-        before = method.masking_probability(given)
+        before = method.masking_probability(given.strong, given.content)
         method.text.embeddings.words.weight.add_(torch.randn(30, 16))
-        assert torch.equal(method.masking_probability(given), before)
+        assert torch.equal(method.masking_probability(given.strong, given.content), before)
         method.twin.text.embeddings.words.weight.add_(torch.randn(30, 16))
-        assert not torch.allclose(method.masking_probability(given), before)
+        assert not torch.allclose(method.masking_probability(given.strong, given.content), before)
 
 
 def changed(given: Given, plan: Plan) -> Tensor:
@@ -177,7 +178,10 @@ def test_the_pass_that_is_read_may_be_without_dropout(make_batch: Callable[..., 
         method = build_aga(settings, *towers, 4, small_vocabulary()).train()
         given = method.given(make_batch())
         with torch.no_grad():
-            first, second = method.masking_probability(given), method.masking_probability(given)
+            first, second = (
+                method.masking_probability(given.strong, given.content),
+                method.masking_probability(given.strong, given.content),
+            )
         assert torch.equal(first, second) is not dropout
         assert method.text.training and method.text.text_layers[0].training
 

@@ -133,7 +133,7 @@ def test_the_share_of_hidden_words_is_the_presets(name: str, preset: str) -> Non
     for words in (10, 35):
         given = method.given(words_batch(method, recipe, words))
         with torch.no_grad():
-            share = method.masking_probability(given).sum(1) / words
+            share = method.masking_probability(given.strong, given.content).sum(1) / words
         # AGA, Eq. 9 as printed: alpha1 n + alpha2 words of n are expected, whatever attention says.
         literal = isinstance(method, Aga) and preset == "as_paper"
         expected = 0.05 + 0.15 / words if literal else 0.15

@@ -1,6 +1,7 @@
 """Masking probabilities, against the spec's worked examples and against loops."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,13 +13,19 @@ from torch import Tensor
 from pickout.saliency.aggregation import last_layer, layer_ema, layer_mean
 from pickout.saliency.hiding import choose_positions
 from pickout.saliency.masking import (
+    Guidance,
     clip,
-    masking_probabilities,
     probabilities,
     random_probabilities,
     vacuous_probabilities,
     word_weights,
 )
+
+
+def masking_probabilities(rows: Sequence[Tensor], content: Tensor, **options: Any) -> Tensor:
+    """AGA, Eq. 6 to 9, of rows from the earliest layer on."""
+    return Guidance(**options).probabilities(dict(enumerate(rows, start=1)), content)
+
 
 ROWS = [
     torch.tensor([row])

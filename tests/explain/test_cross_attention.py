@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from pickout.errors import UsageError
+from pickout.explain.cross_attention import hidden_rows, look_at
 from pickout.explain.explanation import explain
-from pickout.explain.looking import hidden_pieces, hidden_rows, look_at
+from pickout.explain.guesses import hidden_pieces
 from pickout.explain.overlay import look_sheet
 from pickout.explain.pair import make_pair, match_scores
 from pickout.explain.ways import WAYS
@@ -48,49 +49,6 @@ def test_looks_are_the_cross_attention_of_one_word_at_a_time(aga, seen, hide):
         by_loops = by_loops / len(seen.words[word].positions)
         assert np.allclose(look.layers[layer][5], by_loops, atol=1e-5)
     assert np.allclose(look.mean, (look.layers[1] + look.layers[2]) / 2)
-
-
-def test_masking_probabilities_are_the_methods_own(aga, seen):
-    pieces = hidden_pieces(aga, seen)
-    assert [piece.position for piece in pieces] == [n for word in seen.told for n in seen.words[word].positions]
-    marks = sum(not word.spoken for word in seen.words)
-    total = sum(piece.probability for piece in pieces)
-    assert 0 < total <= 0.15 * (len(pieces) + marks) + 1e-4
-
-
-def test_fusion_hides_every_word_alike(load_tiny, sentence, picture):
-    model = load_tiny("fusion")
-    pieces = hidden_pieces(model, make_pair(model, sentence, picture))
-    assert {round(piece.probability, 6) for piece in pieces} == {0.15}
-
-
-def test_proposals_are_likeliest_first_and_never_the_word_itself(aga, seen):
-    pieces = hidden_pieces(aga, seen)
-    vocabulary = aga.tokenizer.vocabulary
-    for piece in pieces:
-        shares = [found.probability for found in piece.candidates]
-        assert shares == sorted(shares, reverse=True)
-        assert sum(shares) == pytest.approx(1, abs=1e-4)
-        assert 3 <= len(shares) <= 5
-        own = vocabulary.texts[int(seen.ids[piece.position])]
-        assert piece.text == own
-
-
-def test_proposals_are_the_word_heads_with_that_word_hidden(aga, seen):
-    piece = hidden_pieces(aga, seen)[3]
-    (row,) = hidden_rows(seen, [piece.word], aga.tokenizer.special.mask)
-    method = aga.method
-    mask = torch.from_numpy(aga.tokenizer.mask(row[None].numpy()))
-    with torch.no_grad():
-        memory = method.remember(method.vision(seen.pixels[None]).tokens)
-        fused = method.text.fuse(method.text(TokenBatch(row[None], mask)).tokens, mask, memory).tokens
-        logits = method.word_head(fused[0, piece.position], method.text.embeddings.words.weight)
-    vocabulary = aga.tokenizer.vocabulary
-    own = int(seen.ids[piece.position])
-    allowed = vocabulary.proposable & (vocabulary.continues == vocabulary.continues[own])
-    logits[~torch.from_numpy(allowed)] = -torch.inf
-    best = [int(n) for n in logits.topk(5).indices if int(n) != own]
-    assert [found.text for found in piece.candidates] == [vocabulary.texts[n] for n in best]
 
 
 def test_other_methods_have_no_words_that_look(model, pair):
