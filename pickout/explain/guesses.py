@@ -3,6 +3,7 @@
 A run keeps no momentum twin, so the run's own word head answers where training asks the twin.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,20 +90,16 @@ def hidden_pieces(encoder: Encoder, pair: Pair) -> list[HiddenPiece]:
     return pieces
 
 
-def leading_words(pieces: list[HiddenPiece], count: int = 5) -> list[int]:
-    """The words on which attention is highest, their pieces together, highest first (AGA, figure 6).
+def word_weights(pieces: Sequence[HiddenPiece]) -> dict[int, float]:
+    """The attention on each word, its pieces together, by its position in `Pair.words`; highest first (AGA, figure 6).
 
     Args:
         pieces: from `hidden_pieces`.
-        count: at most so many.
-
-    Returns:
-        Positions in `Pair.words`.
     """
     weights: dict[int, float] = {}
     for piece in pieces:
         weights[piece.word] = weights.get(piece.word, 0.0) + piece.attention
-    return sorted(weights, key=lambda word: -weights[word])[:count]
+    return dict(sorted(weights.items(), key=lambda item: -item[1]))
 
 
 def _guesses(

@@ -172,8 +172,8 @@ def _bank(explanation: Explanation) -> str:
     shown.paste((0, 0, 0), (0, 0), mask.resize(shown.size, Image.Resampling.NEAREST))
     return (
         f"<section><h2>The bank of kept tokens</h2><p>Of {grid.patches} patches the model's local part reads "
-        f"{len(kept)}, of the sentence's pieces {len(explanation.bank.pieces)}, chosen by attention. That tells what it read, not what "
-        f"decided.</p>"
+        f"{len(kept)}, of the sentence's pieces {len(explanation.bank.pieces)}, chosen by attention. That tells what "
+        f"it read, not what decided.</p>"
         f'<img class="bank" src="{_data(shown, "JPEG")}" width="{shown.width}" height="{shown.height}" '
         f'alt="The crop; patches that are not kept are dark"></section>'
     )

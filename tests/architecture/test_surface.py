@@ -33,7 +33,10 @@ _OPTIONS = {
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
-    "pickout explain enrich": "--device --json",
+    "pickout explain enrich": "--device --json --out",
+    "pickout explain masks": "--device --draws --json --out --seed",
+    "pickout explain vacuous": "--device --json --seed --sentences --split",
+    "pickout explain entropy": "--device --json --out --pairs --split",
     "pickout weights list": "--json",
     "pickout weights get": "--endpoint --json --to",
 }
