@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pickout.checkpoints.loaded import LoadedModel
 from pickout.errors import UsageError
-from pickout.explain.pair import Array, Encoder, Pair, text_batch
+from pickout.explain.pair import Array, Pair, text_batch
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.nn.fusion_encoder import Fused
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Int
@@ -32,7 +33,7 @@ class Look:
         return mean
 
 
-def fusion_model(encoder: Encoder) -> PlanningModel:
+def fusion_model(encoder: LoadedModel) -> PlanningModel:
     """The method, if it fuses words and images.
 
     Raises:
@@ -60,7 +61,7 @@ def hidden_rows(pair: Pair, words: Sequence[int], mask: int) -> list[Int[Tensor,
 
 
 def fuse_rows(
-    encoder: Encoder, pair: Pair, rows: Sequence[Int[Tensor, " tokens"]], request: AttentionRequest = NO_ATTENTION
+    encoder: LoadedModel, pair: Pair, rows: Sequence[Int[Tensor, " tokens"]], request: AttentionRequest = NO_ATTENTION
 ) -> Fused:
     """Versions of the sentence after they looked at the crop.
 
@@ -77,7 +78,7 @@ def fuse_rows(
 
 
 @torch.no_grad()
-def look_at(encoder: Encoder, pair: Pair, words: Sequence[int], *, hide: bool = True) -> Look:
+def look_at(encoder: LoadedModel, pair: Pair, words: Sequence[int], *, hide: bool = True) -> Look:
     """Cross-attention of words over the crop.
 
     Args:

@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
+from pickout.checkpoints.loaded import LoadedModel
 from pickout.explain.effects import Effects, Embed, image_versions, keep_one_in, leave_one_out, shapley, text_versions
-from pickout.explain.gradients import entry, gradient_times_token, last_attention
-from pickout.explain.pair import Array, Encoder, Pair, text_batch
+from pickout.explain.gradients import gradient_times_token
+from pickout.explain.pair import Array, Pair, text_batch
 from pickout.explain.phrases import phrase_of
 from pickout.shapes import AttentionRequest, AttentionTrace
 
@@ -28,7 +30,7 @@ class Evidence:
         seed: of the orders in which `shapley` adds patches and words.
     """
 
-    def __init__(self, encoder: Encoder, pair: Pair, seed: int = 0) -> None:
+    def __init__(self, encoder: LoadedModel, pair: Pair, seed: int = 0) -> None:
         self.encoder, self.pair, self.seed = encoder, pair, seed
         self.show, self.tell = image_versions(encoder, pair), text_versions(encoder, pair)
         self.patches, self.told = pair.grid.patches, len(pair.told)
@@ -74,7 +76,7 @@ class Evidence:
         """
         method: Any = self.encoder.method
         pixels = self.pair.pixels[None].to(self.encoder.device)
-        place = (last_attention if last else entry)(method.vision)
+        place = _place(method.vision, last=last)
         rows = gradient_times_token(place, lambda: method.encode_images(pixels).embedding, torch.from_numpy(directions))
         return np.asarray(rows[:, 1:], np.float32)
 
@@ -82,7 +84,7 @@ class Evidence:
         """Gradient times token of each told word with the crop's embedding as direction. Shape: (told,)."""
         method: Any = self.encoder.method
         texts = text_batch(self.encoder, [self.pair.ids])
-        place = (last_attention if last else entry)(method.text)
+        place = _place(method.text, last=last)
         direction = torch.from_numpy(self.image)[None]
         rows = gradient_times_token(place, lambda: method.encode_texts(texts).embedding, direction)
         return self.over_words(rows[0].numpy())
@@ -107,8 +109,15 @@ class Evidence:
         return attention_of(self.encoder, self.pair, AttentionRequest(maps="all"))
 
 
+def _place(tower: Any, *, last: bool) -> nn.Module:
+    """The stack of layers, which takes the tokens with their positions; or the last layer's attention, which takes the
+    normed tokens that its keys and values are made of, where Grad-CAM of vision transformers usually looks."""
+    place: nn.Module = tower.transformer.layers[-1].attention if last else tower.transformer
+    return place
+
+
 @torch.no_grad()
-def attention_of(encoder: Encoder, pair: Pair, request: AttentionRequest) -> Traces:
+def attention_of(encoder: LoadedModel, pair: Pair, request: AttentionRequest) -> Traces:
     """Attention of both towers for a pair, straight from them: a method's own trace holds rows alone."""
     method: Any = encoder.method
     image = method.vision(pair.pixels[None].to(encoder.device), request)

@@ -10,21 +10,6 @@ from torch import Tensor, nn
 from pickout.shapes import Float
 
 
-def entry(tower: nn.Module) -> nn.Module:
-    """The stack of layers, which takes the tokens with their positions."""
-    stack: Any = tower
-    found: nn.Module = stack.transformer
-    return found
-
-
-def last_attention(tower: nn.Module) -> nn.Module:
-    """The last layer's attention, which takes the normed tokens that its keys and values are made of (where Grad-CAM of
-    vision transformers usually looks)."""
-    stack: Any = tower
-    found: nn.Module = stack.transformer.layers[-1].attention
-    return found
-
-
 @contextmanager
 def _leaf(module: nn.Module) -> Iterator[list[Tensor]]:
     """What enters `module` in this block becomes a leaf that gradients reach, and is collected."""
@@ -47,7 +32,7 @@ def gradient_times_token(
     """For each direction v the sum over channels of activation times gradient of e . v, at every token of one sample.
 
     Args:
-        place: whose input is looked at: `entry` or `last_attention` of a tower.
+        place: the module whose input is looked at.
         embed: embeds one crop or one sentence: e. Shape: (1, dimension).
         directions: embeddings of the other kind, or what a word adds to one.
     """

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pickout.checkpoints.loaded import LoadedModel
 from pickout.explain.cross_attention import fuse_rows, fusion_model, hidden_rows
 from pickout.explain.masks import guided_weights
-from pickout.explain.pair import Encoder, Pair, text_batch
+from pickout.explain.pair import Pair, text_batch
 from pickout.methods.aga import Aga
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.enrich import candidates
@@ -62,7 +63,7 @@ class HiddenPiece:
 
 
 @torch.no_grad()
-def hidden_pieces(encoder: Encoder, pair: Pair) -> list[HiddenPiece]:
+def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
     """What the model's masking would hide of a sentence, what it guesses there and what enrichment would put there.
 
     Each word is hidden by itself, so that every guess is what the rest of the sentence and the crop suggest.
@@ -103,7 +104,7 @@ def word_weights(pieces: Sequence[HiddenPiece]) -> dict[int, float]:
 
 
 def _guesses(
-    encoder: Encoder, method: PlanningModel, state: Tensor, own: int, replaceable: bool
+    encoder: LoadedModel, method: PlanningModel, state: Tensor, own: int, replaceable: bool
 ) -> tuple[int, tuple[Guess, ...], tuple[Guess, ...]]:
     """The original's rank, the raw guesses, and the candidates of enrichment."""
     if "word" not in method.heads:

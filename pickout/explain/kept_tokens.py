@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pickout.explain.pair import Encoder, Pair, text_batch
+from pickout.checkpoints.loaded import LoadedModel
+from pickout.explain.pair import Pair, text_batch
 from pickout.methods.itself import Itself
 from pickout.methods.selection import Selection
 from pickout.saliency.bank import select_bank
@@ -29,7 +30,7 @@ class KeptTokens:
 
 
 @torch.no_grad()
-def kept_tokens(encoder: Encoder, pair: Pair) -> KeptTokens | None:
+def kept_tokens(encoder: LoadedModel, pair: Pair) -> KeptTokens | None:
     """The bank as the method fills it when it scores the pair; None for a method without one.
 
     Args:

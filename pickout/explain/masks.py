@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pickout.checkpoints.loaded import LoadedModel
 from pickout.explain.cross_attention import fusion_model
-from pickout.explain.pair import BATCH, Encoder, Pair, text_batch
+from pickout.explain.pair import BATCH, Pair, text_batch
 from pickout.methods.aga import Aga
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.hiding import choose_positions
@@ -66,7 +67,7 @@ def _guidance(method: PlanningModel) -> Guidance:
 
 
 @torch.no_grad()
-def compare_masks(encoder: Encoder, pair: Pair, *, draws: int = 4, seed: int = 0) -> dict[str, Masked]:
+def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int = 0) -> dict[str, Masked]:
     """What random and guided masks hide of a sentence, from equal random numbers (AGA, figure 5).
 
     Args:
@@ -94,7 +95,7 @@ def compare_masks(encoder: Encoder, pair: Pair, *, draws: int = 4, seed: int = 0
 
 
 @torch.no_grad()
-def empty_shares(encoder: Encoder, captions: Sequence[str], *, seed: int = 0) -> dict[str, EmptyShare]:
+def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0) -> dict[str, EmptyShare]:
     """How many of the masked pieces are empty words, by our fixed list, for random and for guided masks.
 
     Args:

@@ -45,15 +45,3 @@ def drop_words(pair: Pair, dropped: Iterable[int], padding: int) -> Int[Tensor, 
     stays[gone] = False
     rest = pair.ids[stays]
     return torch.cat([rest, rest.new_full((len(gone),), padding)])
-
-
-def drop_each(pair: Pair, kept: NDArray[np.bool_], padding: int) -> list[Int[Tensor, " tokens"]]:
-    """Versions of the sentence with some words dropped.
-
-    Args:
-        pair: whose sentence.
-        kept: True for words that stay, in the order of `pair.told`. Shape: (versions, told words).
-        padding: the padding id.
-    """
-    told = np.array(pair.told)
-    return [drop_words(pair, told[~row].tolist(), padding) for row in kept]

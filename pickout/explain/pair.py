@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,30 +14,13 @@ from pickout.checkpoints.loaded import LoadedModel
 from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import CheckpointError, UsageError
-from pickout.methods.base import Method
 from pickout.shapes import Float, Int, TokenBatch
-from pickout.text.tokenizer import Tokenizer, Word
+from pickout.text.tokenizer import Word
 
 Array = NDArray[np.float32]
 Rows = TypeVar("Rows", Tensor, Sequence[Tensor])
 BATCH = 64
 """Changed crops or sentences encoded at a time."""
-
-
-class Encoder(Protocol):
-    """What an explanation asks of a model; a `LoadedModel` and the evaluation's encoder both have it."""
-
-    @property
-    def method(self) -> Method:
-        """The trained method."""
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """As in training."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,51 +101,40 @@ def make_pair(model: LoadedModel, sentence: str, picture: Image.Image) -> Pair:
         picture: of any size and mode, upright.
 
     Raises:
-        UsageError: the sentence holds no word, or the method has no image tower of patches.
+        UsageError: the sentence holds no word.
     """
     words = tuple(model.tokenizer.words(sentence))
     ids = torch.from_numpy(model.tokenizer.encode([sentence])[0])
-    image = to_rgb(picture)
-    pair = Pair(sentence, words, ids, image, prepare(image, model.image_settings), grid_of(model))
+    image, method, size = to_rgb(picture), cast(Any, model.method), model.settings.image
+    vision = model.settings.vision
+    rows, columns = method.vision.grid
+    grid = Grid(rows, columns, vision.patch, vision.stride, size.height, size.width)
+    pair = Pair(sentence, words, ids, image, prepare(image, model.image_settings), grid)
     if not pair.told:
         shown = sentence if len(sentence) <= 40 else f"{sentence[:40]}..."
         raise UsageError(f"sentence '{shown}': no word that the model reads; describe a person in words")
     return pair
 
 
-def grid_of(model: LoadedModel) -> Grid:
-    """Where the patches of the model's image tower lie.
-
-    Raises:
-        UsageError: the method has no image tower.
-    """
-    tower = getattr(model.method, "vision", None)
-    if tower is None:
-        raise UsageError(f"{model.name}: the method '{type(model.method).__name__}' has no image tower to look into")
-    image, vision = model.settings.image, model.settings.vision
-    rows, columns = tower.grid
-    return Grid(rows, columns, vision.patch, vision.stride, image.height, image.width)
-
-
-def text_batch(encoder: Encoder, rows: Sequence[Int[Tensor, " tokens"]]) -> TokenBatch:
+def text_batch(encoder: LoadedModel, rows: Sequence[Int[Tensor, " tokens"]]) -> TokenBatch:
     """Rows of ids as one batch on the encoder's device."""
     ids = torch.stack(list(rows))
     mask = torch.from_numpy(encoder.tokenizer.mask(ids.numpy()))
     return TokenBatch(ids, mask).to(encoder.device)
 
 
-def embed_images(encoder: Encoder, pixels: Float[Tensor, "images 3 height width"]) -> Array:
+def embed_images(encoder: LoadedModel, pixels: Float[Tensor, "images 3 height width"]) -> Array:
     """Embeddings in float32, since what a single patch does to a score is small. Shape: (images, dimension)."""
     return _in_batches(pixels, lambda batch: encoder.method.encode_images(batch.to(encoder.device)).embedding)
 
 
-def embed_texts(encoder: Encoder, rows: Sequence[Int[Tensor, " tokens"]]) -> Array:
+def embed_texts(encoder: LoadedModel, rows: Sequence[Int[Tensor, " tokens"]]) -> Array:
     """Embeddings of rows of ids in float32. Shape: (rows, dimension)."""
     return _in_batches(rows, lambda batch: encoder.method.encode_texts(text_batch(encoder, batch)).embedding)
 
 
 def match_scores(
-    encoder: Encoder, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
+    encoder: LoadedModel, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
 ) -> Array:
     """The second score of pictures with one row of ids. Shape: (images,).
 

@@ -73,13 +73,11 @@ class Verdict:
     """What may be shown at one target.
 
     Args:
-        target: what is shown.
         way: by which way; None when nothing may be shown.
         measured: whether that rests on a measurement of this model.
         note: the same in a sentence.
     """
 
-    target: Target
     way: str | None
     measured: bool
     note: str
@@ -160,22 +158,16 @@ def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None 
 
 def _judge(target: Target, measurement: Measurement | None, wanted: str | None) -> Verdict:
     if measurement is None:
-        return Verdict(target, wanted or UNMEASURED[target], False, "not measured for this model")
-    found = measurement.findings.get(target, {})
-    if wanted is None:
-        best = measurement.best(target)
-        if best is None:
-            return Verdict(target, None, True, "not shown: no way did better than chance on this model")
-        return Verdict(target, best, True, f"measured on this model: {_told(found[best])}")
-    if wanted not in found:
-        return Verdict(target, None, True, f"not shown: '{wanted}' gives none")
-    if not found[wanted].holds:
-        return Verdict(target, None, True, f"not shown: '{wanted}' did no better than chance on this model")
-    return Verdict(target, wanted, True, f"measured on this model: {_told(found[wanted])}")
-
-
-def _told(finding: Finding) -> str:
-    told = "deletion and insertion better than random"
+        return Verdict(wanted or UNMEASURED[target], False, "not measured for this model")
+    way = wanted or measurement.best(target)
+    if way is None:
+        return Verdict(None, True, "not shown: no way did better than chance on this model")
+    finding = measurement.findings.get(target, {}).get(way)
+    if finding is None:
+        return Verdict(None, True, f"not shown: '{way}' gives none")
+    if not finding.holds:
+        return Verdict(None, True, f"not shown: '{way}' did no better than chance on this model")
+    told = "measured on this model: deletion and insertion better than random"
     if finding.ratio is not None:
         told += f"; {finding.ratio.mean:.1f} times as much heat on a named garment as chance"
-    return told
+    return Verdict(way, True, told)

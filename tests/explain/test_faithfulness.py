@@ -143,11 +143,11 @@ def test_a_damaged_file_is_named(tmp_path, text):
 def test_the_loops_agree_on_a_mean():
     from pickout.explain.faithfulness import Tally
 
-    tally = Tally()
+    tally = Tally(BootstrapSettings(resamples=500))
     values = np.random.default_rng(0).random(7)
     for person, value in enumerate(values):
-        tally.add("patches", "shapley", "deletion", float(value), person)
-    number = tally.number("patches", "shapley", "deletion", BootstrapSettings(resamples=500))
+        tally.kept["patches", "shapley", "deletion"].append((float(value), person))
+    number = tally.number("patches", "shapley", "deletion")
     assert number.mean == pytest.approx(sum(values) / 7, abs=1e-6)
     assert number.low < number.mean < number.high
-    assert tally.number("patches", "shapley", "insertion", BootstrapSettings()) is None
+    assert tally.number("patches", "shapley", "insertion") is None
