@@ -10,11 +10,6 @@ STEPS = 16
 """In how many steps everything is taken away at most."""
 
 
-def order_of(heat: Array) -> NDArray[np.int64]:
-    """Players by falling heat; the lowest position first among equals."""
-    return np.argsort(-heat, kind="stable")
-
-
 def kept_while_deleting(order: NDArray[np.int64], steps: int = STEPS) -> NDArray[np.bool_]:
     """What is still there after each step, from everything to nothing.
 

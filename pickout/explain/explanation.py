@@ -1,7 +1,7 @@
 """The explanation of one score, as far as it was shown to be true of the model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,21 +87,15 @@ class Explanation:
             "fingerprint": self.fingerprint,
             "sentence": self.sentence,
             "score": round(self.score, _DIGITS),
-            "shown": {
-                target: {"way": verdict.way, "measured": verdict.measured, "note": verdict.note}
-                for target, verdict in self.verdicts.items()
-            },
+            "shown": {target: asdict(verdict) for target, verdict in self.verdicts.items()},
             "grid": [self.grid.rows, self.grid.columns],
             "patches": _listed(self.patches),
             "words": [word.as_json() for word in self.words],
-            "bank": None if self.bank is None else self._bank(self.bank),
-        }
-
-    def _bank(self, bank: KeptTokens) -> dict[str, Any]:
-        columns = self.grid.columns
-        return {
-            "patches": [[*divmod(place, columns), round(score, _DIGITS)] for place, score in bank.patches],
-            "pieces": [[place, round(score, _DIGITS)] for place, score in bank.pieces],
+            "bank": self.bank
+            and {
+                "patches": [[*divmod(n, self.grid.columns), round(score, _DIGITS)] for n, score in self.bank.patches],
+                "pieces": [[n, round(score, _DIGITS)] for n, score in self.bank.pieces],
+            },
         }
 
     def arrays(self) -> dict[str, Array]:

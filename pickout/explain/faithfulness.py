@@ -8,9 +8,7 @@ part masks are known, a garment word's heat should also lie on that garment.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,10 +18,10 @@ from pydantic import Field
 from pickout.checkpoints.loaded import LoadedModel
 from pickout.config import Settings
 from pickout.data.images import open_image
-from pickout.data.records import DataSet, Split
+from pickout.data.records import DataSet, ImageRecord, Split
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.explain.curves import area, kept_while_deleting, order_of
+from pickout.explain.curves import area, kept_while_deleting
 from pickout.explain.effects import image_versions
 from pickout.explain.evidence import Evidence
 from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes
@@ -41,7 +39,6 @@ CENTRE = "centre"
 
 Heats = Mapping[str, Array]
 Score = Callable[[NDArray[np.bool_]], Array]
-Tell = Callable[[int, int], None]
 
 
 class MeasureSettings(Settings):
@@ -57,15 +54,6 @@ class MeasureSettings(Settings):
     """What stands where a patch is hidden; another than the maps are made with, so that none is its own judge."""
     bootstrap: BootstrapSettings = BootstrapSettings()
     """How intervals are drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One image and one sentence of a person."""
-
-    image: Path
-    caption: str
-    identity: int
 
 
 class Tally:
@@ -94,7 +82,7 @@ def measure(
     data: DataSet,
     split: str = "val",
     settings: MeasureSettings | None = None,
-    tell: Tell | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Hold every way against chance.
 
@@ -118,8 +106,8 @@ def measure(
         raise DataError(f"{data.root}, {split}: fewer than two people with captions; nothing can be measured")
     attributes = read_attributes(data.root)
     tally = Tally(settings.bootstrap)
-    for number, sample in enumerate(samples):
-        _measure_pair(model, sample, attributes, tally, settings, number)
+    for number, (image, caption) in enumerate(samples):
+        _measure_pair(model, image, caption, attributes, tally, settings, number)
         if tell is not None:
             tell(number + 1, len(samples))
     facts = {
@@ -136,7 +124,7 @@ def measure(
     return Measurement(model.fingerprint, _findings(tally), facts)
 
 
-def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[Sample]:
+def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[tuple[ImageRecord, str]]:
     """One image and one of its sentences for each of the drawn people."""
     generator = np.random.default_rng(settings.seed)
     by_person: dict[int, list[int]] = {}
@@ -147,18 +135,19 @@ def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[Sample]:
     for identity in people.tolist():
         record = split.images[by_person[identity][generator.integers(len(by_person[identity]))]]
         captions = [caption for caption in record.captions if caption.strip()]
-        yield Sample(record.image, captions[generator.integers(len(captions))], identity)
+        yield record, captions[generator.integers(len(captions))]
 
 
 def _measure_pair(
     model: LoadedModel,
-    sample: Sample,
+    image: ImageRecord,
+    caption: str,
     attributes: Mapping[str, Mapping[str, Any]],
     tally: Tally,
     settings: MeasureSettings,
     number: int,
 ) -> None:
-    pair = make_pair(model, sample.caption, open_image(sample.image))
+    pair = make_pair(model, caption, open_image(image.image))
     evidence = Evidence(model, pair, seed=settings.seed)
     generator = np.random.default_rng((settings.seed, number))
     readings = {name: way(evidence) for name, way in WAYS.items()} | {CENTRE: _centre(evidence)}
@@ -170,7 +159,7 @@ def _measure_pair(
     def contest(target: Target, score: Score, heats: Heats) -> None:
         for name, both in gains(score, heats, settings.random_maps, generator).items():
             for measure, gain in zip(("deletion", "insertion"), both, strict=True):
-                tally.kept[target, name, measure].append((gain, sample.identity))
+                tally.kept[target, name, measure].append((gain, image.identity))
 
     def matched(kept: NDArray[np.bool_]) -> Array:
         """What the word adds to the matching head's logit."""
@@ -185,13 +174,13 @@ def _measure_pair(
     contest("words", lambda kept: evidence.tell(kept) @ evidence.image, _given(readings, "words"))
     contest("word_patches", lambda kept: show(kept) @ text.each[word], of_word("word_patches"))
     contest("looks", matched, of_word("looks") if model.method.candidates else {})
-    record = attributes.get(str(sample.image))
+    record = attributes.get(str(image.image))
     if record is not None:
-        mask = read_part_mask(sample.image.parents[2], record)
+        mask = read_part_mask(image.image.parents[2], record)
         garments = named_parts(pair, record["person"])
         for target in GARMENT_TARGETS:
             for name, measure, ratio in ratios(garments, mask, pair.grid, _given(readings, target)):
-                tally.kept[target, name, measure].append((ratio, sample.identity))
+                tally.kept[target, name, measure].append((ratio, image.identity))
 
 
 def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
@@ -237,7 +226,9 @@ def gains(
     if not heats:
         return {}
     players = len(next(iter(heats.values())))
-    orders = [order_of(heat) for heat in heats.values()] + [generator.permutation(players) for _ in range(random_maps)]
+    # By falling heat; the lowest position first among equals.
+    orders = [np.argsort(-heat, kind="stable") for heat in heats.values()]
+    orders += [generator.permutation(players) for _ in range(random_maps)]
     deleting = np.stack([kept_while_deleting(order) for order in orders])
     kept = np.stack([deleting, ~deleting], axis=1)
     scores = score(kept.reshape(-1, players)).reshape(kept.shape[:3])
