@@ -93,18 +93,17 @@ def _print_pieces(pair: "Pair", pieces: "list[HiddenPiece]", leading: list[str])
     from pickout.gallery.printable import printable
 
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("word", "piece", "attention", "hidden", "the model guesses", "would be replaced by"):
+    for name in ("word", "attention", "hidden", "the model guesses", "would be replaced by"):
         table.add_column(name, justify="right" if name in ("attention", "hidden") else "left")
-    before = -1
     for piece in pieces:
-        shown = pair.words[piece.word].text if piece.word != before else ""
+        whole = pair.words[piece.word]
+        shown = whole.text if len(whole.positions) == 1 else f"{whole.text}: {piece.text}"
         guesses, others = (
             ", ".join(f"{'*' * guess.original}{guess.text or '(no word)'} {guess.probability:.2f}" for guess in row)
             for row in (piece.guesses, piece.candidates)
         )
-        cells = (shown, piece.text, f"{piece.attention:.3f}", f"{piece.probability:.3f}", guesses, others)
+        cells = (shown, f"{piece.attention:.3f}", f"{piece.probability:.3f}", guesses, others)
         table.add_row(*(Text(printable(cell)) for cell in cells))
-        before = piece.word
     console = Console()
     console.print(table)
     mean = sum(piece.probability for piece in pieces) / len(pieces)
