@@ -85,7 +85,7 @@ def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int
     found = {}
     for rule, probability in mask_probabilities(method, texts).items():
         likely = probability.cpu()
-        chosen = choose_positions(likely.expand(draws, -1), uniform, content, fallback=False)
+        chosen = choose_positions(likely.expand(draws, -1), uniform, content)
         places = [list(pair.words[number].positions) for number in pair.told]
         found[rule] = Masked(
             tuple(float(likely[0, place].max()) for place in places),
@@ -115,7 +115,7 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
         empty = method.vacuous_positions(texts.ids, content)
         uniform = torch.rand(ids.shape, generator=generator).to(encoder.device)
         for rule, likely in mask_probabilities(method, texts).items():
-            chosen = choose_positions(likely, uniform, content, fallback=False)
+            chosen = choose_positions(likely, uniform, content)
             parts = (likely * empty, likely, chosen & empty, chosen, content)
             sums[rule] = sums.get(rule, torch.zeros(5)) + torch.stack([part.float().sum().cpu() for part in parts])
     return {

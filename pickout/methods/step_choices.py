@@ -101,7 +101,7 @@ class Chooser:
             words_BT: from `hiding.word_numbers`, to hide whole words; None: pieces.
         """
         uniform_BT = self.uniforms.tokens["choose"][:, : ids_BT.shape[1]]
-        chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT, words_BT=words_BT, fallback=False)
+        chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT, words_BT=words_BT)
         nothing = total(chosen_BT.sum()) == 0
         chosen_BT = ensure_chosen(chosen_BT, probability_BT, content_BT, words_BT=words_BT, empty=nothing)
         return Hidden(self._masked(ids_BT, chosen_BT, ""), chosen_BT)
@@ -114,7 +114,7 @@ class Chooser:
     ) -> Int[Tensor, "batch tokens"]:
         """Hide words from the momentum model that proposes replacements; arguments as in `hide`."""
         uniform_BT = self.uniforms.tokens["choose_replaced"][:, : ids_BT.shape[1]]
-        chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT, fallback=False)
+        chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT)
         return self._masked(ids_BT, chosen_BT, "_replaced")
 
     def _masked(self, ids_BT: Tensor, chosen_BT: Tensor, suffix: str) -> Tensor:

@@ -92,25 +92,6 @@ def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) 
 
 
 @torch.no_grad()
-def rollout(
-    maps: Sequence[Float[Tensor, "batch tokens tokens"]], share: float, *, later_left: bool = True
-) -> Float[Tensor, "batch tokens tokens"]:
-    """The whole roll-out matrix R (ITSELF, Eq. 2); see `rollout_row` for the row alone, which is all a method needs.
-
-    Args:
-        maps: attention of the selected layers, earliest first.
-        share: part of each map to discard.
-        later_left: whether R = F_last ... F_first, as in the released program; the paper leaves the order open.
-    """
-    factors = [rollout_factor(map_BNN, share) for map_BNN in maps]
-    with torch.autocast(maps[0].device.type, enabled=False):
-        rolled_BNN = factors[0]
-        for factor_BNN in factors[1:]:
-            rolled_BNN = factor_BNN @ rolled_BNN if later_left else rolled_BNN @ factor_BNN
-    return rolled_BNN
-
-
-@torch.no_grad()
 def rollout_row(
     maps: Sequence[Float[Tensor, "batch tokens tokens"]],
     start_BN: Float[Tensor, "batch tokens"],
@@ -118,13 +99,13 @@ def rollout_row(
     *,
     later_left: bool = True,
 ) -> Float[Tensor, "batch tokens"]:
-    """`start` times the roll-out matrix, by vector-matrix products (ITSELF, Eq. 2).
+    """`start` times the roll-out matrix R = F_last ... F_first, by vector-matrix products (ITSELF, Eq. 2).
 
     Args:
         maps: attention of the selected layers, earliest first.
         start_BN: one at the class or end-of-text token (`readout.point_at`), or any weights of the rows.
         share: part of each map to discard.
-        later_left: as in `rollout`.
+        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open.
     """
     row_BN = start_BN.float()
     with torch.autocast(start_BN.device.type, enabled=False):

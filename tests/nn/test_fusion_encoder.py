@@ -1,7 +1,5 @@
 """The fusion encoder: sharing keys and values, grouping captions and computing class tokens alone change nothing."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -239,14 +237,3 @@ def test_what_does_not_fit_is_refused() -> None:
         text.fuse(text(texts).tokens, texts.mask, memory, torch.tensor([0, 1]), request=AttentionRequest(maps=(5,)))
     with pytest.raises(ValueError, match=r"text\.positions = 12 is less than the tokenizer's context 40"):
         build_fusion_encoder(SIZES, vocabulary_size=30, context=40, memory_width=8, padding=0, start=28)
-
-
-def test_memory_can_be_chosen_from() -> None:
-    text = encoder().eval()
-    images = torch.randn(4, 5, 8)
-    chosen = text.remember(images).select(torch.tensor([3, 1, 1]))
-    assert chosen.images == 3
-    again = text.remember(images[[3, 1, 1]])
-    for ours, expected in zip((*chosen.keys, *chosen.values), (*again.keys, *again.values), strict=True):
-        torch.testing.assert_close(ours, expected)
-    assert replace(chosen).images == 3

@@ -10,11 +10,11 @@ from pickout.saliency.aggregation import (
     discard_smallest,
     layer_deviation,
     layer_mean,
-    rollout,
     rollout_factor,
     rollout_row,
 )
 from pickout.saliency.readout import point_at
+from tests.saliency.whole_rollout import rollout
 
 MIDDLE = [[0.50, 0.28, 0.22], [0.10, 0.60, 0.30], [0.15, 0.25, 0.60]]
 LATE = [[0.20, 0.45, 0.35], [0.40, 0.42, 0.18], [0.05, 0.12, 0.83]]
