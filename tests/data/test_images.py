@@ -189,7 +189,7 @@ def test_permission_is_named_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPa
         open_image(file)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"]),
     cut=st.floats(0, 1),
