@@ -184,11 +184,11 @@ def spelt_on_disk(folder: Path, path: str) -> Path:
     """`folder / path`, with accents as the disk has them: composed (NFC), or apart (NFD) as macOS writes them."""
     # os.path instead of Path: a name that the system refuses is just missing.
     found = folder / path
-    if path.isascii() or os.path.lexists(found):  # noqa: PTH124
+    if path.isascii() or os.path.lexists(found):
         return found
     for part in PurePosixPath(path).parts:
         spellings = (folder / normalize(form, part) for form in ("NFC", "NFD"))
-        folder = next((file for file in spellings if os.path.lexists(file)), folder / part)  # noqa: PTH124
+        folder = next((file for file in spellings if os.path.lexists(file)), folder / part)
     return folder
 
 

@@ -23,8 +23,8 @@ Row = Mapping[str, Any]
 SYNONYMS: Mapping[str, frozenset[str]] = {
     column: frozenset(names.split())
     for column, names in {
-        "image": "images img imgs path paths file files crop crops imagepath imgpath imagefile imgfile imagename imgname "
-        "filepath filename croppath cropfile cropname",
+        "image": "images img imgs path paths file files crop crops imagepath imgpath imagefile imgfile imagename "
+        "imgname filepath filename croppath cropfile cropname",
         "caption": "captions text texts sentence sentences description descriptions",
         "identity": "identities id ids pid pids person persons personid personids personname identityid identityno",
         "camera": "cameras cam cams cameraid cameraname camid camname camno",
@@ -42,9 +42,9 @@ ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of the files that are read; a table with another one is taken for CSV by who reads it all the same."""
 
 # What pandas takes for a missing value, and its own NaT.
-_MISSING = frozenset(
-    "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|NaT|None|n/a|nan|null".split("|")
-)
+_MISSING = frozenset({"", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "NaT", "None"}) | {
+    *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
+}
 _NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")
 """Columns with the numbers of a data frame's rows."""
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")

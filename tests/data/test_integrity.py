@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pickout.data.integrity import Finding, check, is_junk
 from pickout.data.annotation import Counts
+from pickout.data.integrity import Finding, check, is_junk
 from pickout.data.registry import DATASETS
 from pickout.errors import UsageError
 

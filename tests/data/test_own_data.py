@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pickout.data.registry import open_data
 from pickout.data.own_data import TABLE
+from pickout.data.registry import open_data
 from pickout.errors import AnnotationError, DataMissing, PickoutError
 
 FIRST = {"image": "a/1.jpg", "identity": 7, "camera": "lobby", "time": "2024-05-31T17:45:00", "split": "train"}
@@ -209,7 +209,7 @@ def test_a_header_that_leaves_a_doubt_is_an_error(tmp_path: Path, header: str, t
 @pytest.mark.parametrize("line", ['{"image": "1.jpg", "image": "2.jpg"}', '{"image": "1.jpg"}\n{"Image": "2.jpg"}'])
 def test_a_field_told_twice_in_json_lines_is_an_error(tmp_path: Path, line: str) -> None:
     (tmp_path / "table.jsonl").write_text(line + "\n")
-    with pytest.raises(AnnotationError, match="twice|both mean image"):
+    with pytest.raises(AnnotationError, match=r"twice|both mean image"):
         open_data("table", tmp_path)
 
 
