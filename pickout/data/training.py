@@ -184,8 +184,12 @@ def with_captions(split: Split) -> Split:
     return replace(split, images=images)
 
 
-def require_files(split: Split) -> None:
+def require_files(split: Split, remedy: str) -> None:
     """Check that every image is there, without opening it.
+
+    Args:
+        split: any split.
+        remedy: what to do about missing ones.
 
     Raises:
         DataMissing: names the first missing file and says how many are missing.
@@ -193,9 +197,8 @@ def require_files(split: Split) -> None:
     missing = [record.image for record in split.images if not record.image.is_file()]
     if missing:
         raise DataMissing(
-            f"{missing[0]}: no such image; {len(missing)} of {len(split.images)} images of {split.data} "
-            f"({split.name}) are missing. `pickout data check` lists them; "
-            "--set data.skip_unreadable=true trains without them"
+            f"{missing[0]}: no such image; {len(missing)} of {len(split.images)} images of split '{split.name}' of "
+            f"{split.data} are missing, which `pickout data check` lists; {remedy}"
         )
 
 

@@ -14,8 +14,9 @@ from torch.nn.functional import normalize
 
 from pickout.data.images import open_image
 from pickout.data.records import Split
+from pickout.data.training import require_files
 from pickout.data.transforms import ImageSettings, prepare
-from pickout.errors import CheckpointError, DataError, DataMissing
+from pickout.errors import CheckpointError, DataError
 from pickout.evaluate.processes import ALONE, Share
 from pickout.evaluate.tokens import TokenStore, joined
 from pickout.methods.base import ImageFeatures, Method, TextFeatures
@@ -172,12 +173,7 @@ def check_split(split: Split) -> None:
         raise DataError(f"{name} has no images; choose another with --split")
     if not any(record.captions for record in split.images):
         raise DataError(f"{name} has no captions, so there is nothing to search with; add captions or choose another")
-    missing = [record.image for record in split.images if not record.image.is_file()]
-    if missing:
-        raise DataMissing(
-            f"{len(missing)} of the {len(split.images)} images of {name} are missing, the first is {missing[0]}; "
-            f"`pickout data check {split.data} ROOT` lists them"
-        )
+    require_files(split, "mend the annotation or put the images back")
 
 
 def _join(

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from pickout.checkpoints.initial import initialise
 from pickout.checkpoints.run import save_model
 from pickout.data.batching import Collate
+from pickout.data.records import Split
 from pickout.data.sampling import build_sampler
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
@@ -30,6 +32,8 @@ from pickout.train.optim import build_optimiser
 from pickout.train.recipe import Recipe
 from pickout.train.setup import Material, gather
 
+_REHEARSED = 2
+"""Images of the validation split that are encoded and ranked before the first step, so that what fails fails then."""
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -56,6 +60,8 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         LossNotFinite: the loss became NaN or infinite; the last checkpoint stays.
         StorageFull: no space left; the last checkpoint stays.
     """
+    # The run's folder remembers where its data lie, and will be asked from another place.
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": recipe.data.root.absolute()})})
     with launch(device, recipe.train.precision, recipe.optim.accumulate) as accelerator, ExitStack() as stack:
         shown = display if display is not None and accelerator.is_main_process else Display()
         stack.callback(shown.close)
@@ -107,6 +113,9 @@ class _Run:
         self.best: Best | None = None
         if state is not None:
             self._restore(state)
+        elif material.selection is not None:
+            described = [record for record in material.selection.images if record.captions]
+            self._validate(replace(material.selection, images=tuple(described[:_REHEARSED])))
         self.journal = None
         if accelerator.is_main_process:
             self.journal = Journal(folder, length=0 if state is None else state.journal)
@@ -158,8 +167,7 @@ class _Run:
 
     def _begin(self, first: int) -> None:
         for wrong in self.material.quarantine:
-            if first == 1:
-                self._note("quarantine", image=str(wrong.path), reason=wrong.reason)
+            self._note("quarantine", image=str(wrong.path), reason=wrong.reason)
         pairs, epochs = len(self.material.pairs), self.recipe.schedule.epochs
         if first == 1:
             self._note("start", pairs=pairs, identities=self.material.identities, epochs=epochs)
@@ -194,9 +202,10 @@ class _Run:
 
         In this order, so that a kill in between leads back to the start of the epoch.
         """
-        last = epoch == self.recipe.schedule.epochs
-        metrics = self._validate() if last or epoch % self.recipe.train.validate_every == 0 else None
-        chosen = self.material.selection is None or (metrics is not None and self._is_better(metrics))
+        due = epoch == self.recipe.schedule.epochs or epoch % self.recipe.train.validate_every == 0
+        selection = self.material.selection
+        metrics = self._validate(selection) if due and selection is not None else None
+        chosen = selection is None or (metrics is not None and self._is_better(metrics))
         if chosen:
             self.best = Best(epoch, metrics or {})
         line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means.whole(), "chosen": chosen}
@@ -230,13 +239,11 @@ class _Run:
             name=self.recipe.name,
         )
 
-    def _validate(self) -> dict[str, float] | None:
-        """Measures on the split that chooses; all processes share the work and get equal numbers."""
-        if self.material.selection is None:
-            return None
+    def _validate(self, split: Split) -> dict[str, float]:
+        """Measures on a split; all processes share the work and get equal numbers."""
         return validate(
             self.method,
-            self.material.selection,
+            split,
             self.material.tokenizer,
             self.recipe.model.image,
             autocast=_AUTOCAST[self.recipe.train.precision],

@@ -139,10 +139,10 @@ def test_images_without_captions_are_no_training_items(split):
 
 
 def test_missing_files_are_counted_and_the_first_is_named(split, tmp_path):
-    require_files(split)
+    require_files(split, "put them back")
     gone = tuple(ImageRecord(tmp_path / f"gone{i}.png", 0, ("x",)) for i in range(2))
-    with pytest.raises(DataMissing, match=r"gone0\.png: no such image; 2 of 6 images of table"):
-        require_files(Split("table", "train", split.images + gone))
+    with pytest.raises(DataMissing, match=r"gone0\.png: no such image; 2 of 6 images of split .* put them back"):
+        require_files(Split("table", "train", split.images + gone), "put them back")
 
 
 def test_images_that_cannot_be_read_are_left_out_with_their_reasons(split, tmp_path):
