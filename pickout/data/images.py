@@ -28,6 +28,12 @@ SUFFIXES = frozenset(
 )
 """File names with these endings (in any case) are taken for images."""
 
+NOT_READ = frozenset(
+    {".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".svg", ".eps", ".pdf"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"}
+)
+"""Endings of pictures of kinds that are not read."""
+
 # Formats that Pillow reads without starting another program (it would hand EPS to Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 _SIGNATURES = {

@@ -47,7 +47,7 @@ _MISSING = frozenset({"", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "N
 }
 _NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")
 """Columns with the numbers of a data frame's rows."""
-_WHOLE = re.compile(r"([+-]?\d+)\.0*")
+_WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
 _NEAR = 0.8
 _BLANKS = "\ufeff \t\r\n\f\v\xa0"
 
@@ -114,6 +114,11 @@ def whole(text: str) -> str:
     """`12` for `12.0`, any other text as it is."""
     found = _WHOLE.fullmatch(text)
     return found[1] if found else text
+
+
+def is_whole(value: object) -> bool:
+    """Whether a cell is missing or a whole number, written as `12` or `12.0`."""
+    return value is None or _WHOLE.fullmatch(str(value)) is not None
 
 
 def moment(value: object) -> datetime:
@@ -206,9 +211,9 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> tuple[list[str],
             rows.append((number, json.loads(line, object_pairs_hook=_unique)))
             if not isinstance(rows[-1][1], dict):
                 raise ValueError(f"{show(rows.pop()[1])}; expected an object")
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             problems.append(AnnotationError(file, number, None, f"not valid JSON: {error}"))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             problems.append(AnnotationError(file, number, None, str(error)))
     if not rows and problems:
         raise problems[0]
