@@ -9,8 +9,6 @@ from typer.core import TyperGroup
 from pickout.cli.explain_words import enrich, word
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
-    from pickout.data.records import DataSet
     from pickout.explain.explanation import Explanation
     from pickout.explain.verdict import Measurement
 
@@ -156,14 +154,16 @@ def measure(
     import json as json_text
 
     from pickout.cli.model import load_model
+    from pickout.cli.run_data import open_run_data
     from pickout.config import apply_overrides, parse_settings
+    from pickout.evaluate.protocol import run_folder
     from pickout.explain.explanation import measurement_file
     from pickout.explain.faithfulness import MeasureSettings
     from pickout.explain.faithfulness import measure as measure_model
 
     settings = parse_settings(MeasureSettings, apply_overrides({}, set_ or []), source="--set")
     loaded = load_model(model, device)
-    opened = _open(loaded, model, data, root)
+    opened = open_run_data(model, run_folder(loaded), data, root, f"explain measure {model} DATA ROOT")
     with _progress(shown=not json) as tell:
         found = measure_model(loaded, opened, split, settings, tell)
     file = out or measurement_file(loaded)
@@ -175,22 +175,6 @@ def measure(
         return
     _print_measurement(found)
     typer.echo(f"written: {file}")
-
-
-def _open(loaded: "LoadedModel", model: str, data: str | None, root: Path | None) -> "DataSet":
-    from pickout.data.registry import open_data
-    from pickout.errors import UsageError
-    from pickout.evaluate.protocol import run_folder
-    from pickout.evaluate.runs import read_training
-
-    training = read_training(run_folder(loaded))
-    name = data or training.data
-    if name is None:
-        raise UsageError(
-            f"{model} does not say what it was trained on; name the data set: explain measure {model} DATA ROOT"
-        )
-    own = training.root if name == training.data else None
-    return open_data(name, root or own or Path("data"))
 
 
 def _progress(*, shown: bool) -> Any:
