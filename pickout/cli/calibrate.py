@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pickout.data.records import Split
+    from pickout.data.data_set import Split
     from pickout.gallery.search.probability import Calibration
 
 

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from pickout.evaluate.encoding import Tell
-    from pickout.evaluate.report import Report
+    from pickout.evaluate.evaluation_report import Report
 
 
 class Protocol(StrEnum):
@@ -76,7 +76,7 @@ def _show(report: "Report", folder: Path | None, *, json: bool) -> None:
     from rich.console import Console
 
     from pickout.evaluate.plot import plot_cmc
-    from pickout.evaluate.table import render
+    from pickout.evaluate.printout import render
     from pickout.files import write_atomically
 
     if folder is not None:

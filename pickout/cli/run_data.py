@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pickout.data.records import DataSet
+    from pickout.data.data_set import DataSet
 
 
 def open_run_data(
@@ -27,7 +27,7 @@ def open_run_data(
     """
     from pickout.data.registry import open_data
     from pickout.errors import UsageError
-    from pickout.evaluate.runs import read_training
+    from pickout.evaluate.provenance import read_training
 
     training = read_training(home)
     name = data or training.data

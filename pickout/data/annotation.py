@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Protocol
 from unicodedata import normalize
 
-from pickout.data.records import DataSet, ImageRecord, Split
+from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.errors import AnnotationError
 
 SPLITS = ("train", "val", "test")

@@ -6,9 +6,9 @@ from pathlib import Path
 from pickout.config import nearest
 from pickout.data.annotation import Reader, to_data_set
 from pickout.data.cuhk_pedes import CUHK_PEDES, STREET
+from pickout.data.data_set import DataSet
 from pickout.data.icfg_pedes import ICFG_PEDES
 from pickout.data.own_data import TABLE
-from pickout.data.records import DataSet
 from pickout.data.rstpreid import RSTPREID
 from pickout.errors import UsageError
 

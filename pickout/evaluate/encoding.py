@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from pickout.data.data_set import Split
 from pickout.data.images import open_image
-from pickout.data.records import Split
-from pickout.data.training import require_files
+from pickout.data.training_pairs import require_files
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, DataError
 from pickout.evaluate.processes import ALONE, Share
-from pickout.evaluate.tokens import TokenStore, joined
+from pickout.evaluate.token_store import TokenStore, joined
 from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer

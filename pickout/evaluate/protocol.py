@@ -15,20 +15,20 @@ from torch.nn.functional import normalize
 import pickout
 from pickout.checkpoints.loaded import LoadedModel
 from pickout.checkpoints.run import SETTINGS_FILE
-from pickout.data.records import DataSet, Split
+from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
 from pickout.errors import DataError
 from pickout.evaluate.directions import EvaluationSettings, Ranking, directions, encode_split, looks_of, text_to_image
 from pickout.evaluate.encoding import Encoder, Tell, check_split
+from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow
 from pickout.evaluate.metrics import Metrics, average, score_queries
-from pickout.evaluate.ranking import (
+from pickout.evaluate.provenance import Training, log_look, read_training
+from pickout.evaluate.relevant_ranks import (
     TIE_RULE,
     find_relevant,
     rank_mixtures,
 )
-from pickout.evaluate.report import ProtocolName, Report, Subject, Sweep, SweepRow
-from pickout.evaluate.runs import Training, log_look, read_training
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 

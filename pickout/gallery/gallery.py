@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.errors import UsageError
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell

@@ -18,14 +18,13 @@ from torch.utils.data import DataLoader
 
 from pickout.data.batching import Batch, Unreadable
 from pickout.data.sampling import EpochSampler
-from pickout.data.training import REMEDY
+from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress
-from pickout.train.checkpointing import random_states, restore_random_states
-from pickout.train.memory import keep_freed_memory
+from pickout.train.cpu import keep_freed_memory, repeatable
 from pickout.train.optim import OptimSettings, set_learning_rate
-from pickout.train.repeatable import repeatable
 from pickout.train.schedule import ScheduleSettings, learning_rate
+from pickout.train.training_state import random_states, restore_random_states
 
 _PATIENCE = timedelta(hours=2)
 """How long processes wait for each other; one of them may be validating."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pickout.cli.app import main
-from pickout.data.records import DataSet, ImageRecord, Split
+from pickout.data.data_set import DataSet, ImageRecord, Split
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gallery"))
 

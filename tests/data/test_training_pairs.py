@@ -4,11 +4,11 @@ import torch
 from PIL import Image
 
 from pickout.data.batching import Collate, Unreadable
-from pickout.data.captions import CaptionAugmentationSettings, augment_tokens
+from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.records import ImageRecord, Split
 from pickout.data.sampling import Draw
-from pickout.data.training import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
+from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
+from pickout.data.training_pairs import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
 from pickout.data.transforms import AugmentationSettings, ImageSettings, prepare
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.train import train_tokenizer

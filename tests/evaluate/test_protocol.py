@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pickout.checkpoints.loaded import LoadedModel
-from pickout.data.records import DataSet, Split
+from pickout.data.data_set import DataSet, Split
 from pickout.errors import DataError, DataMissing
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.directions import EvaluationSettings

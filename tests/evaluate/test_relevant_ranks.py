@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickout.evaluate.metrics import average, score_queries
-from pickout.evaluate.ranking import RelevantRanks, find_relevant, rank, rank_mixtures, rank_row
+from pickout.evaluate.relevant_ranks import RelevantRanks, find_relevant, rank, rank_mixtures, rank_row
 
 
 def ranks_by_full_sort(scores: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.config import read_toml
-from pickout.evaluate.report import Report
+from pickout.evaluate.evaluation_report import Report
 from pickout.files import storage_errors
 
 RECIPE_FILE = "recipe.toml"

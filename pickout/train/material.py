@@ -7,9 +7,9 @@ from pathlib import Path
 from pickout.checkpoints.importing import find_tokenizer, find_words
 from pickout.checkpoints.load import downloaded_folders, resolve
 from pickout.checkpoints.run import SETTINGS_FILE, TOKENIZER_FILE
-from pickout.data.records import DataSet, Split
+from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
-from pickout.data.training import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions
+from pickout.data.training_pairs import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions
 from pickout.errors import ImageUnreadable
 from pickout.evaluate.encoding import check_split
 from pickout.evaluate.protocol import find_split

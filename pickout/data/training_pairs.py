@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 
 from pickout.config import Settings
 from pickout.data.batching import Example, Unreadable
-from pickout.data.captions import CaptionAugmentationSettings, augment_tokens
+from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.records import ImageRecord, Split
 from pickout.data.sampling import Draw
+from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
 from pickout.data.transforms import AugmentationSettings, ImageSettings, augment, resize
-from pickout.data.weak import WeakCaptions
+from pickout.data.weak_captions import WeakCaptions
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 

@@ -12,8 +12,8 @@ from pickout.checkpoints.run import TOKENIZER_FILE
 from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import RecipeError, ResumeMismatch, TrainingError
 from pickout.files import write_atomically
-from pickout.train.checkpointing import FOLDER as CHECKPOINTS
 from pickout.train.recipe import Recipe, differences
+from pickout.train.training_state import FOLDER as CHECKPOINTS
 
 RECIPE_FILE, SUMMARY_FILE, LOCK_FILE = "recipe.toml", "summary.json", ".lock"
 

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pickout.checkpoints.loaded import LoadedModel
-from pickout.data.records import DataSet
+from pickout.data.data_set import DataSet
 from pickout.errors import CheckpointError, StorageFull
 from pickout.evaluate import rerank as module
 from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.candidates import find_candidates, match_candidates, rerank
 from pickout.evaluate.directions import EvaluationSettings
 from pickout.evaluate.plot import plot_cmc
 from pickout.evaluate.processes import Share
 from pickout.evaluate.protocol import evaluate, validate
-from pickout.evaluate.ranking import find_relevant, rank_pairs
-from pickout.evaluate.rerank import find_candidates, match_candidates, rerank
-from pickout.evaluate.tokens import TokenStore, joined
+from pickout.evaluate.relevant_ranks import find_relevant, rank_pairs
+from pickout.evaluate.token_store import TokenStore, joined
 from pickout.nn.memory import ImageMemory
 from pickout.text.tokenizer import Tokenizer
 from tests.evaluate.conftest import ColourMethod

@@ -15,22 +15,22 @@ from torch.utils.data import DataLoader
 from pickout.checkpoints.initial import initialise
 from pickout.checkpoints.run import save_model
 from pickout.data.batching import Collate
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.data.sampling import build_sampler
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
 from pickout.methods.base import Method
 from pickout.methods.model import build_model
-from pickout.train.checkpointing import Best, Checkpoints, TrainingState
 from pickout.train.display import Display
 from pickout.train.engine import Engine, StepReport, launch
-from pickout.train.folder import claim, read_summary, training_in, write_summary
 from pickout.train.interruption import Interruption, leave_signals_to_parent
 from pickout.train.journal import Journal
+from pickout.train.material import Material, gather
 from pickout.train.means import Means
 from pickout.train.optim import build_optimiser
 from pickout.train.recipe import Recipe
-from pickout.train.setup import Material, gather
+from pickout.train.run_folder import claim, read_summary, training_in, write_summary
+from pickout.train.training_state import Best, Checkpoints, TrainingState
 
 _REHEARSED = 2
 """Images of the validation split that are encoded and ranked before the first step, so that what fails fails then."""

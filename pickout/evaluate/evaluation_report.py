@@ -9,7 +9,7 @@ import numpy as np
 
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.evaluate.metrics import MEASURES, Metrics, average, cmc, score_queries
-from pickout.evaluate.ranking import RelevantRanks
+from pickout.evaluate.relevant_ranks import RelevantRanks
 
 SCHEMA = "pickout.evaluation/1"
 """Name and version of the JSON form."""

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-import pickout.train.run as run_module
+import pickout.train.training as run_module
 from pickout.checkpoints.run import load_run
 from pickout.config import read_toml
 from pickout.data.images import open_image
@@ -25,11 +25,11 @@ from pickout.errors import (
     StorageFull,
     TrainingError,
 )
-from pickout.evaluate.runs import read_training
+from pickout.evaluate.provenance import read_training
 from pickout.train.display import Display
 from pickout.train.engine import Engine
 from pickout.train.journal import read_journal
-from pickout.train.run import train
+from pickout.train.training import train
 
 
 class Listening(Display):
@@ -213,7 +213,7 @@ def test_a_file_in_place_of_the_folder_is_said_so(recipe, tmp_path):
 
 def test_two_processes_cannot_train_in_one_folder(recipe, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from pickout.train.folder import training_in\n"
+        "import sys; from pathlib import Path; from pickout.train.run_folder import training_in\n"
         "with training_in(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "run")]
