@@ -15,7 +15,7 @@ from torch import Tensor
 from pickout.checkpoints.loaded import LoadedModel
 from pickout.data.data_set import DataSet
 from pickout.errors import CheckpointError, StorageFull
-from pickout.evaluate import rerank as module
+from pickout.evaluate import candidates as module
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import find_candidates, match_candidates, rerank
 from pickout.evaluate.directions import EvaluationSettings
