@@ -13,7 +13,7 @@ from pydantic import Field
 from torch.utils.data import Dataset
 
 from pickout.config import Settings
-from pickout.data.batching import Example, Unreadable
+from pickout.data.batching import Example
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
 from pickout.data.sampling import Draw
@@ -76,7 +76,7 @@ PLAIN = Pairing()
 """An image and its caption."""
 
 
-class TrainingPairs(Dataset[Example | Unreadable]):
+class TrainingPairs(Dataset[Example | ImageUnreadable]):
     """Every (image, caption) pair of a split, indexed by `Draw`.
 
     The same draw gives the same example in any process, so a resumed run and any number of workers see equal batches.
@@ -138,12 +138,12 @@ class TrainingPairs(Dataset[Example | Unreadable]):
         with ThreadPoolExecutor(threads) as pool:
             self._cache = list(pool.map(load, self._files))
 
-    def __getitem__(self, draw: Draw) -> Example | Unreadable:
+    def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
         position = int(self._image_of[draw.item])
         try:
             image = self._open(position)
         except ImageUnreadable as error:
-            return Unreadable(str(error.path), error.reason)
+            return error
         generator = np.random.default_rng([_STREAM, self.seed, draw.epoch, draw.place])
         pixels = augment(image, self.image, self.augmentation.image, generator)
         ids = self._caption(draw.item, generator)

@@ -22,15 +22,14 @@ from pickout.evaluate.protocol import validate
 from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.train.display import Display
-from pickout.train.engine import Engine, StepReport, launch
+from pickout.train.engine import Engine, StepReport, launch, mean
 from pickout.train.interruption import Interruption, leave_signals_to_parent
 from pickout.train.journal import Journal
 from pickout.train.material import Material, gather
-from pickout.train.means import Means
 from pickout.train.optim import build_optimiser
 from pickout.train.recipe import Recipe
 from pickout.train.run_folder import claim, read_summary, training_in, write_summary
-from pickout.train.training_state import Best, Checkpoints, TrainingState
+from pickout.train.training_state import Checkpoints, TrainingState
 
 _REHEARSED = 2
 """Images of the validation split that are encoded and ranked before the first step, so that what fails fails then."""
@@ -110,7 +109,7 @@ class _Run:
             display.say(initialise(self.method, recipe.train.initial, recipe.train.initial_queues).summary())
         self.engine = _engine(recipe, accelerator, material, self.method)
         self.done, self.step, self.seconds = 0, 0, 0.0
-        self.best: Best | None = None
+        self.best: dict[str, Any] | None = None
         if state is not None:
             self._restore(state)
         elif material.selection is not None:
@@ -142,7 +141,7 @@ class _Run:
             "pairs": len(self.material.pairs),
             "identities": self.material.identities,
             "selected_on": self._selected_on(),
-            "best": None if self.best is None else self.best.to_dict(),
+            "best": self.best,
         }
         if self.accelerator.is_main_process:
             write_summary(self.folder, summary)
@@ -163,7 +162,7 @@ class _Run:
                 "it goes on, but not bit for bit"
             )
         self.done, self.step, self.seconds = state.epoch, state.step, state.seconds
-        self.best = None if state.best is None else Best(**state.best)
+        self.best = state.best
 
     def _begin(self, first: int) -> None:
         for wrong in self.material.quarantine:
@@ -182,22 +181,24 @@ class _Run:
         left = self.recipe.schedule.epochs - epoch + 1
         return self.step + (self.engine.steps(epoch) * left if left else 0)
 
-    def _on_step(self, means: Means, report: StepReport) -> None:
-        means.add(report)
+    def _on_step(self, reports: list[StepReport], recent: list[StepReport], report: StepReport) -> None:
+        reports.append(report)
+        recent.append(report)
         self.display.step(report.step, report.epoch, report.loss)
         if report.step % self.recipe.train.log_every == 0 or report.last:
-            line = means.since_last()
-            self._note("step", step=report.step, epoch=report.epoch, learning_rate=report.learning_rate, **line)
+            rate, line = report.learning_rate, mean(recent)
+            self._note("step", step=report.step, epoch=report.epoch, learning_rate=rate, **line)
+            recent.clear()
         self.interruption.check()
 
     def _epoch(self, epoch: int) -> None:
-        means = Means()
+        reports: list[StepReport] = []
         with self.interruption.deferred():
-            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, means))
+            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, reports, []))
         self.display.expect(self._expected(epoch + 1))
-        self._end_epoch(epoch, means)
+        self._end_epoch(epoch, mean(reports))
 
-    def _end_epoch(self, epoch: int, means: Means) -> None:
+    def _end_epoch(self, epoch: int, means: dict[str, Any]) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint.
 
         In this order, so that a kill in between leads back to the start of the epoch.
@@ -207,8 +208,8 @@ class _Run:
         metrics = self._validate(selection) if due and selection is not None else None
         chosen = selection is None or (metrics is not None and self._is_better(metrics))
         if chosen:
-            self.best = Best(epoch, metrics or {})
-        line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means.whole(), "chosen": chosen}
+            self.best = {"epoch": epoch, "metrics": metrics or {}}
+        line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means, "chosen": chosen}
         if metrics is not None:
             line |= {"metrics": metrics, "split": self._selected_on()}
         self._note("epoch", **line)
@@ -220,7 +221,7 @@ class _Run:
                 TrainingState(
                     epoch=epoch,
                     step=self.step,
-                    best=None if self.best is None else self.best.to_dict(),
+                    best=self.best,
                     journal=self.journal.sync(),
                     data=self.data,
                     seconds=self._seconds(),
@@ -247,11 +248,11 @@ class _Run:
             self.material.tokenizer,
             self.recipe.model.image,
             autocast=_AUTOCAST[self.recipe.train.precision],
-        ).named()
+        )
 
     def _is_better(self, metrics: dict[str, float]) -> bool:
         name = self.recipe.train.metric
-        return self.best is None or metrics[name] > self.best.metrics[name]
+        return self.best is None or metrics[name] > self.best["metrics"][name]
 
     def _selected_on(self) -> str:
         return "last epoch" if self.material.selection is None else self.material.selection.name

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.data.batching import Collate, Unreadable
+from pickout.data.batching import Collate
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
 from pickout.data.sampling import Draw
@@ -124,7 +124,7 @@ def test_an_unreadable_image_takes_the_batchs_place(pairs, split, tokenizer):
     broken = pairs()
     broken._files[0] = __file__
     example = broken[Draw(1, 0, 0)]
-    assert isinstance(example, Unreadable)
+    assert isinstance(example, ImageUnreadable)
     assert Collate(tokenizer.mask)([broken[Draw(1, 1, 5)], example]) == example
     with pytest.raises(ImageUnreadable, match="skip_unreadable=true"):
         broken.fill_cache()
