@@ -2,12 +2,13 @@
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Protocol
+from typing import Any
 from unicodedata import normalize
 
 from pickout.data.data_set import DataSet, ImageRecord, Split
@@ -83,29 +84,30 @@ class Reading:
         return spelt_on_disk(self.images, entry.path)
 
 
-class Reader(Protocol):
-    """Reads the original files of one data set."""
+@dataclass(frozen=True)
+class Reader(ABC):
+    """Reads the original files of one data set.
+
+    Args:
+        name: the data set's name in the registry.
+        title: its name in papers.
+        request: where it can be had, one sentence.
+        files: names that the annotation file may have, the usual one first.
+        published: the size of each split as the released files count; empty where there is nothing to compare with.
+    """
+
+    name: str
+    title: str
+    request: str
+    files: tuple[str, ...]
+    published: Mapping[str, Counts] = field(default_factory=dict, kw_only=True)
 
     @property
-    def name(self) -> str:
-        """The data set's name in the registry."""
-
-    @property
-    def title(self) -> str:
-        """The data set's name in papers."""
-
-    @property
-    def request(self) -> str:
-        """Where it can be had, one sentence."""
-
-    @property
-    def published(self) -> Mapping[str, Counts]:
-        """The size of each split as the released files count; empty where there is nothing to compare with."""
-
-    @property
+    @abstractmethod
     def layout(self) -> str:
         """The expected files, as a drawing for people."""
 
+    @abstractmethod
     def read(self, root: Path) -> Reading:
         """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened.
 

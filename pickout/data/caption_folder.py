@@ -3,11 +3,11 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pickout.data.annotation import Counts, Entry, Reading, RecordCheck, read_text, show, sound, spelt_on_disk
+from pickout.data.annotation import Entry, Reader, Reading, RecordCheck, read_text, show, sound, spelt_on_disk
 from pickout.errors import AnnotationError, DataMissing
 
 FORMATS = {
@@ -21,36 +21,21 @@ FORMATS = {
 """What the annotation files of the field are, by their names, and what to do with each."""
 
 
-def _no_camera(path: str) -> str | None:
-    del path
-    return None
-
-
 @dataclass(frozen=True)
-class CaptionFolder:
-    """A folder with an annotation file and a folder of images. It satisfies `Reader`.
+class CaptionFolder(Reader):
+    """A folder with an annotation file and a folder of images.
 
     Args:
-        name: the data set's name in the registry.
-        title: its name in papers.
-        request: where it can be had, one sentence.
         folder: the usual name of the data set's own folder.
-        files: names that the annotation file may have, the usual one first.
-        published: the size of each split as the released files count.
         path_field: the record's field with the image's path.
         image_folders: folders where images may lie, looked for in this order; the data set's own folder comes last.
         camera: the camera's name from an image's path.
     """
 
-    name: str
-    title: str
-    request: str
     folder: str
-    files: tuple[str, ...]
-    published: Mapping[str, Counts] = field(default_factory=dict)
     path_field: str = "file_path"
     image_folders: tuple[str, ...] = ("imgs",)
-    camera: Callable[[str], str | None] = _no_camera
+    camera: Callable[[str], str | None] = lambda _: None
 
     @property
     def layout(self) -> str:
@@ -59,7 +44,7 @@ class CaptionFolder:
         return f"{self.folder}/\n  {files}\n  {self.image_folders[0]}/..."
 
     def read(self, root: Path) -> Reading:
-        """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened.
+        """Read the annotation file: `root`, or in it, or in the data set's own folder there; no image is opened.
 
         Raises:
             DataMissing: the annotation file or the image folder is not there.

@@ -1,13 +1,13 @@
 """Own data: a table with a row for each caption, as CSV, JSON lines or Parquet."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from unicodedata import normalize
 
-from pickout.data.annotation import Counts, Entry, Reading, RecordCheck, show, sound
+from pickout.data.annotation import Entry, Reader, Reading, RecordCheck, show, sound
 from pickout.data.caption_folder import FORMATS, what_it_is
 from pickout.data.spreadsheet import ENDINGS, Row, moment, name_of, read_spreadsheet
 from pickout.errors import AnnotationError, DataMissing
@@ -19,19 +19,13 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Table:
-    """Reads a table. Image paths start from the table's folder. It satisfies `Reader`.
+class Table(Reader):
+    """Reads a table. Image paths start from the table's folder.
 
     An image may have several rows, one for each caption; they must agree on everything else. Identities may be whole
     numbers or names; names are numbered in order of appearance. Without an identity column each image counts as one
     person, without a split column every row is `train`.
     """
-
-    name: str = "table"
-    title: str = "Own data"
-    request: str = "Write a table.csv, table.jsonl or table.parquet beside your images, a row for each caption."
-    published: Mapping[str, Counts] = field(default_factory=dict)
-    files: tuple[str, ...] = ("table.csv", "table.jsonl", "table.parquet")
 
     @property
     def layout(self) -> str:
@@ -80,7 +74,12 @@ class Table:
         return found[0]
 
 
-TABLE = Table()
+TABLE = Table(
+    "table",
+    "Own data",
+    "Write a table.csv, table.jsonl or table.parquet beside your images, a row for each caption.",
+    ("table.csv", "table.jsonl", "table.parquet"),
+)
 
 _NAMED = 10**18
 """While reading, people with names are numbered from here, so that they never meet a number."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from pickout.data.data_set import Split
@@ -119,7 +119,8 @@ class Encoder:
             with torch.inference_mode(), torch.autocast(self.device.type, self.autocast, self.autocast is not None):
                 yield
         finally:
-            _restore(modes)
+            for module, training in modes.items():
+                module.training = training
 
     def _store(self, items: int) -> TokenStore | None:
         return TokenStore(items, budget=self.budget) if self.keep_tokens else None
@@ -211,8 +212,3 @@ def _ahead(load: Callable[[int], list[Future[Tensor]]], items: int, batch: int) 
 def _report(tell: Tell | None, what: str, done: list[Vectors], items: int) -> None:
     if tell is not None:
         tell(what, sum(len(part[""]) for part in done), items)
-
-
-def _restore(modes: Mapping[nn.Module, bool]) -> None:
-    for module, training in modes.items():
-        module.training = training
