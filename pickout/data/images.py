@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
@@ -83,7 +82,7 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     """
     name = "image" if isinstance(source, bytes) else str(source)
     try:
-        with _QUIET, _content(source) as content:
+        with _DECODING.quietly(), _content(source) as content:
             return _decode(content, max_pixels)
     except _RefusedError as refusal:
         reason = str(refusal)
@@ -106,63 +105,51 @@ class _RefusedError(Exception):
     """Our own reason to refuse an image."""
 
 
-class _Quiet:
-    """Silences Pillow's warnings while any thread decodes: `warnings.catch_warnings` alone is not safe in threads."""
+class _Decoding:
+    """What threads share while they decode: silence, and memory."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Start anew: in a forked process the threads that were decoding are gone."""
-        self._lock = threading.Lock()
-        self._inside = 0
+        self._changed = threading.Condition()
+        self._inside, self._taken = 0, 0
         self._outer = warnings.catch_warnings()
 
-    def __enter__(self) -> None:
-        with self._lock:
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Silence Pillow's warnings while any thread decodes: `catch_warnings` alone is not safe in threads."""
+        with self._changed:
             if self._inside == 0:
                 self._outer = warnings.catch_warnings()
                 self._outer.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
             self._inside += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._outer.__exit__(None, None, None)
-
-
-class _Budget:
-    """Lets threads decode together what takes at most `MAX_BYTES` together: a few large pictures would fill memory."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Start anew, as in `_Quiet`."""
-        self._freed = threading.Condition()
-        self._taken = 0
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                if self._inside == 0:
+                    self._outer.__exit__(None, None, None)
 
     @contextmanager
-    def of(self, size: int) -> Iterator[None]:
-        """Wait until `size` bytes, at most `MAX_BYTES`, are free, and hold them."""
-        with self._freed:
-            self._freed.wait_for(lambda: self._taken + size <= MAX_BYTES)
+    def room_for(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes of `MAX_BYTES` are free, and hold them: a few large pictures would fill memory."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + size <= MAX_BYTES)
             self._taken += size
         try:
             yield
         finally:
-            with self._freed:
+            with self._changed:
                 self._taken -= size
-                self._freed.notify_all()
+                self._changed.notify_all()
 
 
-_QUIET, _BUDGET = _Quiet(), _Budget()
-os.register_at_fork(after_in_child=_QUIET.reset)
-os.register_at_fork(after_in_child=_BUDGET.reset)
+_DECODING = _Decoding()
+os.register_at_fork(after_in_child=_DECODING.reset)
 
 
 def kind_of(head: bytes) -> str | None:
@@ -235,7 +222,7 @@ def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
         size = _memory(image)
         if size > MAX_BYTES:
             raise _RefusedError(f"{width} x {height} pixels take {size} bytes, more than {MAX_BYTES}; refused")
-        with _BUDGET.of(size):
+        with _DECODING.room_for(size):
             image.load()
             return _upright(to_rgb(image), image)
 

@@ -234,7 +234,7 @@ def test_nothing_is_warned_about_in_any_thread_and_filters_return() -> None:
 
 def test_a_process_forked_while_a_thread_decodes_can_decode() -> None:
     content = saved(picture(), "PNG")
-    with images._QUIET._lock, warnings.catch_warnings():
+    with images._DECODING._changed, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork beside threads.
         child = os.fork()
         if child == 0:
@@ -342,4 +342,4 @@ def test_threads_decode_no_more_than_the_limit_together(monkeypatch: pytest.Monk
     monkeypatch.setattr(images, "_from_deep", watched)
     with ThreadPoolExecutor(8) as pool:
         assert [image.size for image in pool.map(open_image, [content] * 16)] == [(64, 64)] * 16
-    assert most == 2 and images._BUDGET._taken == 0
+    assert most == 2 and images._DECODING._taken == 0
