@@ -94,6 +94,8 @@ class CaptionFolder(Reader):
             if name not in record:
                 raise check.wrong(name, f"missing{self._other_format(record)}")
         identity = record["id"]
+        if isinstance(identity, float) and identity.is_integer():  # as data frames write whole numbers
+            identity = int(identity)
         if not isinstance(identity, int) or isinstance(identity, bool) or not 0 <= identity < 2**63:
             raise check.wrong("id", f"{show(identity)}; expected a whole number from 0")
         captions = record["captions"]

@@ -256,6 +256,11 @@ def test_backslashes_and_dots_in_paths_name_the_same_file(write_set: Write) -> N
     assert all(record.image.is_file() for record in images) and images[0].camera == "cam_a"
 
 
+def test_a_whole_number_that_a_data_frame_wrote_is_an_identity(write_set: Write) -> None:
+    records = [{**record, "id": float(record["id"])} for record in cuhk_records()]
+    assert open_data("cuhk-pedes", write_set(records)) == open_data("cuhk-pedes", write_set(cuhk_records()))
+
+
 @pytest.mark.parametrize("path", ["..\\x.jpg", "C:\\imgs\\x.jpg", "\\\\server\\x.jpg", "c:x.jpg"])
 def test_windows_paths_that_lead_out_are_refused(write_set: Write, path: str) -> None:
     records = cuhk_records()
