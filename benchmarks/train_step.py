@@ -38,7 +38,7 @@ from pickout.saliency.hiding import apply_mask
 from pickout.saliency.masking import Guidance
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
-from pickout.train.memory import keep_freed_memory
+from pickout.train.cpu import keep_freed_memory
 from pickout.train.recipe import Recipe, find_recipe, load_recipe
 
 PADDING, START, MASK = 0, 1, 2

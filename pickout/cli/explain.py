@@ -138,16 +138,18 @@ def measure(
     """
     import json as json_text
 
-    from pickout.cli.explain_files import open_own_data, progress, write
+    from pickout.cli.explain_files import progress, write
     from pickout.cli.model import load_model
+    from pickout.cli.run_data import open_run_data
     from pickout.config import apply_overrides, parse_settings
+    from pickout.evaluate.protocol import run_folder
     from pickout.explain.explanation import measurement_file
     from pickout.explain.faithfulness import MeasureSettings
     from pickout.explain.faithfulness import measure as measure_model
 
     settings = parse_settings(MeasureSettings, apply_overrides({}, set_ or []), source="--set")
     loaded = load_model(model, device)
-    opened = open_own_data(loaded, model, data, root)
+    opened = open_run_data(model, run_folder(loaded), data, root, f"explain measure {model} DATA ROOT")
     with progress("people", shown=not json) as tell:
         found = measure_model(loaded, opened, split, settings, tell)
     file = out or measurement_file(loaded)

@@ -6,39 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded import LoadedModel
-    from pickout.data.records import DataSet, Split
-
-
-def open_own_data(loaded: "LoadedModel", model: str, data: str | None, root: Path | None) -> "DataSet":
-    """The data set that was named, or the one that a run was trained on.
-
-    Raises:
-        UsageError: none was named, and the model does not say what it was trained on.
-    """
-    from pickout.data.registry import open_data
-    from pickout.errors import UsageError
-    from pickout.evaluate.protocol import run_folder
-    from pickout.evaluate.runs import read_training
-
-    training = read_training(run_folder(loaded))
-    name = data or training.data
-    if name is None:
-        raise UsageError(f"{model} does not say what it was trained on; name the data set behind the model: DATA ROOT")
-    own = training.root if name == training.data else None
-    return open_data(name, root or own or Path("data"))
+    from pickout.data.data_set import Split
 
 
 def open_split(loaded: "LoadedModel", model: str, data: str | None, root: Path | None, split: str) -> "Split":
-    """A split with captions of what `open_own_data` opens.
+    """A split with captions of the data set that was named, or that the run was trained on.
 
     Raises:
         UsageError: there is no such split.
         DataError: no image of it has a caption.
     """
-    from pickout.data.training import with_captions
+    from pickout.cli.run_data import open_run_data
+    from pickout.data.training_pairs import with_captions
     from pickout.errors import UsageError
+    from pickout.evaluate.protocol import run_folder
 
-    opened = open_own_data(loaded, model, data, root)
+    opened = open_run_data(model, run_folder(loaded), data, root, f"{model} DATA ROOT")
     if split not in opened.splits:
         raise UsageError(f"{opened.name} has no split '{split}'; it has {', '.join(opened.splits)}")
     return with_captions(opened.splits[split])

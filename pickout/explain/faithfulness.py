@@ -17,8 +17,8 @@ from pydantic import Field
 
 from pickout.checkpoints.loaded import LoadedModel
 from pickout.config import Settings
+from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.records import DataSet, ImageRecord, Split
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.explain.curves import area, kept_while_deleting

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pickout.data.training import Pairing
+from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError
 from pickout.methods.fusion import Fusion, Rules
 from pickout.methods.fusion_plan import WordRules

@@ -14,7 +14,7 @@ _OPTIONS = {
     "pickout data draw": "--json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
-    "pickout index": "--camera-from --device --json --model --out --prune --set --table",
+    "pickout index": "--camera-from --device --exclude --json --model --out --prune --set --table",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
     "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
     "--video --without",

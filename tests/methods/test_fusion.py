@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pickout.config import parse_settings, to_toml
 from pickout.data.batching import Batch
-from pickout.data.training import Pairing
+from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError, TrainingError
 from pickout.methods import METHODS
 from pickout.methods.aga import AgaSettings

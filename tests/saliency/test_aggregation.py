@@ -115,7 +115,7 @@ def test_autocast_does_not_lower_the_precision() -> None:
     seed=st.integers(0, 2**31),
     coarse=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rollout_equals_its_loop_twin(layers: int, size: int, share: float, seed: int, coarse: bool) -> None:
     maps = random_maps(layers, 2, size, seed)
     if coarse:  # many ties
@@ -127,7 +127,7 @@ def test_rollout_equals_its_loop_twin(layers: int, size: int, share: float, seed
 
 
 @given(size=st.integers(2, 12), layers=st.integers(1, 4), seed=st.integers(0, 2**31), later_left=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_row_form_equals_the_row_of_the_product(size: int, layers: int, seed: int, later_left: bool) -> None:
     maps = random_maps(layers, 3, size, seed)
     query = torch.randint(size, (3,), generator=torch.Generator().manual_seed(seed))

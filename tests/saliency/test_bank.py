@@ -83,7 +83,7 @@ def test_scores_are_unchanged() -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_selection_equals_its_loop_twin(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 9))
     kept = data.draw(st.integers(1, 10))

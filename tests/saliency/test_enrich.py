@@ -55,7 +55,7 @@ def test_taken_out_first_it_leaves_room_for_one_more() -> None:
     st.sampled_from(["topk_then_drop", "drop_then_topk"]),
     st.integers(0, 2**31),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_candidates_equal_their_loop_twin(chosen: int, k: int, order: str, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(chosen, 8, generator=generator)
@@ -112,7 +112,7 @@ def enrich_by_loops(
 
 
 @given(st.booleans(), st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_enriched_captions_equal_their_loop_twin(by_word: bool, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     uniform = torch.rand(3, 5, generator=generator)

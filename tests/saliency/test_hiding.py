@@ -60,7 +60,7 @@ captions = st.lists(st.lists(st.integers(5, 29), max_size=6), min_size=1, max_si
 
 
 @given(captions, st.booleans(), st.booleans(), st.sampled_from([0.0, 0.2, 0.9]), st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_choices_equal_their_loop_twin(texts: list[list[int]], end: bool, whole: bool, level: float, seed: int) -> None:
     ids, content = caption_batch(texts, end)
     generator = torch.Generator().manual_seed(seed)
@@ -134,7 +134,7 @@ def mask_by_loops(ids: Tensor, chosen: Tensor, kind: Tensor, random: Tensor) -> 
 
 
 @given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_masked_captions_equal_their_loop_twin(batch: int, tokens: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     ids, random = (torch.randint(0, 30, (batch, tokens), generator=generator) for _ in range(2))

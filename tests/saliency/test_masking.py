@@ -259,7 +259,7 @@ cases = st.fixed_dictionaries(
 
 
 @given(cases, st.integers(1, 3), st.integers(1, 9), st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_probabilities_equal_their_loop_twin(options: dict[str, Any], batch: int, words: int, seed: int) -> None:
     rows, content = attention_rows(batch, words, 1.5, seed, padding=1)
     content &= torch.rand(content.shape, generator=torch.Generator().manual_seed(seed)) < 0.8
@@ -279,7 +279,7 @@ def test_what_is_cut_off_goes_to_the_other_words() -> None:
 
 
 @given(st.lists(st.floats(-0.5, 3, width=32), min_size=1, max_size=9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_clipping_keeps_the_sum_where_it_can(values: list[float]) -> None:
     raw = torch.tensor([values])
     found = clip(raw)

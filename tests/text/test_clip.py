@@ -131,7 +131,7 @@ def test_quotes_before_the_letters_of_an_ending_are_blanks(published: Tokenizer,
     assert published.encode([text])[0].tolist()[1 : len(wanted) + 2] == [*wanted, 49407]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(caption=st.text("ared blueht's-é😀1.&;amp漢", max_size=30))
 def test_equals_the_slow_twin_on_published_merges(published: Tokenizer, shared: Path, caption: str) -> None:
     pairs = _cached_pairs(shared / "vocab" / "bpe_simple_vocab_16e6.txt.gz")
@@ -140,7 +140,7 @@ def test_equals_the_slow_twin_on_published_merges(published: Tokenizer, shared: 
     assert row[1 : 1 + len(wanted)] == wanted and row[1 + len(wanted)] == 49407
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(caption=st.text("ared blueht's-é😀1.&;ampŠñ", max_size=10))
 def test_equals_the_slow_twin_on_small_merges(merges: Path, caption: str) -> None:
     tokenizer = clip_tokenizer(merges, context=200)

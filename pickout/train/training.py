@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,24 @@ from torch.utils.data import DataLoader
 from pickout.checkpoints.initial import initialise
 from pickout.checkpoints.run import save_model
 from pickout.data.batching import Collate
+from pickout.data.data_set import Split
 from pickout.data.sampling import build_sampler
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
 from pickout.methods.base import Method
 from pickout.methods.model import build_model
-from pickout.train.checkpointing import Best, Checkpoints, TrainingState
 from pickout.train.display import Display
-from pickout.train.engine import Engine, StepReport, launch
-from pickout.train.folder import claim, read_summary, training_in, write_summary
+from pickout.train.engine import Engine, StepReport, launch, mean
 from pickout.train.interruption import Interruption, leave_signals_to_parent
 from pickout.train.journal import Journal
-from pickout.train.means import Means
+from pickout.train.material import Material, gather
 from pickout.train.optim import build_optimiser
 from pickout.train.recipe import Recipe
-from pickout.train.setup import Material, gather
+from pickout.train.run_folder import claim, read_summary, training_in, write_summary
+from pickout.train.training_state import Checkpoints, TrainingState
 
+_REHEARSED = 2
+"""Images of the validation split that are encoded and ranked before the first step, so that what fails fails then."""
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -56,6 +59,8 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         LossNotFinite: the loss became NaN or infinite; the last checkpoint stays.
         StorageFull: no space left; the last checkpoint stays.
     """
+    # The run's folder remembers where its data lie, and will be asked from another place.
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": recipe.data.root.absolute()})})
     with launch(device, recipe.train.precision, recipe.optim.accumulate) as accelerator, ExitStack() as stack:
         shown = display if display is not None and accelerator.is_main_process else Display()
         stack.callback(shown.close)
@@ -104,9 +109,12 @@ class _Run:
             display.say(initialise(self.method, recipe.train.initial, recipe.train.initial_queues).summary())
         self.engine = _engine(recipe, accelerator, material, self.method)
         self.done, self.step, self.seconds = 0, 0, 0.0
-        self.best: Best | None = None
+        self.best: dict[str, Any] | None = None
         if state is not None:
             self._restore(state)
+        elif material.selection is not None:
+            described = [record for record in material.selection.images if record.captions]
+            self._validate(replace(material.selection, images=tuple(described[:_REHEARSED])))
         self.journal = None
         if accelerator.is_main_process:
             self.journal = Journal(folder, length=0 if state is None else state.journal)
@@ -133,7 +141,7 @@ class _Run:
             "pairs": len(self.material.pairs),
             "identities": self.material.identities,
             "selected_on": self._selected_on(),
-            "best": None if self.best is None else self.best.to_dict(),
+            "best": self.best,
         }
         if self.accelerator.is_main_process:
             write_summary(self.folder, summary)
@@ -154,12 +162,11 @@ class _Run:
                 "it goes on, but not bit for bit"
             )
         self.done, self.step, self.seconds = state.epoch, state.step, state.seconds
-        self.best = None if state.best is None else Best(**state.best)
+        self.best = state.best
 
     def _begin(self, first: int) -> None:
         for wrong in self.material.quarantine:
-            if first == 1:
-                self._note("quarantine", image=str(wrong.path), reason=wrong.reason)
+            self._note("quarantine", image=str(wrong.path), reason=wrong.reason)
         pairs, epochs = len(self.material.pairs), self.recipe.schedule.epochs
         if first == 1:
             self._note("start", pairs=pairs, identities=self.material.identities, epochs=epochs)
@@ -174,32 +181,35 @@ class _Run:
         left = self.recipe.schedule.epochs - epoch + 1
         return self.step + (self.engine.steps(epoch) * left if left else 0)
 
-    def _on_step(self, means: Means, report: StepReport) -> None:
-        means.add(report)
+    def _on_step(self, reports: list[StepReport], recent: list[StepReport], report: StepReport) -> None:
+        reports.append(report)
+        recent.append(report)
         self.display.step(report.step, report.epoch, report.loss)
         if report.step % self.recipe.train.log_every == 0 or report.last:
-            line = means.since_last()
-            self._note("step", step=report.step, epoch=report.epoch, learning_rate=report.learning_rate, **line)
+            rate, line = report.learning_rate, mean(recent)
+            self._note("step", step=report.step, epoch=report.epoch, learning_rate=rate, **line)
+            recent.clear()
         self.interruption.check()
 
     def _epoch(self, epoch: int) -> None:
-        means = Means()
+        reports: list[StepReport] = []
         with self.interruption.deferred():
-            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, means))
+            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, reports, []))
         self.display.expect(self._expected(epoch + 1))
-        self._end_epoch(epoch, means)
+        self._end_epoch(epoch, mean(reports))
 
-    def _end_epoch(self, epoch: int, means: Means) -> None:
+    def _end_epoch(self, epoch: int, means: dict[str, Any]) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint.
 
         In this order, so that a kill in between leads back to the start of the epoch.
         """
-        last = epoch == self.recipe.schedule.epochs
-        metrics = self._validate() if last or epoch % self.recipe.train.validate_every == 0 else None
-        chosen = self.material.selection is None or (metrics is not None and self._is_better(metrics))
+        due = epoch == self.recipe.schedule.epochs or epoch % self.recipe.train.validate_every == 0
+        selection = self.material.selection
+        metrics = self._validate(selection) if due and selection is not None else None
+        chosen = selection is None or (metrics is not None and self._is_better(metrics))
         if chosen:
-            self.best = Best(epoch, metrics or {})
-        line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means.whole(), "chosen": chosen}
+            self.best = {"epoch": epoch, "metrics": metrics or {}}
+        line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means, "chosen": chosen}
         if metrics is not None:
             line |= {"metrics": metrics, "split": self._selected_on()}
         self._note("epoch", **line)
@@ -211,7 +221,7 @@ class _Run:
                 TrainingState(
                     epoch=epoch,
                     step=self.step,
-                    best=None if self.best is None else self.best.to_dict(),
+                    best=self.best,
                     journal=self.journal.sync(),
                     data=self.data,
                     seconds=self._seconds(),
@@ -230,21 +240,19 @@ class _Run:
             name=self.recipe.name,
         )
 
-    def _validate(self) -> dict[str, float] | None:
-        """Measures on the split that chooses; all processes share the work and get equal numbers."""
-        if self.material.selection is None:
-            return None
+    def _validate(self, split: Split) -> dict[str, float]:
+        """Measures on a split; all processes share the work and get equal numbers."""
         return validate(
             self.method,
-            self.material.selection,
+            split,
             self.material.tokenizer,
             self.recipe.model.image,
             autocast=_AUTOCAST[self.recipe.train.precision],
-        ).named()
+        )
 
     def _is_better(self, metrics: dict[str, float]) -> bool:
         name = self.recipe.train.metric
-        return self.best is None or metrics[name] > self.best.metrics[name]
+        return self.best is None or metrics[name] > self.best["metrics"][name]
 
     def _selected_on(self) -> str:
         return "last epoch" if self.material.selection is None else self.material.selection.name

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickout.evaluate.metrics import average, score_queries
-from pickout.evaluate.ranking import RelevantRanks, find_relevant, rank, rank_mixtures, rank_row
+from pickout.evaluate.relevant_ranks import RelevantRanks, find_relevant, rank, rank_mixtures, rank_row
 
 
 def ranks_by_full_sort(scores: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_of_two_equal_scores_the_earlier_in_the_gallery_ranks_first():
     assert rank_row(scores, np.array([3], np.int32)).tolist() == [4]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=30), st.data())
 def test_any_row_of_scores_is_ranked_as_by_the_full_sort(levels: list[int], data: st.DataObject):
     scores = np.array(levels, np.float32) / 4
@@ -82,7 +82,7 @@ def test_any_row_of_scores_is_ranked_as_by_the_full_sort(levels: list[int], data
     assert rank_row(scores, columns).tolist() == ranks_by_full_sort(scores)[columns].tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_without_ties_the_order_of_the_gallery_changes_no_measure(seed: int):
     scores, relevance, (query_identity, gallery_identity, query_image) = random_case(seed)

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pickout.evaluate.exact_product import ExactProduct, mix
 from pickout.evaluate.processes import ALONE, Share
-from pickout.evaluate.scores import ExactProduct, mix
 
 TIE_RULE = "equal scores rank in gallery order (stable descending sort)"
 """The tie rule in words, for reports."""

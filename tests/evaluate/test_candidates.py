@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pickout.checkpoints.loaded import LoadedModel
-from pickout.data.records import DataSet
+from pickout.data.data_set import DataSet
 from pickout.errors import CheckpointError, StorageFull
-from pickout.evaluate import rerank as module
+from pickout.evaluate import candidates as module
 from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.candidates import find_candidates, match_candidates, rerank
 from pickout.evaluate.directions import EvaluationSettings
 from pickout.evaluate.plot import plot_cmc
 from pickout.evaluate.processes import Share
 from pickout.evaluate.protocol import evaluate, validate
-from pickout.evaluate.ranking import find_relevant, rank_pairs
-from pickout.evaluate.rerank import find_candidates, match_candidates, rerank
-from pickout.evaluate.tokens import TokenStore, joined
+from pickout.evaluate.relevant_ranks import find_relevant, rank_pairs
+from pickout.evaluate.token_store import TokenStore, joined
 from pickout.nn.memory import ImageMemory
 from pickout.text.tokenizer import Tokenizer
 from tests.evaluate.conftest import ColourMethod
@@ -253,7 +253,7 @@ def test_validation_uses_the_second_score_and_tells_the_first(
 ) -> None:
     model = colour_model(method=method)
     report = evaluate(model, colours, settings=QUICK)
-    named = validate(method, colours.splits["val"], model.tokenizer, model.image_settings, batch=16).named()
+    named = validate(method, colours.splits["val"], model.tokenizer, model.image_settings, batch=16)
     assert named["R@1"] == report.text_to_image.metrics.recall_at_1
     assert report.text_to_image_by_embedding is not None
     assert named["R@1 by embedding"] == report.text_to_image_by_embedding.metrics.recall_at_1

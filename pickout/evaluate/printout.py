@@ -5,8 +5,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from pickout.evaluate.evaluation_report import Direction, Report, Sweep
 from pickout.evaluate.metrics import MEASURES
-from pickout.evaluate.report import Direction, Report, Sweep
 
 _TITLES = {
     "text_to_image": "text → image",

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pickout.errors import CheckpointError
+from pickout.evaluate.exact_product import ExactProduct, mix
 from pickout.evaluate.processes import ALONE, Share
-from pickout.evaluate.ranking import Relevance, RelevantRanks, collect_ranks
-from pickout.evaluate.scores import ExactProduct, mix
-from pickout.evaluate.tokens import TokenStore
+from pickout.evaluate.relevant_ranks import Relevance, RelevantRanks, collect_ranks
+from pickout.evaluate.token_store import TokenStore
 from pickout.methods.base import Method
 from pickout.nn.memory import ImageMemory
 
@@ -46,7 +46,7 @@ class Candidates:
 
 
 def find_candidates(queries: Tensor, gallery: Tensor, k: int, *, chunk: int = 1024, share: Share = ALONE) -> Candidates:
-    """The k best gallery items of each query under the tie rule of `pickout.evaluate.ranking`.
+    """The k best gallery items of each query under the tie rule of `pickout.evaluate.relevant_ranks`.
 
     Args:
         queries: Shape: (queries, dimension), float32.

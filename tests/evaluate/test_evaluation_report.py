@@ -9,11 +9,11 @@ from PIL import Image
 from rich.console import Console
 
 from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.evaluation_report import Direction, Report, Subject, Sweep, SweepRow, summarise
 from pickout.evaluate.plot import plot_cmc
-from pickout.evaluate.ranking import find_relevant, rank
-from pickout.evaluate.report import Direction, Report, Subject, Sweep, SweepRow, summarise
-from pickout.evaluate.runs import Training, log_look, read_training
-from pickout.evaluate.table import render
+from pickout.evaluate.printout import render
+from pickout.evaluate.provenance import Training, log_look, read_training
+from pickout.evaluate.relevant_ranks import find_relevant, rank
 
 SUBJECT = Subject("run [7]", "3f2c91abcd12", "Dual", None, None, "street", "/data/street", "test", 40, 40, 10)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from pickout.checkpoints.importing import find_tokenizer, find_words
 from pickout.checkpoints.load import downloaded_folders, resolve
 from pickout.checkpoints.run import SETTINGS_FILE, TOKENIZER_FILE
-from pickout.data.records import DataSet, Split
+from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
-from pickout.data.training import Augmentation, TrainingPairs, readable, require_files, with_captions
-from pickout.errors import DataError, ImageUnreadable
+from pickout.data.training_pairs import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions
+from pickout.errors import ImageUnreadable
+from pickout.evaluate.encoding import check_split
+from pickout.evaluate.protocol import find_split
 from pickout.files import write_atomically
 from pickout.methods import METHODS
 from pickout.methods.model import method_settings
@@ -54,22 +56,24 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
         RecipeError: the tokenizer cannot be made.
     """
     data = open_data(recipe.data.name, recipe.data.root)
-    train, selection = _split(data, "train"), _selection(recipe, data, display)
-    quarantine: list[ImageUnreadable] = []
+    for note in data.notes:
+        display.say(f"{data.root}: {note}")
+    train, selection = find_split(data, "train"), _selection(recipe, data, display)
     tokenizer = _tokenizer(recipe, folder, train)
     identities = train.identities
     train = with_captions(train)
+    quarantine: list[ImageUnreadable] = []
     if recipe.data.skip_unreadable:
         display.say(f"opening {len(train.images)} training images to leave out those that cannot be read")
-        train, wrong = readable(train, threads=_THREADS)
-        quarantine += wrong
-        if selection is not None:
-            selection, wrong = readable(selection, threads=_THREADS)
-            quarantine += wrong
-        display.say(f"{len(quarantine)} images left out; the journal names them")
+        train, quarantine = readable(train, threads=_THREADS)
     else:
-        for split in filter(None, (train, selection)):
-            require_files(split)
+        require_files(train, REMEDY)
+    if selection is not None:
+        selection, wrong = _readable_selection(selection, display, skip=recipe.data.skip_unreadable)
+        quarantine += wrong
+    if recipe.data.skip_unreadable:
+        names = "; the journal names them" if quarantine else ""
+        display.say(f"{len(quarantine)} images left out{names}")
     augmentation = Augmentation(recipe.augmentation, recipe.caption_augmentation)
     name, method = method_settings(recipe.model, source=recipe.name, prefix="model.method")
     pairing = METHODS[name].pairing(method)
@@ -80,12 +84,22 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
     return Material(tokenizer, pairs, identities, selection, quarantine)
 
 
-def _split(data: DataSet, name: str) -> Split:
-    if name not in data.splits:
-        raise DataError(
-            f"{data.root}: {data.name} has no split '{name}' here (it has {', '.join(sorted(data.splits))})"
-        )
-    return data.splits[name]
+def _readable_selection(split: Split, display: Display, *, skip: bool) -> tuple[Split, list[ImageUnreadable]]:
+    """The validation split, all of its images opened: what is wrong with it would else be told after an epoch.
+
+    Raises:
+        DataError: it has no image or no caption, or an image is missing or, unless those are skipped, unreadable.
+    """
+    if not skip:
+        check_split(split)
+    display.say(f"opening {len(split.images)} images of split '{split.name}' to make sure that they can be read")
+    kept, wrong = readable(split, threads=_THREADS)
+    if wrong and not skip:
+        count = f"{len(wrong)} of {len(split.images)} images of split '{split.name}'"
+        reason = f"{wrong[0].reason}; {count}, which chooses the epoch, cannot be read; {REMEDY}"
+        raise ImageUnreadable(wrong[0].path, reason)
+    check_split(kept)
+    return kept, wrong
 
 
 def _selection(recipe: Recipe, data: DataSet, display: Display) -> Split | None:
@@ -96,7 +110,7 @@ def _selection(recipe: Recipe, data: DataSet, display: Display) -> Split | None:
         return None
     if recipe.train.select == "test":
         display.say("the epoch is chosen on the test split, as published numbers are; its numbers there flatter")
-    return _split(data, recipe.train.select)
+    return find_split(data, recipe.train.select)
 
 
 def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:

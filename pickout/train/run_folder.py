@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ from pickout.checkpoints.run import TOKENIZER_FILE
 from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import RecipeError, ResumeMismatch, TrainingError
 from pickout.files import write_atomically
-from pickout.train.checkpointing import FOLDER as CHECKPOINTS
 from pickout.train.recipe import Recipe, differences
+from pickout.train.training_state import FOLDER as CHECKPOINTS
 
 RECIPE_FILE, SUMMARY_FILE, LOCK_FILE = "recipe.toml", "summary.json", ".lock"
 
@@ -22,11 +23,13 @@ def training_in(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; the system lets go of it when the process dies.
 
     Raises:
-        TrainingError: another process trains in this folder, or it cannot be made.
+        TrainingError: another process trains in this folder, it holds something else, or it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK_FILE).open("wb")
+        _refuse_others(folder)
+        # For its owner alone: who may open a file may lock it, and so keep the run from going on.
+        lock = os.fdopen(os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "wb")
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be used as a run folder: {error.strerror}; give another --out") from None
     with lock:
@@ -42,6 +45,12 @@ def training_in(folder: Path) -> Iterator[None]:
         yield
 
 
+def _refuse_others(folder: Path) -> None:
+    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if others and RECIPE_FILE not in others:
+        raise TrainingError(f"{folder}: holds {others[0]} but no {RECIPE_FILE}, so it is no run; give another --out")
+
+
 def claim(folder: Path, recipe: Recipe) -> None:
     """Start a run in an empty folder, or make sure that the run in it follows the same recipe.
 
@@ -49,15 +58,9 @@ def claim(folder: Path, recipe: Recipe) -> None:
 
     Raises:
         ResumeMismatch: the folder holds a run of another recipe; names the keys that differ.
-        TrainingError: the folder holds something else.
     """
     file = folder / RECIPE_FILE
     if not file.exists():
-        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-        if others:
-            raise TrainingError(
-                f"{folder}: holds {others[0]} but no {RECIPE_FILE}, so it is no run; give another --out"
-            )
         write_atomically(file, to_toml(recipe))
         return
     try:

@@ -4,7 +4,7 @@ import pickle
 import random
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,7 +28,8 @@ class TrainingState:
         optimiser: the optimiser's state dict.
         scaler: the gradient scaler's state dict, for fp16.
         random: the random states of each process, as `random_states` gives them.
-        best: the best epoch so far and its metrics, or None before the first validation.
+        best: the `epoch` whose weights the run folder holds and its `metrics` on the split that chose it; None before
+            the first validation.
         journal: length of the journal in bytes.
         data: fingerprint of the training pairs.
         seconds: time spent training so far.
@@ -91,18 +92,6 @@ class Checkpoints:
             except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, TypeError, ValueError, KeyError) as error:
                 self.tell(f"{path}: damaged ({_short(error)}); going back to the checkpoint before it")
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The epoch whose weights the run folder holds, and its metrics on the split that chose it."""
-
-    epoch: int
-    metrics: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types."""
-        return asdict(self)
 
 
 def random_states(device: torch.device) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pickout.data.integrity import check
 from pickout.data.registry import DATASETS, open_data
 from pickout.errors import AnnotationError, DataMissing, PickoutError, UsageError
 
@@ -88,7 +90,7 @@ def test_the_real_crops_are_read(shared: Path) -> None:
 
 
 @given(people=st.lists(st.integers(0, 10**12), min_size=1, max_size=30))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_training_identities_have_no_gaps_whatever_the_file_says(write_set: Write, people: list[int]) -> None:
     records = [{**cuhk_records()[0], "id": person} for person in people]
     train = open_data("cuhk-pedes", write_set(records)).splits["train"]
@@ -165,7 +167,7 @@ def test_a_file_of_the_wrong_shape_is_an_error(write_set: Write, content: str, t
 
 
 @given(share=st.floats(0.001, 0.999))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_truncated_json_names_the_place(write_set: Write, share: float) -> None:
     text = json.dumps(cuhk_records(), indent=1)
     cut = text[: max(1, int(share * len(text)))]
@@ -226,7 +228,7 @@ json_values = st.recursive(
 
 
 @given(field=st.sampled_from(["split", "id", "captions", "file_path"]), value=json_values)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_any_value_in_any_field_is_read_or_named(write_set: Write, field: str, value: Any) -> None:
     records = cuhk_records()[:2]
     records[1][field] = value
@@ -242,3 +244,87 @@ def test_any_value_in_any_field_is_read_or_named(write_set: Write, field: str, v
 
 def _captions(split: Any) -> list[str]:
     return [pair.caption for pair in split.pairs()]
+
+
+def test_backslashes_and_dots_in_paths_name_the_same_file(write_set: Write) -> None:
+    records = cuhk_records()
+    root = write_set(records)
+    for record, path in zip(records, ["cam_a\\001.jpg", "./train_query/p2_s3.jpg"], strict=False):
+        record["file_path"] = path
+    (root / "reid_raw.json").write_text(json.dumps(records))
+    images = open_data("cuhk-pedes", root).splits["train"].images
+    assert all(record.image.is_file() for record in images) and images[0].camera == "cam_a"
+
+
+def test_a_whole_number_that_a_data_frame_wrote_is_an_identity(write_set: Write) -> None:
+    records = [{**record, "id": float(record["id"])} for record in cuhk_records()]
+    assert open_data("cuhk-pedes", write_set(records)) == open_data("cuhk-pedes", write_set(cuhk_records()))
+
+
+@pytest.mark.parametrize("path", ["..\\x.jpg", "C:\\imgs\\x.jpg", "\\\\server\\x.jpg", "c:x.jpg"])
+def test_windows_paths_that_lead_out_are_refused(write_set: Write, path: str) -> None:
+    records = cuhk_records()
+    root = write_set(records)
+    records[0]["file_path"] = path
+    (root / "reid_raw.json").write_text(json.dumps(records))
+    with pytest.raises(AnnotationError, match="leads out of the image folder"):
+        open_data("cuhk-pedes", root)
+
+
+@pytest.mark.parametrize(("disk", "told"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_accents_are_found_in_the_form_that_the_disk_has(write_set: Write, disk: str, told: str) -> None:
+    records = cuhk_records()
+    root = write_set(records)
+    file = root / "imgs" / normalize(disk, "café") / normalize(disk, "è.jpg")
+    file.parent.mkdir()
+    (root / "imgs" / "cam_a" / "001.jpg").rename(file)
+    records[0]["file_path"] = normalize(told, "café/è.jpg")
+    (root / "reid_raw.json").write_text(json.dumps(records))
+    assert open_data("cuhk-pedes", root).splits["train"].images[0].image == file
+    assert check("cuhk-pedes", root, decode=True).usable
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "told"),
+    [
+        ("cuhk-pedes", "caption_all.json", "CUHK-PEDES's first release, which has no splits: take reid_raw.json"),
+        ("icfg-pedes", "reid_raw.json", "but reid_raw.json, which is CUHK-PEDES's .*: use the name cuhk-pedes"),
+        ("rstpreid", "ICFG-PEDES.json", "use the name icfg-pedes"),
+        ("street", "data_captions.json", "use the name rstpreid"),
+        ("cuhk-pedes", "table.csv", "use the name table"),
+        ("table", "reid_raw.json", "use the name cuhk-pedes"),
+    ],
+)
+@pytest.mark.parametrize("by_file", [True, False])
+def test_the_file_of_another_format_is_named_with_its_data_set(
+    tmp_path: Path, name: str, file: str, told: str, by_file: bool
+) -> None:
+    (tmp_path / file).write_text("[]")
+    with pytest.raises(DataMissing, match=told):
+        open_data(name, tmp_path / file if by_file else tmp_path)
+
+
+def test_the_annotation_file_itself_serves_as_root(write_set: Write) -> None:
+    root = write_set(cuhk_records())
+    assert open_data("cuhk-pedes", root / "reid_raw.json") == open_data("cuhk-pedes", root)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "records", "told"),
+    [
+        ("cuhk-pedes", "reid_raw.json", rstp_records(), "'file_path': missing; .*use the name rstpreid"),
+        ("rstpreid", "data_captions.json", cuhk_records(), "'img_path': missing; .*use the name cuhk-pedes"),
+        (
+            "cuhk-pedes",
+            "reid_raw.json",
+            [{key: value for key, value in record.items() if key != "split"} for record in cuhk_records()],
+            "'split': missing; a file without splits is CUHK-PEDES's first release",
+        ),
+    ],
+)
+def test_records_of_another_format_are_named_with_their_data_set(
+    write_set: Write, name: str, file: str, records: Any, told: str
+) -> None:
+    root = write_set(records, file=file)
+    with pytest.raises(AnnotationError, match=told):
+        open_data(name, root)

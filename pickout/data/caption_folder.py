@@ -2,41 +2,40 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pickout.data.reading import Entry, Reading, RecordCheck, show, sound
+from pickout.data.annotation import Entry, Reader, Reading, RecordCheck, read_text, show, sound, spelt_on_disk
 from pickout.errors import AnnotationError, DataMissing
 
-
-def _no_camera(path: str) -> str | None:
-    del path
-    return None
+FORMATS = {
+    "reid_raw.json": "is CUHK-PEDES's (or a drawn street's): use the name cuhk-pedes or street",
+    "data_captions.json": "is RSTPReid's: use the name rstpreid",
+    "ICFG-PEDES.json": "is ICFG-PEDES's: use the name icfg-pedes",
+    "ICFG_PEDES.json": "is ICFG-PEDES's: use the name icfg-pedes",
+    "caption_all.json": "is CUHK-PEDES's first release, which has no splits: take reid_raw.json of the same archive",
+    **{f"table{ending}": "is a table of own data: use the name table" for ending in (".csv", ".jsonl", ".parquet")},
+}
+"""What the annotation files of the field are, by their names, and what to do with each."""
 
 
 @dataclass(frozen=True)
-class AnnotatedFolder:
-    """A folder with an annotation file and a folder of images. It satisfies `Reader`.
+class CaptionFolder(Reader):
+    """A folder with an annotation file and a folder of images.
 
     Args:
-        name: the data set's name in the registry.
         folder: the usual name of the data set's own folder.
-        files: names that the annotation file may have, the usual one first.
         path_field: the record's field with the image's path.
         image_folders: folders where images may lie, looked for in this order; the data set's own folder comes last.
         camera: the camera's name from an image's path.
-        source: where the data set can be had, one sentence.
     """
 
-    name: str
     folder: str
-    files: tuple[str, ...]
     path_field: str = "file_path"
     image_folders: tuple[str, ...] = ("imgs",)
-    camera: Callable[[str], str | None] = _no_camera
-    source: str = ""
+    camera: Callable[[str], str | None] = lambda _: None
 
     @property
     def layout(self) -> str:
@@ -45,7 +44,7 @@ class AnnotatedFolder:
         return f"{self.folder}/\n  {files}\n  {self.image_folders[0]}/..."
 
     def read(self, root: Path) -> Reading:
-        """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened.
+        """Read the annotation file: `root`, or in it, or in the data set's own folder there; no image is opened.
 
         Raises:
             DataMissing: the annotation file or the image folder is not there.
@@ -54,8 +53,7 @@ class AnnotatedFolder:
         file = self._find(root.absolute())
         entries: list[Entry] = []
         problems: list[AnnotationError] = []
-        records = read_json_list(file)
-        for number, record in enumerate(records):
+        for number, record in enumerate(read_json_list(file)):
             try:
                 entries.append(self._entry(RecordCheck(file, number), record))
             except AnnotationError as error:
@@ -65,32 +63,39 @@ class AnnotatedFolder:
 
     def _find(self, root: Path) -> Path:
         # os.path instead of Path: a name that the system refuses is just missing.
-        places = [parent / name for parent in (root, root / self.folder) for name in self.files]
-        found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113
-        if found is None:
+        if os.path.isfile(root):  # noqa: PTH113
+            if root.name in self.files:
+                return root
+            raise self._missing(f"{root}: is a file{what_it_is(root.parent, [root.name])}")
+        places = [root, root / self.folder]
+        found = [place / name for place in places for name in self.files if os.path.isfile(place / name)]  # noqa: PTH113
+        if not found:
             state = "no annotation file here" if os.path.isdir(root) else "no such folder"  # noqa: PTH112
-            raise DataMissing(f"{root}: {state}; {self.name} is expected as\n{self.layout}\n{self.source}".rstrip())
-        return found
+            raise self._missing(f"{root}: {state}{''.join(what_it_is(place, FORMATS) for place in places)}")
+        return found[0]
+
+    def _missing(self, state: str) -> DataMissing:
+        return DataMissing(f"{state}; {self.name} is expected as\n{self.layout}\n{self.request}")
 
     def _image_folder(self, root: Path, entries: list[Entry]) -> Path:
         folders = [root / name for name in self.image_folders]
         found = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112
         if found is not None:
             return found
-        if entries and os.path.isfile(root / entries[0].path):  # noqa: PTH113
+        if entries and spelt_on_disk(root, entries[0].path).is_file():
             return root
         names = " or ".join(f"{name}/" for name in self.image_folders)
-        raise DataMissing(
-            f"{root}: the image folder {names} is missing; expected\n{self.layout}\n{self.source}".rstrip()
-        )
+        raise self._missing(f"{root}: the image folder {names} is missing")
 
     def _entry(self, check: RecordCheck, record: Any) -> Entry:
         if not isinstance(record, dict):
             raise check.wrong(None, f"{show(record)}; expected an object with split, id, captions, {self.path_field}")
         for name in ("split", "id", "captions", self.path_field):
             if name not in record:
-                raise check.wrong(name, "missing")
+                raise check.wrong(name, f"missing{self._other_format(record)}")
         identity = record["id"]
+        if isinstance(identity, float) and identity.is_integer():  # as data frames write whole numbers
+            identity = int(identity)
         if not isinstance(identity, int) or isinstance(identity, bool) or not 0 <= identity < 2**63:
             raise check.wrong("id", f"{show(identity)}; expected a whole number from 0")
         captions = record["captions"]
@@ -100,6 +105,23 @@ class AnnotatedFolder:
             raise check.wrong("captions", f"{show(captions)}; expected a list of strings")
         split, path = check.split(record["split"]), check.path(self.path_field, record[self.path_field])
         return Entry(check.record, split, identity, path, tuple(map(sound, captions)), self.camera(path))
+
+    def _other_format(self, record: dict[str, Any]) -> str:
+        """What a record with another format's fields is."""
+        if "split" not in record and {"id", "captions", "file_path"} <= record.keys():
+            return f"; a file without splits {FORMATS['caption_all.json']}"
+        if self.path_field != "img_path" and "img_path" in record:
+            return f"; a file with img_path {FORMATS['data_captions.json']}"
+        if self.path_field != "file_path" and "file_path" in record:
+            return "; a file with file_path is CUHK-PEDES's or ICFG-PEDES's: use the name cuhk-pedes or icfg-pedes"
+        return ""
+
+
+def what_it_is(folder: Path, names: Mapping[str, str] | list[str]) -> str:
+    """`, but reid_raw.json, which is ...` for the first of the field's annotation files that is in a folder."""
+    # os.path instead of Path: a name that the system refuses is just missing.
+    found = next((name for name in names if name in FORMATS and os.path.isfile(folder / name)), None)  # noqa: PTH113
+    return "" if found is None else f", but {found}, which {FORMATS[found]}"
 
 
 def read_json_list(file: Path) -> list[Any]:
@@ -122,18 +144,3 @@ def read_json_list(file: Path) -> list[Any]:
     if not content:
         raise AnnotationError(file, None, None, "holds no record")
     return content
-
-
-def read_text(file: Path) -> str:
-    """The text of an annotation file.
-
-    Raises:
-        AnnotationError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        problem = f"not UTF-8 text (byte {error.start}); save it as UTF-8"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    raise AnnotationError(file, None, None, problem)

@@ -68,8 +68,10 @@ class DataSet:
         name: its name in the registry.
         root: the folder it was read from.
         splits: by name; a set without validation split has no `val` entry.
+        notes: what the reader had to assume; every command says so.
     """
 
     name: str
     root: Path
     splits: dict[str, Split]
+    notes: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.config import read_toml
-from pickout.evaluate.report import Report
+from pickout.evaluate.evaluation_report import Report
 from pickout.files import storage_errors
 
 RECIPE_FILE = "recipe.toml"
@@ -39,11 +39,13 @@ def read_training(folder: Path | None) -> Training:
     if folder is None or not (folder / RECIPE_FILE).is_file():
         return Training()
     values = read_toml(folder / RECIPE_FILE)
-    name, root = _text(values, "data", "name"), _text(values, "data", "root")
-    selected = _summary_of(folder).get("selected_on")
-    if not isinstance(selected, str):
-        selected = _text(values, "train", "select")
-    return Training(name, None if root is None else Path(root), selected)
+    try:  # A finished run says what it chose its epoch on: it knows when its data set had no split for that.
+        summary = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        summary = {}
+    root = _text(values, "data", "root")
+    selected = _text({"summary": summary}, "summary", "selected_on") or _text(values, "train", "select")
+    return Training(_text(values, "data", "name"), None if root is None else Path(root), selected)
 
 
 def log_look(folder: Path, report: Report) -> None:
@@ -65,15 +67,6 @@ def log_look(folder: Path, report: Report) -> None:
     path = folder / LOG_FILE
     with storage_errors(path), path.open("ab") as file:
         file.write(json.dumps(line).encode() + b"\n")
-
-
-def _summary_of(folder: Path) -> dict[str, Any]:
-    """What a finished run says of itself: it knows when its data set had no split to choose on."""
-    try:
-        found = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _text(values: dict[str, Any], table: str, key: str) -> str | None:

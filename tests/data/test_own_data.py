@@ -2,7 +2,7 @@
 
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from pickout.data.own_data import TABLE
 from pickout.data.registry import open_data
-from pickout.data.table import TABLE
 from pickout.errors import AnnotationError, DataMissing, PickoutError
 
 FIRST = {"image": "a/1.jpg", "identity": 7, "camera": "lobby", "time": "2024-05-31T17:45:00", "split": "train"}
@@ -157,7 +157,7 @@ def test_where_no_table_or_two_are_the_expected_form_is_told(tmp_path: Path) -> 
         open_data("table", tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(content=st.text(st.sampled_from('image,caption\n"identity\r0a./;é\0'), max_size=60))
 def test_any_csv_is_read_or_refused_in_words(tmp_path: Path, content: str) -> None:
     (tmp_path / "table.csv").write_text("image,identity\n" + content, encoding="utf-8", newline="")
@@ -165,3 +165,100 @@ def test_any_csv_is_read_or_refused_in_words(tmp_path: Path, content: str) -> No
         open_data("table", tmp_path)
     except PickoutError as error:
         assert "table.csv" in str(error)
+
+
+def train_of(folder: Path, text: str) -> Any:
+    (folder / "table.csv").write_bytes(text.encode())
+    return open_data("table", folder)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Image,CAPTION,Identity,Split", "img_path,Captions,person_id,SET", " Image Path , text,Person ID,subset\t"],
+)
+def test_a_header_is_read_in_capitals_under_other_names_and_with_blanks(tmp_path: Path, header: str) -> None:
+    data = train_of(
+        tmp_path, f"\ufeff\n,,,\n{header}\n1.jpg,A man.,7,Train\n2.jpg,A man.,7,train\n3.jpg,A boy.,8,TEST\n"
+    )
+    assert [record.identity for record in data.splits["train"].images] == [0, 0]
+    assert [record.identity for record in data.splits["test"].images] == [8]
+    assert data.splits["train"].images[0].captions == ("A man.",)
+    assert all("is read as" in note for note in data.notes)
+
+
+def test_a_synonym_gives_way_to_the_name_itself(tmp_path: Path) -> None:
+    data = train_of(tmp_path, "id,image,identity,split\n1,a.jpg,5,train\n2,b.jpg,5,train\n")
+    assert data.splits["train"].identities == 1 and data.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("image,Image,identity", "'image' and 'Image' both mean image"),
+        ("image,person_id,pid", "'person_id' and 'pid' both mean identity"),
+        ("image,note,Note", "'note': a column of this name stands in the header twice"),
+        ("image,identty,split", "'identity': no such column, but 'identty'"),
+        ("image,identity,spilt", "'split': no such column, but 'spilt'"),
+    ],
+)
+def test_a_header_that_leaves_a_doubt_is_an_error(tmp_path: Path, header: str, told: str) -> None:
+    with pytest.raises(AnnotationError, match=told):
+        train_of(tmp_path, f"{header}\n1.jpg,1,2\n")
+
+
+@pytest.mark.parametrize("line", ['{"image": "1.jpg", "image": "2.jpg"}', '{"image": "1.jpg"}\n{"Image": "2.jpg"}'])
+def test_a_field_told_twice_in_json_lines_is_an_error(tmp_path: Path, line: str) -> None:
+    (tmp_path / "table.jsonl").write_text(line + "\n")
+    with pytest.raises(AnnotationError, match=r"twice|both mean image"):
+        open_data("table", tmp_path)
+
+
+def test_values_as_a_data_frame_writes_them(tmp_path: Path) -> None:
+    head = "Unnamed: 0,image,caption,identity,camera,time,split\n"
+    rows = "0,1.jpg,A man.,12.0,3.0,2024-05-31 17:45:00.123456789,train\n1,2.jpg,nan,12,NaN,NaT,train\n"
+    last = "2,3.jpg,None,anna,<NA>,#N/A,train\n,,,,,,\n,,,,,,\n"
+    train = train_of(tmp_path, head + rows + last).splits["train"]
+    assert [record.identity for record in train.images] == [0, 0, 1]
+    assert [record.camera for record in train.images] == ["3", None, None]
+    assert [record.captions for record in train.images] == [("A man.",), (), ()]
+    assert [record.time for record in train.images] == [datetime(2024, 5, 31, 17, 45, 0, 123456), None, None]
+
+
+@pytest.mark.parametrize("missing", ["nan", "NaN", "None", "NaT", "<NA>", "#N/A", "null", "", "  "])
+def test_an_identity_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(AnnotationError, match="record 0, field 'identity'"):
+        train_of(tmp_path, f"image,identity\n1.jpg,{missing}\n")
+
+
+def test_parquet_of_a_data_frame_is_read(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "image": ["1.jpg", "2.jpg", "3.jpg"],
+            "Identity": pa.array([7.0, 7.0, 9.0]),
+            "camera": pa.array([float("nan"), 3.0, None]),
+            "time": pa.array([1717177500123456789, None, None], pa.timestamp("ns")),
+            "caption": [["A man.", "He walks."], [], None],
+        }
+    )
+    parquet.write_table(table, tmp_path / "table.parquet")
+    train = open_data("table", tmp_path).splits["train"]
+    assert [(record.identity, record.camera) for record in train.images] == [(0, None), (0, "3"), (1, None)]
+    assert train.images[0].time == datetime(2024, 5, 31, 17, 45, 0, 123456)
+    assert [record.captions for record in train.images] == [("A man.", "He walks."), (), ()]
+
+
+def test_a_date_in_parquet_is_its_midnight(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"image": ["1.jpg"], "time": [date(2024, 5, 31)]}), tmp_path / "table.parquet")
+    assert open_data("table", tmp_path).splits["train"].images[0].time == datetime(2024, 5, 31)
+
+
+def test_one_image_under_several_spellings_is_one_person(tmp_path: Path) -> None:
+    spellings = ["imgs/0.jpg", "./imgs/0.jpg", "imgs//0.jpg", "imgs\\0.jpg", "imgs/é.jpg", "imgs/e\u0301.jpg"]
+    data = train_of(tmp_path, "image,caption\n" + "".join(f"{name},A man.\n" for name in spellings))
+    assert [len(record.captions) for record in data.splits["train"].images] == [4, 2]
+
+
+def test_people_and_cameras_are_one_in_both_forms_of_an_accent(tmp_path: Path) -> None:
+    rows = "1.jpg,Zoë,Café\n2.jpg,Zoe\u0308,Cafe\u0301\n"
+    train = train_of(tmp_path, "image,identity,camera\n" + rows).splits["train"]
+    assert train.identities == 1 and train.images[0].camera == train.images[1].camera

@@ -13,13 +13,13 @@ from pydantic import Field
 from torch.utils.data import Dataset
 
 from pickout.config import Settings
-from pickout.data.batching import Example, Unreadable
-from pickout.data.captions import CaptionAugmentationSettings, augment_tokens
+from pickout.data.batching import Example
+from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.records import ImageRecord, Split
 from pickout.data.sampling import Draw
+from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
 from pickout.data.transforms import AugmentationSettings, ImageSettings, augment, resize
-from pickout.data.weak import WeakCaptions
+from pickout.data.weak_captions import WeakCaptions
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
@@ -76,7 +76,7 @@ PLAIN = Pairing()
 """An image and its caption."""
 
 
-class TrainingPairs(Dataset[Example | Unreadable]):
+class TrainingPairs(Dataset[Example | ImageUnreadable]):
     """Every (image, caption) pair of a split, indexed by `Draw`.
 
     The same draw gives the same example in any process, so a resumed run and any number of workers see equal batches.
@@ -138,12 +138,12 @@ class TrainingPairs(Dataset[Example | Unreadable]):
         with ThreadPoolExecutor(threads) as pool:
             self._cache = list(pool.map(load, self._files))
 
-    def __getitem__(self, draw: Draw) -> Example | Unreadable:
+    def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
         position = int(self._image_of[draw.item])
         try:
             image = self._open(position)
         except ImageUnreadable as error:
-            return Unreadable(str(error.path), error.reason)
+            return error
         generator = np.random.default_rng([_STREAM, self.seed, draw.epoch, draw.place])
         pixels = augment(image, self.image, self.augmentation.image, generator)
         ids = self._caption(draw.item, generator)
@@ -184,8 +184,12 @@ def with_captions(split: Split) -> Split:
     return replace(split, images=images)
 
 
-def require_files(split: Split) -> None:
+def require_files(split: Split, remedy: str) -> None:
     """Check that every image is there, without opening it.
+
+    Args:
+        split: any split.
+        remedy: what to do about missing ones.
 
     Raises:
         DataMissing: names the first missing file and says how many are missing.
@@ -193,9 +197,8 @@ def require_files(split: Split) -> None:
     missing = [record.image for record in split.images if not record.image.is_file()]
     if missing:
         raise DataMissing(
-            f"{missing[0]}: no such image; {len(missing)} of {len(split.images)} images of {split.data} "
-            f"({split.name}) are missing. `pickout data check` lists them; "
-            "--set data.skip_unreadable=true trains without them"
+            f"{missing[0]}: no such image; {len(missing)} of {len(split.images)} images of split '{split.name}' of "
+            f"{split.data} are missing, which `pickout data check` lists; {remedy}"
         )
 
 

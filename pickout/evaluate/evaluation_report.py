@@ -9,13 +9,15 @@ import numpy as np
 
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.evaluate.metrics import MEASURES, Metrics, average, cmc, score_queries
-from pickout.evaluate.ranking import RelevantRanks
+from pickout.evaluate.relevant_ranks import RelevantRanks
 
 SCHEMA = "pickout.evaluation/1"
 """Name and version of the JSON form."""
 
 BY_EMBEDDING = "text_to_image_by_embedding"
 """Field of the direction before the second look; only there for a method that has one."""
+
+_DIRECTIONS = ("text_to_image", "image_to_text", "text_to_image_without_own", "image_to_text_without_own")
 
 ProtocolName = Literal["standard", "paper"]
 """`standard` chooses nothing on the evaluated split; `paper` repeats the field's habit of doing so."""
@@ -145,26 +147,18 @@ class Report:
 
     def directions(self) -> dict[str, Direction]:
         """The directions that could be scored, by the name of their JSON field."""
-        every = {
-            "text_to_image": self.text_to_image,
-            "image_to_text": self.image_to_text,
-            "text_to_image_without_own": self.text_to_image_without_own,
-            "image_to_text_without_own": self.image_to_text_without_own,
-            BY_EMBEDDING: self.text_to_image_by_embedding,
-        }
-        return {name: direction for name, direction in every.items() if direction is not None}
+        return {name: found for name in (*_DIRECTIONS, BY_EMBEDDING) if (found := getattr(self, name)) is not None}
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON fields (schema `SCHEMA`)."""
-        found = self.directions()
-        names = ("text_to_image", "image_to_text", "text_to_image_without_own", "image_to_text_without_own")
+        found = {name: direction.to_json() for name, direction in self.directions().items()}
         return {
             "schema": SCHEMA,
             **asdict(self.subject),
             "protocol": self.protocol,
             "notes": list(self.notes),
-            **{name: found[name].to_json() if name in found else None for name in names},
-            **({BY_EMBEDDING: found[BY_EMBEDDING].to_json()} if BY_EMBEDDING in found else {}),
+            **dict.fromkeys(_DIRECTIONS),
+            **found,
             "sweep": None if self.sweep is None else self.sweep.to_json(),
             "bootstrap": {**self.bootstrap.model_dump(), "unit": "identity", "kind": "percentile"},
             **self.circumstances,

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-import pickout.train.run as run_module
+import pickout.train.training as run_module
 from pickout.checkpoints.run import load_run
 from pickout.config import read_toml
 from pickout.data.images import open_image
 from pickout.errors import (
+    DataError,
     DataMissing,
     ImageUnreadable,
     LossNotFinite,
@@ -24,10 +25,11 @@ from pickout.errors import (
     StorageFull,
     TrainingError,
 )
+from pickout.evaluate.provenance import read_training
 from pickout.train.display import Display
 from pickout.train.engine import Engine
 from pickout.train.journal import read_journal
-from pickout.train.run import train
+from pickout.train.training import train
 
 
 class Listening(Display):
@@ -211,7 +213,7 @@ def test_a_file_in_place_of_the_folder_is_said_so(recipe, tmp_path):
 
 def test_two_processes_cannot_train_in_one_folder(recipe, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from pickout.train.folder import training_in\n"
+        "import sys; from pathlib import Path; from pickout.train.run_folder import training_in\n"
         "with training_in(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "run")]
@@ -282,6 +284,93 @@ def test_unreadable_and_missing_images_are_left_out_when_asked_and_the_journal_n
     assert sorted(line["image"][-14:] for line in lines) == ["cam_0/0015.png", "cam_1/0003.png"]
     assert all(line["reason"] for line in lines)
     assert (summary["pairs"], summary["identities"]) == (46, 12)
+
+
+def test_the_journal_is_not_said_to_name_images_when_none_was_left_out(recipe, tmp_path):
+    told = Listening()
+    train(recipe("data.skip_unreadable=true"), tmp_path / "run", device="cpu", display=told)
+    assert "0 images left out" in told.said
+
+
+def test_images_that_a_resumed_run_leaves_out_are_named_again(recipe, tmp_path, street, monkeypatch):
+    settings = recipe("data.skip_unreadable=true")
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, tmp_path / "run", device="cpu")
+    (street / "imgs" / "cam_0" / "0015.png").unlink()
+    train(settings, tmp_path / "run", device="cpu")
+    lines = [line for line in read_journal(tmp_path / "run" / "metrics.jsonl") if line["event"] == "quarantine"]
+    assert [line["image"][-14:] for line in lines] == ["cam_0/0015.png"]
+
+
+def _spoil(street, how):
+    rows = json.loads((street / "reid_raw.json").read_text())
+    if how == "no captions":
+        rows = [{**row, "captions": []} if row["split"] == "val" else row for row in rows]
+    elif how == "missing":
+        (street / "imgs" / "cam_0" / "0015.png").unlink()
+    elif how == "truncated":
+        file = street / "imgs" / "cam_0" / "0015.png"
+        file.write_bytes(file.read_bytes()[:-60])
+    (street / "reid_raw.json").write_text(json.dumps(rows))
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("no captions", r"split 'val' .* has no captions"),
+        ("missing", r"cam_0/0015\.png: no such image; 1 of 12 images of split 'val'"),
+        ("truncated", r"cam_0/0015\.png: .*1 of 12 images of split 'val', which chooses the epoch, .*skip_unreadable"),
+    ],
+)
+def test_a_broken_validation_split_is_told_before_the_first_step(recipe, tmp_path, street, how, told):
+    _spoil(street, how)
+    with pytest.raises(DataError, match=told):
+        train(recipe(), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_what_validation_cannot_do_is_told_before_the_first_step(recipe, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise StorageFull("no space left for the tokens")
+
+    monkeypatch.setattr(run_module, "validate", fail)
+    with pytest.raises(StorageFull, match="for the tokens"):
+        train(recipe(), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_a_run_remembers_where_its_data_lie_wherever_it_is_asked(recipe, tmp_path, street, monkeypatch):
+    monkeypatch.chdir(street.parent)
+    train(recipe(f"data.root={street.name}"), Path("run"), device="cpu")
+    monkeypatch.chdir("/")
+    assert read_training(tmp_path / "run").root == street
+
+
+def test_a_note_of_the_reader_is_said(recipe, tmp_path, street):
+    rows = json.loads((street / "reid_raw.json").read_text())
+    head, *lines = (
+        "file_name,caption,person_id",
+        *(f"imgs/{row['file_path']},{caption},{row['id']}" for row in rows for caption in row["captions"]),
+    )
+    (street / "table.csv").write_text("\n".join([head, *lines]))
+    told = Listening()
+    train(recipe("data.name=table", "train.select=last"), tmp_path / "run", device="cpu", display=told)
+    assert any("'person_id' is read as identity" in message for message in told.said)
+    assert any("no split column" in message for message in told.said)
+
+
+def test_a_refused_folder_is_left_as_it_was(recipe, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(TrainingError, match=r"holds .* so it is no run"):
+        train(recipe(), tmp_path, device="cpu")
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_only_the_owner_of_a_run_may_lock_it(recipe, tmp_path):
+    train(recipe(), tmp_path / "run", device="cpu")
+    assert (tmp_path / "run" / ".lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_cache_gives_the_same_weights_as_reading_from_disk(recipe, tmp_path, street):
