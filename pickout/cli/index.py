@@ -23,11 +23,14 @@ def index(
         str | None, typer.Option(help="A run folder or weight file; by default the one the gallery remembers.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="CSV or JSON lines: image, camera, time; other columns become labels.")
+        Path | None, typer.Option(help="CSV, JSON lines or Parquet: image, camera, time; other columns become labels.")
     ] = None,
     camera_from: Annotated[
         CameraFrom, typer.Option(help="Camera from the crop's folder, or from a part like c5 of its name.")
     ] = CameraFrom.NONE,
+    exclude: Annotated[
+        Texts, typer.Option(metavar="PATTERN", help="Pass over files or folders like this: '*_mask.png'.")
+    ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove rows below CROPS whose files are gone.")] = False,
     set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
     device: Device = "auto",
@@ -42,11 +45,17 @@ def index(
     from pickout.gallery.intake.scan import count_images
 
     settings = settings_of(IngestSettings, set_)
-    count_images(crops)  # a wrong folder is told before a model is loaded
+    count_images(crops, exclude or ())  # a wrong folder is told before a model is loaded
     gallery = _gallery(out, model, device)
     with indexing_progress(not json) as on_progress:
         report = gallery.add(
-            crops, table=table, camera_from=camera_from, prune=prune, settings=settings, on_progress=on_progress
+            crops,
+            table=table,
+            camera_from=camera_from,
+            exclude=exclude or (),
+            prune=prune,
+            settings=settings,
+            on_progress=on_progress,
         )
     _show(out, gallery.count(), report, prune=prune, json=json)
 
@@ -76,6 +85,7 @@ def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], Non
 
 
 def _show(gallery: Path, count: int, report: "IngestReport", *, prune: bool, json: bool) -> None:
+    from pickout.data.images import NOT_READ
     from pickout.gallery.intake.quarantine import QUARANTINE
 
     if json:
@@ -85,6 +95,13 @@ def _show(gallery: Path, count: int, report: "IngestReport", *, prune: bool, jso
         f"{gallery}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
         f"in {report.seconds:.1f} s"
     )
+    for note in report.notes:
+        say(f"the table: {note}")
+    if report.passed_over:
+        kinds = sorted(report.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
+        say("passed over: " + ", ".join(f"{number} {kind}" for kind, number in kinds))
+    if not NOT_READ.isdisjoint(report.passed_over):
+        say("pictures of some of these kinds are not read; convert them to JPEG and index again")
     if report.quarantined:
         say(f"{report.quarantined} files could not be read; see {gallery}/{QUARANTINE}")
     if report.untold:
