@@ -53,7 +53,8 @@ def test_either_form_of_a_letter_finds_cameras_labels_and_crops(tmp_path, encode
     gallery.add(tmp_path / "crops", camera_from=CameraFrom.FOLDER, table=table)
     for where in (Where(cameras=[said]), Where(labels={said: said}), Where(not_cameras=["other"])):
         (hit,) = gallery.search("teal", where=where)
-        assert hit.camera == kept and hit.metadata.labels == {kept: kept}
+        # A table's reader composes the names of its columns; what stands below them is kept as it is.
+        assert hit.camera == kept and hit.metadata.labels == {unicodedata.normalize("NFC", kept): kept}
     assert [hit.camera for hit in gallery.search("teal", where=Where(not_labels={said: said}))] == ["other"]
     for name in (f"{said}.png", f"{said}/{said}.png", str(tmp_path / "crops" / said / f"{said}.png"), f"{said}/*"):
         assert gallery.choose([name]) == [hit.id]
