@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pickout.errors import GalleryDamaged
+from pickout.errors import GalleryDamaged, GalleryError
 from pickout.gallery.storage.columns import (
     ADDED_FIELDS,
     FIELDS,
@@ -32,10 +32,12 @@ from pickout.gallery.storage.lance_faults import lance_errors, latest
 from pickout.gallery.storage.leftovers import clear_half_written_rows
 from pickout.gallery.storage.manifest import TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
-from pickout.gallery.storage.store import KEEP_NONE, KEEP_VERSIONS
+from pickout.gallery.storage.store import KEEP_VERSIONS
 from pickout.gallery.vectors.held import HeldVectors, Vectors
 
 _EVERY = 2**31 - 1
+_HINT = Path("_versions/latest_version_hint.json")
+"""Names the newest version, and nothing else; each change writes it anew."""
 _TIDY_FROM, _MOST_PIECES = 0.25, 2000
 """Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
 
@@ -203,10 +205,15 @@ class LanceStore:
     def erase(self, ids: Iterable[str]) -> None:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
 
-        The table is written anew without them, and all files of earlier versions are deleted. Readers of other
-        processes read again.
+        The table is written anew without them; then every file that was there before is deleted, whatever its date:
+        the library deletes by age, and clocks go back. Readers of other processes read again.
+
+        Raises:
+            GalleryError: a file that was there before cannot be deleted; the rows are gone all the same.
         """
         gone = pa.array(list(ids), pa.string())
+        folder = self._folder / f"{self._name}.lance"
+        before = _files(folder)
         with self._latest() as table:
             schema = table.schema
 
@@ -216,13 +223,23 @@ class LanceStore:
 
             reader = pa.RecordBatchReader.from_batches(schema, kept())
             self._table = self._database.create_table(self._name, data=reader, mode="overwrite")
-        with self._latest() as table:
-            table.optimize(cleanup_older_than=KEEP_NONE, delete_unverified=True)
-            clear_half_written_rows(self._folder / f"{self._name}.lance")
+        for file in before - {folder / _HINT}:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise GalleryError(
+                    f"{file}: cannot be deleted ({error.strerror}), and may hold what is being erased; the next change "
+                    "of the gallery tries again"
+                ) from None
+        if left := sorted(before & _files(folder) - {folder / _HINT}):
+            raise GalleryError(
+                f"{left[0]}: is there again after it was deleted, and may hold what is being erased; the next change "
+                "of the gallery tries again"
+            )
 
     def told_version(self) -> int:
         """The version that the table's own hint tells; above `version` where files of the newest were taken away."""
-        hint = self._folder / f"{self._name}.lance" / "_versions" / "latest_version_hint.json"
+        hint = self._folder / f"{self._name}.lance" / _HINT
         with lance_errors(self._folder):
             try:
                 return int(json.loads(hint.read_bytes())["version"])
@@ -248,6 +265,10 @@ class LanceStore:
 
     def _latest(self) -> AbstractContextManager[Any]:
         return latest(self._table, self._folder)
+
+
+def _files(folder: Path) -> set[Path]:
+    return {file for file in folder.rglob("*") if not file.is_dir() or file.is_symlink()}
 
 
 def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:
