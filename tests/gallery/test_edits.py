@@ -148,7 +148,7 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
     assert list(verify(told.path)) == []
     faults = {fault.file.name: fault.what for fault in verify(told.path, files=True)}
     assert "changed since it was indexed" in faults["0006.png"]
-    assert "vanished" in faults["0001_c1.png"]
+    assert "not there any more" in faults["0001_c1.png"]
 
 
 @pytest.mark.parametrize(
