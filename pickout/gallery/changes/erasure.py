@@ -8,6 +8,7 @@ from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import renew
 from pickout.gallery.intake.quarantine import update_quarantine
+from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.leftovers import clear_half_written
 from pickout.gallery.storage.store import Store
@@ -39,7 +40,10 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     with changing(gallery, store):
         wanted = sorted({*ids, *_read(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
-    chosen = frozenset(wanted)
+        chosen = frozenset(wanted)
+        erased = [(known.id, known.content) for known in store.known() if known.id in chosen]
+        if erased:
+            write_suppression(gallery, read_suppression(gallery).with_crops(erased))
     files = [file for identifier, file in store.files() if identifier in chosen]
     update_quarantine(gallery, [], files)
     searches = _forget_searches(gallery, store, chosen)

@@ -17,6 +17,7 @@ from pickout.gallery.audit import AUDIT
 from pickout.gallery.changes.erasure import unfinished
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.quarantine import read_quarantine
+from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.columns import row_seal
@@ -115,6 +116,7 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
         yield Fault(gallery / MANIFEST, "was changed by hand; put it back from a backup")
     readers: tuple[Callable[[], object], ...] = (
         lambda: read_quarantine(gallery),
+        lambda: read_suppression(gallery),
         lambda: SavedSearches(gallery).all(),
         lambda: read_calibration(gallery, manifest),
         lambda: read_approximation(gallery, manifest),

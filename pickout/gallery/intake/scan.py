@@ -23,7 +23,7 @@ def image_files(folder: Path) -> Iterator[Path]:
         entry = next(open_folders[-1], None)
         if entry is None:
             open_folders.pop()
-        elif entry.is_dir(follow_symlinks=False):
+        elif _is_folder(entry):
             try:
                 open_folders.append(iter(_entries(Path(entry.path))))
             except DataMissing:
@@ -44,6 +44,13 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
         raise DataMissing(f"{folder}: may not be read; check its permissions") from None
     except OSError as error:
         raise DataMissing(f"{folder}: cannot be read ({error.strerror}); check that its disk is there") from None
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # where the list of names does not tell kinds, and a name may not be looked at
+        return False
 
 
 def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
