@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import shutil
 from datetime import datetime
 
@@ -266,6 +267,38 @@ def test_wrong_settings_and_a_garbled_file_are_errors_of_ours(large):
     assert any("approximate.json" in str(fault.what) for fault in verify(large.path))
     with pytest.raises(GalleryDamaged, match=r"approximate\.json.*pickout gallery approximate"):
         large.ask(sentence(np.eye(SIZE)[0]))
+
+
+def test_rows_that_the_index_over_the_ids_does_not_find_are_a_fault_and_stop_changes(large):
+    """Bits are flipped in its files until rows are lost without an error; each such flip must be told."""
+    folder = large.path / "crops.lance" / "_indices"
+    every = {known.id for known in large._store.known()}
+    generator = random.Random(1)
+    pages = list(folder.rglob("page_data.lance"))
+    lost = 0
+    for _ in range(40):
+        file = generator.choice(pages)
+        whole = file.read_bytes()
+        place = generator.randrange(len(whole) // 2)
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        store = LanceStore(large.path, SIZE)
+        try:
+            gone = every - store.fetch(every).keys()
+        except GalleryDamaged:
+            gone = set()
+        if gone:
+            lost += 1
+            told = [fault for fault in verify(large.path) if "not found by their ids" in fault.what]
+            assert len(told) == 1 and f"{len(gone)} rows" in told[0].what and "--off" in told[0].what
+            opened = Gallery.open(large.path, Pointing())
+            with pytest.raises(GalleryDamaged, match="not found by their ids"):
+                opened.remove(sorted(gone)[:3])
+            with pytest.raises(GalleryDamaged, match="not found by their ids"):
+                opened.update(sorted(gone)[:3], Metadata(track="t"))
+        file.write_bytes(whole)
+        if lost == 2:
+            break
+    assert lost
 
 
 def test_an_index_whose_files_are_gone_is_an_error_or_unused(large):

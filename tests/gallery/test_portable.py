@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,21 @@ def facts(gallery):
 
 def audit_of(gallery):
     return [json.loads(line) for line in (gallery.path / AUDIT).read_text().splitlines()]
+
+
+def test_a_box_without_area_that_a_gallery_has_already_stops_no_export_and_no_import(tmp_path, told):
+    """Earlier versions took it from a table."""
+    (row,) = told.rows(told.choose(["0006.png"])).values()
+    told._store.put(
+        [replace(row, metadata=Metadata(box=(5, 5, 0, 0)), tokens=told._store.fetch_tokens([row.id])[row.id])]
+    )
+    assert ["no area" in fault.what for fault in verify(told.path)] == [True]
+    file = tmp_path / "people.pickout"
+    assert told.export(file).rows == 6
+    assert import_gallery(file, tmp_path / "copy.gallery").added == 6
+    assert facts(Gallery.open(tmp_path / "copy.gallery", LookingEncoder())) == facts(told)
+    told.update([row.id], Metadata(box=(5, 5, 1, 1)))
+    assert list(verify(told.path)) == []
 
 
 def test_what_is_exported_and_imported_is_equal_bit_for_bit(tmp_path, told):

@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,11 +198,11 @@ def test_files_of_a_folder_without_execute_permission_are_announced_and_stay_on_
 def test_paths_longer_than_the_system_takes_are_announced_and_stay_on_the_list(tmp_path, encoder, draw):
     root = tmp_path / "crops"
     draw(root / "a.png")
-    here = os.getcwd()
+    here = Path.cwd()
     try:  # a deep folder can be made step by step, but not be reached by its whole path
         os.chdir(root)
         for _ in range(25):
-            os.mkdir("d" * 200)
+            Path("d" * 200).mkdir()
             os.chdir("d" * 200)
         shutil.copy(root / "a.png", "deep.png")
     finally:

@@ -108,7 +108,7 @@ def _read(gallery: Path) -> list[str]:
         return []
     except (ValueError, RecursionError):
         ids = None
-    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+    if not isinstance(ids, list) or not all(isinstance(each, str) and each.isascii() for each in ids):
         raise GalleryDamaged(
             f"{gallery / ERASING}: garbled; delete the file and erase again what was to be erased"
         ) from None
