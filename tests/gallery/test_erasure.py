@@ -17,6 +17,7 @@ from pickout.gallery.changes.erasure import ERASING, erase_rows, finish_erasing,
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.query import Query
+from pickout.gallery.storage import lance_table
 from pickout.gallery.storage.lance_table import LanceStore
 
 
@@ -242,6 +243,43 @@ def test_an_erasure_whose_old_files_cannot_be_deleted_is_not_finished(gallery, m
     assert ["was interrupted" in fault.what for fault in verify(gallery.path)] == [True]
     gallery.remove([])  # any change goes on with it
     assert traces(gallery.path, gone) == [] and not unfinished(gallery.path)
+
+
+READS = {
+    "_rows": lambda gallery: len(gallery.rows(gallery.kept)),
+    "_tokens": lambda gallery: gallery._store.fetch_tokens(gallery.kept) or 5,
+    "_batches": lambda gallery: len(gallery._store.resident().ids),
+    "known": lambda gallery: len(list(gallery._store.known())),
+    "files": lambda gallery: len(gallery.choose(["*"])),
+    "search": lambda gallery: len(gallery.search("a teal jacket")),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_that_an_erasure_takes_the_files_from_is_made_again(gallery, encoder, monkeypatch, read):
+    """Between looking up the newest version and reading its files another process erases, as often as twice."""
+    ids = sorted(known.id for known in gallery._store.known())
+    gallery.kept, times = ids[1:], 0
+    name = read if read.startswith("_") else "_batches"
+    owner = LanceStore if name == "_batches" else lance_table
+    real = getattr(owner, name)
+
+    def meanwhile(*given):
+        nonlocal times
+        times += 1
+        if times < 3:
+            LanceStore(gallery.path, encoder.dimension).erase(ids[:1])
+        return real(*given)
+
+    monkeypatch.setattr(owner, name, meanwhile)
+    assert READS[read](gallery) == 5 and times >= 3
+
+
+def test_a_damaged_table_is_still_told_at_once_and_no_erasure_is_awaited(gallery):
+    data = next((gallery.path / "crops.lance" / "data").iterdir())
+    data.unlink()
+    with pytest.raises(GalleryDamaged, match="cannot be used"):
+        gallery.search("a teal jacket")
 
 
 def test_a_garbled_list_is_named(gallery):

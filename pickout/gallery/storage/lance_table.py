@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lancedb
 import numpy as np
@@ -28,13 +28,14 @@ from pickout.gallery.storage.columns import (
     unpack_tokens,
     values_mark,
 )
-from pickout.gallery.storage.lance_faults import lance_errors, latest
+from pickout.gallery.storage.lance_faults import lance_errors, latest, opened, reading
 from pickout.gallery.storage.leftovers import clear_half_written_rows
 from pickout.gallery.storage.manifest import TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.storage.store import KEEP_VERSIONS
 from pickout.gallery.vectors.held import HeldVectors, Vectors
 
+_Found = TypeVar("_Found")
 _EVERY = 2**31 - 1
 _HINT = Path("_versions/latest_version_hint.json")
 """Names the newest version, and nothing else; each change writes it anew."""
@@ -62,12 +63,11 @@ class LanceStore:
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
         with lance_errors(folder):
-            self._database = database = lancedb.connect(str(folder))
+            self._database = lancedb.connect(str(folder))
             if create:
-                self._table = database.create_table(name, schema=self._schema, exist_ok=True)
-            else:
-                self._table = database.open_table(name)
-            found = self._table.schema
+                self._database.create_table(name, schema=self._schema, exist_ok=True)
+        self._table = opened(folder, name)
+        found = self._read(lambda table: table.schema)
         self._old = found != self._schema
         # Columns came one after another: a table of any earlier version has the first of them.
         if found not in [pa.schema([*before, *ADDED_FIELDS[:count]]) for count in range(len(ADDED_FIELDS) + 1)]:
@@ -82,8 +82,7 @@ class LanceStore:
 
     def count(self) -> int:
         """How many rows there are, counting other processes' changes."""
-        with self._latest() as table:
-            return int(table.count_rows())
+        return self._read(lambda table: int(table.count_rows()))
 
     def put(self, rows: Sequence[Row]) -> None:
         """Add rows, or replace those of equal id."""
@@ -105,24 +104,14 @@ class LanceStore:
         """The rows of these ids, whole."""
         rows: dict[str, Row] = {}
         for some in _slices(list(ids)):
-            with self._latest() as table:
-                wanted = [name for name in table.schema.names if name != "tokens"]
-                found = table.search().where(_where_ids(some)).select(wanted).limit(len(some)).to_arrow()
-                rows.update((row.id, row) for row in from_arrow(found))
+            rows.update(self._read(_rows, some))
         return rows
 
     def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
         """Tokens (tokens, width) of these rows as bfloat16 bit patterns; rows without are left out."""
         found: dict[str, NDArray[np.uint16]] = {}
         for some in _slices(list(ids), 128):
-            with self._latest() as table:
-                if "tokens" not in table.schema.names:
-                    return {}
-                # No filter may name the tokens: it would read those of every row.
-                rows = table.search().where(_where_ids(some)).select(["id", "tokens"]).limit(len(some)).to_arrow()
-                for identifier, tokens in zip(rows["id"].to_pylist(), rows["tokens"], strict=True):
-                    if tokens.is_valid:
-                        found[identifier] = unpack_tokens(tokens.as_buffer())
+            found.update(self._read(_tokens, some))
         return found
 
     def upgrade(self) -> None:
@@ -161,26 +150,25 @@ class LanceStore:
         Args:
             vectors: makes the vectors, given the ids (N,); none: they are read and held.
         """
+        return self._read(self._resident, vectors)
+
+    def _resident(self, table: Any, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None) -> Resident:
         batches = []
-        held = np.empty((self.count() if vectors is None else 0, self._dimension), dtype=np.float32)
+        held = np.empty((table.count_rows() if vectors is None else 0, self._dimension), dtype=np.float32)
         filled = 0
-        for batch in self._scan(*RESIDENT, *(("vector",) if vectors is None else ())):
+        for batch in self._batches(table, (*RESIDENT, *(("vector",) if vectors is None else ()))):
             if vectors is None:
                 part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
-                if filled + len(part) > len(held):  # another process added rows since we counted
-                    held = np.concatenate([held[:filled], np.empty((2 * len(part), self._dimension), np.float32)])
                 held[filled : filled + len(part)] = part
                 filled += len(part)
             batches.append(batch.select(RESIDENT))
         schema = pa.schema([self._schema.field(name) for name in RESIDENT])
-        with lance_errors(self._folder):
-            columns = pa.Table.from_batches(batches, schema=schema)
-            return to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
+        columns = pa.Table.from_batches(batches, schema=schema)
+        return to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
 
     def version(self) -> int:
         """The table's version, counting other processes' changes."""
-        with self._latest() as table:
-            return int(table.version)
+        return self._read(lambda table: int(table.version))
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
@@ -247,11 +235,14 @@ class LanceStore:
                 return 0  # the library does not write it as a whole: a full disk leaves half
 
     def _scan(self, *columns: str, where: str | None = None) -> Iterator[pa.RecordBatch]:
-        with self._latest() as table:
-            have = [name for name in columns if name in table.schema.names]
-            wanted = table.search() if where is None else table.search().where(where)
-            for batch in wanted.select(have).limit(_EVERY).to_batches():
-                yield batch if len(have) == len(columns) else self._completed(batch, columns)
+        """These columns of all rows, which are held together: about 0.1 GB a million rows for an id with a path."""
+        yield from self._read(lambda table: list(self._batches(table, columns, where)))
+
+    def _batches(self, table: Any, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        have = [name for name in columns if name in table.schema.names]
+        wanted = table.search() if where is None else table.search().where(where)
+        for batch in wanted.select(have).limit(_EVERY).to_batches():
+            yield batch if len(have) == len(columns) else self._completed(batch, columns)
 
     def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         """A batch of an older table with the columns that it lacks, all empty."""
@@ -263,8 +254,26 @@ class LanceStore:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self._schema.field(name) for name in columns]))
 
+    def _read(self, read: Callable[..., _Found], *arguments: object) -> _Found:
+        return reading(self._table, self._folder, read, *arguments)
+
     def _latest(self) -> AbstractContextManager[Any]:
         return latest(self._table, self._folder)
+
+
+def _rows(table: Any, ids: Sequence[str]) -> dict[str, Row]:
+    wanted = [name for name in table.schema.names if name != "tokens"]
+    found = table.search().where(_where_ids(ids)).select(wanted).limit(len(ids)).to_arrow()
+    return {row.id: row for row in from_arrow(found)}
+
+
+def _tokens(table: Any, ids: Sequence[str]) -> dict[str, NDArray[np.uint16]]:
+    if "tokens" not in table.schema.names:
+        return {}
+    # No filter may name the tokens: it would read those of every row.
+    rows = table.search().where(_where_ids(ids)).select(["id", "tokens"]).limit(len(ids)).to_arrow()
+    pairs = zip(rows["id"].to_pylist(), rows["tokens"], strict=True)
+    return {identifier: unpack_tokens(tokens.as_buffer()) for identifier, tokens in pairs if tokens.is_valid}
 
 
 def _files(folder: Path) -> set[Path]:
