@@ -31,6 +31,7 @@ _Pictures = Annotated[bool, typer.Option("--crops", help="Put the original pictu
 _Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
 _CropsTo = Annotated[Path | None, typer.Option("--crops-to", help="Put the file's pictures into this folder.")]
 _Replace = Annotated[bool, typer.Option("--replace", help="Let the file's rows win, also over later ones.")]
+_Again = Annotated[bool, typer.Option("--again", help="Take back crops that were erased from the gallery.")]
 
 
 def export(
@@ -71,7 +72,12 @@ def export(
 
 
 def import_(
-    file: _From, gallery: _Into, crops_to: _CropsTo = None, replace: _Replace = False, json: Json = False
+    file: _From,
+    gallery: _Into,
+    crops_to: _CropsTo = None,
+    replace: _Replace = False,
+    again: _Again = False,
+    json: Json = False,
 ) -> None:
     """Take the crops of an exported file into a gallery, which is made where there is none.
 
@@ -81,7 +87,7 @@ def import_(
     from pickout.gallery.portable.reader import import_gallery
 
     with _progress(not json) as show:
-        report = import_gallery(file, gallery, crops_to=crops_to, replace_rows=replace, on_progress=show)
+        report = import_gallery(file, gallery, crops_to=crops_to, replace_rows=replace, again=again, on_progress=show)
     tell({"gallery": str(gallery), **report.as_json()}, json=json)
 
 

@@ -28,6 +28,11 @@ def index(
         CameraFrom, typer.Option(help="Camera from the crop's folder, or from a part like c5 of its name.")
     ] = CameraFrom.NONE,
     prune: Annotated[bool, typer.Option("--prune", help="Remove rows below CROPS whose files are gone.")] = False,
+    prune_folders: Annotated[
+        bool,
+        typer.Option("--prune-folders", help="Also where a whole folder is gone or empty; a disk may be unmounted."),
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Take back crops below CROPS that were erased.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")] = False,
@@ -46,9 +51,16 @@ def index(
     gallery = _gallery(out, model, device)
     with indexing_progress(not json) as on_progress:
         report = gallery.add(
-            crops, table=table, camera_from=camera_from, prune=prune, settings=settings, on_progress=on_progress
+            crops,
+            table=table,
+            camera_from=camera_from,
+            prune=prune,
+            prune_folders=prune_folders,
+            again=again,
+            settings=settings,
+            on_progress=on_progress,
         )
-    _show(gallery, report, prune=prune, json=json)
+    _show(gallery, report, json=json)
 
 
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
@@ -86,7 +98,7 @@ def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], Non
         yield show
 
 
-def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool) -> None:
+def _show(gallery: "Gallery", report: "IngestReport", *, json: bool) -> None:
     import json as json_text
 
     from pickout.gallery.intake.quarantine import QUARANTINE
@@ -105,9 +117,19 @@ def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool
         typer.echo(f"{report.quarantined} files could not be read; see {folder}/{QUARANTINE}")
     if report.untold:
         typer.echo(f"{report.untold} crops are not named in the table")
+    if report.erased:
+        typer.echo(f"{report.erased} crops were erased and stay so; --again takes them back")
     if report.pruned:
         typer.echo(f"{report.pruned} rows removed, their files are gone")
-    elif report.vanished and not prune:
+    elif report.vanished:
         typer.echo(f"{report.vanished} rows have lost their files and are kept; --prune removes them")
+    if report.deserted and report.pruned < report.vanished + report.deserted:
+        some = ", ".join(printable(each) for each in report.folders[:3]) + (", ..." if report.folders[3:] else "")
+        typer.echo(
+            f"{report.deserted} rows are kept though none of their folder's files is there any more ({some}): is a "
+            "disk not mounted? If they are gone for good, --prune-folders removes them"
+        )
+    if report.unseen:
+        typer.echo(f"{report.unseen} rows are kept whose files could not be looked for; see {folder}/{QUARANTINE}")
     if report.found == report.quarantined:
         typer.echo("no file could be read: is this a folder of images?")

@@ -211,7 +211,7 @@ class LanceStore:
 
             reader = pa.RecordBatchReader.from_batches(schema, kept())
             self._table = self._database.create_table(self._name, data=reader, mode="overwrite")
-        for file in before - {folder / _HINT}:
+        for file in before | {folder / _HINT}:  # without the hint, readers list the versions that are there
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:
@@ -219,7 +219,7 @@ class LanceStore:
                     f"{file}: cannot be deleted ({error.strerror}), and may hold what is being erased; the next change "
                     "of the gallery tries again"
                 ) from None
-        if left := sorted(before & _files(folder) - {folder / _HINT}):
+        if left := sorted(before & _files(folder)):
             raise GalleryError(
                 f"{left[0]}: is there again after it was deleted, and may hold what is being erased; the next change "
                 "of the gallery tries again"
