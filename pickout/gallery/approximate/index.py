@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,32 +24,14 @@ _IDS = "ids"
 _EVERY = 2**31 - 1
 _AT_ONCE = 1000
 """Ids in one question to the table."""
-_FEWEST = 256
-"""Partitions are found from so many rows each."""
+FEWEST = 256
+"""Rows that can be indexed: partitions are found from so many rows each."""
 Codes = Literal["bits", "bytes"]
 """What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
 
 
-class Near(Protocol):
-    """Vectors on disk, found by nearness or by id."""
-
-    def near(self, query_D: NDArray[np.float32], *, limit: int, probes: int) -> NDArray[np.bytes_]:
-        """Ids (k,) of about the best `limit` rows by inner product, the best of `probes` partitions, best first."""
-
-    def near_vectors(
-        self, query_D: NDArray[np.float32], *, limit: int, probes: int
-    ) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
-        """As `near`, with the vectors (k, D)."""
-
-    def vectors_of(self, ids: Sequence[bytes]) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
-        """Those of these ids that are there, and their vectors (n, D), in any order."""
-
-    def all_vectors(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float32]]]:
-        """All ids and vectors in pieces."""
-
-
 class NearTable:
-    """The index of one table. Rows that came after it was built are compared one by one, so none is missed for that.
+    """Vectors on disk, found by nearness or by id, through the index of one table. Rows that came after it was built are compared one by one, so none is missed for that.
 
     Args:
         folder: the gallery's folder.
@@ -144,11 +126,6 @@ def fitting_partitions(rows: int) -> int:
 def fitting_codes(dimension: int) -> Codes:
     """Bits where they fill whole bytes, which the index asks for."""
     return "bits" if dimension % 8 == 0 else "bytes"
-
-
-def fewest_rows() -> int:
-    """Fewer rows cannot be indexed."""
-    return _FEWEST
 
 
 def _nearest(table: Any, query_D: NDArray[np.float32], limit: int, probes: int) -> Any:

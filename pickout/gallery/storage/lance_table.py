@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -219,6 +219,9 @@ class LanceStore:
                     f"{file}: cannot be deleted ({error.strerror}), and may hold what is being erased; the next change "
                     "of the gallery tries again"
                 ) from None
+        for emptied in {file.parent for file in before}:
+            with suppress(OSError):  # most still hold files
+                emptied.rmdir()
         if left := sorted(before & _files(folder)):
             raise GalleryError(
                 f"{left[0]}: is there again after it was deleted, and may hold what is being erased; the next change "
