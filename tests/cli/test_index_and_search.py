@@ -231,18 +231,7 @@ def test_the_option_lists_are_frozen(run):
 
     commands = typer.main.get_command(build()).commands
     options = {name: sorted(option for each in commands[name].params for option in each.opts) for name in ("index",)}
+    told = "--prune", "--prune-folders", "--again"
     assert options["index"] == sorted(
-        [
-            "crops",
-            "--out",
-            "--model",
-            "--table",
-            "--camera-from",
-            "--prune",
-            "--prune-folders",
-            "--again",
-            "--set",
-            "--device",
-            "--json",
-        ]
+        ["crops", "--out", "--model", "--table", "--camera-from", *told, "--set", "--device", "--json"]
     )

@@ -103,7 +103,7 @@ def whole_numbers(name: str, text: str) -> list[int]:
     """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets.
 
     Raises:
-        UsageError: something else, or larger than a picture or video can have it.
+        UsageError: something else, larger than a picture or video can have it, or a box without area.
     """
     parts = re.split(r"[\s,;]+", text.strip("[]() "))
     try:
@@ -113,6 +113,8 @@ def whole_numbers(name: str, text: str) -> list[int]:
     if len(numbers) != _COUNTS[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
         wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
         raise UsageError(f"{name} '{printable(text)}': expected {wanted}")
+    if min(numbers[2:], default=1) < 1:
+        raise UsageError(f"box '{printable(text)}': has no area; width and height must be above 0")
     return numbers
 
 
