@@ -31,7 +31,9 @@ Codes = Literal["bits", "bytes"]
 
 
 class NearTable:
-    """Vectors on disk, found by nearness or by id, through the index of one table. Rows that came after it was built are compared one by one, so none is missed for that.
+    """Vectors on disk, found by nearness or by id, through the index of one table.
+
+    Rows that came after it was built are compared one by one, so none is missed for that.
 
     Args:
         folder: the gallery's folder.
