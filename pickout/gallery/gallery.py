@@ -1,9 +1,9 @@
 """A gallery on disk: the class that users meet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.errors import UsageError
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
@@ -72,6 +72,7 @@ class Gallery(OpenGallery):
         *,
         table: str | Path | None = None,
         camera_from: CameraFrom = CameraFrom.NONE,
+        exclude: Sequence[str] = (),
         prune: bool = False,
         prune_folders: bool = False,
         again: bool = False,
@@ -85,6 +86,7 @@ class Gallery(OpenGallery):
             encoder: the gallery's model, unless it is in use already.
             table: camera, time and labels by image; see `MetadataTable`.
             camera_from: where the camera comes from when the table does not tell.
+            exclude: patterns of names, or of paths below the folder, that are passed over.
             prune: remove the rows below this folder whose files are gone.
             prune_folders: remove also those in folders that are gone, or hold none of their files any more. Without, a
                 disk that is not mounted loses no row.
@@ -109,6 +111,7 @@ class Gallery(OpenGallery):
             camera_from=camera_from,
             settings=settings or IngestSettings(),
             again=again,
+            exclude=exclude,
         )
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 

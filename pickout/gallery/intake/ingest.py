@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from pickout.gallery.intake.metadata import MetadataTable
 from pickout.gallery.intake.picture import Picture, decode, read_file
 from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestReport
-from pickout.gallery.intake.scan import count_images
+from pickout.gallery.intake.scan import Scan, count_images
 from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
 from pickout.gallery.storage.rows import Metadata, Row
 from pickout.gallery.storage.store import Store
@@ -77,6 +77,7 @@ class Ingest:
         camera_from: where the camera comes from when no table tells.
         settings: how files are read and rows written.
         again: take back crops that were erased.
+        exclude: patterns of names and paths below the folder that are passed over; see `Scan`.
     """
 
     def __init__(
@@ -90,17 +91,19 @@ class Ingest:
         camera_from: CameraFrom,
         settings: IngestSettings,
         again: bool = False,
+        exclude: Sequence[str] = (),
     ) -> None:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
         self._table, self._settings = table, settings
         self._listed = [entry.file for entry in read_quarantine(gallery) if entry.file.is_relative_to(root)]
         looks = isinstance(encoder, Matching) and encoder.candidates > 0
         self._keeps_tokens = looks and settings.tokens == "auto"
-        self._report = IngestReport()
+        self._report = IngestReport(notes=[] if table is None else list(table.notes))
+        self._exclude, self._scan = exclude, Scan(root, exclude)
         # Before the rows: of what is erased in between no row is known, and the commit sees that it was erased since.
         self._suppression, self._again = read_suppression(gallery), again
         self._inventory = Inventory(store.known())
-        self._examiner = Examiner(root, self._inventory, table, camera_from, self._suppression, again)
+        self._examiner = Examiner(self._scan, root, self._inventory, table, camera_from, self._suppression, again)
         self._touched: dict[Path, Path] = {}
         self._back: list[Crop] = []
         self._committer = Committer(
@@ -129,7 +132,7 @@ class Ingest:
             StorageFull: no space left; what was committed stays.
         """
         began, report = time.monotonic(), self._report
-        total = count_images(self._root)
+        total = count_images(self._root, self._exclude)
         if not total:
             raise DataMissing(f"{self._root}: holds no image file; give the folder that holds the crops")
         if self._again and self._suppression.crops:
@@ -143,6 +146,7 @@ class Ingest:
         if self._back:
             with changing(self._gallery, self._store):
                 write_suppression(self._gallery, read_suppression(self._gallery).without_crops(self._back))
+        report.passed_over = dict(self._scan.passed_over)
         report.seconds = round(time.monotonic() - began, 3)
         return report
 
