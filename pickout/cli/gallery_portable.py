@@ -43,6 +43,7 @@ def import_(
     gallery: Annotated[Path, typer.Argument(help="A gallery of the same model, or a new folder.")],
     crops_to: Annotated[Path | None, typer.Option(help="Put the file's pictures into this folder.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Let the file's rows win, also over later ones.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Take back crops that were erased from the gallery.")] = False,
     json: Json = False,
 ) -> None:
     """Take the crops of an exported file into a gallery, which is made where there is none.
@@ -58,6 +59,7 @@ def import_(
             gallery,
             crops_to=crops_to,
             replace_rows=replace,
+            again=again,
             on_progress=lambda what, done, total: show(done, total, what=what),
         )
     tell({"gallery": str(gallery), **report.as_json()}, json=json)

@@ -32,6 +32,11 @@ def index(
         Texts, typer.Option(metavar="PATTERN", help="Pass over files or folders like this: '*_mask.png'.")
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove rows below CROPS whose files are gone.")] = False,
+    prune_folders: Annotated[
+        bool,
+        typer.Option("--prune-folders", help="Also where a whole folder is gone or empty; a disk may be unmounted."),
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Take back crops below CROPS that were erased.")] = False,
     set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
     device: Device = "auto",
     json: Json = False,
@@ -54,10 +59,12 @@ def index(
             camera_from=camera_from,
             exclude=exclude or (),
             prune=prune,
+            prune_folders=prune_folders,
+            again=again,
             settings=settings,
             on_progress=on_progress,
         )
-    _show(out, gallery.count(), report, prune=prune, json=json)
+    _show(out, gallery.count(), report, json=json)
 
 
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
@@ -84,7 +91,7 @@ def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], Non
         yield lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")
 
 
-def _show(gallery: Path, count: int, report: "IngestReport", *, prune: bool, json: bool) -> None:
+def _show(gallery: Path, count: int, report: "IngestReport", *, json: bool) -> None:
     from pickout.data.images import NOT_READ
     from pickout.gallery.intake.quarantine import QUARANTINE
 
@@ -106,9 +113,19 @@ def _show(gallery: Path, count: int, report: "IngestReport", *, prune: bool, jso
         say(f"{report.quarantined} files could not be read; see {gallery}/{QUARANTINE}")
     if report.untold:
         say(f"{report.untold} crops are not named in the table")
+    if report.erased:
+        say(f"{report.erased} crops were erased and stay so; --again takes them back")
     if report.pruned:
         say(f"{report.pruned} rows removed, their files are gone")
-    elif report.vanished and not prune:
+    elif report.vanished:
         say(f"{report.vanished} rows have lost their files and are kept; --prune removes them")
+    if report.deserted and report.pruned < report.vanished + report.deserted:
+        some = ", ".join(report.folders[:3]) + (", ..." if report.folders[3:] else "")
+        say(
+            f"{report.deserted} rows are kept though none of their folder's files is there any more ({some}): is a "
+            "disk not mounted? If they are gone for good, --prune-folders removes them"
+        )
+    if report.unseen:
+        say(f"{report.unseen} rows are kept whose files could not be looked for; see {gallery}/{QUARANTINE}")
     if report.found == report.quarantined:
         say("no file could be read: is this a folder of images?")

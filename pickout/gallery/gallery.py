@@ -77,6 +77,8 @@ class Gallery(OpenGallery):
         camera_from: CameraFrom = CameraFrom.NONE,
         exclude: Sequence[str] = (),
         prune: bool = False,
+        prune_folders: bool = False,
+        again: bool = False,
         settings: IngestSettings | None = None,
         on_progress: Callable[[IngestProgress], None] = lambda _: None,
     ) -> IngestReport:
@@ -89,6 +91,9 @@ class Gallery(OpenGallery):
             camera_from: where the camera comes from when the table does not tell.
             exclude: patterns of names, or of paths below the folder, that are passed over.
             prune: remove the rows below this folder whose files are gone.
+            prune_folders: remove also those in folders that are gone, or hold none of their files any more. Without, a
+                disk that is not mounted loses no row.
+            again: take back crops that were erased; without, they stay so.
             settings: how files are read and rows written.
             on_progress: called after each file.
 
@@ -108,9 +113,10 @@ class Gallery(OpenGallery):
             table=None if table is None else MetadataTable(Path(table)),
             camera_from=camera_from,
             settings=settings or IngestSettings(),
+            again=again,
             exclude=exclude,
         )
-        return ingest.run(prune=prune, on_progress=on_progress)
+        return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(
         self,

@@ -14,7 +14,8 @@ _OPTIONS = {
     "pickout data draw": "--json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
-    "pickout index": "--camera-from --device --exclude --json --model --out --prune --set --table",
+    "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --set "
+    "--table",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
     "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
     "--video --without",
@@ -32,7 +33,7 @@ _OPTIONS = {
     "pickout gallery rebuild": "--device --drop-missing --json --model --restart --set",
     "pickout gallery export": "--after --before --camera --crop --crops --during --force --json --label --not-camera "
     "--not-label --track --video",
-    "pickout gallery import": "--crops-to --json --replace",
+    "pickout gallery import": "--again --crops-to --json --replace",
     "pickout calibrate": "--device --json --model --set --split",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",

@@ -8,6 +8,7 @@ from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import renew
 from pickout.gallery.intake.quarantine import update_quarantine
+from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.crop_names import is_end, possible_ids
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.leftovers import clear_half_written
@@ -40,7 +41,10 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     with changing(gallery, store):
         wanted = sorted({*ids, *_read(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
-    chosen = frozenset(wanted)
+        chosen = frozenset(wanted)
+        erased = [(known.id, known.content) for known in store.known() if known.id in chosen]
+        if erased:
+            write_suppression(gallery, read_suppression(gallery).with_crops(erased))
     files = [file for identifier, file in store.files() if identifier in chosen]
     update_quarantine(gallery, [], files)
     searches = _forget_searches(gallery, store, chosen)
@@ -104,7 +108,7 @@ def _read(gallery: Path) -> list[str]:
         return []
     except (ValueError, RecursionError):
         ids = None
-    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+    if not isinstance(ids, list) or not all(isinstance(each, str) and each.isascii() for each in ids):
         raise GalleryDamaged(
             f"{gallery / ERASING}: garbled; delete the file and erase again what was to be erased"
         ) from None

@@ -286,5 +286,4 @@ def _read(row: Row) -> _Read:
             return _Read(row, None, "has changed since it was indexed")
         return _Read(row, decode(row.file, data))
     except ImageUnreadable as error:
-        gone = not row.file.exists() and not row.file.is_symlink()
-        return _Read(row, None, "is not there any more" if gone else error.reason)
+        return _Read(row, None, error.reason)
