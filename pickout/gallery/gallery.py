@@ -1,10 +1,11 @@
 """A gallery on disk: the class that users meet."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pickout.data.data_set import Split
-from pickout.errors import UsageError
+from pickout.errors import UsageError, printable
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
@@ -22,11 +23,13 @@ from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
-from pickout.gallery.search.search import Asked, answer
+from pickout.gallery.search.search import answer
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
-from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
+
+_log = logging.getLogger(__name__)
 
 
 class Gallery(OpenGallery):
@@ -49,7 +52,7 @@ class Gallery(OpenGallery):
         """
         folder = checked_folder(path)
         if not (folder / MANIFEST).exists():
-            make_gallery(folder, encoder, run)
+            make_gallery(folder, new_manifest(encoder, run))
         return cls.open(folder, encoder)
 
     @classmethod
@@ -155,7 +158,7 @@ class Gallery(OpenGallery):
     def search(
         self, query: Query | str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
     ) -> list[Hit]:
-        """The candidates of `ask`, with its defaults.
+        """The candidates of `ask`, with its defaults; what `ask` found damaged is logged.
 
         Args:
             query: a description of a person, or a `Query` of several parts.
@@ -171,7 +174,10 @@ class Gallery(OpenGallery):
             GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """
-        return list(self.ask(query, top=top, where=where, encoder=encoder).hits)
+        found = self.ask(query, top=top, where=where, encoder=encoder)
+        for fault in found.faults:
+            _log.warning("%s: %s; pickout gallery verify names every fault", printable(self.path), fault)
+        return list(found.hits)
 
     def ask(
         self,
@@ -207,10 +213,20 @@ class Gallery(OpenGallery):
         """
         model = self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
-        asked = Asked(query, where, top, page, grouping, settings or SearchSettings())
         calibration = read_calibration(self.path, self.manifest)
         with self._noticing_rebuilds():
-            given = answer(asked, model, self._current(), self._store, calibration)
+            given = answer(
+                query,
+                model,
+                self._current(),
+                self._store,
+                calibration,
+                where=where,
+                top=top,
+                page=page,
+                grouping=grouping,
+                settings=settings or SearchSettings(),
+            )
         line = AuditLine(
             time=now(),
             user=user_name(),

@@ -15,6 +15,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.manifest import FROM_BACKUP
 from pickout.gallery.storage.rows import Metadata
 
 
@@ -227,7 +228,7 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
             pytest.param(name, "[" * 100_000, name, id=f"deep {name}")
             for name in ("quarantine.jsonl", "erasing.json", "audit.jsonl")
         ),
-        (".x.part", "", "left over from an interrupted write"),
+        (".gallery.json.abcd_123.pickout.part", "", "left over from an interrupted write"),
     ],
 )
 def test_files_changed_by_hand_are_named(told, name, content, what):
@@ -286,7 +287,7 @@ def test_an_edited_manifest_and_a_table_without_its_newest_version_are_named(tol
     manifest = told.path / "gallery.json"
     whole = manifest.read_text()
     manifest.write_text(whole.replace('"colour"', '"other"'))
-    assert [fault.what for fault in verify(told.path)] == ["was changed by hand; put it back from a backup"]
+    assert [fault.what for fault in verify(told.path)] == ["was changed by hand; put it back " + FROM_BACKUP]
     manifest.write_text(whole)
     told.remove(told.choose(["0006.png"]))
     min((told.path / "crops.lance" / "_versions").glob("*.manifest")).unlink()  # they count downwards

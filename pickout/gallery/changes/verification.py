@@ -23,7 +23,7 @@ from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.leftovers import half_written
-from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
+from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import leftover_tables, pending, table_folder
@@ -69,9 +69,7 @@ def verify(
     yield from _texts(gallery, manifest)
     try:
         store = LanceStore(gallery, manifest.model.dimension, manifest.table)
-        if store.told_version() > store.version():
-            where = table_folder(gallery, manifest.table)
-            yield Fault(where, "files of its newest version are gone; put the folder back from a backup")
+        store.version()
         ids = Counter(known.id for known in store.known())
         for identifier, count in ids.items():
             if count > 1:
@@ -138,7 +136,7 @@ def _read(gallery: Path, store: Store, ids: list[str]) -> Iterator[tuple[Row, ND
 def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
     """The small files beside the table."""
     if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
-        yield Fault(gallery / MANIFEST, "was changed by hand; put it back from a backup")
+        yield Fault(gallery / MANIFEST, f"was changed by hand; put it back {FROM_BACKUP}")
     readers: tuple[Callable[[], object], ...] = (
         lambda: read_quarantine(gallery),
         lambda: read_suppression(gallery),

@@ -13,9 +13,8 @@ from pickout.gallery.intake.suppression import Crop, Suppression, read_suppressi
 from pickout.gallery.portable.file import PortableFile, opened
 from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
 from pickout.gallery.portable.pictures import PictureFolder
-from pickout.gallery.printable import printable
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.creation import checked_folder, make_from
+from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row
@@ -95,7 +94,7 @@ def import_gallery(
         _check_pictures(portable)
         if not (folder / MANIFEST).exists():
             created = datetime.now(UTC).replace(microsecond=0)
-            make_from(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
+            make_gallery(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
         manifest = read_manifest(folder)
         store = LanceStore(folder, manifest.model.dimension, manifest.table)
         finish_everything(folder, store, manifest)
@@ -134,8 +133,8 @@ def _check_model(folder: Path, portable: PortableFile) -> None:
     own, told = read_manifest(folder).model, portable.contents.model
     if (own.fingerprint, own.dimension) != (told.fingerprint, told.dimension):
         raise GalleryModelMismatch(
-            f"{folder}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), {printable(portable.file)} "
-            f"with {printable(told.fingerprint[:8])} ({printable(told.name)}); import it into a new folder"
+            f"{folder}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), {portable.file} "
+            f"with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
         )
 
 

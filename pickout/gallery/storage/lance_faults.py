@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import lancedb
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
+from pickout.gallery.storage.manifest import FROM_BACKUP
 
 _Found = TypeVar("_Found")
 _ATTEMPTS = 20
@@ -34,15 +35,15 @@ def lance_errors(folder: Path) -> Iterator[None]:
             raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
         first = text.splitlines()[0] if text else type(error).__name__
         raise GalleryDamaged(
-            f"{folder}: the table cannot be used ({first[:200]}); put the folder back from a backup or index again "
-            "into a new one"
+            f"{folder}: the table cannot be used ({first[:200]}); index again into a new folder, or put the folder "
+            f"back {FROM_BACKUP}"
         ) from error
 
 
 def opened(folder: Path, name: str) -> Any:
     """A table of the gallery's folder, to be read with `reading`."""
     with lance_errors(folder):
-        database = lancedb.connect(str(folder))
+        database = lancedb.connect(str(folder.absolute()))
     before = _newest(folder, name)
     try:
         with lance_errors(folder):

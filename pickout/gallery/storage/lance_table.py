@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from pickout.gallery.storage.columns import (
     MARKED,
     METADATA,
     RESIDENT,
+    completed,
     from_arrow,
     to_arrow,
     to_metadata,
@@ -30,7 +32,7 @@ from pickout.gallery.storage.columns import (
 )
 from pickout.gallery.storage.lance_faults import lance_errors, latest, opened, reading
 from pickout.gallery.storage.leftovers import clear_half_written_rows
-from pickout.gallery.storage.manifest import TABLE
+from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.storage.store import KEEP_VERSIONS
 from pickout.gallery.vectors.held import HeldVectors, Vectors
@@ -39,6 +41,8 @@ _Found = TypeVar("_Found")
 _EVERY = 2**31 - 1
 _HINT = Path("_versions/latest_version_hint.json")
 """Names the newest version, and nothing else; each change writes it anew."""
+_LENGTH_OFF = 1e-2
+"""How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
 _TIDY_FROM, _MOST_PIECES = 0.25, 2000
 """Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
 
@@ -63,7 +67,7 @@ class LanceStore:
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
         with lance_errors(folder):
-            self._database = lancedb.connect(str(folder))
+            self._database = lancedb.connect(str(folder.absolute()))
             if create:
                 self._database.create_table(name, schema=self._schema, exist_ok=True)
         self._table = opened(folder, name)
@@ -150,25 +154,40 @@ class LanceStore:
         Args:
             vectors: makes the vectors, given the ids (N,); none: they are read and held.
         """
+        self.version()  # raises where files of the newest version are gone
         return self._read(self._resident, vectors)
 
     def _resident(self, table: Any, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None) -> Resident:
         batches = []
         held = np.empty((table.count_rows() if vectors is None else 0, self._dimension), dtype=np.float32)
-        filled = 0
+        filled = damaged = 0
         for batch in self._batches(table, (*RESIDENT, *(("vector",) if vectors is None else ()))):
             if vectors is None:
                 part = batch.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension)
                 held[filled : filled + len(part)] = part
+                damaged += _damaged(part)
                 filled += len(part)
             batches.append(batch.select(RESIDENT))
         schema = pa.schema([self._schema.field(name) for name in RESIDENT])
         columns = pa.Table.from_batches(batches, schema=schema)
-        return to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
+        read = to_resident(columns, vectors or (lambda _: HeldVectors(held[:filled])))
+        return replace(read, damaged=damaged, version=int(table.version))
 
     def version(self) -> int:
-        """The table's version, counting other processes' changes."""
-        return self._read(lambda table: int(table.version))
+        """The table's version, counting other processes' changes.
+
+        Raises:
+            GalleryDamaged: files of its newest version are gone, so that an earlier one would be read.
+        """
+        told = self._told_version()  # first, since another process may write a newer one in between
+        version = self._read(lambda table: int(table.version))
+        if told > version:
+            raise GalleryDamaged(
+                f"{self._folder}: files of its newest version are gone (latest_version_hint.json tells {told}, "
+                f"there is {version}), and what was removed since would be there again; put the folder back "
+                f"{FROM_BACKUP}"
+            )
+        return version
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
@@ -228,8 +247,8 @@ class LanceStore:
                 "of the gallery tries again"
             )
 
-    def told_version(self) -> int:
-        """The version that the table's own hint tells; above `version` where files of the newest were taken away."""
+    def _told_version(self) -> int:
+        """The version that the table's own hint tells."""
         hint = self._folder / f"{self._name}.lance" / _HINT
         with lance_errors(self._folder):
             try:
@@ -244,18 +263,9 @@ class LanceStore:
     def _batches(self, table: Any, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
         have = [name for name in columns if name in table.schema.names]
         wanted = table.search() if where is None else table.search().where(where)
+        schema = pa.schema([self._schema.field(name) for name in columns])
         for batch in wanted.select(have).limit(_EVERY).to_batches():
-            yield batch if len(have) == len(columns) else self._completed(batch, columns)
-
-    def _completed(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-        """A batch of an older table with the columns that it lacks, all empty."""
-        arrays = [
-            batch.column(name)
-            if name in batch.schema.names
-            else pa.nulls(batch.num_rows, self._schema.field(name).type)
-            for name in columns
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self._schema.field(name) for name in columns]))
+            yield from completed(pa.Table.from_batches([batch]), schema).to_batches()
 
     def _read(self, read: Callable[..., _Found], *arguments: object) -> _Found:
         return reading(self._table, self._folder, read, *arguments)
@@ -281,6 +291,11 @@ def _tokens(table: Any, ids: Sequence[str]) -> dict[str, NDArray[np.uint16]]:
 
 def _files(folder: Path) -> set[Path]:
     return {file for file in folder.rglob("*") if not file.is_dir() or file.is_symlink()}
+
+
+def _damaged(vectors_nD: NDArray[np.float32]) -> int:
+    """How many vectors are none of those that are written: of length one, or not finite."""
+    return int(np.count_nonzero(~(np.abs(np.einsum("nd,nd->n", vectors_nD, vectors_nD) - 1) <= _LENGTH_OFF)))
 
 
 def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:
