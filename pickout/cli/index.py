@@ -120,7 +120,7 @@ def _show(gallery: Path, count: int, report: "IngestReport", *, json: bool) -> N
     elif report.vanished:
         say(f"{report.vanished} rows have lost their files and are kept; --prune removes them")
     if report.deserted and report.pruned < report.vanished + report.deserted:
-        some = ", ".join(report.folders[:3]) + (", ..." if report.folders[3:] else "")
+        some = ", ".join(str(each) for each in report.folders[:3]) + (", ..." if report.folders[3:] else "")
         say(
             f"{report.deserted} rows are kept though none of their folder's files is there any more ({some}): is a "
             "disk not mounted? If they are gone for good, --prune-folders removes them"

@@ -43,7 +43,7 @@ def lance_errors(folder: Path) -> Iterator[None]:
 def opened(folder: Path, name: str) -> Any:
     """A table of the gallery's folder, to be read with `reading`."""
     with lance_errors(folder):
-        database = lancedb.connect(str(folder))
+        database = lancedb.connect(str(folder.absolute()))
     before = _newest(folder, name)
     try:
         with lance_errors(folder):

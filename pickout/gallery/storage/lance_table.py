@@ -39,10 +39,10 @@ from pickout.gallery.vectors.held import HeldVectors, Vectors
 
 _Found = TypeVar("_Found")
 _EVERY = 2**31 - 1
-_LENGTH_OFF = 1e-2
-"""How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
 _HINT = Path("_versions/latest_version_hint.json")
 """Names the newest version, and nothing else; each change writes it anew."""
+_LENGTH_OFF = 1e-2
+"""How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
 _TIDY_FROM, _MOST_PIECES = 0.25, 2000
 """Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
 
@@ -67,7 +67,7 @@ class LanceStore:
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
         with lance_errors(folder):
-            self._database = lancedb.connect(str(folder))
+            self._database = lancedb.connect(str(folder.absolute()))
             if create:
                 self._database.create_table(name, schema=self._schema, exist_ok=True)
         self._table = opened(folder, name)
@@ -154,6 +154,7 @@ class LanceStore:
         Args:
             vectors: makes the vectors, given the ids (N,); none: they are read and held.
         """
+        self.version()  # raises where files of the newest version are gone
         return self._read(self._resident, vectors)
 
     def _resident(self, table: Any, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None) -> Resident:
@@ -246,7 +247,7 @@ class LanceStore:
             )
 
     def _told_version(self) -> int:
-        """The version that the table's own hint tells; 0 where it tells none."""
+        """The version that the table's own hint tells."""
         hint = self._folder / f"{self._name}.lance" / _HINT
         with lance_errors(self._folder):
             try:
@@ -272,11 +273,6 @@ class LanceStore:
         return latest(self._table, self._folder)
 
 
-def _damaged(vectors_nD: NDArray[np.float32]) -> int:
-    """How many vectors are none of those that are written: of length one, or not finite."""
-    return int(np.count_nonzero(~(np.abs(np.einsum("nd,nd->n", vectors_nD, vectors_nD) - 1) <= _LENGTH_OFF)))
-
-
 def _rows(table: Any, ids: Sequence[str]) -> dict[str, Row]:
     wanted = [name for name in table.schema.names if name != "tokens"]
     found = table.search().where(_where_ids(ids)).select(wanted).limit(len(ids)).to_arrow()
@@ -294,6 +290,11 @@ def _tokens(table: Any, ids: Sequence[str]) -> dict[str, NDArray[np.uint16]]:
 
 def _files(folder: Path) -> set[Path]:
     return {file for file in folder.rglob("*") if not file.is_dir() or file.is_symlink()}
+
+
+def _damaged(vectors_nD: NDArray[np.float32]) -> int:
+    """How many vectors are none of those that are written: of length one, or not finite."""
+    return int(np.count_nonzero(~(np.abs(np.einsum("nd,nd->n", vectors_nD, vectors_nD) - 1) <= _LENGTH_OFF)))
 
 
 def _slices(ids: list[str], length: int = 1000) -> Iterator[list[str]]:
