@@ -95,8 +95,8 @@ def _print(found: "Explanation") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from pickout.errors import printable
     from pickout.explain.explanation import MEANING
-    from pickout.gallery.printable import printable
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("word", "weight", "hottest place"):

@@ -90,7 +90,7 @@ def _print_pieces(pair: "Pair", pieces: "list[HiddenPiece]", leading: list[str])
     from rich.table import Table
     from rich.text import Text
 
-    from pickout.gallery.printable import printable
+    from pickout.errors import printable
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("word", "attention", "hidden", "the model guesses", "would be replaced by"):
@@ -130,10 +130,10 @@ def masks(
     import json as json_text
 
     from pickout.cli.explain_files import write
+    from pickout.errors import printable
     from pickout.explain.cross_attention import look_at
     from pickout.explain.figures import masks_figure
     from pickout.explain.masks import compare_masks
-    from pickout.gallery.printable import printable
 
     loaded, pair = _open(run, device, image, caption)
     found = compare_masks(loaded, pair, draws=draws, seed=seed)
@@ -217,8 +217,7 @@ def _find(pair: "Pair", word: str) -> int:
     Raises:
         UsageError: the model reads no such word.
     """
-    from pickout.errors import UsageError
-    from pickout.gallery.printable import printable
+    from pickout.errors import UsageError, printable
 
     for number in pair.told:
         if pair.words[number].text.lower() == word.lower():

@@ -75,6 +75,24 @@ def test_index_then_search_finds_the_person(run, gallery, model):
     assert run.loaded[-1] == (str(model), "auto")
 
 
+def test_files_that_are_gone_folders_that_are_gone_and_erased_crops_are_told_with_what_to_do(run, gallery, crops):
+    (crops / "lobby/0_[red]teal.png").unlink()
+    (crops / "yard").rename(crops / ".unmounted")
+    code, out, _ = run("index", crops, "--out", gallery)
+    assert code == 0 and "1 rows have lost their files and are kept; --prune removes them" in out
+    assert f"1 rows are kept though none of their folder's files is there any more ({crops}/yard)" in out
+    code, out, _ = run("index", crops, "--out", gallery, "--prune")
+    assert code == 0 and "1 rows removed" in out and "--prune-folders removes them" in out
+    code, out, _ = run("index", crops, "--out", gallery, "--prune-folders", "--json")
+    told = json.loads(out)
+    assert (told["rows"], told["pruned"], told["deserted"], told["folders"]) == (1, 1, 1, [f"{crops}/yard"])
+    (crops / ".unmounted").rename(crops / "yard")
+    assert run("gallery", "erase", gallery, "--camera", "lobby", "--yes")[0] == 0
+    code, out, _ = run("index", crops, "--out", gallery)
+    assert code == 0 and "1 crops were erased and stay so; --again takes them back" in out
+    assert json.loads(run("index", crops, "--out", gallery, "--again", "--json")[1])["added"] == 1
+
+
 def test_search_json_is_one_object_a_line(run, gallery, crops):
     code, out, _ = run("search", gallery, "a teal jacket", "--json")
     *hits, last = [json.loads(line) for line in out.splitlines()]
@@ -158,7 +176,7 @@ def test_index_again_needs_no_model_and_sums_up_as_json(run, gallery, crops, tmp
 
 
 def test_index_prunes_on_request(run, gallery, crops):
-    next(crops.glob("yard/*")).unlink()
+    next(crops.glob("lobby/*")).unlink()
     assert "1 rows have lost their files" in run("index", crops, "--out", gallery)[1]
     assert "1 rows removed" in run("index", crops, "--out", gallery, "--prune")[1]
 

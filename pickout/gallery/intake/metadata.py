@@ -12,8 +12,7 @@ from PIL import Image
 from pickout.data.images import without_notes
 from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
 from pickout.errors import AnnotationError, UsageError
-from pickout.gallery.printable import printable
-from pickout.gallery.storage.rows import Metadata, parse_time, without_zone
+from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
 
 LARGEST_NUMBER = 2**31 - 1
 """Of a frame's number and a box's sides."""
@@ -53,9 +52,7 @@ class MetadataTable:
                 raise AnnotationError(file, record, "image", "missing; expected the path of a crop")
             image, metadata = str(values["image"]), _metadata(file, record, values, counted)
             if self._rows.setdefault(_key(image), metadata) != metadata:
-                raise AnnotationError(
-                    file, record, "image", f"'{printable(image)}' stands in the table twice, differently"
-                )
+                raise AnnotationError(file, record, "image", f"'{image}' stands in the table twice, differently")
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -96,7 +93,7 @@ def _key(image: str) -> str:
 
 
 def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) -> Metadata:
-    told = {name: str(value) for name, value in values.items() if value is not None}
+    told = {storable(name): storable(str(value)) for name, value in values.items() if value is not None}
     time = values.get("time")
     try:
         taken = None if time is None else parse_time(time.isoformat() if isinstance(time, date) else str(time))
@@ -104,7 +101,7 @@ def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) ->
         raise AnnotationError(file, record, "time", str(error)) from None
     frame = _numbers(file, record, "frame", told.get("frame", ""))
     box = _numbers(file, record, "box", told.get("box", ""))
-    names = {name: printable(normalize("NFC", whole(told.get(name, "")))) or None for name in _NAMES}
+    names = {name: whole(told.get(name, "")) or None for name in _NAMES}
     return Metadata(
         time=taken,
         frame=None if frame is None else frame[0],
@@ -127,9 +124,9 @@ def whole_numbers(name: str, text: str) -> list[int]:
         numbers = []
     if len(numbers) != _COUNTS[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
         wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
-        raise UsageError(f"{name} '{printable(text)}': expected {wanted}")
+        raise UsageError(f"{name} '{text}': expected {wanted}")
     if name == "box" and min(numbers[2:]) < 1:
-        raise UsageError(f"box '{printable(text)}': its width and height must be 1 or more")
+        raise UsageError(f"box '{text}': its width and height must be 1 or more")
     return numbers
 
 

@@ -47,7 +47,11 @@ class Scan:
             if entry is None:
                 open_folders.pop()
                 continue
-            is_folder = entry.is_dir(follow_symlinks=False)
+            try:
+                is_folder = entry.is_dir(follow_symlinks=False)
+            except OSError:  # the list of names does not tell kinds here, and the name may not be looked at
+                yield Path(entry.path)
+                continue
             kind = self._kind(entry, is_folder)
             if kind is not None:
                 self.passed_over[kind] += 1
@@ -69,7 +73,7 @@ class Scan:
             return "hidden"
         if is_folder:
             return f"{name}/" if name.casefold() in _NOT_KEPT_BY_PEOPLE else None
-        if name in _OWN_PICTURES and (Path(entry.path).parent / _OWN_PICTURES[name]).is_file():
+        if name in _OWN_PICTURES and os.path.isfile(Path(entry.path).parent / _OWN_PICTURES[name]):  # noqa: PTH113
             return "Pickout's own pictures"
         ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
         if ending not in SUFFIXES and not ((not ending or ending[1:].isdigit()) and is_image(Path(entry.path))):
