@@ -142,4 +142,6 @@ def with_fewer_words(model: LoadedModel, kept: Collection[str]) -> LoadedModel:
         settings=model.settings,
         identities=0,
         report=report,
+        device=str(model.device),
+        precision=model.precision,
     )
