@@ -58,7 +58,10 @@ def test_only_the_layers_behind_the_frozen_part_learn() -> None:
     trained = {name for name, parameter in image_tower().named_parameters() if parameter.requires_grad}
     assert not any(name.startswith("trunk") for name in trained) and "projection.weight" in trained
     words = {name for name, parameter in text_tower().named_parameters() if parameter.requires_grad}
-    assert not any(name.startswith(("trunk", "embeddings")) for name in words) and "trained.0.feed_forward.widen.weight" in words
+    assert (
+        not any(name.startswith(("trunk", "embeddings")) for name in words)
+        and "trained.0.feed_forward.widen.weight" in words
+    )
 
 
 def test_images_of_another_size_are_refused() -> None:

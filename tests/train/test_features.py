@@ -21,7 +21,7 @@ FROZEN = [
     "model.tokenizer.context=16",
     "data.copies=2",
     "augmentation.erase=0.0",
-    'augmentation.changes={cast=1.0, noise=1.0}',
+    "augmentation.changes={cast=1.0, noise=1.0}",
 ]
 
 
