@@ -57,8 +57,8 @@ def adapt(
         typer.echo(json_text.dumps(facts))
         return
     typer.echo(
-        f"{target}: adapted to {found.crops} crops. Of {found.held_back} held back, changed copies found themselves with "
-        f"a mean reciprocal rank of {found.after:.1f} % (before {found.before:.1f} %, gain {found.gain[0]:+.1f} to "
+        f"{target}: adapted to {found.crops} crops. Of {found.held_back} held back, changed copies found themselves "
+        f"with a mean reciprocal rank of {found.after:.1f} % (before {found.before:.1f} %, gain {found.gain[0]:+.1f} to "
         f"{found.gain[1]:+.1f}).\nUse it: pickout gallery rebuild {gallery} --model {target}\n"
         f"Back:   pickout gallery rebuild {gallery} --model {place}"
     )

@@ -242,6 +242,7 @@ class View:
         occluder: something in front, or None.
         background: the place.
         zoom: the crop's size relative to a tight box, 1 is tight, below 1 leaves a margin.
+        spare: the crop's width over that of a tight box: detectors leave room at the sides.
         shift: the crop's offset (right, down) as part of its size.
         passers: how many other people stand in the background.
         seed: for the background, the sensor's noise and the folds of this step.
@@ -258,6 +259,7 @@ class View:
     occluder: Occluder | None
     background: Background
     zoom: float
+    spare: float
     shift: tuple[float, float]
     passers: int
     seed: int

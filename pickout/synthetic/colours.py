@@ -2,13 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Shade
 
-__all__ = ["COLOURS", "DENIM", "HAIR_COLOURS", "Tone", "nearest_colour", "sample_shade", "skin_colour", "to_lab"]
+__all__ = [
+    "COLOURS",
+    "DENIM",
+    "HAIR_COLOURS",
+    "Tone",
+    "nearest_colour",
+    "sample_shade",
+    "skin_colour",
+    "skin_place",
+    "to_lab",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,13 @@ def skin_colour(skin: float) -> tuple[float, float, float]:
     low = min(int(place), len(_SKIN) - 2)
     rgb = _SKIN[low] + (place - low) * (_SKIN[low + 1] - _SKIN[low])
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
+
+
+def skin_place(rgb: NDArray[np.floating[Any]]) -> float:
+    """The `Person.skin` whose lightness is nearest to that of an sRGB colour."""
+    scale = np.linspace(0.0, 1.0, 51)
+    light = to_lab(np.array([skin_colour(float(place)) for place in scale]))[:, 0]
+    return float(scale[np.abs(light - to_lab(np.asarray(rgb, dtype=np.float64))[0]).argmin()])
 
 
 def to_lab(rgb: NDArray[np.float64]) -> NDArray[np.float64]:

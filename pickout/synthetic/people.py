@@ -7,7 +7,15 @@ import numpy as np
 from pickout.synthetic.attributes import Age, Bag, Hair, HairStyle, Headwear, Person, Sex, Shade, Worn
 from pickout.synthetic.colours import HAIR_COLOURS, sample_shade
 from pickout.synthetic.draws import chance, pick
-from pickout.synthetic.wardrobe import Season, sample_lower, sample_outer, sample_shoes, sample_upper
+from pickout.synthetic.wardrobe import (
+    Season,
+    leggings_below,
+    sample_lower,
+    sample_outer,
+    sample_shoes,
+    sample_upper,
+    wears_outer,
+)
 
 __all__ = ["sample_person"]
 
@@ -39,8 +47,9 @@ def sample_person(generator: np.random.Generator, *, sex: Sex | None = None, sea
     skin = float(generator.beta(1.25, 1.45))
     hair = _hair(generator, sex, age, skin)
     upper = sample_upper(generator, sex, season)
-    outer = sample_outer(generator, sex, season, upper)
-    lower = sample_lower(generator, sex, age, season, upper)
+    outer = sample_outer(generator, sex, season, upper) if wears_outer(generator, season) else None
+    dress = upper.kind == "dress"
+    lower = leggings_below(generator, season, upper) if dress else sample_lower(generator, sex, age, season)
     bare = lower is None or lower.length in ("thigh", "knee")
     tights = bare and woman and season != "warm" and chance(generator, 0.7)
     socks = sample_shade(generator, pick(generator, {"black": 7, "dark grey": 2, "beige": 1})) if tights else None

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from pickout.config import Settings, read_toml
 from pickout.errors import DataError
 from pickout.files import write_atomically
+from pickout.synthetic.avatars import Take, find_avatars, load_avatar
 from pickout.synthetic.captions import CaptionSettings
 from pickout.synthetic.writing import Job, draw_identity
 
@@ -33,6 +34,17 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the images done and the images in all, once at the start and after each identity."""
+
+
+class AvatarSettings(Settings):
+    """Rigged, textured bodies in place of drawn ones."""
+
+    folder: Path | None = None
+    """Folder of avatars, see docs/street.md; without one, everybody is drawn."""
+    share: float = Field(default=1.0, ge=0, le=1)
+    """The part of the people who are avatars; the others are drawn."""
+    take: Take = "all"
+    """`train` or `held-out` takes only the bodies of that part, so that a second street shows none of the first's."""
 
 
 class StreetSettings(Settings):
@@ -58,6 +70,8 @@ class StreetSettings(Settings):
     """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
     captions: CaptionSettings = CaptionSettings()
     """How many sentences an image gets, and how often their writer errs."""
+    avatars: AvatarSettings = AvatarSettings()
+    """Rendered people."""
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> "StreetSettings":
@@ -92,13 +106,15 @@ def draw_street(
         `out`.
 
     Raises:
-        DataError: `out` holds something else or cannot be written, or a drawing process was killed.
+        DataError: `out` holds something else or cannot be written, a drawing process was killed, or an avatar is
+            broken.
+        DataMissing: no avatars in the folder that the settings name, or no package that reads them.
         StorageFull: no space left; run again after freeing some.
     """
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
-    _claim(settings, out)
     jobs = plan(settings, out)
+    _claim(settings, out)
     total = len(jobs) * settings.images
     report = progress or _silent
     report(0, total)
@@ -118,6 +134,10 @@ def draw_street(
 def plan(settings: StreetSettings, out: Path) -> list[Job]:
     """One job a person, in the order of the annotation file: training, validation, test."""
     ends = {"train": settings.identities, "val": settings.identities + settings.val_identities, "test": settings.people}
+    chosen = settings.avatars
+    avatars = () if chosen.folder is None else find_avatars(chosen.folder, chosen.take)
+    if avatars:
+        load_avatar(avatars[0])
     return [
         Job(
             root=out,
@@ -129,6 +149,8 @@ def plan(settings: StreetSettings, out: Path) -> list[Job]:
             size=(settings.height, settings.width),
             changed=settings.changed,
             captions=settings.captions,
+            avatars=avatars,
+            share=chosen.share,
         )
         for identity in range(1, settings.people + 1)
     ]
@@ -197,7 +219,7 @@ def usable_cores() -> int:
 
 def _claim(settings: StreetSettings, out: Path) -> None:
     """Mark `out` as holding this street, or find that it does already."""
-    told = settings.model_dump(mode="json", exclude={"changed"} if not settings.changed else None)
+    told = settings.model_dump(mode="json", exclude_none=True, exclude=None if settings.changed else {"changed"})
     wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
     marker = out / SETTINGS
     if marker.is_file():

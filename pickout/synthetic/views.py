@@ -32,6 +32,7 @@ def sample_view(generator: np.random.Generator, person: Person, camera: Camera) 
         occluder=_occluder(generator),
         background=pick(generator, dict.fromkeys(camera.backgrounds, 1.0)),
         zoom=zoom,
+        spare=round(float(generator.uniform(0.95, 1.5)), 4),
         shift=shift,
         passers=pick(generator, {0: 62, 1: 27, 2: 11}),
         seed=int(generator.integers(2**31)),
@@ -43,8 +44,8 @@ def _crop(generator: np.random.Generator) -> tuple[float, tuple[float, float]]:
     zoom, aside, down = (
         float(value) for value in (generator.uniform(0.87, 1.02), *generator.normal(0.0, (0.03, 0.008)))
     )
-    if float(generator.random()) < 0.05:
-        zoom = float(generator.uniform(1.12, 1.5))
+    if float(generator.random()) < 0.14:
+        zoom = float(generator.uniform(1.12, 1.6))
         down = 0.5 * (zoom - 1.0) + 0.01
     return round(zoom, 4), (round(aside, 4), round(down, 4))
 

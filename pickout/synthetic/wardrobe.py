@@ -5,11 +5,34 @@ from typing import Literal
 
 import numpy as np
 
-from pickout.synthetic.attributes import Age, Garment, Length, Outer, Pattern, Sex, Shade, Shoes, Sleeve
+from pickout.synthetic.attributes import (
+    Age,
+    Garment,
+    Length,
+    LowerKind,
+    Outer,
+    OuterKind,
+    Pattern,
+    Sex,
+    Shade,
+    ShoeKind,
+    Shoes,
+    Sleeve,
+    UpperKind,
+)
 from pickout.synthetic.colours import COLOURS, DENIM, sample_shade
 from pickout.synthetic.draws import chance, pick
 
-__all__ = ["Season", "sample_lower", "sample_outer", "sample_shoes", "sample_upper"]
+__all__ = [
+    "Season",
+    "leggings_below",
+    "sample_lower",
+    "sample_outer",
+    "sample_shoes",
+    "sample_upper",
+    "second_shade",
+    "wears_outer",
+]
 
 Season = Literal["warm", "mild", "cold"]
 
@@ -53,7 +76,8 @@ _SECOND: Mapping[str, float] = {
 }
 
 
-def _second(generator: np.random.Generator, first: Shade) -> Shade:
+def second_shade(generator: np.random.Generator, first: Shade) -> Shade:
+    """A colour for a pattern or a print on cloth of colour `first`."""
     weights = {name: weight for name, weight in _SECOND.items() if name != first.name}
     if first.name in ("white", "cream", "beige", "yellow", "light blue", "pink"):
         weights = {name: weight for name, weight in weights.items() if name not in ("white", "cream", "yellow")}
@@ -66,14 +90,14 @@ def _pattern(
     generator: np.random.Generator, weights: Mapping[Pattern, float], first: Shade, logo: bool
 ) -> tuple[Pattern, Shade | None]:
     pattern = pick(generator, weights)
-    return pattern, _second(generator, first) if pattern != "plain" or logo else None
+    return pattern, second_shade(generator, first) if pattern != "plain" or logo else None
 
 
-def sample_upper(generator: np.random.Generator, sex: Sex, season: Season) -> Garment:
-    """Sample an upper garment; a dress is one."""
+def sample_upper(generator: np.random.Generator, sex: Sex, season: Season, *, kind: UpperKind | None = None) -> Garment:
+    """Sample an upper garment; a dress is one. `kind` fixes what it is."""
     woman = sex == "woman"
     warm = {"warm": 1.0, "mild": 0.5, "cold": 0.2}[season]
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "t-shirt": 34 * (0.4 + warm),
@@ -112,13 +136,18 @@ def sample_upper(generator: np.random.Generator, sex: Sex, season: Season) -> Ga
     return Garment(kind, colour, pattern, second, sleeve, length, logo, tucked, False, round(tight, 3))
 
 
-def sample_outer(generator: np.random.Generator, sex: Sex, season: Season, upper: Garment) -> Outer | None:
-    """Sample what is worn over it, or None."""
-    if not chance(generator, {"warm": 0.05, "mild": 0.42, "cold": 0.9}[season]):
-        return None
+def wears_outer(generator: np.random.Generator, season: Season) -> bool:
+    """Whether something is worn over the upper garment."""
+    return chance(generator, {"warm": 0.05, "mild": 0.42, "cold": 0.9}[season])
+
+
+def sample_outer(
+    generator: np.random.Generator, sex: Sex, season: Season, upper: Garment, *, kind: OuterKind | None = None
+) -> Outer:
+    """Sample what is worn over `upper`; `kind` fixes what it is."""
     woman = sex == "woman"
     cold = season == "cold"
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "jacket": 38,
@@ -152,15 +181,20 @@ def sample_outer(generator: np.random.Generator, sex: Sex, season: Season, upper
     )
 
 
-def sample_lower(generator: np.random.Generator, sex: Sex, age: Age, season: Season, upper: Garment) -> Garment | None:
-    """Sample a lower garment; None below a dress over bare legs."""
+def leggings_below(generator: np.random.Generator, season: Season, dress: Garment) -> Garment | None:
+    """Leggings below a dress, or None for bare legs."""
+    leggings = season != "warm" and dress.length == "thigh" and chance(generator, 0.5)
+    black = sample_shade(generator, pick(generator, {"black": 8, "navy": 1, "dark grey": 1}))
+    return Garment("leggings", black, "plain", None, "none", "ankle", tight=1.0) if leggings else None
+
+
+def sample_lower(
+    generator: np.random.Generator, sex: Sex, age: Age, season: Season, *, kind: LowerKind | None = None
+) -> Garment:
+    """Sample a lower garment; `kind` fixes what it is."""
     woman = sex == "woman"
-    if upper.kind == "dress":
-        leggings = season != "warm" and upper.length == "thigh" and chance(generator, 0.5)
-        black = sample_shade(generator, pick(generator, {"black": 8, "navy": 1, "dark grey": 1}))
-        return Garment("leggings", black, "plain", None, "none", "ankle", tight=1.0) if leggings else None
     warm = season == "warm"
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "trousers": 30,
@@ -201,10 +235,10 @@ def sample_lower(generator: np.random.Generator, sex: Sex, age: Age, season: Sea
     )
 
 
-def sample_shoes(generator: np.random.Generator, sex: Sex, season: Season) -> Shoes:
-    """Sample shoes."""
+def sample_shoes(generator: np.random.Generator, sex: Sex, season: Season, *, kind: ShoeKind | None = None) -> Shoes:
+    """Sample shoes; `kind` fixes what they are."""
     woman, warm, cold = sex == "woman", season == "warm", season == "cold"
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "trainers": 46,

@@ -13,13 +13,16 @@ from PIL import Image
 from pickout.data.image_changes import STRONG, Picture, change_picture
 from pickout.files import write_atomically
 from pickout.synthetic.attributes import Person
+from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.cameras import Camera, sample_cameras
 from pickout.synthetic.captions import CaptionSettings, describe_image, tokens
 from pickout.synthetic.drawing import Part, draw_crop
+from pickout.synthetic.draws import chance
+from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.views import sample_view
 
-_CAMERAS, _PERSON, _VIEW, _CAPTION, _CHANGE = range(5)
+_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)
 """What a generator is for; no two purposes share one."""
 
 
@@ -37,6 +40,8 @@ class Job:
         size: height and width of an image in pixels.
         changed: whether images are as bad cameras would have them.
         captions: how many captions an image gets and how their writer errs.
+        avatars: files of the avatars whose bodies people may have; empty draws everybody.
+        share: the part of the people who have one.
     """
 
     root: Path
@@ -48,6 +53,8 @@ class Job:
     size: tuple[int, int]
     changed: bool
     captions: CaptionSettings
+    avatars: tuple[Path, ...]
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +75,28 @@ def draw_identity(job: Job) -> list[Entry]:
     """
     cameras = sample_cameras(_generator(job, _CAMERAS), job.cameras)
     choice = _generator(job, _PERSON, job.identity)
-    person = sample_person(choice)
+    avatar = _avatar(job)
+    person = sample_person(choice) if avatar is None else sample_wearer(choice, avatar.outfit, avatar.skin)
     order = choice.permutation(len(cameras))
-    return [_image(job, person, cameras[order[number % len(cameras)]], number) for number in range(job.images)]
+    return [_image(job, person, avatar, cameras[order[number % len(cameras)]], number) for number in range(job.images)]
 
 
-def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
+def _avatar(job: Job) -> Avatar | None:
+    """The person's body; None to draw one."""
+    generator = _generator(job, _BODY, job.identity)
+    if not job.avatars or not chance(generator, job.share):
+        return None
+    return load_avatar(job.avatars[int(generator.integers(len(job.avatars)))])
+
+
+def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, number: int) -> Entry:
     view = sample_view(_generator(job, _VIEW, job.identity, number), person, camera)
     name = f"p{job.identity:05d}_{camera.name}_{number:02d}"
     file = f"{camera.name}/{name}.jpg"
     image, mask = job.root / "imgs" / file, job.root / "parts" / f"{name}.png"
     parts = _kept(mask) if _readable(image) else None
     if parts is None:
-        drawing = draw_crop(person, view, camera, job.size)
+        drawing = draw_crop(person, view, camera, job.size, avatar=avatar, others=job.avatars)
         pixels, parts = drawing.image, drawing.parts
         if job.changed:
             picture = Picture(pixels.astype(np.float32) / np.float32(255), parts)
@@ -100,6 +116,8 @@ def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
     }
     seen = {str(value): Part(value).name.lower() for value in np.unique(parts).tolist()}
     facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
+    if avatar is not None:
+        facts["avatar"] = avatar.name
     return Entry(record, facts | {"person": asdict(person), "view": asdict(view)})
 
 

@@ -101,8 +101,8 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     gain = _interval(after - before, chance)
     if gain[0] <= 0:
         raise NothingFound(
-            f"the {judges} crops held back do not say that adapting helps (gain {gain[0]:+.1f} to {gain[1]:+.1f} points "
-            f"of mean reciprocal rank, was {before.mean():.1f}); the model stays as it is"
+            f"the {judges} crops held back do not say that adapting helps (gain {gain[0]:+.1f} to {gain[1]:+.1f} "
+            f"points of mean reciprocal rank, was {before.mean():.1f}); the model stays as it is"
         )
     adapted = LoadedModel(
         name=f"{model.name}-adapted",
