@@ -56,9 +56,10 @@ def adapt(
     if json:
         typer.echo(json_text.dumps(facts))
         return
+    typer.echo(f"{target}: adapted to {found.crops} crops")
     typer.echo(
-        f"{target}: adapted to {found.crops} crops. Of {found.held_back} held back, changed copies found themselves "
-        f"with a mean reciprocal rank of {found.after:.1f} % (before {found.before:.1f} %, gain {found.gain[0]:+.1f} to "
-        f"{found.gain[1]:+.1f}).\nUse it: pickout gallery rebuild {gallery} --model {target}\n"
-        f"Back:   pickout gallery rebuild {gallery} --model {place}"
+        f"changed copies of {found.held_back} others found themselves with a mean reciprocal rank of {found.after:.1f} % "
+        f"(before {found.before:.1f} %, gain {found.gain[0]:+.1f} to {found.gain[1]:+.1f})"
     )
+    typer.echo(f"use it: pickout gallery rebuild {gallery} --model {target}")
+    typer.echo(f"back:   pickout gallery rebuild {gallery} --model {place}")

@@ -121,7 +121,7 @@ class TrainingPairs(Dataset[Example | Unreadable]):
         self.seed, self.image, self.augmentation = seed, image, augmentation
         self._files = [str(record.image) for record in split.images]
         self._image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
-        self._ids = tokenizer.encode([pair.caption for pair in pairs]).astype(np.int32)
+        self.ids = tokenizer.encode([pair.caption for pair in pairs]).astype(np.int32)
         self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
         self._cache: list[NDArray[np.uint8]] | None = None
 
@@ -139,7 +139,7 @@ class TrainingPairs(Dataset[Example | Unreadable]):
 
     def ids_of(self, item: int) -> NDArray[np.int64]:
         """A pair's caption as it is. Shape: (context,)."""
-        ids: NDArray[np.int64] = self._ids[item].astype(np.int64)
+        ids: NDArray[np.int64] = self.ids[item].astype(np.int64)
         return ids
 
     def fill_cache(self, *, threads: int = 4, advance: Callable[[], None] = lambda: None) -> None:
@@ -208,7 +208,7 @@ class TrainingPairs(Dataset[Example | Unreadable]):
         """A digest of identities, file names and token ids; another one means other training items."""
         digest = hashlib.sha256(np.array(self.identities, dtype=np.int64).tobytes())
         digest.update("\n".join(Path(self._files[i]).name for i in self._image_of).encode())
-        digest.update(self._ids.tobytes())
+        digest.update(self.ids.tobytes())
         return digest.hexdigest()
 
     def _open(self, position: int) -> Image.Image:

@@ -75,8 +75,11 @@ class FrozenPairs(Dataset[Example | Unreadable]):
             self._captions = _filled(
                 folder / "captions.npy",
                 (len(pairs), text.context, text.narrow.in_features),
-                lambda places: text.frozen(self._texts(places)),
+                lambda items: text.frozen(self._texts(items)),
                 tell,
+                order=np.argsort(
+                    pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable"
+                ),  # batches of like length
             )
 
     def __len__(self) -> int:
@@ -147,19 +150,25 @@ def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def _filled(
-    file: Path, shape: tuple[int, ...], compute: Callable[[NDArray[np.int64]], Tensor], tell: Tell
+    file: Path,
+    shape: tuple[int, ...],
+    compute: Callable[[NDArray[np.int64]], Tensor],
+    tell: Tell,
+    order: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float16]:
     """A memory-mapped array of `compute`'s rows; goes on where an earlier call was stopped."""
     part, done = file.with_suffix(".part"), file.with_suffix(".done")
     if not file.exists():
         begun = int(done.read_text()) if part.exists() and done.exists() else 0
         rows = np.lib.format.open_memmap(part, "r+" if begun else "w+", np.float16, None if begun else shape)
-        for places in _batches(np.arange(begun, shape[0])):
+        order = np.arange(shape[0]) if order is None else order
+        for places in _batches(order[begun:]):
             rows[places] = compute(places).half().numpy()
-            if places[-1] + 1 == shape[0] or (places[0] // BATCH) % 20 == 19:
+            begun += len(places)
+            if begun == shape[0] or begun // BATCH % 20 == 0:
                 rows.flush()
-                write_atomically(done, str(places[-1] + 1), durable=False)
-                tell(file.stem, int(places[-1]) + 1, shape[0])
+                write_atomically(done, str(begun), durable=False)
+                tell(file.stem, begun, shape[0])
         part.replace(file)
         done.unlink(missing_ok=True)
     held: NDArray[np.float16] = np.load(file, mmap_mode="r")
