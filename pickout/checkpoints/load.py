@@ -38,8 +38,8 @@ def load(
 
     Args:
         path_or_name: by default the model that comes with the package; else a run's folder or its weight file, a
-            Hugging Face CLIP folder, a CLIP state dict in OpenAI's names, an official ITSELF, RDE, IRRA, ALBEF or RaSa file, or
-            the name of weights that `pickout weights get` fetched.
+            Hugging Face CLIP folder, a CLIP state dict in OpenAI's names, an official ITSELF, RDE, IRRA, ALBEF or RaSa
+            file, or the name of weights that `pickout weights get` fetched.
             Files in OpenAI's names tell no activation and are computed with CLIP's own QuickGELU; for weights that
             others trained with GELU under the same names, give a Hugging Face folder, whose config tells it.
         device: `cpu`, `cuda` or `cuda:0`.

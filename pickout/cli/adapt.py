@@ -58,8 +58,8 @@ def adapt(
         return
     typer.echo(f"{target}: adapted to {found.crops} crops")
     typer.echo(
-        f"changed copies of {found.held_back} others found themselves with a mean reciprocal rank of {found.after:.1f} % "
-        f"(before {found.before:.1f} %, gain {found.gain[0]:+.1f} to {found.gain[1]:+.1f})"
+        f"changed copies of {found.held_back} others found themselves at a mean reciprocal rank of {found.after:.1f}"
+        f" % (before {found.before:.1f} %, gain {found.gain[0]:+.1f} to {found.gain[1]:+.1f})"
     )
     typer.echo(f"use it: pickout gallery rebuild {gallery} --model {target}")
     typer.echo(f"back:   pickout gallery rebuild {gallery} --model {place}")
