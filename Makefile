@@ -16,7 +16,7 @@ demo: $(VENV)/.core ## Draw people, index and search them (under 2 minutes); mak
 	$(BIN)/pickout demo --out $(DEMO) $(if $(CROPS),--crops $(CROPS))
 
 model: $(VENV)/.dev ## Make the model that comes with the package again (docs/default-model.md; hours)
-	sh recipes/pickout-small.sh $(BIN)
+	$(BIN)/python models/pickout_small.py build/pickout-small $(if $(AVATARS),--avatars $(AVATARS))
 
 test: $(VENV)/.dev ## Run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)

@@ -299,8 +299,9 @@ def change_picture(picture: Picture, rates: Mapping[str, float], chance: Chance)
 
 def read_parts(image: Path) -> NDArray[np.uint8] | None:
     """The part mask of a drawn street's image, or None where there is none."""
-    file = image.parents[2] / "parts" / f"{image.stem}.png" if len(image.parents) > 2 else image
-    if file == image or not file.is_file():
+    folders = image.resolve().parents  # streets that were joined are links to the streets
+    file = folders[min(2, len(folders) - 1)] / "parts" / f"{image.stem}.png"
+    if not file.is_file():
         return None
     with Image.open(file) as mask:
         return np.asarray(mask)

@@ -1,13 +1,12 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import pickout
-from pickout.checkpoints.bundle import Bits, is_bundle, with_fewer_words, write_bundle
+from pickout.checkpoints.bundle import Bits, is_bundle, write_bundle
 from pickout.checkpoints.loaded import LoadedModel
 from pickout.checkpoints.report import KeyReport
 from pickout.data.transforms import ImageSettings
@@ -58,14 +57,6 @@ def test_one_file_holds_the_whole_model(model: LoadedModel, tmp_path: Path, bits
     assert pickout.load(tmp_path / "again.safetensors").fingerprint == loaded.fingerprint
     whole = sum(tensor.numel() for tensor in model.method.state_dict().values())
     assert file.stat().st_size < whole * {"float16": 2.6, "int8": 2.0}[bits] + 60_000
-
-
-def test_words_left_out_are_spelt(model: LoadedModel) -> None:
-    fewer = with_fewer_words(model, {"red", "coat"})
-    assert fewer.tokenizer.pieces("red coats teal") == ["red", "coat", "##s", "t", "##e", "##a", "##l"]
-    assert fewer.tokenizer.vocabulary_size == len(WORDS) - 1
-    known = ["red coats", "a hat"]
-    np.testing.assert_allclose(fewer.encode_texts(known), model.encode_texts(known), atol=1e-6)
 
 
 def test_a_damaged_or_later_file_is_told(model: LoadedModel, tmp_path: Path) -> None:

