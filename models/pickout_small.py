@@ -12,7 +12,6 @@ Beside the weights comes `pickout-small.inputs.json`: a hash of every street, av
 import argparse
 import hashlib
 import json
-import os
 import platform
 import sys
 from pathlib import Path
@@ -77,7 +76,7 @@ def join(streets: list[Path], joined: Path) -> None:
         link = joined / "imgs" / street.name
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
-            os.symlink((street / "imgs").resolve(), link)
+            link.symlink_to((street / "imgs").resolve())
         for record in json.loads((street / ANNOTATIONS).read_text(encoding="utf-8")):
             if record["split"] == "train":
                 place = f"{street.name}/{record['file_path']}"

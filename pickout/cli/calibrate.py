@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 def calibrate(
     gallery: Annotated[Path, typer.Argument(help="A gallery made by pickout index.")],
-    data: Annotated[str | None, typer.Argument(help="A data set with sentences; by default the model's own.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(help="A data set with sentences; by default the model's own (pickout-small: drawn people)."),
+    ] = None,
     root: Annotated[Path | None, typer.Argument(help="Its folder; by default the model's own, else ./data.")] = None,
     split: Annotated[str, typer.Option(help="The split; its people must not have been used for training.")] = "val",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As present=0.2.")] = None,
@@ -28,6 +31,7 @@ def calibrate(
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
     calibration.json and calibration.png. Do it again when the gallery has grown much.
     """
+    from pickout.checkpoints.load import DEFAULT
     from pickout.cli.model import load_model, remembered_model
     from pickout.config import apply_overrides, parse_settings
     from pickout.data.registry import open_data
@@ -41,10 +45,14 @@ def calibrate(
     settings = parse_settings(CalibrationSettings, apply_overrides({}, set_ or []), source="--set")
     opened = Gallery.open(gallery)
     place = model or remembered_model(gallery, opened.manifest)
-    name, folder = _data_of(place, data, root)
-    people = _split(open_data(name, folder).splits, name, split)
-    opened.use(load_model(place, device))
-    with _progress(not json) as tell:
+    with ExitStack() as stack:
+        if data is None and place == DEFAULT:
+            name, folder = "street", stack.enter_context(_drawn_people())
+        else:
+            name, folder = _data_of(place, data, root)
+        people = _split(open_data(name, folder).splits, name, split)
+        opened.use(load_model(place, device))
+        tell = stack.enter_context(_progress(not json))
         found = opened.calibrate(people, settings=settings, tell=tell)
     plot = plot_reliability(found)
     with writing(gallery):
@@ -53,6 +61,20 @@ def calibrate(
         typer.echo(found.model_dump_json())
     else:
         _show(gallery, found)
+
+
+@contextmanager
+def _drawn_people() -> Iterator[Path]:
+    """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
+    from tempfile import TemporaryDirectory
+
+    from pickout.cli.data_draw import drawing_progress
+    from pickout.synthetic.street import StreetSettings, draw_street
+
+    typer.echo("no data named: calibrating on drawn people; on real ones probabilities are rougher (docs)", err=True)
+    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
+    with TemporaryDirectory() as folder, drawing_progress() as progress:
+        yield draw_street(settings, Path(folder) / "street", progress=progress)
 
 
 def _data_of(model: str, data: str | None, root: Path | None) -> tuple[str, Path]:
