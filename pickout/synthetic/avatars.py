@@ -205,7 +205,7 @@ def _unwrapped(body: Skin, place: Array) -> tuple[Array, NDArray[np.bool_]]:
     known = np.zeros(_TEXELS * _TEXELS, dtype=bool)
     for turned in (body.triangles, body.triangles[:, ::-1]):
         hits = rasterise(flat, turned, rays)
-        where[hits.pixel] = (place[turned[hits.triangle]] * hits.share[..., None]).sum(axis=1)
+        where[hits.pixel] = hits.spread(place, turned)
         known[hits.pixel] = True
     return where.reshape(_TEXELS, _TEXELS, 3), known.reshape(_TEXELS, _TEXELS)
 

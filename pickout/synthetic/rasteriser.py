@@ -20,7 +20,7 @@ class Hits:
     Args:
         pixel: number of each, row by row. Shape: (n,).
         triangle: number of the triangle that it shows. Shape: (n,).
-        share: how near the place is to each corner, sum 1. Shape: (n, 3).
+        share: how near the place is to each corner, sum 1. Shape: (3, n).
         depth: of each place. Shape: (n,).
     """
 
@@ -28,6 +28,12 @@ class Hits:
     triangle: NDArray[np.intp]
     share: Array
     depth: Array
+
+    def spread(self, values: Array, triangles: NDArray[np.int32]) -> Array:
+        """Values of the vertices, (vertices, k), at the hits, (n, k)."""
+        a, b, c = triangles[self.triangle].T
+        p, q, r = self.share[..., None]
+        return np.asarray(values[a] * p + values[b] * q + values[c] * r)
 
 
 def rasterise(points: Array, triangles: NDArray[np.int32], rays: Rays) -> Hits:
@@ -66,14 +72,15 @@ def rasterise(points: Array, triangles: NDArray[np.int32], rays: Rays) -> Hits:
     ax, bx, cx, ay, by, cy = (values[owner] for values in (ax, bx, cx, ay, by, cy))
     second = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * scale
     third = ((ax - px) * (by - py) - (ay - py) * (bx - px)) * scale
-    share = np.stack([1.0 - second - third, second, third], axis=1)
-    inside = np.flatnonzero((share >= -1e-4).all(axis=1))
-    share, owner = share[inside], owner[inside]
-    nearness = (share * near[triangles[owner]]).sum(axis=1)
+    first_ = np.float32(1.0) - second - third
+    inside = np.flatnonzero((first_ >= -1e-4) & (second >= -1e-4) & (third >= -1e-4))
+    share, owner = np.stack([first_[inside], second[inside], third[inside]]), owner[inside]
+    a, b, c = triangles[owner].T
+    nearness = share[0] * near[a] + share[1] * near[b] + share[2] * near[c]
     pixel = row[inside].astype(np.intp) * width + column[inside]
     winner = np.full(height * width, -1, dtype=np.intp)
     order = np.argsort(nearness)
     winner[pixel[order]] = order
     seen = np.flatnonzero(winner >= 0)
     chosen = winner[seen]
-    return Hits(seen, owner[chosen], share[chosen], 1.0 / nearness[chosen])
+    return Hits(seen, owner[chosen], share[:, chosen], np.float32(1.0) / nearness[chosen])

@@ -21,13 +21,14 @@ from pickout.errors import DataError
 from pickout.files import write_atomically
 from pickout.synthetic.avatars import Take, find_avatars, load_avatar
 from pickout.synthetic.captions import CaptionSettings
-from pickout.synthetic.writing import Job, draw_identity
+from pickout.synthetic.identities import Entry, Job, draw_identity
 
 ANNOTATIONS = "reid_raw.json"
 ATTRIBUTES = "attributes.jsonl"
+QUERIES = "queries.jsonl"
 SETTINGS = "street.toml"
 
-DRAWING = 1
+DRAWING = 2
 """Raised whenever equal settings would give other pictures or sentences, so that two drawings never mix in a folder."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -91,8 +92,9 @@ def draw_street(
     """Draw a street into the folder `out`, or go on with one that was interrupted.
 
     Writes `imgs/cam_a/*.jpg`, `parts/*.png` (8-bit part numbers), `reid_raw.json`, `attributes.jsonl` (person, view and
-    part names of each image) and `street.toml`. Each file is whole or not there; an image that is there with its mask
-    is kept. The annotation file comes last, once all else is on the disk, so a folder that has it is complete.
+    part names of each image), `queries.jsonl` (short queries about each image) and `street.toml`. Each file is whole or
+    not there; an image that is there with its mask is kept. The annotation file comes last, once all else is on the
+    disk, so a folder that has it is complete.
 
     With more than one worker, a script must call this below `if __name__ == "__main__":`, as for any spawned process.
 
@@ -118,16 +120,16 @@ def draw_street(
     total = len(jobs) * settings.images
     report = progress or _silent
     report(0, total)
-    records: list[dict[str, Any]] = []
-    attributes: list[dict[str, Any]] = []
+    written: list[Entry] = []
     with _drawn(jobs, workers or usable_cores()) as drawn:
         for entries in drawn:
-            records += [entry.record for entry in entries]
-            attributes += [entry.attributes for entry in entries]
-            report(len(records), total)
+            written += entries
+            report(len(written), total)
     _flush()
-    write_atomically(out / ATTRIBUTES, "".join(json.dumps(line) + "\n" for line in attributes))
-    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
+    write_atomically(out / ATTRIBUTES, "".join(json.dumps(entry.attributes) + "\n" for entry in written))
+    if settings.captions.queries:
+        write_atomically(out / QUERIES, "".join(json.dumps(entry.queries) + "\n" for entry in written))
+    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(json.dumps(entry.record) for entry in written) + "\n]\n")
     return out
 
 
@@ -157,7 +159,7 @@ def plan(settings: StreetSettings, out: Path) -> list[Job]:
 
 
 @contextmanager
-def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[Any]]:
+def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
     """The entries of each job, in the order of `jobs`."""
     if min(workers, len(jobs)) == 1:
         yield map(draw_identity, jobs)

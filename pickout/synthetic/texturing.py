@@ -34,12 +34,11 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
     for shell, places, bent in zip(avatar.shells, posed.places, posed.normals, strict=True):
         hits = rasterise(places, shell.triangles, rays)
         closer = hits.depth < depth[hits.pixel]
-        hits = Hits(hits.pixel[closer], hits.triangle[closer], hits.share[closer], hits.depth[closer])
-        corners = shell.triangles[hits.triangle]
-        normal = _spread(bent, corners, hits.share)
+        hits = Hits(hits.pixel[closer], hits.triangle[closer], hits.share[:, closer], hits.depth[closer])
+        normal = hits.spread(bent, shell.triangles)
         depth[hits.pixel] = hits.depth
         normals[hits.pixel] = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, shell, person, hits, corners)
+        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, shell, person, hits)
     seen = np.flatnonzero(part)
     rows, columns = np.divmod(seen, width)
     way = rays.basis[2] + rays.xs[columns, None] * rays.basis[0] + rays.ys[rows, None] * rays.basis[1]
@@ -51,21 +50,14 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
     return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
 
 
-def _spread(values: Array, corners: NDArray[np.int32], share: Array) -> Array:
-    """Values of the vertices at the places of hits."""
-    return np.asarray((values[corners] * share[..., None]).sum(axis=1))
-
-
-def _painted(
-    avatar: Avatar, shell: Shell, person: Person, hits: Hits, corners: NDArray[np.int32]
-) -> tuple[Array, Array, NDArray[np.uint8]]:
+def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
     """Linear colour, shade of folds and part of each hit."""
     size = len(shell.part)
-    texel = (_spread(shell.uv, corners, hits.share) * size).astype(np.intp) % size
+    texel = (hits.spread(shell.uv, shell.triangles) * size).astype(np.intp) % size
     cell = (texel[:, 1], texel[:, 0])
     colour, part, relief = shell.colour[cell], shell.part[cell].copy(), shell.relief[cell]
-    rest = _spread(shell.place, corners, hits.share)
-    rest_normal = _spread(shell.normal, corners, hits.share)
+    rest = hits.spread(shell.place, shell.triangles)
+    rest_normal = hits.spread(shell.normal, shell.triangles)
     tone = np.ones(len(part), dtype=np.float32)
     skin = part == Part.SKIN
     colour[skin] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)

@@ -39,21 +39,22 @@ Season = Literal["warm", "mild", "cold"]
 _UPPER_COLOURS = {
     "black": 14, "white": 13, "grey": 8, "dark grey": 4, "navy": 6, "blue": 8, "light blue": 6, "red": 8, "maroon": 3,
     "pink": 5, "purple": 4, "green": 5, "olive": 3, "teal": 4, "yellow": 5, "orange": 4, "brown": 3, "beige": 3,
-    "cream": 2,
+    "cream": 2, "rust": 3, "mustard": 3, "khaki": 2, "turquoise": 3, "lavender": 3,
 }  # fmt: skip
 _OUTER_COLOURS = {
     "black": 22, "grey": 8, "dark grey": 7, "navy": 10, "blue": 6, "light blue": 2, "red": 6, "maroon": 3, "white": 3,
     "pink": 3, "purple": 3, "green": 4, "olive": 6, "teal": 3, "yellow": 3, "orange": 3, "brown": 6, "beige": 6,
-    "cream": 2,
+    "cream": 2, "rust": 4, "mustard": 2, "khaki": 5, "turquoise": 2, "lavender": 2,
 }  # fmt: skip
 _TROUSER_COLOURS = {
     "black": 30, "dark grey": 10, "grey": 9, "navy": 11, "beige": 10, "brown": 6, "olive": 5, "white": 4, "blue": 4,
-    "maroon": 2, "green": 2, "red": 2, "cream": 2, "light blue": 1,
+    "maroon": 2, "green": 2, "red": 2, "cream": 2, "light blue": 1, "khaki": 7, "rust": 2, "mustard": 1,
 }  # fmt: skip
 _JEANS_COLOURS = {"blue": 36, "navy": 26, "light blue": 20, "black": 12, "grey": 6}
 _SKIRT_COLOURS = {
     "black": 20, "navy": 9, "grey": 7, "red": 8, "white": 7, "pink": 7, "beige": 6, "green": 5, "blue": 6, "purple": 5,
     "yellow": 4, "teal": 4, "brown": 4, "maroon": 3, "light blue": 4, "orange": 2, "olive": 2,
+    "rust": 3, "mustard": 3, "khaki": 3, "turquoise": 2, "lavender": 3,
 }  # fmt: skip
 _SHOE_COLOURS = {
     "trainers": {"white": 34, "black": 26, "grey": 11, "blue": 6, "red": 6, "navy": 5, "pink": 4, "green": 3,

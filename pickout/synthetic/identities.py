@@ -20,6 +20,7 @@ from pickout.synthetic.drawing import Part, draw_crop
 from pickout.synthetic.draws import chance
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
+from pickout.synthetic.queries import write_queries
 from pickout.synthetic.views import sample_view
 
 _CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)
@@ -59,10 +60,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One written image: its record in the annotation file and its line in the attribute file."""
+    """One written image: its record in the annotation file, its line in the attribute file, and its short queries."""
 
     record: dict[str, Any]
     attributes: dict[str, Any]
+    queries: dict[str, Any]
 
 
 def draw_identity(job: Job) -> list[Entry]:
@@ -104,9 +106,9 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
         # Not durable one by one: the whole street is flushed before its annotations are written.
         write_atomically(mask, _encoded(parts, "PNG", optimize=True), durable=False)
         write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
-    captions = describe_image(
-        person, view, _generator(job, _CAPTION, job.identity, number), job.captions, _shares(parts)
-    )
+    generator, shares = _generator(job, _CAPTION, job.identity, number), _shares(parts)
+    captions = describe_image(person, view, generator, job.captions, shares)
+    queries = write_queries(person, view, generator, job.captions.queries, job.captions.mistakes, shares)
     record = {
         "split": job.split,
         "captions": captions,
@@ -118,7 +120,8 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
     facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
     if avatar is not None:
         facts["avatar"] = avatar.name
-    return Entry(record, facts | {"person": asdict(person), "view": asdict(view)})
+    asked = {"file_path": file, "id": job.identity, "split": job.split, "queries": queries}
+    return Entry(record, facts | {"person": asdict(person), "view": asdict(view)}, asked)
 
 
 def _readable(image: Path) -> bool:
