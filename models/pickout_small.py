@@ -22,20 +22,27 @@ from pickout.checkpoints.bundle import write_bundle
 from pickout.checkpoints.load import DEFAULT_FILE
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.config import parse_settings
-from pickout.synthetic.street import ANNOTATIONS, StreetSettings, draw_street
+from pickout.synthetic.street import ANNOTATIONS, QUERIES, StreetSettings, draw_street
 from pickout.train.display import Terminal
 from pickout.train.recipe import find_recipe, load_recipe
 from pickout.train.run import train
 
-DRAWN: dict[str, Any] = {"val_identities": 200, "test_identities": 200, "images": 2}
-STREETS: dict[str, dict[str, Any]] = {
-    "drawn": {**DRAWN, "identities": 8000, "seed": 11},
-    "rendered-1": {"identities": 800, "val_identities": 1, "test_identities": 1, "images": 2, "seed": 21},
-    "rendered-2": {"identities": 800, "val_identities": 1, "test_identities": 1, "images": 2, "seed": 22},
+PEOPLE: dict[str, Any] = {
+    "val_identities": 1,
+    "test_identities": 1,
+    "images": 2,
+    "captions": {"per_image": 1, "queries": 2},
 }
-"""What is trained on. Rendered streets take the bodies of `train`; others are kept for measuring."""
-CHOOSER: dict[str, Any] = {**DRAWN, "identities": 4, "seed": 77, "changed": True}
-"""Whose validation people choose: other people, each image as a bad camera would have it."""
+STREETS: dict[str, dict[str, Any]] = {
+    "drawn": {**PEOPLE, "identities": 8000, "seed": 11},
+    "rendered": {**PEOPLE, "identities": 1600, "seed": 21, "avatars": {"take": "train"}},
+}
+"""What is trained on. The rendered street takes the bodies of `train`; the others are kept for measuring."""
+CHOOSERS: dict[str, dict[str, Any]] = {
+    "chooser": {**PEOPLE, "val_identities": 200, "seed": 77, "changed": True},
+    "guard": {**PEOPLE, "val_identities": 100, "seed": 31, "changed": True, "avatars": {"take": "held-out"}},
+}
+"""Other people, each image as a bad camera would have it: the first chooses the epoch, the second is looked at beside."""
 
 
 def main() -> None:
@@ -57,36 +64,38 @@ def main() -> None:
 
 def draw(work: Path, avatars: Path | None, workers: int) -> None:
     """Draw the streets and join them to one."""
-    streets = [work / name for name in STREETS if avatars or not name.startswith("rendered")]
-    for street in streets:
-        draw_street(_settings(STREETS[street.name], avatars, street.name), street, workers=workers)
-    draw_street(_settings(CHOOSER, None, "chooser"), work / "chooser", workers=workers)
-    join(streets, work / "joined")
+    for name, values in {**STREETS, **CHOOSERS}.items():
+        if "avatars" in values:
+            if avatars is None:
+                continue
+            values = {**values, "avatars": {**values["avatars"], "folder": str(avatars)}}
+        draw_street(parse_settings(StreetSettings, values, source=name), work / name, workers=workers)
+    join([work / name for name in STREETS if (work / name).is_dir()], work / "joined", "train")
+    for name in CHOOSERS:
+        if (work / name).is_dir():
+            join([work / name], work / f"{name}-asked", "val")
 
 
-def _settings(values: dict[str, Any], avatars: Path | None, name: str) -> StreetSettings:
-    bodies = {"folder": str(avatars), "take": "train"} if avatars and name.startswith("rendered") else {}
-    return parse_settings(StreetSettings, {**values, "avatars": bodies}, source=name)
-
-
-def join(streets: list[Path], joined: Path) -> None:
-    """One street of several: links to their images, all people numbered anew."""
+def join(streets: list[Path], joined: Path, split: str) -> None:
+    """One street of several: links to their images, all people numbered anew, queries among the captions."""
     records: list[dict[str, Any]] = []
     for number, street in enumerate(streets):
+        asked = [json.loads(line)["queries"] for line in (street / QUERIES).read_text(encoding="utf-8").splitlines()]
         link = joined / "imgs" / street.name
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
             link.symlink_to((street / "imgs").resolve())
-        for record in json.loads((street / ANNOTATIONS).read_text(encoding="utf-8")):
-            if record["split"] == "train":
-                place = f"{street.name}/{record['file_path']}"
-                records.append({**record, "id": record["id"] + 100_000 * number, "file_path": place})
+        told = json.loads((street / ANNOTATIONS).read_text(encoding="utf-8"))
+        for record, queries in zip(told, asked, strict=True):
+            if record["split"] == split:
+                own = {"id": record["id"] + 100_000 * number, "file_path": f"{street.name}/{record['file_path']}"}
+                records.append({**record, **own, "captions": [*record["captions"], *queries]})
     (joined / ANNOTATIONS).write_text(json.dumps(records), encoding="utf-8")
 
 
 def teach(work: Path, overrides: list[str]) -> None:
     """Train."""
-    places = [f"data.root={work / 'joined'}", f"data.validation={work / 'chooser'}"]
+    places = [f"data.root={work / 'joined'}", f"data.validation={work / 'chooser-asked'}"]
     recipe = load_recipe(find_recipe("pickout-small"), [*places, *overrides])
     print(train(recipe, work / "run", device="cpu", display=Terminal(sys.stderr)))
 
@@ -97,7 +106,7 @@ def pack(work: Path, avatars: Path | None) -> None:
     model.name = "pickout-small"
     write_bundle(model, DEFAULT_FILE)
     shipped = pickout.load(DEFAULT_FILE)
-    streets = [work / name for name in (*STREETS, "chooser") if (work / name).is_dir()]
+    streets = [work / name for name in (*STREETS, *CHOOSERS) if (work / name).is_dir()]
     inputs = {
         "fingerprint": shipped.fingerprint,
         "sha256": _hash(DEFAULT_FILE),
