@@ -17,9 +17,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import pickout
+from pickout.checkpoints.assemble import assemble
 from pickout.checkpoints.bundle import write_bundle
 from pickout.checkpoints.load import DEFAULT_FILE
+from pickout.checkpoints.loaded import LoadedModel
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.config import parse_settings
 from pickout.synthetic.street import ANNOTATIONS, QUERIES, StreetSettings, draw_street
@@ -42,7 +46,10 @@ CHOOSERS: dict[str, dict[str, Any]] = {
     "chooser": {**PEOPLE, "val_identities": 200, "seed": 77, "changed": True},
     "guard": {**PEOPLE, "val_identities": 100, "seed": 31, "changed": True, "avatars": {"take": "held-out"}},
 }
-"""Other people, each image as a bad camera would have it: the first chooses the epoch, the second is looked at beside."""
+"""Other people, each image as a bad camera would have it: the first chooses the epoch, the second is only looked at."""
+
+SEEDS = (1, 2, 3)
+"""Of the trained layers that stand side by side."""
 
 
 def main() -> None:
@@ -94,17 +101,47 @@ def join(streets: list[Path], joined: Path, split: str) -> None:
 
 
 def teach(work: Path, overrides: list[str]) -> None:
-    """Train."""
+    """Train from each seed on the same features."""
     places = [f"data.root={work / 'joined'}", f"data.validation={work / 'chooser-asked'}"]
-    recipe = load_recipe(find_recipe("pickout-small"), [*places, *overrides])
-    print(train(recipe, work / "run", device="cpu", display=Terminal(sys.stderr)))
+    for seed in SEEDS:
+        own = [*places, f"data.features={work / 'features'}", f"seed={seed}", *overrides]
+        recipe = load_recipe(find_recipe("pickout-small"), own)
+        print(train(recipe, work / f"run-{seed}", device="cpu", display=Terminal(sys.stderr)))
+
+
+def side_by_side(runs: list[Path]) -> LoadedModel:
+    """One model with the trained layers of several runs, whose frozen parts are equal."""
+    models = [pickout.load(run, precision="fp32") for run in runs]
+    first = models[0]
+    state = dict(first.method.state_dict())
+    for number, model in enumerate(models):
+        for key, tensor in model.method.state_dict().items():
+            if ".branches.0." in key:
+                state[key.replace(".branches.0.", f".branches.{number}.")] = tensor
+            elif not torch.equal(tensor, state[key]):
+                raise SystemExit(f"{runs[number]}: {key} differs from {runs[0]}'s; they must share their features")
+    length = first.settings.vision.embedding * len(models)
+    settings = first.settings.model_copy(
+        update={
+            "vision": first.settings.vision.model_copy(update={"branches": len(models), "embedding": length}),
+            "text": first.settings.text.model_copy(update={"embedding": length}),
+        }
+    )
+    method, report = assemble("runs side by side", "Pickout", settings, first.tokenizer, 0, state)
+    return LoadedModel(
+        name="pickout-small",
+        method=method,
+        tokenizer=first.tokenizer,
+        settings=settings,
+        identities=0,
+        report=report,
+        precision="fp32",
+    )
 
 
 def pack(work: Path, avatars: Path | None) -> None:
     """Write the shipped file, and what went into it."""
-    model = pickout.load(work / "run", precision="fp32")
-    model.name = "pickout-small"
-    write_bundle(model, DEFAULT_FILE)
+    write_bundle(side_by_side([work / f"run-{seed}" for seed in SEEDS]), DEFAULT_FILE)
     shipped = pickout.load(DEFAULT_FILE)
     streets = [work / name for name in (*STREETS, *CHOOSERS) if (work / name).is_dir()]
     inputs = {
@@ -113,7 +150,7 @@ def pack(work: Path, avatars: Path | None) -> None:
         "streets": {street.name: _street(street) for street in streets},
         "avatars": {file.name: _hash(file) for file in sorted(avatars.glob("*.glb"))} if avatars else {},
         "packages": {package.install: _hash(packaged_file(name)) for name, package in PACKAGES.items()},
-        "recipe": (work / "run" / "recipe.toml").read_text(encoding="utf-8"),
+        "recipe": (work / f"run-{SEEDS[0]}" / "recipe.toml").read_text(encoding="utf-8"),
         "versions": {"pickout": pickout.__version__, "python": platform.python_version()},
     }
     place = Path(__file__).with_name("pickout-small.inputs.json")

@@ -39,6 +39,8 @@ class VisionSettings(Settings):
     """Heads of each layer; CLIP uses 64 channels a head."""
     embedding: PositiveInt = 512
     """Length of a projected token; the text tower must have the same. With kind `vit` the method projects."""
+    branches: PositiveInt = 1
+    """Trained layers side by side in both towers; `lite0` only. Their embeddings stand one behind the other."""
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`, ALBEF's `gelu`."""
 
@@ -139,6 +141,7 @@ def build_vision(settings: VisionSettings, *, height: int, width: int) -> ImageT
             layers=settings.layers,
             heads=settings.heads,
             embedding=settings.embedding,
+            branches=settings.branches,
         )
     return VisionTransformer(
         height=height,

@@ -24,7 +24,7 @@ from pickout.data.transforms import augment
 from pickout.errors import ResumeMismatch
 from pickout.files import atomic_path, write_atomically
 from pickout.methods.base import Method
-from pickout.nn.frozen import MultiStageTower, SentenceTower
+from pickout.nn.frozen import KEPT_IMAGE, KEPT_TEXT, MultiStageTower, SentenceTower
 from pickout.shapes import TokenBatch
 
 BATCH = 64
@@ -66,7 +66,7 @@ class FrozenPairs(Dataset[Example | Unreadable]):
             self._images = [
                 _filled(
                     folder / f"images-{copy}.npy",
-                    (pairs.images, tokens, vision.narrow.in_features),
+                    (pairs.images, tokens, KEPT_IMAGE),
                     lambda places, copy=copy: vision.frozen(self._views(places, copy)),  # type: ignore[misc]
                     tell,
                 )
@@ -74,7 +74,7 @@ class FrozenPairs(Dataset[Example | Unreadable]):
             ]
             self._captions = _filled(
                 folder / "captions.npy",
-                (len(pairs), text.context, text.narrow.in_features),
+                (len(pairs), text.context, KEPT_TEXT),
                 lambda items: text.frozen(self._texts(items)),
                 tell,
                 order=np.argsort(

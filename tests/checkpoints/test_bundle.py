@@ -79,7 +79,7 @@ def test_a_missing_tensor_is_named(model: LoadedModel, tmp_path: Path) -> None:
     write_bundle(model, file)
     tensors = load_file(file)
     header = json.loads(file.read_bytes()[8 : 8 + int.from_bytes(file.read_bytes()[:8], "little")])["__metadata__"]
-    del tensors["vision.narrow.bias"]
+    del tensors["vision.branches.0.narrow.bias"]
     save_file(tensors, file, header)
-    with pytest.raises(CheckpointMismatch, match=r"vision\.narrow\.bias"):
+    with pytest.raises(CheckpointMismatch, match=r"vision\.branches\.0\.narrow\.bias"):
         pickout.load(file)
