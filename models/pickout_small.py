@@ -118,7 +118,7 @@ def side_by_side(runs: list[Path]) -> LoadedModel:
         for key, tensor in model.method.state_dict().items():
             if ".branches.0." in key:
                 state[key.replace(".branches.0.", f".branches.{number}.")] = tensor
-            elif not torch.equal(tensor, state[key]):
+            elif ".trunk." in key and not torch.equal(tensor, state[key]):
                 raise SystemExit(f"{runs[number]}: {key} differs from {runs[0]}'s; they must share their features")
     length = first.settings.vision.embedding * len(models)
     settings = first.settings.model_copy(

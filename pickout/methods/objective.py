@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -22,6 +23,9 @@ from pickout.methods.groups import Rates
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
 
+FIRST_LOG_SCALE = 2.6
+"""Where the learnt scale of InfoNCE begins: 1 / 0.074, about CLIP's. A sharp start learns from chance neighbours."""
+
 Alignment = Literal["tal", "sdm", "nce", "off"]
 
 
@@ -36,7 +40,7 @@ class ObjectiveSettings(Settings):
     margin: float = Field(default=0.1, ge=0)
     """m of TAL (RDE)."""
     sdm_temperature: float = Field(default=0.02, gt=0)
-    """Divides the cosines in SDM (IRRA) and InfoNCE."""
+    """Divides the cosines in SDM (IRRA); in InfoNCE, whose temperature is learnt, the lowest that it may reach."""
     pair_loss: bool = True
     """Whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)."""
     # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
@@ -115,6 +119,7 @@ class Objective(nn.Module):
         self.weights = dict(weights)
         self.temperature, self.margin, self.sdm_temperature = temperature, margin, sdm_temperature
         self.mismatch: MismatchClass = mismatch
+        self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE)) if "nce" in self.weights else None
 
     def forward(
         self,
@@ -139,8 +144,9 @@ class Objective(nn.Module):
             )
         if "sdm" in self.weights:
             terms["sdm"] = similarity_distribution(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
-        if "nce" in self.weights:
-            terms["nce"] = info_nce(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
+        if self.log_scale is not None:
+            scale = self.log_scale.exp().clamp(max=1 / self.sdm_temperature)
+            terms["nce"] = info_nce(image_BE, text_BE, identity_B, scale=scale)
         terms |= self._identity_terms(image_BE, text_BE, identity_B)
         return LossTerms(
             {f"{name}_{self.branch}": term for name, term in terms.items()},
