@@ -246,3 +246,15 @@ def test_the_contact_sheet_shows_people_with_their_sentences(street: Path) -> No
     assert sheet.width < 600 and sheet.height > 600
     assert np.asarray(sheet).std() > 20
     assert np.array_equal(np.asarray(sheet), np.asarray(contact_sheet(street, count=4, seed=1, columns=2)))
+
+
+def test_a_changed_street_has_the_same_people_and_sentences_in_worse_pictures(street: Path, tmp_path: Path) -> None:
+    worse = draw_street(SMALL.model_copy(update={"changed": True}), tmp_path / "worse", workers=1)
+    assert records(worse) == records(street)
+    plain, changed = contents(street), contents(worse)
+    images = [name for name in plain if name.endswith(".jpg")]
+    assert all(plain[name] != changed[name] for name in images)
+    assert all(plain[name] == changed[name] for name in plain if name.startswith("parts"))
+    with Image.open(worse / images[0]) as picture:
+        assert picture.size == (SMALL.width, SMALL.height)
+    assert "changed" in (worse / "street.toml").read_text() and "changed" not in (street / "street.toml").read_text()
