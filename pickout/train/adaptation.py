@@ -143,7 +143,7 @@ def _reciprocal_ranks(tower: MultiStageTower, seen: Tensor, changed: Tensor) -> 
     """In percent, of each changed crop among the crops as they are."""
     there, asked = (F.normalize(tower(tower.reduction(each.float())).summary, dim=1) for each in (seen, changed))
     scores = asked @ there.T
-    ranks = (scores > scores.diagonal()[:, None]).sum(dim=1) + 1
+    ranks = (scores >= scores.diagonal()[:, None]).sum(dim=1)  # a tie is no find
     return (100.0 / ranks.double()).cpu().numpy()
 
 
