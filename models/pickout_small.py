@@ -29,7 +29,7 @@ from pickout.config import parse_settings
 from pickout.synthetic.street import ANNOTATIONS, QUERIES, StreetSettings, draw_street
 from pickout.train.display import Terminal
 from pickout.train.recipe import find_recipe, load_recipe
-from pickout.train.run import train
+from pickout.train.training import train
 
 PEOPLE: dict[str, Any] = {
     "val_identities": 1,

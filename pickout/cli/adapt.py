@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
+from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, settings_of
+
 
 def adapt(
-    gallery: Annotated[Path, typer.Argument(help="A gallery made by pickout index.")],
+    gallery: GalleryPath,
     out: Annotated[
         Path | None, typer.Option(help="File of the new model; by default GALLERY.adapted.safetensors beside it.")
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As share=0.25.")] = None,
-    model: Annotated[str | None, typer.Option(help="Where the gallery's model is, if it is not where it was.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="As share=0.25.")] = None,
+    model: Model = None,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Move a model's normalisation towards a gallery's crops; gallery and old model stay as they are.
 
@@ -24,14 +26,13 @@ def adapt(
 
     from pickout.checkpoints.bundle import write_bundle
     from pickout.cli.model import load_model, remembered_model
-    from pickout.config import apply_overrides, parse_settings
     from pickout.data.images import open_image
     from pickout.errors import ImageUnreadable
     from pickout.gallery.gallery import Gallery
     from pickout.train.adaptation import AdaptationSettings
     from pickout.train.adaptation import adapt as adapt_model
 
-    settings = parse_settings(AdaptationSettings, apply_overrides({}, set_ or []), source="--set")
+    settings = settings_of(AdaptationSettings, set_)
     opened = Gallery.open(gallery)
     place = model or remembered_model(gallery, opened.manifest)
     loaded = load_model(place, device)

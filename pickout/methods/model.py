@@ -8,7 +8,7 @@ from pickout.errors import RecipeError
 from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.nn.frozen import SentenceTower
-from pickout.nn.fusion import FusionEncoder, build_fusion_encoder
+from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
 from pickout.nn.text import TextSettings, TextTower, build_text
 from pickout.nn.vision import VisionSettings, build_vision
 from pickout.text.tokenizer import TokenizerSettings

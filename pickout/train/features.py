@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pickout.checkpoints.fingerprint import digest_of
-from pickout.data.batching import Example, Unreadable
+from pickout.data.batching import Example
 from pickout.data.sampling import Draw
-from pickout.data.training import TrainingPairs
+from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment
-from pickout.errors import ResumeMismatch
+from pickout.errors import ImageUnreadable, ResumeMismatch
 from pickout.files import atomic_path, write_atomically
 from pickout.methods.base import Method
 from pickout.nn.frozen import KEPT_IMAGE, KEPT_TEXT, MultiStageTower, SentenceTower
@@ -38,7 +38,7 @@ _KEY, _REDUCTIONS = "features.json", "reductions.safetensors"
 Tell = Callable[[str, int, int], None]
 
 
-class FrozenPairs(Dataset[Example | Unreadable]):
+class FrozenPairs(Dataset[Example | ImageUnreadable]):
     """The pairs of `pairs` as the frozen parts of `method` see them. Its reductions are set, or read from `folder`.
 
     Args:
@@ -85,7 +85,7 @@ class FrozenPairs(Dataset[Example | Unreadable]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, draw: Draw) -> Example | Unreadable:
+    def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
         copy = int(np.random.default_rng([_STREAM, self.pairs.seed, draw.epoch, draw.place]).integers(self.copies))
         seen = self._images[copy][self.pairs.image_of(draw.item)]
         return Example(

@@ -9,8 +9,8 @@ from pickout.errors import ResumeMismatch
 from pickout.methods.model import build_model
 from pickout.train.display import Display
 from pickout.train.features import FrozenPairs
-from pickout.train.run import train
-from pickout.train.setup import gather
+from pickout.train.material import gather
+from pickout.train.training import train
 
 FROZEN = [
     "model.image.height=64",
