@@ -41,7 +41,7 @@ CarriedKind = Literal["phone", "open umbrella", "closed umbrella", "bottle", "cu
 Use = Literal["carried", "looked at", "at the ear", "overhead"]
 Direction = Literal["front", "front-left", "left", "back-left", "back", "back-right", "right", "front-right"]
 Pose = Literal["standing", "walking", "running"]
-Arm = Literal["hanging", "pocket", "bent", "forward", "raised", "hip"]
+Arm = Literal["hanging", "pocket", "bent", "forward", "raised", "hip", "clasped", "folded"]
 OccluderKind = Literal["pole", "railing", "bush", "car", "passer-by", "bin", "box edge"]
 Background = Literal["wall", "shop front", "pavement", "road", "crossing", "park", "corridor", "square"]
 

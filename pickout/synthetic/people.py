@@ -136,7 +136,7 @@ def _headwear(generator: np.random.Generator, sex: Sex, season: Season) -> Headw
     kind = pick(
         generator,
         {
-            None: 100,
+            None: 68,
             "cap": 7 if woman else 16,
             "beanie": 14 if cold else 1,
             "brimmed hat": 3,

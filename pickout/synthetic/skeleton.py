@@ -174,6 +174,8 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         "forward": top + chest.T @ np.array([side * -0.070 * h, -0.095 * h, 0.165 * h]),
         "raised": head + np.array([side * 0.062 * h, -0.035 * h, 0.012 * h]),
         "hip": pelvis + np.array([side * 0.105 * h, 0.085 * h, 0.0]),
+        "clasped": pelvis + chest.T @ np.array([side * 0.022 * h, 0.055 * h, 0.105 * h]),
+        "folded": pelvis + chest.T @ np.array([side * -0.055 * h, size.torso * 0.52, 0.105 * h]),
     }
     poles: dict[Arm, Vector] = {
         "pocket": np.array([side * 0.5, -0.1, -1.0]),
@@ -181,6 +183,8 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         "forward": np.array([side * 0.6, -1.0, -0.1]),
         "raised": np.array([side * 1.0, -0.5, 0.5]),
         "hip": np.array([side * 1.0, 0.0, -0.5]),
+        "clasped": np.array([side * 1.0, -0.3, -0.6]),
+        "folded": np.array([side * 0.7, -1.0, 0.0]),
     }
     middle, bottom = _reach(top, targets[mode], size.upper_arm, size.forearm, poles[mode])
     return Limb(top, middle, bottom, _hand_frame(middle, bottom, side))

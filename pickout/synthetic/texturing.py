@@ -14,6 +14,7 @@ from pickout.synthetic.raycast import Rays
 from pickout.synthetic.render import Layer
 from pickout.synthetic.shading import Light, occlusion, shade
 from pickout.synthetic.surfaces import Part, Pixels, Surface, linear
+from pickout.synthetic.trunk import DETAILS
 
 __all__ = ["render_avatar"]
 
@@ -61,7 +62,7 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     tone = np.ones(len(part), dtype=np.float32)
     skin = part == Part.SKIN
     colour[skin] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)
-    _long_sleeves(avatar, person, rest, part)
+    _layered(avatar, person, rest, part)
     garments = ((Part.UPPER, person.upper), (Part.OUTER, person.outer), (Part.LOWER, person.lower))
     for kind, garment in garments:
         inside = part == kind
@@ -76,15 +77,28 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     return colour, tone, part
 
 
-def _long_sleeves(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8]) -> None:
-    """Sleeves on arms that the texture leaves bare."""
-    if avatar.outfit.top.sleeve != "short" or person.upper.sleeve not in _COVERED:
-        return
+def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8]) -> None:
+    """Cloth that the texture lacks: sleeves on bare arms, a garment over the top, a dress for top and shorts."""
     shoulder, elbow, wrist = (float(avatar.at(f"Left{name}")[0]) for name in ("Arm", "ForeArm", "Hand"))
-    end = elbow + _COVERED[person.upper.sleeve] * (wrist - elbow)
     aside = np.abs(rest[:, 0])
-    arm = (aside > shoulder) & (aside < end) & (rest[:, 1] > 0.7 * avatar.height) & (part == Part.SKIN)
-    part[arm] = int(Part.UPPER)
+    arm = (aside > shoulder * 0.98) & (rest[:, 1] > 0.7 * avatar.height)
+    outer = None if avatar.outfit.top.over else person.outer
+    sleeve = "long" if outer is not None and outer.sleeve == "long" else person.upper.sleeve
+    if avatar.outfit.top.sleeve == "short" and sleeve in _COVERED:
+        end = elbow + _COVERED[sleeve] * (wrist - elbow)
+        part[arm & (aside < end) & (part == Part.SKIN)] = int(Part.UPPER)
+    if person.lower is None:
+        part[part == Part.LOWER] = int(Part.UPPER)
+    if outer is None:
+        return
+    over = part == Part.UPPER
+    if outer.sleeve == "none":
+        over &= ~arm
+    if outer.open:
+        pelvis, neck = float(avatar.at("Hips")[1]), float(avatar.at("Neck")[1])
+        gap = 0.050 + 0.03 * ((person.seed >> 5) % 8) / 7 + 0.03 * (neck - rest[:, 1]) / (neck - pelvis)
+        over &= (rest[:, 2] < 0.0) | (aside > gap)
+    part[over] = int(Part.OUTER)
 
 
 def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Part) -> Surface:
@@ -97,11 +111,22 @@ def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Par
         part=part,
         second=None if garment.second is None else garment.second.rgb,
         pattern=garment.pattern,
-        details=frozenset({"logo"} if isinstance(garment, Garment) and garment.logo else ()),
+        details=_details(avatar, garment),
         origin=pelvis,
         axes=np.eye(3) / torso,
         folds=0.35,
         seed=person.seed + int(part) * 977,
+    )
+
+
+def _details(avatar: Avatar, garment: Garment | Outer) -> frozenset[str]:
+    """What is to be painted on the garment; the texture has the seams and buttons of its own kind."""
+    if isinstance(garment, Garment):
+        return frozenset({"logo"} if garment.logo else ())
+    if avatar.outfit.top.over:
+        return frozenset()
+    return frozenset(
+        DETAILS[garment.kind] & {"zip", "pockets", "quilted", "buttons"} | ({"open"} if garment.open else set())
     )
 
 

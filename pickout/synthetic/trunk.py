@@ -81,10 +81,14 @@ def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, 
         details |= {name for name, on in (("logo", garment.logo), ("torn", garment.torn)) if on}
         if garment.kind == "hoodie" and person.seed % 2:
             details.discard("zip")
+        if garment.kind in ("skirt", "dress") and person.seed % 3 == 0:
+            details.add("pleats")
         folds = 0.8 * (1.2 - garment.tight)
     else:
         details |= {"open"} if garment.open else set()
         folds = 0.7
+    if garment.kind in ("sweater", "cardigan") and person.seed % 2:
+        details.add("knit")
     frame = skeleton.pelvis_frame if part == Part.LOWER else skeleton.chest_frame
     return Surface(
         style="cloth",
