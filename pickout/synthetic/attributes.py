@@ -8,20 +8,6 @@ body part or of a hand mean the person's own side; a view's direction says which
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "Bag",
-    "Carried",
-    "Garment",
-    "Hair",
-    "Headwear",
-    "Occluder",
-    "Outer",
-    "Person",
-    "Shade",
-    "Shoes",
-    "View",
-]
-
 Sex = Literal["man", "woman"]
 Age = Literal["child", "young", "adult", "older"]
 Side = Literal["left", "right"]

@@ -12,18 +12,6 @@ from pickout.synthetic.raycast import Plane
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 
-__all__ = [
-    "Girth",
-    "bare_arm",
-    "bare_leg",
-    "girth",
-    "hand",
-    "hanging_hair",
-    "head_pieces",
-    "skin_surface",
-    "trunk_outline",
-]
-
 Vector = NDArray[np.float64]
 
 

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Background
 
-__all__ = ["NEUTRAL_CAMERA", "Camera", "sample_cameras"]
-
 Image = NDArray[np.float32]
 
 

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.details import paint_details
 from pickout.synthetic.noise import folds, mottle, sample
 from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear, local
-
-__all__ = ["paint"]
+from pickout.synthetic.trimmings import paint_details
 
 Array = NDArray[np.floating[Any]]
 

@@ -9,18 +9,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Shade
 
-__all__ = [
-    "COLOURS",
-    "DENIM",
-    "HAIR_COLOURS",
-    "Tone",
-    "nearest_colour",
-    "sample_shade",
-    "skin_colour",
-    "skin_place",
-    "to_lab",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Tone:

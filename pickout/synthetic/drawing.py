@@ -30,8 +30,6 @@ from pickout.synthetic.surfaces import Part
 from pickout.synthetic.texturing import render_avatar
 from pickout.synthetic.views import sample_view
 
-__all__ = ["Drawing", "Part", "draw_crop", "figure"]
-
 Array = NDArray[np.floating[Any]]
 FINE = 2
 """Rays a pixel along each side."""

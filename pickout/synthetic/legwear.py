@@ -11,8 +11,6 @@ from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 from pickout.synthetic.trunk import REACH, Hang, cloth_surface, leg_ease, thigh_reach, trunk_piece
 
-__all__ = ["leg_pieces", "shoe_pieces", "skirt_over"]
-
 Vector = NDArray[np.float64]
 
 

@@ -26,11 +26,9 @@ from pickout.synthetic.attributes import (
     Sleeve,
     UpperKind,
 )
-from pickout.synthetic.draws import chance, pick
+from pickout.synthetic.chances import chance, pick
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.wardrobe import sample_lower, sample_outer, sample_shoes, sample_upper, second_shade
-
-__all__ = ["OUTFITS", "Bottom", "Outfit", "Top", "sample_wearer"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import cast
 import numpy as np
 
 from pickout.synthetic.attributes import Age, Bag, Hair, HairStyle, Headwear, Person, Sex, Shade, Worn
+from pickout.synthetic.chances import chance, pick
 from pickout.synthetic.colours import HAIR_COLOURS, sample_shade
-from pickout.synthetic.draws import chance, pick
 from pickout.synthetic.wardrobe import (
     Season,
     leggings_below,
@@ -16,8 +16,6 @@ from pickout.synthetic.wardrobe import (
     sample_upper,
     wears_outer,
 )
-
-__all__ = ["sample_person"]
 
 _BAG_COLOURS = {
     "black": 34, "brown": 14, "grey": 8, "navy": 7, "blue": 6, "red": 8, "beige": 7, "green": 4, "pink": 4, "purple": 3,

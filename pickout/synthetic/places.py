@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.noise import mottle, sample
 
-__all__ = ["FRONTS", "GROUNDS"]
-
 Array = NDArray[np.floating[Any]]
 Painter = Callable[[np.random.Generator, Array, Array], Array]
 

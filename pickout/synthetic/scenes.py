@@ -7,13 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import View
-from pickout.synthetic.draws import chance, pick
+from pickout.synthetic.chances import chance, pick
 from pickout.synthetic.places import FRONTS, GROUNDS
 from pickout.synthetic.raycast import Rays
 from pickout.synthetic.shading import Light
 from pickout.synthetic.skeleton import Skeleton
-
-__all__ = ["draw_scene"]
 
 Array = NDArray[np.floating[Any]]
 

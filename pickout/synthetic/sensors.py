@@ -8,8 +8,6 @@ from PIL import Image, ImageFilter
 
 from pickout.synthetic.cameras import Camera
 
-__all__ = ["develop"]
-
 Array = NDArray[np.floating[Any]]
 
 

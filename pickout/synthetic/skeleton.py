@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Arm, Person, View
 
-__all__ = ["Limb", "Proportions", "Skeleton", "pose_skeleton", "proportions"]
-
 Vector = NDArray[np.float64]
 
 

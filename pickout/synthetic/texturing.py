@@ -16,8 +16,6 @@ from pickout.synthetic.shading import Light, occlusion, shade
 from pickout.synthetic.surfaces import Part, Pixels, Surface, linear
 from pickout.synthetic.trunk import DETAILS
 
-__all__ = ["render_avatar"]
-
 Array = NDArray[np.floating[Any]]
 
 _COVERED: dict[Sleeve, float] = {"three-quarter": 0.55, "long": 1.1}
@@ -58,7 +56,6 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     cell = (texel[:, 1], texel[:, 0])
     colour, part, relief = shell.colour[cell], shell.part[cell].copy(), shell.relief[cell]
     rest = hits.spread(shell.place, shell.triangles)
-    rest_normal = hits.spread(shell.normal, shell.triangles)
     tone = np.ones(len(part), dtype=np.float32)
     skin = part == Part.SKIN
     colour[skin] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)
@@ -67,7 +64,7 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     for kind, garment in garments:
         inside = part == kind
         if garment is not None and inside.any():
-            pixels = _cloth_pixels(avatar, rest[inside], rest_normal[inside])
+            pixels = _cloth_pixels(avatar, rest[inside])
             done = paint(_surface(avatar, person, garment, kind), pixels)
             colour[inside] = done.colour.T * relief[inside, None]
             tone[inside] = done.shade
@@ -130,7 +127,7 @@ def _details(avatar: Avatar, garment: Garment | Outer) -> frozenset[str]:
     )
 
 
-def _cloth_pixels(avatar: Avatar, rest: Array, normal: Array) -> Pixels:
+def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:
     """Cloth coordinates of places on the body at rest: around and along the trunk, an arm or a leg."""
     x, y, z = rest.T
     aside = np.abs(x)
@@ -142,4 +139,5 @@ def _cloth_pixels(avatar: Avatar, rest: Array, normal: Array) -> Pixels:
     u = np.where(leg, np.arctan2(aside - np.float32(hips[0]), z - np.float32(hips[2])) * np.float32(0.075), u)
     v = np.where(arm, aside - np.float32(shoulder[0]), np.float32(shoulder[1]) - y)
     far = np.full(len(u), np.inf, dtype=np.float32)
-    return Pixels(rest.T, normal.T, u.astype(np.float32), v.astype(np.float32), far)
+    # Cloth is lit by the pose's normals, so its painter needs none here.
+    return Pixels(rest.T, np.zeros_like(rest.T), u.astype(np.float32), v.astype(np.float32), far)

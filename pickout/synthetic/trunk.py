@@ -12,18 +12,6 @@ from pickout.synthetic.pieces import Piece, loft
 from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 
-__all__ = [
-    "REACH",
-    "Hang",
-    "cloth_surface",
-    "leg_ease",
-    "outer_ease",
-    "outermost_ease",
-    "thigh_reach",
-    "trunk_piece",
-    "upper_ease",
-]
-
 Vector = NDArray[np.float64]
 
 REACH = {"waist": 0.02, "hip": -0.20, "thigh": -0.42, "knee": -0.80, "calf": -1.22, "ankle": -1.58}

@@ -6,10 +6,8 @@ import numpy as np
 
 from pickout.synthetic.attributes import Arm, Carried, Occluder, Person, Side, Use, View
 from pickout.synthetic.cameras import Camera
+from pickout.synthetic.chances import pick
 from pickout.synthetic.colours import sample_shade
-from pickout.synthetic.draws import pick
-
-__all__ = ["sample_view"]
 
 _ARMS: dict[Arm, float] = {"hanging": 62, "pocket": 11, "bent": 10, "forward": 7, "hip": 4, "raised": 2}
 

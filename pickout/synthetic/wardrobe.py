@@ -20,19 +20,8 @@ from pickout.synthetic.attributes import (
     Sleeve,
     UpperKind,
 )
+from pickout.synthetic.chances import chance, pick
 from pickout.synthetic.colours import COLOURS, DENIM, sample_shade
-from pickout.synthetic.draws import chance, pick
-
-__all__ = [
-    "Season",
-    "leggings_below",
-    "sample_lower",
-    "sample_outer",
-    "sample_shoes",
-    "sample_upper",
-    "second_shade",
-    "wears_outer",
-]
 
 Season = Literal["warm", "mild", "cold"]
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from pickout.synthetic.noise import mottle, sample
 from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear
 
-__all__ = ["paint_details"]
-
 Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
