@@ -95,7 +95,8 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     remedy = "fetch avatars from https://github.com/c-frame/valid-avatars-glb, or draw without --avatars"
     if not folder.is_dir():
         raise DataMissing(f"{folder}: no such folder; {remedy}")
-    bodies = sorted({_body_of(name) for name in OUTFITS})
+    # In the order of sex, so that men and women are held out alike.
+    bodies = [body for _, body in sorted({(outfit.sex, _body_of(name)) for name, outfit in OUTFITS.items()})]
     held_out = frozenset(bodies[2::5])
     wanted = {"all": frozenset(bodies), "train": frozenset(bodies) - held_out, "held-out": held_out}[take]
     found = tuple(
