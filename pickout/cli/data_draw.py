@@ -73,7 +73,7 @@ def _write_sheet(street: Path, sheet: Path) -> None:
 
     from pickout.errors import UsageError
     from pickout.files import atomic_path
-    from pickout.synthetic.sheet import contact_sheet
+    from pickout.synthetic.contact_sheet import contact_sheet
 
     full = contact_sheet(street)
     palette = full.quantize(256, method=Image.Quantize.FASTOCTREE)

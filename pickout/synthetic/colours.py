@@ -1,25 +1,15 @@
 """Colour words and the colours they stand for."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Shade
-
-__all__ = [
-    "COLOURS",
-    "DENIM",
-    "HAIR_COLOURS",
-    "Tone",
-    "nearest_colour",
-    "sample_shade",
-    "skin_colour",
-    "skin_place",
-    "to_lab",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +74,11 @@ HAIR_COLOURS: Mapping[str, Tone] = {
     "white": Tone((0.84, 0.83, 0.81), 0.05, 0.008),
 }
 """Hair colours by name."""
+
+COLOUR_WEIGHTS: Mapping[str, Mapping[str, float]] = tomllib.loads(
+    resources.files("pickout.synthetic").joinpath("colour_weights.toml").read_text(encoding="utf-8")
+)
+"""How often each thing (upper, outer, jeans, boots, bag ...) has which colour."""
 
 _SKIN = np.array(
     [

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pickout.synthetic.attributes import Occluder, Person, View
 from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces
-from pickout.synthetic.bodies import head_pieces
+from pickout.synthetic.bodies import hanging_hair, head_pieces
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera
 from pickout.synthetic.garments import arm_pieces, outer_pieces, upper_pieces
-from pickout.synthetic.legwear import leg_pieces, shoe_pieces
+from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
 from pickout.synthetic.occluders import draw_occluder
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
@@ -29,8 +29,6 @@ from pickout.synthetic.skeleton import Skeleton, pose_skeleton
 from pickout.synthetic.surfaces import Part
 from pickout.synthetic.texturing import render_avatar
 from pickout.synthetic.views import sample_view
-
-__all__ = ["Drawing", "Part", "draw_crop", "figure"]
 
 Array = NDArray[np.floating[Any]]
 FINE = 2
@@ -82,7 +80,12 @@ def figure(person: Person, view: View, avatar: Avatar | None = None) -> Figure:
     """`person` in the pose of `view`, drawn, or with the body of `avatar`."""
     if avatar is not None:
         posed = pose_avatar(avatar, person, view)
-        return Figure(person, posed.skeleton, _things(person, view, posed.skeleton), (avatar, posed))
+        pieces = _things(person, view, posed.skeleton)
+        if avatar.outfit.bottom.kind is not None:
+            pieces += skirt_over(person, posed.skeleton)
+        if avatar.outfit.hair[0] != person.hair.length:
+            pieces += hanging_hair(person, posed.skeleton)
+        return Figure(person, posed.skeleton, pieces, (avatar, posed))
     skeleton = pose_skeleton(person, view)
     pieces = [
         *head_pieces(person, skeleton),
@@ -168,7 +171,7 @@ def _passers(picture: Array, view: View, rays: Rays, light: Light, others: Seque
     generator = np.random.default_rng([view.seed, 505])
     for _ in range(view.passers):
         side = float(generator.choice([-1.0, 1.0]))
-        behind = float(generator.uniform(0.8, 5.0))
+        behind = float(generator.uniform(0.35, 1.0) if generator.random() < 0.4 else generator.uniform(0.8, 5.0))
         away = np.array([side * generator.uniform(0.35, 0.75) * (1.0 + behind * 0.12), 0.0, -behind])
         other = _other(int(generator.integers(2**31)), view.camera, others)
         layer = other.render(Rays(rays.position - away, rays.basis, rays.xs, rays.ys), light)

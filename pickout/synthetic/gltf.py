@@ -16,8 +16,6 @@ from PIL import Image
 
 from pickout.errors import DataError, DataMissing
 
-__all__ = ["Joints", "Skin", "read_gltf"]
-
 Array = NDArray[np.floating[Any]]
 
 _TYPES = {5120: "i1", 5121: "u1", 5122: "i2", 5123: "u2", 5125: "u4", 5126: "f4"}

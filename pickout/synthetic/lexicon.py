@@ -7,8 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 
-__all__ = ["LEXICON", "Pen", "Words"]
-
 Words = tuple[str, ...]
 T = TypeVar("T")
 

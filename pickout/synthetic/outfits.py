@@ -6,15 +6,18 @@ things carried are sampled as for a drawn person, so that captions of the one ar
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from pickout.synthetic.attributes import (
+    Garment,
     Hair,
     HairLength,
     HairStyle,
     Length,
     LowerKind,
+    Outer,
     OuterKind,
     Pattern,
     Person,
@@ -23,11 +26,9 @@ from pickout.synthetic.attributes import (
     Sleeve,
     UpperKind,
 )
-from pickout.synthetic.draws import chance, pick
+from pickout.synthetic.chances import chance, pick
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.wardrobe import sample_lower, sample_outer, sample_shoes, sample_upper, second_shade
-
-__all__ = ["OUTFITS", "Bottom", "Outfit", "Top", "sample_wearer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +183,19 @@ def sample_wearer(generator: np.random.Generator, outfit: Outfit, skin: float) -
         tucked=False,
         tight=0.5,
     )
-    outer = None
+    outer = _layer(generator, sex, top, upper)
     if top.over is not None:
         outer = sample_outer(generator, sex, "cold", upper, kind=top.over)
         outer = replace(outer, open=False, length="knee" if top.over == "coat" else "hip", hood=False)
-    lower = None
-    if bottom.kind is not None:
+    lower, skirt = None, ""
+    if sex == "woman" and bottom.kind == "shorts" and bottom.length == "thigh":
+        skirt = pick(generator, {"": 40, "skirt": 35, "dress": 25})
+    if skirt == "dress":
+        upper, outer = replace(upper, kind="dress", length=_skirt_length(generator), logo=False, second=None), None
+        upper = replace(upper, pattern="plain")
+    elif skirt:
+        lower = replace(sample_lower(generator, sex, "adult", "mild", kind="skirt"), length=_skirt_length(generator))
+    elif bottom.kind is not None:
         lower = sample_lower(generator, sex, "adult", "mild", kind=bottom.kind)
         lower = replace(lower, length=bottom.length, torn=False, tight=0.5, pattern="plain", second=None)
         if bottom.native != "plain":
@@ -197,7 +205,7 @@ def sample_wearer(generator: np.random.Generator, outfit: Outfit, skin: float) -
         height=max(person.height, 1.5),
         build=round(0.25 + 0.5 * person.build, 3),
         skin=skin,
-        hair=Hair(*outfit.hair, person.hair.colour),
+        hair=Hair(*_hair(generator, outfit), person.hair.colour),
         beard=outfit.beard,
         headwear=person.headwear if bare else None,
         glasses=None,
@@ -208,3 +216,29 @@ def sample_wearer(generator: np.random.Generator, outfit: Outfit, skin: float) -
         shoes=sample_shoes(generator, sex, "mild", kind=outfit.shoes),
         belt=None,
     )
+
+
+def _hair(generator: np.random.Generator, outfit: Outfit) -> tuple[HairLength, HairStyle]:
+    """The texture's hair; women whose hair is painted on the skull may have more of it, tied or loose."""
+    if outfit.sex == "man" or outfit.hair[0] not in ("very short", "short"):
+        return outfit.hair
+    longer: dict[tuple[HairLength, HairStyle], float] = {
+        outfit.hair: 45,
+        ("medium", "bun"): 15,
+        ("long", "ponytail"): 20,
+        ("long", "straight"): 12,
+        ("medium", "straight"): 8,
+    }
+    return cast(tuple[HairLength, HairStyle], pick(generator, longer))
+
+
+def _layer(generator: np.random.Generator, sex: Sex, top: Top, upper: Garment) -> Outer | None:
+    """A garment that covers the top, or all of it but the sleeves."""
+    if top.over is not None or upper.kind == "dress" or top.native == "checked" or not chance(generator, 0.35):
+        return None
+    kind = pick(generator, {"vest": 3, "jacket": 5, "cardigan": 2, "puffer jacket": 2, "blazer": 1})
+    return replace(sample_outer(generator, sex, "cold", upper, kind=kind), length="hip", hood=False)
+
+
+def _skirt_length(generator: np.random.Generator) -> Length:
+    return cast(Length, pick(generator, {"thigh": 4, "knee": 5, "calf": 3}))

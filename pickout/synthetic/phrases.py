@@ -140,6 +140,8 @@ def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
             before.insert(0, pen.say("lengths_before", item.length))
         else:
             after.append(_agreeing(pen.say("lengths_after", item.length), noun))
+    if item.kind == "jeans" and item.length == "calf" and pen.chance(0.4):
+        before.append(pen.say("lengths_before", "cropped"))
     before = [*_fit(item, pen, noun), *before]
     if "torn" in item.tags and pen.chance(0.7):
         after.append(pen.pick(("torn at the knees", "with holes at the knees", "that are ripped at the knees")))

@@ -10,8 +10,6 @@ from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.avatars import Avatar
 from pickout.synthetic.skeleton import Limb, Proportions, Skeleton, pose_skeleton
 
-__all__ = ["Posed", "pose_avatar"]
-
 Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 _SIDES = ("Left", "Right")

@@ -8,10 +8,8 @@ from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.lexicon import Pen
 from pickout.synthetic.mistakes import MistakeSettings, misspelt, with_mistakes
 from pickout.synthetic.phrases import brief, with_article
-from pickout.synthetic.sentences import absent, pronouns
-from pickout.synthetic.visible import GARMENTS, Item, visible_items
-
-__all__ = ["write_queries"]
+from pickout.synthetic.sentences import pronouns
+from pickout.synthetic.visible import GARMENTS, Item, absent, visible_items
 
 _TOLD = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "beard", "scarf", "shoes")
 """What a query may name beside garments; twice what people ask for most."""

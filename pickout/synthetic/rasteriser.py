@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.raycast import Rays
 
-__all__ = ["Hits", "rasterise"]
-
 Array = NDArray[np.floating[Any]]
 
 

@@ -13,8 +13,6 @@ from pickout.synthetic.raycast import LEVELS, Cone, Ellipsoid, Loft, Rays, inter
 from pickout.synthetic.shading import Light, occlusion, shade
 from pickout.synthetic.surfaces import Pixels, Surface
 
-__all__ = ["Layer", "nearest", "render"]
-
 Array = NDArray[np.floating[Any]]
 
 

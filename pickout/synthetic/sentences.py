@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.lexicon import LEXICON, Pen
 from pickout.synthetic.phrases import article, noun_phrase, place_of, predicate
-from pickout.synthetic.visible import Item, facing, near_side
+from pickout.synthetic.visible import Item, absent, facing, near_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,6 @@ def take_notes(person: Person, view: View, items: Sequence[Item], pen: Pen) -> N
         doing=_doing(view, pen),
         lacks=_lacks(person, view, pen) if pen.chance(0.12) else (),
     )
-
-
-def absent(person: Person, view: View) -> list[str]:
-    """What the person does not have, as names of `lacks` in the lexicon."""
-    front = facing(view) == "front"
-    has = {
-        "headwear": person.headwear,
-        "bag": person.bag or (view.carried is not None and "bag" in view.carried.kind),
-        "carried": view.carried or person.bag,
-        "backpack": person.bag,
-        "glasses": person.glasses or not front,
-        "beard": person.beard or person.sex == "woman" or not front,
-        "outer": person.outer,
-        "scarf": person.scarf,
-    }
-    return [name for name, thing in has.items() if not thing]
 
 
 def _lacks(person: Person, view: View, pen: Pen) -> tuple[str, ...]:

@@ -14,8 +14,7 @@ from pickout.synthetic.raycast import Rays
 from pickout.synthetic.render import Layer
 from pickout.synthetic.shading import Light, occlusion, shade
 from pickout.synthetic.surfaces import Part, Pixels, Surface, linear
-
-__all__ = ["render_avatar"]
+from pickout.synthetic.trunk import DETAILS
 
 Array = NDArray[np.floating[Any]]
 
@@ -57,16 +56,15 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     cell = (texel[:, 1], texel[:, 0])
     colour, part, relief = shell.colour[cell], shell.part[cell].copy(), shell.relief[cell]
     rest = hits.spread(shell.place, shell.triangles)
-    rest_normal = hits.spread(shell.normal, shell.triangles)
     tone = np.ones(len(part), dtype=np.float32)
     skin = part == Part.SKIN
     colour[skin] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)
-    _long_sleeves(avatar, person, rest, part)
+    _layered(avatar, person, rest, part)
     garments = ((Part.UPPER, person.upper), (Part.OUTER, person.outer), (Part.LOWER, person.lower))
     for kind, garment in garments:
         inside = part == kind
         if garment is not None and inside.any():
-            pixels = _cloth_pixels(avatar, rest[inside], rest_normal[inside])
+            pixels = _cloth_pixels(avatar, rest[inside])
             done = paint(_surface(avatar, person, garment, kind), pixels)
             colour[inside] = done.colour.T * relief[inside, None]
             tone[inside] = done.shade
@@ -76,15 +74,28 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     return colour, tone, part
 
 
-def _long_sleeves(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8]) -> None:
-    """Sleeves on arms that the texture leaves bare."""
-    if avatar.outfit.top.sleeve != "short" or person.upper.sleeve not in _COVERED:
-        return
+def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8]) -> None:
+    """Cloth that the texture lacks: sleeves on bare arms, a garment over the top, a dress for top and shorts."""
     shoulder, elbow, wrist = (float(avatar.at(f"Left{name}")[0]) for name in ("Arm", "ForeArm", "Hand"))
-    end = elbow + _COVERED[person.upper.sleeve] * (wrist - elbow)
     aside = np.abs(rest[:, 0])
-    arm = (aside > shoulder) & (aside < end) & (rest[:, 1] > 0.7 * avatar.height) & (part == Part.SKIN)
-    part[arm] = int(Part.UPPER)
+    arm = (aside > shoulder * 0.98) & (rest[:, 1] > 0.7 * avatar.height)
+    outer = None if avatar.outfit.top.over else person.outer
+    sleeve = "long" if outer is not None and outer.sleeve == "long" else person.upper.sleeve
+    if avatar.outfit.top.sleeve == "short" and sleeve in _COVERED:
+        end = elbow + _COVERED[sleeve] * (wrist - elbow)
+        part[arm & (aside < end) & (part == Part.SKIN)] = int(Part.UPPER)
+    if person.lower is None:
+        part[part == Part.LOWER] = int(Part.UPPER)
+    if outer is None:
+        return
+    over = part == Part.UPPER
+    if outer.sleeve == "none":
+        over &= ~arm
+    if outer.open:
+        pelvis, neck = float(avatar.at("Hips")[1]), float(avatar.at("Neck")[1])
+        gap = 0.050 + 0.03 * ((person.seed >> 5) % 8) / 7 + 0.03 * (neck - rest[:, 1]) / (neck - pelvis)
+        over &= (rest[:, 2] < 0.0) | (aside > gap)
+    part[over] = int(Part.OUTER)
 
 
 def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Part) -> Surface:
@@ -97,7 +108,7 @@ def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Par
         part=part,
         second=None if garment.second is None else garment.second.rgb,
         pattern=garment.pattern,
-        details=frozenset({"logo"} if isinstance(garment, Garment) and garment.logo else ()),
+        details=_details(avatar, garment),
         origin=pelvis,
         axes=np.eye(3) / torso,
         folds=0.35,
@@ -105,7 +116,18 @@ def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Par
     )
 
 
-def _cloth_pixels(avatar: Avatar, rest: Array, normal: Array) -> Pixels:
+def _details(avatar: Avatar, garment: Garment | Outer) -> frozenset[str]:
+    """What is to be painted on the garment; the texture has the seams and buttons of its own kind."""
+    if isinstance(garment, Garment):
+        return frozenset({"logo"} if garment.logo else ())
+    if avatar.outfit.top.over:
+        return frozenset()
+    return frozenset(
+        DETAILS[garment.kind] & {"zip", "pockets", "quilted", "buttons"} | ({"open"} if garment.open else set())
+    )
+
+
+def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:
     """Cloth coordinates of places on the body at rest: around and along the trunk, an arm or a leg."""
     x, y, z = rest.T
     aside = np.abs(x)
@@ -117,4 +139,5 @@ def _cloth_pixels(avatar: Avatar, rest: Array, normal: Array) -> Pixels:
     u = np.where(leg, np.arctan2(aside - np.float32(hips[0]), z - np.float32(hips[2])) * np.float32(0.075), u)
     v = np.where(arm, aside - np.float32(shoulder[0]), np.float32(shoulder[1]) - y)
     far = np.full(len(u), np.inf, dtype=np.float32)
-    return Pixels(rest.T, normal.T, u.astype(np.float32), v.astype(np.float32), far)
+    # Cloth is lit by the pose's normals, so its painter needs none here.
+    return Pixels(rest.T, np.zeros_like(rest.T), u.astype(np.float32), v.astype(np.float32), far)

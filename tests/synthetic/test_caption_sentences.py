@@ -152,9 +152,11 @@ def test_sentences_are_well_formed(written: list[str]) -> None:
         assert not re.search(
             r"(?<!tucked )(?<!-)\b(wearing|in|on|with|has|wears|of|and|is|sporting|donning|sports|to)[.,]", caption
         ), caption
-        assert not re.search(r"\ba [aeio]|\ban [^aeiou]", caption), caption
+        assert not re.search(r"\ba (?!one-)[aeio]|\ban [^aeiou]", caption), caption
         assert not re.search(r" (He|She|His|Her)\b(?<![.] He)(?<![.] She)(?<![.] His)(?<![.] Her)", caption), caption
-        assert not re.search(r"\ba (?:\S+ )?(trousers|jeans|shorts|shoes|hair|leggings|glasses)\b", caption), caption
+        assert not re.search(r"\ba (?:[^\s,]+ )?(trousers|jeans|shorts|shoes|hair|leggings|glasses)\b", caption), (
+            caption
+        )
 
 
 def test_about_half_of_the_words_tell_nothing(written: list[str]) -> None:
