@@ -15,8 +15,9 @@ from torch.utils.data import Dataset
 
 from pickout.config import Settings
 from pickout.data.batching import Example
+from pickout.data.changed_picture import Picture
 from pickout.data.data_set import ImageRecord, Split
-from pickout.data.image_changes import Picture, change_picture, read_parts
+from pickout.data.image_changes import change_picture, read_parts
 from pickout.data.images import open_image
 from pickout.data.sampling import Draw
 from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens

@@ -22,7 +22,8 @@ from torch.nn import functional as F
 
 from pickout.checkpoints.loaded import LoadedModel
 from pickout.config import Settings
-from pickout.data.image_changes import STRONG, Picture, change_picture
+from pickout.data.changed_picture import Picture
+from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import DataError, NothingFound, UsageError
