@@ -10,12 +10,14 @@ from pickout.checkpoints.imported import POSITIONS, Imported, fit_positions
 from pickout.checkpoints.importing import import_file
 from pickout.checkpoints.initial_fusion import Queues, initialise_fusion
 from pickout.checkpoints.load import resolve
+from pickout.checkpoints.packaged import initialise_frozen
 from pickout.checkpoints.reading import read_weights
 from pickout.checkpoints.report import KeyReport, compare
 from pickout.checkpoints.run import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.errors import CheckpointMismatch
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
+from pickout.nn.frozen import MultiStageTower
 from pickout.nn.positions import patch_grid
 from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.transformer import Layer, Transformer
@@ -45,6 +47,8 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
         CheckpointMismatch: towers of other sizes.
     """
     paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
+    if isinstance(method.get_submodule("vision"), MultiStageTower):
+        return initialise_frozen(method, paths)
     if isinstance(method, FusionModel):
         return initialise_fusion(method, paths, queues)
     if len(paths) != 1:

@@ -6,10 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from pickout.checkpoints.assemble import assemble
+from pickout.checkpoints.bundle import is_bundle, load_bundle
 from pickout.checkpoints.hub import NAMED_WEIGHTS, named_folder
 from pickout.checkpoints.imported import Imported
 from pickout.checkpoints.importing import HF_WEIGHTS, find_tokenizer, find_words, import_file
 from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.run import SETTINGS_FILE, load_run, run_folder, written_out
 from pickout.config import nearest
 from pickout.data.transforms import ImageSettings
@@ -18,9 +20,14 @@ from pickout.methods import METHODS
 from pickout.methods.model import ModelSettings
 from pickout.text.tokenizer import Tokenizer
 
+DEFAULT = "pickout-small"
+"""The model that comes with the package, and is taken where none is named."""
+DEFAULT_FILE = Path(__file__).parent.parent / "weights" / f"{DEFAULT}.safetensors"
+"""Its file."""
+
 
 def load(
-    path_or_name: str | Path,
+    path_or_name: str | Path = DEFAULT,
     device: str = "cpu",
     precision: Precision = "auto",
     *,
@@ -30,9 +37,9 @@ def load(
     """Load a model, or stop with a report of what does not fit. Nothing stays silently random.
 
     Args:
-        path_or_name: a run's folder or its weight file, a Hugging Face CLIP folder, a CLIP state dict in OpenAI's
-            names, an official ITSELF, RDE, IRRA, ALBEF or RaSa file, or the name of weights that `pickout weights get`
-            fetched.
+        path_or_name: by default the model that comes with the package; else a run's folder or its weight file, a
+            Hugging Face CLIP folder, a CLIP state dict in OpenAI's names, an official ITSELF, RDE, IRRA, ALBEF or RaSa
+            file, or the name of weights that `pickout weights get` fetched.
             Files in OpenAI's names tell no activation and are computed with CLIP's own QuickGELU; for weights that
             others trained with GELU under the same names, give a Hugging Face folder, whose config tells it.
         device: `cpu`, `cuda` or `cuda:0`.
@@ -46,6 +53,10 @@ def load(
         UsageError: a device or a precision that is not there.
     """
     path = resolve(path_or_name)
+    if path.is_file() and is_bundle(path):
+        if image is not None or tokenizer is not None:
+            raise CheckpointError(f"{path}: a whole model carries its image size and tokenizer; leave both out")
+        return load_bundle(path, device=device, precision=precision)
     run = run_folder(path)
     if run is not None:
         if image is not None or tokenizer is not None:
@@ -75,6 +86,10 @@ def resolve(path_or_name: str | Path) -> Path:
     if path.exists():
         return path
     name = str(path_or_name)
+    if name == DEFAULT:
+        return DEFAULT_FILE
+    if name in PACKAGES:
+        return packaged_file(name)
     if name in NAMED_WEIGHTS:
         folder = named_folder(name)
         if folder.is_dir():

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from pickout.cli.adapt import adapt
 from pickout.cli.calibrate import calibrate
 from pickout.cli.data import app as data
 from pickout.cli.demo import demo
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "saved": saved,
     "gallery": gallery,
     "calibrate": calibrate,
+    "adapt": adapt,
     "explain": explain,
     "weights": weights,
 }

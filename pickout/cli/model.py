@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from pickout.errors import GalleryError
 
 if TYPE_CHECKING:
@@ -23,6 +25,14 @@ def load_model(model: str, device: str) -> "LoadedModel":
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return load(model, device=device)
+
+
+def default_model() -> str:
+    """The name of the model that comes with the package; says that it is taken."""
+    from pickout.checkpoints.load import DEFAULT
+
+    typer.echo(f"no model named: {DEFAULT}, which comes with Pickout and learnt from drawn people (docs)", err=True)
+    return DEFAULT
 
 
 def remembered_model(gallery: Path, manifest: "Manifest") -> str:

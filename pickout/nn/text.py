@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from pickout.config import Settings
+from pickout.nn.frozen import SentenceTower
 from pickout.nn.tower import TowerOutput
 from pickout.nn.transformer import Activation, LayerNorm, Transformer
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, TokenBatch
@@ -15,8 +16,9 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, 
 class TextSettings(Settings):
     """Sizes of the text tower; vocabulary and context come from the tokenizer. The defaults are CLIP ViT-B/16's."""
 
-    kind: Literal["clip", "bert"] = "clip"
-    """CLIP's causal tower, or BERT cut into text layers and layers that look at images (ALBEF, RaSa, AGA)."""
+    kind: Literal["clip", "bert", "sentence"] = "clip"
+    """CLIP's causal tower, BERT cut into text layers and layers that look at images (ALBEF, RaSa, AGA), or a frozen
+    BERT with trained layers, as wide as the image tower's, behind it (`pickout-small`)."""
 
     width: PositiveInt = 512
     """Width of a token inside the tower."""
@@ -29,7 +31,8 @@ class TextSettings(Settings):
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`. BERT's is the exact GELU."""
     fusion_layers: PositiveInt = 6
-    """Layers with cross-attention behind the `layers` of the text alone; `bert` only (ALBEF: 6 and 6)."""
+    """Layers behind the `layers` of the text alone: with cross-attention (`bert`; ALBEF: 6 and 6), or trained
+    (`sentence`)."""
     feed_forward: PositiveInt | None = None
     """Width inside the feed-forward parts; `bert` only. None: four times `width`."""
     positions: PositiveInt = 512
@@ -120,6 +123,10 @@ class TextTransformer(nn.Module):
         first = torch.where(ends, place, ids.shape[1]).amin(dim=1)
         last = torch.where(texts.mask, place, 0).amax(dim=1)
         return torch.where(ends.any(dim=1), first, last)
+
+
+TextTower = TextTransformer | SentenceTower
+"""What a method without second look can read captions with."""
 
 
 def build_text(

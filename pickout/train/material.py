@@ -58,7 +58,8 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
     data = open_data(recipe.data.name, recipe.data.root)
     for note in data.notes:
         display.say(f"{data.root}: {note}")
-    train, selection = find_split(data, "train"), _selection(recipe, data, display)
+    chooser = data if recipe.data.validation is None else open_data(recipe.data.name, recipe.data.validation)
+    train, selection = find_split(data, "train"), _selection(recipe, chooser, display)
     tokenizer = _tokenizer(recipe, folder, train)
     identities = train.identities
     train = with_captions(train)

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from pickout.synthetic.noise import mottle, sample
 from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear
 
-__all__ = ["paint_details"]
-
 Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
@@ -29,6 +27,9 @@ def paint_details(surface: Surface, place: Array, pixels: Pixels, out: Paint) ->
         _bag(surface, pixels, out)
     if "ribs" in surface.details:
         out.shade *= np.where(pixels.hem < 0.05, np.float32(0.86), np.float32(1.0))
+    if "pleats" in surface.details:
+        fold = np.mod(_angle(place) * np.float32(3.6), np.float32(1.0))
+        out.shade *= np.where(place[1] < 0.2, np.float32(0.78) + np.float32(0.36) * fold, np.float32(1.0))
     if "quilted" in surface.details:
         wave = np.abs(np.sin(pixels.v * np.float32(np.pi / 0.075)))
         out.shade *= 0.62 + 0.48 * np.sqrt(wave)
@@ -149,7 +150,7 @@ def _hat(surface: Surface, place: Array, out: Paint) -> None:
     if "beanie" in surface.details:
         fold = y < 0.22 + 0.12 * z
         _darken(out, np.abs(y - 0.22 - 0.12 * z) < 0.022, 0.68)
-        out.shade *= np.where(fold, np.float32(1.0), 0.92 + 0.10 * np.sin(pixels_angle(place) * 40.0))
+        out.shade *= np.where(fold, np.float32(1.0), 0.92 + 0.10 * np.sin(_angle(place) * 40.0))
     elif surface.details & {"brimmed hat", "sun hat"}:
         band = (y > 0.235) & (y < 0.32) & (np.hypot(place[0], z) < 0.46)
         _darken(out, band, 0.35 if sum(surface.rgb) > 0.9 else 1.8)
@@ -158,7 +159,7 @@ def _hat(surface: Surface, place: Array, out: Paint) -> None:
         out.colour = np.where(mark, np.float32(0.75) - out.colour * 0.7, out.colour)
 
 
-def pixels_angle(place: Array) -> Array:
+def _angle(place: Array) -> Array:
     """Angle about the up axis of places (3, n)."""
     return np.asarray(np.arctan2(place[0], place[2]))
 

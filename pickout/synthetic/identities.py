@@ -10,15 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pickout.data.changed_picture import Picture
+from pickout.data.image_changes import STRONG, change_picture
 from pickout.files import write_atomically
-from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.attributes import Person
+from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.cameras import Camera, sample_cameras
 from pickout.synthetic.captions import CaptionSettings, describe_image, tokens
-from pickout.synthetic.drawing import Part, draw_crop
+from pickout.synthetic.chances import chance
+from pickout.synthetic.drawing import draw_crop
+from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
+from pickout.synthetic.queries import write_queries
+from pickout.synthetic.surfaces import Part
 from pickout.synthetic.views import sample_view
 
-_CAMERAS, _PERSON, _VIEW, _CAPTION = range(4)
+_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)
 """What a generator is for; no two purposes share one."""
 
 
@@ -34,7 +41,10 @@ class Job:
         images: how many images.
         cameras: how many cameras the street has.
         size: height and width of an image in pixels.
+        changed: whether images are as bad cameras would have them.
         captions: how many captions an image gets and how their writer errs.
+        avatars: files of the avatars whose bodies people may have; empty draws everybody.
+        share: the part of the people who have one.
     """
 
     root: Path
@@ -44,15 +54,19 @@ class Job:
     images: int
     cameras: int
     size: tuple[int, int]
+    changed: bool
     captions: CaptionSettings
+    avatars: tuple[Path, ...]
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One written image: its record in the annotation file and its line in the attribute file."""
+    """One written image: its record in the annotation file, its line in the attribute file, and its short queries."""
 
     record: dict[str, Any]
     attributes: dict[str, Any]
+    queries: dict[str, Any]
 
 
 def draw_identity(job: Job) -> list[Entry]:
@@ -65,19 +79,38 @@ def draw_identity(job: Job) -> list[Entry]:
     """
     cameras = sample_cameras(_generator(job, _CAMERAS), job.cameras)
     choice = _generator(job, _PERSON, job.identity)
-    person = sample_person(choice)
+    avatar = _avatar(job)
+    person = sample_person(choice) if avatar is None else sample_wearer(choice, avatar.outfit, avatar.skin)
     order = choice.permutation(len(cameras))
-    return [_image(job, person, cameras[order[number % len(cameras)]], number) for number in range(job.images)]
+    return [_image(job, person, avatar, cameras[order[number % len(cameras)]], number) for number in range(job.images)]
 
 
-def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
+def _avatar(job: Job) -> Avatar | None:
+    """The person's body; None to draw one."""
+    generator = _generator(job, _BODY, job.identity)
+    if not job.avatars or not chance(generator, job.share):
+        return None
+    return load_avatar(job.avatars[int(generator.integers(len(job.avatars)))])
+
+
+def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, number: int) -> Entry:
     view = sample_view(_generator(job, _VIEW, job.identity, number), person, camera)
     name = f"p{job.identity:05d}_{camera.name}_{number:02d}"
     file = f"{camera.name}/{name}.jpg"
-    parts = _pictures(job, person, view, camera, job.root / "imgs" / file, job.root / "parts" / f"{name}.png")
-    captions = describe_image(
-        person, view, _generator(job, _CAPTION, job.identity, number), job.captions, _shares(parts)
-    )
+    image, mask = job.root / "imgs" / file, job.root / "parts" / f"{name}.png"
+    parts = _kept(mask) if _readable(image) else None
+    if parts is None:
+        drawing = draw_crop(person, view, camera, job.size, avatar=avatar, others=job.avatars)
+        pixels, parts = drawing.image, drawing.parts
+        if job.changed:
+            picture = Picture(pixels.astype(np.float32) / np.float32(255), parts)
+            pixels = change_picture(picture, STRONG, _generator(job, _CHANGE, job.identity, number))
+        # Not durable one by one: the whole street is flushed before its annotations are written.
+        write_atomically(mask, _encoded(parts, "PNG", optimize=True), durable=False)
+        write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
+    generator, shares = _generator(job, _CAPTION, job.identity, number), _shares(parts)
+    captions = describe_image(person, view, generator, job.captions, shares)
+    queries = write_queries(person, view, generator, job.captions.queries, job.captions.mistakes, shares)
     record = {
         "split": job.split,
         "captions": captions,
@@ -87,19 +120,10 @@ def _image(job: Job, person: Person, camera: Camera, number: int) -> Entry:
     }
     seen = {str(value): Part(value).name.lower() for value in np.unique(parts).tolist()}
     facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
-    return Entry(record, facts | {"person": asdict(person), "view": asdict(view)})
-
-
-def _pictures(job: Job, person: Person, view: View, camera: Camera, image: Path, mask: Path) -> NDArray[np.uint8]:
-    """Write image and mask unless both are there; the mask either way."""
-    kept = _kept(mask) if _readable(image) else None
-    if kept is not None:
-        return kept
-    drawing = draw_crop(person, view, camera, job.size)
-    # Not durable one by one: the whole street is flushed before its annotations are written.
-    write_atomically(mask, _encoded(drawing.parts, "PNG", optimize=True), durable=False)
-    write_atomically(image, _encoded(drawing.image, "JPEG", quality=camera.quality), durable=False)
-    return drawing.parts
+    if avatar is not None:
+        facts["avatar"] = avatar.name
+    asked = {"file_path": file, "id": job.identity, "split": job.split, "queries": queries}
+    return Entry(record, facts | {"person": asdict(person), "view": asdict(view)}, asked)
 
 
 def _readable(image: Path) -> bool:

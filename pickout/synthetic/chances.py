@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["chance", "pick"]
-
 
 def pick(generator: np.random.Generator, weights: Mapping[Any, float]) -> Any:
     """One key of `weights`, drawn with probability in proportion to its value."""
