@@ -11,7 +11,7 @@ _OPTIONS = {
     "pickout demo": "--device --json --out --sentence --set --top",
     "pickout data check": "--json --open",
     "pickout data list": "--json",
-    "pickout data draw": "--json --set --sheet --workers",
+    "pickout data draw": "--avatars --json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
     "pickout index": "--camera-from --device --json --model --out --prune --set --table",
