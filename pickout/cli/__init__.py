@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from pickout.cli.audit import app as audit
 from pickout.cli.calibrate import calibrate
 from pickout.cli.data import app as data
 from pickout.cli.demo import demo
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "gallery": gallery,
     "calibrate": calibrate,
     "explain": explain,
+    "audit": audit,
     "weights": weights,
 }
 """Command name to its function or group, in the order of `pickout --help`."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pickout.data.records import Split
 from pickout.errors import UsageError
-from pickout.gallery.audit import AuditLine, now, record_search, user_name
+from pickout.gallery.audit.commitments import forget
+from pickout.gallery.audit.log import AuditLine, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
@@ -213,7 +214,10 @@ class Gallery(OpenGallery):
             results=len(given.hits),
             model=model.fingerprint,
         )
-        record_search(self.path, line)
+        shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
+        record_search(self.path, line, shown)
+        if self._changed_since_read():  # what was erased between ranking and recording is forgotten again
+            forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
         return given
 
     def calibrate(

@@ -222,6 +222,9 @@ class OpenGallery:
             self._visible = (state, resident.without(erased))
         return self._visible[1]
 
+    def _changed_since_read(self) -> bool:
+        return self._resident is None or self._resident[0] != self._store.version()
+
     def _all(self) -> Resident:
         """All rows, read again when any process has changed the gallery."""
         try:

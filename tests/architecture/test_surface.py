@@ -34,6 +34,11 @@ _OPTIONS = {
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
     "pickout explain enrich": "--device --json",
+    "pickout audit head": "--key --public --since",
+    "pickout audit verify": "--head --json --key",
+    "pickout audit witness": "--json",
+    "pickout audit export": "--form --start",
+    "pickout audit shown": "--json",
     "pickout weights list": "--json",
     "pickout weights get": "--endpoint --json --to",
 }

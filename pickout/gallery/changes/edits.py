@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pickout.errors import UsageError
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.choice import listed
 from pickout.gallery.changes.erasure import erase_rows
 from pickout.gallery.intake.metadata import LARGEST_NUMBER

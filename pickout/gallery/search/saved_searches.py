@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pickout.config import Settings, nearest
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.files import write_atomically
-from pickout.gallery.audit import user_name
+from pickout.gallery.audit.log import user_name
 from pickout.gallery.printable import printable
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
