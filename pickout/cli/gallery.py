@@ -73,7 +73,10 @@ def remove(
     json: Json = False,
 ) -> None:
     """Take crops out of a gallery. They are found no more; `erase` also deletes their bytes."""
+    from pickout.serve.retention import Retention
+
     opened, ids = chosen(gallery, crop, where_of(camera, track, video, label, after, before))
+    Retention(opened).refuse_held(ids)
     _ask(f"remove {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.remove(ids)
     tell({"removed": change.rows, "rows": opened.count()}, json=json)
@@ -97,7 +100,10 @@ def erase(
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
     pictures themselves, backups and pages of results are elsewhere and stay.
     """
+    from pickout.serve.retention import Retention
+
     opened, ids = chosen(gallery, crop, where_of(camera, track, video, label, after, before))
+    Retention(opened).refuse_held(ids)
     _ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)

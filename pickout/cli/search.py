@@ -36,6 +36,8 @@ def search(
     after: Annotated[str | None, typer.Option(help="Only at this time or later, as 2026-03-01T14:30.")] = None,
     before: Annotated[str | None, typer.Option(help="Only earlier than this time.")] = None,
     during: Annotated[_Texts, typer.Option(help="Only in this range, START/END; several: in any of them.")] = None,
+    parse: Annotated[bool, typer.Option("--parse", help="Read the sentence for cameras and times.")] = False,
+    purpose: Annotated[str | None, typer.Option(help="What for; kept in the audit.")] = None,
     save: Annotated[str | None, typer.Option(help="Keep this search under a name.")] = None,
     saved: Annotated[str | None, typer.Option(help="Run the search that was kept under this name.")] = None,
     set_: Annotated[_Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example error=0.01.")] = None,
@@ -54,6 +56,7 @@ def search(
     from pickout.cli.model import load_model, remembered_model
     from pickout.config import apply_overrides, parse_settings
     from pickout.errors import NothingFound
+    from pickout.gallery.audit.log import Acting, acting, user_name
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search.ranking import SearchSettings
 
@@ -61,8 +64,10 @@ def search(
     opened = Gallery.open(gallery)
     texts = [sentence] if sentence is not None else []
     if saved is None:
-        query = _query([*texts, *(also or [])], image, without, like, unlike)
         where = _where(camera, not_camera, track, video, label, not_label, after, before, during)
+        if parse and sentence is not None:
+            texts[0], where = _parsed(opened, sentence, where, json=json)
+        query = _query([*texts, *(also or [])], image, without, like, unlike)
     else:
         filters = (camera, not_camera, track, video, label, not_label, after, before, during)
         _refuse_beside_saved(sentence, also, image, without, like, unlike, *filters, group is not Grouping.NONE)
@@ -71,7 +76,8 @@ def search(
     query = opened.check(query, top=top, page=page, where=where)  # a wrong word is told before a model is loaded
     loaded = load_model(model or remembered_model(gallery, opened.manifest), device)
     opened.use(loaded)
-    answer = opened.ask(query, top=top, page=page, where=where, grouping=group, settings=settings)
+    with acting(Acting(user_name(), "command line", purpose)):
+        answer = opened.ask(query, top=top, page=page, where=where, grouping=group, settings=settings)
     if save is not None:
         opened.saved.save(save, query, where, group)
     if html is not None:
@@ -79,6 +85,23 @@ def search(
     show_answer(answer, html, json=json)
     if not answer.hits:
         raise NothingFound(_nothing(opened, answer))
+
+
+def _parsed(gallery: "Gallery", sentence: str, where: "Where", *, json: bool) -> "tuple[str, Where]":
+    """The description in a sentence, and its filters beside those that were given."""
+    import json as json_text
+    from datetime import datetime
+
+    from pickout.gallery.printable import printable
+    from pickout.gallery.search.sentence_filters import read_filters
+
+    found = read_filters(sentence, gallery.cameras(), datetime.now())
+    if json:
+        typer.echo(json_text.dumps({"parse": found.as_json()}))
+    else:
+        for text, meaning in found.read:
+            typer.echo(f"'{printable(text)}' is read as: {printable(meaning)}")
+    return found.description, found.where.beside(where)
 
 
 def _refuse_beside_saved(*given: object) -> None:

@@ -16,8 +16,8 @@ _OPTIONS = {
     "pickout evaluate": "--device --json --out --protocol --set --split",
     "pickout index": "--camera-from --device --json --model --out --prune --set --table",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
-    "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
-    "--video --without",
+    "--label --like --model --not-camera --not-label --page --parse --purpose --save --saved --set --top --track "
+    "--unlike --video --without",
     "pickout saved": "--json --remove",
     "pickout gallery info": "--json",
     "pickout gallery remove": "--after --before --camera --crop --json --label --track --video --yes",
@@ -34,6 +34,16 @@ _OPTIONS = {
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
     "pickout explain enrich": "--device --json",
+    "pickout serve": "--certificate --certificate-key --device --host --model --port --state",
+    "pickout token create": "--blurred --camera --days --gallery --json --role --state",
+    "pickout token list": "--json --state",
+    "pickout token revoke": "--state",
+    "pickout retention set": "--camera --days",
+    "pickout retention show": "--json",
+    "pickout retention enforce": "--json",
+    "pickout retention hold": "--after --before --camera --crop --label --track --video",
+    "pickout retention lift": "",
+    "pickout mcp": "--device --model --state",
     "pickout audit head": "--key --public --since",
     "pickout audit verify": "--head --json --key",
     "pickout audit witness": "--json",

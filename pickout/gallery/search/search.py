@@ -1,6 +1,7 @@
 """One search from query to answer, on a gallery's parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.encoder import Encoder
+from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.printable import printable
 from pickout.gallery.search.answer import Answer, Verdict
-from pickout.gallery.search.filters import Where
+from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration
@@ -22,6 +23,7 @@ from pickout.gallery.search.reading_notes import reading_notes
 from pickout.gallery.search.second_look import looks_again, second_look
 from pickout.gallery.storage.rows import Resident, row_id
 from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.held import HeldVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,43 @@ class Asked:
     settings: SearchSettings
 
 
-def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, calibration: Calibration | None) -> Answer:
+Known = Mapping[str, NDArray[np.float32]]
+"""Vectors of sentences that were encoded together."""
+
+
+@contextmanager
+def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> Iterator[Known]:
+    """Encode the sentences of several searches at once, and score the single sentences in one pass over the vectors."""
+    if len(asked) < 2:
+        yield {}
+        return
+    sentences = list(dict.fromkeys(text for each in asked for text in (*each.query.texts, *each.query.without)))
+    known = dict(zip(sentences, sentence_vectors(encoder, sentences), strict=True))
+    plain = {each.query.texts[0] for each in asked if len(each.query.texts) == 1 and not each.query.images}
+    if len(plain) < 2 or not isinstance(resident.vectors, HeldVectors):
+        yield known
+        return
+    with resident.vectors.scored_together(np.stack([known[text] for text in sorted(plain)])):
+        yield known
+
+
+def answer(
+    asked: Asked,
+    encoder: Encoder,
+    resident: Resident,
+    store: Store,
+    calibration: Calibration | None,
+    known: Known | None = None,
+) -> Answer:
     """Search, and say how sure the result is.
+
+    Args:
+        asked: the search.
+        encoder: the gallery's model.
+        resident: its rows.
+        store: where they lie.
+        calibration: of the gallery, where there is one.
+        known: from `together`.
 
     Raises:
         UsageError: a filter or a crop that the gallery does not know.
@@ -54,7 +91,7 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
         GalleryError: the encoder broke its promise.
     """
     query, settings = asked.query, asked.settings
-    aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim)
+    aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim, known or {})
     candidates = looks_again(encoder, query, store, settings.candidates)
     ranking = ranked(
         resident,
@@ -81,6 +118,42 @@ def answer(asked: Asked, encoder: Encoder, resident: Resident, store: Store, cal
     return Answer(
         query, hits, asked.where, ranking.passed, asked.page, ranking.more, asked.grouping, verdict, tuple(notes)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Every crop that passes some filters.
+
+    Args:
+        ids: (k,) byte strings of 32 hexadecimal digits.
+        scores: (k,) inner products with the query, less penalties.
+        times: (k,) microseconds, NaT without time.
+    """
+
+    ids: NDArray[np.bytes_]
+    scores: NDArray[np.float32]
+    times: NDArray[np.datetime64]
+
+
+def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident, store: Store) -> Scored:
+    """The score of every crop that passes the filters, in one pass over the vectors.
+
+    Raises:
+        UsageError: a filter or a crop that the gallery does not know.
+        ImageUnreadable: a picture of the query that cannot be read.
+        GalleryError: the encoder broke its promise.
+    """
+    check_where(where, resident)
+    aim = take_aim(query, encoder, resident, _finder(resident, store), SearchSettings().aim)
+    scores = np.empty(len(resident.ids), np.float32)
+    for rows, vectors in resident.vectors.blocks():
+        found = vectors @ aim.vector
+        for penalty in aim.penalties:
+            found -= np.float32(penalty.weight) * np.maximum(vectors @ penalty.vector - np.float32(penalty.free), 0)
+        scores[rows] = found
+    passed = allowed(where, resident)
+    chosen = slice(None) if passed is None else passed
+    return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
 
 def _verdict(calibration: Calibration, ranking: Ranking, error: float) -> Verdict:
