@@ -43,7 +43,7 @@ def serve(
     near = host in LOOPBACK
     if not near and not any(token.is_valid for token in service.tokens.all()):
         raise UsageError(
-            f"--host {host}: others could reach the server; make a token first: pickout token create NAME --state {state}"
+            f"--host {host}: others could reach it; make a token first: pickout token create NAME --state {state}"
         )
     names = {*LOOPBACK, host, *service.settings.hosts}
     app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)

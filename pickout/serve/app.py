@@ -68,6 +68,7 @@ def create_app(
         openapi_url="/v1/openapi.json",
         docs_url=None,  # its page would load scripts from another host
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
     )

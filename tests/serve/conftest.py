@@ -1,7 +1,8 @@
 """A server of two small galleries, asked without a network."""
 
-import json
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,55 +10,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from colour_encoder import COLOURS, ColourEncoder
-from PIL import Image
+from colour_encoder import ColourEncoder
 
-for needed in ("fastapi", "cryptography", "prometheus_client", "httpx2"):
-    pytest.importorskip(needed)
-
-from starlette.testclient import TestClient
-
-from pickout.gallery.gallery import Gallery
-from pickout.serve.app import create_app
-from pickout.serve.hosting import hosted
-from pickout.serve.service import Service
-from pickout.serve.settings import ServeSettings
-
-PURPOSE = {"Pickout-Purpose": "incident"}
-
-
-def draw_crop(path, hair="black", top="teal", bottom="black", shade=0, size=(24, 72)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.new("RGB", size)
-    third = size[1] // 3
-    for row, colour in enumerate((hair, top, bottom)):
-        image.paste(tuple(round(255 * part) for part in COLOURS[colour]), (0, row * third, size[0], (row + 1) * third))
-    image.putpixel((0, 0), (shade % 256, shade // 256 % 256, 77))
-    image.save(path)
-    return path
-
-
-PEOPLE = [
-    ("cam_a/0001.png", "black", "teal", "black", "2026-03-01T10:00"),
-    ("cam_a/0002.png", "brown", "red", "blue", "2026-03-01T12:00"),
-    ("cam_b/0003.png", "yellow", "olive", "blue", "2026-03-02T10:00"),
-    ("cam_b/0004.png", "black", "white", "black", "2026-03-02T12:00"),
-    ("cam_c/0005.png", "black", "orange", "grey", "2026-03-03T10:00"),
-    ("0006.png", "brown", "green", "brown", None),
-]
-
-
-def make_gallery(path, crops, encoder):
-    table = crops / "table.csv"
-    rows = ["image,camera,time,colour"]
-    for shade, (name, *colours, time) in enumerate(PEOPLE):
-        draw_crop(crops / name, *colours, shade=shade)
-        camera = name.partition("/")[0] if "/" in name else ""
-        rows.append(f"{name},{camera},{time or ''},{colours[1]}")
-    table.write_text("\n".join(rows) + "\n")
-    gallery = Gallery.create(path, encoder)
-    gallery.add(crops, table=table)
-    return gallery
+if all(map(find_spec, ("fastapi", "cryptography", "prometheus_client"))):
+    from small_server import Server, draw_crop, make_gallery
+else:  # the extra `serve` is not installed
+    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture
@@ -70,48 +28,19 @@ def draw():
     return draw_crop
 
 
-@pytest.fixture
-def paths(tmp_path, encoder):
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory):
+    """Two galleries that are made once; tests get copies, of the same crops."""
+    folder = tmp_path_factory.mktemp("indexed")
     return [
-        make_gallery(tmp_path / name, tmp_path / f"crops {name}", encoder).path
+        make_gallery(folder / name, folder / f"crops {name}", ColourEncoder()).path
         for name in ("people.gallery", "other.gallery")
     ]
 
 
-class Server:
-    """A service, its application and clients."""
-
-    def __init__(self, paths, state, encoder, loopback=True, **settings):
-        self.settings = ServeSettings(watch_seconds=3600, **settings)
-        self.state = state
-        self.galleries = hosted(paths, lambda _: encoder, self.settings)
-        self.service = Service(self.galleries, state, self.settings, lambda _: encoder)
-        self.app = create_app(self.service, loopback=loopback, hosts=("127.0.0.1", "testserver"))
-        self.client = TestClient(self.app, headers=PURPOSE, client=("127.0.0.1", 1234), raise_server_exceptions=False)
-
-    @property
-    def parts(self):
-        return self.app.state.parts
-
-    def token(self, *roles, **more):
-        """Headers of a new token."""
-        from datetime import UTC, datetime, timedelta
-
-        from pickout.serve.access import OWNER, Role
-
-        expires = datetime.now(UTC) + timedelta(days=1)
-        token, secret = self.service.tokens.create(OWNER, "somebody", [Role(each) for each in roles], expires, **more)
-        return {"Authorization": f"Bearer {secret}"}
-
-    def ids(self, gallery="people"):
-        """Ids by the name of the crop's file."""
-        opened = Gallery.open(self.galleries[gallery].path)
-        return {row.file.name: row.id for row in opened.rows([known.id for known in opened._store.known()]).values()}
-
-    def log(self, gallery="people"):
-        """The entries of the audit."""
-        file = self.galleries[gallery].path / "audit.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+@pytest.fixture
+def paths(tmp_path, indexed):
+    return [shutil.copytree(path, tmp_path / path.name) for path in indexed]
 
 
 @pytest.fixture
@@ -133,11 +62,3 @@ def serve(paths, tmp_path, encoder):
 @pytest.fixture
 def server(serve):
     return serve()
-
-
-def result_of(answer):
-    """What a followed job ended with."""
-    assert answer.status_code == 200, answer.text
-    last = json.loads(answer.text.splitlines()[-1])
-    assert "result" in last, last
-    return last["result"]

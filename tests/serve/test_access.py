@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import result_of
+from small_server import result_of
 
 from pickout.errors import AccessDenied, NotKnown, NotThere, ServerBusy, UsageError
 from pickout.serve.access import OWNER, TOKENS, Action, Actor, Role, Tokens, permit

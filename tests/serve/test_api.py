@@ -4,8 +4,8 @@ import io
 import json
 
 import pytest
-from conftest import draw_crop, result_of
 from PIL import Image
+from small_server import draw_crop, result_of
 
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
@@ -100,9 +100,12 @@ def test_an_original_that_was_swapped_is_not_given_out(server, tmp_path):
     file = server.galleries["people"].rows([crop])[crop].file
     secret = tmp_path / "secret"
     secret.write_text("not a crop")
+    before = file.read_bytes()
     file.unlink()
     file.symlink_to(secret)
     answer = server.client.get(f"/v1/galleries/people/crops/{crop}/original")
+    file.unlink()
+    file.write_bytes(before)
     assert answer.status_code == 422 and "not a crop" not in answer.text and str(tmp_path) not in answer.text
 
 
