@@ -12,7 +12,7 @@ hypothesis = pytest.importorskip("hypothesis")
 
 STREAM = "/v1/galleries/{gallery}/watches/{name}/events"
 SETTINGS = hypothesis.settings(
-    max_examples=8,
+    max_examples=4,
     deadline=None,
     database=None,
     phases=[hypothesis.Phase.generate],
