@@ -9,8 +9,8 @@ Wing and Gong, 1993, with Lowe's memory, 2017, as Jepsen's Knossos and Porcupine
 since such an order for each object gives one for all (locality). A search is a look at each crop: that all crops of one
 search were so at one moment is not checked, and not promised while others write.
 
-`--plant` makes one erasure in twenty lie: it says that it is done and is not. The checker must find it. Exit code 1 where
-an answer has no explanation.
+`--plant` makes one erasure in twenty lie: it says that it is done and is not. The checker must find it. Exit code 1
+where an answer has no explanation.
 """
 
 import argparse
@@ -203,7 +203,7 @@ class Direct:
         self._gallery = Gallery.open(path, HashEncoder(DIMENSION))
 
     def add(self, folder: Path, table: Path) -> None:
-        self._gallery.add(folder, table=table)
+        self._gallery.add(folder, table=table, again=True)
 
     def update(self, crop: str, value: str) -> None:
         self._gallery.update([crop], Metadata(labels={"value": value}))
@@ -226,7 +226,7 @@ class Served:
         self._client = httpx2.Client(base_url=f"{url}/galleries/g", headers=PURPOSE, timeout=300)
 
     def add(self, folder: Path, table: Path) -> None:
-        told = self._post("/index", {"folder": str(folder), "table": str(table)})
+        told = self._post("/index", {"folder": str(folder), "table": str(table), "again": True})
         if "error" in told:
             raise RuntimeError(told["error"])
 

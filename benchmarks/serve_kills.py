@@ -3,9 +3,9 @@
     python benchmarks/serve_kills.py [--kills 50] [--seed 0]
 
 Clients upload, erase and search until the server is killed at a moment drawn at random. Then the gallery is opened by
-this process: crops whose upload was acknowledged are there and those whose erasure was acknowledged are not, no key of an
-erased crop is left, nothing is half (`pickout gallery verify`), the audit verifies against every head that was handed out,
-and each acknowledged search has its entry. Exit code 1 where one of these does not hold.
+this process: crops whose upload was acknowledged are there and those whose erasure was acknowledged are not, no key of
+an erased crop is left, nothing is half (`pickout gallery verify`), the audit verifies against every head that was
+handed out, and each acknowledged search has its entry. Exit code 1 where one of these does not hold.
 """
 
 import argparse

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.cli.gallery_options import GalleryPath, Json, open_gallery, tell
+from pickout.cli.options import GalleryPath, Json, open_gallery
+from pickout.cli.terminal import tell
 
 if TYPE_CHECKING:
     from pickout.gallery.audit.heads import Head
@@ -104,9 +105,8 @@ def shown(
     """Which entries provably showed a crop. Nothing once it was erased."""
     import json as json_text
 
-    from pickout.errors import NothingFound
+    from pickout.errors import NothingFound, printable
     from pickout.gallery.audit.examination import entries_showing
-    from pickout.gallery.printable import printable
 
     opened = open_gallery(gallery)
     found = [entry for each in opened.choose([crop]) for entry in entries_showing(opened.path, each)]

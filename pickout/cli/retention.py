@@ -1,25 +1,15 @@
 """`pickout retention`: how long a gallery's crops are kept, and what is held against that."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.cli.gallery_options import (
-    After,
-    Before,
-    Camera,
-    Crops,
-    GalleryPath,
-    Json,
-    Label,
-    Texts,
-    Track,
-    Video,
-    open_gallery,
-    tell,
-    where_of,
-)
+from pickout.cli.options import Crops, GalleryPath, Json, Texts, filtered, open_gallery
+from pickout.cli.terminal import tell
+
+if TYPE_CHECKING:
+    from pickout.gallery.search.filters import Where
 
 app = typer.Typer(help="How long a gallery's crops are kept, and what is held against that.", no_args_is_help=True)
 
@@ -70,21 +60,17 @@ def enforce(gallery: GalleryPath, json: Json = False) -> None:
 
 
 @app.command()
+@filtered
 def hold(
     gallery: GalleryPath,
     reason: Annotated[str, typer.Argument(help="Why, for example a case number.")],
+    where: "Where",
     crop: Crops = None,
-    camera: Camera = None,
-    track: Track = None,
-    video: Video = None,
-    label: Label = None,
-    after: After = None,
-    before: Before = None,
 ) -> None:
     """Keep crops whatever the rules say, until the hold is lifted. Prints the hold's id."""
     from pickout.serve.retention import Retention
 
-    opened, where = open_gallery(gallery), where_of(camera, track, video, label, after, before)
+    opened = open_gallery(gallery)
     ids = opened.choose(crop, where) if crop else []
     typer.echo(Retention(opened).hold(reason, ids, None if crop else where).id)
 

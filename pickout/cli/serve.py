@@ -1,5 +1,6 @@
 """`pickout serve`: galleries over HTTP."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,6 +65,7 @@ def serve(
     )
     server = uvicorn.Server(config)
     app.state.parts.stopping = lambda: server.should_exit
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn stops by it and raises it again: exit code 0 then
     try:
         server.run()
     except KeyboardInterrupt:

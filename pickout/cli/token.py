@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pickout.cli.gallery_options import Json, Texts
+from pickout.cli.options import Json, Texts
 from pickout.cli.serve import STATE, State, prepared
 from pickout.serve.access import OWNER, Role, Token, Tokens
 
@@ -40,7 +40,7 @@ def create(
 @app.command("list")
 def list_(state: State = STATE, json: Json = False) -> None:
     """Every token, without its secret."""
-    from pickout.gallery.printable import printable
+    from pickout.errors import printable
 
     for token in _tokens(state):
         if json:

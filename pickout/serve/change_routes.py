@@ -113,6 +113,7 @@ def take_in(
     file: Annotated[UploadFile, File(description="A portable gallery.")],
     replace: Annotated[bool, Query(description="Whether its rows always take the place of the gallery's.")] = False,
     pictures: Annotated[bool, Query(description="Whether its pictures are kept by the server.")] = False,
+    again: Annotated[bool, Query(description="Take back crops that were erased; without, they stay so.")] = False,
     follow: _Follow = True,
 ) -> Response:
     """Take the crops of an exported file into a gallery of the same model."""
@@ -122,7 +123,7 @@ def take_in(
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as kept:
         shutil.copyfileobj(file.file, kept)
     changes, source = called.parts.changes, Path(kept.name)
-    job = changes.take_in(called.actor, gallery, source, replace=replace, pictures=pictures, who=who)
+    job = changes.take_in(called.actor, gallery, source, replace=replace, pictures=pictures, again=again, who=who)
     return _followed(called, job, follow=follow)
 
 

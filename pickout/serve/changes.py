@@ -101,7 +101,10 @@ class Changes:
                 folder,
                 table=table,
                 camera_from=CameraFrom(body.camera_from),
+                exclude=body.exclude,
                 prune=body.prune,
+                prune_folders=body.prune_folders,
+                again=body.again,
                 on_progress=lambda at: tell(_ingest(at)),
             )
             return report.as_json()
@@ -180,7 +183,9 @@ class Changes:
             raise
         return target
 
-    def take_in(self, actor: Actor, name: str, file: Path, *, replace: bool, pictures: bool, who: Acting) -> Job:
+    def take_in(
+        self, actor: Actor, name: str, file: Path, *, replace: bool, pictures: bool, again: bool, who: Acting
+    ) -> Job:
         """Take the crops of an exported file into a gallery; the file is deleted after that."""
         hosted = self._service.gallery(actor, Action.MANAGE, name)
 
@@ -191,6 +196,7 @@ class Changes:
                     hosted.path,
                     crops_to=self._service.uploads(hosted).folder / "imported" if pictures else None,
                     replace_rows=replace,
+                    again=again,
                     on_progress=lambda what, done, total: tell({"doing": what, "done": done, "total": total}),
                 )
             finally:

@@ -179,8 +179,14 @@ class FolderBody(Body):
     """Camera, time and labels by image; likewise."""
     camera_from: str = Field(default="none", pattern="^(none|folder|name)$")
     """Where the camera comes from when no table tells."""
+    exclude: Names = []
+    """Patterns of names that are passed over."""
     prune: bool = False
     """Remove the rows below this folder whose files are gone."""
+    prune_folders: bool = False
+    """Remove also those in folders that are gone."""
+    again: bool = False
+    """Take back crops that were erased; without, they stay so."""
 
 
 class CalibrateBody(Body):

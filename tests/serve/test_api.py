@@ -204,7 +204,7 @@ def test_export_and_import_and_compact(server):
     assert list((server.state / "exports").iterdir()) == []
     server.client.post("/v1/galleries/people/erase", json={"where": {"cameras": ["cam_a"]}})
     sent = {"file": ("x", exported.content)}
-    assert result_of(server.client.post("/v1/galleries/people/import", files=sent))["added"] == 2
+    assert result_of(server.client.post("/v1/galleries/people/import?again=true", files=sent))["added"] == 2
     assert server.client.get("/v1/galleries/people").json()["values"]["camera"]["cam_a"] == 2
     assert result_of(server.client.post("/v1/galleries/people/compact")) == {"compacted": True}
     bad = server.client.post("/v1/galleries/people/import", files={"file": ("x", b"no archive")})

@@ -6,7 +6,6 @@ it from any other, nor that two entries showed the same one. Erasing a crop dest
 """
 
 import hmac
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
+from pickout.files import own_file
 
 KEYS = "audit-keys.sqlite"
 _PATIENCE = 60.0
@@ -108,8 +108,7 @@ def _read(database: sqlite3.Connection, ids: Sequence[str]) -> dict[str, bytes]:
 def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
     file = gallery / KEYS
     try:
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
-        with closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
+        with own_file(file), closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
             # Deleted keys are overwritten. No log of changes beside the file, which would keep them.
             database.execute("PRAGMA secure_delete = ON")
             database.execute("PRAGMA temp_store = MEMORY")

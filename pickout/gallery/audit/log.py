@@ -1,11 +1,11 @@
 """`audit.jsonl`: one line an entry, appended whole or not at all."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import pwd
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryError
-from pickout.files import storage_errors
+from pickout.files import own_file, storage_errors
 from pickout.gallery.audit.commitments import commit
 
 AUDIT = "audit.jsonl"
@@ -202,22 +202,16 @@ def _circumstances() -> dict[str, Any]:
 def _append(file: Path, values: Mapping[str, Any], so: str) -> None:
     data = json.dumps(values).encode() + b"\n"
     try:
-        with storage_errors(file):
-            # A link could lead the log elsewhere, and a pipe would make a writer wait for ever.
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            handle = os.open(file, flags, 0o600)
-            try:
-                _append_whole(handle, file, data)
-            finally:
-                os.close(handle)
+        with own_file(file) as handle, storage_errors(file):
+            _append_whole(handle, data)
     except OSError as error:
-        raise GalleryError(f"{file}: cannot be written to ({error.strerror}); {so}") from None
+        linked = error.errno in (errno.ELOOP, errno.EEXIST)
+        reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
+        raise GalleryError(f"{file}: cannot be written to ({reason}); {so}") from None
 
 
-def _append_whole(handle: int, file: Path, data: bytes) -> None:
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        raise GalleryError(f"{file}: is no ordinary file; move it away")
-    fcntl.flock(handle, fcntl.LOCK_EX)  # the system lets go of it when the handle is closed
+def _append_whole(handle: int, data: bytes) -> None:
+    fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
     size = os.fstat(handle).st_size
     data = _mending(handle, size) + data
     written = 0
