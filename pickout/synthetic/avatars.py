@@ -167,9 +167,7 @@ def _shell(skin: Skin, rest: tuple[Array, Array], colour: Array, part: Parts) ->
         # The floor keeps the grain of a nearly black texture from turning into blotches.
         level = np.median(bright[inside]) + 0.012
         relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
-    return Shell(
-        rest[0], rest[1], skin.uv, skin.joint, skin.weight, _both_sides(skin), colour, relief, part
-    )
+    return Shell(rest[0], rest[1], skin.uv, skin.joint, skin.weight, _both_sides(skin), colour, relief, part)
 
 
 def _both_sides(skin: Skin) -> NDArray[np.int32]:
