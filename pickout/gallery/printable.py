@@ -1,6 +1,5 @@
 """Names from elsewhere, fit to be shown."""
 
+from pickout.errors import printable
 
-def printable(text: object) -> str:
-    """`text` fit for a terminal or page: bytes that are no UTF-8 and control characters are replaced by `�`."""
-    return "".join(letter if letter.isprintable() else "�" for letter in str(text))
+__all__ = ["printable"]
