@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.answer import Answer
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.hits import Hit

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from pickout.cli.explain_words import enrich, word
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.records import DataSet
     from pickout.explain.explanation import Explanation
     from pickout.explain.verdict import Measurement

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pickout.errors import GalleryError
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.manifest import Manifest
 
 
@@ -15,13 +15,10 @@ def load_model(model: str, device: str) -> "LoadedModel":
 
     Raises:
         CheckpointError: it cannot be loaded.
+        UsageError: the device is not there.
     """
-    import torch
+    from pickout.checkpoints.source import load
 
-    from pickout.checkpoints.load import load
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return load(model, device=device)
 
 

@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 @weights.command("list")
 def list_weights(json_: AsJson = False) -> None:
     """Name the weights that can be fetched, and say which are here."""
-    from pickout.checkpoints.hub import NAMED_WEIGHTS, named_folder
+    from pickout.checkpoints.named_weights import NAMED_WEIGHTS, named_folder
 
     table = Table("name", "MB", "here", "about", box=None)
     for name, entry in NAMED_WEIGHTS.items():
@@ -47,7 +47,7 @@ def get_weights(
     json_: AsJson = False,
 ) -> None:
     """Download weights, go on where an earlier attempt broke off, and check every byte against the hub's checksum."""
-    from pickout.checkpoints.hub import NAMED_WEIGHTS, fetch_named, named_folder
+    from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, named_folder
 
     if name not in NAMED_WEIGHTS:
         raise UsageError(f"weights '{name}': unknown name{nearest(name, NAMED_WEIGHTS)}")

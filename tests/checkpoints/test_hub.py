@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from local_hub import Hub, local_hub
 
-from pickout.checkpoints import transfer
-from pickout.checkpoints.hub import NAMED_WEIGHTS, Fetched, fetch, fetch_named, weights_home
-from pickout.checkpoints.transfer import NotOnHub
+from pickout.checkpoints import hub as transfer
+from pickout.checkpoints.hub import Fetched, NotOnHub, fetch
+from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, weights_home
 from pickout.errors import DownloadFailed, StorageFull
 
 REPOSITORY = "owner/name"
@@ -83,7 +83,7 @@ def test_a_killed_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) ->
     hub.break_after = [64_000]
     code = (
         "import sys, os; from pathlib import Path; from pickout.checkpoints import hub\n"
-        "from pickout.checkpoints import transfer; transfer.time.sleep = lambda _: os.kill(os.getpid(), 9)\n"
+        "hub.time.sleep = lambda _: os.kill(os.getpid(), 9)\n"
         "hub.fetch('owner/name', 'model.safetensors', Path(sys.argv[1]), endpoint=sys.argv[2])"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path, hub.address], env=os.environ, capture_output=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import pickout.train.run as run_module
-from pickout.checkpoints.run import load_run
+from pickout.checkpoints.run_folder import load_run
 from pickout.config import read_toml
 from pickout.data.images import open_image
 from pickout.errors import (
