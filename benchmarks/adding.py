@@ -35,9 +35,9 @@ from pickout.checkpoints.key_report import KeyReport
 from pickout.data.transforms import prepare
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.intake.reading import decode, digest, read_file, thumbnail
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.rows import Metadata, Row
+from pickout.gallery.intake.picture import decode, digest, read_file, thumbnail
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.rows import Metadata, Row
 from pickout.methods.model import build_model
 from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.drawing import draw_crop

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from search import cpu, unit
 
-from pickout.gallery.approximate.building import ApproximateSettings, approximate
+from pickout.gallery.approximate.build import ApproximateSettings, approximate
 from pickout.gallery.approximate.record import Approximation, read_approximation
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.making import make_gallery
-from pickout.gallery.manifest import Manifest, read_manifest
-from pickout.gallery.nearest.vectors import Vectors
-from pickout.gallery.rows import Metadata, Resident, Row, row_id
+from pickout.gallery.storage.creation import make_gallery
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.manifest import Manifest, read_manifest
+from pickout.gallery.storage.rows import Metadata, Resident, Row, row_id
+from pickout.gallery.vectors.held import Vectors
 
 Array = NDArray[np.float32]
 CROPS_A_PERSON = 4

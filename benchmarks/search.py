@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.nearest.exact import exact_top
-from pickout.gallery.nearest.vectors import HeldVectors
-from pickout.gallery.rows import Facet, Metadata, Resident, Row
-from pickout.gallery.where import Where, allowed
+from pickout.gallery.search.filters import Where, allowed
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.rows import Facet, Metadata, Resident, Row
+from pickout.gallery.vectors.exact import exact_top
+from pickout.gallery.vectors.held import HeldVectors
 
 Vectors = NDArray[np.float32]
 CAMERAS, DAYS = 24, 30

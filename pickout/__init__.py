@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pickout.checkpoints.source import load
     from pickout.evaluate.protocol import evaluate
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.query import Query
-    from pickout.gallery.where import Where
+    from pickout.gallery.search.filters import Where
+    from pickout.gallery.search.query import Query
 
 __all__ = ["Gallery", "Query", "Where", "__version__", "errors", "evaluate", "load"]
 
@@ -23,8 +23,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Gallery": "pickout.gallery.gallery",
-    "Query": "pickout.gallery.query",
-    "Where": "pickout.gallery.where",
+    "Query": "pickout.gallery.search.query",
+    "Where": "pickout.gallery.search.filters",
     "evaluate": "pickout.evaluate.protocol",
     "load": "pickout.checkpoints.source",
 }

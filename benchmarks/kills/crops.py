@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.gallery.encoder import image_vectors
-from pickout.gallery.intake.reading import decode, digest
-from pickout.gallery.rows import Metadata, Row, row_id
+from pickout.gallery.intake.picture import decode, digest
+from pickout.gallery.storage.rows import Metadata, Row, row_id
 
 MODELS = ("grid8", "grid6")
 """Names of the encoders: of vectors of 24 and of 18 numbers."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kills.crops import MODELS, Crop, Fact, draw_crop
-from pickout.gallery.rows import Metadata
+from pickout.gallery.storage.rows import Metadata
 
 Held = tuple[Crop, Metadata]
 """A row: its pixels and what is told about it."""

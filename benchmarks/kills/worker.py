@@ -14,18 +14,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kills.crops import GridEncoder, row_fact
 from pickout.errors import PickoutError
-from pickout.gallery import changing
-from pickout.gallery.approximate.building import ApproximateSettings
+from pickout.gallery.approximate.build import ApproximateSettings
 from pickout.gallery.approximate.record import usable
-from pickout.gallery.columns import row_seal
-from pickout.gallery.erasing import unfinished
+from pickout.gallery.changes import edits
+from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.manifest import MANIFEST, read_manifest
-from pickout.gallery.portable import importing as portable_import
-from pickout.gallery.query import Query
-from pickout.gallery.rows import Metadata
-from pickout.gallery.verify import verify
+from pickout.gallery.portable import reader
+from pickout.gallery.search.query import Query
+from pickout.gallery.storage.columns import row_seal
+from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+from pickout.gallery.storage.rows import Metadata
 
 SETTINGS = IngestSettings(batch=4, commit=4, compact_every=3, threads=1)
 """Small, so that an adding is several commits and compactions."""
@@ -33,7 +33,7 @@ SETTINGS = IngestSettings(batch=4, commit=4, compact_every=3, threads=1)
 
 def main() -> None:
     path = Path(sys.argv[1])
-    changing._AT_ONCE = portable_import._COMMIT_ROWS = 6  # for the same reason as in `SETTINGS`
+    edits._AT_ONCE = reader._COMMIT_ROWS = 6  # for the same reason as in `SETTINGS`
     tell({"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
@@ -100,7 +100,7 @@ def prepare(path: Path, folder: str, beside: str, file: str) -> None:
 
 
 def take_in(path: Path, file: str) -> None:
-    portable_import.import_gallery(file, path, replace_rows=True)
+    reader.import_gallery(file, path, replace_rows=True)
 
 
 def approximate(path: Path) -> None:

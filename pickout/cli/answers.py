@@ -9,9 +9,9 @@ import typer
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.gallery.answer import Answer
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.hits import Hit
+    from pickout.gallery.search.answer import Answer
+    from pickout.gallery.search.hits import Hit
 
 
 def write_page(file: Path, gallery: "Gallery", answers: Sequence["Answer"], model: "LoadedModel | None" = None) -> None:
@@ -22,7 +22,7 @@ def write_page(file: Path, gallery: "Gallery", answers: Sequence["Answer"], mode
     """
     from pickout.errors import UsageError
     from pickout.files import write_atomically
-    from pickout.gallery.sheet import NO_REASONS, result_sheet
+    from pickout.gallery.search.sheet import NO_REASONS, result_sheet
 
     reasons = NO_REASONS
     if model is not None:
@@ -50,7 +50,7 @@ def show_answer(answer: "Answer", page: Path | None = None, *, json: bool) -> No
     for words in (*((answer.verdict.words(),) if answer.verdict else ()), *answer.notes):
         typer.echo(words)
     if answer.hits:
-        from pickout.gallery.sheet import NOTE
+        from pickout.gallery.search.sheet import NOTE
 
         typer.echo(NOTE)
         if answer.more:

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from pickout.data.records import Split
-    from pickout.gallery.probability.calibration import Calibration
+    from pickout.gallery.search.probability import Calibration
 
 
 def calibrate(
@@ -32,11 +32,11 @@ def calibrate(
     from pickout.config import apply_overrides, parse_settings
     from pickout.data.registry import open_data
     from pickout.files import write_atomically
+    from pickout.gallery.calibration.fit import CalibrationSettings
+    from pickout.gallery.calibration.reliability import plot_reliability
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.lock import writing
-    from pickout.gallery.probability.calibrating import CalibrationSettings
-    from pickout.gallery.probability.calibration import PLOT
-    from pickout.gallery.probability.reliability import plot_reliability
+    from pickout.gallery.storage.lock import writing
+    from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
     settings = parse_settings(CalibrationSettings, apply_overrides({}, set_ or []), source="--set")
     opened = Gallery.open(gallery)
@@ -48,7 +48,7 @@ def calibrate(
         found = opened.calibrate(people, settings=settings, tell=tell)
     plot = plot_reliability(found)
     with writing(gallery):
-        write_atomically(gallery / PLOT, plot)
+        write_atomically(gallery / CALIBRATION_PLOT, plot)
     if json:
         typer.echo(found.model_dump_json())
     else:

@@ -196,7 +196,7 @@ def _crops_of_test_people(out: Path) -> Path:
 
 def _search(gallery: "Gallery", sentences: Sequence[str], top: int, out: Path) -> Path:
     from pickout.files import write_atomically
-    from pickout.gallery.sheet import result_sheet
+    from pickout.gallery.search.sheet import result_sheet
 
     answers = [gallery.ask(sentence, top=top) for sentence in sentences]
     page = out / "results.html"

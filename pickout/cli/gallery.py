@@ -26,7 +26,7 @@ from pickout.cli.gallery_portable import export, import_
 from pickout.cli.gallery_rebuild import rebuild, unfinished
 
 if TYPE_CHECKING:
-    from pickout.gallery.rows import Metadata
+    from pickout.gallery.storage.rows import Metadata
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
 
@@ -146,8 +146,8 @@ def verify(
     from rich.progress import Progress
 
     from pickout.errors import GalleryDamaged
+    from pickout.gallery.changes.verification import verify as check
     from pickout.gallery.printable import printable
-    from pickout.gallery.verify import verify as check
 
     faults = 0
     with Progress(console=Console(file=sys.stderr), disable=json, transient=True) as bar:
@@ -172,8 +172,8 @@ app.command("rebuild")(rebuild)
 def _metadata(pairs: list[str]) -> "Metadata":
     from pickout.errors import UsageError
     from pickout.gallery.intake.metadata import whole_numbers
-    from pickout.gallery.rows import Metadata, parse_time
-    from pickout.gallery.where import parse_labels
+    from pickout.gallery.search.filters import parse_labels
+    from pickout.gallery.storage.rows import Metadata, parse_time
 
     told = {name: values[-1] for name, values in parse_labels(pairs).items()}
     if not told:

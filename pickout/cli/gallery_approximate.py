@@ -25,7 +25,7 @@ def approximate(
 
     from pickout.cli.model import load_model, remembered_model
     from pickout.config import apply_overrides, parse_settings
-    from pickout.gallery.approximate.building import ApproximateSettings, check_size
+    from pickout.gallery.approximate.build import ApproximateSettings, check_size
     from pickout.synthetic.descriptions import drawn_sentences
 
     opened = open_gallery(gallery)

@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.where import Where
+    from pickout.gallery.search.filters import Where
 
 Texts = list[str] | None
 GalleryPath = Annotated[Path, typer.Argument(help="A gallery made by pickout index.")]
@@ -50,8 +50,8 @@ def where_of(camera: Texts, track: Texts, video: Texts, label: Texts, after: str
     Raises:
         UsageError: a time or label that is none.
     """
-    from pickout.gallery.rows import parse_time
-    from pickout.gallery.where import Where, parse_labels
+    from pickout.gallery.search.filters import Where, parse_labels
+    from pickout.gallery.storage.rows import parse_time
 
     return Where(
         cameras=camera or (),

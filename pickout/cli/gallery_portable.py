@@ -52,7 +52,7 @@ def export(
     The file holds vectors, thumbnails, paths and all that is known about each crop, as it is at this moment, and can be
     read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit.
     """
-    from pickout.gallery.where import ANYWHERE
+    from pickout.gallery.search.filters import ANYWHERE
 
     where, ids = where_of(camera, track, video, label, after, before), None
     if crop or where != ANYWHERE:
@@ -78,7 +78,7 @@ def import_(
     The whole file is checked before anything is written. Of two rows of one path the one that was added later stays; of
     equal age, the gallery's. Run it again after a stop, and it goes on.
     """
-    from pickout.gallery.portable.importing import import_gallery
+    from pickout.gallery.portable.reader import import_gallery
 
     with _progress(not json) as show:
         report = import_gallery(file, gallery, crops_to=crops_to, replace_rows=replace, on_progress=show)

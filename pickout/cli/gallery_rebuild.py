@@ -11,7 +11,7 @@ import typer
 from pickout.cli.gallery_options import GalleryPath, Json, open_gallery, tell
 
 if TYPE_CHECKING:
-    from pickout.gallery.rebuilding import RebuildProgress
+    from pickout.gallery.changes.transfer import RebuildProgress
 
 _Model = Annotated[str, typer.Option(help="The other model: a run folder or weight file.")]
 _Drop = Annotated[bool, typer.Option("--drop-missing", help="Leave out crops whose originals cannot be read.")]
@@ -68,7 +68,7 @@ def rebuild(
 
 def unfinished(gallery: Path, rows: int, *, json: bool) -> object:
     """What `pickout gallery info` tells of a rebuild that has begun; None, or the word for it, where none has."""
-    from pickout.gallery.rebuild import unfinished_rebuild
+    from pickout.gallery.changes.rebuild import unfinished_rebuild
 
     found = unfinished_rebuild(gallery)
     if found is None:

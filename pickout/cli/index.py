@@ -55,7 +55,7 @@ def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
     from pickout.cli.model import load_model, remember, remembered_model
     from pickout.errors import UsageError
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.manifest import MANIFEST, read_manifest
+    from pickout.gallery.storage.manifest import MANIFEST, read_manifest
 
     if (out / MANIFEST).exists():
         gallery = Gallery.open(out)

@@ -7,7 +7,7 @@ from pickout.errors import GalleryError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.gallery.manifest import Manifest
+    from pickout.gallery.storage.manifest import Manifest
 
 
 def load_model(model: str, device: str) -> "LoadedModel":

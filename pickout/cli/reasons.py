@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.gallery.answer import Answer
-    from pickout.gallery.hits import Hit
-    from pickout.gallery.sheet import Reasons
+    from pickout.gallery.search.answer import Answer
+    from pickout.gallery.search.hits import Hit
+    from pickout.gallery.search.sheet import Reasons
 
 
 def find_reasons(model: "LoadedModel", answers: Sequence["Answer"]) -> "Reasons":
@@ -27,7 +27,7 @@ def find_reasons(model: "LoadedModel", answers: Sequence["Answer"]) -> "Reasons"
     from pickout.explain.explanation import explain, measurement_file
     from pickout.explain.page import explanation_piece, explanation_style
     from pickout.explain.verdict import read_measurement
-    from pickout.gallery.sheet import Reasons
+    from pickout.gallery.search.sheet import Reasons
 
     measurement = read_measurement(measurement_file(model))
     pieces: dict[str, str] = {}

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.gallery.grouping import Grouping
+from pickout.gallery.search.groups import Grouping
 
 if TYPE_CHECKING:
-    from pickout.gallery.answer import Answer
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.query import Query
-    from pickout.gallery.where import Where
+    from pickout.gallery.search.answer import Answer
+    from pickout.gallery.search.filters import Where
+    from pickout.gallery.search.query import Query
 
 _Texts = list[str] | None
 
@@ -55,7 +55,7 @@ def search(
     from pickout.config import apply_overrides, parse_settings
     from pickout.errors import NothingFound
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.search import SearchSettings
+    from pickout.gallery.search.ranking import SearchSettings
 
     settings = parse_settings(SearchSettings, apply_overrides({}, set_ or []), source="--set")
     opened = Gallery.open(gallery)
@@ -98,7 +98,7 @@ def _check_reasons(query: "Query", html: Path | None, *, explain: bool) -> None:
 
 
 def _query(texts: list[str], image: list[Path] | None, *others: _Texts) -> "Query":
-    from pickout.gallery.query import Query
+    from pickout.gallery.search.query import Query
 
     without, like, unlike = others
     return Query(texts, image or (), without or (), like or (), unlike or ())
@@ -115,8 +115,8 @@ def _where(
     before: str | None,
     during: _Texts,
 ) -> "Where":
-    from pickout.gallery.rows import parse_time
-    from pickout.gallery.where import Where, parse_labels, parse_range
+    from pickout.gallery.search.filters import Where, parse_labels, parse_range
+    from pickout.gallery.storage.rows import parse_time
 
     return Where(
         cameras=camera or (),

@@ -1,15 +1,20 @@
 """A gallery: an indexed folder of crops that can be searched with a sentence.
 
-    gallery, opened     the class that users meet
-    encoder             what a gallery asks of a model: three values and two methods
-    manifest, rows, columns, store, lance_store, tables, lock                  what lies on disk, and who writes
-    intake              from a folder to rows
-    query, aim, where, search, looking, grouping, asking, answer, hits         from a query to candidates
-    nearest, approximate     the best rows for a vector, exactly or through an index
-    probability         from scores to probabilities
-    changing, erasing, choosing, rebuild, verify                               what becomes of rows
-    portable            a gallery, or a part of it, as one file
-    sheet, saved, audit                            results as a page; searches kept; who searched for what
+    gallery      the class that users meet
+    state        what is held of an open gallery, and how other processes' changes are noticed
+    encoder      what a gallery asks of a model: three values and two methods
+    audit        who searched for what, and who changed what
+
+and rooms, each of which imports only those above it:
+
+    vectors      the best rows for a vector, exactly
+    storage      rows on disk, the manifest, the lock
+    approximate  the best rows for a vector, through an index
+    intake       from a folder to rows
+    search       from a query to candidates
+    calibration  from scores to probabilities
+    changes      what becomes of rows
+    portable     one file out and in
 
 Nothing here imports a model: any `Encoder` will do.
 """

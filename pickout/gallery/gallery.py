@@ -5,31 +5,31 @@ from pathlib import Path
 
 from pickout.data.records import Split
 from pickout.errors import UsageError
-from pickout.gallery.answer import Answer
-from pickout.gallery.asking import Asked, answer
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
+from pickout.gallery.calibration.evidence import Tell
+from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
+from pickout.gallery.changes.rebuild import RebuildReport, rebuild
+from pickout.gallery.changes.transfer import RebuildProgress
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.grouping import Grouping
-from pickout.gallery.hits import Hit
 from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.ingest import Ingest, IngestSettings
 from pickout.gallery.intake.metadata import MetadataTable
 from pickout.gallery.intake.report import IngestProgress, IngestReport
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.making import checked_folder, make_gallery
-from pickout.gallery.manifest import MANIFEST, read_manifest
-from pickout.gallery.opened import OpenedGallery
-from pickout.gallery.probability.calibrating import CalibrationSettings, calibrate
-from pickout.gallery.probability.calibration import Calibration, read_calibration, write_calibration
-from pickout.gallery.probability.evidence import Tell
-from pickout.gallery.query import Query
-from pickout.gallery.rebuild import RebuildReport, rebuild
-from pickout.gallery.rebuilding import RebuildProgress
-from pickout.gallery.search import SearchSettings
-from pickout.gallery.where import ANYWHERE, Where, check_where
+from pickout.gallery.search.answer import Answer
+from pickout.gallery.search.filters import ANYWHERE, Where, check_where
+from pickout.gallery.search.groups import Grouping
+from pickout.gallery.search.hits import Hit
+from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
+from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import SearchSettings
+from pickout.gallery.search.search import Asked, answer
+from pickout.gallery.state import OpenGallery
+from pickout.gallery.storage.creation import checked_folder, make_gallery
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.manifest import MANIFEST, read_manifest
 
 
-class Gallery(OpenedGallery):
+class Gallery(OpenGallery):
     """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`."""
 
     @classmethod
@@ -117,7 +117,7 @@ class Gallery(OpenedGallery):
         on_progress: Callable[[RebuildProgress], None] = lambda _: None,
     ) -> RebuildReport:
         """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
-        again; see `pickout.gallery.rebuild.rebuild` for the arguments and errors.
+        again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors.
         """
         report = rebuild(
             self.path,

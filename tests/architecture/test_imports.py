@@ -111,3 +111,23 @@ def test_files_of_one_package_do_not_import_each_other_in_a_circle(repository: P
             if node not in seen:
                 seen.add(node)
                 stack += [n for n in graph[node] if n in graph and n != node]
+
+
+_ROOMS = ["vectors", "storage", "approximate", "intake", "search", "calibration", "changes", "portable"]
+"""Rooms of a gallery: each may import those before it."""
+
+
+def test_a_gallerys_rooms_import_only_those_before_them(repository: Path) -> None:
+    gallery = repository / "pickout" / "gallery"
+    assert {path.name for path in gallery.iterdir() if (path / "__init__.py").exists()} == set(_ROOMS)
+    wrong = []
+    for file in gallery.rglob("*.py"):
+        room = file.relative_to(gallery).parts[0]
+        if room not in _ROOMS:
+            continue
+        for name in _imports(file):
+            there = f"{name}.".removeprefix("pickout.gallery.").split(".")[0]
+            open_to_all = not name.startswith("pickout.gallery.") or there in ("encoder", "audit", "printable")
+            if not open_to_all and (there not in _ROOMS or _ROOMS.index(there) > _ROOMS.index(room)):
+                wrong.append(f"{file.relative_to(gallery)} imports {name}")
+    assert wrong == []

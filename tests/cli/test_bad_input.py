@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
 
 from colour_encoder import ColourEncoder
 
-from pickout.gallery.columns import ADDED_FIELDS
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.manifest import MANIFEST
+from pickout.gallery.storage.columns import ADDED_FIELDS
+from pickout.gallery.storage.manifest import MANIFEST
 from tests.gallery.conftest import draw_crop
 
 

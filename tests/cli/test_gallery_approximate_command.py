@@ -8,7 +8,7 @@ import pytest
 from pickout.cli import model as cli_model
 from pickout.cli.app import main
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.rows import row_id
+from pickout.gallery.storage.rows import row_id
 from tests.gallery.colour_encoder import ColourEncoder
 from tests.gallery.conftest import draw_crop
 

@@ -6,8 +6,8 @@ Arguments: file, gallery, folder for the pictures, seconds before each commit. S
 import sys
 import time
 
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.portable import importing as portable_import
+from pickout.gallery.portable import reader
+from pickout.gallery.storage.lance_table import LanceStore
 
 if __name__ == "__main__":
     file, gallery, pictures, pause = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])
@@ -19,7 +19,7 @@ if __name__ == "__main__":
         put(store, rows)
 
     LanceStore.put = slowly
-    portable_import._COMMIT_ROWS = 8
-    portable_import._COMPACT_EVERY = 3
-    report = portable_import.import_gallery(file, gallery, crops_to=pictures)
+    reader._COMMIT_ROWS = 8
+    reader._COMPACT_EVERY = 3
+    report = reader.import_gallery(file, gallery, crops_to=pictures)
     print(report.added, report.unchanged, report.replaced, report.kept, flush=True)

@@ -11,18 +11,18 @@ from colour_encoder import ColourEncoder
 from PIL import Image
 
 from pickout.errors import GalleryDamaged, UsageError
-from pickout.gallery.approximate import far
-from pickout.gallery.approximate.building import ApproximateSettings
-from pickout.gallery.approximate.far import FarVectors
+from pickout.gallery.approximate import far_vectors
+from pickout.gallery.approximate.build import ApproximateSettings
+from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.approximate.index import NearTable, fitting_partitions
 from pickout.gallery.approximate.record import APPROXIMATE, read_approximation
+from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.nearest.exact import Penalty, exact_top
-from pickout.gallery.nearest.vectors import HeldVectors, best_rows
-from pickout.gallery.rows import Metadata, Row, row_id
-from pickout.gallery.search import SearchSettings
-from pickout.gallery.verify import verify
-from pickout.gallery.where import Where
+from pickout.gallery.search.filters import Where
+from pickout.gallery.search.ranking import SearchSettings
+from pickout.gallery.storage.rows import Metadata, Row, row_id
+from pickout.gallery.vectors.exact import Penalty, exact_top
+from pickout.gallery.vectors.held import HeldVectors, best_rows
 
 ROWS, SIZE = 1500, 16
 buffer = io.BytesIO()
@@ -95,8 +95,8 @@ def large(built, tmp_path, monkeypatch):
 
 
 def call_large(patch):
-    patch.setattr(far, "_GATHERED", 100)
-    patch.setattr(far, "_DEEP", 32)
+    patch.setattr(far_vectors, "_GATHERED", 100)
+    patch.setattr(far_vectors, "_DEEP", 32)
 
 
 def exactly(points, query, top, allowed=None):
@@ -159,14 +159,14 @@ def test_vectors_that_come_along_and_vectors_fetched_afterwards_are_the_same(lar
     query = points[11].astype(np.float32)
     allowed = np.arange(ROWS) % 2 == 0
     expected = resident.vectors.top(query, top=30, order_N=resident.order, allowed_N=allowed, penalties=())
-    monkeypatch.setattr(far, "_FEW", few)
+    monkeypatch.setattr(far_vectors, "_FEW", few)
     found = resident.vectors.top(query, top=30, order_N=resident.order, allowed_N=allowed, penalties=())
     assert found[0].tolist() == expected[0].tolist()
     assert found[1].tolist() == expected[1].tolist()
 
 
 def test_where_a_filter_leaves_few_rows_nothing_is_missed(large, points, monkeypatch):
-    monkeypatch.setattr(far, "_GATHERED", 150)
+    monkeypatch.setattr(far_vectors, "_GATHERED", 150)
     query = Pointing().encode_texts([sentence(unit(np.ones(SIZE)))])[0]
     allowed = np.arange(ROWS) % 10 == 3
     answer = large.ask(sentence(query), top=150, where=Where(cameras=["c3"]))
@@ -241,8 +241,8 @@ def test_an_index_whose_files_are_gone_is_an_error_or_unused(large):
 
 
 def test_feedback_groups_and_pages_work_through_the_index(large, points):
-    from pickout.gallery.grouping import Grouping
-    from pickout.gallery.query import Query
+    from pickout.gallery.search.groups import Grouping
+    from pickout.gallery.search.query import Query
 
     liked = large.ask(Query(more_like=("00011.jpg",)), top=5)
     assert liked.hits[0].path == "00011.jpg" or len(liked.hits) == 5

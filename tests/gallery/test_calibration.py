@@ -10,18 +10,18 @@ from colour_encoder import COLOURS, ColourEncoder
 
 from pickout.data.records import ImageRecord, Split
 from pickout.errors import DataError, GalleryDamaged, GalleryError, GalleryModelMismatch
-from pickout.gallery.gallery import Gallery
-from pickout.gallery.probability.calibrating import CalibrationSettings
-from pickout.gallery.probability.calibration import Fit, Level, logistic, measures, passing
-from pickout.gallery.probability.evidence import Evidence, simulate
-from pickout.gallery.probability.reliability import (
+from pickout.gallery.calibration.evidence import Evidence, simulate
+from pickout.gallery.calibration.fit import CalibrationSettings
+from pickout.gallery.calibration.reliability import (
     bin_sums,
     error_interval,
     expected_calibration_error,
     plot_reliability,
 )
-from pickout.gallery.query import Query
-from pickout.gallery.search import SearchSettings
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.search.probability import Fit, Level, logistic, measures, passing
+from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import SearchSettings
 
 CLOTHES = list(itertools.product(COLOURS, COLOURS, COLOURS))
 

@@ -16,9 +16,9 @@ from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestReport
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.lock import writing
-from pickout.gallery.rows import Metadata, Row
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage.rows import Metadata, Row
 
 PATIENCE = 20.0
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pickout.gallery.nearest import exact
-from pickout.gallery.nearest.exact import exact_top
+from pickout.gallery.vectors import exact
+from pickout.gallery.vectors.exact import exact_top
 
 
 def exact_top_by_loops(vectors, query, *, top, order, allowed=None):

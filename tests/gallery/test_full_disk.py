@@ -9,13 +9,13 @@ from colour_encoder import ColourEncoder
 from PIL import Image
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
-from pickout.gallery.erasing import unfinished
+from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.changes.rebuild import unfinished_rebuild
+from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.portable.importing import import_gallery
-from pickout.gallery.rebuild import unfinished_rebuild
-from pickout.gallery.rows import Metadata
-from pickout.gallery.verify import verify
+from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.storage.rows import Metadata
 
 
 @pytest.fixture

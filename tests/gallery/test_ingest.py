@@ -13,8 +13,8 @@ from pickout.errors import AnnotationError, DataMissing, GalleryModelMismatch, S
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.rows import row_id
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.rows import row_id
 
 
 def rows_of(gallery):

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from pickout.errors import GalleryError
-from pickout.gallery import lock
-from pickout.gallery.lock import writing
+from pickout.gallery.storage import lock
+from pickout.gallery.storage.lock import writing
 
 
 def test_a_second_writer_waits_for_the_first(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.manifest import MANIFEST, read_manifest
+from pickout.gallery.storage.manifest import MANIFEST, read_manifest
 
 
 def test_the_manifest_remembers_the_model(tmp_path, encoder):
@@ -78,7 +78,7 @@ def test_a_creation_that_was_killed_before_its_manifest_is_finished_by_the_next(
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pickout.gallery.making.write_manifest", killed)
+    monkeypatch.setattr("pickout.gallery.storage.creation.write_manifest", killed)
     with pytest.raises(KeyboardInterrupt):
         Gallery.create(tmp_path / "g", encoder)
     monkeypatch.undo()

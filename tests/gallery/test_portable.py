@@ -9,14 +9,14 @@ from test_tokens import LookingEncoder
 
 from pickout.errors import GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit import AUDIT
-from pickout.gallery.columns import row_seal
-from pickout.gallery.erasing import ERASING
+from pickout.gallery.changes.erasure import ERASING
+from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.cameras import CameraFrom
-from pickout.gallery.portable.importing import import_gallery
-from pickout.gallery.rows import Metadata
-from pickout.gallery.verify import verify
-from pickout.gallery.where import Where
+from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.search.filters import Where
+from pickout.gallery.storage.columns import row_seal
+from pickout.gallery.storage.rows import Metadata
 
 
 @pytest.fixture
@@ -98,10 +98,10 @@ def test_an_empty_gallery_goes_through(tmp_path, encoder):
 
 
 def test_many_members_and_commits_give_the_same_rows(tmp_path, told, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.portable.exporting._MEMBER", 1)
+    monkeypatch.setattr("pickout.gallery.portable.writer._MEMBER", 1)
     monkeypatch.setattr("pickout.gallery.portable.snapshot._FIRST", 2)
-    monkeypatch.setattr("pickout.gallery.portable.importing._COMMIT_ROWS", 1)
-    monkeypatch.setattr("pickout.gallery.portable.importing._COMPACT_EVERY", 2)
+    monkeypatch.setattr("pickout.gallery.portable.reader._COMMIT_ROWS", 1)
+    monkeypatch.setattr("pickout.gallery.portable.reader._COMPACT_EVERY", 2)
     seen = []
     told.export(tmp_path / "people.pickout", on_progress=lambda *at: seen.append(at))
     assert seen[0] == (2, 6) and seen[-1] == (6, 6)

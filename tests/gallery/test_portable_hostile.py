@@ -15,11 +15,11 @@ from PIL import Image
 from test_portable import LookingEncoder, facts
 
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, GalleryModelMismatch, PickoutError, UsageError
-from pickout.gallery.columns import pack_tokens, row_seal, to_arrow
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.portable.form import row_schema
-from pickout.gallery.portable.importing import import_gallery
-from pickout.gallery.rows import row_id
+from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.storage.columns import pack_tokens, row_seal, to_arrow
+from pickout.gallery.storage.rows import row_id
 
 ROWS = "rows-000000.parquet"
 

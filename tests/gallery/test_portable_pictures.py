@@ -13,12 +13,12 @@ from test_full_disk import noisy_crops, small_disk  # noqa: F401
 from test_portable import LookingEncoder, facts
 
 from pickout.errors import GalleryDamaged, StorageFull, UsageError
+from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.reading import digest
-from pickout.gallery.manifest import MANIFEST
-from pickout.gallery.portable.importing import import_gallery
-from pickout.gallery.rows import row_id
-from pickout.gallery.verify import verify
+from pickout.gallery.intake.picture import digest
+from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.rows import row_id
 
 SCRIPT = Path(__file__).parent / "import_in_process.py"
 
@@ -142,7 +142,7 @@ def test_a_full_disk_stops_export_and_import_and_both_can_be_done_again(tmp_path
         source.export(disk / "people.pickout", crops=True)
     assert list(disk.iterdir()) == []
     source.export(tmp_path / "people.pickout", crops=True)
-    monkeypatch.setattr("pickout.gallery.portable.importing._COMMIT_ROWS", 8)
+    monkeypatch.setattr("pickout.gallery.portable.reader._COMMIT_ROWS", 8)
     with pytest.raises(StorageFull, match="no space left") as caught:
         import_gallery(tmp_path / "people.pickout", disk / "copy.gallery", crops_to=disk / "pictures")
     assert str(disk) in str(caught.value)

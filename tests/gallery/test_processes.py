@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.manifest import MANIFEST
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.manifest import MANIFEST
 
 SCRIPT = Path(__file__).parent / "index_in_process.py"
 CROPS = 120

@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from colour_encoder import ColourEncoder
-from test_erasing import rows_by_path, traces
+from test_erasure import rows_by_path, traces
 from test_tokens import LookingEncoder
 
 from pickout.data.records import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit import AUDIT
-from pickout.gallery.columns import row_seal
+from pickout.gallery.changes.rebuild import REBUILDING, unfinished_rebuild
+from pickout.gallery.changes.transfer import Rebuilding
+from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.lock import locked
-from pickout.gallery.manifest import read_manifest
-from pickout.gallery.rebuild import REBUILDING, unfinished_rebuild
-from pickout.gallery.rebuilding import Rebuilding
-from pickout.gallery.rows import Metadata
-from pickout.gallery.tables import REBUILD, strays, table_folder
-from pickout.gallery.verify import verify
+from pickout.gallery.storage.columns import row_seal
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.lock import locked
+from pickout.gallery.storage.manifest import read_manifest
+from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.tables import REBUILD, strays, table_folder
 from tests.gallery.conftest import draw_crop
 
 SCRIPT = Path(__file__).parent / "rebuild_in_process.py"

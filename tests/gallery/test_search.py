@@ -9,7 +9,7 @@ import pytest
 from pickout.errors import GalleryError, UsageError
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.cameras import CameraFrom
-from pickout.gallery.where import Where
+from pickout.gallery.search.filters import Where
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from colour_encoder import ColourEncoder
 from test_calibration import CLOTHES, write_people
 
+from pickout.gallery.calibration.fit import CalibrationSettings
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.probability.calibrating import CalibrationSettings
-from pickout.gallery.query import Query
+from pickout.gallery.search.query import Query
 
 
 class LookingEncoder(ColourEncoder):

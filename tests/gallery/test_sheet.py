@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pickout.gallery.answer import Verdict
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.grouping import Grouping
 from pickout.gallery.intake.cameras import CameraFrom
-from pickout.gallery.query import Query
-from pickout.gallery.sheet import NOTE, result_sheet
-from pickout.gallery.where import Where
+from pickout.gallery.search.answer import Verdict
+from pickout.gallery.search.filters import Where
+from pickout.gallery.search.groups import Grouping
+from pickout.gallery.search.query import Query
+from pickout.gallery.search.sheet import NOTE, result_sheet
 
 HOSTILE = "<script>alert(1)</script>'\" onerror=alert(2) $title &amp; \x1b[31m"
 

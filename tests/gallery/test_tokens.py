@@ -9,13 +9,13 @@ import pytest
 from colour_encoder import ColourEncoder
 
 from pickout.errors import AnnotationError, GalleryError
-from pickout.gallery.columns import ADDED_FIELDS, pack_tokens, unpack_tokens
 from pickout.gallery.encoder import Matching
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.lance_store import LanceStore
-from pickout.gallery.manifest import MANIFEST
-from pickout.gallery.search import Where
+from pickout.gallery.search.ranking import Where
+from pickout.gallery.storage.columns import ADDED_FIELDS, pack_tokens, unpack_tokens
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.manifest import MANIFEST
 
 
 class LookingEncoder(ColourEncoder):

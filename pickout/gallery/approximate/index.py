@@ -17,7 +17,7 @@ import pyarrow as pa
 from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
-from pickout.gallery.lance_errors import lance_errors, latest
+from pickout.gallery.storage.lance_faults import lance_errors, latest
 
 _INDEX = "near"
 _IDS = "ids"

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.files import write_atomically
-from pickout.gallery.approximate.far import FarVectors
+from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.approximate.index import Codes, NearTable
-from pickout.gallery.manifest import Manifest
-from pickout.gallery.nearest.vectors import Vectors
-from pickout.gallery.small_file import known_format, read_small_file
+from pickout.gallery.storage.manifest import Manifest
+from pickout.gallery.storage.small_file import known_format, read_small_file
+from pickout.gallery.vectors.held import Vectors
 
 APPROXIMATE = "approximate.json"
 FORMAT = 1

@@ -12,9 +12,9 @@ from pickout.gallery.intake.background import Background
 from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestReport
-from pickout.gallery.rows import Known, Row
-from pickout.gallery.store import Store
-from pickout.gallery.tables import changing
+from pickout.gallery.storage.rows import Known, Row
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import changing
 
 
 @dataclass(slots=True)

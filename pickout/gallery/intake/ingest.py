@@ -17,16 +17,16 @@ from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.commit import Committer
-from pickout.gallery.intake.examine import Examined, Examiner
+from pickout.gallery.intake.examination import Examined, Examiner
 from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.metadata import MetadataTable
+from pickout.gallery.intake.picture import Picture, decode, read_file
 from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
-from pickout.gallery.intake.reading import Picture, decode, read_file
 from pickout.gallery.intake.report import IngestProgress, IngestReport
 from pickout.gallery.intake.scan import count_images
-from pickout.gallery.rows import Metadata, Row
-from pickout.gallery.store import Store
-from pickout.gallery.tables import changing
+from pickout.gallery.storage.rows import Metadata, Row
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import changing
 
 
 class IngestSettings(Settings):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pickout.gallery.rows import Known, Metadata
+from pickout.gallery.storage.rows import Known, Metadata
 
 
 class Inventory:

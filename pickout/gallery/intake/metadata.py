@@ -13,7 +13,7 @@ from PIL import Image
 
 from pickout.errors import AnnotationError, DataMissing, UsageError
 from pickout.gallery.printable import printable
-from pickout.gallery.rows import Metadata, parse_time
+from pickout.gallery.storage.rows import Metadata, parse_time
 
 LARGEST_NUMBER = 2**31 - 1
 """Of a frame's number and a box's sides."""

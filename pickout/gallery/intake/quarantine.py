@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
-from pickout.gallery.lock import writing
+from pickout.gallery.storage.lock import writing
 
 QUARANTINE = "quarantine.jsonl"
 

@@ -13,7 +13,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError
-from pickout.gallery.intake.reading import LARGEST_FILE
+from pickout.gallery.intake.picture import LARGEST_FILE
 from pickout.gallery.portable.form import (
     CROP,
     EXPORT,
@@ -28,7 +28,7 @@ from pickout.gallery.portable.form import (
     fits,
 )
 from pickout.gallery.printable import printable
-from pickout.gallery.small_file import first_fault
+from pickout.gallery.storage.small_file import first_fault
 
 _CHUNK = 2**20
 _END, _END_64, _LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"

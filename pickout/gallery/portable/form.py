@@ -18,8 +18,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from pickout.config import Settings
-from pickout.gallery.columns import ADDED_FIELDS, FIELDS
-from pickout.gallery.manifest import ModelFacts
+from pickout.gallery.storage.columns import ADDED_FIELDS, FIELDS
+from pickout.gallery.storage.manifest import ModelFacts
 
 PORTABLE_FORMAT = 1
 """Version of the file's layout that this code writes and reads."""

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pickout.gallery.columns import from_arrow, unpack_tokens
-from pickout.gallery.intake.reading import LARGEST_SIDE
+from pickout.gallery.changes.verification import row_faults
+from pickout.gallery.intake.picture import LARGEST_SIDE
 from pickout.gallery.portable.file import PortableFile
 from pickout.gallery.portable.footer import check_plain
 from pickout.gallery.portable.form import RowsMember, row_schema
 from pickout.gallery.printable import printable
-from pickout.gallery.rows import Row
-from pickout.gallery.verify import row_faults
+from pickout.gallery.storage.columns import from_arrow, unpack_tokens
+from pickout.gallery.storage.rows import Row
 
 _AT_ONCE = 16
 _NEEDED = ("id", "content", "root", "path", "width", "height", "thumbnail", "added", "vector")

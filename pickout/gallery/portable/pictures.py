@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pickout.errors import GalleryError, ImageUnreadable, UsageError
 from pickout.files import atomic_path
-from pickout.gallery.intake.reading import digest, read_file
+from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.portable.file import PortableFile
 from pickout.gallery.printable import printable
-from pickout.gallery.rows import Row, row_id
+from pickout.gallery.storage.rows import Row, row_id
 
 
 class PictureFolder:

@@ -1,0 +1,111 @@
+"""Erasing rows for good, finished by the next writer where a kill interrupted it."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pickout.errors import GalleryDamaged
+from pickout.files import write_atomically
+from pickout.gallery.approximate.build import renew
+from pickout.gallery.intake.quarantine import update_quarantine
+from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.storage.leftovers import clear_half_written
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import changing, pending_store, strays
+
+ERASING = "erasing.json"
+"""Ids of the rows that are being erased; there only while that is not finished."""
+
+
+def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
+    """Remove rows and every trace of them from the gallery's folder; what was removed or replaced before goes too.
+
+    Quarantine lines of their files go first, and saved searches that name them or a crop that has no row any more; then
+    the rows, from the gallery's table and from one that is being built. Killed at any moment, it is finished by the
+    next writer (`finish_erasing`). Copies outside of the folder, backups and pages of results among them, are not
+    touched.
+
+    Args:
+        gallery: the gallery's folder.
+        store: its rows.
+        ids: which rows; unknown ids are ignored.
+
+    Returns:
+        How many rows there are fewer, and the names of the saved searches that went.
+
+    Raises:
+        StorageFull: no space left to write the table anew; the rows may still be there, and the next try goes on.
+    """
+    with changing(gallery, store):
+        wanted = sorted({*ids, *_read(gallery)})
+        write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
+    chosen = frozenset(wanted)
+    files = [file for identifier, file in store.files() if identifier in chosen]
+    update_quarantine(gallery, [], files)
+    searches = _forget_searches(gallery, store, chosen)
+    with changing(gallery, store):
+        store.erase(wanted)
+        renew(gallery, store)
+        if (built := pending_store(gallery)) is not None:
+            # What was removed or replaced before goes too, and the table that is being built may still have it.
+            built.erase({*wanted, *strays(store, built)})
+        clear_half_written(gallery)
+        # Another process may have listed more meanwhile; those are its to finish.
+        if others := sorted(set(_read(gallery)) - chosen):
+            write_atomically(gallery / ERASING, json.dumps(others) + "\n")
+        else:
+            (gallery / ERASING).unlink(missing_ok=True)
+    return len(files), searches
+
+
+def unfinished(gallery: Path) -> list[str]:
+    """Ids whose erasure was interrupted; empty where none was.
+
+    Raises:
+        GalleryDamaged: the list is garbled.
+    """
+    return _read(gallery)
+
+
+def finish_erasing(gallery: Path, store: Store) -> None:
+    """Go on with an erasure that a kill interrupted. Every writer calls this before it writes."""
+    if (gallery / ERASING).exists():
+        erase_rows(gallery, store, ())
+
+
+def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tuple[str, ...]:
+    """Remove saved searches that name one of these rows, or a crop that has no row any more."""
+    saved = SavedSearches(gallery)
+    searches = {search.name: search.query for search in saved.all()}
+    crops = {name: {*query.get("more_like", ()), *query.get("less_like", ())} for name, query in searches.items()}
+    named = {name: crops[name] | set(query.get("images", ())) for name, query in searches.items()}
+    every, erased, kept = set[str]().union(*named.values()), set[str](), set[str]()
+    for identifier, file in store.files() if every else ():
+        fitting = {each for each in every if each == identifier or _is_end(each, file)}
+        (erased if identifier in chosen else kept).update(fitting)
+    gone = tuple(name for name in searches if named[name] & erased or crops[name] - kept)
+    for name in gone:
+        saved.remove(name)
+    return gone
+
+
+def _is_end(path: str, file: Path) -> bool:
+    """Whether `path` may mean `file`: it is all of its path or the end of it."""
+    parts = Path(path).parts
+    while ".." in parts:
+        parts = parts[parts.index("..") + 1 :]
+    return bool(parts) and file.parts[-len(parts) :] == parts
+
+
+def _read(gallery: Path) -> list[str]:
+    try:
+        ids = json.loads((gallery / ERASING).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (ValueError, RecursionError):
+        ids = None
+    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+        raise GalleryDamaged(
+            f"{gallery / ERASING}: garbled; delete the file and erase again what was to be erased"
+        ) from None
+    return ids

@@ -1,0 +1,148 @@
+"""A gallery's change of model: a new table is built beside the old one and takes its place at the end."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pickout.errors import UsageError
+from pickout.gallery.approximate.build import carry_over
+from pickout.gallery.approximate.record import read_approximation
+from pickout.gallery.changes.erasure import finish_erasing
+from pickout.gallery.changes.transfer import Rebuilding, RebuildProgress
+from pickout.gallery.encoder import Encoder
+from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.quarantine import Quarantined
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.leftovers import finish_writes
+from pickout.gallery.storage.lock import locked
+from pickout.gallery.storage.manifest import Manifest, read_manifest
+from pickout.gallery.storage.tables import CALIBRATION, REBUILD, begin, finish_swap, pending, pending_store
+
+REBUILDING = ".rebuilding"
+"""Held while a process rebuilds the gallery; empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """What a rebuild did.
+
+    Args:
+        rows: rows that the gallery has now.
+        encoded: images that went through the model; equal bytes in one batch go once.
+        resumed: rows that an earlier, interrupted run had brought.
+        dropped: rows that were left out, since their originals could not be read; they are on the quarantine list.
+        uncalibrated: whether there was a calibration, which went with the old model.
+        seconds: wall time.
+    """
+
+    rows: int
+    encoded: int = 0
+    resumed: int = 0
+    dropped: tuple[Quarantined, ...] = ()
+    uncalibrated: bool = False
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """All counts by name."""
+        return {
+            "rows": self.rows,
+            "encoded": self.encoded,
+            "resumed": self.resumed,
+            "dropped": len(self.dropped),
+            "uncalibrated": self.uncalibrated,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A rebuild that has begun.
+
+    Args:
+        manifest: what the gallery will be.
+        done: rows that the new table has.
+    """
+
+    manifest: Manifest
+    done: int
+
+
+def rebuild(
+    gallery: Path,
+    encoder: Encoder,
+    *,
+    run: str | None = None,
+    settings: IngestSettings | None = None,
+    drop_missing: bool = False,
+    restart: bool = False,
+    on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+) -> RebuildReport:
+    """Encode every crop of a gallery anew with another model. Safe to kill and run again.
+
+    Until the end the gallery is as it was, with its model, and can be searched and changed; what changes meanwhile
+    arrives in the new table. Each crop is read from its original again, which must have the bytes that were indexed.
+    Ids, paths, metadata, thumbnails and times stay. A calibration goes: it belongs to the old model's scores.
+
+    Args:
+        gallery: the gallery's folder.
+        encoder: the other model.
+        run: where it was loaded from, remembered for later searches.
+        settings: how files are read and rows written.
+        drop_missing: leave out the crops that cannot be encoded again, and put them on the quarantine list.
+        restart: throw away what an earlier run has begun, for whichever model.
+        on_progress: called as rows arrive.
+
+    Raises:
+        UsageError: the gallery is of this model already.
+        GalleryError: crops cannot be encoded again and `drop_missing` is not set, or none can, or another process is
+            rebuilding this gallery.
+        GalleryModelMismatch: a rebuild for a third model has begun.
+        StorageFull: no space left; the gallery is as it was, and the next run goes on.
+    """
+    began = time.monotonic()
+    swapped = _is_swapped(gallery)
+    with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
+        finish_writes(gallery)
+        finish_swap(gallery)
+        before = read_manifest(gallery)
+        old = LanceStore(gallery, before.model.dimension, before.table)
+        if before.model.fingerprint == encoder.fingerprint:
+            if swapped:  # a kill hit the very end of the run before
+                return RebuildReport(old.count(), resumed=old.count())
+            raise UsageError(
+                f"{gallery}: is of this model already ({before.model.name} {before.model.fingerprint[:8]}); "
+                "there is nothing to do"
+            )
+        finish_erasing(gallery, old)
+        told, new = begin(gallery, encoder, run, restart=restart)
+        calibrated = (gallery / CALIBRATION).exists()
+        work = Rebuilding(gallery, old, new, encoder, settings or IngestSettings(), on_progress)
+        indexed = read_approximation(gallery, before)
+        dropped = work.run(told, drop_missing=drop_missing)
+        if indexed is not None:
+            carry_over(gallery, indexed, new, encoder.dimension)
+        return RebuildReport(
+            rows=new.count(),
+            encoded=work.encoded,
+            resumed=work.resumed,
+            dropped=dropped,
+            uncalibrated=calibrated and not (gallery / CALIBRATION).exists(),
+            seconds=round(time.monotonic() - began, 3),
+        )
+
+
+def unfinished_rebuild(gallery: Path) -> Unfinished | None:
+    """The rebuild that has begun; None where none has.
+
+    Raises:
+        GalleryDamaged: its files are garbled.
+    """
+    told, store = pending(gallery), pending_store(gallery)
+    return None if told is None or store is None else Unfinished(told, store.count())
+
+
+def _is_swapped(gallery: Path) -> bool:
+    """Whether a rebuild was killed between the swap and its cleaning up."""
+    return (gallery / REBUILD).exists() and pending(gallery) is None

@@ -1,0 +1,291 @@
+"""The rows of one table brought into another, encoded by another model, while the first goes on changing."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable
+from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.changes.erasure import finish_erasing, unfinished
+from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
+from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.picture import Picture, decode, digest, read_file
+from pickout.gallery.intake.prefetch import reading_ahead
+from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
+from pickout.gallery.printable import printable
+from pickout.gallery.storage.columns import row_mark
+from pickout.gallery.storage.manifest import Manifest
+from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.store import KEEP_NONE, Store
+from pickout.gallery.storage.tables import changing, swap
+
+_ROUNDS = 20
+"""Times that changes made meanwhile are caught up with before other writers have to wait for the rest."""
+_AT_ONCE = 500
+"""Rows fetched together."""
+_NAMED = 3
+"""Lost rows that the error names; all stand on the quarantine list."""
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildProgress:
+    """How far a rebuild is.
+
+    Args:
+        done: rows dealt with, by earlier runs too.
+        total: rows of the gallery.
+        encoded: images that went through the model in this run.
+        lost: rows whose originals could not be read.
+    """
+
+    done: int
+    total: int
+    encoded: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A row whose original was read again: its picture, or what is wrong with it."""
+
+    row: Row
+    picture: Picture | None
+    problem: str = ""
+
+
+class Rebuilding:
+    """One run that makes `new` hold what `old` holds. Held in memory: about 0.3 GB a million rows.
+
+    A row counts as brought when both tables have it with equal marks, so an interrupted run is gone on with, and rows
+    that are added, removed or changed meanwhile are seen by comparing again. Nothing is written to `new` unless `old`
+    still has it, under the gallery's lock: what was erased cannot come back.
+
+    Args:
+        gallery: the gallery's folder.
+        old: its rows.
+        new: the table that will take their place.
+        encoder: the new model.
+        settings: how files are read and rows written.
+        on_progress: called as rows arrive.
+    """
+
+    def __init__(
+        self,
+        gallery: Path,
+        old: Store,
+        new: Store,
+        encoder: Encoder,
+        settings: IngestSettings,
+        on_progress: Callable[[RebuildProgress], None],
+    ) -> None:
+        self._gallery, self._old, self._new = gallery, old, new
+        self._encoder, self._settings, self._on_progress = encoder, settings, on_progress
+        looks = isinstance(encoder, Matching) and encoder.candidates > 0
+        self._keeps_tokens = looks and settings.tokens == "auto"
+        self._listed = {entry.file for entry in read_quarantine(gallery)}
+        self._arrived: list[Path] = []
+        self._lost: dict[str, tuple[bytes, Quarantined]] = {}
+        self._seen = -1
+        self._stale: set[str] = set()
+        self._gone: list[str] = []
+        self._commits = self._done = self._total = 0
+        self._committed_at = time.monotonic()
+        self.encoded = self.resumed = 0
+
+    def run(self, told: Manifest, *, drop_missing: bool) -> tuple[Quarantined, ...]:
+        """Bring every row, then swap the tables.
+
+        Args:
+            told: what the gallery will be.
+            drop_missing: swap also when rows cannot be brought.
+
+        Returns:
+            The rows that were left out.
+
+        Raises:
+            GalleryError: rows cannot be brought.
+            StorageFull: no space left.
+        """
+        todo = self._difference()
+        self.resumed = self._done
+        for _ in range(_ROUNDS):
+            self._bring(todo, alone=False)
+            todo = self._difference()
+            if len(todo) <= self._settings.batch:
+                break
+        if self._commits > 1:
+            with changing(self._gallery, self._old):
+                self._new.tidy(KEEP_NONE)
+        while True:
+            with changing(self._gallery, self._old):
+                if not unfinished(self._gallery):
+                    if self._old.version() != self._seen:
+                        todo = self._difference()
+                    self._bring(todo, alone=True)
+                    return self._finish(told, drop_missing)
+            finish_erasing(self._gallery, self._old)
+
+    def _difference(self) -> list[str]:
+        """Ids of the rows that must be brought; notes those that must go."""
+        self._seen = self._old.version()
+        have = {bytes.fromhex(identifier): mark for identifier, mark in self._new.marks()}
+        todo: list[str] = []
+        lost: dict[str, tuple[bytes, Quarantined]] = {}
+        self._stale, self._total = set(), 0
+        for identifier, mark in self._old.marks():
+            self._total += 1
+            found = have.pop(bytes.fromhex(identifier), None)
+            if found == mark:
+                continue
+            if found is not None:
+                self._stale.add(identifier)
+            before = self._lost.get(identifier)
+            if before is not None and before[0] == mark:
+                lost[identifier] = before
+            else:
+                todo.append(identifier)
+        self._lost, self._gone = lost, [key.hex() for key in have]
+        self._done = self._total - len(todo)
+        return todo
+
+    def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
+        """Bring rows, and take out those that must go. `alone`: the caller holds the gallery's lock."""
+        again = [identifier for identifier in todo if identifier in self._stale]
+        retold = self._retell(again, alone) if again else set()
+        rows: list[Row] = []
+        batch: list[_Read] = []
+        wanted = self._rows([identifier for identifier in todo if identifier not in retold])
+        threads, ahead = self._settings.threads, 2 * self._settings.batch
+        with reading_ahead(_read, wanted, threads=threads, ahead=ahead) as reads:
+            for read in reads:
+                if read.picture is None:
+                    self._lose(read.row, read.problem)
+                else:
+                    batch.append(read)
+                if len(batch) >= self._settings.batch:
+                    rows += self._encode(batch)
+                    batch = []
+                if self._is_due(rows):
+                    self._commit(rows, alone)
+                    rows = []
+                self._tell()
+        if batch:
+            rows += self._encode(batch)
+        self._commit(rows, alone)
+        if self._gone:
+            with self._lock(alone):
+                self._new.remove(self._gone)
+            self._gone = []
+        self._tell()
+
+    def _rows(self, ids: Sequence[str]) -> Iterator[Row]:
+        for start in range(0, len(ids), _AT_ONCE):
+            yield from self._old.fetch(ids[start : start + _AT_ONCE]).values()
+
+    def _retell(self, ids: Sequence[str], alone: bool) -> set[str]:
+        """Bring rows whose pixels are there already, with other metadata: nothing is encoded. Returns their ids."""
+        done: set[str] = set()
+        for start in range(0, len(ids), self._settings.commit):
+            some = ids[start : start + self._settings.commit]
+            now_told, built, tokens = self._old.fetch(some), self._new.fetch(some), self._new.fetch_tokens(some)
+            rows = [
+                replace(row, vector=built[key].vector, tokens=tokens.get(key))
+                for key, row in now_told.items()
+                if key in built and built[key].content == row.content
+            ]
+            self._commit(rows, alone)
+            done.update(row.id for row in rows)
+        return done
+
+    def _encode(self, batch: Sequence[_Read]) -> list[Row]:
+        pictures = {read.row.content: read.picture for read in batch if read.picture is not None}
+        images = [picture.image for picture in pictures.values()]
+        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
+        self.encoded += len(images)
+        made = dict(zip(pictures, zip(vectors, tokens, strict=True), strict=True))
+        rows = []
+        for read in batch:
+            vector, own = made[read.row.content]
+            if np.isfinite(vector).all():
+                rows.append(replace(read.row, vector=vector, tokens=own))
+            else:
+                self._lose(read.row, "the model gave no finite vector")
+        return rows
+
+    def _is_due(self, rows: Sequence[Row]) -> bool:
+        waited = time.monotonic() - self._committed_at
+        return len(rows) >= self._settings.commit or (bool(rows) and waited > self._settings.commit_seconds)
+
+    def _commit(self, rows: Sequence[Row], alone: bool) -> None:
+        """Write rows, but those that `old` has no more, or otherwise, by now."""
+        if not rows:
+            return
+        with self._lock(alone):
+            if self._old.version() != self._seen:
+                marks = dict(self._old.marks(row.id for row in rows))
+                rows = [row for row in rows if marks.get(row.id) == row_mark(row)]
+            self._new.put(rows)
+            self._commits += 1
+            if self._commits % self._settings.compact_every == 0:
+                self._new.tidy(KEEP_NONE)
+        self._arrived += [row.file for row in rows if row.file in self._listed]
+        self._done += len(rows)
+        self._committed_at = time.monotonic()
+        self._tell()
+
+    def _lose(self, row: Row, reason: str) -> None:
+        self._lost[row.id] = (row_mark(row), Quarantined(row.file, reason))
+        self._done += 1
+        if row.id in self._stale:
+            self._gone.append(row.id)
+
+    def _finish(self, told: Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
+        """Swap, or refuse to; the lock is held and nothing is left to bring."""
+        lost = tuple(sorted((entry for _, entry in self._lost.values()), key=lambda entry: str(entry.file)))
+        change_quarantine(self._gallery, lost, self._arrived)
+        total, built = self._old.count(), self._new.count()
+        if lost and (not drop_missing or not built):
+            raise GalleryError(self._refusal(lost, total, drop_missing))
+        if built != total - len(lost):
+            raise GalleryDamaged(
+                f"{self._gallery}: {built} of {total - len(lost)} rows arrived in the new table, so the old one stays; "
+                "look with pickout gallery verify, then begin anew: --restart"
+            )
+        if lost:
+            record_change(self._gallery, ChangeLine(now(), user_name(), "remove", len(lost)))
+        record_change(self._gallery, ChangeLine(now(), user_name(), "rebuild", built))
+        swap(self._gallery, told)
+        return lost
+
+    def _refusal(self, lost: Sequence[Quarantined], total: int, drop_missing: bool) -> str:
+        named = "; ".join(f"{printable(entry.file)}: {entry.reason}" for entry in lost[:_NAMED])
+        more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is ({named}{more})"
+        if drop_missing:
+            return f"{self._gallery}: {what}. None could be read: is a disk not mounted?"
+        return (
+            f"{self._gallery}: {what}. All stand in its {QUARANTINE}. Put the files back, or for changed ones run "
+            "pickout index; then run again, which goes on from here. To do without these crops: --drop-missing"
+        )
+
+    def _tell(self) -> None:
+        self._on_progress(RebuildProgress(self._done, max(self._total, self._done), self.encoded, len(self._lost)))
+
+    def _lock(self, alone: bool) -> AbstractContextManager[None]:
+        return nullcontext() if alone else changing(self._gallery, self._old)
+
+
+def _read(row: Row) -> _Read:
+    """The picture of a row's original, which must have the bytes that were indexed."""
+    try:
+        data = read_file(row.file)
+        if digest(data) != row.content:
+            return _Read(row, None, "has changed since it was indexed")
+        return _Read(row, decode(row.file, data))
+    except ImageUnreadable as error:
+        gone = not row.file.exists() and not row.file.is_symlink()
+        return _Read(row, None, "is not there any more" if gone else error.reason)

@@ -1,0 +1,180 @@
+"""Is a gallery whole? Everything in its folder is read, and each fault names its file."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pickout.errors import PickoutError
+from pickout.gallery.approximate.record import read_approximation
+from pickout.gallery.audit import AUDIT
+from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.intake.quarantine import read_quarantine
+from pickout.gallery.search.probability import read_calibration
+from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.storage.columns import row_seal
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.leftovers import half_written
+from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
+from pickout.gallery.storage.rows import Row, row_id
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import leftover_tables, pending, table_folder
+
+_AT_ONCE = 200
+_AGAIN = "remove it from the gallery and index it again"
+_LENGTH_OFF = 1e-3
+"""How far a vector's length may be from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as it should be.
+
+    Args:
+        file: where.
+        what: in a few words, with a remedy.
+    """
+
+    file: Path
+    what: str
+
+    def as_json(self) -> dict[str, str]:
+        """With plain values."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+def verify(
+    gallery: Path, *, files: bool = False, on_progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Iterator[Fault]:
+    """Everything that is wrong with a gallery; nothing for a whole one.
+
+    Args:
+        gallery: the gallery's folder.
+        files: whether the crops themselves are read too: those that are gone or changed are named.
+        on_progress: called with rows done and rows in all.
+    """
+    try:
+        manifest = read_manifest(gallery)
+    except PickoutError as error:
+        yield Fault(gallery, str(error))
+        return
+    yield from _texts(gallery, manifest)
+    try:
+        store = LanceStore(gallery, manifest.model.dimension, manifest.table)
+        if store.told_version() > store.version():
+            where = table_folder(gallery, manifest.table)
+            yield Fault(where, "files of its newest version are gone; put the folder back from a backup")
+        ids = Counter(known.id for known in store.known())
+        for identifier, count in ids.items():
+            if count > 1:
+                yield Fault(gallery, f"row {identifier} is there {count} times; erase it and index its file again")
+        every, shapes = list(ids), set[tuple[int, int]]()
+        for start in range(0, len(every), _AT_ONCE):
+            some = every[start : start + _AT_ONCE]
+            for read in _read(gallery, store, some):
+                if isinstance(read, Fault):
+                    yield read
+                    continue
+                row, tokens = read
+                yield from row_faults(row, tokens, manifest.model.dimension)
+                if files:
+                    yield from _file_faults(row)
+                if tokens is not None:
+                    shapes.add((tokens.shape[0], tokens.shape[1]))
+            on_progress(start + len(some), len(every))
+        if len(shapes) > 1:
+            yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
+    except PickoutError as error:
+        yield Fault(gallery, str(error))
+
+
+def _read(gallery: Path, store: Store, ids: list[str]) -> Iterator[tuple[Row, NDArray[np.uint16] | None] | Fault]:
+    """Rows with their tokens. Where they cannot be read together, one after another, to find those that are damaged."""
+    try:
+        rows, tokens = store.fetch(ids), store.fetch_tokens(ids)
+    except PickoutError as error:
+        if len(ids) == 1:
+            yield Fault(gallery, f"row {ids[0]}: {error}")
+            return
+        for identifier in ids:
+            yield from _read(gallery, store, [identifier])
+        return
+    yield from ((row, tokens.get(row.id)) for row in rows.values())
+
+
+def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
+    """The small files beside the table."""
+    if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
+        yield Fault(gallery / MANIFEST, "was changed by hand; put it back from a backup")
+    readers: tuple[Callable[[], object], ...] = (
+        lambda: read_quarantine(gallery),
+        lambda: SavedSearches(gallery).all(),
+        lambda: read_calibration(gallery, manifest),
+        lambda: read_approximation(gallery, manifest),
+        lambda: pending(gallery),
+    )
+    for read in readers:
+        try:
+            read()
+        except PickoutError as error:
+            yield Fault(gallery, str(error))
+    try:
+        if unfinished(gallery):
+            yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")
+    except PickoutError as error:
+        yield Fault(gallery, str(error))
+    audit = gallery / AUDIT
+    if audit.exists():
+        for number, line in enumerate(audit.read_bytes().splitlines(), start=1):
+            try:
+                json.loads(line)
+            except (ValueError, RecursionError):
+                yield Fault(audit, f"line {number} is garbled: the file was changed, or a write was cut off")
+    for left in half_written(gallery):
+        yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
+    try:
+        for folder in leftover_tables(gallery):
+            yield Fault(folder, "left over from another model; any change of the gallery deletes it")
+    except PickoutError:
+        return  # told above
+
+
+def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:
+    """What is wrong with a row that was fetched.
+
+    Args:
+        row: the row.
+        tokens: its tokens, if it has any.
+        dimension: how long its vector should be.
+    """
+    if row.seal is not None and row.seal != row_seal(row, tokens):
+        yield Fault(row.file, f"its row was changed by other hands than Pickout's; {_AGAIN}")
+    if row.id != row_id(row.file):
+        yield Fault(row.file, f"its row has the id of another path ({row.id}); {_AGAIN}")
+    length = float(np.linalg.norm(row.vector)) if row.vector.shape == (dimension,) else float("nan")
+    if not abs(length - 1) <= _LENGTH_OFF:
+        told = f"its vector is none of {dimension} numbers and length 1 (but {length:.3g})"
+        yield Fault(row.file, f"{told}; {_AGAIN}")
+    try:
+        with Image.open(io.BytesIO(row.thumbnail)) as image:
+            image.load()
+    except Exception:  # Pillow's decoders raise almost any error on damaged data.
+        yield Fault(row.file, f"its thumbnail cannot be decoded; {_AGAIN}")
+    box = row.metadata.box
+    if box is not None and (box[2] <= 0 or box[3] <= 0):
+        yield Fault(row.file, f"its box {list(box)} has no area; tell it again with pickout index --table")
+
+
+def _file_faults(row: Row) -> Iterator[Fault]:
+    try:
+        if digest(read_file(row.file)) != row.content:
+            yield Fault(row.file, "has changed since it was indexed; index its folder again")
+    except PickoutError as error:
+        yield Fault(row.file, str(error))

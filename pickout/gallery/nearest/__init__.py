@@ -1,1 +1,0 @@
-"""The best rows for a vector, exactly, and what a search asks of vectors."""

@@ -1,0 +1,208 @@
+"""A gallery, or a part of it, written to one portable file."""
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pickout.data.images import SUFFIXES
+from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
+from pickout.files import atomic_path
+from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.changes.verification import row_faults
+from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.portable.form import (
+    EXPORT,
+    LARGEST_ROWS,
+    MOST_PICTURES,
+    MOST_ROWS,
+    PORTABLE_FORMAT,
+    Contents,
+    RowsMember,
+    digest_of_names,
+    row_schema,
+)
+from pickout.gallery.portable.snapshot import Snapshot
+from pickout.gallery.storage.columns import from_arrow, unpack_tokens
+from pickout.gallery.storage.manifest import Manifest
+from pickout.gallery.storage.rows import Row
+
+_MEMBER = 16 * 2**20
+"""A member with rows is closed once it has so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export holds.
+
+    Args:
+        rows: crops.
+        pictures: original pictures; equal ones are kept once.
+        missing: crops whose picture is gone or has changed since it was indexed, and so is not in the file.
+        bytes: the file's size.
+    """
+
+    rows: int
+    pictures: int
+    missing: int
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """All counts by name."""
+        return asdict(self)
+
+
+def export_gallery(
+    gallery: Path,
+    manifest: Manifest,
+    file: Path,
+    ids: Collection[str] | None = None,
+    *,
+    crops: bool = False,
+    force: bool = False,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> ExportReport:
+    """Write rows, as they are at this moment, to one file that only its owner can read. It leaves a line in the audit.
+
+    Args:
+        gallery: the gallery's folder.
+        manifest: what it is.
+        file: the file to make; it is there whole or not at all.
+        ids: which rows; unknown ids are ignored. None: all.
+        crops: whether the original pictures go in too. One that is gone or has changed is left out and counted.
+        force: whether a file that is there may be replaced.
+        on_progress: called with rows written and rows in all.
+
+    Raises:
+        UsageError: the file is there, or lies in the gallery's folder.
+        GalleryDamaged: a row is not as it was written.
+        GalleryError: the file cannot be made, the audit line cannot be written, or another process erased crops or
+            changed the model meanwhile.
+        StorageFull: no space left.
+    """
+    _check_target(gallery, file, force)
+    snapshot = Snapshot(gallery, manifest.table, row_schema(manifest.model.dimension))
+    positions = snapshot.positions(ids)
+    try:
+        with atomic_path(file, private=True) as temporary:
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+                writing = _Writing(gallery, manifest, archive, crops)
+                for rows in snapshot.read(positions):
+                    writing.add(rows)
+                    on_progress(writing.rows, len(positions))
+                writing.finish()
+            _check_target(gallery, file, force)
+            record_change(gallery, ChangeLine(now(), user_name(), "export", len(positions)))
+    except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
+        reason = (error.strerror or str(error)).lower()
+        raise GalleryError(f"{file}: cannot be made ({reason}); give another place for the export") from None
+    return ExportReport(writing.rows, len(writing.pictures), writing.missing, file.stat().st_size)
+
+
+def _check_target(gallery: Path, file: Path, force: bool) -> None:
+    if file.resolve().is_relative_to(gallery.resolve()):
+        raise UsageError(f"{file}: lies in the gallery's own folder; give another place for the export")
+    if file.is_dir():
+        raise UsageError(f"{file}: is a folder; give the name of a file to make")
+    if not force and os.path.lexists(file):
+        raise UsageError(f"{file}: is there already; give another name, or --force to replace it")
+
+
+class _Writing:
+    """Rows and pictures on their way into the archive.
+
+    Args:
+        gallery: the gallery's folder.
+        manifest: what it is.
+        archive: where they go.
+        crops: whether pictures are wanted.
+    """
+
+    def __init__(self, gallery: Path, manifest: Manifest, archive: zipfile.ZipFile, crops: bool) -> None:
+        self._gallery, self._model, self._archive, self._crops = gallery, manifest.model, archive, crops
+        self._waiting: list[pa.Table] = []
+        self._members: list[RowsMember] = []
+        self.pictures: dict[str, str] = {}
+        """Name of the member by content."""
+        self.rows, self.missing = 0, 0
+
+    def add(self, table: pa.Table) -> None:
+        """Take rows; those that are not as they were written stop the export."""
+        for row in self._checked(table):
+            if self._crops:
+                self._add_picture(row)
+        self._waiting.append(table)
+        self.rows += table.num_rows
+        count = sum(each.num_rows for each in self._waiting)
+        if sum(each.nbytes for each in self._waiting) >= _MEMBER or count > MOST_ROWS - table.num_rows:
+            self._close_member()
+
+    def finish(self) -> None:
+        """Write the rest, and what the archive holds."""
+        self._close_member()
+        contents = Contents(
+            format=PORTABLE_FORMAT,
+            created=datetime.now(UTC).replace(microsecond=0),
+            model=self._model,
+            rows=self.rows,
+            members=tuple(self._members),
+            pictures=len(self.pictures),
+            pictures_digest=digest_of_names(self.pictures.values()),
+        )
+        self._archive.writestr(_entry(EXPORT), contents.model_dump_json(indent=1) + "\n")
+
+    def _close_member(self) -> None:
+        if not self._waiting:
+            return
+        table, self._waiting = pa.concat_tables(self._waiting), []
+        buffer = io.BytesIO()
+        # Plain and uncompressed: vectors, JPEGs and tokens hardly shrink, and what is read back is never larger.
+        pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
+        data = buffer.getvalue()
+        if len(data) > LARGEST_ROWS:
+            raise GalleryError(f"{self._gallery}: a row of {len(data) // table.num_rows} bytes is too large to export")
+        member = RowsMember(
+            name=f"rows-{len(self._members):06d}.parquet", rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest()
+        )
+        self._archive.writestr(_entry(member.name), data)
+        self._members.append(member)
+
+    def _checked(self, table: pa.Table) -> Iterator[Row]:
+        tokens = table["tokens"]
+        for row, own in zip(from_arrow(table.drop_columns(["tokens"])), tokens, strict=True):
+            kept = unpack_tokens(own.as_buffer()) if own.is_valid else None
+            for fault in row_faults(row, kept, self._model.dimension):
+                raise GalleryDamaged(f"{self._gallery}: {fault.file}: {fault.what}; then export again")
+            yield row
+
+    def _add_picture(self, row: Row) -> None:
+        ending = row.file.suffix.lower()
+        try:
+            if ending not in SUFFIXES:
+                raise ImageUnreadable(row.file, "no name of an image")
+            if row.content not in self.pictures:
+                data = read_file(row.file)
+                if digest(data) != row.content:
+                    raise ImageUnreadable(row.file, "has changed since it was indexed")
+                name = f"crops/{row.content}{ending}"
+                self._archive.writestr(_entry(name), data)
+                self.pictures[row.content] = name
+                if len(self.pictures) > MOST_PICTURES:
+                    raise GalleryError(f"{self._gallery}: more than {MOST_PICTURES} pictures; export it in parts")
+        except ImageUnreadable:
+            self.missing += 1
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A member that is stored as it is, dated now, readable by its owner only."""
+    entry = zipfile.ZipInfo(name, datetime.now(UTC).timetuple()[:6])
+    entry.external_attr = 0o100600 << 16
+    return entry

@@ -1,0 +1,273 @@
+"""Which crops a search looks at: several values, negation, ranges of time."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.errors import UsageError
+from pickout.gallery.printable import printable
+from pickout.gallery.storage.rows import LABEL, NO_FACET, Resident, parse_time, without_zone
+from pickout.gallery.vectors.threads import in_threads
+
+_BLOCK = 262_144
+"""Rows filtered together by one thread."""
+_LISTED = 20
+"""Known names that an error lists at most."""
+_HOW = {
+    "camera": "see pickout index --camera-from and --table",
+    "track": "a column 'track' of pickout index --table gives it",
+    "video": "a column 'video' of pickout index --table gives it",
+}
+
+_COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
+
+_NO_TIME = np.iinfo(np.int64).min
+
+Range = tuple[datetime, datetime]
+Labels = Mapping[str, str | Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which crops a search looks at: those that pass all of these.
+
+    A crop whose camera, track, video, label or time is unknown fails a filter that asks for one, and passes a filter
+    that only rules some out.
+
+    Args:
+        cameras: any of these; empty: any, known or not.
+        after: taken at this time or later.
+        before: taken earlier than this time.
+        during: taken in any of these ranges, from the first time up to but not including the second.
+        not_cameras: none of these.
+        tracks: any of these.
+        not_tracks: none of these.
+        videos: any of these source videos.
+        not_videos: none of these.
+        labels: for each name, one value or several of which any will do.
+        not_labels: for each name, values that rule a crop out.
+
+    Raises:
+        UsageError: a range that ends before it begins, or something that is both asked for and ruled out.
+    """
+
+    cameras: Collection[str] = field(default=())
+    after: datetime | None = None
+    before: datetime | None = None
+    during: Sequence[Range] = field(default=())
+    not_cameras: Collection[str] = field(default=())
+    tracks: Collection[str] = field(default=())
+    not_tracks: Collection[str] = field(default=())
+    videos: Collection[str] = field(default=())
+    not_videos: Collection[str] = field(default=())
+    labels: Labels = field(default_factory=dict)
+    not_labels: Labels = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _COLLECTIONS:
+            object.__setattr__(self, name, _names(name, getattr(self, name)))
+        for name in ("labels", "not_labels"):
+            object.__setattr__(self, name, _label_values(name, getattr(self, name)))
+        for name in ("after", "before"):
+            time = getattr(self, name)
+            object.__setattr__(self, name, None if time is None else without_zone(time))
+        object.__setattr__(self, "during", tuple(_range(start, stop) for start, stop in self.during))
+        if self.after is not None and self.before is not None:
+            _range(self.after, self.before)
+        for what, wanted, unwanted in self.named():
+            for name in sorted(set(wanted) & set(unwanted)):
+                raise UsageError(f"{_told(what)} '{printable(name)}' is both asked for and ruled out; drop one")
+
+    def named(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """Each facet that is filtered: its name in `Resident.facets`, the values asked for, the values ruled out."""
+        pairs: list[tuple[str, Collection[str], Collection[str]]] = [
+            ("camera", self.cameras, self.not_cameras),
+            ("track", self.tracks, self.not_tracks),
+            ("video", self.videos, self.not_videos),
+        ]
+        for name in sorted({*self.labels, *self.not_labels}):
+            pairs.append((LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())))
+        for what, wanted, unwanted in pairs:
+            if wanted or unwanted:
+                yield what, tuple(wanted), tuple(unwanted)
+
+    def as_json(self) -> dict[str, Any]:
+        """The filters that are set, by name, with plain values; `Where.from_json` reads them."""
+        told: dict[str, Any] = {}
+        for name in _COLLECTIONS:
+            if getattr(self, name):
+                told[name] = sorted(getattr(self, name))
+        for name in ("labels", "not_labels"):
+            if getattr(self, name):
+                told[name] = {key: list(values) for key, values in sorted(getattr(self, name).items())}
+        for name in ("after", "before"):
+            if getattr(self, name) is not None:
+                told[name] = getattr(self, name).isoformat()
+        if self.during:
+            told["during"] = [f"{start.isoformat()}/{stop.isoformat()}" for start, stop in self.during]
+        return told
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Where":
+        """The filters that `as_json` wrote.
+
+        Raises:
+            UsageError: something that it does not write.
+        """
+        values = dict(told)
+        try:
+            for name in ("after", "before"):
+                if name in values:
+                    values[name] = parse_time(values[name])
+            values["during"] = [parse_range(text) for text in values.get("during", ())]
+            return cls(**values)
+        except (TypeError, AttributeError, ValueError) as error:
+            raise UsageError(f"these are no filters: {error}") from None
+
+    def words(self) -> list[str]:
+        """Each filter in a few words, for people."""
+        told = []
+        for what, wanted, unwanted in self.named():
+            told += [f"{_told(what)} {' or '.join(sorted(wanted))}"] if wanted else []
+            told += [f"not {_told(what)} {' or '.join(sorted(unwanted))}"] if unwanted else []
+        told += [f"after {self.after.isoformat(' ')}"] if self.after else []
+        told += [f"before {self.before.isoformat(' ')}"] if self.before else []
+        return told + [f"from {start.isoformat(' ')} to {stop.isoformat(' ')}" for start, stop in self.during]
+
+
+def parse_range(text: str) -> Range:
+    """Read a range of time as ISO 8601 writes it, for example `2026-03-01T08:00/2026-03-01T10:30`.
+
+    Raises:
+        UsageError: `text` is something else, or the range is empty.
+    """
+    start, slash, stop = text.partition("/")
+    if not slash:
+        raise UsageError(f"'{text}' is no range of time; write 2026-03-01T08:00/2026-03-01T10:30")
+    return _range(parse_time(start), parse_time(stop))
+
+
+def parse_labels(pairs: Collection[str]) -> dict[str, list[str]]:
+    """Labels from `name=value` words; equal names collect their values.
+
+    Raises:
+        UsageError: a word without `=`.
+    """
+    labels: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UsageError(f"label '{printable(pair)}': expected NAME=VALUE, for example colour=teal")
+        labels.setdefault(name.strip(), []).append(value.strip())
+    return labels
+
+
+def check_where(where: Where, resident: Resident) -> None:
+    """Refuse a name that no crop has, asked for or ruled out: it is most likely misspelt.
+
+    Raises:
+        UsageError: names what the gallery knows.
+    """
+    for what, wanted, unwanted in where.named():
+        facet = resident.facets.get(what, NO_FACET)
+        for name in (*wanted, *unwanted):
+            if name not in facet.names:
+                raise UsageError(_unknown(what, name, resident))
+
+
+def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
+    """Which rows pass the filters (N,); None when none is set."""
+    if not where.as_json():
+        return None
+    passed = np.ones(len(resident.ids), dtype=np.bool_)
+    tests: list[Callable[[slice], NDArray[np.bool_]]] = []
+    for what, wanted, unwanted in where.named():
+        facet = resident.facets.get(what, NO_FACET)
+        if facet.names:
+            # A row without a name has position -1, the last entry: it is not asked for, and not ruled out.
+            keeps = [(name in wanted if wanted else True) and name not in unwanted for name in facet.names]
+            tests.append(partial(_named, np.array([*keeps, not wanted]), facet.positions))
+        elif wanted:
+            return np.zeros_like(passed)
+    if where.after is not None or where.before is not None:
+        tests.append(partial(_within, resident.times, [(where.after, where.before)]))
+    if where.during:
+        tests.append(partial(_within, resident.times, where.during))
+
+    def block(start: int) -> None:
+        some = slice(start, start + _BLOCK)
+        for test in tests:
+            passed[some] &= test(some)
+
+    in_threads(block, range(0, len(passed), _BLOCK))
+    return passed
+
+
+def _named(keeps: NDArray[np.bool_], positions_N: NDArray[np.int32], some: slice) -> NDArray[np.bool_]:
+    return np.take(keeps, positions_N[some], mode="wrap")
+
+
+def _within(
+    times_N: NDArray[np.datetime64], ranges: Sequence[tuple[datetime | None, datetime | None]], some: slice
+) -> NDArray[np.bool_]:
+    """Which times lie in one of the ranges, from its start up to but not including its stop; without time, never.
+
+    Compared as whole numbers, which takes a seventh of the time. NaT is the smallest of them.
+    """
+    number = times_N[some].astype("datetime64[us]", copy=False).view(np.int64)
+    inside = np.zeros(len(number), dtype=np.bool_)
+    for start, stop in ranges:
+        within = number >= (_NO_TIME + 1 if start is None else np.datetime64(start, "us").view(np.int64))
+        if stop is not None:
+            within &= number < np.datetime64(stop, "us").view(np.int64)
+        inside |= within
+    return inside
+
+
+def _names(argument: str, names: Collection[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise UsageError(f"{argument}='{names}': expected a list of names, for example ['{names}']")
+    return tuple(dict.fromkeys(names))
+
+
+def _label_values(argument: str, labels: Labels) -> dict[str, tuple[str, ...]]:
+    if not isinstance(labels, Mapping):
+        raise UsageError(f"{argument}: expected names with values, for example {{'colour': ['teal', 'blue']}}")
+    return {
+        name: (values,) if isinstance(values, str) else tuple(dict.fromkeys(values)) for name, values in labels.items()
+    }
+
+
+def _range(start: datetime, stop: datetime) -> Range:
+    start, stop = without_zone(start), without_zone(stop)
+    if start >= stop:
+        raise UsageError(f"no time is after {start.isoformat()} and before {stop.isoformat()}; swap them or widen")
+    return start, stop
+
+
+def _told(what: str) -> str:
+    return what.removeprefix(LABEL)
+
+
+def _unknown(what: str, name: str, resident: Resident) -> str:
+    known = resident.facets.get(what, NO_FACET).names
+    if known:
+        listed = ", ".join(printable(each) for each in known[:_LISTED])
+        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+        kind = "value" if what.startswith(LABEL) else _told(what)
+        of = f"label {printable(_told(what))}: " if what.startswith(LABEL) else ""
+        return f"{of}unknown {kind} '{printable(name)}'; known {kind}s: {listed}{more}"
+    if not what.startswith(LABEL):
+        return f"unknown {what} '{printable(name)}'; no crop here has a {what}; {_HOW[what]}"
+    labels = [printable(_told(each)) for each in resident.facets if each.startswith(LABEL)]
+    have = f"known labels: {', '.join(labels[:_LISTED])}" if labels else "no crop here has a label; see --table"
+    return f"unknown label '{printable(_told(what))}'; {have}"
+
+
+ANYWHERE = Where()
+"""No filter."""

@@ -1,0 +1,150 @@
+"""What is searched for: sentences, pictures, what must not be there, and crops that are more or less like it."""
+
+import os
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pickout.errors import ImageUnreadable, UsageError
+from pickout.gallery.intake.picture import decode, read_file
+from pickout.gallery.printable import printable
+
+LONGEST_SENTENCE = 10_000
+"""Characters; a description of a person needs no more, and a model reads far fewer."""
+MOST = 32
+"""Sentences, pictures or crops of one kind in a query at most."""
+_PARTS = ("texts", "images", "without", "more_like", "less_like")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A person as several sources describe them. At least one of `texts`, `images` and `more_like` is needed.
+
+    Args:
+        texts: descriptions of one person, for example by several witnesses. All count alike.
+        images: pictures of the person, or of someone who looks alike: paths, or pictures.
+        without: what the person does not wear or carry, for example `a backpack`.
+        more_like: crops of the gallery that show the person, or someone who looks alike: ids or paths.
+        less_like: crops of the gallery that are not meant: ids or paths.
+
+    Raises:
+        UsageError: nothing to look for, too many parts, or a sentence that says nothing.
+    """
+
+    texts: Sequence[str] = ()
+    images: Sequence[Path | str | Image.Image] = ()
+    without: Sequence[str] = ()
+    more_like: Sequence[str] = ()
+    less_like: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in _PARTS:
+            parts = getattr(self, name)
+            if isinstance(parts, str | Path | Image.Image):
+                raise UsageError(f"{name}: expected a list, for example {name}=[...], found one {type(parts).__name__}")
+            if len(parts) > MOST:
+                raise UsageError(f"{name}: {len(parts)} in one query; give at most {MOST}")
+            object.__setattr__(self, name, tuple(parts))
+        for name in ("texts", "without"):
+            object.__setattr__(self, name, tuple(clean_sentence(text) for text in getattr(self, name)))
+        if not (self.texts or self.images or self.more_like):
+            raise UsageError("nothing to look for; give a sentence, a picture or a crop to look for more of")
+
+    @classmethod
+    def of(cls, query: "Query | str") -> "Query":
+        """A sentence as a query; a query as it is.
+
+        Raises:
+            UsageError: something else.
+        """
+        if not isinstance(query, str | cls):
+            raise UsageError(f"expected a sentence or a Query, found one {type(query).__name__}")
+        return cls(texts=[query]) if isinstance(query, str) else query
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one sentence and nothing else."""
+        return len(self.texts) == 1 and not (self.images or self.without or self.more_like or self.less_like)
+
+    def words(self) -> str:
+        """The query as one line for people."""
+        parts = [" + ".join(self.texts)] if self.texts else []
+        parts += [f"like the picture {_name(image)}" for image in self.images]
+        parts += [f"like the crop {name}" for name in self.more_like]
+        parts += [f"without {text}" for text in self.without]
+        return ", ".join([*parts, *(f"unlike the crop {name}" for name in self.less_like)])
+
+    def as_json(self) -> dict[str, list[str]]:
+        """The parts that are set; a picture that is no file is told as such."""
+        told = {name: [_name(part) for part in getattr(self, name)] for name in _PARTS}
+        return {name: parts for name, parts in told.items() if parts}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Query":
+        """The query that `as_json` wrote.
+
+        Raises:
+            UsageError: something that it does not write.
+        """
+        if not set(told) <= set(_PARTS) or not all(_are_names(parts) for parts in told.values()):
+            raise UsageError("this is no query: expected lists of text named " + ", ".join(_PARTS))
+        return cls(**told)
+
+    def savable(self) -> "Query":
+        """The query with the pictures' absolute paths, so that it can be run again from anywhere.
+
+        Raises:
+            UsageError: a picture that is no file.
+        """
+        if any(isinstance(image, Image.Image) for image in self.images):
+            raise UsageError("a query with a picture that is no file cannot be saved; save the picture first")
+        return replace(self, images=[Path(str(image)).absolute() for image in self.images])
+
+    def pictures(self) -> list[Image.Image]:
+        """Its pictures, decoded: upright and RGB.
+
+        Raises:
+            ImageUnreadable: a file that is missing, no image, damaged or a decompression bomb.
+        """
+        return [image if isinstance(image, Image.Image) else _read(Path(image)) for image in self.images]
+
+
+def clean_sentence(sentence: str) -> str:
+    """`sentence` on one line, blanks collapsed.
+
+    Raises:
+        UsageError: it holds no letter or digit, is far too long, or is no Unicode text.
+    """
+    try:
+        sentence.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the sentence is not valid Unicode text") from None
+    words = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in sentence).split()
+    if not words:
+        raise UsageError("the sentence is empty; describe the person, for example 'a woman in a teal jacket'")
+    if len(sentence) > LONGEST_SENTENCE:
+        raise UsageError(
+            f"the sentence has {len(sentence)} characters; describe the person in at most {LONGEST_SENTENCE}"
+        )
+    clean = " ".join(words)
+    if not any(letter.isalnum() for letter in clean):
+        raise UsageError(f"'{clean[:40]}' holds no word; describe the person, for example 'a woman in a teal jacket'")
+    return clean
+
+
+def _read(file: Path) -> Image.Image:
+    if not os.path.lexists(file):  # read_file speaks of files that an index run has just seen
+        raise ImageUnreadable(file, "no such file")
+    return decode(file, read_file(file)).image
+
+
+def _name(part: object) -> str:
+    return "(a picture that is no file)" if isinstance(part, Image.Image) else printable(part)
+
+
+def _are_names(parts: object) -> bool:
+    return isinstance(parts, list) and all(isinstance(part, str) for part in parts)

@@ -1,0 +1,131 @@
+"""Saved searches: named, in `searches.json` in the gallery's folder. Running one is a search like any other."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pickout.config import Settings, nearest
+from pickout.errors import GalleryDamaged, UsageError
+from pickout.files import write_atomically
+from pickout.gallery.audit import user_name
+from pickout.gallery.printable import printable
+from pickout.gallery.search.filters import ANYWHERE, Where
+from pickout.gallery.search.groups import Grouping
+from pickout.gallery.search.query import Query
+from pickout.gallery.storage.lock import writing
+
+SEARCHES = "searches.json"
+_LONGEST_NAME = 100
+
+
+class SavedSearch(Settings):
+    """A search that is kept. Pictures are kept as paths and crops by the id or path given: nothing is copied."""
+
+    name: str
+    """What it is called."""
+    query: dict[str, list[str]]
+    """What is searched for, as `Query.as_json` tells it."""
+    where: dict[str, Any]
+    """The filters, as `Where.as_json` tells them."""
+    group: str = "none"
+    """Which crops are shown as one."""
+    saved: datetime
+    """When, UTC."""
+    user: str
+    """Who saved it."""
+
+    def parts(self) -> tuple[Query, Where, Grouping]:
+        """What to search for, where, and how to group.
+
+        Raises:
+            UsageError: the file was changed by hand into something that is no search.
+        """
+        if self.group not in set(Grouping):
+            raise UsageError(f"saved search '{printable(self.name)}': unknown grouping '{printable(self.group)}'")
+        return Query.from_json(self.query), Where.from_json(self.where), Grouping(self.group)
+
+
+_SEARCHES = TypeAdapter(list[SavedSearch])
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearches:
+    """The searches that a gallery keeps.
+
+    Args:
+        gallery: the gallery's folder.
+    """
+
+    gallery: Path
+
+    def all(self) -> list[SavedSearch]:
+        """Every one, by name.
+
+        Raises:
+            GalleryDamaged: the file is garbled.
+        """
+        file = self.gallery / SEARCHES
+        try:
+            return sorted(_SEARCHES.validate_json(file.read_bytes()), key=lambda search: search.name)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise GalleryDamaged(f"{file}: {first['msg']}; mend it or delete it") from None
+
+    def get(self, name: str) -> SavedSearch:
+        """The one of that name.
+
+        Raises:
+            UsageError: there is none.
+            GalleryDamaged: the file is garbled.
+        """
+        searches = {search.name: search for search in self.all()}
+        if name not in searches:
+            known = nearest(name, searches) or f"; saved are: {', '.join(map(printable, searches)) or 'none'}"
+            raise UsageError(f"no saved search '{printable(name)}'{known}")
+        return searches[name]
+
+    def save(self, name: str, query: Query, where: Where = ANYWHERE, grouping: Grouping = Grouping.NONE) -> None:
+        """Keep a search.
+
+        Raises:
+            UsageError: no usable name, or there is a search of that name, or a picture in it is no file.
+            StorageFull: no space left.
+        """
+        if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
+        search = SavedSearch(
+            name=name,
+            query=query.savable().as_json(),
+            where=where.as_json(),
+            group=grouping.value,
+            saved=datetime.now(UTC).replace(microsecond=0),
+            user=user_name(),
+        )
+        with writing(self.gallery):
+            searches = self.all()
+            if any(each.name == name for each in searches):
+                raise UsageError(f"there is a saved search '{name}'; remove it first: pickout saved ... --remove ...")
+            self._write([*searches, search])
+
+    def remove(self, name: str) -> None:
+        """Forget a search.
+
+        Raises:
+            UsageError: there is none of that name.
+            StorageFull: no space left.
+        """
+        with writing(self.gallery):
+            self.get(name)
+            self._write([search for search in self.all() if search.name != name])
+
+    def _write(self, searches: list[SavedSearch]) -> None:
+        text = json.dumps([search.model_dump(mode="json") for search in searches], indent=2, ensure_ascii=False)
+        write_atomically(self.gallery / SEARCHES, text + "\n")

@@ -1,0 +1,242 @@
+"""What can be done with a gallery's rows besides adding and searching."""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
+from pickout.gallery.approximate.build import ApproximateSettings, approximate, search_exactly
+from pickout.gallery.approximate.record import Approximation, usable
+from pickout.gallery.changes.choice import choose_rows, listed
+from pickout.gallery.changes.edits import Change, erase_crops, remove_rows, update_rows
+from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.changes.unfinished import finish_everything
+from pickout.gallery.encoder import Encoder, sentence_vectors
+from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
+from pickout.gallery.portable.writer import ExportReport, export_gallery
+from pickout.gallery.search.filters import ANYWHERE, Where
+from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
+from pickout.gallery.storage.rows import Metadata, Resident, Row
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import changing
+
+
+class OpenGallery:
+    """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches.
+
+    Args:
+        path: the gallery's folder.
+        manifest: what it is and which model made it.
+        store: its rows.
+        encoder: its model; not needed to look at it.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, store: Store, encoder: Encoder | None = None) -> None:
+        self.path, self.manifest = path, manifest
+        self._opened, self._encoder = store, encoder
+        self._seen: tuple[int, int] | None = None
+        self._resident: tuple[int, Approximation | None, Resident] | None = None
+        self._visible: tuple[tuple[str | int, ...], Resident] | None = None
+        if encoder is not None:
+            manifest.check(encoder, path)
+
+    def use(self, encoder: Encoder) -> None:
+        """Search and add with this model.
+
+        Raises:
+            GalleryModelMismatch: the gallery was built with another model.
+        """
+        told = read_manifest(self.path)
+        told.check(encoder, self.path)
+        self._encoder = encoder
+        self._refresh()
+
+    def count(self) -> int:
+        """How many crops it holds."""
+        return self._store.count()
+
+    def cameras(self) -> tuple[str, ...]:
+        """The names of its cameras, sorted."""
+        return self._current().camera_names
+
+    def quarantined(self) -> list[Quarantined]:
+        """The files that could not be indexed, and why."""
+        return read_quarantine(self.path)
+
+    @property
+    def saved(self) -> SavedSearches:
+        """The searches that are kept under a name."""
+        return SavedSearches(self.path)
+
+    def rows(self, ids: Iterable[str]) -> dict[str, Row]:
+        """Whole rows by id; unknown ids are left out."""
+        return self._store.fetch(ids)
+
+    def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
+        """Ids of crops, for a change; see `choose_rows`.
+
+        Raises:
+            UsageError: nothing was named and no filter set, or something unknown was named.
+        """
+        return choose_rows(self._store, self._all(), crops, where)
+
+    def remove(self, ids: Sequence[str]) -> Change:
+        """Take crops out; see `pickout.gallery.changes.edits.remove_rows`."""
+        self._bring_up_to_date()
+        return remove_rows(self.path, self._store, ids)
+
+    def erase(self, ids: Sequence[str]) -> Change:
+        """Take crops out and leave nothing of them; see `pickout.gallery.changes.edits.erase_crops`."""
+        self._bring_up_to_date()
+        return erase_crops(self.path, self._store, ids)
+
+    def update(self, ids: Sequence[str], told: Metadata) -> Change:
+        """Tell more about crops without encoding them; see `pickout.gallery.changes.edits.update_rows`."""
+        self._bring_up_to_date()
+        return update_rows(self.path, self._store, ids, told)
+
+    def export(
+        self,
+        file: str | Path,
+        ids: Collection[str] | None = None,
+        *,
+        crops: bool = False,
+        force: bool = False,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> ExportReport:
+        """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
+        self._bring_up_to_date()
+        return export_gallery(
+            self.path,
+            self.manifest,
+            Path(file),
+            None if ids is None else listed(ids),
+            crops=crops,
+            force=force,
+            on_progress=on_progress,
+        )
+
+    def compact(self) -> None:
+        """Merge the small pieces that many commits leave on disk; changes no row."""
+        self._bring_up_to_date()
+        with changing(self.path, self._store):
+            self._store.compact()
+
+    def approximate(
+        self,
+        sentences: Sequence[str] = (),
+        encoder: Encoder | None = None,
+        *,
+        settings: ApproximateSettings | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Approximation:
+        """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`.
+
+        Args:
+            sentences: what recall is measured with, besides crops; they need a model.
+            encoder: the gallery's model, unless it is in use already.
+            settings: how.
+            tell: called as it goes on.
+
+        Raises:
+            UsageError: so few crops that they are searched exactly, or no model in use.
+            StorageFull: no space left.
+        """
+        queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
+        self._bring_up_to_date()
+        dimension = self.manifest.model.dimension
+        return approximate(self.path, self._store, dimension, settings or ApproximateSettings(), queries, tell)
+
+    def how_searched(self) -> str:
+        """`exact`, or how an approximate search was measured."""
+        about = usable(self.path, self.manifest, self._store.count())
+        return "exact" if about is None else f"approximate: {about.told()}"
+
+    def search_exactly(self) -> None:
+        """Remove the index: a search holds all vectors from now on."""
+        self._bring_up_to_date()
+        search_exactly(self.path, self._store, self.manifest.model.dimension)
+
+    @property
+    def _store(self) -> Store:
+        self._refresh()
+        return self._opened
+
+    def _refresh(self) -> None:
+        """Take note of a rebuild by any process.
+
+        Raises:
+            GalleryMissing: the gallery is gone.
+            GalleryModelMismatch: it was rebuilt with another model than the one in use.
+        """
+        try:
+            status = os.stat(self.path / MANIFEST)  # noqa: PTH116
+        except OSError:
+            raise GalleryMissing(f"{self.path}: the gallery is not there any more") from None
+        seen = (status.st_mtime_ns, status.st_ino)
+        if seen == self._seen:
+            return
+        told = read_manifest(self.path)
+        if told.table != self._opened.name:
+            if self._encoder is not None:
+                told.check(self._encoder, self.path)
+            self._opened = LanceStore(self.path, told.model.dimension, told.table)
+            self._resident = None
+        self.manifest, self._seen = told, seen
+
+    def _bring_up_to_date(self) -> None:
+        self.manifest = finish_everything(self.path, self._store, self.manifest)
+
+    def _model(self, encoder: Encoder | None) -> Encoder:
+        if encoder is not None:
+            self.use(encoder)
+        if self._encoder is None:
+            raise UsageError(
+                f"{self.path}: no model in use; open the gallery with its model: Gallery.open(path, model)"
+            )
+        return self._encoder
+
+    @contextmanager
+    def _noticing_rebuilds(self) -> Iterator[None]:
+        """Tell of a rebuild where the old table, gone meanwhile, looks damaged.
+
+        Raises:
+            GalleryModelMismatch: the gallery was rebuilt with another model than the one in use.
+        """
+        try:
+            yield
+        except GalleryDamaged:
+            self._refresh()
+            raise
+
+    def _current(self) -> Resident:
+        """The columns a search reads. A crop is found no more from the moment that its erasure has begun."""
+        resident, erased = self._all(), tuple(unfinished(self.path))
+        if not erased:
+            return resident
+        state: tuple[str | int, ...] = (self.manifest.table, self._store.version(), *erased)
+        if self._visible is None or self._visible[0] != state:
+            self._visible = (state, resident.without(erased))
+        return self._visible[1]
+
+    def _all(self) -> Resident:
+        """All rows, read again when any process has changed the gallery."""
+        try:
+            return self._read_current()
+        except GalleryDamaged:
+            before = self._opened
+            self._refresh()
+            if self._opened is before:
+                raise
+            return self._read_current()  # its table was swapped for another's and deleted while it was read
+
+    def _read_current(self) -> Resident:
+        version, about = self._store.version(), usable(self.path, self.manifest, self._opened.count())
+        if self._resident is None or self._resident[:2] != (version, about):
+            self._resident = self._visible = None  # let go of the old matrix before the new one is read
+            vectors = None if about is None else about.vectors(self.path, self.manifest.model.dimension)
+            self._resident = (version, about, self._opened.resident(vectors))
+        return self._resident[2]

@@ -1,0 +1,226 @@
+"""Rows as Arrow columns and back, in the order and types of the table on disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pickout.gallery.storage.rows import LABEL, NO_TIME, Facet, Metadata, Resident, Row
+from pickout.gallery.vectors.held import Vectors
+
+FIELDS: tuple[tuple[str, Any], ...] = (
+    ("id", pa.string()),
+    ("content", pa.string()),
+    ("root", pa.binary()),
+    ("path", pa.binary()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("camera", pa.string()),
+    ("time", pa.timestamp("us")),
+    ("labels", pa.string()),
+    ("thumbnail", pa.binary()),
+    ("added", pa.timestamp("us")),
+)
+"""Columns of format 1, before the vector."""
+ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("video", pa.string()),
+    ("frame", pa.int64()),
+    ("box", pa.list_(pa.int32())),
+    ("track", pa.string()),
+    ("tokens", pa.large_binary()),
+    ("seal", pa.binary()),
+)
+"""Columns of format 2, behind the vector."""
+METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
+"""Columns that `to_metadata` reads."""
+_FACETS = ("camera", "track", "video")
+"""Columns of names that can be filtered by."""
+MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)
+"""Columns that `row_mark` reads."""
+RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
+"""Columns that a search reads, besides the vectors."""
+_HEADER = 8
+"""Bytes before a row's packed tokens: their two sizes."""
+
+
+def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of this schema."""
+    columns = {
+        "id": [row.id for row in rows],
+        "content": [row.content for row in rows],
+        "root": [os.fsencode(row.root) for row in rows],
+        "path": [os.fsencode(row.path) for row in rows],
+        "width": [row.width for row in rows],
+        "height": [row.height for row in rows],
+        "camera": [row.metadata.camera for row in rows],
+        "time": [row.metadata.time for row in rows],
+        "labels": [_labels(row.metadata) for row in rows],
+        "thumbnail": [row.thumbnail for row in rows],
+        "added": [row.added for row in rows],
+        "video": [row.metadata.video for row in rows],
+        "frame": [row.metadata.frame for row in rows],
+        "box": [None if row.metadata.box is None else list(row.metadata.box) for row in rows],
+        "track": [row.metadata.track for row in rows],
+        "tokens": _tokens([row.tokens for row in rows]),
+        "seal": [row_seal(row) for row in rows],
+        "vector": pa.FixedSizeListArray.from_arrays(
+            pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
+        ),
+    }
+    return pa.table(columns, schema=schema)
+
+
+def from_arrow(table: pa.Table) -> Iterator[Row]:
+    """The rows of a table; tokens are left out."""
+    for values in table.to_pylist():
+        yield Row(
+            id=values["id"],
+            content=values["content"],
+            root=os.fsdecode(values["root"]),
+            path=os.fsdecode(values["path"]),
+            vector=np.asarray(values["vector"], dtype=np.float32),
+            width=values["width"],
+            height=values["height"],
+            metadata=to_metadata(values),
+            thumbnail=values["thumbnail"],
+            added=values["added"],
+            seal=values.get("seal"),
+        )
+
+
+def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
+    """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows.
+
+    Args:
+        row: the row.
+        tokens: its tokens, where the row was fetched without.
+    """
+    told, own = row.metadata, row.tokens if tokens is None else tokens
+    parts = [row.id.encode(), row.content.encode(), os.fsencode(row.root), os.fsencode(row.path), row.thumbnail]
+    parts.append(np.ascontiguousarray(row.vector, "<f4").tobytes())
+    place = (told.video, told.frame, None if told.box is None else list(told.box), told.track)
+    times = [None if time is None else time.isoformat() for time in (told.time, row.added)]
+    parts.append(json.dumps([row.width, row.height, told.camera, _labels(told), *times, *place]).encode())
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    if own is not None:  # as one part, packed, without making a copy
+        digest.update((_HEADER + 2 * own.size).to_bytes(8, "little"))
+        digest.update(_sizes(own))
+        digest.update(np.ascontiguousarray(own, "<u2").data)
+    return digest.digest()
+
+
+def row_mark(row: Row) -> bytes:
+    """Digest of what a row holds besides what a model made of its pixels (BLAKE2b, 16 bytes)."""
+    return _mark(row.content, row.root, row.path, row.width, row.height, row.added, row.metadata)
+
+
+def values_mark(values: dict[str, Any]) -> bytes:
+    """`row_mark` of a row's values by column, of which it reads `MARKED`."""
+    root, path = os.fsdecode(values["root"]), os.fsdecode(values["path"])
+    sizes = (values["width"], values["height"])
+    return _mark(values["content"], root, path, *sizes, values["added"], to_metadata(values))
+
+
+def _mark(*facts: object) -> bytes:
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
+
+
+def to_metadata(values: dict[str, Any]) -> Metadata:
+    """The metadata in a row's values by column; columns that an older table lacks are unknown."""
+    labels = values["labels"]
+    box = values.get("box")
+    return Metadata(
+        camera=values["camera"],
+        time=values["time"],
+        labels=json.loads(labels) if labels else {},
+        video=values.get("video"),
+        frame=values.get("frame"),
+        box=None if box is None else (box[0], box[1], box[2], box[3]),
+        track=values.get("track"),
+    )
+
+
+def _labels(told: Metadata) -> str | None:
+    return json.dumps(dict(told.labels)) if told.labels else None
+
+
+def pack_tokens(tokens: NDArray[np.uint16]) -> bytes:
+    """Tokens (tokens, width) as bytes: the two sizes, then the bit patterns."""
+    return _sizes(tokens) + np.ascontiguousarray(tokens, "<u2").tobytes()
+
+
+def _sizes(tokens: NDArray[np.uint16]) -> bytes:
+    return np.array(tokens.shape, "<u4").tobytes()
+
+
+def _tokens(tokens: Sequence[NDArray[np.uint16] | None]) -> pa.Array:
+    """A column of packed tokens: each row's are copied once, into the column's own memory."""
+    lengths = [0 if own is None else _HEADER + 2 * own.size for own in tokens]
+    stops = np.cumsum([0, *lengths], dtype=np.int64)
+    data = np.empty(int(stops[-1]), np.uint8)
+    for own, start, stop in zip(tokens, stops, stops[1:], strict=False):
+        if own is not None:
+            data[start : start + _HEADER] = np.frombuffer(_sizes(own), np.uint8)
+            data[start + _HEADER : stop] = np.ascontiguousarray(own, "<u2").reshape(-1).view(np.uint8)
+    told = np.packbits([own is not None for own in tokens], bitorder="little")
+    buffers = [pa.py_buffer(told), pa.py_buffer(stops), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(tokens), buffers)
+
+
+def unpack_tokens(data: Any) -> NDArray[np.uint16]:
+    """What `pack_tokens` packed. Shape: (tokens, width)."""
+    count, width = np.frombuffer(data, "<u4", count=2)
+    return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
+
+
+def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
+    """What a search reads.
+
+    Args:
+        columns: the columns `RESIDENT`.
+        vectors: the vectors in the same order, given the ids (N,).
+    """
+    rows = columns.num_rows
+    times = np.full(rows, NO_TIME, dtype="datetime64[us]")
+    dated = pc.is_valid(columns["time"]).to_numpy()
+    times[dated] = columns["time"].drop_null().to_numpy()
+    order = np.empty(rows, dtype=np.int64)
+    order[pc.sort_indices(columns.select(["root", "path"]), [("root", "ascending"), ("path", "ascending")])] = (
+        np.arange(rows)
+    )
+    ids = np.array(columns["id"].to_pylist(), dtype="S32")
+    return Resident(
+        ids=ids,
+        vectors=vectors(ids),
+        facets={**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])},
+        times=times,
+        order=order,
+    )
+
+
+def _facet(column: pa.ChunkedArray) -> Facet:
+    names = sorted(name for name in pc.unique(column).to_pylist() if name is not None)
+    positions = pc.fill_null(pc.index_in(column, pa.array(names, pa.string())), -1)
+    return Facet(tuple(names), positions.to_numpy().astype(np.int32))
+
+
+def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
+    """A facet for each label's name. Crops with equal labels share one text, which is read once."""
+    texts = _facet(column)
+    read = [json.loads(text) for text in texts.names]
+    facets = {}
+    for name in sorted({name for labels in read for name in labels}):
+        values = sorted({labels[name] for labels in read if name in labels})
+        place = {value: position for position, value in enumerate(values)}
+        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
+        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
+    return facets

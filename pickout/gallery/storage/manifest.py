@@ -1,0 +1,109 @@
+"""`gallery.json`: what a gallery is and which model made it."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field
+
+from pickout.config import Settings
+from pickout.errors import GalleryDamaged, GalleryMissing, GalleryModelMismatch
+from pickout.files import write_atomically
+from pickout.gallery.encoder import Encoder
+from pickout.gallery.storage.small_file import read_small_file
+
+FORMAT = 2
+"""Version of the folder's layout that this code writes."""
+READABLE = frozenset({1, FORMAT})
+"""Versions that it reads; one before `FORMAT` is brought up to date when something is added."""
+MANIFEST = "gallery.json"
+TABLE = "crops"
+"""Name of a new gallery's table."""
+
+
+class ModelFacts(Settings):
+    """The model that made every vector of a gallery."""
+
+    name: str
+    """What to call the model in a message."""
+    fingerprint: str
+    """The encoder's fingerprint; a sentence must be encoded by the same model."""
+    dimension: int
+    """Length of a vector."""
+    run: str | None = None
+    """Where the model was loaded from, so that a search can load it again."""
+
+
+class Manifest(Settings):
+    """The contents of `gallery.json`."""
+
+    format: int
+    """Version of the folder's layout."""
+    created: datetime
+    """When the gallery was made, UTC."""
+    model: ModelFacts
+    """The model that made its vectors."""
+    table: str = Field(default=TABLE, pattern=r"^crops(-[0-9a-f]+)?$")
+    """The folder of its rows, less `.lance`: another one after the model was changed."""
+    seal: str | None = None
+    """Digest of all the rest, so that a change by hand shows."""
+
+    def sealed(self) -> "Manifest":
+        """This manifest with its seal as it should be."""
+        rest = self.model_dump_json(exclude={"seal"})
+        return self.model_copy(update={"seal": hashlib.blake2b(rest.encode(), digest_size=16).hexdigest()})
+
+    def check(self, encoder: Encoder, gallery: Path) -> None:
+        """Refuse any model but the gallery's own.
+
+        Raises:
+            GalleryModelMismatch: the fingerprints differ.
+        """
+        if encoder.fingerprint == self.model.fingerprint and encoder.dimension == self.model.dimension:
+            return
+        remedy = f"pass --model {self.model.run}" if self.model.run else "load the gallery's own model"
+        raise GalleryModelMismatch(
+            f"{gallery}: the gallery was built with run {self.model.fingerprint[:8]} ({self.model.name}), this run is "
+            f"{encoder.fingerprint[:8]} ({encoder.name}); {remedy}, or change its model: pickout gallery rebuild"
+        )
+
+
+def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
+    """The manifest of a gallery made now by `encoder`, which was loaded from `run`."""
+    return Manifest(
+        format=FORMAT,
+        created=datetime.now(UTC).replace(microsecond=0),
+        model=ModelFacts(name=encoder.name, fingerprint=encoder.fingerprint, dimension=encoder.dimension, run=run),
+    )
+
+
+def write_manifest(gallery: Path, manifest: Manifest, name: str = MANIFEST) -> None:
+    """Write `gallery.json`, or the file `name`, whole or not at all.
+
+    Raises:
+        StorageFull: no space left.
+    """
+    write_atomically(gallery / name, manifest.sealed().model_dump_json(indent=2) + "\n")
+
+
+def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
+    """Read `gallery.json`, or the file `name`.
+
+    Raises:
+        GalleryMissing: there is no gallery at that path.
+        GalleryDamaged: the file is garbled or of a format that this version does not know.
+    """
+    file = gallery / name
+    remedy = "put the file back from a backup or index again into a new folder"
+    manifest = read_small_file(file, Manifest, remedy)
+    if manifest is None:
+        raise GalleryMissing(
+            f"{gallery}: no gallery there (no {MANIFEST}); "
+            f"make one with: pickout index CROPS --model RUN --out {gallery}"
+        )
+    if manifest.format not in READABLE:
+        raise GalleryDamaged(
+            f"{file}: format {manifest.format}, this version of Pickout knows formats up to {FORMAT}; "
+            "use the version that wrote it or index again into a new folder"
+        )
+    return manifest

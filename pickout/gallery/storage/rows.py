@@ -1,0 +1,179 @@
+"""A crop as a gallery keeps it."""
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.errors import UsageError
+from pickout.gallery.vectors.held import Vectors
+
+NO_TIME = np.datetime64("NaT", "us")
+"""Stands in `Resident.times` for a crop without time."""
+LABEL = "label:"
+"""Stands before a label's name in `Resident.facets`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known about a crop besides its pixels.
+
+    Args:
+        camera: the camera's name.
+        time: when the crop was taken, without zone (see `without_zone`).
+        labels: free names and values.
+        video: the video that it was cut from.
+        frame: the frame's number in the video.
+        box: left, top, width and height in that frame, in pixels.
+        track: the track that it belongs to, of one camera and video.
+    """
+
+    camera: str | None = None
+    time: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    video: str | None = None
+    frame: int | None = None
+    box: tuple[int, int, int, int] | None = None
+    track: str | None = None
+
+    def over(self, older: "Metadata") -> "Metadata":
+        """This metadata laid over `older`: what is not told here stays as it was."""
+        return Metadata(
+            camera=older.camera if self.camera is None else self.camera,
+            time=older.time if self.time is None else self.time,
+            labels={**older.labels, **self.labels},
+            video=older.video if self.video is None else self.video,
+            frame=older.frame if self.frame is None else self.frame,
+            box=older.box if self.box is None else self.box,
+            track=older.track if self.track is None else self.track,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One crop of a gallery.
+
+    Args:
+        id: hexadecimal digest of the file's absolute path: a path has one row.
+        content: SHA-256 of the file's bytes, hexadecimal.
+        root: the absolute folder that was indexed.
+        path: the file's path below `root`.
+        vector: (D,) unit vector.
+        width: width of the upright image in pixels.
+        height: height of the upright image in pixels.
+        metadata: camera, time and labels.
+        thumbnail: a small JPEG, so that results have pictures when the originals have moved.
+        added: when the row was written, UTC without zone.
+        tokens: what a model's second look reads, as bfloat16 bit patterns (tokens, width). None where there is none,
+            and in rows that were fetched: see `Store.fetch_tokens`.
+        seal: digest of all the rest, in rows that were fetched, as it was when the row was written; None for rows of an
+            older format. See `pickout.gallery.storage.columns.row_seal`.
+    """
+
+    id: str
+    content: str
+    root: str
+    path: str
+    vector: NDArray[np.float32]
+    width: int
+    height: int
+    metadata: Metadata
+    thumbnail: bytes
+    added: datetime
+    tokens: NDArray[np.uint16] | None = None
+    seal: bytes | None = None
+
+    @property
+    def file(self) -> Path:
+        """The crop's absolute path when it was indexed."""
+        return Path(self.root) / self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What ingest must know about a row to leave its file alone."""
+
+    id: str
+    content: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What each crop says about one thing, for example its camera.
+
+    Args:
+        names: the values that occur, sorted.
+        positions: (N,) position in `names`, or -1 where a crop says nothing.
+    """
+
+    names: tuple[str, ...]
+    positions: NDArray[np.int32]
+
+
+NO_FACET = Facet((), np.empty(0, np.int32))
+"""Stands for a thing that no crop says anything about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """The columns that a search reads, in memory. All arrays have N rows in the same order.
+
+    Args:
+        ids: (N,) byte strings of 32 hexadecimal digits.
+        vectors: the N unit vectors.
+        facets: what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label.
+        times: (N,) microseconds, NaT without time.
+        order: (N,) each row's rank by path; among equal scores the smaller comes first.
+    """
+
+    ids: NDArray[np.bytes_]
+    vectors: Vectors
+    facets: Mapping[str, Facet]
+    times: NDArray[np.datetime64]
+    order: NDArray[np.int64]
+
+    def without(self, ids: Collection[str]) -> "Resident":
+        """These rows but those of some ids."""
+        keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
+        return Resident(
+            ids=self.ids[keep],
+            vectors=self.vectors.kept(keep),
+            facets={name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()},
+            times=self.times[keep],
+            order=np.argsort(np.argsort(self.order[keep])),
+        )
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The names of the cameras, sorted."""
+        return self.facets.get("camera", NO_FACET).names
+
+
+def row_id(file: Path) -> str:
+    """The id of the row for `file`, an absolute path: 32 hexadecimal digits."""
+    return hashlib.blake2b(os.fsencode(file), digest_size=16).hexdigest()
+
+
+def without_zone(time: datetime) -> datetime:
+    """`time` as a gallery keeps it: with an offset it is turned into UTC, without one it stays as it stands."""
+    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 date or time, for example `2026-03-01` or `2026-03-01T14:30`.
+
+    Raises:
+        UsageError: `text` is something else.
+    """
+    try:
+        return without_zone(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"'{text}' is no date or time; write 2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
+        ) from None

@@ -1,0 +1,184 @@
+"""Which table of a gallery's folder holds its rows, and which is being built beside it for another model."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from pickout.errors import GalleryDamaged, GalleryModelMismatch
+from pickout.gallery.encoder import Encoder
+from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage.manifest import TABLE, Manifest, new_manifest, read_manifest, write_manifest
+from pickout.gallery.storage.small_file import read_small_file
+from pickout.gallery.storage.store import Store
+
+CALIBRATION = "calibration.json"
+"""What probabilities are told from; its contents are `pickout.gallery.search.probability`'s."""
+CALIBRATION_PLOT = "calibration.png"
+"""Its picture, where the command line drew one."""
+REBUILD = "rebuild.json"
+"""What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
+
+
+@contextmanager
+def changing(gallery: Path, store: Store) -> Iterator[None]:
+    """Hold the gallery's lock for a change of `store`, which must still be the gallery's.
+
+    Raises:
+        GalleryModelMismatch: another process has rebuilt the gallery with another model since `store` was opened.
+        GalleryError: another process has been writing for too long.
+    """
+    with writing(gallery):
+        if read_manifest(gallery).table != store.name:
+            raise GalleryModelMismatch(
+                f"{gallery}: has been rebuilt with another model meanwhile; nothing was written after that. Run again"
+            )
+        yield
+
+
+def pending(gallery: Path) -> Manifest | None:
+    """What is being built beside the gallery's table; None where nothing is.
+
+    Raises:
+        GalleryDamaged: the file that tells is garbled.
+    """
+    if not (gallery / REBUILD).exists():
+        return None
+    told = read_manifest(gallery, REBUILD)
+    return None if told.table == read_manifest(gallery).table else told
+
+
+def pending_store(gallery: Path) -> LanceStore | None:
+    """The table that is being built; None where none is, or it is gone.
+
+    Raises:
+        GalleryDamaged: it cannot be used.
+    """
+    told = pending(gallery)
+    folder = None if told is None else table_folder(gallery, told.table)
+    if told is None or folder is None or not folder.exists():
+        return None
+    try:
+        return LanceStore(gallery, told.model.dimension, told.table)
+    except GalleryDamaged as error:
+        raise GalleryDamaged(
+            f"{folder}: the table that was begun for another model cannot be used; throw it away: run pickout gallery "
+            f"rebuild with --restart, or delete {REBUILD}"
+        ) from error
+
+
+def table_folder(gallery: Path, name: str) -> Path:
+    """Where a table's files lie."""
+    return gallery / f"{name}.lance"
+
+
+def leftover_tables(gallery: Path) -> list[Path]:
+    """Folders of tables that are neither the gallery's nor being built: an interrupted swap or rebuild left them."""
+    told = (read_manifest(gallery), pending(gallery))
+    used = {table_folder(gallery, each.table) for each in told if each is not None}
+    return sorted(set(gallery.glob(f"{TABLE}*.lance")) - used)
+
+
+def finish_swap(gallery: Path) -> None:
+    """Delete what an interrupted swap or an abandoned rebuild left. Every writer calls this before it writes."""
+    if not (gallery / REBUILD).exists() and len(list(gallery.glob(f"{TABLE}*.lance"))) < 2:
+        return
+    with writing(gallery):
+        clear(gallery)
+
+
+def clear(gallery: Path) -> None:
+    """Delete tables that nothing names, and what else a swap leaves; the caller holds the lock."""
+    for folder in leftover_tables(gallery):
+        shutil.rmtree(folder)
+    if pending(gallery) is None and (gallery / REBUILD).exists():
+        _forget_calibration(gallery, read_manifest(gallery))
+        (gallery / REBUILD).unlink()
+
+
+class _ForModel(BaseModel):
+    model: str
+
+
+def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
+    """Delete the calibration and its picture where they belong to another model. A garbled one stays to be told of."""
+    try:
+        found = read_small_file(gallery / CALIBRATION, _ForModel, "")
+    except GalleryDamaged:
+        return
+    if found is not None and found.model != manifest.model.fingerprint:
+        (gallery / CALIBRATION_PLOT).unlink(missing_ok=True)
+        (gallery / CALIBRATION).unlink(missing_ok=True)
+
+
+def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, LanceStore]:
+    """What the gallery will be with another model, and the table for it: the one that was begun, or an empty one.
+
+    Args:
+        gallery: the gallery's folder.
+        encoder: the other model.
+        run: where it was loaded from.
+        restart: throw away what was begun, for whichever model.
+
+    Raises:
+        GalleryModelMismatch: a table for a third model was begun.
+        GalleryDamaged: the table that was begun cannot be used.
+        StorageFull: no space left.
+    """
+    with writing(gallery):
+        if restart:
+            (gallery / REBUILD).unlink(missing_ok=True)
+        clear(gallery)
+        begun, store = pending(gallery), pending_store(gallery)
+        if begun is not None and store is not None:
+            return _go_on(gallery, begun, encoder, run), store
+        new = new_manifest(encoder, run)
+        table = f"{TABLE}-{secrets.token_hex(4)}"
+        told = new.model_copy(update={"table": table, "created": read_manifest(gallery).created})
+        # The table first: a kill in between leaves one that nothing names, which the next writer deletes.
+        store = LanceStore(gallery, encoder.dimension, table, create=True)
+        write_manifest(gallery, told, REBUILD)
+        return told, store
+
+
+def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> Manifest:
+    model = begun.model
+    if model.fingerprint != encoder.fingerprint or model.dimension != encoder.dimension:
+        there = f" (--model {model.run})" if model.run else ""
+        raise GalleryModelMismatch(
+            f"{gallery}: a change to the model {model.name} {model.fingerprint[:8]} has begun, this one is "
+            f"{encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}, or throw away what was begun: "
+            "--restart"
+        )
+    if run is not None and run != model.run:
+        begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
+        write_manifest(gallery, begun, REBUILD)
+    return begun
+
+
+def swap(gallery: Path, told: Manifest) -> None:
+    """Put the table that was built in the place of the gallery's; the caller holds the lock.
+
+    It happens the moment that `gallery.json` is replaced. The old table and the old model's calibration go after that;
+    where a kill hinders it, the next writer sees to it (`finish_swap`).
+
+    Raises:
+        StorageFull: no space left; nothing has changed.
+    """
+    write_manifest(gallery, told)
+    _forget_calibration(gallery, told)
+    clear(gallery)
+
+
+def strays(store: Store, other: Store) -> list[str]:
+    """Ids of rows of `other` that `store` does not have, or has otherwise."""
+    have = {bytes.fromhex(identifier): mark for identifier, mark in other.marks()}
+    for identifier, mark in store.marks():
+        key = bytes.fromhex(identifier)
+        if have.get(key) == mark:
+            del have[key]
+    return [key.hex() for key in have]

@@ -1,0 +1,144 @@
+"""Exact top-k by inner product, less penalties, with a defined order among equal scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.gallery.vectors.threads import in_threads, thread_count
+
+_BLOCK = 65_536
+"""Rows re-scored at a time; bounds the extra memory when very many rows tie."""
+_GATHERED = 1024
+"""Rows gathered at a time."""
+_TOGETHER = 16_384
+"""Rows that one thread scores before it takes the next ones."""
+_GATHER_BELOW = 0.3
+"""Share of allowed rows below which their vectors are gathered instead of scoring all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Penalty:
+    """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x.
+
+    Args:
+        vector: (D,) unit vector of the unwanted.
+        free: the likeness up to which nothing is taken off.
+        weight: what each unit beyond it costs.
+    """
+
+    vector: NDArray[np.float32]
+    free: float
+    weight: float
+
+
+def exact_top(
+    vectors_ND: NDArray[np.float32],
+    query_D: NDArray[np.float32],
+    *,
+    top: int,
+    order_N: NDArray[np.int64],
+    allowed_N: NDArray[np.bool_] | None = None,
+    penalties: Sequence[Penalty] = (),
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The `top` rows of largest score, best first: the inner product with the query, less the penalties.
+
+    One pass in single precision finds every row that could be among the best; those are scored again in double
+    precision, each row by itself. So the answer depends neither on the filter, nor on the number of threads, nor on
+    where a row stands, and equal vectors have equal scores. Among equal scores the smaller `order_N` comes first.
+
+    Args:
+        vectors_ND: the gallery's vectors.
+        query_D: the query's vector.
+        top: how many rows at most.
+        order_N: a different number for each row.
+        allowed_N: rows that may be returned; None: all.
+        penalties: what unwanted likeness costs.
+
+    Returns:
+        Positions (k,) in `vectors_ND` and their scores (k,), k <= top.
+    """
+    positions, rough = _rough_scores(vectors_ND, query_D, allowed_N)
+    for penalty in penalties:
+        likeness = _rough_scores(vectors_ND, penalty.vector, allowed_N)[1]
+        rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
+    if not 0 < top < len(rough):
+        chosen = np.arange(len(rough) if top > 0 else 0)
+    else:
+        bound = np.partition(rough, len(rough) - top)[len(rough) - top]
+        chosen = np.flatnonzero(rough >= bound - 2 * _rounding(vectors_ND, query_D, penalties))
+    if positions is not None:
+        chosen = positions[chosen]
+    scores = _fine_scores(vectors_ND, query_D, chosen)
+    for penalty in penalties:
+        scores -= penalty.weight * np.maximum(_fine_scores(vectors_ND, penalty.vector, chosen) - penalty.free, 0)
+    best = np.lexsort((order_N[chosen], -scores))[:top]
+    return chosen[best], scores[best]
+
+
+def _rough_scores(
+    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], allowed_N: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64] | None, NDArray[np.float32]]:
+    """Scores of the allowed rows, and those rows' positions (None: all of them)."""
+    if allowed_N is None:
+        return None, _all_scores(vectors_ND, query_D)
+    positions = np.flatnonzero(allowed_N)
+    if len(positions) < _GATHER_BELOW * len(vectors_ND):
+        return positions, _gathered_scores(vectors_ND, query_D, positions)
+    return positions, _all_scores(vectors_ND, query_D)[positions]
+
+
+def _all_scores(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores of every row, as fast as memory is read.
+
+    Without BLAS, whose product of a matrix and one vector takes up to twice as long as reading the matrix.
+    """
+    scores = np.empty(len(vectors_ND), dtype=np.float32)
+
+    def block(start: int) -> None:
+        np.vecdot(vectors_ND[start : start + _TOGETHER], query_D, out=scores[start : start + _TOGETHER])
+
+    in_threads(block, range(0, len(vectors_ND), _TOGETHER))
+    return scores
+
+
+def _gathered_scores(
+    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Scores of some rows, gathered in pieces that stay in the processor's cache."""
+    scores = np.empty(len(rows), dtype=np.float32)
+    # Each thread reuses one piece of memory.
+    share = max(_GATHERED, -(-len(rows) // thread_count()))
+
+    def part(first: int) -> None:
+        last = min(first + share, len(rows))
+        piece = np.empty((min(_GATHERED, last - first), vectors_ND.shape[1]), dtype=np.float32)
+        for start in range(first, last, _GATHERED):
+            some = rows[start : min(start + _GATHERED, last)]
+            gathered = piece[: len(some)]
+            np.take(vectors_ND, some, axis=0, mode="clip", out=gathered)
+            np.vecdot(gathered, query_D, out=scores[start : start + len(some)])
+
+    in_threads(part, range(0, len(rows), share))
+    return scores
+
+
+def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], penalties: Sequence[Penalty]) -> float:
+    """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
+    one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
+    # A unit vector's product with a crop and the threshold are at most 1; the 4 covers the sums and the product.
+    costs = sum(abs(penalty.weight) * (one + 4 * float(np.finfo(np.float32).eps)) for penalty in penalties)
+    return one * max(1.0, float(np.linalg.norm(query_D))) + costs * (1 + len(penalties))
+
+
+def _fine_scores(
+    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    query = query_D.astype(np.float64)
+    scores = np.empty(len(rows), dtype=np.float64)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        # Not a matrix product: BLAS may add up the rows at the end of a block in another order.
+        scores[start : start + _BLOCK] = (vectors_ND[block].astype(np.float64) * query).sum(axis=1)
+    return scores

@@ -1,0 +1,118 @@
+"""The vectors of a gallery as a search asks for them: held in memory, or left on disk."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.gallery.vectors.exact import Penalty, exact_top
+
+_BLOCK = 65_536
+"""Rows told together by `blocks`."""
+_TOGETHER = 32
+"""Queries multiplied with a block at a time."""
+
+
+class Vectors(Protocol):
+    """Unit vectors by row. A row is a position in the arrays of `Resident`."""
+
+    @property
+    def dimension(self) -> int:
+        """Length D of a vector."""
+
+    def doubt(self, _passed: int, /) -> str | None:
+        """What to say beside a search of so many rows, where it may miss some."""
+
+    def kept(self, keep_N: NDArray[np.bool_]) -> "Vectors":
+        """The vectors of some rows, which keep their order."""
+
+    def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """All rows in pieces: (b,) rows and their vectors (b, D), each row once."""
+
+    def top(
+        self,
+        query_D: NDArray[np.float32],
+        *,
+        top: int,
+        order_N: NDArray[np.int64],
+        allowed_N: NDArray[np.bool_] | None,
+        penalties: Sequence[Penalty],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The best rows and their scores, as `exact_top` tells them."""
+
+
+class HeldVectors:
+    """All vectors in memory; a search misses nothing.
+
+    Args:
+        array: (N, D).
+    """
+
+    def __init__(self, array: NDArray[np.float32]) -> None:
+        self.array = array
+
+    @property
+    def dimension(self) -> int:
+        """Length D of a vector."""
+        return int(self.array.shape[1])
+
+    def doubt(self, _passed: int) -> str | None:
+        """None: nothing is missed."""
+        return None
+
+    def kept(self, keep_N: NDArray[np.bool_]) -> "HeldVectors":
+        """The vectors of some rows, which keep their order; copies them."""
+        return HeldVectors(self.array[keep_N])
+
+    def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors (n, D) of these rows."""
+        return self.array[np.asarray(rows, dtype=np.int64)]
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """All rows in pieces: (b,) rows and their vectors (b, D)."""
+        for start in range(0, len(self.array), _BLOCK):
+            block = self.array[start : start + _BLOCK]
+            yield np.arange(start, start + len(block)), block
+
+    def top(
+        self,
+        query_D: NDArray[np.float32],
+        *,
+        top: int,
+        order_N: NDArray[np.int64],
+        allowed_N: NDArray[np.bool_] | None,
+        penalties: Sequence[Penalty],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """See `exact_top`."""
+        return exact_top(self.array, query_D, top=top, order_N=order_N, allowed_N=allowed_N, penalties=penalties)
+
+
+def best_rows(
+    vectors: Vectors, queries_QD: NDArray[np.float32], kept: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The best rows of many queries at once, in one pass over all vectors and single precision.
+
+    Args:
+        vectors: the gallery's.
+        queries_QD: the queries.
+        kept: rows kept of each at most.
+
+    Returns:
+        Rows (Q, kept), best first, and their scores (Q, kept); -1 and minus infinity where there are fewer rows.
+    """
+    rows = np.full((len(queries_QD), kept), -1, dtype=np.int64)
+    scores = np.full((len(queries_QD), kept), -np.inf, dtype=np.float32)
+    for place, block in vectors.blocks():
+        for start in range(0, len(queries_QD), _TOGETHER):
+            found = queries_QD[start : start + _TOGETHER] @ block.T
+            for number, new in enumerate(found, start):
+                both = np.concatenate([scores[number], new])
+                best = np.argpartition(-both, kept - 1)[:kept] if kept < len(both) else np.arange(len(both))
+                best = best[np.argsort(-both[best], kind="stable")][:kept]
+                rows[number] = np.concatenate([rows[number], place])[best]
+                scores[number] = both[best]
+    return rows, scores

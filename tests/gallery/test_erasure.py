@@ -1,0 +1,185 @@
+"""Erasure is proven by reading every file of the gallery's folder."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pickout.errors import GalleryDamaged, UsageError
+from pickout.gallery.changes.erasure import ERASING, erase_rows, finish_erasing, unfinished
+from pickout.gallery.changes.verification import verify
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.search.query import Query
+from pickout.gallery.storage.lance_table import LanceStore
+
+
+def traces(folder: Path, row) -> list[str]:
+    """Files that hold the row's id, digest, path, thumbnail or vector."""
+    signs = {
+        "id": row.id.encode(),
+        "content": row.content.encode(),
+        "path": os.fsencode(row.path),
+        "thumbnail": row.thumbnail[-120:],
+        "vector": np.asarray(row.vector, "<f4").tobytes(),
+    }
+    found = []
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            data = file.read_bytes()
+            found += [f"{file.relative_to(folder)}: {name}" for name, sign in signs.items() if sign in data]
+    return found
+
+
+def rows_by_path(gallery):
+    return {row.path: row for row in gallery.rows(known.id for known in gallery._store.known()).values()}
+
+
+def test_an_erased_row_leaves_no_trace_and_the_others_stay(gallery, encoder):
+    rows = rows_by_path(gallery)
+    gone = rows.pop("cam_a/0001_c1.png")
+    assert traces(gallery.path, gone)
+    assert erase_rows(gallery.path, gallery._store, [gone.id, "0" * 32]) == (1, ())
+    assert traces(gallery.path, gone) == []
+    again = Gallery.open(gallery.path, encoder)
+    assert {path: row.vector.tolist() for path, row in rows_by_path(again).items()} == {
+        path: row.vector.tolist() for path, row in rows.items()
+    }
+    assert "cam_a/0001_c1.png" not in [hit.path for hit in again.search("teal", top=6)]
+    assert [hit.path for hit in gallery.search("teal", top=6)] == [hit.path for hit in again.search("teal", top=6)]
+
+
+def test_rows_that_were_only_removed_leave_traces_until_something_is_erased(gallery):
+    gone = rows_by_path(gallery)["0006.png"]
+    gallery._store.remove([gone.id])
+    assert traces(gallery.path, gone)
+    assert erase_rows(gallery.path, gallery._store, []) == (0, ())
+    assert traces(gallery.path, gone) == []
+
+
+def test_a_replaced_row_leaves_no_old_pixels_after_an_erasure(gallery, crops, draw):
+    before = rows_by_path(gallery)["0006.png"]
+    draw(crops / "0006.png", "red", "blue", "white", shade=99)
+    gallery.add(crops)
+    erase_rows(gallery.path, gallery._store, [])
+    left = [trace for trace in traces(gallery.path, before) if not trace.endswith(("id", "path"))]
+    assert left == []
+
+
+@pytest.mark.parametrize("moment", ["before the table", "after the table"])
+def test_an_interrupted_erasure_is_finished_by_the_next_writer(gallery, crops, encoder, monkeypatch, moment):
+    gone = rows_by_path(gallery)["0006.png"]
+    whole = LanceStore.erase
+
+    def killed(self, ids):
+        if moment == "after the table":
+            whole(self, ids)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LanceStore, "erase", killed)
+    with pytest.raises(KeyboardInterrupt):
+        erase_rows(gallery.path, gallery._store, [gone.id])
+    assert unfinished(gallery.path) == [gone.id]
+    monkeypatch.setattr(LanceStore, "erase", whole)
+    (crops / "0006.png").unlink()
+    Gallery.open(gallery.path, encoder).add(crops)
+    assert not (gallery.path / ERASING).exists()
+    assert traces(gallery.path, gone) == []
+
+
+def test_a_crop_is_found_no_more_once_its_erasure_has_begun(gallery, encoder, monkeypatch):
+    gone = rows_by_path(gallery)["0006.png"]
+    gallery.search("green jacket")
+
+    def killed(self, ids):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LanceStore, "erase", killed)
+        gallery.erase([gone.id])
+    for opened in (gallery, Gallery.open(gallery.path, encoder)):
+        hits = opened.search("green jacket and brown trousers", top=6)
+        assert len(hits) == 5 and gone.id not in {hit.id for hit in hits}
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        with pytest.raises(UsageError, match=r"no crop '0006\.png'"):
+            opened.ask(Query(more_like=("0006.png",)))
+    assert opened.choose(["0006.png"]) == [gone.id]  # so that saying it again finishes it
+    opened.erase([gone.id])
+    assert traces(gallery.path, gone) == []
+    assert len(gallery.search("green jacket", top=6)) == 5
+
+
+def left_by_kills(folder, row):
+    """Half-written files as killed writers leave them, each with something of the row."""
+    files = {
+        ".erasing.json.abc.part": row.id.encode(),
+        ".quarantine.jsonl.abc.part": os.fsencode(row.path),
+        "crops.lance/data/.tmpAbCdEf": row.thumbnail,
+        "crops.lance/_transactions/.tmpAbCdEf": row.id.encode(),
+        "crops.lance/_versions/18446744073709551600.manifest#1": row.id.encode(),
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [folder / name for name in files]
+
+
+def test_an_erased_row_leaves_no_trace_in_files_that_killed_writers_left(gallery):
+    gone = rows_by_path(gallery)["0006.png"]
+    files = left_by_kills(gallery.path, gone)
+    erase_rows(gallery.path, gallery._store, [gone.id])
+    assert traces(gallery.path, gone) == [] and not any(file.exists() for file in files)
+
+
+def test_files_that_killed_writers_left_go_with_the_next_change_or_compaction(gallery):
+    row = rows_by_path(gallery)["0006.png"]
+    files = left_by_kills(gallery.path, row)
+    assert len(list(verify(gallery.path))) == 2
+    gallery.remove([])
+    assert list(verify(gallery.path)) == [] and not any(file.exists() for file in files[:2])
+    gallery.compact()
+    assert not any(file.exists() for file in files)
+    assert rows_by_path(gallery)["0006.png"].seal == row.seal
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        *(("more_like", name) for name in ("{id}", "{file}", "cam_a/0001_c1.png", "../crops/cam_a/0001_c1.png")),
+        ("less_like", "0001_c1.png"),
+        ("images", "{file}"),
+    ],
+)
+def test_a_saved_search_goes_with_the_crop_however_it_names_it(gallery, crops, part, name):
+    gone, other = rows_by_path(gallery)["cam_a/0001_c1.png"], rows_by_path(gallery)["0006.png"]
+    name = name.format(id=gone.id, file=gone.file)
+    gallery.saved.save("him", Query(["a man"], **{part: [name]}))
+    gallery.saved.save("her", Query(["a woman"], more_like=[other.id], images=[crops / "elsewhere.png"]))
+    assert gallery.erase([gone.id]).searches == ("him",)
+    assert [search.name for search in gallery.saved.all()] == ["her"]
+    assert traces(gallery.path, gone) == []
+
+
+def test_a_saved_search_that_names_a_row_removed_before_goes_with_the_next_erasure(gallery):
+    gone, other = rows_by_path(gallery)["cam_a/0001_c1.png"], rows_by_path(gallery)["0006.png"]
+    gallery.saved.save("him", Query(["a man"], more_like=[gone.id]))
+    gallery.remove([gone.id])
+    assert [search.name for search in gallery.saved.all()] == ["him"]
+    assert gallery.erase([other.id]).searches == ("him",)
+    assert traces(gallery.path, gone) == []
+
+
+def test_an_open_reader_goes_on_after_an_erasure(gallery, encoder):
+    reader = Gallery.open(gallery.path, encoder)
+    assert reader.count() == 6
+    erase_rows(gallery.path, gallery._store, [rows_by_path(gallery)["0006.png"].id])
+    assert reader.count() == 5 and len(reader.search("teal", top=10)) == 5
+
+
+def test_a_garbled_list_is_named(gallery):
+    (gallery.path / ERASING).write_text("{}")
+    with pytest.raises(GalleryDamaged, match=r"erasing\.json: garbled"):
+        finish_erasing(gallery.path, gallery._store)
+    (gallery.path / ERASING).write_text(json.dumps([]))
+    finish_erasing(gallery.path, gallery._store)
+    assert unfinished(gallery.path) == []
