@@ -12,7 +12,7 @@ from pickout.errors import StorageFull
 
 LONGEST = 64 << 20
 """Bytes of the longest settings, vocabulary or config that is read; the largest vocabularies have a tenth of it."""
-PARTIAL = ".pickout-part"
+_PARTIAL = ".pickout-part"
 """How the names of files end that are being written; what a kill leaves behind is told from the user's own by it."""
 
 
@@ -42,7 +42,7 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
         raise FileExistsError(errno.EEXIST, "No ordinary file", str(path))
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -57,6 +57,16 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def half_written(folder: Path, *, below: bool = True) -> list[Path]:
+    """Files in `folder` that were being written when a process was killed, or are being written now, in order.
+
+    Args:
+        folder: where to look.
+        below: whether to look into the folders in it too.
+    """
+    return sorted(folder.glob(f"{'**/' if below else ''}.*{_PARTIAL}"))
 
 
 def read_bytes(path: Path) -> bytes:

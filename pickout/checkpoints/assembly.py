@@ -63,18 +63,9 @@ def assemble(
         raise CheckpointMismatch(str(error)) from None
     except (RuntimeError, OverflowError) as error:
         raise CheckpointMismatch(f"{source}: no model has the sizes in its settings ({error})") from None
-    report = compare(
-        source,
-        format,
-        state,
-        method.state_dict(),
-        left_over=left_over,
-        ignored=ignored,
-        resized=resized,
-        spelled=spelled,
-    )
+    own, beside = method.state_dict(), {"ignored": ignored, "resized": resized}
+    report = compare(source, format, state, own, left_over=left_over, spelled=spelled, **beside)
     report.require_complete()
-    own = method.state_dict()
     tensors = {key: tensor.to(own[key].dtype) for key, tensor in state.items()}
     method.load_state_dict(tensors, strict=True, assign=True)
     if any(buffer.is_meta for buffer in method.buffers()):

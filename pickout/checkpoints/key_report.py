@@ -44,8 +44,8 @@ class KeyReport:
         """Whether every tensor and every key is accounted for."""
         return not (self.missing or self.left_over or self.unfit)
 
-    def require_complete(self) -> None:
-        """Stop unless the report is complete.
+    def require_complete(self, remedy: str = "") -> None:
+        """Stop unless the report is complete; `remedy` ends the error.
 
         Raises:
             CheckpointMismatch: names what is missing, left over, or of another shape or kind.
@@ -61,7 +61,7 @@ class KeyReport:
         told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
         raise CheckpointMismatch(
             f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}. "
-            "It is another model, or only a part of one"
+            f"It is another model, or only a part of one{remedy}"
         )
 
     def summary(self) -> str:

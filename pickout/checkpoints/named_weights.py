@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from pickout.checkpoints.hub import Fetched, NotOnHub, fetch
+from pickout.checkpoints.hub import Fetched, fetch
+from pickout.checkpoints.transfer import NotOnHub
 from pickout.errors import CheckpointError
 
 
@@ -84,6 +85,13 @@ def fetched_folders() -> tuple[Path, ...]:
         return tuple(named_folder(name) for name in NAMED_WEIGHTS)
     except CheckpointError:
         return ()
+
+
+def is_fetched(name: str) -> bool:
+    """Whether weights of this name are here, every file of them."""
+    folders = [folder for folder in fetched_folders() if folder.name == name]
+    choices = [(file,) if isinstance(file, str) else file for file in NAMED_WEIGHTS[name].files]
+    return any(all(any((folder / file).is_file() for file in files) for files in choices) for folder in folders)
 
 
 def fetch_named(

@@ -24,9 +24,9 @@ from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
 from pickout.nn.positions import patch_grid
-from pickout.nn.text import TextTransformer
+from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.transformer import Layer, Transformer
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.vision import VisionSettings, VisionTransformer
 
 Queues = Literal["keep", "random"]
 """What becomes of a file's queues: its features serve as negatives until they are overwritten, or none is taken."""
@@ -118,33 +118,29 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
                 ignored[key] = "a head of another size or kind"
                 del state[key]
         fresh = {key: _NEW for key in expected if key not in state and not key.startswith(_TOWERS)}
-    left_over = [key for start in starts for key in start.left_over]
-    format = " and ".join(start.format for start in starts)
-    spelled = starts[0].spelled if len(starts) == 1 else str
     report = compare(
         told,
-        format,
+        " and ".join(start.format for start in starts),
         state,
         expected,
-        left_over=left_over,
+        left_over=[key for start in starts for key in start.left_over],
         resized=resized,
         ignored=ignored,
         fresh=fresh,
-        spelled=spelled,
+        spelled=starts[0].spelled if len(starts) == 1 else str,
     )
-    try:
-        report.require_complete()
-    except CheckpointMismatch as error:
-        raise CheckpointMismatch(
-            f"{error}; give vision and text the sizes of these weights, or start without"
-        ) from None
+    report.require_complete("; give vision and text the sizes of these weights, or start without")
+    _take(expected, state, fresh)
+    return report
+
+
+def _take(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], fresh: Mapping[str, str]) -> None:
     with torch.no_grad():
         for key, tensor in state.items():
             expected[key].copy_(tensor)
         for key, reason in fresh.items():
             if reason == _COPIED:
                 expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
-    return report
 
 
 def _run(path: Path) -> _Start | None:
@@ -156,12 +152,7 @@ def _run(path: Path) -> _Start | None:
     return _Start(
         "a run of Pickout",
         dict(read_weights(folder / WEIGHTS_FILE).tensors),
-        {
-            "vision.heads": model.vision.heads,
-            "text.heads": model.text.heads,
-            "vision.activation": model.vision.activation,
-            "text.activation": model.text.activation,
-        },
+        _computes(model.vision, model.text),
         lacks=dict.fromkeys(_HEADS, "the run does not have it"),
         grid=patch_grid(model.image.height, model.image.width, model.vision.patch, model.vision.stride),
     )
@@ -175,23 +166,14 @@ def _whole(model: ForeignModel) -> _Start:
         lacks = dict.fromkeys(new, "RaSa's own, which ALBEF does not have")
     if model.format == albef_family.RETRIEVAL:
         lacks["word_head."] = "ALBEF's files for retrieval have no word head"
-    computes = {
-        "vision.heads": model.vision.heads,
-        "text.heads": model.text.heads,
-        "vision.activation": model.vision.activation,
-        "text.activation": model.text.activation,
-    }
-    weights = model.weights
-    return _Start(
-        model.format,
-        dict(weights.state),
-        computes,
-        weights.ignored,
-        weights.left_over,
-        lacks,
-        model.grid,
-        weights.spelled,
-    )
+    weights, computes = model.weights, _computes(model.vision, model.text)
+    file = (weights.ignored, weights.left_over, lacks, model.grid, weights.spelled)
+    return _Start(model.format, dict(weights.state), computes, *file)
+
+
+def _computes(vision: VisionSettings, text: TextSettings) -> dict[str, object]:
+    towers: dict[str, VisionSettings | TextSettings] = {"vision": vision, "text": text}
+    return {f"{name}.{key}": getattr(tower, key) for name, tower in towers.items() for key in ("heads", "activation")}
 
 
 def _fusion_part(path: Path, method: FusionModel) -> _Start:

@@ -19,11 +19,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 @weights.command("list")
 def list_weights(json_: AsJson = False) -> None:
     """Name the weights that can be fetched, and say which are here."""
-    from pickout.checkpoints.named_weights import NAMED_WEIGHTS, named_folder
+    from pickout.checkpoints.named_weights import NAMED_WEIGHTS, is_fetched
 
     table = Table("name", "MB", "here", "about", box=None)
     for name, entry in NAMED_WEIGHTS.items():
-        here = (named_folder(name) / "config.json").is_file()
+        here = is_fetched(name)
         if json_:
             row = {
                 "name": name,

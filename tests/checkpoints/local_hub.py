@@ -4,7 +4,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,6 +25,9 @@ class Hub:
         tags: whether checksums are stated.
         ranged: whether ranges are served.
         relative: whether the content's address is given without the host.
+        size: stated of every file in place of the true one.
+        location: where redirects lead, in place of the true one.
+        content_status: answered to requests for content, in turn, in place of it.
         log: method, path and range of every request.
     """
 
@@ -35,6 +38,9 @@ class Hub:
     tags: bool = True
     relative: bool = False
     ranged: bool = True
+    size: str | None = None
+    location: str | None = None
+    content_status: list[int] = field(default_factory=list)
     log: list[tuple[str, str, str | None]] = field(default_factory=list)
     address: str = ""
 
@@ -58,6 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         self.hub.log.append((self.command, self.path, self.headers.get("Range")))
+        if self.path == "/circle":
+            self._close(302, {"Location": "/circle"})
+            return
         blob = self.path.removeprefix("/blob/")
         if blob != self.path:
             self._content(blob, body)
@@ -80,18 +89,21 @@ class _Handler(BaseHTTPRequestHandler):
             tag = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
             if self.hub.tags:
                 headers["ETag"] = f'"{tag}"'
-            self._close(200, headers, self.hub.altered.get(name, content), body)
+            self._close(200, headers, self.hub.altered.get(name, content), body, size=self.hub.size)
             return
         if self.hub.tags:
             headers["X-Linked-ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
         headers |= {
-            "X-Linked-Size": str(len(content)),
-            "Location": f"{'' if self.hub.relative else self.hub.address}/blob/{name}",
+            "X-Linked-Size": str(len(content)) if self.hub.size is None else self.hub.size,
+            "Location": self.hub.location or f"{'' if self.hub.relative else self.hub.address}/blob/{name}",
         }
         self._close(302, headers)
 
     def _content(self, name: str, body: bool) -> None:
         content = self.hub.altered.get(name, self.hub.files[name])
+        if body and self.hub.content_status:
+            self._close(self.hub.content_status.pop(0))
+            return
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "") if self.hub.ranged else None
         start = int(span[1]) if span else 0
         part = content[start:]
@@ -106,15 +118,21 @@ class _Handler(BaseHTTPRequestHandler):
         content: bytes = b"",
         body: bool = True,
         cut: int | None = None,
+        size: str | None = None,
     ) -> None:
         self.send_response(status)
         for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
+            self._send(key, value)
+        self._send("Content-Length", str(len(content)) if size is None else size)
         self.end_headers()
-        if body:
-            self.wfile.write(content[:cut])
-        self.close_connection = cut is not None
+        with suppress(BrokenPipeError, ConnectionResetError):
+            if body:
+                self.wfile.write(content[:cut])
+        self.close_connection = cut is not None or size is not None
+
+    def _send(self, key: str, value: str) -> None:
+        # As UTF-8: the library's own Latin-1 has no letter for every hostile header.
+        self._headers_buffer.append(f"{key}: {value}\r\n".encode())
 
 
 @contextmanager

@@ -191,6 +191,14 @@ def test_what_is_missing_is_named(write: Write, key: str, message: str) -> None:
         "other_head.weight",
         "itm_head_m.weight",
         "head.weight",
+        "mrtd_head.weight.surprise",
+        "prd_head.surprise",
+        "vision_proj_m.more.weight",
+        "visual_encoder_m.blocks.7.norm1.weight",
+        "text_encoder_m.bert.encoder.layer.9.output.dense.weight",
+        "visual_encoder.head.surprise",
+        "text_encoder.bert.pooler.secret",
+        "text_encoder.encoder.layer.0.output.dense.weight",
     ],
 )
 def test_what_is_left_over_is_named(write: Write, key: str) -> None:

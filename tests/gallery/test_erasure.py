@@ -113,8 +113,8 @@ def test_a_crop_is_found_no_more_once_its_erasure_has_begun(gallery, encoder, mo
 def left_by_kills(folder, row):
     """Half-written files as killed writers leave them, each with something of the row."""
     files = {
-        ".erasing.json.abc.part": row.id.encode(),
-        ".quarantine.jsonl.abc.part": os.fsencode(row.path),
+        ".erasing.json.abc.pickout-part": row.id.encode(),
+        ".quarantine.jsonl.abc.pickout-part": os.fsencode(row.path),
         "crops.lance/data/.tmpAbCdEf": row.thumbnail,
         "crops.lance/_transactions/.tmpAbCdEf": row.id.encode(),
         "crops.lance/_versions/18446744073709551600.manifest#1": row.id.encode(),

@@ -91,7 +91,7 @@ def test_a_hostile_checkpoint_runs_nothing(checkpoints, told, tmp_path):
 
 def test_what_a_kill_left_half_written_is_removed(checkpoints):
     checkpoints.save(_state(1))
-    leftover = checkpoints.folder / ".epoch-0002.pt.abc.part"
+    leftover = checkpoints.folder / ".epoch-0002.pt.abc.pickout-part"
     leftover.write_bytes(b"half")
     assert checkpoints.newest().epoch == 1
     assert not leftover.exists()

@@ -70,7 +70,7 @@ def weights_in(folder: Path) -> Path:
 def nearly(tensors: Mapping[str, Tensor]) -> str | None:
     """What a state dict would be if it had the keys that tell its format, and which of these it lacks."""
     formats: dict[str, tuple[Names, tuple[str, ...]]] = {
-        "an official ITSELF, RDE or IRRA file": (itself_family.NAMES, itself_family.TELLING),
+        "an official ITSELF, RDE or IRRA file": (itself_family.family_names(tensors), itself_family.TELLING),
         "an OpenAI CLIP": (clip_weights.OPENAI, clip_weights.OPENAI_TELLING),
         "a Hugging Face CLIP": (clip_weights.HUGGING_FACE, clip_weights.HUGGING_FACE_TELLING),
         "a vision transformer in timm's names": (albef_family.VIT, albef_family.VIT_TELLING),

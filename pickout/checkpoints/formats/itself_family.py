@@ -1,6 +1,6 @@
 """The official `.pth` files of ITSELF, RDE and IRRA: a CLIP trunk under `base_model.` and heads of their own names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -25,17 +25,11 @@ _GRAB = {
     "visul_emb_layer.mlp.bns.0.*": "image_head.adapter.norm.*",
     "texual_emb_layer.mlp.bns.0.*": "text_head.adapter.norm.*",
 }
-# ITSELF's files name the two branches `global` and `grab`; files from before its clean-up, `bge` and `tse`.
-_BRANCHES = {"global": "global", "grab": "local", "bge": "global", "tse": "local"}
 _HEADS = {
-    f"{theirs}.*": f"{name}_objective.heads.{ours}.*"
-    for branch, name in _BRANCHES.items()
-    for theirs, ours in {
-        f"classifier_{branch}": "pair_classifier",
-        f"classifier_id_{branch}": "identity_classifier",
-        f"mlp_{branch}.0": "fusion",
-        f"mlp_{branch}.1": "fusion_norm",
-    }.items()
+    "classifier_{}.*": "{}_objective.heads.pair_classifier.*",
+    "classifier_id_{}.*": "{}_objective.heads.identity_classifier.*",
+    "mlp_{}.0.*": "{}_objective.heads.fusion.*",
+    "mlp_{}.1.*": "{}_objective.heads.fusion_norm.*",
 }
 _DEAD = {
     "visul_emb_layer.linear.*": "a layer that the released program never calls",
@@ -52,11 +46,6 @@ _IRRA_ONLY = dict.fromkeys(
     ),
     "IRRA's masked-word branch, used in its training only",
 ) | {"classifier.*": "IRRA's identity classifier, which has no mismatch class; used in its training only"}
-NAMES = Names(
-    prefixed(OPENAI_TABLE, TRUNK) | _GRAB | _HEADS,
-    prefixed(OPENAI_IGNORED, TRUNK) | _DEAD | _IRRA_ONLY,
-    frozenset(TRUNK + key for key in TRANSPOSED),
-)
 _RDE: dict[str, Any] = {
     "selection": "last",
     "budget": "off",
@@ -67,6 +56,19 @@ _RDE: dict[str, Any] = {
     "id_terms": False,
 }
 """RDE in the words of `itself`: 30 % of the tokens by the last layer, the two cosines averaged, TAL alone."""
+
+
+def family_names(keys: Collection[str]) -> Names:
+    """The names of a file of the family. ITSELF's files call the two branches `global` and `grab`; files from before
+    its clean-up, `bge` and `tse`."""
+    old = any("_bge." in key or "_tse." in key for key in keys)
+    branches = {"bge": "global", "tse": "local"} if old else {"global": "global", "grab": "local"}
+    heads = {key.format(branch): ours.format(name) for branch, name in branches.items() for key, ours in _HEADS.items()}
+    return Names(
+        prefixed(OPENAI_TABLE, TRUNK) | _GRAB | heads,
+        prefixed(OPENAI_IGNORED, TRUNK) | _DEAD | _IRRA_ONLY,
+        frozenset(TRUNK + key for key in TRANSPOSED),
+    )
 
 
 def translate(source: str, tensors: Mapping[str, Tensor], stated: tuple[int, int] | None = None) -> ForeignModel:
@@ -80,7 +82,7 @@ def translate(source: str, tensors: Mapping[str, Tensor], stated: tuple[int, int
     Raises:
         CheckpointMismatch: parts of the trunk or of a head are missing.
     """
-    weights = NAMES.translate(tensors)
+    weights = family_names(tensors).translate(tensors)
     format, method, identities = _release(source, weights)
     return clip_model(source, format, weights, stated=stated, method=method, identities=identities)
 

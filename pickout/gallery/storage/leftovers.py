@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from pickout import files
 from pickout.gallery.storage.lock import writing
 
 _HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")
@@ -11,7 +12,7 @@ _HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")
 
 def half_written(gallery: Path) -> list[Path]:
     """Files that were being written when a process was killed, or are being written now."""
-    return sorted(gallery.glob(".*.part"))
+    return files.half_written(gallery, below=False)
 
 
 def clear_half_written(gallery: Path) -> None:
