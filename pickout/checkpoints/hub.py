@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urljoin
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, urljoin
 
 from pickout.checkpoints.transfer import TIMEOUT, HubFacts, client_headers, digest, hub_errors, transfer
 from pickout.errors import DownloadFailed
@@ -55,7 +55,7 @@ def fetch(
     Args:
         repository: `owner/name`.
         file: its path in the repository.
-        folder: where to put it.
+        folder: where to put it, without the repository's own folders.
         kind: `dataset` for a repository of that kind; by default one of models.
         endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
         progress: whether to draw a bar on standard error.
@@ -68,7 +68,7 @@ def fetch(
 
     url = hf_hub_url(repository, file, repo_type=kind, endpoint=hub_address(endpoint))
     facts = ask(url)
-    target = folder / file
+    target = folder / PurePosixPath(file).name
     if target.is_file() and digest(target, facts.checksum) == facts.checksum:
         return Fetched(target, target.stat().st_size, facts.checksum, 0)
     partial = target.with_name(f".{target.name}.{facts.checksum.partition(':')[2][:16]}.part")
@@ -85,6 +85,39 @@ def fetch(
             )
         partial.replace(target)
     return Fetched(target, facts.size, facts.checksum, downloaded)
+
+
+def repository_files(repository: str, *, kind: str | None = None, endpoint: str | None = None) -> list[str]:
+    """The files of a repository, as the hub's API lists them.
+
+    Raises:
+        NotOnHub: no such repository.
+        DownloadFailed: offline, or an answer that is none of a hub.
+    """
+    listed = _listed(f"/api/{kind or 'model'}s/{repository}", endpoint)
+    if len(listed) != 1:
+        raise DownloadFailed(f"{hub_address(endpoint)}/{repository}: no answer of a model hub about one repository")
+    return listed[0][1]
+
+
+def author_files(author: str, *, endpoint: str | None = None) -> dict[str, list[str]]:
+    """The files of each of an author's or organisation's model repositories; errors as of `repository_files`."""
+    return dict(_listed(f"/api/models?author={quote(author)}&full=true&limit=100", endpoint))
+
+
+def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    url = hub_address(endpoint) + path
+    with hub_errors(url):
+        response = get_session().get(url, headers=client_headers(), timeout=TIMEOUT, follow_redirects=True)
+        hf_raise_for_status(response)
+    try:
+        answer = response.json()
+        entries = answer if isinstance(answer, list) else [answer]
+        return [(str(one["id"]), [str(file["rfilename"]) for file in one["siblings"]]) for one in entries]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DownloadFailed(f"{url}: no answer of a model hub ({type(error).__name__}: {error})") from None
 
 
 def ask(url: str) -> HubFacts:

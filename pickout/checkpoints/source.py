@@ -10,7 +10,7 @@ from pickout.checkpoints.device import Precision
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
 from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.checkpoints.named_weights import NAMED_WEIGHTS, named_folder
+from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched
 from pickout.checkpoints.run_folder import SETTINGS_FILE, load_run, run_folder, written_out
 from pickout.checkpoints.tokenizer_files import find_tokenizer
 from pickout.config import nearest
@@ -73,10 +73,10 @@ def resolve(path_or_name: str | Path) -> Path:
     if path.exists():
         return path
     name = str(path_or_name)
+    here = fetched(name)
+    if here is not None:
+        return here
     if name in NAMED_WEIGHTS:
-        folder = named_folder(name)
-        if folder.is_dir():
-            return folder
         raise CheckpointError(f"{name}: not fetched yet; run `pickout weights get {name}`")
     raise CheckpointError(
         f"{path}: no such file or folder, and no weights have that name{nearest(name, NAMED_WEIGHTS)}"

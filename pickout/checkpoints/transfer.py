@@ -126,12 +126,15 @@ def hub_errors(url: str, partial: Path | None = None) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         kind = BrokenOff if partial is not None and (status == 429 or status >= 500) else DownloadFailed
-        raise kind(f"{url}: the hub answered {status}; try again later") from None
+        remedy = "set HF_TOKEN to a token that may do this" if status in (401, 403) else "try again later"
+        raise kind(f"{url}: the hub answered {status}; {remedy}") from None
     except errors.OfflineModeIsEnabled:
         raise DownloadFailed(f"{url}: offline mode is on (HF_HUB_OFFLINE); unset it to download") from None
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.TooManyRedirects, ValueError) as error:
         where = "leads on to an address that is none" if partial is None else "its content is at no address"
         raise DownloadFailed(f"{url}: cannot be reached, or {where} ({error}); try another --endpoint") from None
+    except ConnectionError as error:  # Of the library's own upload.
+        raise DownloadFailed(f"{url}: the connection is lost ({_why(error)}); try again") from None
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         if partial is not None:
             raise BrokenOff(f"{url}: the connection is lost ({_why(error)}){_kept(partial)}") from None

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from pickout.errors import GalleryError
 
 if TYPE_CHECKING:
@@ -11,14 +13,21 @@ if TYPE_CHECKING:
 
 
 def load_model(model: str, device: str) -> "LoadedModel":
-    """Load a run folder or weight file onto `device`; `auto` takes a GPU where there is one.
+    """Load a run folder, a weight file or weights by name onto `device`; what is not here yet is fetched once.
 
     Raises:
         CheckpointError: it cannot be loaded.
+        DownloadFailed: it could not be fetched.
         UsageError: the device is not there.
     """
+    from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, fetched
     from pickout.checkpoints.source import load
 
+    if model in NAMED_WEIGHTS and not Path(model).exists() and fetched(model) is None:
+        about = NAMED_WEIGHTS[model]
+        told = [f"licence {about.licence}", about.note] if about.note else [f"licence {about.licence}"]
+        typer.echo(f"fetching {model} once from the hub ({'; '.join(told)})", err=True)
+        fetch_named(model, progress=True)
     return load(model, device=device)
 
 

@@ -1,12 +1,15 @@
 """A model hub on 127.0.0.1: metadata in headers, large files behind a redirect, ranges, transfers that break off."""
 
+import base64
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = 10_000
@@ -27,6 +30,10 @@ class Hub:
         relative: whether the content's address is given without the host.
         size: stated of every file in place of the true one.
         location: where redirects lead, in place of the true one.
+        token: that uploads need; None: none may be made.
+        api: answered of a repository, in place of the truth.
+        made: what was asked for of new repositories.
+        uploaded: large content by its SHA-256.
         content_status: answered to requests for content, in turn, in place of it.
         log: method, path and range of every request.
     """
@@ -41,7 +48,11 @@ class Hub:
     size: str | None = None
     location: str | None = None
     content_status: list[int] = field(default_factory=list)
+    token: str | None = None
+    made: list[dict[str, object]] = field(default_factory=list)
+    uploaded: dict[str, bytes] = field(default_factory=dict)
     log: list[tuple[str, str, str | None]] = field(default_factory=list)
+    api: bytes | None = None
     address: str = ""
 
     def ranges(self) -> list[str | None]:
@@ -62,8 +73,77 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(body=True)
 
+    def do_PUT(self) -> None:
+        self.hub.uploaded[self.path.removeprefix("/upload/")] = self._body()
+        self._close(200)
+
+    def do_POST(self) -> None:
+        """Uploads: make a repository, say how each file comes, take large ones, commit."""
+        body, path = self._body(), self.path
+        if self.hub.token is None or self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            self._close(401)
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif path == "/api/repos/create":
+            self.hub.made.append(json.loads(body))
+            self._json({"url": f"{self.hub.address}/owner/name"})
+        elif path.endswith("/preupload/main"):
+            files = [
+                {
+                    "path": file["path"],
+                    "uploadMode": "lfs" if "tensors" in file["path"] else "regular",
+                    "shouldIgnore": False,
+                }
+                for file in json.loads(body)["files"]
+            ]
+            self._json({"files": files})
+        elif path.endswith("/objects/batch"):
+            objects = [
+                {**one, "actions": {"upload": {"href": f"{self.hub.address}/upload/{one['oid']}"}}}
+                for one in json.loads(body)["objects"]
+            ]
+            self._json({"transfer": "basic", "objects": objects})
+        elif path.endswith("/commit/main"):
+            repository = path.removeprefix("/api/models/").removesuffix("/commit/main")
+            for line in map(json.loads, body.splitlines()):
+                value = line["value"]
+                if line["key"] == "file":
+                    self.hub.files[f"{repository}/{value['path']}"] = base64.b64decode(value["content"])
+                elif line["key"] == "lfsFile":
+                    self.hub.files[f"{repository}/{value['path']}"] = self.hub.uploaded[value["oid"]]
+            self._json(
+                {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.hub.address}/{repository}/commit/{COMMIT}"}
+            )
+        else:
+            self._close(404)
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+
+    def _json(self, answer: object) -> None:
+        self._close(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+    def _api(self, path: str, query: dict[str, list[str]]) -> None:
+        """What the hub says of a repository, or of all of an author's."""
+        repositories: dict[str, list[dict[str, str]]] = {}
+        for name in self.hub.files:
+            owner, repository, file = name.split("/", 2)
+            repositories.setdefault(f"{owner}/{repository}", []).append({"rfilename": file})
+        entries = [{"id": name, "siblings": files} for name, files in repositories.items()]
+        if "author" in query:
+            self._json([entry for entry in entries if str(entry["id"]).startswith(f"{query['author'][0]}/")])
+        elif self.hub.api is not None:
+            self._close(200, content=self.hub.api)
+        else:
+            wanted = [entry for entry in entries if entry["id"] == path.split("/", 3)[3]]
+            self._json(wanted[0]) if wanted else self._close(401, {"X-Error-Code": "RepoNotFound"})
+
     def _answer(self, *, body: bool) -> None:
         self.hub.log.append((self.command, self.path, self.headers.get("Range")))
+        asked = urlsplit(self.path)
+        if asked.path.startswith("/api/"):
+            self._api(asked.path, parse_qs(asked.query))
+            return
         if self.path == "/circle":
             self._close(302, {"Location": "/circle"})
             return
@@ -71,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         if blob != self.path:
             self._content(blob, body)
             return
-        match = re.fullmatch(r"/(?P<repository>[^/]+/[^/]+)/resolve/main/(?P<file>.+)", self.path)
+        match = re.fullmatch(r"/(?:datasets/)?(?P<repository>[^/]+/[^/]+)/resolve/main/(?P<file>.+)", self.path)
         name = f"{match['repository']}/{match['file']}" if match else ""
         if self.hub.status is not None:
             self._close(self.hub.status)

@@ -3,7 +3,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -11,27 +10,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from local_hub import Hub, local_hub
+from local_hub import Hub
 
 from pickout.checkpoints import transfer
 from pickout.checkpoints.hub import Fetched, ask, fetch
-from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, weights_home
+from pickout.checkpoints.named_weights import weights_home
 from pickout.checkpoints.transfer import NotOnHub
 from pickout.errors import DownloadFailed, StorageFull
 
 REPOSITORY = "owner/name"
 SMALL = b'{"model_type": "clip"}'
 LARGE = np.random.default_rng(0).bytes(300_000)
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    for name in ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(transfer, "PAUSE", 0.0)
-    with local_hub({f"{REPOSITORY}/config.json": SMALL, f"{REPOSITORY}/model.safetensors": LARGE}) as hub:
-        yield hub
 
 
 def get(hub: Hub, folder: Path, file: str = "model.safetensors") -> Fetched:
@@ -297,24 +286,6 @@ def test_a_full_disk_is_told_and_keeps_what_was_fetched(
         get(hub, tmp_path)
 
 
-def test_named_weights_take_the_safetensors_file_or_else_the_pickle(hub: Hub, tmp_path: Path) -> None:
-    files = {f"openai/clip-vit-base-patch16/{name}": SMALL for name in ("config.json", "merges.txt")}
-    hub.files = files | {"openai/clip-vit-base-patch16/pytorch_model.bin": LARGE}
-    first = fetch_named("clip-vit-base-patch16", tmp_path, endpoint=hub.address)
-    assert [file.path.name for file in first] == ["config.json", "merges.txt", "pytorch_model.bin"]
-    hub.files["openai/clip-vit-base-patch16/model.safetensors"] = LARGE
-    again = fetch_named("clip-vit-base-patch16", tmp_path, endpoint=hub.address)
-    assert [file.downloaded for file in again] == [0, 0, 0]
-    fresh = fetch_named("clip-vit-base-patch16", endpoint=hub.address)
-    assert fresh[2].path == weights_home() / "clip-vit-base-patch16" / "model.safetensors"
-
-
-def test_named_weights_without_any_weight_file_are_told(hub: Hub, tmp_path: Path) -> None:
-    hub.files = {f"openai/clip-vit-base-patch16/{name}": SMALL for name in ("config.json", "merges.txt")}
-    with pytest.raises(NotOnHub, match=r"pytorch_model\.bin"):
-        fetch_named("clip-vit-base-patch16", tmp_path, endpoint=hub.address)
-
-
 def test_the_home_of_weights_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert weights_home() == Path(os.environ["PICKOUT_WEIGHTS"])
     monkeypatch.delenv("PICKOUT_WEIGHTS")
@@ -322,11 +293,3 @@ def test_the_home_of_weights_follows_the_environment(monkeypatch: pytest.MonkeyP
     assert weights_home() == Path("/somewhere/pickout/weights")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert weights_home() == Path.home() / ".cache/pickout/weights"
-
-
-def test_every_name_has_one_repository_with_a_config_and_weights() -> None:
-    repositories = [entry.repository for entry in NAMED_WEIGHTS.values()]
-    assert len(set(repositories)) == len(repositories) and all(entry.count("/") == 1 for entry in repositories)
-    for name, entry in NAMED_WEIGHTS.items():
-        assert entry.files[0] == "config.json" and "model.safetensors" in entry.files[-1], name
-        assert ("vocab.txt" in entry.files) == name.startswith("bert")

@@ -12,11 +12,8 @@ import pytest
 import pickout
 from pickout.cli.app import main
 
-ENVIRONMENT = {
-    "PYTHONPATH": str(Path(pickout.__file__).parent.parent),
-    "PATH": os.environ["PATH"],
-    "HOME": "/nonexistent",
-}
+SOURCE = Path(pickout.__file__).parent.parent
+ENVIRONMENT = {"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
 
 def run(arguments: str, shell: str = "") -> subprocess.CompletedProcess[str]:
