@@ -11,7 +11,7 @@ from pickout.checkpoints.hub import hub_address
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.run_folder import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE, load_run
 from pickout.checkpoints.transfer import hub_errors
-from pickout.errors import UsageError
+from pickout.errors import DownloadFailed, UsageError
 from pickout.files import read_text
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -78,10 +78,13 @@ def publish(
     content |= {name: (run / name).read_bytes() for name in (SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE)}
     address = hub_address(endpoint)
     api, url = HfApi(endpoint=address), f"{address}/{repository}"
-    with hub_errors(url):
-        api.create_repo(repository, private=not public, exist_ok=True)
-        operations = [CommitOperationAdd(name, data) for name, data in content.items()]
-        api.create_commit(repository, operations, commit_message=f"{model.name}, fingerprint {model.fingerprint}")
+    operations = [CommitOperationAdd(name, data) for name, data in content.items()]
+    try:
+        with hub_errors(url):
+            api.create_repo(repository, private=not public, exist_ok=True)
+            api.create_commit(repository, operations, commit_message=f"{model.name}, fingerprint {model.fingerprint}")
+    except RuntimeError as error:
+        raise DownloadFailed(f"{url}: {error}; run the same command again") from error
     return url
 
 
