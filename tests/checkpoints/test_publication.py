@@ -17,7 +17,6 @@ from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings
 from pickout.text.tokenizer import Tokenizer
 
-
 # The library's own upload of large files uses a spelling that its client has given up.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 
@@ -40,7 +39,7 @@ def writable(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
 def test_a_run_comes_back_as_it_went(writable: Hub, run: Path) -> None:
     url = publish(run, "some/body", licence="mit", endpoint=writable.address)
     assert url == f"{writable.address}/some/body"
-    assert [(made["name"], made["private"]) for made in writable.made] == [("body", True)]
+    assert [(made["name"], made["visibility"]) for made in writable.made] == [("body", "private")]
     files = {name.removeprefix("some/body/") for name in writable.files if name.startswith("some/body/")}
     assert files == {"README.md", "model.toml", "tokenizer.json", "model.safetensors"}
     fetch_named("some/body", endpoint=writable.address)
@@ -81,4 +80,4 @@ def test_the_command_pushes_in_private_unless_told(writable: Hub, run: Path) -> 
     done = CliRunner().invoke(build(), words)
     assert done.exit_code == 0 and done.stdout == f"{writable.address}/some/body\n"
     CliRunner().invoke(build(), [*words, "--public"])
-    assert [made["private"] for made in writable.made] == [True, False]
+    assert [made["visibility"] for made in writable.made] == ["private", "public"]
