@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = 10_000
@@ -123,6 +123,31 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, answer: object) -> None:
         self._close(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
+    def _dataset(self, path: str, query: dict[str, list[str]]) -> None:
+        """What `datasets` asks: facts of a revision, the tree of its files."""
+        owner, name, *rest = path.removeprefix("/api/datasets/").split("/")
+        files = {
+            key.split("/", 2)[2]: data for key, data in self.hub.files.items() if key.startswith(f"{owner}/{name}/")
+        }
+        if not files:
+            self._close(401, {"X-Error-Code": "RepoNotFound"})
+        elif rest[:1] == ["tree"]:
+            below = "".join(f"{part}/" for part in rest[2:])
+            entries: dict[str, dict[str, object]] = {}
+            for file, data in files.items():
+                folder, _, inner = file.removeprefix(below).partition("/")
+                if inner and query.get("recursive") != ["true"]:
+                    entries[folder] = {"type": "directory", "path": below + folder, "size": 0, "oid": COMMIT}
+                elif file.startswith(below):
+                    oid = hashlib.sha1(data).hexdigest()
+                    entries[file] = {"type": "file", "path": file, "size": len(data), "oid": oid}
+            self._json(list(entries.values()))
+        elif rest[:1] in ([], ["revision"]):
+            siblings = [{"rfilename": file} for file in files]
+            self._json({"id": f"{owner}/{name}", "sha": COMMIT, "siblings": siblings, "private": False, "tags": []})
+        else:
+            self._close(404, {"X-Error-Code": "EntryNotFound"})
+
     def _api(self, path: str, query: dict[str, list[str]]) -> None:
         """What the hub says of a repository, or of all of an author's."""
         repositories: dict[str, list[dict[str, str]]] = {}
@@ -141,6 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         self.hub.log.append((self.command, self.path, self.headers.get("Range")))
         asked = urlsplit(self.path)
+        if asked.path.startswith("/api/datasets/"):
+            self._dataset(unquote(asked.path), parse_qs(asked.query))
+            return
         if asked.path.startswith("/api/"):
             self._api(asked.path, parse_qs(asked.query))
             return
@@ -151,7 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
         if blob != self.path:
             self._content(blob, body)
             return
-        match = re.fullmatch(r"/(?:datasets/)?(?P<repository>[^/]+/[^/]+)/resolve/main/(?P<file>.+)", self.path)
+        match = re.fullmatch(
+            rf"/(?:datasets/)?(?P<repository>[^/]+/[^/]+)/resolve/(?:main|{COMMIT})/(?P<file>.+)", asked.path
+        )
         name = f"{match['repository']}/{match['file']}" if match else ""
         if self.hub.status is not None:
             self._close(self.hub.status)
