@@ -123,6 +123,9 @@ class ImageUnreadable(DataError):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
 
+    def __reduce__(self) -> tuple[type["ImageUnreadable"], tuple[object, str]]:
+        return type(self), (self.path, self.reason)
+
 
 class CheckpointError(PickoutError):
     """A weight file that cannot be used."""

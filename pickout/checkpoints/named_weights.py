@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from pickout.checkpoints.formats.importer import HF_WEIGHTS
 from pickout.checkpoints.hub import Fetched, author_files, fetch, repository_files
-from pickout.checkpoints.run_folder import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from pickout.config import nearest
 from pickout.errors import CheckpointError, DownloadFailed, UsageError
 

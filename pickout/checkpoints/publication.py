@@ -9,7 +9,7 @@ import tomli_w
 
 from pickout.checkpoints.hub import hub_address
 from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.checkpoints.run_folder import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE, load_run
+from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE, load_run
 from pickout.checkpoints.transfer import hub_errors
 from pickout.errors import DownloadFailed, UsageError
 from pickout.files import read_text

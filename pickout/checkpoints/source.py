@@ -11,7 +11,7 @@ from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched
-from pickout.checkpoints.run_folder import SETTINGS_FILE, load_run, run_folder, written_out
+from pickout.checkpoints.saved_model import SETTINGS_FILE, load_run, run_folder, written_out
 from pickout.checkpoints.tokenizer_files import find_tokenizer
 from pickout.config import nearest
 from pickout.data.transforms import ImageSettings

@@ -17,7 +17,7 @@ from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, Forei
 from pickout.checkpoints.formats.importer import import_file, nearly, weights_in
 from pickout.checkpoints.formats.likeness import model_looks_like
 from pickout.checkpoints.key_report import KeyReport, compare
-from pickout.checkpoints.run_folder import WEIGHTS_FILE, read_run_settings, run_folder
+from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.checkpoints.source import resolve
 from pickout.checkpoints.weight_file import WeightFile, read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown

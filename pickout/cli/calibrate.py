@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pickout.data.records import Split
+    from pickout.data.data_set import Split
     from pickout.gallery.search.probability import Calibration
 
 
@@ -29,8 +29,8 @@ def calibrate(
     calibration.json and calibration.png. Do it again when the gallery has grown much.
     """
     from pickout.cli.model import load_model, remembered_model
+    from pickout.cli.run_data import open_run_data
     from pickout.config import apply_overrides, parse_settings
-    from pickout.data.registry import open_data
     from pickout.files import write_atomically
     from pickout.gallery.calibration.fit import CalibrationSettings
     from pickout.gallery.calibration.reliability import plot_reliability
@@ -41,8 +41,9 @@ def calibrate(
     settings = parse_settings(CalibrationSettings, apply_overrides({}, set_ or []), source="--set")
     opened = Gallery.open(gallery)
     place = model or remembered_model(gallery, opened.manifest)
-    name, folder = _data_of(place, data, root)
-    people = _split(open_data(name, folder).splits, name, split)
+    home = Path(place) if Path(place).is_dir() else None
+    found_data = open_run_data(place, home, data, root, f"pickout calibrate {gallery} DATA ROOT")
+    people = _split(found_data.splits, found_data.name, split)
     opened.use(load_model(place, device))
     with _progress(not json) as tell:
         found = opened.calibrate(people, settings=settings, tell=tell)
@@ -53,19 +54,6 @@ def calibrate(
         typer.echo(found.model_dump_json())
     else:
         _show(gallery, found)
-
-
-def _data_of(model: str, data: str | None, root: Path | None) -> tuple[str, Path]:
-    """The data set's name and folder: as given, else as the run's recipe has them."""
-    from pickout.errors import UsageError
-    from pickout.evaluate.runs import read_training
-
-    training = read_training(Path(model) if Path(model).is_dir() else None)
-    name = data or training.data
-    if name is None:
-        raise UsageError(f"{model} does not say what it was trained on; name the data set and its folder")
-    own = training.root if name == training.data else None
-    return name, root or own or Path("data")
 
 
 def _split(splits: "dict[str, Split]", data: str, name: str) -> "Split":

@@ -22,11 +22,14 @@ def index(
         str | None, typer.Option(help="A run folder or weight file; by default the one the gallery remembers.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="CSV or JSON lines: image, camera, time; other columns become labels.")
+        Path | None, typer.Option(help="CSV, JSON lines or Parquet: image, camera, time; other columns become labels.")
     ] = None,
     camera_from: Annotated[
         CameraFrom, typer.Option(help="Camera from the crop's folder, or from a part like c5 of its name.")
     ] = CameraFrom.NONE,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Pass over files or folders like this: '*_mask.png'.")
+    ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove rows below CROPS whose files are gone.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
@@ -42,11 +45,17 @@ def index(
     from pickout.gallery.intake.scan import count_images
 
     settings = parse_settings(IngestSettings, apply_overrides({}, set_ or []), source="--set")
-    count_images(crops)  # a wrong folder is told before a model is loaded
+    count_images(crops, exclude or ())  # a wrong folder is told before a model is loaded
     gallery = _gallery(out, model, device)
     with indexing_progress(not json) as on_progress:
         report = gallery.add(
-            crops, table=table, camera_from=camera_from, prune=prune, settings=settings, on_progress=on_progress
+            crops,
+            table=table,
+            camera_from=camera_from,
+            exclude=exclude or (),
+            prune=prune,
+            settings=settings,
+            on_progress=on_progress,
         )
     _show(gallery, report, prune=prune, json=json)
 
@@ -89,6 +98,7 @@ def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], Non
 def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool) -> None:
     import json as json_text
 
+    from pickout.data.images import NOT_READ
     from pickout.gallery.intake.quarantine import QUARANTINE
     from pickout.gallery.printable import printable
 
@@ -101,6 +111,13 @@ def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool
         f"{folder}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
         f"in {report.seconds:.1f} s"
     )
+    for note in report.notes:
+        typer.echo(f"the table: {printable(note)}")
+    if report.passed_over:
+        kinds = sorted(report.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
+        typer.echo("passed over: " + ", ".join(f"{number} {printable(kind)}" for kind, number in kinds))
+    if not NOT_READ.isdisjoint(report.passed_over):
+        typer.echo("pictures of some of these kinds are not read; convert them to JPEG and index again")
     if report.quarantined:
         typer.echo(f"{report.quarantined} files could not be read; see {folder}/{QUARANTINE}")
     if report.untold:

@@ -1,9 +1,9 @@
 """A gallery on disk: the class that users meet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.errors import UsageError
 from pickout.gallery.audit import AuditLine, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
@@ -72,6 +72,7 @@ class Gallery(OpenGallery):
         *,
         table: str | Path | None = None,
         camera_from: CameraFrom = CameraFrom.NONE,
+        exclude: Sequence[str] = (),
         prune: bool = False,
         settings: IngestSettings | None = None,
         on_progress: Callable[[IngestProgress], None] = lambda _: None,
@@ -83,6 +84,7 @@ class Gallery(OpenGallery):
             encoder: the gallery's model, unless it is in use already.
             table: camera, time and labels by image; see `MetadataTable`.
             camera_from: where the camera comes from when the table does not tell.
+            exclude: patterns of names, or of paths below the folder, that are passed over.
             prune: remove the rows below this folder whose files are gone.
             settings: how files are read and rows written.
             on_progress: called after each file.
@@ -103,6 +105,7 @@ class Gallery(OpenGallery):
             table=None if table is None else MetadataTable(Path(table)),
             camera_from=camera_from,
             settings=settings or IngestSettings(),
+            exclude=exclude,
         )
         return ingest.run(prune=prune, on_progress=on_progress)
 

@@ -14,7 +14,7 @@ _OPTIONS = {
     "pickout data draw": "--json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
-    "pickout index": "--camera-from --device --json --model --out --prune --set --table",
+    "pickout index": "--camera-from --device --exclude --json --model --out --prune --set --table",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
     "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
     "--video --without",
@@ -33,7 +33,10 @@ _OPTIONS = {
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
-    "pickout explain enrich": "--device --json",
+    "pickout explain enrich": "--device --json --out",
+    "pickout explain masks": "--device --draws --json --out --seed",
+    "pickout explain vacuous": "--device --json --seed --sentences --split",
+    "pickout explain entropy": "--device --json --out --pairs --split",
     "pickout weights list": "--json",
     "pickout weights get": "--endpoint --json --to",
 }

@@ -20,7 +20,7 @@ from tiny_clip import openai_state, save_pth
 from torch import Tensor
 
 import pickout
-from pickout.checkpoints.run_folder import save_model
+from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointUnknown, CheckpointUnsafe, RecipeError
 from pickout.methods.base import Method

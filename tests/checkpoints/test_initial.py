@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from tiny_clip import CONTEXT, openai_state
 
-from pickout.checkpoints.run_folder import save_model
+from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.starting_weights import initialise
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch

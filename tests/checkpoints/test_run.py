@@ -8,9 +8,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import pickout
-from pickout.checkpoints import run_folder as run_module
+from pickout.checkpoints import saved_model as run_module
 from pickout.checkpoints.fingerprint import described
-from pickout.checkpoints.run_folder import save_model
+from pickout.checkpoints.saved_model import save_model
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, RecipeError, StorageFull
 from pickout.methods import METHODS, MethodEntry

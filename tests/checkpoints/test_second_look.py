@@ -13,7 +13,7 @@ from tiny_clip import openai_state
 
 import pickout
 from pickout.checkpoints.loaded_model import BATCH, LoadedModel
-from pickout.checkpoints.run_folder import save_model
+from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.source import load
 from pickout.checkpoints.starting_weights import initialise
 from pickout.errors import CheckpointError, UsageError

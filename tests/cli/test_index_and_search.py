@@ -206,13 +206,16 @@ def test_hostile_names_do_not_reach_the_terminal_raw(run, tmp_path, model):
     assert Path(json.loads(out.splitlines()[0])["file"]).is_file()
 
 
-def test_the_option_lists_are_frozen(run):
-    import typer
-
-    from pickout.cli.app import build
-
-    commands = typer.main.get_command(build()).commands
-    options = {name: sorted(option for each in commands[name].params for option in each.opts) for name in ("index",)}
-    assert options["index"] == sorted(
-        ["crops", "--out", "--model", "--table", "--camera-from", "--prune", "--set", "--device", "--json"]
-    )
+def test_what_was_passed_over_and_assumed_is_said(run, crops, model, tmp_path):
+    for name in ("a.heic", "b.HEIC", "list.txt", "@eaDir/c.png", "0_mask.png"):
+        (crops / name).parent.mkdir(exist_ok=True)
+        (crops / name).write_bytes(b"x")
+    (tmp_path / "table.csv").write_text("Path,Camera_ID\nlobby/0_[red]teal.png,3.0\n")
+    arguments = ["index", crops, "--out", tmp_path / "g", "--model", model, "--exclude", "*_mask.png"]
+    code, out, _ = run(*arguments, "--table", tmp_path / "table.csv")
+    assert code == 0 and "3 crops (3 new" in out
+    assert "passed over: 2 .heic, 1 .txt, 1 @eaDir/, 1 excluded by '*_mask.png'" in out
+    assert "convert them to JPEG" in out
+    assert "the table: column 'Path' is read as image" in out and "'Camera_ID' is read as camera" in out
+    _, out, _ = run(*arguments, "--json")
+    assert json.loads(out)["passed_over"] == {"excluded by '*_mask.png'": 1, "@eaDir/": 1, ".heic": 2, ".txt": 1}

@@ -296,13 +296,17 @@ def test_a_row_removed_by_another_process_meanwhile_is_encoded_afresh(tmp_path, 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("path,camera\na.jpg,x\n", "no such column in the header"),
-        ("", "no such column in the header"),
+        ("place,camera\na.jpg,x\n", "'image': no such column; found place, camera"),
+        ("", "'image': no such column; found none"),
+        ("image,Image\na.jpg,x\n", "'image' and 'Image' both mean image"),
+        ("image,zone,Zone\na.jpg,x,y\n", "'zone': a column of this name stands in the header twice"),
+        ("image,box\na.jpg,5 5 0 0\n", "record 0, field 'box': .*width and height must be 1 or more"),
+        ("image,box\na.jpg,5 5 10 -1\n", "record 0, field 'box': .*width and height must be 1 or more"),
         ("image,time\na.jpg,noon\n", r"record 0, field 'time': 'noon' is no date"),
         ("image,camera\na.jpg,x\n,y\n", r"record 1, field 'image': missing"),
         ("image,camera\na.jpg,x\na.jpg,y\n", "twice, differently"),
-        ("image,camera\na.jpg,x,y\n", "more cells"),
-        ('image,camera\n"a.jpg,x\n', "not a CSV"),
+        ("image,camera\na.jpg,x,y\n", "record 0: 3 cells; the header has 2"),
+        ('image,camera\n"a.jpg,x\n', "not valid CSV"),
     ],
 )
 def test_a_wrong_csv_table_names_file_record_and_field(gallery, crops, tmp_path, text, problem):
@@ -316,11 +320,12 @@ def test_a_wrong_csv_table_names_file_record_and_field(gallery, crops, tmp_path,
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b'{"image": "a.jpg"}\n[1]\n', "record 1: expected one JSON object a line"),
-        (b'{"image": "a.jpg"\n', "record 0: no JSON object"),
-        (b'{"camera": "x"}\n', "field 'image': missing"),
+        (b'{"image": "a.jpg"}\n[1]\n', r"record 1: \[1\]; expected an object"),
+        (b'{"image": "a.jpg"\n', "record 0: not valid JSON"),
+        (b'{"camera": "x"}\n', "field 'image': no such column; found camera"),
+        (b'{"image": null, "camera": "x"}\n', "record 0, field 'image': missing"),
         (b"\xff\xfe\x00", "not UTF-8"),
-        (b"[" * 100_000, "no JSON object"),
+        (b"[" * 100_000, "record 0: not valid JSON"),
     ],
 )
 def test_a_wrong_json_table_names_file_and_record(gallery, crops, tmp_path, data, problem):

@@ -13,7 +13,7 @@ from colour_encoder import ColourEncoder
 from test_erasure import rows_by_path, traces
 from test_tokens import LookingEncoder
 
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit import AUDIT
 from pickout.gallery.changes.rebuild import REBUILDING, unfinished_rebuild

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.errors import DataError, GalleryError
 from pickout.gallery.calibration.evidence import (
     FRACTIONS,

@@ -12,7 +12,7 @@ from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.metadata import MetadataTable, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file
 from pickout.gallery.intake.prefetch import reading_ahead
-from pickout.gallery.intake.scan import image_files
+from pickout.gallery.intake.scan import Scan
 from pickout.gallery.storage.rows import Metadata, row_id
 
 
@@ -44,12 +44,14 @@ class Examiner:
     """Looks at the files below a folder.
 
     Args:
+        scan: gives its files.
         root: the absolute folder.
         inventory: what the gallery holds; pictures of known bytes are not decoded.
         table: metadata by image.
         camera_from: where the camera comes from when the table does not tell.
     """
 
+    scan: Scan
     root: Path
     inventory: Inventory
     table: MetadataTable | None
@@ -58,7 +60,7 @@ class Examiner:
     @contextmanager
     def all(self, *, threads: int, ahead: int) -> Iterator[Iterator[Examined]]:
         """Every image file below the folder in order, at most `ahead` of them read before they are asked for."""
-        with reading_ahead(self.examine, image_files(self.root), threads=threads, ahead=ahead) as examined:
+        with reading_ahead(self.examine, self.scan.files(), threads=threads, ahead=ahead) as examined:
             yield examined
 
     def examine(self, file: Path) -> Examined:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from pickout.gallery.intake.metadata import MetadataTable
 from pickout.gallery.intake.picture import Picture, decode, read_file
 from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestReport
-from pickout.gallery.intake.scan import count_images
+from pickout.gallery.intake.scan import Scan, count_images
 from pickout.gallery.storage.rows import Metadata, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
@@ -73,6 +73,7 @@ class Ingest:
         table: metadata by image.
         camera_from: where the camera comes from when no table tells.
         settings: how files are read and rows written.
+        exclude: patterns of names and paths below the folder that are passed over; see `Scan`.
     """
 
     def __init__(
@@ -85,14 +86,16 @@ class Ingest:
         table: MetadataTable | None,
         camera_from: CameraFrom,
         settings: IngestSettings,
+        exclude: Sequence[str] = (),
     ) -> None:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
         self._table, self._settings = table, settings
         looks = isinstance(encoder, Matching) and encoder.candidates > 0
         self._keeps_tokens = looks and settings.tokens == "auto"
-        self._report = IngestReport()
+        self._report = IngestReport(notes=[] if table is None else list(table.notes))
+        self._exclude, self._scan = exclude, Scan(root, exclude)
         self._inventory = Inventory(store.known())
-        self._examiner = Examiner(root, self._inventory, table, camera_from)
+        self._examiner = Examiner(self._scan, root, self._inventory, table, camera_from)
         self._committer = Committer(
             gallery,
             store,
@@ -115,7 +118,7 @@ class Ingest:
             StorageFull: no space left; what was committed stays.
         """
         began, report = time.monotonic(), self._report
-        total = count_images(self._root)
+        total = count_images(self._root, self._exclude)
         if not total:
             raise DataMissing(f"{self._root}: holds no image file; give the folder that holds the crops")
         with self._committer:
@@ -123,6 +126,7 @@ class Ingest:
             self._committer.finish()
         on_progress(IngestProgress(report.found, max(total, report.found), report.encoded, report.quarantined))
         self._settle_vanished(prune)
+        report.passed_over = dict(self._scan.passed_over)
         report.seconds = round(time.monotonic() - began, 3)
         return report
 

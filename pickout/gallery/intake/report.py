@@ -1,6 +1,6 @@
 """What an indexing run says while it goes on and at its end."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -36,6 +36,8 @@ class IngestReport:
         pruned: of those, rows removed.
         untold: files that the metadata table does not name; 0 without a table.
         seconds: wall time.
+        passed_over: files and folders that were not looked into, by kind; see `Scan`.
+        notes: what was assumed about the metadata table.
     """
 
     found: int = 0
@@ -48,6 +50,8 @@ class IngestReport:
     pruned: int = 0
     untold: int = 0
     seconds: float = 0.0
+    passed_over: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""
