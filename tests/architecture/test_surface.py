@@ -10,6 +10,7 @@ from pickout.cli.app import build
 _OPTIONS = {
     "pickout demo": "--device --json --out --sentence --set --top",
     "pickout data check": "--json --open",
+    "pickout data fetch": "--column --out",
     "pickout data list": "--json",
     "pickout data draw": "--json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
@@ -38,6 +39,7 @@ _OPTIONS = {
     "pickout explain vacuous": "--device --json --seed --sentences --split",
     "pickout explain entropy": "--device --json --out --pairs --split",
     "pickout weights list": "--json",
+    "pickout weights push": "--endpoint --licence --public",
     "pickout weights get": "--endpoint --json --to",
 }
 
