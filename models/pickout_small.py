@@ -20,11 +20,11 @@ from typing import Any
 import torch
 
 import pickout
-from pickout.checkpoints.assemble import assemble
+from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.bundle import write_bundle
-from pickout.checkpoints.load import DEFAULT_FILE
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
+from pickout.checkpoints.source import DEFAULT_FILE
 from pickout.config import parse_settings
 from pickout.synthetic.street import ANNOTATIONS, QUERIES, StreetSettings, draw_street
 from pickout.train.display import Terminal

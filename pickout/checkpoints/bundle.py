@@ -13,10 +13,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.assemble import assemble
-from pickout.checkpoints.loaded import LoadedModel, Precision
-from pickout.checkpoints.reading import read_weights, safetensors_header
-from pickout.checkpoints.run import RunSettings
+from pickout.checkpoints.assembly import assemble
+from pickout.checkpoints.device import Precision
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.saved_model import RunSettings
+from pickout.checkpoints.weight_file import read_weights, safetensors_header
 from pickout.config import parse_settings
 from pickout.errors import CheckpointError
 from pickout.files import atomic_path

@@ -33,7 +33,7 @@ def calibrate(
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
     calibration.json and calibration.png. Do it again when the gallery has grown much.
     """
-    from pickout.checkpoints.load import DEFAULT
+    from pickout.checkpoints.source import DEFAULT
     from pickout.cli.model import load_model, remembered_model
     from pickout.cli.run_data import open_run_data
     from pickout.files import write_atomically

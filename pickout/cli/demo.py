@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.gallery import Gallery
     from pickout.synthetic.street import StreetSettings
     from pickout.train.recipe import Recipe
@@ -44,7 +44,7 @@ def demo(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="street.KEY=VALUE, or with --train a key of the recipe."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of words.")] = False,
 ) -> None:
     """Draw people, index them with the model that comes with Pickout, and search for sentences.

@@ -236,7 +236,7 @@ class Service:
         """
         hosted, row = self.crop(actor, Action.EXPLAIN, name, identifier)
         self.policy.judge([sentence])
-        from pickout.checkpoints.loaded import LoadedModel
+        from pickout.checkpoints.loaded_model import LoadedModel
         from pickout.explain.explanation import explain, measurement_file
         from pickout.explain.verdict import read_measurement
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.config import Settings
 from pickout.data.changed_picture import Picture
 from pickout.data.image_changes import STRONG, change_picture

@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader, Dataset
 
-from pickout.checkpoints.initial import initialise
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.starting_weights import initialise
 from pickout.data.batching import Collate
 from pickout.data.data_set import Split
 from pickout.data.sampling import build_sampler
@@ -46,7 +46,7 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         recipe: what to train.
         folder: the run folder; made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
             `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`.
-        device: `auto`, `cpu` or `cuda`.
+        device: as for `pickout.load`.
         display: shows what goes on.
 
     Returns:

@@ -10,6 +10,7 @@ from pickout.cli.app import build
 _OPTIONS = {
     "pickout demo": "--crops --device --json --out --sentence --set --top --train",
     "pickout data check": "--json --open",
+    "pickout data fetch": "--column --out",
     "pickout data list": "--json",
     "pickout data draw": "--avatars --json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
@@ -60,6 +61,7 @@ _OPTIONS = {
     "pickout audit export": "--form --start",
     "pickout audit shown": "--json",
     "pickout weights list": "--json",
+    "pickout weights push": "--endpoint --licence --public",
     "pickout weights get": "--endpoint --json --to",
 }
 

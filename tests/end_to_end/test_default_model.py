@@ -10,7 +10,7 @@ from PIL import Image
 
 import pickout
 from pickout.checkpoints import packaged
-from pickout.checkpoints.load import DEFAULT, DEFAULT_FILE
+from pickout.checkpoints.source import DEFAULT, DEFAULT_FILE
 from pickout.cli.app import main
 from pickout.evaluate.protocol import evaluate
 from pickout.synthetic.street import StreetSettings, draw_street

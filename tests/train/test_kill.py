@@ -68,8 +68,8 @@ def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path,
     cut, chance, moments = tmp_path / "cut", random.Random(7), []
     wanted = [
         lambda: (cut / "recipe.toml").exists(),
-        lambda: any(cut.glob("**/.*.part")) and any(cut.glob("checkpoints/*.pt")),
-        lambda: any(cut.glob("checkpoints/.*.part")) and (cut / "checkpoints" / "epoch-0004.pt").exists(),
+        lambda: any(cut.glob("**/.*.pickout.part")) and any(cut.glob("checkpoints/*.pt")),
+        lambda: any(cut.glob("checkpoints/.*.pickout.part")) and (cut / "checkpoints" / "epoch-0004.pt").exists(),
     ]
     for happened in wanted:
         process = _start(cut, overrides)
@@ -94,7 +94,7 @@ def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path,
         for run in (whole, cut)
     ]
     assert losses[0] == losses[1], "no step is missing, none comes twice"
-    assert not list(cut.glob("checkpoints/.*.part"))
+    assert not list(cut.glob("checkpoints/.*.pickout.part"))
 
 
 def test_a_request_to_terminate_ends_the_run_with_one_line_and_the_run_goes_on(whole, tmp_path, overrides):
@@ -105,7 +105,7 @@ def test_a_request_to_terminate_ends_the_run_with_one_line_and_the_run_goes_on(w
     assert process.returncode == 130
     assert re.search(r"stopped in epoch \d+; the same command goes on after epoch \d+", told)
     assert "Traceback" not in told
-    assert not list((tmp_path / "cut").glob("**/.*.part"))
+    assert not list((tmp_path / "cut").glob("**/.*.pickout.part"))
     _finish(tmp_path / "cut", overrides)
     one, two = load_file(whole / "model.safetensors"), load_file(tmp_path / "cut" / "model.safetensors")
     assert all(torch.equal(one[name], two[name]) for name in one)

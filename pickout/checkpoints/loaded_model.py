@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from pickout.checkpoints.device import Precision, choose_device, choose_precision
 from pickout.checkpoints.fingerprint import fingerprint
-from pickout.checkpoints.report import KeyReport
+from pickout.checkpoints.key_report import KeyReport
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, UsageError
@@ -23,9 +24,7 @@ from pickout.shapes import TokenBatch
 from pickout.text.familiarity import Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer
 
-Precision = Literal["auto", "fp32", "bf16"]
 Item = TypeVar("Item")
-_PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
 
 BATCH = 32
 """Images or captions encoded at a time."""
@@ -217,41 +216,6 @@ class LoadedModel:
         if not np.isfinite(array).all():
             raise CheckpointError(f"{self.name}: {_NOT_FINITE}")
         return array
-
-
-def choose_device(device: str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        UsageError: torch does not know it, or it is not in this machine.
-    """
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(f"device '{device}': unknown; use cpu, cuda or cuda:0") from None
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device '{device}': this machine or this build of torch has no such GPU; use cpu")
-    return chosen
-
-
-def choose_precision(precision: str, device: torch.device) -> Literal["fp32", "bf16"]:
-    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively.
-
-    Raises:
-        UsageError: an unknown precision.
-    """
-    if precision == "auto":
-        return "bf16" if _has_native_bfloat16(device) else "fp32"
-    if precision not in _PRECISIONS:
-        raise UsageError(f"precision '{precision}': unknown; use auto, fp32 or bf16")
-    return _PRECISIONS[precision]
-
-
-def _has_native_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
 def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -4,6 +4,7 @@ A pickle can run any program when it is loaded. PyTorch's restricted reader buil
 there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused.
 """
 
+import mmap
 import pickle
 import re
 import warnings
@@ -25,18 +26,18 @@ def read_pickle(path: Path) -> Any:
     """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU.
 
     Raises:
-        CheckpointUnsafe: the file would run code, or is a TorchScript archive.
+        CheckpointUnsafe: the file would run code, is a TorchScript archive, or unpacks to more than it holds.
         CheckpointTruncated: the file ends too early or is damaged.
     """
-    if _is_torchscript(path):
-        raise CheckpointUnsafe(f"{path}: a TorchScript archive; it holds a program, not only weights. {_CONVERT}")
+    _check_archive(path)
+    _check_calls(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from None
-    except (EOFError, RuntimeError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except Exception as error:  # Whatever a constructor makes of arguments that no program wrote.
         raise CheckpointTruncated(
             f"{path}: the file is damaged or ends too early ({_first_line(error)}); fetch it again"
         ) from None
@@ -54,15 +55,39 @@ def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe
     return CheckpointUnsafe(f"{path}: refused, loading it could run a program: {what}. Nothing was run. {_CONVERT}")
 
 
-def _is_torchscript(path: Path) -> bool:
+def _check_archive(path: Path) -> None:
+    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` stores and never deflates.
+
+    Raises:
+        CheckpointUnsafe: the archive is one of these.
+        CheckpointTruncated: it cannot be read.
+    """
     if not zipfile.is_zipfile(path):
-        return False
+        return
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CheckpointTruncated(f"{path}: the archive is damaged ({error}); fetch it again") from None
-    return any(name.endswith("/constants.pkl") or "/code/" in name for name in names)
+    if any(member.filename.endswith("/constants.pkl") or "/code/" in member.filename for member in members):
+        raise CheckpointUnsafe(f"{path}: a TorchScript archive; it holds a program, not only weights. {_CONVERT}")
+    unpacked, there = sum(member.file_size for member in members), path.stat().st_size
+    if unpacked > there:
+        raise CheckpointUnsafe(
+            f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not written "
+            "by it. Fetch the original file"
+        )
+
+
+def _check_calls(path: Path) -> None:
+    """Refuse the one call that the restricted reader allows and that takes memory by a number alone.
+
+    Raises:
+        CheckpointUnsafe: the pickle asks for it.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"bytearray") >= 0:
+            raise _refused(path, "GLOBAL builtins.bytearray")
 
 
 def _first_line(error: Exception) -> str:

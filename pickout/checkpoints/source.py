@@ -5,14 +5,16 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pickout.checkpoints.assemble import assemble
+from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.bundle import is_bundle, load_bundle
-from pickout.checkpoints.hub import NAMED_WEIGHTS, named_folder
-from pickout.checkpoints.imported import Imported
-from pickout.checkpoints.importing import HF_WEIGHTS, find_tokenizer, find_words, import_file
-from pickout.checkpoints.loaded import LoadedModel, Precision
+from pickout.checkpoints.device import Precision
+from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
+from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
-from pickout.checkpoints.run import SETTINGS_FILE, load_run, run_folder, written_out
+from pickout.checkpoints.saved_model import SETTINGS_FILE, load_run, run_folder, written_out
+from pickout.checkpoints.tokenizer_files import find_tokenizer
 from pickout.config import nearest
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError
@@ -42,10 +44,10 @@ def load(
             file, or the name of weights that `pickout weights get` fetched.
             Files in OpenAI's names tell no activation and are computed with CLIP's own QuickGELU; for weights that
             others trained with GELU under the same names, give a Hugging Face folder, whose config tells it.
-        device: `cpu`, `cuda` or `cuda:0`.
+        device: `auto`, `cpu`, `cuda` or `cuda:0`.
         precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
-        image: height and width in pixels, for imported files only; by default what the file was trained with. CLIP
-            itself was trained on squares; person crops fare better at 384x128.
+        image: height and width in pixels, for imported files only; by default what the file was trained with, as far
+            as its position table tells it. CLIP itself was trained on squares; person crops fare better at 384x128.
         tokenizer: CLIP's merges, or BERT's vocab.txt, for an imported file that has none beside it.
 
     Raises:
@@ -68,12 +70,8 @@ def load(
             f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json); "
             f"{_contents(path)}"
         )
-    imported = import_file(path, image=image)
-    if imported.tokenizer.kind == "wordpiece":
-        tokens = find_words([path], imported.tokenizer, tokenizer, also=downloaded_folders())
-    else:
-        tokens = find_tokenizer(path, imported.context, tokenizer, also=downloaded_folders())
-    return _ready(path, imported, tokens, device, precision)
+    model = at_size(import_file(path, stated=image), image)
+    return _ready(path, model, find_tokenizer([path], model.tokenizer, tokenizer), device, precision)
 
 
 def resolve(path_or_name: str | Path) -> Path:
@@ -90,48 +88,44 @@ def resolve(path_or_name: str | Path) -> Path:
         return DEFAULT_FILE
     if name in PACKAGES:
         return packaged_file(name)
+    here = fetched(name)
+    if here is not None:
+        return here
     if name in NAMED_WEIGHTS:
-        folder = named_folder(name)
-        if folder.is_dir():
-            return folder
         raise CheckpointError(f"{name}: not fetched yet; run `pickout weights get {name}`")
     raise CheckpointError(
         f"{path}: no such file or folder, and no weights have that name{nearest(name, NAMED_WEIGHTS)}"
     )
 
 
-def downloaded_folders() -> tuple[Path, ...]:
-    """Where weights that were fetched by name may lie."""
-    return tuple(named_folder(name) for name in NAMED_WEIGHTS)
-
-
-def _ready(path: Path, imported: Imported, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
-    height, width = imported.image
+def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
+    height, width = model.image
     settings = ModelSettings(
-        method=dict(imported.method),
-        image=ImageSettings(height=height, width=width, resample=imported.resample),
-        vision=imported.vision,
-        text=imported.text,
-        tokenizer=imported.tokenizer.model_copy(update={"context": imported.context}),
+        method=dict(model.method),
+        image=ImageSettings(height=height, width=width, resample=model.resample),
+        vision=model.vision,
+        text=model.text,
+        tokenizer=model.tokenizer,
     )
-    state, unused = _for_use(settings, imported.state)
+    state, unused = _for_use(settings, model.state)
     method, report = assemble(
         str(path),
-        imported.format,
+        model.format,
         settings,
         tokenizer,
-        imported.identities,
+        model.identities,
         state,
-        left_over=imported.left_over,
-        ignored={**imported.ignored, **unused},
-        resized={key: note for key, note in imported.resized.items() if key in state},
+        left_over=model.weights.left_over,
+        ignored={**model.weights.ignored, **unused},
+        resized={key: note for key, note in model.resized.items() if key in state},
+        spelled=model.weights.spelled,
     )
     return LoadedModel(
         name=path.stem if path.is_file() else path.resolve().name,
         method=method,
         tokenizer=tokenizer,
         settings=written_out(settings, tokenizer),
-        identities=imported.identities,
+        identities=model.identities,
         report=report,
         device=device,
         precision=precision,

@@ -1,6 +1,7 @@
 """A model of ours on disk: a folder with `model.toml`, `tokenizer.json` and `model.safetensors`."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.assemble import assemble
-from pickout.checkpoints.loaded import LoadedModel, Precision
-from pickout.checkpoints.reading import read_weights, safetensors_header
+from pickout.checkpoints.assembly import assemble
+from pickout.checkpoints.device import Precision
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.weight_file import read_weights
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
-from pickout.files import atomic_path, write_atomically
+from pickout.files import atomic_path, read_text, write_atomically
 from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, method_settings
@@ -91,6 +93,7 @@ def save_model(
             if "os error 28" not in str(error):
                 raise
             raise StorageFull(f"{target}: no space left on the device; the file before it is whole") from None
+        _order_metadata(temporary)
 
 
 def load_run(
@@ -109,15 +112,8 @@ def load_run(
         CheckpointMismatch: weights, settings and tokenizer do not belong together.
     """
     run = read_run_settings(path)
-    weights = weights or path / WEIGHTS_FILE
-    tokenizer = _read_tokenizer(path / TOKENIZER_FILE)
-    header = safetensors_header(weights) if weights.is_file() else {}
-    if header.get(_TOKENIZER_HASH, _sha256(tokenizer.to_json())) != _sha256(tokenizer.to_json()):
-        raise CheckpointMismatch(
-            f"{path / TOKENIZER_FILE}: not the tokenizer that {weights.name} was trained with; "
-            "restore the file that was saved with it"
-        )
-    file = read_weights(weights)
+    file = read_weights(weights or path / WEIGHTS_FILE)
+    tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
     method, report = assemble(
         str(path), "a run of Pickout", run.model, tokenizer, run.identities, file.tensors, ignored=file.ignored
     )
@@ -172,12 +168,6 @@ def run_folder(path: Path) -> Path | None:
     return folder
 
 
-def _is_ours(weights: Path) -> bool:
-    with weights.open("rb") as file:
-        head = file.read(9)
-    return head[8:] == b"{" and _MARK in safetensors_header(weights)
-
-
 def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
     """The same settings with every default of the method spelled out and no path of this machine.
 
@@ -189,14 +179,55 @@ def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
     return settings.model_copy(update={"method": method, "tokenizer": tokens})
 
 
-def _read_tokenizer(file: Path) -> Tokenizer:
+def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
+    """The tokenizer in a run's folder.
+
+    Args:
+        folder: of the run.
+        sha256: of the text that was saved with the weights, where they tell; held against it before it is looked into.
+
+    Raises:
+        CheckpointError: missing or damaged.
+        CheckpointMismatch: another one.
+    """
+    file = folder / TOKENIZER_FILE
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
     except FileNotFoundError:
         raise CheckpointError(f"{file}: no such file; a run needs it beside its weights") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{file}: cannot be read ({error})") from None
+    if sha256 not in (None, _sha256(text)):
+        raise CheckpointMismatch(
+            f"{file}: not the tokenizer that the weights beside it were trained with; restore the file that was saved "
+            "with them"
+        )
     return Tokenizer.from_json(text, source=str(file))
+
+
+def _order_metadata(file: Path) -> None:
+    """Sort the text entries of a safetensors header, in place: the library writes them in an order of chance, and
+    equal models shall be equal files."""
+    with file.open("r+b") as content:
+        size = int.from_bytes(content.read(8), "little")
+        header = content.read(size)
+        told = json.loads(header)
+        told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
+        ordered = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
+        assert len(ordered) == size
+        content.seek(8)
+        content.write(ordered)
+
+
+def _is_ours(weights: Path) -> bool:
+    """Whether a safetensors file has our mark; only its header is read, and a damaged one has none."""
+    with weights.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = file.read(min(size, 1 << 24))
+    try:
+        return _MARK in json.loads(header)["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _sha256(text: str) -> str:

@@ -1,6 +1,6 @@
 """What became of every key of a weight file, and of every tensor of the model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -21,10 +21,11 @@ class KeyReport:
         loaded: our tensors that came from the file.
         missing: our tensors that the file does not have.
         left_over: the file's keys that nothing uses and no reason excuses.
-        wrong_shape: our tensor to "found, expected".
+        unfit: our tensor to what is wrong with the file's: "found, expected".
         resized: our tensor to how it was changed to fit.
         ignored: the file's keys that are left out on purpose, each with the reason.
         fresh: our tensors that keep their starting weights on purpose, each with the reason.
+        spelled: how the file spells one of our names; errors name its keys, not ours.
     """
 
     source: str
@@ -32,35 +33,35 @@ class KeyReport:
     loaded: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     left_over: tuple[str, ...] = ()
-    wrong_shape: Mapping[str, str] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
     resized: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, str] = field(default_factory=dict)
     fresh: Mapping[str, str] = field(default_factory=dict)
+    spelled: Callable[[str], str] = str
 
     @property
     def complete(self) -> bool:
         """Whether every tensor and every key is accounted for."""
-        return not (self.missing or self.left_over or self.wrong_shape)
+        return not (self.missing or self.left_over or self.unfit)
 
-    def require_complete(self) -> None:
-        """Stop unless the report is complete.
+    def require_complete(self, remedy: str = "") -> None:
+        """Stop unless the report is complete; `remedy` ends the error.
 
         Raises:
-            CheckpointMismatch: names what is missing, left over or of another shape.
+            CheckpointMismatch: names what is missing, left over, or of another shape or kind.
         """
         if self.complete:
             return
-        faults = []
-        if self.missing:
-            faults.append(f"{len(self.missing)} missing: {_some(self.missing)}")
-        if self.left_over:
-            faults.append(f"{len(self.left_over)} left over: {_some(self.left_over)}")
-        if self.wrong_shape:
-            shapes = [f"{key} ({text})" for key, text in self.wrong_shape.items()]
-            faults.append(f"{len(shapes)} of another shape: {_some(shapes)}")
+        unfit = [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()]
+        faults = {
+            "missing": [self.spelled(key) for key in self.missing],
+            "left over": self.left_over,
+            "of another shape or kind": unfit,
+        }
+        told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
         raise CheckpointMismatch(
-            f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(faults)}. "
-            "It is another model, or only a part of one"
+            f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}. "
+            f"It is another model, or only a part of one{remedy}"
         )
 
     def summary(self) -> str:
@@ -78,10 +79,11 @@ def compare(
     found: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],
     *,
-    left_over: tuple[str, ...] = (),
+    left_over: Sequence[str] = (),
     resized: Mapping[str, str] | None = None,
     ignored: Mapping[str, str] | None = None,
     fresh: Mapping[str, str] | None = None,
+    spelled: Callable[[str], str] = str,
 ) -> KeyReport:
     """Hold a state dict against the one a model expects.
 
@@ -94,27 +96,35 @@ def compare(
         resized: passed on.
         ignored: passed on.
         fresh: tensors of `expected` that need not be found.
+        spelled: passed on.
     """
     fresh = fresh or {}
-    shapes = {
-        key: f"{tuple(found[key].shape)}, expected {tuple(tensor.shape)}"
-        for key, tensor in expected.items()
-        if key in found and found[key].shape != tensor.shape
-    }
+    faults = {key: _fault(found[key], tensor) for key, tensor in expected.items() if key in found}
     return KeyReport(
         source=source,
         format=format,
-        loaded=tuple(key for key in expected if key in found and key not in shapes),
+        loaded=tuple(key for key, fault in faults.items() if not fault),
         missing=tuple(key for key in expected if key not in found and key not in fresh),
-        left_over=left_over + tuple(key for key in found if key not in expected),
-        wrong_shape=shapes,
+        left_over=(*left_over, *(spelled(key) for key in found if key not in expected)),
+        unfit={key: fault for key, fault in faults.items() if fault},
         resized=resized or {},
         ignored=ignored or {},
         fresh=fresh,
+        spelled=spelled,
     )
 
 
-def _some(keys: tuple[str, ...] | list[str]) -> str:
+def _fault(found: Tensor, expected: Tensor) -> str:
+    """What keeps a tensor from taking the place of another; empty where nothing does."""
+    if found.shape != expected.shape:
+        return f"{tuple(found.shape)}, expected {tuple(expected.shape)}"
+    if found.is_floating_point() != expected.is_floating_point():
+        # Weights as whole numbers are quantised ones without their scales.
+        return f"{found.dtype}, expected {expected.dtype}".replace("torch.", "")
+    return "" if found.isfinite().all() else "not finite"
+
+
+def _some(keys: Sequence[str]) -> str:
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return ", ".join(keys[:SHOWN]) + more
 
