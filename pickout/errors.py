@@ -25,15 +25,44 @@
 
 A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
 class's `exit_code`; a traceback that reaches a user is a bug.
+
+Names in a message come from files of others, so it is shown through `printable`: here, for every error at once. What
+raises or stores a name keeps it as it is.
 """
 
+import unicodedata
 from typing import ClassVar
+
+_LONGEST = 4000
+"""Characters of a message that are shown: names come in any length."""
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode's categories without a shape: control and format characters, lone surrogates, line separators."""
+
+
+def printable(text: object, *, keep: str = "") -> str:
+    """`text` fit for a terminal or page: what has no shape, as control characters have none, is shown as `�`.
+
+    Args:
+        text: anything; its `str` is taken.
+        keep: characters that stay though they have no shape, for example line ends.
+    """
+    letters = str(text)
+    if letters.isprintable():
+        return letters
+    return "".join("�" if unicodedata.category(c) in _UNSEEN and c not in keep else c for c in letters)
 
 
 class PickoutError(Exception):
     """The root: anything a user can mend."""
 
     exit_code: ClassVar[int] = 3
+
+    def __str__(self) -> str:
+        """The message, printable and of bounded length whatever names are in it; its own line ends stay."""
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+        return printable(text, keep="\n")
 
 
 class UsageError(PickoutError):
@@ -91,6 +120,9 @@ class ImageUnreadable(DataError):
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type["ImageUnreadable"], tuple[object, str]]:
+        return type(self), (self.path, self.reason)
 
 
 class CheckpointError(PickoutError):

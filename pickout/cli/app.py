@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from pickout.cli import COMMANDS
-from pickout.errors import PickoutError
+from pickout.errors import PickoutError, printable
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect."""
@@ -67,7 +67,8 @@ def _leave_launcher() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    sys.stderr.write(f"error: {message}\n")
+    # A name with a line end in it cannot begin a line of its own.
+    sys.stderr.write("error: " + printable(message, keep="\n").replace("\n", "\n  ") + "\n")
     raise SystemExit(code)
 
 

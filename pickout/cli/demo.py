@@ -131,7 +131,7 @@ def _draw(settings: "StreetSettings", street: Path) -> None:
 
 def _train(recipe: "Recipe", run: Path, device: str, as_json: bool) -> None:
     from pickout.train.display import JsonLines, Terminal
-    from pickout.train.run import train
+    from pickout.train.training import train
 
     train(recipe, run, device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))
 

@@ -22,7 +22,7 @@ def train(
     """
     from pickout.train.display import JsonLines, Terminal
     from pickout.train.recipe import find_recipe, load_recipe
-    from pickout.train.run import train as run
+    from pickout.train.training import train as run
 
     settings = load_recipe(find_recipe(recipe), overrides or [])
     run(settings, out, device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))

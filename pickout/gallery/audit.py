@@ -1,15 +1,17 @@
 """Who searched for what and who changed what: one line each in `audit.jsonl`, in the gallery's folder."""
 
-import getpass
+import errno
+import fcntl
 import json
 import os
+import pwd
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryError
-from pickout.files import storage_errors
+from pickout.files import own_file, storage_errors
 
 AUDIT = "audit.jsonl"
 
@@ -62,7 +64,7 @@ def record_search(gallery: Path, line: AuditLine) -> None:
     """Append `line`. A search whose line cannot be written gives no results, so this comes before they are returned.
 
     Raises:
-        GalleryError: the file cannot be written to.
+        GalleryError: the file cannot be written to, or is a link.
         StorageFull: no space left.
     """
     _append(gallery / AUDIT, asdict(line), "each search is recorded, so none can be made")
@@ -72,24 +74,31 @@ def record_change(gallery: Path, line: ChangeLine) -> None:
     """Append `line`, before the change is made.
 
     Raises:
-        GalleryError: the file cannot be written to.
+        GalleryError: the file cannot be written to, or is a link.
         StorageFull: no space left.
     """
     _append(gallery / AUDIT, asdict(line), "each change is recorded, so none can be made")
 
 
 def _append(file: Path, values: dict[str, Any], so: str) -> None:
-    data = (json.dumps(values) + "\n").encode()
     try:
-        # One write to a file opened for appending: lines of two processes do not mix.
-        with storage_errors(file):
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                os.write(handle, data)
-            finally:
-                os.close(handle)
+        with own_file(file) as handle, storage_errors(file):
+            fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
+            _write_line(handle, json.dumps(values).encode())
     except OSError as error:
-        raise GalleryError(f"{file}: cannot be written to ({error.strerror}); {so}") from None
+        linked = error.errno in (errno.ELOOP, errno.EEXIST)
+        reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
+        raise GalleryError(f"{file}: cannot be written to ({reason}); {so}") from None
+
+
+def _write_line(handle: int, line: bytes) -> None:
+    """Append a whole line or nothing; what an earlier process wrote of a line stays a line of its own."""
+    size = os.fstat(handle).st_size
+    cut = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+    data = b"\n" * cut + line + b"\n"
+    if os.write(handle, data) < len(data):  # the disk filled within the line
+        os.ftruncate(handle, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def now() -> str:
@@ -98,8 +107,8 @@ def now() -> str:
 
 
 def user_name() -> str:
-    """The account's name, or its number where it has none."""
+    """The name of the account that the process runs as, or its number where it has none; no variable can change it."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())

@@ -7,7 +7,7 @@ from pickout.data.transforms import ImageSettings
 from pickout.errors import RecipeError
 from pickout.methods import METHODS
 from pickout.methods.base import Method
-from pickout.nn.fusion import FusionEncoder, build_fusion_encoder
+from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
 from pickout.nn.text import TextSettings, TextTransformer, build_text
 from pickout.nn.vision import VisionSettings, build_vision
 from pickout.text.tokenizer import TokenizerSettings

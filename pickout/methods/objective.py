@@ -1,12 +1,11 @@
 """What `dual` and `itself` minimise for one kind of feature: alignment (TAL or SDM) and identity (CID)."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pickout.config import Settings
 from pickout.errors import TrainingError
 from pickout.losses.alignment import similarity_distribution, triplet_alignment
 from pickout.losses.identity import (
@@ -18,15 +17,21 @@ from pickout.losses.identity import (
     pair_classification,
 )
 from pickout.methods.base import LossTerms
-from pickout.methods.groups import Rates
+from pickout.methods.parameter_groups import Rates
+from pickout.methods.presets import PresetSettings
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
 
 Alignment = Literal["tal", "sdm", "off"]
 
 
-class ObjectiveSettings(Settings):
+class ObjectiveSettings(PresetSettings):
     """Losses and learning rates that `dual` and `itself` share. Section numbers are those of docs/methods/itself.md."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "as_paper": {"id_terms": False},
+        "as_released": {"mismatch_class": "batch_max_plus_one"},
+    }
 
     alignment: Alignment = "tal"
     """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), or none."""
@@ -182,7 +187,7 @@ def build_objective(settings: ObjectiveSettings, branch: str, dimension: int, id
             identities + 1,
             pairs=settings.pair_loss,
             alone=settings.id_terms,
-            spread=settings.classifier_spread,
+            deviation=settings.classifier_spread,
         )
     return Objective(
         branch,

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from pickout.config import Settings, read_toml
 from pickout.errors import DataError
-from pickout.files import write_atomically
+from pickout.files import PARTIAL, write_atomically
 from pickout.synthetic.avatars import Take, find_avatars, load_avatar
 from pickout.synthetic.captions import CaptionSettings
 from pickout.synthetic.identities import Entry, Job, draw_identity
@@ -227,7 +227,7 @@ def _claim(settings: StreetSettings, out: Path) -> None:
                 f"{out}: holds a street of other settings ({'; '.join(changes[:3])}); "
                 "draw into another folder, or delete this one first"
             )
-        for leftover in out.rglob(".*.part"):
+        for leftover in out.rglob(f".*{PARTIAL}"):
             leftover.unlink(missing_ok=True)
         return
     if out.exists() and not out.is_dir():

@@ -83,6 +83,7 @@ class Tokenizer:
         context: length of a row.
         cleaning: what happens to a caption first.
         words: words kept by `albef` cleaning; None for all.
+        seen_whole: as in `read_vocabulary`.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Tokenizer:
         *,
         cleaning: Cleaning = "none",
         words: int | None = None,
+        seen_whole: frozenset[int] | None = None,
     ) -> None:
         reserved = 1 if special.end is None else 2
         if context <= reserved:
@@ -103,6 +105,7 @@ class Tokenizer:
         self._room = context - reserved
         self.cleaning: Cleaning = cleaning
         self.longest = words
+        self.seen_whole = seen_whole
 
     @property
     def vocabulary_size(self) -> int:
@@ -115,7 +118,7 @@ class Tokenizer:
         entries = [""] * self.vocabulary_size
         for entry, number in self._backend.get_vocab(with_added_tokens=False).items():
             entries[number] = entry
-        return read_vocabulary(self.kind, tuple(entries), self.special)
+        return read_vocabulary(self.kind, tuple(entries), self.special, self.seen_whole)
 
     def encode(self, captions: Sequence[str]) -> NDArray[np.int64]:
         """Ids of each caption, padded or cut to the context; a cut row keeps its end token.
@@ -214,6 +217,8 @@ class Tokenizer:
         }
         if self.cleaning != "none":
             content |= {"cleaning": self.cleaning, "words": self.longest}
+        if self.seen_whole is not None:
+            content["seen_whole"] = sorted(self.seen_whole)
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod
@@ -244,6 +249,7 @@ class Tokenizer:
                 int(content["context"]),
                 cleaning=cleaning,
                 words=content.get("words"),
+                seen_whole=frozenset(content["seen_whole"]) if "seen_whole" in content else None,
             )
         except CheckpointError:
             raise

@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field
 import pickout
 from pickout.checkpoints.initial_fusion import Queues
 from pickout.config import Settings, apply_overrides, nearest, parse_settings, read_toml
-from pickout.data.captions import CaptionAugmentationSettings
 from pickout.data.sampling import SamplerSettings
-from pickout.data.training import DataSettings
+from pickout.data.token_augmentation import CaptionAugmentationSettings
+from pickout.data.training_pairs import DataSettings
 from pickout.data.transforms import AugmentationSettings
 from pickout.errors import RecipeError
 from pickout.methods.model import ModelSettings, method_settings

@@ -14,26 +14,34 @@ _OPTIONS = {
     "pickout data draw": "--avatars --json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
-    "pickout index": "--camera-from --device --json --model --out --prune --set --table",
+    "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --set "
+    "--table",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
     "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
     "--video --without",
     "pickout saved": "--json --remove",
     "pickout gallery info": "--json",
-    "pickout gallery remove": "--after --before --camera --crop --json --label --track --video --yes",
-    "pickout gallery erase": "--after --before --camera --crop --json --label --track --video --yes",
-    "pickout gallery update": "--after --before --camera --crop --json --label --set --track --video --yes",
+    "pickout gallery remove": "--after --before --camera --crop --during --json --label --not-camera --not-label "
+    "--track --video --yes",
+    "pickout gallery erase": "--after --before --camera --crop --during --json --label --not-camera --not-label "
+    "--track --video --yes",
+    "pickout gallery update": "--after --before --camera --crop --during --json --label --not-camera --not-label "
+    "--set --track --video --yes",
     "pickout gallery compact": "--json",
     "pickout gallery approximate": "--device --json --model --off --set",
     "pickout gallery verify": "--files --json",
     "pickout gallery rebuild": "--device --drop-missing --json --model --restart --set",
-    "pickout gallery export": "--after --before --camera --crop --crops --force --json --label --track --video",
-    "pickout gallery import": "--crops-to --json --replace",
+    "pickout gallery export": "--after --before --camera --crop --crops --during --force --json --label --not-camera "
+    "--not-label --track --video",
+    "pickout gallery import": "--again --crops-to --json --replace",
     "pickout calibrate": "--device --json --model --set --split",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
-    "pickout explain enrich": "--device --json",
+    "pickout explain enrich": "--device --json --out",
+    "pickout explain masks": "--device --draws --json --out --seed",
+    "pickout explain vacuous": "--device --json --seed --sentences --split",
+    "pickout explain entropy": "--device --json --out --pairs --split",
     "pickout weights list": "--json",
     "pickout weights get": "--endpoint --json --to",
 }

@@ -28,7 +28,7 @@ FUSING = {"vision": {"kind": "vit"}, "text": {"kind": "bert", "fusion_layers": 2
 
 def load(method: str, folder: Path | None = None, context: int = 64) -> LoadedModel:
     torch.manual_seed(0)
-    tokenizer = train_tokenizer([SENTENCE, "the man is carrying a red backpack"], 300, context)
+    tokenizer = train_tokenizer([SENTENCE, "the man is carrying a red backpack"], 400, context)
     towers = {"vision": {}, "text": {}} if method in METHODS else FUSING
     settings = ModelSettings(
         method={"name": method, **METHODS.get(method, {})},

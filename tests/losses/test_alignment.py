@@ -117,7 +117,7 @@ features = st.integers(2, 7).flatmap(
 
 
 @given(features)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_tal_equals_its_loop_twin(case: tuple[list[int], int]) -> None:
     identity, seed = case
     generator = torch.Generator().manual_seed(seed)
@@ -128,7 +128,7 @@ def test_tal_equals_its_loop_twin(case: tuple[list[int], int]) -> None:
 
 
 @given(features)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sdm_equals_its_loop_twin_and_is_no_less_than_zero(case: tuple[list[int], int]) -> None:
     identity, seed = case
     generator = torch.Generator().manual_seed(seed)
@@ -140,7 +140,7 @@ def test_sdm_equals_its_loop_twin_and_is_no_less_than_zero(case: tuple[list[int]
 
 
 @given(features, st.permutations(range(7)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_order_of_the_batch_does_not_matter(case: tuple[list[int], int], order: list[int]) -> None:
     identity, seed = case
     place = torch.tensor([i for i in order if i < len(identity)])

@@ -160,7 +160,7 @@ def test_a_drawing_that_was_killed_goes_on_to_equal_bytes(street: Path, tmp_path
     assert not (out / "reid_raw.json").exists()
     with pytest.raises(DataMissing, match="draw the street first"):
         contact_sheet(out)
-    (out / "imgs" / ".half.jpg.xyz.part").write_bytes(b"left by the kill")
+    (out / "imgs" / ".half.jpg.abcd_123.pickout.part").write_bytes(b"left by the kill")
     before = {path: path.stat().st_mtime_ns for path in out.glob("imgs/*/*.jpg")}
     draw_street(SMALL, out, workers=1)
     assert contents(out) == contents(street)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
-from pickout.train.checkpointing import Checkpoints, TrainingState
 from pickout.train.engine import launch
 from pickout.train.optim import OptimSettings
 from pickout.train.schedule import ScheduleSettings, step_factor
+from pickout.train.training_state import Checkpoints, TrainingState
 
 
 def _equal(one, two):

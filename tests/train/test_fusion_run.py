@@ -12,7 +12,7 @@ from pickout.errors import CheckpointError
 from pickout.train.display import Display
 from pickout.train.engine import Engine
 from pickout.train.recipe import find_recipe, load_recipe
-from pickout.train.run import train
+from pickout.train.training import train
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints"))
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from pickout.train.journal import read_journal
 from pickout.train.recipe import find_recipe, load_recipe
-from pickout.train.run import train
+from pickout.train.training import train
 
 _PICKOUT = [sys.executable, "-c", "from pickout.cli.app import main; main()"]
 

@@ -10,7 +10,6 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, picture_vectors, sentence_vectors
-from pickout.gallery.printable import printable
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.vectors.exact import Penalty
@@ -88,7 +87,7 @@ def _crops(resident: Resident, locate: Callable[[str], int], names: Sequence[str
     vectors = resident.vectors.at([locate(name) for name in names]) if names else ()
     for name, vector in zip(names, vectors, strict=True):
         if not np.isfinite(vector).all():
-            raise UsageError(f"no crop '{printable(name)}' in the gallery any more")
+            raise UsageError(f"no crop '{name}' in the gallery any more")
     return list(vectors)
 
 

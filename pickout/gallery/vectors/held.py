@@ -17,10 +17,6 @@ _TOGETHER = 32
 class Vectors(Protocol):
     """Unit vectors by row. A row is a position in the arrays of `Resident`."""
 
-    @property
-    def dimension(self) -> int:
-        """Length D of a vector."""
-
     def doubt(self, _passed: int, /) -> str | None:
         """What to say beside a search of so many rows, where it may miss some."""
 
@@ -54,11 +50,6 @@ class HeldVectors:
 
     def __init__(self, array: NDArray[np.float32]) -> None:
         self.array = array
-
-    @property
-    def dimension(self) -> int:
-        """Length D of a vector."""
-        return int(self.array.shape[1])
 
     def doubt(self, _passed: int) -> str | None:
         """None: nothing is missed."""
