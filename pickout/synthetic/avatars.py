@@ -23,6 +23,8 @@ Array = NDArray[np.floating[Any]]
 Take = Literal["all", "train", "held-out"]
 
 _TEXELS = 512
+LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(2.2))
+"""Linear light of a byte of sRGB."""
 _HAIR = "h_wig"
 _BODY = "H_DDS_HighRes"
 _EYES = ("h_L_eye", "h_R_eye")
@@ -39,7 +41,7 @@ class Shell:
         joint: numbers of the nodes that move each vertex. Shape: (n, 4).
         weight: how much each does. Shape: (n, 4).
         triangles: Shape: (m, 3).
-        colour: linear light of each texel. Shape: (texels, texels, 3).
+        colour: sRGB of each texel. Shape: (texels, texels, 3).
         relief: brightness of each texel over the middle of its part's, for cloth in another colour.
             Shape: (texels, texels).
         part: a `Part` at each texel. Shape: (texels, texels).
@@ -51,7 +53,7 @@ class Shell:
     joint: NDArray[np.intp]
     weight: Array
     triangles: NDArray[np.int32]
-    colour: Array
+    colour: NDArray[np.uint8]
     relief: Array
     part: Parts
 
@@ -146,7 +148,7 @@ def load_avatar(path: Path) -> Avatar:
         picture = _small(wig.texture)
         shells.append(_shell(wig, _at_rest(wig, world), picture, np.full(picture.shape[:2], int(Part.HAIR), np.uint8)))
     above = {name: joints.names[up] for name, up in zip(joints.names, joints.parents, strict=True) if up >= 0}
-    tone = skin_place(np.median(np.power(colour[part == Part.SKIN], 1 / 2.2), axis=0))
+    tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
     return Avatar(path.stem, outfit, places, above, float(trunk[0][:, 1].max()), tone, tuple(shells))
 
 
@@ -159,9 +161,9 @@ def _at_rest(skin: Skin, world: Array) -> tuple[Array, Array]:
     return place, normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
 
 
-def _shell(skin: Skin, rest: tuple[Array, Array], colour: Array, part: Parts) -> Shell:
+def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], part: Parts) -> Shell:
     relief = np.ones(part.shape, dtype=np.float32)
-    bright = colour.mean(axis=2)
+    bright = LINEAR[colour].mean(axis=2)
     for value in np.unique(part):
         inside = part == value
         # The floor keeps the grain of a nearly black texture from turning into blotches.
@@ -175,19 +177,18 @@ def _both_sides(skin: Skin) -> NDArray[np.int32]:
     return np.concatenate([skin.triangles, skin.triangles[:, ::-1]]) if skin.name == _HAIR else skin.triangles
 
 
-def _small(texture: NDArray[np.uint8]) -> Array:
-    """Linear light of a texture, at `_TEXELS` texels a side. Shape: (texels, texels, 3)."""
-    picture = Image.fromarray(texture[..., :3]).resize((_TEXELS, _TEXELS), Image.Resampling.BOX)
-    return np.asarray(np.power(np.asarray(picture, dtype=np.float32) / 255.0, np.float32(2.2)))
+def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A texture at `_TEXELS` texels a side. Shape: (texels, texels, 3)."""
+    return np.asarray(Image.fromarray(texture[..., :3]).resize((_TEXELS, _TEXELS), Image.Resampling.BOX))
 
 
 def _parted(
     body: Skin, place: Array, outfit: Outfit, joints: dict[str, tuple[int, Array]], eyes: float, wig: bool
-) -> tuple[Array, Parts]:
+) -> tuple[NDArray[np.uint8], Parts]:
     """Colour and part of each texel of the body."""
     colour = _small(body.texture)
     where, known = _unwrapped(body, place)
-    lab = to_lab(np.power(colour, 1 / 2.2)) * (0.6, 1.0, 1.0)
+    lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
     part = np.full(known.shape, int(Part.SKIN), dtype=np.uint8)
     part[known] = Regions(where[known], lab[known], outfit, joints, eyes, float(place[:, 1].max()), wig).parts()
     return colour, _spread(part, known)

@@ -112,6 +112,7 @@ class _File:
     def __init__(self, header: dict[str, Any], binary: bytes) -> None:
         self._header, self._binary = header, binary
         self._views: dict[int, bytes] = {}
+        self._textures: dict[int, NDArray[np.uint8]] = {}
 
     def joints(self) -> Joints:
         nodes = self._header["nodes"]
@@ -161,8 +162,10 @@ class _File:
         number = self._header["materials"][material]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
         texture = self._header["textures"][number]
         source = texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"]
-        with Image.open(io.BytesIO(self._view(self._header["images"][source]["bufferView"]))) as image:
-            return np.asarray(image.convert("RGBA"))
+        if source not in self._textures:
+            with Image.open(io.BytesIO(self._view(self._header["images"][source]["bufferView"]))) as image:
+                self._textures[source] = np.asarray(image.convert("RGBA"))
+        return self._textures[source]
 
     def _values(self, number: int) -> Array:
         """An accessor's numbers, as the shader sees them. Shape: (count, width)."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Garment, Outer, Person, Sleeve
-from pickout.synthetic.avatars import Avatar, Shell
+from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.posing import Posed
 from pickout.synthetic.rasteriser import Hits, rasterise
@@ -54,7 +54,7 @@ def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[
     size = len(shell.part)
     texel = (hits.spread(shell.uv, shell.triangles) * size).astype(np.intp) % size
     cell = (texel[:, 1], texel[:, 0])
-    colour, part, relief = shell.colour[cell], shell.part[cell].copy(), shell.relief[cell]
+    colour, part, relief = LINEAR[shell.colour[cell]], shell.part[cell].copy(), shell.relief[cell]
     rest = hits.spread(shell.place, shell.triangles)
     tone = np.ones(len(part), dtype=np.float32)
     skin = part == Part.SKIN
