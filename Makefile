@@ -1,19 +1,24 @@
-# Every target does its own set-up; nothing has to be installed first but Python 3.11 or 3.12.
+# Every target does its own set-up; nothing has to be installed first but Python 3.11, 3.12 or 3.13.
+# Another one: make test PYTHON=python3.13. Each version has its own environment, so switching is safe.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
-VENV := .venv
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '' 2>/dev/null && echo $$each && break; done)
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venvs/$(VERSION)
 BIN := $(VENV)/bin
 DEMO ?= demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs lock clean
+.PHONY: help demo model test check fix bench docs lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.core ## Draw a street, train on it, index its gallery and search it (5 to 8 minutes on 2 cores)
-	$(BIN)/pickout demo --out $(DEMO)
+demo: $(VENV)/.core ## Draw people, index and search them (under 2 minutes); make demo CROPS=folder searches yours
+	$(BIN)/pickout demo --out $(DEMO) $(if $(CROPS),--crops $(CROPS))
+
+model: $(VENV)/.dev ## Make the model that comes with the package again (docs/default-model.md; hours)
+	$(BIN)/python models/pickout_small.py build/pickout-small $(if $(AVATARS),--avatars $(AVATARS))
 
 test: $(VENV)/.dev ## Run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
@@ -36,19 +41,26 @@ docs: $(VENV)/.dev ## Write the generated documents anew
 	$(BIN)/python docs/generate.py
 
 lock: $(VENV)/.dev ## Write constraints.txt from what is installed now
-	@{ echo "# Exact versions that were installed and tested together (Python 3.11). Written by 'make lock'."; \
+	@{ echo "# Exact versions that were installed and tested together (Python $(VERSION)). Written by 'make lock'."; \
 	   $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.txt
 
 clean: ## Remove what the targets made, except the demo's results
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venvs dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# `.venv` is a link to the environment in use, so that the README's commands stay the same.
+.PHONY: link
+link: | $(VENV)/bin/python
+	@test -L .venv || rm -rf .venv
+	@ln -sfn $(VENV) .venv
 
 $(VENV)/bin/python:
+	@test -n "$(VERSION)" || { echo "no Python found; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.core: pyproject.toml constraints.txt | link
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.dev: pyproject.toml constraints.txt | link
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.core

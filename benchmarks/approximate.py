@@ -27,7 +27,7 @@ from pickout.gallery.approximate.build import ApproximateSettings, approximate
 from pickout.gallery.approximate.record import Approximation, read_approximation
 from pickout.gallery.storage.creation import make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
-from pickout.gallery.storage.manifest import Manifest, read_manifest
+from pickout.gallery.storage.manifest import Manifest, new_manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row, row_id
 from pickout.gallery.vectors.held import Vectors
 
@@ -69,7 +69,7 @@ def main() -> None:
     space, generator = Space(options.dimension), np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "gallery"
-        make_gallery(folder, Model(options.dimension), None)  # type: ignore[arg-type]
+        make_gallery(folder, new_manifest(Model(options.dimension), None))  # type: ignore[arg-type]
         store = LanceStore(folder, options.dimension)
         sentences = fill(store, space, options.rows, generator)
         began = time.perf_counter()

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pickout.evaluate.metrics import average, score_queries
-from pickout.evaluate.ranking import find_relevant, rank
+from pickout.evaluate.relevant_ranks import find_relevant, rank
 
 NOISE = 3.0
 

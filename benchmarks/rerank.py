@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pickout.evaluate.rerank import Candidates, match_candidates
-from pickout.evaluate.tokens import TokenStore
+from pickout.evaluate.candidates import Candidates, match_candidates
+from pickout.evaluate.token_store import TokenStore
 from pickout.methods.base import Method
-from pickout.nn.fusion import FusionEncoder, build_fusion_encoder
+from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
 from pickout.nn.memory import ImageMemory
 from pickout.nn.text import TextSettings
 from pickout.shapes import TokenBatch
-from pickout.train.memory import keep_freed_memory
+from pickout.train.cpu import keep_freed_memory
 
 LENGTH = 50
 """Tokens of a padded caption, as in the released evaluation."""

@@ -35,10 +35,10 @@ from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.saliency.enrich import candidates, enrich
 from pickout.saliency.hiding import apply_mask
-from pickout.saliency.masking import masking_probabilities
+from pickout.saliency.masking import Guidance
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
-from pickout.train.memory import keep_freed_memory
+from pickout.train.cpu import keep_freed_memory
 from pickout.train.recipe import Recipe, find_recipe, load_recipe
 
 PADDING, START, MASK = 0, 1, 2
@@ -101,7 +101,7 @@ def released_draws(proposable: Tensor, replaced: Tensor) -> Draws:
         return sampled, (sampled != ids).long().masked_fill(~words, -100)
 
     def enriched(ids: Tensor, chosen: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        found = candidates(logits[chosen], ids[chosen], proposable, None)
+        found = candidates(logits[chosen], ids[chosen], proposable, torch.ones_like(ids[chosen], dtype=torch.bool))
         drawn = enrich(
             ids,
             chosen,
@@ -112,7 +112,10 @@ def released_draws(proposable: Tensor, replaced: Tensor) -> Draws:
         )
         return drawn.ids, drawn.rows
 
-    return Draws(mask, negatives, sample, enriched, lambda rows, content: masking_probabilities(list(rows), content))
+    def guided(rows: Tensor, content: Tensor) -> Tensor:
+        return Guidance().probabilities(dict(enumerate(rows, start=1)), content)
+
+    return Draws(mask, negatives, sample, enriched, guided)
 
 
 def sides(recipe: Recipe, size: int, rows: int, wanted: tuple[str, ...]) -> dict[str, Callable[[], None]]:

@@ -23,19 +23,54 @@
     |   +-- GalleryDamaged           files changed or missing below us
     +-- VideoError                   recordings, a detector or a folder of crops that cannot be used
     |   +-- VideoUnreadable          one recording that cannot be read at all
+    +-- AccessDenied                 the token may not do this
+    |   +-- NotKnown                 no token, or one that is not valid
+    +-- NotThere                     no such thing, or none that the token may see: told alike
+    +-- ServerBusy                   too much is waiting; says when to come back
     +-- StorageFull                  no space left on the device; what was written before is whole
 
 A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
 class's `exit_code`; a traceback that reaches a user is a bug.
+
+Names in a message come from files of others, so it is shown through `printable`: here, for every error at once. What
+raises or stores a name keeps it as it is.
 """
 
+import unicodedata
 from typing import ClassVar
+
+INTERRUPTED = 130, "interrupted; run the same command again to go on where it can"
+"""Exit code after Ctrl-C, as shells expect, and what is said."""
+_LONGEST = 4000
+"""Characters of a message that are shown: names come in any length."""
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode's categories without a shape: control and format characters, lone surrogates, line separators."""
+
+
+def printable(text: object, *, keep: str = "") -> str:
+    """`text` fit for a terminal or page: what has no shape, as control characters have none, is shown as `�`.
+
+    Args:
+        text: anything; its `str` is taken.
+        keep: characters that stay though they have no shape, for example line ends.
+    """
+    letters = str(text)
+    if letters.isprintable():
+        return letters
+    return "".join("�" if unicodedata.category(c) in _UNSEEN and c not in keep else c for c in letters)
 
 
 class PickoutError(Exception):
     """The root: anything a user can mend."""
 
     exit_code: ClassVar[int] = 3
+
+    def __str__(self) -> str:
+        """The message, printable and of bounded length whatever names are in it; its own line ends stay."""
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+        return printable(text, keep="\n")
 
 
 class UsageError(PickoutError):
@@ -93,6 +128,9 @@ class ImageUnreadable(DataError):
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type["ImageUnreadable"], tuple[object, str]]:
+        return type(self), (self.path, self.reason)
 
 
 class CheckpointError(PickoutError):
@@ -157,3 +195,28 @@ class GalleryDamaged(GalleryError):
 
 class StorageFull(PickoutError):
     """No space left on the device."""
+
+
+class AccessDenied(PickoutError):
+    """The token may not do this."""
+
+
+class NotKnown(AccessDenied):
+    """No token was given, or one that is not valid."""
+
+
+class NotThere(PickoutError):
+    """There is no such thing, or none that the token may see."""
+
+
+class ServerBusy(PickoutError):
+    """Too much is waiting.
+
+    Args:
+        message: what.
+        seconds: when to come back.
+    """
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds

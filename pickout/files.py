@@ -2,12 +2,24 @@
 
 import errno
 import os
+import re
+import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pickout.errors import StorageFull
+
+_PARTIAL = ".pickout.part"
+"""How the names of files end that are being written; what a kill leaves behind is told from the user's own by it."""
+_HALF_WRITTEN = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(_PARTIAL)}", re.DOTALL)
+"""Their whole names: what is written, and letters that nobody chose."""
+_LONGEST_NAME = 40
+"""Characters of a file's name that its temporary file's takes over; file systems allow 255 bytes."""
+LONGEST = 64 << 20
+"""Bytes of the longest settings, vocabulary or config that is read; the largest vocabularies have a tenth of it."""
 
 
 @contextmanager
@@ -15,7 +27,7 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     """A temporary path beside `path` that takes its name when the block ends well.
 
     After a kill at any moment `path` is the old file or the new one, never half of one. When the block raises, the
-    temporary file is removed and `path` stays as it was.
+    temporary file is removed and `path` stays as it was. Nobody may read it who may not read the folder it lies in.
 
     Args:
         path: the file to make.
@@ -36,13 +48,14 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
         raise FileExistsError(errno.EEXIST, "No ordinary file", str(path))
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    prefix = f".{path.name[:_LONGEST_NAME]}."
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=_PARTIAL)
     os.close(handle)
     temporary = Path(name)
     try:
         with storage_errors(path):
             yield temporary
-            temporary.chmod(0o600 if private else _MODE)
+            temporary.chmod(0o600 if private else _MODE & (path.parent.stat().st_mode | 0o600))
             if durable:
                 _sync(temporary)
             temporary.replace(path)
@@ -53,6 +66,60 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
             temporary.unlink()
 
 
+def half_written(folder: Path, *, below: bool = True) -> list[Path]:
+    """Files in `folder` that were being written when a process was killed, or are being written now, in order.
+
+    Args:
+        folder: where to look.
+        below: whether to look into the folders in it too.
+    """
+    found = folder.glob(f"{'**/' if below else ''}.*{_PARTIAL}")
+    return sorted(file for file in found if _HALF_WRITTEN.fullmatch(file.name))
+
+
+def read_bytes(path: Path) -> bytes:
+    """A small file whole: settings, a vocabulary, a config.
+
+    Raises:
+        OSError: it cannot be read, has more than `LONGEST` bytes, or is a pointer to a file that was not fetched.
+    """
+    with path.open("rb") as file:
+        data = file.read(LONGEST + 1)
+    if data.startswith(b"version https://git-lfs"):
+        raise OSError("a Git LFS pointer: the file itself was not fetched; run git lfs pull")
+    return _bounded(data)
+
+
+def read_text(path: Path) -> str:
+    """A small text file in UTF-8, whole; errors as of `read_bytes`.
+
+    Raises:
+        UnicodeDecodeError: it is no such text.
+    """
+    return read_bytes(path).decode("utf-8")
+
+
+def gunzip(data: bytes) -> bytes:
+    """A small file that was compressed.
+
+    Raises:
+        OSError: it has more than `LONGEST` bytes.
+        zlib.error: damaged.
+        EOFError: it ends too early.
+    """
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    unpacked = _bounded(unpacker.decompress(data, LONGEST + 1))
+    if not unpacker.eof:
+        raise EOFError("it ends too early")
+    return unpacked
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > LONGEST:
+        raise OSError(f"more than {LONGEST:,} bytes, which no such file has")
+    return data
+
+
 def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:
     """Write `data` (text as UTF-8) to `path`, whole or not at all; `durable` as for `atomic_path`.
 
@@ -61,6 +128,32 @@ def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> 
     """
     with atomic_path(path, durable=durable) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def own_file(file: Path) -> Iterator[int]:
+    """A file that lies in its folder itself, opened for appending and reading, and made where it is not there.
+
+    It is its owner's alone, or the group's too where that may write to the folder; so nobody else can lock it. What a
+    link leads to is never opened, and neither is a pipe, which would wait for a reader.
+
+    Raises:
+        StorageFull: no space left to make it.
+        OSError: it is a link or no ordinary file, or may not be opened.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    mode = 0o660 if file.parent.stat().st_mode & stat.S_IWGRP else 0o600
+    with storage_errors(file):
+        handle = os.open(file, flags, mode)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileExistsError(errno.EEXIST, "No ordinary file", str(file))
+        if status.st_uid == os.geteuid() and status.st_mode & 0o777 & ~mode:
+            os.fchmod(handle, status.st_mode & mode)  # made by an earlier version, for everybody to read
+        yield handle
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault of the code: hypothesis would call an example that takes 200 ms a failure.
+settings.register_profile("pickout", deadline=None)
+settings.load_profile("pickout")
 
 _ROOT = Path(__file__).resolve().parent.parent
 

@@ -26,7 +26,7 @@ weights = st.lists(st.integers(0, 4), min_size=1, max_size=7)
 
 
 @given(st.lists(weights, min_size=1, max_size=4), st.integers(0, 2**31))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_draws_equal_their_loop_twin(rows: list[list[int]], seed: int) -> None:
     width = max(map(len, rows))
     table = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], dtype=torch.float32)

@@ -84,3 +84,40 @@ def test_what_the_system_refuses_is_one_line_with_the_path(
     assert told.startswith("error: some/file: ")
     assert words in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b[2Jkey\x07", "�[2Jkey�"),
+        ("a\u202etxt.exe", "a�txt.exe"),
+        ("\x9b31m", "�31m"),
+        ("lone \udce9", "lone �"),
+        ("zero\u200bwidth\u2028line", "zero�width�line"),
+        ("kept: é 全 \u3000 \xa0", "kept: é 全 \u3000 \xa0"),
+    ],
+)
+def test_no_name_in_any_error_controls_the_terminal(
+    name: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = errors.AnnotationError("a.json", 3, name, "wrong")
+    assert error.field == name
+    assert str(error) == f"a.json, record 3, field '{shown}': wrong"
+    _, told = _said(error, monkeypatch, capsys)
+    assert told == f"error: {error}\n"
+    _, told = _said(OSError(errno.EACCES, "Permission denied", name), monkeypatch, capsys)
+    assert told.startswith(f"error: {shown}: permission denied")
+
+
+def test_a_name_cannot_begin_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, told = _said(errors.CheckpointMismatch("left over: key\nerror: all is lost\r"), monkeypatch, capsys)
+    assert told == "error: left over: key\n  error: all is lost�\n"
+
+
+def test_a_name_of_any_length_leaves_a_message_that_can_be_read() -> None:
+    told = str(errors.RecipeError("recipe.toml: unknown key '" + "k" * 1_000_000 + "'; remove it"))
+    assert len(told) < 5000
+    assert told.startswith("recipe.toml: unknown key 'kkk")
+    assert told.endswith("kkk'; remove it")

@@ -53,6 +53,7 @@ class Model:
         self.broken: set[str] = set()
         self.stale: list[dict[str, bytes]] = []
         self.erased: list[dict[str, bytes]] = []
+        self.kept_out: set[str] = set()
         self.swept: list[dict[str, bytes]] = []
         self.model = MODELS[0]
         self.avoided: frozenset[str] = frozenset()
@@ -75,6 +76,8 @@ class Model:
                     self.stale.append(had[0].pixels())
             elif had is not None:
                 self.gone.add(identifier)
+                if operation.kind == "erase":
+                    self.kept_out.add(identifier)
                 (self.erased if operation.kind == "erase" else self.stale).append(had[0].signs())
         if operation.kind == "erase" and now is None:  # what was removed or replaced before goes too
             self.swept += self.stale
@@ -185,11 +188,11 @@ class Model:
         self._drawn[file] = crop
 
     def _adding(self, kind: str, folder: Path, *, prune: bool = False) -> Operation:
-        """Adding a folder: a row for each readable file; with `prune` none for a file that is gone."""
+        """Adding a folder: a row for each readable file that was not erased; with `prune` none for one that is gone."""
         after: dict[str, Held | None] = {}
         for file in sorted(folder.iterdir()):
             crop = self._drawn[file]
-            if crop.id not in self.broken:
+            if crop.id not in self.broken and (crop.id in self.rows or crop.id not in self.kept_out):
                 after[crop.id] = (crop, self.rows[crop.id][1] if crop.id in self.rows else Metadata())
         if prune:
             here = [each for each, (crop, _) in self.rows.items() if crop.file.parent == folder]

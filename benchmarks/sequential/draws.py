@@ -1,4 +1,4 @@
-"""The random choices of a step by loops, from the same uniform numbers as `pickout.methods.draws`.
+"""The random choices of a step by loops, from the same uniform numbers as `pickout.methods.step_choices`.
 
 Everything random or chosen is written out once more, number by number, so that the fast step and the slow twin agree
 only if both read the specification alike.
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pickout.methods.draws import Uniforms
+from pickout.methods.step_choices import Uniforms
 from sequential.fusion import Draws
 
 
 @dataclass(frozen=True)
 class Loops:
-    """Choices from uniform numbers; `size` ids, of which `ordinary` may be proposed."""
+    """Choices from uniform numbers; `size` ids, of which those that do not go on with a word may be proposed."""
 
     uniforms: Uniforms
     start: int
@@ -83,11 +83,15 @@ class Loops:
     def enrich(self, ids: Tensor, chosen: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """AGA, Eq. 10 and 11, word by word."""
         enriched, which = ids.clone(), torch.zeros(len(ids), dtype=torch.bool)
-        for b, t in self._places(ids):
+        places = set(self._places(ids))
+        for b, t in sorted(places):
+            inside = t + 1 < ids.shape[1] and (b, t + 1) in places and self.continues[int(ids[b, t + 1])]
+            if inside or (self.continues[int(ids[b, t])] and (b, t - 1) in places):
+                continue
             if not chosen[b, t] or self.replaced[b] or float(self.uniforms.rows["enriched"][b]) >= self.p_tem:
                 continue
             old = int(ids[b, t])
-            allowed = [v for v in range(self.size) if self.ordinary[v] and self.continues[v] == self.continues[old]]
+            allowed = [v for v in range(self.size) if self.ordinary[v] and not self.continues[v]]
             best = sorted(allowed, key=lambda v: -float(logits[b, t, v]))[: self.k]
             best = [v for v in best if v != old]
             if best:

@@ -5,7 +5,7 @@ equal on every machine, so a fingerprint is of the file.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +13,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.assemble import assemble
-from pickout.checkpoints.loaded import LoadedModel, Precision
-from pickout.checkpoints.reading import read_weights, safetensors_header
-from pickout.checkpoints.run import RunSettings
+from pickout.checkpoints.assembly import assemble
+from pickout.checkpoints.device import Precision
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.saved_model import RunSettings
+from pickout.checkpoints.weight_file import read_weights, safetensors_header
 from pickout.config import parse_settings
 from pickout.errors import CheckpointError
 from pickout.files import atomic_path
@@ -27,7 +28,6 @@ _MARK, _SETTINGS, _TOKENIZER = "pickout_bundle", "model", "tokenizer"
 _SCALE = ".scale"
 _SMALLEST = 64
 """Rows shorter than this are not worth a scale and stay float16."""
-_WORDS = "text.embeddings.words.weight"
 
 Bits = Literal["int8", "float16"]
 
@@ -106,40 +106,3 @@ def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         scale = tensors.get(key + _SCALE)
         wide[key] = tensor.float() if scale is None else tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
     return wide
-
-
-def with_fewer_words(model: LoadedModel, kept: Collection[str]) -> LoadedModel:
-    """The same model with a smaller word-piece vocabulary; what is left out is spelt by shorter pieces.
-
-    Single letters and special entries stay in any case, so that every word can still be spelt.
-
-    Args:
-        model: with a word-piece tokenizer.
-        kept: pieces that stay, as the vocabulary spells them.
-    """
-    content = json.loads(model.tokenizer.to_json())
-    old: dict[str, int] = content["backend"]["model"]["vocab"]
-    special = set(model.tokenizer.special.ids())
-    stay = [
-        (piece, number)
-        for piece, number in sorted(old.items(), key=lambda entry: entry[1])
-        if piece in kept or number in special or len(piece.removeprefix("##")) == 1 or piece == "[UNK]"
-    ]
-    places = torch.tensor([number for _, number in stay])
-    moved = {number: place for place, (_, number) in enumerate(stay)}
-    content["backend"]["model"]["vocab"] = {piece: moved[number] for piece, number in stay}
-    content["special"] = {
-        name: number if number is None else moved[number] for name, number in content["special"].items()
-    }
-    tokenizer = Tokenizer.from_json(json.dumps(content))
-    state = model.method.state_dict()
-    state[_WORDS] = state[_WORDS][places]
-    method, report = assemble(model.name, "a model with fewer words", model.settings, tokenizer, 0, state)
-    return LoadedModel(
-        name=model.name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=model.settings,
-        identities=0,
-        report=report,
-    )

@@ -60,6 +60,8 @@ def described(settings: ModelSettings) -> str:
     So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
     """
     told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
+    if settings.vision.branches == 1:
+        told["vision"].pop("branches")
     for table, added in _ADDED.items():
         if table == "tokenizer" or all(told[table].get(name) == value for name, value in added.items()):
             for name in (*added, *_WITH.get(table, ())):

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.reading import read_weights
-from pickout.checkpoints.report import KeyReport, compare
+from pickout.checkpoints.key_report import KeyReport, compare
+from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointMismatch
 from pickout.methods.base import Method
 from pickout.nn.efficientnet import STAGES

@@ -1,4 +1,4 @@
-"""Answers on the terminal, as JSON lines and as a page; shared by the commands that search."""
+"""Answers on the terminal, as JSON lines and as a page."""
 
 import json as json_text
 from collections.abc import Sequence
@@ -7,11 +7,31 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pickout.cli.terminal import say
+
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
+    from PIL.Image import Image
+
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search.answer import Answer
     from pickout.gallery.search.hits import Hit
+    from pickout.gallery.search.sheet import Reasons
+
+_NUMBERS = ("rank", "score", "match", "probability", "others")
+
+
+def check_page(file: Path) -> None:
+    """Refuse a place for a page where it would lie among, or replace, a gallery's files.
+
+    Raises:
+        UsageError: it lies in a gallery's folder, or leads there.
+    """
+    from pickout.errors import UsageError
+    from pickout.gallery.storage.manifest import MANIFEST
+
+    if any((folder / MANIFEST).exists() for folder in file.resolve().parents):
+        raise UsageError(f"--html {file}: lies in a gallery's folder; give another place for the page")
 
 
 def write_page(file: Path, gallery: "Gallery", answers: Sequence["Answer"], model: "LoadedModel | None" = None) -> None:
@@ -24,17 +44,54 @@ def write_page(file: Path, gallery: "Gallery", answers: Sequence["Answer"], mode
     from pickout.files import write_atomically
     from pickout.gallery.search.sheet import NO_REASONS, result_sheet
 
-    reasons = NO_REASONS
-    if model is not None:
-        from pickout.cli.reasons import find_reasons
-
-        reasons = find_reasons(model, answers)
+    reasons = NO_REASONS if model is None else find_reasons(model, answers)
     name, crops = gallery.manifest.model.name, gallery.count()
     page = result_sheet(answers, gallery=gallery.path.name, model=name, crops=crops, reasons=reasons)
     try:
         write_atomically(file, page)
     except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
         raise UsageError(f"--html {file}: cannot be written ({error.strerror})") from None
+
+
+def find_reasons(model: "LoadedModel", answers: Sequence["Answer"]) -> "Reasons":
+    """Explain every candidate's score for the first sentence of its query; a query without sentence has no reasons.
+
+    A crop that has moved or changed since it was indexed is explained by its thumbnail, if that is whole.
+
+    Args:
+        model: the gallery's.
+        answers: what was found.
+
+    Raises:
+        CheckpointError: the model's measurement is damaged.
+    """
+    from pickout.explain.explanation import explain, measurement_file
+    from pickout.explain.page import explanation_piece, explanation_style
+    from pickout.explain.verdict import read_measurement
+    from pickout.gallery.search.sheet import Reasons
+
+    measurement = read_measurement(measurement_file(model))
+    pieces: dict[str, str] = {}
+    for answer in answers:
+        for hit in answer.hits if answer.query.texts else ():
+            if (picture := _picture(hit)) is not None:
+                found = explain(model, answer.query.texts[0], picture, measurement=measurement)
+                pieces[hit.id] = explanation_piece(found, name=f"why{len(pieces)}x")
+    return Reasons(explanation_style(), pieces)
+
+
+def _picture(hit: "Hit") -> "Image | None":
+    from pickout.data.images import open_image
+    from pickout.errors import ImageUnreadable
+
+    for source in (hit.file, hit.thumbnail):
+        try:
+            picture = open_image(source)
+        except ImageUnreadable:
+            continue
+        if source is hit.thumbnail or picture.size == (hit.width, hit.height):
+            return picture
+    return None
 
 
 def show_answer(answer: "Answer", page: Path | None = None, *, json: bool) -> None:
@@ -48,17 +105,15 @@ def show_answer(answer: "Answer", page: Path | None = None, *, json: bool) -> No
     if answer.hits:
         _show_table(answer.hits)
     for words in (*((answer.verdict.words(),) if answer.verdict else ()), *answer.notes):
-        typer.echo(words)
+        say(words)
     if answer.hits:
         from pickout.gallery.search.sheet import NOTE
 
-        typer.echo(NOTE)
+        say(NOTE)
         if answer.more:
-            typer.echo(f"More: --page {answer.page + 1}")
+            say(f"More: --page {answer.page + 1}")
         if page is not None:
-            from pickout.gallery.printable import printable
-
-            typer.echo(f"pictures: {printable(page)}")
+            say(f"pictures: {page}")
 
 
 def _show_table(hits: Sequence["Hit"]) -> None:
@@ -67,7 +122,7 @@ def _show_table(hits: Sequence["Hit"]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pickout.gallery.printable import printable
+    from pickout.errors import printable
 
     table = Table(box=box.SIMPLE_HEAD)
     cells = [_cells(hit) for hit in hits]
@@ -78,9 +133,6 @@ def _show_table(hits: Sequence["Hit"]) -> None:
         # Text, not markup: a file may be called [red].jpg.
         table.add_row(*(Text(printable(row[name])) for name in shown))
     Console().print(table)
-
-
-_NUMBERS = ("rank", "score", "match", "probability", "others")
 
 
 def _cells(hit: "Hit") -> dict[str, str]:

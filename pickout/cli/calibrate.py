@@ -1,36 +1,41 @@
 """`pickout calibrate`: from scores to probabilities, for one gallery."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, settings_of
+from pickout.cli.terminal import progress, say, tell
+
 if TYPE_CHECKING:
-    from pickout.data.records import Split
+    from pickout.data.data_set import Split
     from pickout.gallery.search.probability import Calibration
 
 
 def calibrate(
-    gallery: Annotated[Path, typer.Argument(help="A gallery made by pickout index.")],
-    data: Annotated[str | None, typer.Argument(help="A data set with sentences; by default the model's own.")] = None,
+    gallery: GalleryPath,
+    data: Annotated[
+        str | None,
+        typer.Argument(help="A data set with sentences; by default the model's own (pickout-small: drawn people)."),
+    ] = None,
     root: Annotated[Path | None, typer.Argument(help="Its folder; by default the model's own, else ./data.")] = None,
     split: Annotated[str, typer.Option(help="The split; its people must not have been used for training.")] = "val",
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As present=0.2.")] = None,
-    model: Annotated[str | None, typer.Option(help="Where the gallery's model is, if it is not where it was.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the calibration as one line of JSON.")] = False,
+    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="As present=0.2.")] = None,
+    model: Model = None,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Fit the probability that a candidate is a match, and when the best one is no good match.
 
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
     calibration.json and calibration.png. Do it again when the gallery has grown much.
     """
+    from pickout.checkpoints.source import DEFAULT
     from pickout.cli.model import load_model, remembered_model
-    from pickout.config import apply_overrides, parse_settings
-    from pickout.data.registry import open_data
+    from pickout.cli.run_data import open_run_data
     from pickout.files import write_atomically
     from pickout.gallery.calibration.fit import CalibrationSettings
     from pickout.gallery.calibration.reliability import plot_reliability
@@ -38,34 +43,39 @@ def calibrate(
     from pickout.gallery.storage.lock import writing
     from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
-    settings = parse_settings(CalibrationSettings, apply_overrides({}, set_ or []), source="--set")
+    settings = settings_of(CalibrationSettings, set_)
     opened = Gallery.open(gallery)
     place = model or remembered_model(gallery, opened.manifest)
-    name, folder = _data_of(place, data, root)
-    people = _split(open_data(name, folder).splits, name, split)
-    opened.use(load_model(place, device))
-    with _progress(not json) as tell:
-        found = opened.calibrate(people, settings=settings, tell=tell)
+    with ExitStack() as stack:
+        home = Path(place) if Path(place).is_dir() else None
+        if data is None and place == DEFAULT:
+            data, root = "street", stack.enter_context(_drawn_people())
+        found_data = open_run_data(place, home, data, root, f"pickout calibrate {gallery} DATA ROOT")
+        people = _split(found_data.splits, found_data.name, split)
+        opened.use(load_model(place, device))
+        show = stack.enter_context(progress("encoding", quiet=json))
+        found = opened.calibrate(people, settings=settings, tell=lambda what, done, total: show(done, total, what=what))
     plot = plot_reliability(found)
     with writing(gallery):
         write_atomically(gallery / CALIBRATION_PLOT, plot)
     if json:
-        typer.echo(found.model_dump_json())
+        tell(found.model_dump(mode="json"), json=True)
     else:
         _show(gallery, found)
 
 
-def _data_of(model: str, data: str | None, root: Path | None) -> tuple[str, Path]:
-    """The data set's name and folder: as given, else as the run's recipe has them."""
-    from pickout.errors import UsageError
-    from pickout.evaluate.runs import read_training
+@contextmanager
+def _drawn_people() -> Iterator[Path]:
+    """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
+    from tempfile import TemporaryDirectory
 
-    training = read_training(Path(model) if Path(model).is_dir() else None)
-    name = data or training.data
-    if name is None:
-        raise UsageError(f"{model} does not say what it was trained on; name the data set and its folder")
-    own = training.root if name == training.data else None
-    return name, root or own or Path("data")
+    from pickout.cli.data_draw import drawing_progress
+    from pickout.synthetic.street import StreetSettings, draw_street
+
+    typer.echo("no data named: calibrating on drawn people; on real ones probabilities are rougher (docs)", err=True)
+    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
+    with TemporaryDirectory() as folder, drawing_progress() as progress:
+        yield draw_street(settings, Path(folder) / "street", progress=progress)
 
 
 def _split(splits: "dict[str, Split]", data: str, name: str) -> "Split":
@@ -76,41 +86,23 @@ def _split(splits: "dict[str, Split]", data: str, name: str) -> "Split":
     return splits[name]
 
 
-@contextmanager
-def _progress(speaks: bool) -> "Iterator[Callable[[str, int, int], None]]":
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    tasks: dict[str, TaskID] = {}
-    with Progress(console=Console(file=sys.stderr), transient=True, disable=not speaks) as bars:
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
-
-        yield tell
-
-
 def _show(gallery: Path, found: "Calibration") -> None:
-    from pickout.gallery.printable import printable
-
     check = found.check
-    typer.echo(
-        f"{printable(gallery)}: calibrated at {found.crops:,} crops with {found.searches:,} searches for "
+    say(
+        f"{gallery}: calibrated at {found.crops:,} crops with {found.searches:,} searches for "
         f"{found.identities} people of {found.data}"
     )
-    typer.echo(f"On {check.identities} people not used for that, when the person is there in half of the searches:")
+    say(f"On {check.identities} people not used for that, when the person is there in half of the searches:")
     for what, error, (low, high) in (
         ("over the best ten candidates", check.ece, check.ece_interval),
         ("over the best one alone", check.ece_best, check.ece_best_interval),
     ):
-        typer.echo(f"  expected calibration error {what}: {error:.3f} (95 % interval {low:.3f} to {high:.3f})")
+        say(f"  expected calibration error {what}: {error:.3f} (95 % interval {low:.3f} to {high:.3f})")
     right = "" if check.present_right is None else f", {check.present_right:.0%} of them with a match in first place"
-    typer.echo(
+    say(
         f"  at error 0.05, {check.absent_answered:.1%} of searches for absent people are answered, and "
         f"{check.present_answered:.1%} of those for people who are there{right}"
     )
     for doubt in found.warnings():
-        typer.echo(f"Note: {doubt}")
-    typer.echo(f"Written: {printable(gallery)}/calibration.json, calibration.png")
+        say(f"Note: {doubt}")
+    say(f"Written: {gallery}/calibration.json, calibration.png")

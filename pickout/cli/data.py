@@ -45,22 +45,40 @@ def check(
         raise typer.Exit(UNUSABLE)
 
 
+@app.command("fetch")
+def fetch(
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A data set of the hub.")],
+    out: Annotated[Path, typer.Option(help="A new folder, for the images and their table.")],
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column, for example caption=description.")
+    ] = None,
+) -> None:
+    """Read a data set of the hub as a table of your own; needs pickout[datasets]. Mind the terms of its images."""
+    from pickout.data.hub_rows import SYNONYMS, fetch_rows
+    from pickout.errors import UsageError
+
+    pairs = [pair.partition("=") for pair in column or ()]
+    for ours, _, theirs in pairs:
+        if ours not in SYNONYMS or not theirs:
+            raise UsageError(f"--column {ours}: expected one of {', '.join(SYNONYMS)}, =, and the name there")
+    count = fetch_rows(repository, out, {ours: theirs for ours, _, theirs in pairs})
+    typer.echo(f"{count:,} images written; check them with: pickout data check table {out}")
+
+
 @app.command("list")
 def list_known(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON objects, one a line, instead of words.")] = False,
 ) -> None:
     """List the data sets that Pickout reads, their layout and where each can be had."""
-    from pickout.data.published import PUBLISHED
     from pickout.data.registry import DATASETS
 
     for name, reader in DATASETS.items():
-        published = PUBLISHED[name]
         if as_json:
-            splits = {split: asdict(counts) for split, counts in published.splits.items()}
-            facts = {"name": name, "title": published.title, "request": published.request, "layout": reader.layout}
+            splits = {split: asdict(counts) for split, counts in reader.published.items()}
+            facts = {"name": name, "title": reader.title, "request": reader.request, "layout": reader.layout}
             typer.echo(json.dumps({**facts, "splits": splits}))
         else:
-            typer.echo(f"{name}: {published.title}. {published.request}")
+            typer.echo(f"{name}: {reader.title}. {reader.request}")
             typer.echo("".join(f"    {line}\n" for line in reader.layout.split("\n")))
 
 
@@ -77,7 +95,7 @@ def _print_table(report: "Report") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from pickout.data.published import PUBLISHED
+    from pickout.data.registry import reader_of
 
     console = Console(highlight=False, soft_wrap=True)
     if report.splits:
@@ -99,7 +117,7 @@ def _print_table(report: "Report") -> None:
     else:
         console.print("It can be used." if report.usable else "It cannot be used as it is.")
     if {"missing-images", "counts"} & {finding.kind for finding in report.findings}:
-        console.print(escape(PUBLISHED[report.name].request))
+        console.print(escape(reader_of(report.name).request))
 
 
 def _shortened(text: str, length: int = 160) -> str:

@@ -1,6 +1,5 @@
 """`pickout evaluate`: how good a model is on a split."""
 
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
@@ -11,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from pickout.evaluate.encoding import Tell
-    from pickout.evaluate.report import Report
+    from pickout.evaluate.evaluation_report import Report
 
 
 class Protocol(StrEnum):
@@ -42,9 +41,9 @@ def evaluate(
 
     Evaluations on the test split are noted in the run's evaluations.jsonl.
     """
-    import torch
-
-    from pickout.checkpoints.load import load
+    from pickout.checkpoints.device import choose_device
+    from pickout.checkpoints.source import load
+    from pickout.cli.run_data import open_run_data
     from pickout.config import apply_overrides, parse_settings
     from pickout.evaluate.directions import EvaluationSettings
     from pickout.evaluate.processes import join_launcher
@@ -52,32 +51,16 @@ def evaluate(
     from pickout.evaluate.protocol import run_folder
 
     settings = parse_settings(EvaluationSettings, apply_overrides({}, set_ or []), source="--set")
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    device = str(choose_device(device))
     share = join_launcher(device)
     model = load(run, device=device, precision=settings.precision)
     home = run_folder(model)
-    name, folder = _data_of(run, home, data, root)
     speaks = share.index == 0
+    opened = open_run_data(run, home, data, root, f"pickout evaluate {run} DATA ROOT", speaks=speaks)
     with _progress(speaks and not json) as tell:
-        report = measure(model, name, split, root=folder, protocol=protocol.value, settings=settings, tell=tell)
+        report = measure(model, opened, split, protocol=protocol.value, settings=settings, tell=tell)
     if speaks:
         _show(report, out or (home and _folder(home, report)), json=json)
-
-
-def _data_of(run: str, home: Path | None, data: str | None, root: Path | None) -> tuple[str, Path]:
-    """The data set's name and folder: as given, else as the run's recipe has them."""
-    from pickout.errors import UsageError
-    from pickout.evaluate.runs import read_training
-
-    training = read_training(home)
-    name = data or training.data
-    if name is None:
-        raise UsageError(
-            f"{run} does not say what it was trained on; name the data set: pickout evaluate {run} DATA ROOT"
-        )
-    own = training.root if name == training.data else None
-    return name, root or own or Path("data")
 
 
 def _folder(home: Path, report: "Report") -> Path:
@@ -90,7 +73,7 @@ def _show(report: "Report", folder: Path | None, *, json: bool) -> None:
     from rich.console import Console
 
     from pickout.evaluate.plot import plot_cmc
-    from pickout.evaluate.table import render
+    from pickout.evaluate.printout import render
     from pickout.files import write_atomically
 
     if folder is not None:

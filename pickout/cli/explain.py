@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pickout.cli.explain_words import enrich, word
+from pickout.cli.explain_words import enrich, masks, vacuous, word
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
-    from pickout.data.records import DataSet
     from pickout.explain.explanation import Explanation
     from pickout.explain.verdict import Measurement
 
@@ -51,6 +49,7 @@ def show(
     """Words and places on which a crop's score rests, as far as that was measured to be true of the model."""
     import json as json_text
 
+    from pickout.cli.explain_files import write
     from pickout.cli.model import load_model
     from pickout.data.images import open_image
     from pickout.explain.explanation import explain, measurement_file
@@ -62,8 +61,7 @@ def show(
     found = explain(loaded, sentence, picture, measurement=read_measurement(measurement_file(loaded)), way=way)
     if out is not None:
         _write_folder(out, found)
-    if html is not None:
-        _write(html, explanation_page(found, image=image.name), "--html")
+    write(html, "--html", lambda: explanation_page(found, image=image.name))
     if json:
         typer.echo(json_text.dumps(found.as_json()))
     else:
@@ -79,30 +77,16 @@ def _write_folder(folder: Path, found: "Explanation") -> None:
 
     import numpy as np
 
+    from pickout.cli.explain_files import png, write
     from pickout.explain.overlay import explanation_sheet, overlay
 
-    def png(picture: Any) -> bytes:
-        stream = io.BytesIO()
-        picture.save(stream, "PNG", optimize=True)
-        return stream.getvalue()
-
-    arrays = io.BytesIO()
+    arrays, heat = io.BytesIO(), found.patches
     np.savez(arrays, **found.arrays())  # type: ignore[arg-type]  # numpy's stub takes a keyword for allow_pickle
-    _write(folder / "explanation.json", json.dumps(found.as_json(), indent=1), "--out")
-    _write(folder / "arrays.npz", arrays.getvalue(), "--out")
-    _write(folder / "sheet.png", png(explanation_sheet(found)), "--out")
-    if found.patches is not None:
-        _write(folder / "overlay.png", png(overlay(found.picture, found.patches, found.grid)), "--out")
-
-
-def _write(path: Path, content: str | bytes, option: str) -> None:
-    from pickout.errors import UsageError
-    from pickout.files import write_atomically
-
-    try:
-        write_atomically(path, content)
-    except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
-        raise UsageError(f"{option} {path}: cannot be written ({error.strerror})") from None
+    write(folder / "explanation.json", "--out", lambda: json.dumps(found.as_json(), indent=1))
+    write(folder / "arrays.npz", "--out", arrays.getvalue)
+    write(folder / "sheet.png", "--out", lambda: png(explanation_sheet(found)))
+    if heat is not None:
+        write(folder / "overlay.png", "--out", lambda: png(overlay(found.picture, heat, found.grid)))
 
 
 def _print(found: "Explanation") -> None:
@@ -111,8 +95,8 @@ def _print(found: "Explanation") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from pickout.errors import printable
     from pickout.explain.explanation import MEANING
-    from pickout.gallery.printable import printable
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("word", "weight", "hottest place"):
@@ -123,8 +107,7 @@ def _print(found: "Explanation") -> None:
         weight = "" if said.weight is None else f"{said.weight:+.4f}"
         place = ""
         if said.patches is not None:
-            row, column = divmod(int(said.patches.argmax()), found.grid.columns)
-            place = f"row {row + 1} of {found.grid.rows}, column {column + 1} of {found.grid.columns}"
+            place = found.grid.place_of(said.patches)
         table.add_row(Text(printable(said.text)), weight, place)
     console = Console()
     console.print(f"score {found.score:.4f}", highlight=False)
@@ -155,58 +138,29 @@ def measure(
     """
     import json as json_text
 
+    from pickout.cli.explain_files import progress, write
     from pickout.cli.model import load_model
+    from pickout.cli.run_data import open_run_data
     from pickout.config import apply_overrides, parse_settings
+    from pickout.evaluate.protocol import run_folder
     from pickout.explain.explanation import measurement_file
     from pickout.explain.faithfulness import MeasureSettings
     from pickout.explain.faithfulness import measure as measure_model
 
     settings = parse_settings(MeasureSettings, apply_overrides({}, set_ or []), source="--set")
     loaded = load_model(model, device)
-    opened = _open(loaded, model, data, root)
-    with _progress(shown=not json) as tell:
+    opened = open_run_data(model, run_folder(loaded), data, root, f"explain measure {model} DATA ROOT")
+    with progress("people", shown=not json) as tell:
         found = measure_model(loaded, opened, split, settings, tell)
     file = out or measurement_file(loaded)
     if out is None and split != "val":
         file = file.with_name(file.name.replace(".json", f"-{split}.json"))
-    _write(file, json_text.dumps(found.as_json(), indent=1) + "\n", "--out")
+    write(file, "--out", lambda: json_text.dumps(found.as_json(), indent=1) + "\n")
     if json:
         typer.echo(json_text.dumps(found.as_json()))
         return
     _print_measurement(found)
     typer.echo(f"written: {file}")
-
-
-def _open(loaded: "LoadedModel", model: str, data: str | None, root: Path | None) -> "DataSet":
-    from pickout.data.registry import open_data
-    from pickout.errors import UsageError
-    from pickout.evaluate.protocol import run_folder
-    from pickout.evaluate.runs import read_training
-
-    training = read_training(run_folder(loaded))
-    name = data or training.data
-    if name is None:
-        raise UsageError(
-            f"{model} does not say what it was trained on; name the data set: explain measure {model} DATA ROOT"
-        )
-    own = training.root if name == training.data else None
-    return open_data(name, root or own or Path("data"))
-
-
-def _progress(*, shown: bool) -> Any:
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    @contextmanager
-    def bar() -> Any:
-        columns = (TextColumn("people"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as progress:
-            task = progress.add_task("people", total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
-
-    return bar()
 
 
 def _print_measurement(found: "Measurement") -> None:
@@ -236,5 +190,44 @@ def _print_measurement(found: "Measurement") -> None:
     )
 
 
+@app.command("entropy")
+def entropy(
+    model: _Model,
+    data: Annotated[str | None, typer.Argument(help="The data set's name; by default the run's own.")] = None,
+    root: Annotated[Path | None, typer.Argument(help="Its folder; by default the run's own, else ./data.")] = None,
+    split: Annotated[str, typer.Option(help="The split whose first pairs are read.")] = "val",
+    pairs: Annotated[int, typer.Option(min=1, help="How many images with a sentence each.")] = 100,
+    out: Annotated[Path | None, typer.Option(help="Write a picture to this PNG file.")] = None,
+    device: _Device = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """How widely each layer's class token looks: the entropy of its attention (ITSELF, figure 7, left)."""
+    import json as json_text
+
+    from pickout.cli.explain_files import open_split, progress, write
+    from pickout.cli.model import load_model
+    from pickout.explain.entropy import attention_entropy
+    from pickout.explain.figures import entropy_figure
+
+    loaded = load_model(model, device)
+    opened = open_split(loaded, model, data, root, split)
+    sample = [(record.image, record.captions[0]) for record in opened.images[:pairs]]
+    with progress("pairs", shown=not json) as tell:
+        found = attention_entropy(loaded, sample, tell)
+    title = f"{loaded.name} on {opened.data}, {split}"
+    write(out, "--out", lambda: entropy_figure(found, title))
+    means = {kind: [round(float(x), 4) for x in rows.mean(axis=0)] for kind, rows in found.items()}
+    if json:
+        typer.echo(json_text.dumps({"data": opened.data, "split": split, "pairs": len(sample), **means}))
+        return
+    for kind, by_layer in means.items():
+        typer.echo(f"{kind}: " + "  ".join(f"{layer}: {mean:.2f}" for layer, mean in enumerate(by_layer, start=1)))
+    typer.echo(f"nats by layer, mean of {len(sample)} pairs: {title}")
+    if out is not None:
+        typer.echo(f"picture: {out}")
+
+
 app.command("word")(word)
 app.command("enrich")(enrich)
+app.command("masks")(masks)
+app.command("vacuous")(vacuous)

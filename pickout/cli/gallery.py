@@ -1,31 +1,17 @@
 """`pickout gallery`: look at a gallery, change it, erase from it, check it."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pickout.cli.gallery_approximate import approximate
-from pickout.cli.gallery_options import (
-    After,
-    Before,
-    Camera,
-    Crops,
-    GalleryPath,
-    Json,
-    Label,
-    Texts,
-    Track,
-    Video,
-    chosen,
-    open_gallery,
-    tell,
-    where_of,
-)
 from pickout.cli.gallery_portable import export, import_
 from pickout.cli.gallery_rebuild import rebuild, unfinished
+from pickout.cli.options import Crops, GalleryPath, Json, Texts, chosen, filtered, open_gallery
+from pickout.cli.terminal import ask, progress, say, tell
 
 if TYPE_CHECKING:
+    from pickout.gallery.search.filters import Where
     from pickout.gallery.storage.rows import Metadata
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
@@ -60,67 +46,49 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
 
 
 @app.command()
-def remove(
-    gallery: GalleryPath,
-    crop: Crops = None,
-    camera: Camera = None,
-    track: Track = None,
-    video: Video = None,
-    label: Label = None,
-    after: After = None,
-    before: Before = None,
-    yes: _Yes = False,
-    json: Json = False,
-) -> None:
+@filtered
+def remove(gallery: GalleryPath, where: "Where", crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
     """Take crops out of a gallery. They are found no more; `erase` also deletes their bytes."""
-    opened, ids = chosen(gallery, crop, where_of(camera, track, video, label, after, before))
-    _ask(f"remove {len(ids)} of {opened.count()} crops", yes=yes)
+    from pickout.serve.retention import Retention
+
+    opened, ids = chosen(gallery, crop, where)
+    Retention(opened).refuse_held(ids)
+    ask(f"remove {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.remove(ids)
     tell({"removed": change.rows, "rows": opened.count()}, json=json)
 
 
 @app.command()
-def erase(
-    gallery: GalleryPath,
-    crop: Crops = None,
-    camera: Camera = None,
-    track: Track = None,
-    video: Video = None,
-    label: Label = None,
-    after: After = None,
-    before: Before = None,
-    yes: _Yes = False,
-    json: Json = False,
-) -> None:
+@filtered
+def erase(gallery: GalleryPath, where: "Where", crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
     """Take crops out of a gallery and delete every trace of them in its folder.
 
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
     pictures themselves, backups and pages of results are elsewhere and stay.
     """
-    opened, ids = chosen(gallery, crop, where_of(camera, track, video, label, after, before))
-    _ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
+    from pickout.serve.retention import Retention
+
+    opened, ids = chosen(gallery, crop, where)
+    Retention(opened).refuse_held(ids)
+    ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)
 
 
 @app.command()
+@filtered
 def update(
     gallery: GalleryPath,
+    where: "Where",
     crop: Crops = None,
-    camera: Camera = None,
-    track: Track = None,
-    video: Video = None,
-    label: Label = None,
-    after: After = None,
-    before: Before = None,
     set_: _Set = None,
     yes: _Yes = False,
     json: Json = False,
 ) -> None:
     """Tell more about crops: their camera, time, place in a video or labels. Nothing is encoded again."""
     told = _metadata(set_ or [])
-    opened, ids = chosen(gallery, crop, where_of(camera, track, video, label, after, before))
-    _ask(f"update {len(ids)} of {opened.count()} crops", yes=yes)
+    opened, ids = chosen(gallery, crop, where)
+    ask(f"update {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.update(ids, told)
     tell({"updated": change.rows, "rows": opened.count()}, json=json)
 
@@ -142,22 +110,14 @@ def verify(
     """Read everything in a gallery and name what is wrong. Exit code 0: nothing; 3: something."""
     import json as json_text
 
-    from rich.console import Console
-    from rich.progress import Progress
-
     from pickout.errors import GalleryDamaged
     from pickout.gallery.changes.verification import verify as check
-    from pickout.gallery.printable import printable
 
     faults = 0
-    with Progress(console=Console(file=sys.stderr), disable=json, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        for fault in check(
-            gallery, files=files, on_progress=lambda done, total: bar.update(task, completed=done, total=total)
-        ):
+    with progress("reading", quiet=json) as show:
+        for fault in check(gallery, files=files, on_progress=show):
             faults += 1
-            told = f"{printable(fault.file)}: {printable(fault.what)}"
-            typer.echo(json_text.dumps(fault.as_json()) if json else told)
+            say(json_text.dumps(fault.as_json()) if json else f"{fault.file}: {fault.what}")
     if faults:
         raise GalleryDamaged(f"{gallery}: {faults} faults")
     tell({"gallery": str(gallery), "faults": 0}, json=json)
@@ -191,13 +151,3 @@ def _metadata(pairs: list[str]) -> "Metadata":
         box=None if sides is None else (sides[0], sides[1], sides[2], sides[3]),
         track=track,
     )
-
-
-def _ask(what: str, *, yes: bool) -> None:
-    from pickout.errors import UsageError
-
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(f"this would {what}; add --yes")
-    typer.confirm(f"{what}?", abort=True, err=True)

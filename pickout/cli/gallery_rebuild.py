@@ -1,32 +1,23 @@
 """`pickout gallery rebuild`: another model for a gallery."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pickout.cli.gallery_options import GalleryPath, Json, open_gallery, tell
-
-if TYPE_CHECKING:
-    from pickout.gallery.changes.transfer import RebuildProgress
-
-_Model = Annotated[str, typer.Option(help="The other model: a run folder or weight file.")]
-_Drop = Annotated[bool, typer.Option("--drop-missing", help="Leave out crops whose originals cannot be read.")]
-_Restart = Annotated[bool, typer.Option("--restart", help="Throw away what an earlier rebuild has begun.")]
-_Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")]
-_Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+from pickout.cli.options import Device, GalleryPath, Json, Texts, open_gallery, settings_of
+from pickout.cli.terminal import progress, say, tell
 
 
 def rebuild(
     gallery: GalleryPath,
-    model: _Model,
-    drop_missing: _Drop = False,
-    restart: _Restart = False,
-    set_: _Set = None,
-    device: _Device = "auto",
+    model: Annotated[str, typer.Option(help="The other model: a run folder or weight file.")],
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out crops whose originals cannot be read.")
+    ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what an earlier rebuild has begun.")] = False,
+    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Encode every crop of a gallery anew with another model.
@@ -36,34 +27,31 @@ def rebuild(
     again; while one cannot be read, or has changed, the gallery stays as it is.
     """
     from pickout.cli.model import load_model, remember
-    from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.intake.ingest import IngestSettings
     from pickout.gallery.intake.quarantine import QUARANTINE
-    from pickout.gallery.printable import printable
 
-    settings = parse_settings(IngestSettings, apply_overrides({}, set_ or []), source="--set")
+    settings = settings_of(IngestSettings, set_)
     opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded
     encoder = load_model(model, device)
-    with _progress(not json) as show:
+    with progress("rebuilding", quiet=json) as show:
         report = opened.rebuild(
             encoder,
             run=remember(model),
             settings=settings,
             drop_missing=drop_missing,
             restart=restart,
-            on_progress=show,
+            on_progress=lambda at: show(at.done, at.total, note=f"{at.lost} lost"),
         )
     if json:
         told = {"gallery": str(gallery), "model": encoder.name, "fingerprint": encoder.fingerprint}
         tell({**told, **report.as_json()}, json=True)
         return
-    folder = printable(gallery)
     begun = f", {report.resumed} were there from before" if report.resumed else ""
-    typer.echo(f"{folder}: {report.rows} crops, now of {printable(encoder.name)}{begun}, in {report.seconds:.1f} s")
+    say(f"{gallery}: {report.rows} crops, now of {encoder.name}{begun}, in {report.seconds:.1f} s")
     if report.dropped:
-        typer.echo(f"{len(report.dropped)} crops were left out; see {folder}/{QUARANTINE}")
+        say(f"{len(report.dropped)} crops were left out; see {gallery}/{QUARANTINE}")
     if report.uncalibrated:
-        typer.echo(f"the calibration went with the old model; for probabilities run: pickout calibrate {folder}")
+        say(f"the calibration went with the old model; for probabilities run: pickout calibrate {gallery}")
 
 
 def unfinished(gallery: Path, rows: int, *, json: bool) -> object:
@@ -84,17 +72,3 @@ def unfinished(gallery: Path, rows: int, *, json: bool) -> object:
         }
     place = f" from {model.run}" if model.run else ""
     return f"to {model.name} {model.fingerprint[:8]}{place}, {found.done} of {rows} rows; run it again to go on"
-
-
-@contextmanager
-def _progress(speaks: bool) -> Iterator[Callable[["RebuildProgress"], None]]:
-    """A bar on standard error; silent unless it `speaks`."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("rebuilding"), BarColumn(), MofNCompleteColumn(), TextColumn("crops"))
-    lost = TextColumn("{task.fields[lost]} lost, left")
-    console = Console(file=sys.stderr)
-    with Progress(*columns, lost, TimeRemainingColumn(), console=console, disable=not speaks) as bar:
-        task = bar.add_task("rebuilding", total=None, lost=0)
-        yield lambda at: bar.update(task, completed=at.done, total=at.total, lost=at.lost)

@@ -1,6 +1,5 @@
 """`pickout index`: make or update a gallery from a folder of crops."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pickout.cli.options import Device, Json, Texts, settings_of
+from pickout.cli.terminal import progress, say, tell
 from pickout.gallery.intake.cameras import CameraFrom
 
 if TYPE_CHECKING:
@@ -23,40 +24,57 @@ def index(
         typer.Option(help="A run folder, weight file or name; by default the gallery's own, else pickout-small."),
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="CSV or JSON lines: image, camera, time; other columns become labels.")
+        Path | None, typer.Option(help="CSV, JSON lines or Parquet: image, camera, time; other columns become labels.")
     ] = None,
     camera_from: Annotated[
         CameraFrom, typer.Option(help="Camera from the crop's folder, or from a part like c5 of its name.")
     ] = CameraFrom.NONE,
+    exclude: Annotated[
+        Texts, typer.Option(metavar="PATTERN", help="Pass over files or folders like this: '*_mask.png'.")
+    ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove rows below CROPS whose files are gone.")] = False,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")] = False,
+    prune_folders: Annotated[
+        bool,
+        typer.Option("--prune-folders", help="Also where a whole folder is gone or empty; a disk may be unmounted."),
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Take back crops below CROPS that were erased.")] = False,
+    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Encode a folder of crops into a gallery that can be searched.
 
     Kill it at any moment and run it again: it goes on where it stopped. Files that cannot be read are listed in the
     gallery's quarantine.jsonl and stop nothing.
     """
-    from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.intake.ingest import IngestSettings
     from pickout.gallery.intake.scan import count_images
 
-    settings = parse_settings(IngestSettings, apply_overrides({}, set_ or []), source="--set")
-    count_images(crops)  # a wrong folder is told before a model is loaded
+    settings = settings_of(IngestSettings, set_)
+    count_images(crops, exclude or ())  # a wrong folder is told before a model is loaded
     gallery = _gallery(out, model, device)
     with indexing_progress(not json) as on_progress:
         report = gallery.add(
-            crops, table=table, camera_from=camera_from, prune=prune, settings=settings, on_progress=on_progress
+            crops,
+            table=table,
+            camera_from=camera_from,
+            exclude=exclude or (),
+            prune=prune,
+            prune_folders=prune_folders,
+            again=again,
+            settings=settings,
+            on_progress=on_progress,
         )
-    _show(gallery, report, prune=prune, json=json)
+    _show(out, gallery.count(), report, json=json)
 
 
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
     from pickout.cli.model import default_model, load_model, remember, remembered_model
     from pickout.gallery.gallery import Gallery
+    from pickout.gallery.storage.creation import checked_folder
     from pickout.gallery.storage.manifest import MANIFEST, read_manifest
 
+    checked_folder(out)
     if (out / MANIFEST).exists():
         gallery = Gallery.open(out)
         gallery.use(load_model(model or remembered_model(out, read_manifest(out)), device))
@@ -69,45 +87,45 @@ def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
 @contextmanager
 def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], None]]:
     """A bar on standard error for `Gallery.add`; silent unless it `speaks`."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("crops"))
-    rate = TextColumn("{task.fields[rate]:.0f}/s, {task.fields[bad]} quarantined, left")
-    console = Console(file=sys.stderr)
-    with Progress(*columns, rate, TimeRemainingColumn(), console=console, disable=not speaks) as bar:
-        task = bar.add_task("indexing", total=None, rate=0.0, bad=0)
-
-        def show(progress: "IngestProgress") -> None:
-            seconds = bar.tasks[0].elapsed or 0
-            rate = progress.done / seconds if seconds else 0.0
-            bar.update(task, completed=progress.done, total=progress.total, rate=rate, bad=progress.quarantined)
-
-        yield show
+    with progress("indexing", quiet=not speaks) as show:
+        yield lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")
 
 
-def _show(gallery: "Gallery", report: "IngestReport", *, prune: bool, json: bool) -> None:
-    import json as json_text
-
+def _show(gallery: Path, count: int, report: "IngestReport", *, json: bool) -> None:
+    from pickout.data.images import NOT_READ
     from pickout.gallery.intake.quarantine import QUARANTINE
-    from pickout.gallery.printable import printable
 
-    count = gallery.count()
     if json:
-        typer.echo(json_text.dumps({"gallery": str(gallery.path), "rows": count, **report.as_json()}))
+        tell({"gallery": str(gallery), "rows": count, **report.as_json()}, json=True)
         return
-    folder = printable(gallery.path)
-    typer.echo(
-        f"{folder}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
+    say(
+        f"{gallery}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
         f"in {report.seconds:.1f} s"
     )
+    for note in report.notes:
+        say(f"the table: {note}")
+    if report.passed_over:
+        kinds = sorted(report.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
+        say("passed over: " + ", ".join(f"{number} {kind}" for kind, number in kinds))
+    if not NOT_READ.isdisjoint(report.passed_over):
+        say("pictures of some of these kinds are not read; convert them to JPEG and index again")
     if report.quarantined:
-        typer.echo(f"{report.quarantined} files could not be read; see {folder}/{QUARANTINE}")
+        say(f"{report.quarantined} files could not be read; see {gallery}/{QUARANTINE}")
     if report.untold:
-        typer.echo(f"{report.untold} crops are not named in the table")
+        say(f"{report.untold} crops are not named in the table")
+    if report.erased:
+        say(f"{report.erased} crops were erased and stay so; --again takes them back")
     if report.pruned:
-        typer.echo(f"{report.pruned} rows removed, their files are gone")
-    elif report.vanished and not prune:
-        typer.echo(f"{report.vanished} rows have lost their files and are kept; --prune removes them")
+        say(f"{report.pruned} rows removed, their files are gone")
+    elif report.vanished:
+        say(f"{report.vanished} rows have lost their files and are kept; --prune removes them")
+    if report.deserted and report.pruned < report.vanished + report.deserted:
+        some = ", ".join(str(each) for each in report.folders[:3]) + (", ..." if report.folders[3:] else "")
+        say(
+            f"{report.deserted} rows are kept though none of their folder's files is there any more ({some}): is a "
+            "disk not mounted? If they are gone for good, --prune-folders removes them"
+        )
+    if report.unseen:
+        say(f"{report.unseen} rows are kept whose files could not be looked for; see {gallery}/{QUARANTINE}")
     if report.found == report.quarantined:
-        typer.echo("no file could be read: is this a folder of images?")
+        say("no file could be read: is this a folder of images?")

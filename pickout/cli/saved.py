@@ -1,27 +1,26 @@
 """`pickout saved`: the searches that a gallery keeps."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pickout.cli.options import GalleryPath, Json, open_gallery
+from pickout.cli.terminal import say, tell
+
 
 def saved(
-    gallery: Annotated[Path, typer.Argument(help="A gallery made by pickout index.")],
+    gallery: GalleryPath,
     remove: Annotated[str | None, typer.Option(help="Forget the search of this name.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a search.")] = False,
+    json: Json = False,
 ) -> None:
     """List the searches that were kept with pickout search --save, or forget one."""
-    from pickout.gallery.gallery import Gallery
-    from pickout.gallery.printable import printable
-
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     if remove is not None:
         opened.saved.remove(remove)
     for search in opened.saved.all():
         if json:
-            typer.echo(search.model_dump_json())
+            tell(search.as_json(), json=True)
             continue
         query, where, _ = search.parts()
         filters = "".join(f"; {words}" for words in where.words())
-        typer.echo(f"{printable(search.name)}: {printable(query.words() + filters)}")
+        say(f"{search.name}: {query.words()}{filters}")

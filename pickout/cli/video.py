@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pickout.cli.options import Device, Json, Texts
+from pickout.cli.terminal import say, tell
 from pickout.errors import NothingFound
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ def video(
     per_track: Annotated[int, typer.Option(min=1, help="Crops of one person in one pass, at most.")] = 3,
     last: Annotated[float | None, typer.Option(min=0, help="Seconds to look at live cameras.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default one a core.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example rate=10.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0, for the gallery's model.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")] = False,
+    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example rate=10.")] = None,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Find the people in recordings and keep the best crops of each, with camera, time, track and box.
 
@@ -65,9 +67,9 @@ def video(
 
 
 def _cores() -> int:
-    from pickout.synthetic.street import usable_cores
+    import os
 
-    return usable_cores()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -105,14 +107,12 @@ def _length(recording: "Recording") -> float | None:
 
 
 def _show(report: "HarvestReport", out: Path, *, json: bool) -> None:
-    import json as json_text
-
     if json:
-        typer.echo(json_text.dumps({"crops_folder": str(out), **report.as_json()}))
+        tell({"crops_folder": str(out), **report.as_json()}, json=True)
         return
-    typer.echo(f"{out}: {report.crops} crops of {report.tracks} tracks in {len(report.recordings)} recordings")
+    say(f"{out}: {report.crops} crops of {report.tracks} tracks in {len(report.recordings)} recordings")
     for name, entry in report.recordings.items():
         if entry.fault:
-            typer.echo(f"{name}: {entry.fault}")
+            say(f"{name}: {entry.fault}")
     for name, why in report.failed.items():
-        typer.echo(f"{name}: not read: {why}")
+        say(f"{name}: not read: {why}")

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pickout.errors import ImageUnreadable
 from pickout.shapes import Float, Int, TokenBatch
 
 
@@ -78,16 +79,10 @@ class Example:
     states: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An image that could not be decoded; carried as a value since exceptions lose their type between processes."""
-
-    path: str
-    reason: str
-
-
 class Collate:
-    """Makes a batch of examples; the first unreadable one takes the batch's place.
+    """Makes a batch of examples; the error of the first unreadable one takes the batch's place.
+
+    It is a value, not raised: raised in a worker process it would arrive as another type.
 
     Args:
         mask: from ids (batch, context) to True where a token is not padding, as `Tokenizer.mask`.
@@ -96,11 +91,11 @@ class Collate:
     def __init__(self, mask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> None:
         self.mask = mask
 
-    def __call__(self, examples: Sequence[Example | Unreadable]) -> Batch | Unreadable:
+    def __call__(self, examples: Sequence[Example | ImageUnreadable]) -> Batch | ImageUnreadable:
         """A batch in the order of `examples`."""
         good: list[Example] = []
         for example in examples:
-            if isinstance(example, Unreadable):
+            if isinstance(example, ImageUnreadable):
                 return example
             good.append(example)
         second = [example.second_image for example in good if example.second_image is not None]

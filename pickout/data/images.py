@@ -3,10 +3,12 @@
 import io
 import os
 import stat
+import struct
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
@@ -16,12 +18,36 @@ from pickout.errors import ImageUnreadable
 
 MAX_PIXELS = 80_000_000
 """The most pixels an image may have; a small file can claim billions."""
+MAX_BYTES = 8 * MAX_PIXELS
+"""The most bytes that an image may take while it is decoded, and all those together that threads decode at once."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
+    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"}
+)
 """File names with these endings (in any case) are taken for images."""
+
+NOT_READ = frozenset(
+    {".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".svg", ".eps", ".pdf"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"}
+)
+"""Endings of pictures of kinds that are not read."""
 
 # Formats that Pillow reads without starting another program (it would hand EPS to Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
+_SIGNATURES = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*"),
+    "JPEG 2000": (b"\0\0\0\x0cjP  ",),
+    "JPEG XL": (b"\0\0\0\x0cJXL ", b"\xff\x0a"),
+    "PSD": (b"8BPS",),
+}
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"
+)
+"""Brands of the container that AVIF and HEIC share (ISO/IEC 23008-12)."""
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,6 +59,12 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _WITH_ALPHA = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
+_BAND = 256
+"""Rows of deep grey that are scaled at a time."""
+_PNG_NOTES = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
+"""PNG chunks with texts and the colour profile. Pillow refuses a whole picture for one that unpacks to over 1 MiB."""
+_PNG_EXIF = b"Raw profile type exif\0"
+"""The text in which ImageMagick keeps EXIF data, and so the orientation."""
 
 
 def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -43,14 +75,14 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
 
     Args:
         source: a path, or a file's content.
-        max_pixels: refuse images with more pixels before decoding them.
+        max_pixels: refuse images with more pixels, or of more than `MAX_BYTES`, before decoding them.
 
     Raises:
         ImageUnreadable: missing, not a file, no permission, empty, not an image, damaged, truncated or too large.
     """
     name = "image" if isinstance(source, bytes) else str(source)
     try:
-        with _QUIET, _content(source) as content:
+        with _DECODING.quietly(), _content(source) as content:
             return _decode(content, max_pixels)
     except _RefusedError as refusal:
         reason = str(refusal)
@@ -61,7 +93,7 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     except Image.DecompressionBombError:
         reason = f"more than {max_pixels} pixels; refused as a decompression bomb"
     except UnidentifiedImageError:
-        reason = "not an image, or of an unknown format"
+        reason = _unknown(source)
     except MemoryError:
         reason = "too large for the memory"
     except Exception as error:  # Pillow's decoders raise almost any error on damaged data.
@@ -73,37 +105,93 @@ class _RefusedError(Exception):
     """Our own reason to refuse an image."""
 
 
-class _Quiet:
-    """Silences Pillow's warnings while any thread decodes: `warnings.catch_warnings` alone is not safe in threads."""
+class _Decoding:
+    """What threads share while they decode: silence, and memory."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Start anew: in a forked process the threads that were decoding are gone."""
-        self._lock = threading.Lock()
-        self._inside = 0
+        self._changed = threading.Condition()
+        self._inside, self._taken = 0, 0
         self._outer = warnings.catch_warnings()
 
-    def __enter__(self) -> None:
-        with self._lock:
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Silence Pillow's warnings while any thread decodes: `catch_warnings` alone is not safe in threads."""
+        with self._changed:
             if self._inside == 0:
                 self._outer = warnings.catch_warnings()
                 self._outer.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
             self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                if self._inside == 0:
+                    self._outer.__exit__(None, None, None)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._outer.__exit__(None, None, None)
+    @contextmanager
+    def room_for(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes of `MAX_BYTES` are free, and hold them: a few large pictures would fill memory."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + size <= MAX_BYTES)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
 
 
-_QUIET = _Quiet()
-os.register_at_fork(after_in_child=_QUIET.reset)
+_DECODING = _Decoding()
+os.register_at_fork(after_in_child=_DECODING.reset)
+
+
+def kind_of(head: bytes) -> str | None:
+    """The kind of picture that a file of these first 32 bytes is; None for anything else. Not all kinds are read."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:2] == b"BM" and head[14:18] in (struct.pack("<I", size) for size in (12, 40, 52, 56, 64, 108, 124)):
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12])
+    return next((kind for kind, starts in _SIGNATURES.items() if head.startswith(starts)), None)
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file is a picture that can be read, by its first bytes; False where it cannot be opened."""
+    try:
+        with _content(file) as content:
+            return kind_of(content.read(32)) in _FORMATS
+    except (OSError, _RefusedError):
+        return False
+
+
+def _unknown(source: str | Path | bytes) -> str:
+    with _content(source) as content:
+        kind = kind_of(content.read(32))
+    if kind is None or kind in _FORMATS:
+        return "not an image, or of an unknown format"
+    return f"{kind}, a format that is not read; convert it to JPEG or PNG"
+
+
+def without_notes(content: bytes) -> bytes:
+    """A PNG without its texts and colour profile, none of which is used here; any other content as it is."""
+    if kind_of(content[:32]) != "PNG":
+        return content
+    kept, place = [content[:8]], 8
+    while place + 8 <= len(content):
+        length = int.from_bytes(content[place : place + 4], "big")
+        chunk = content[place : place + 12 + length]
+        if chunk[4:8] not in _PNG_NOTES or chunk.startswith(_PNG_EXIF, 8):
+            kept.append(chunk)
+        place += 12 + length
+    return b"".join([*kept, content[place:]])
 
 
 def _content(source: str | Path | bytes) -> IO[bytes]:
@@ -123,12 +211,31 @@ def _content(source: str | Path | bytes) -> IO[bytes]:
 
 
 def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
+    start = content.read(32)
+    content.seek(0)
+    if kind_of(start) == "PNG":
+        content = io.BytesIO(without_notes(content.read()))
     with Image.open(content, formats=_FORMATS) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise _RefusedError(f"{width} x {height} pixels, more than {max_pixels}; refused as a decompression bomb")
-        image.load()
-        return _upright(to_rgb(image), image)
+        size = _memory(image)
+        if size > MAX_BYTES:
+            raise _RefusedError(f"{width} x {height} pixels take {size} bytes, more than {MAX_BYTES}; refused")
+        with _DECODING.room_for(size):
+            image.load()
+            return _upright(to_rgb(image), image)
+
+
+def _memory(image: Image.Image) -> int:
+    """Bytes that decoding takes: the pixels as the file has them, what lies between, and RGB in 4 bytes."""
+    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+        each = 4 + 4 + 1
+    elif image.mode.startswith("I;16"):
+        each = 2 + 1
+    else:
+        each = 1 if image.mode in ("1", "L", "P") else 4
+    return image.width * image.height * (each + 4)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -136,22 +243,33 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith(("I", "F")):
-        return _from_deep(np.asarray(image))
+        return _from_deep(image)
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", layer.size, "white")
+        white.paste(layer, mask=layer.getchannel("A"))
+        return white
     return image.convert("RGB")
 
 
-def _from_deep(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Image.Image:
+def _from_deep(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits: whole numbers above 255 are 16-bit, fractions up to 1 are shares of white."""
-    grey = np.nan_to_num(values.astype(np.float64))
-    top = grey.max(initial=0)
-    if values.dtype.kind == "f":
-        grey = grey * 255 if top <= 1 else grey
-    elif values.dtype.itemsize == 2 or top > 255:
-        grey = grey // 256
-    return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+
+    def band(top: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        rows = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+        return np.nan_to_num(np.asarray(rows).astype(np.float32))
+
+    tops = range(0, image.height, _BAND)
+    largest = max((band(top).max(initial=0) for top in tops), default=0)
+    scale = 1.0
+    if image.mode == "F":
+        scale = 255.0 if largest <= 1 else 1.0
+    elif image.mode != "I" or largest > 255:
+        scale = 1 / 256
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top in tops:
+        grey[top : top + _BAND] = np.clip(band(top) * np.float32(scale), 0, 255)
+    return Image.fromarray(grey).convert("RGB")
 
 
 def _upright(image: Image.Image, opened: Image.Image) -> Image.Image:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pickout.data.annotation import SPLITS, Counts, Entry, Reader, Reading, training_identities
 from pickout.data.images import open_image
-from pickout.data.published import PUBLISHED, Counts
-from pickout.data.reading import SPLITS, Entry, Reading, training_identities
 from pickout.data.registry import reader_of
 from pickout.errors import AnnotationError, DataError, DataMissing, ImageUnreadable
 
@@ -89,7 +88,7 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
         return Report(name, root, {}, (Finding("error", "missing-data", str(error), 1),))
     except DataError as error:
         return Report(name, root, {}, (Finding("error", "unreadable-data", str(error), 1),))
-    findings = [*_all_findings(reading), *(_undecodable(reading, progress) if decode else ())]
+    findings = [*_all_findings(reader, reading), *(_undecodable(reading, progress) if decode else ())]
     findings.sort(key=lambda finding: finding.level != "error")
     return Report(name, reading.root, count(reading.entries), tuple(findings))
 
@@ -106,7 +105,7 @@ def count(entries: Iterable[Entry]) -> dict[str, Counts]:
     }
 
 
-def _all_findings(reading: Reading) -> Iterator[Finding]:
+def _all_findings(reader: Reader, reading: Reading) -> Iterator[Finding]:
     yield from _problems(reading)
     yield from _missing(reading)
     yield from _numbering(reading.entries)
@@ -114,7 +113,7 @@ def _all_findings(reading: Reading) -> Iterator[Finding]:
     yield from _repeated_images(reading.entries)
     yield from _captions(reading.entries)
     yield from _repeated_captions(reading.entries)
-    yield from _published(reading)
+    yield from _published(reader, reading)
     for note in reading.notes:
         yield Finding("warning", "assumed", note, 1)
 
@@ -145,17 +144,18 @@ def _at(problem: AnnotationError) -> str:
 
 def _missing(reading: Reading) -> Iterator[Finding]:
     # os.path.isfile: a name that the file system refuses is just missing.
-    missing = [entry.path for entry in reading.entries if not os.path.isfile(reading.images / entry.path)]  # noqa: PTH113
+    missing = [entry.path for entry in reading.entries if not os.path.isfile(reading.image(entry))]  # noqa: PTH113
     message = f"{{}} of {len(reading.entries)} images are missing below {reading.images}"
     yield from _finding("error", "missing-images", message, missing)
 
 
 def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
-    paths = sorted({entry.path for entry in reading.entries})
+    files = {entry.path: reading.image(entry) for entry in reading.entries}
+    paths = sorted(files)
 
     def reason(path: str) -> str | None:
         try:
-            open_image(reading.images / path)
+            open_image(files[path])
         except ImageUnreadable as error:
             return None if error.reason == "no such file" else f"{path}: {error.reason}"
         return None
@@ -222,10 +222,9 @@ def _repeated_captions(entries: Sequence[Entry]) -> Iterator[Finding]:
     yield from _finding("warning", "repeated-captions", message, examples)
 
 
-def _published(reading: Reading) -> Iterator[Finding]:
-    wanted = PUBLISHED[reading.name].splits if reading.name in PUBLISHED else {}
+def _published(reader: Reader, reading: Reading) -> Iterator[Finding]:
     found = count(reading.entries)
-    for split, published in wanted.items():
+    for split, published in reader.published.items():
         here = found.get(split, Counts(0, 0, 0))
         if here == published:
             continue

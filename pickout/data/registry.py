@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pickout.config import nearest
+from pickout.data.annotation import Reader, to_data_set
 from pickout.data.cuhk_pedes import CUHK_PEDES, STREET
+from pickout.data.data_set import DataSet
 from pickout.data.icfg_pedes import ICFG_PEDES
-from pickout.data.reading import Reader, to_data_set
-from pickout.data.records import DataSet
+from pickout.data.own_data import TABLE
 from pickout.data.rstpreid import RSTPREID
-from pickout.data.table import TABLE
 from pickout.errors import UsageError
 
 DATASETS: Mapping[str, Reader] = {reader.name: reader for reader in (CUHK_PEDES, ICFG_PEDES, RSTPREID, TABLE, STREET)}

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pickout.evaluate.report import Report
+    from pickout.evaluate.evaluation_report import Report
 
 
 class _CallablePackage(ModuleType):

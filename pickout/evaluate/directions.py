@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import Field
 
-from pickout.checkpoints.loaded import Precision
+from pickout.checkpoints.device import Precision
 from pickout.config import Settings
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.candidates import IMAGES, Tail, find_candidates, match_candidates, rerank
 from pickout.evaluate.encoding import Encoded, Encoder, Tell
+from pickout.evaluate.evaluation_report import summarise
 from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.ranking import RelevantRanks, collect_ranks, find_relevant, rank, rank_pairs
-from pickout.evaluate.report import summarise
-from pickout.evaluate.rerank import IMAGES, Tail, find_candidates, match_candidates, rerank
+from pickout.evaluate.relevant_ranks import RelevantRanks, collect_ranks, find_relevant, rank, rank_pairs
 from pickout.methods.base import Method
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
+from pickout.data.data_set import Split
 from pickout.data.images import open_image
-from pickout.data.records import Split
+from pickout.data.training_pairs import require_files
 from pickout.data.transforms import ImageSettings, prepare
-from pickout.errors import CheckpointError, DataError, DataMissing
+from pickout.errors import CheckpointError, DataError
 from pickout.evaluate.processes import ALONE, Share
-from pickout.evaluate.tokens import TokenStore, joined
+from pickout.evaluate.token_store import TokenStore, joined
 from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
@@ -118,7 +119,8 @@ class Encoder:
             with torch.inference_mode(), torch.autocast(self.device.type, self.autocast, self.autocast is not None):
                 yield
         finally:
-            _restore(modes)
+            for module, training in modes.items():
+                module.training = training
 
     def _store(self, items: int) -> TokenStore | None:
         return TokenStore(items, budget=self.budget) if self.keep_tokens else None
@@ -172,12 +174,7 @@ def check_split(split: Split) -> None:
         raise DataError(f"{name} has no images; choose another with --split")
     if not any(record.captions for record in split.images):
         raise DataError(f"{name} has no captions, so there is nothing to search with; add captions or choose another")
-    missing = [record.image for record in split.images if not record.image.is_file()]
-    if missing:
-        raise DataMissing(
-            f"{len(missing)} of the {len(split.images)} images of {name} are missing, the first is {missing[0]}; "
-            f"`pickout data check {split.data} ROOT` lists them"
-        )
+    require_files(split, "mend the annotation or put the images back")
 
 
 def _join(
@@ -215,8 +212,3 @@ def _ahead(load: Callable[[int], list[Future[Tensor]]], items: int, batch: int) 
 def _report(tell: Tell | None, what: str, done: list[Vectors], items: int) -> None:
     if tell is not None:
         tell(what, sum(len(part[""]) for part in done), items)
-
-
-def _restore(modes: Mapping[nn.Module, bool]) -> None:
-    for module, training in modes.items():
-        module.training = training

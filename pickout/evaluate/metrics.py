@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.evaluate.ranking import RelevantRanks
+from pickout.evaluate.relevant_ranks import RelevantRanks
 
 MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")
 """Names of the measures, in the order of the columns of `QueryScores.values`."""

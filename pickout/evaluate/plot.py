@@ -2,7 +2,7 @@
 
 import io
 
-from pickout.evaluate.report import Direction, Report
+from pickout.evaluate.evaluation_report import Direction, Report
 
 _CURVES = (
     ("text_to_image", "text → image", "#0b6e99", "-"),

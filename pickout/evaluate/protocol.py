@@ -3,7 +3,6 @@
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,22 @@ import torch
 from torch.nn.functional import normalize
 
 import pickout
-from pickout.checkpoints.loaded import LoadedModel
-from pickout.checkpoints.run import SETTINGS_FILE
-from pickout.data.records import DataSet, Split
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.saved_model import SETTINGS_FILE
+from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
 from pickout.errors import DataError
 from pickout.evaluate.directions import EvaluationSettings, Ranking, directions, encode_split, looks_of, text_to_image
 from pickout.evaluate.encoding import Encoder, Tell, check_split
-from pickout.evaluate.metrics import Metrics, average, score_queries
-from pickout.evaluate.ranking import (
+from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow
+from pickout.evaluate.metrics import average, score_queries
+from pickout.evaluate.provenance import Training, log_look, read_training
+from pickout.evaluate.relevant_ranks import (
     TIE_RULE,
     find_relevant,
     rank_mixtures,
 )
-from pickout.evaluate.report import ProtocolName, Report, Subject, Sweep, SweepRow
-from pickout.evaluate.runs import Training, log_look, read_training
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 
@@ -103,24 +102,6 @@ def evaluate(
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What training is told of an epoch.
-
-    Args:
-        metrics: text to image by the method's score, after the second look where there is one.
-        by_embedding: text to image before the second look; None where there is none.
-    """
-
-    metrics: Metrics
-    by_embedding: Metrics | None = None
-
-    def named(self) -> dict[str, float]:
-        """The measures by their short names; those before the second look end in `by embedding`."""
-        before = {} if self.by_embedding is None else self.by_embedding.named()
-        return {**self.metrics.named(), **{f"{name} by embedding": value for name, value in before.items()}}
-
-
 def validate(
     method: Method,
     split: Split,
@@ -130,10 +111,10 @@ def validate(
     batch: int = 64,
     autocast: torch.dtype | None = None,
     tell: Tell | None = None,
-) -> Validation:
-    """Text-to-image measures of a method in training, on the device it is on; its modes are put back as they were.
+) -> dict[str, float]:
+    """Text-to-image measures of a method in training, by their short names; its modes are put back as they were.
 
-    A method with a second score has its candidates looked at again.
+    A method with a second score has its candidates looked at again; the measures before that end in `by embedding`.
 
     When a process group is running, all processes must call this: they share the work and get equal numbers.
 
@@ -147,8 +128,11 @@ def validate(
     encoder = Encoder(method, tokenizer, image_settings, batch=batch, autocast=autocast, keep_tokens=keep)
     ranking = encode_split(encoder, split, settings, tell)
     found = text_to_image(ranking, encoder, tell)
-    before = None if found.by_embedding is None else average(score_queries(found.by_embedding))
-    return Validation(average(score_queries(found.ranks)), before)
+    metrics = average(score_queries(found.ranks)).named()
+    if found.by_embedding is not None:
+        before = average(score_queries(found.by_embedding)).named()
+        metrics |= {f"{name} by embedding": value for name, value in before.items()}
+    return metrics
 
 
 def run_folder(model: LoadedModel) -> Path | None:

@@ -10,11 +10,6 @@ STEPS = 16
 """In how many steps everything is taken away at most."""
 
 
-def order_of(heat: Array) -> NDArray[np.int64]:
-    """Players by falling heat; the lowest position first among equals."""
-    return np.argsort(-heat, kind="stable")
-
-
 def kept_while_deleting(order: NDArray[np.int64], steps: int = STEPS) -> NDArray[np.bool_]:
     """What is still there after each step, from everything to nothing.
 
@@ -23,7 +18,7 @@ def kept_while_deleting(order: NDArray[np.int64], steps: int = STEPS) -> NDArray
         steps: at most so many steps; they take equally many players, give or take one.
 
     Returns:
-        Shape: (steps + 1, players).
+        Shape: (steps + 1, players). Its opposite is what is there while everything is inserted in this order.
     """
     players = len(order)
     edges = np.linspace(0, players, min(players, steps) + 1).round().astype(np.int64)
@@ -31,11 +26,6 @@ def kept_while_deleting(order: NDArray[np.int64], steps: int = STEPS) -> NDArray
     for row, gone in zip(kept, edges, strict=True):
         row[order[:gone]] = False
     return kept
-
-
-def kept_while_inserting(order: NDArray[np.int64], steps: int = STEPS) -> NDArray[np.bool_]:
-    """What is there after each step, from nothing to everything; as `kept_while_deleting`."""
-    return ~kept_while_deleting(order, steps)
 
 
 def area(scores: Array) -> float:

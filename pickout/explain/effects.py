@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.explain.hiding import Fill, drop_each, hide_patches
-from pickout.explain.pair import Array, Encoder, Pair, embed_images, embed_texts
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.explain.occlusion import Fill, drop_words, hide_patches
+from pickout.explain.pair import Array, Pair, embed_images, embed_texts
 
 Embed = Callable[[NDArray[np.bool_]], Array]
 """From what is kept (versions, players) to embeddings (versions, dimension)."""
@@ -36,15 +37,15 @@ class Effects:
     each: Array
 
 
-def image_versions(encoder: Encoder, pair: Pair, *, fill: Fill = "grey") -> Embed:
+def image_versions(encoder: LoadedModel, pair: Pair, *, fill: Fill = "grey") -> Embed:
     """Embeds the crop with only some of its patches."""
     return lambda kept: embed_images(encoder, hide_patches(pair, kept, fill=fill))
 
 
-def text_versions(encoder: Encoder, pair: Pair) -> Embed:
+def text_versions(encoder: LoadedModel, pair: Pair) -> Embed:
     """Embeds the sentence with only some of its told words."""
-    padding = encoder.tokenizer.special.padding
-    return lambda kept: embed_texts(encoder, drop_each(pair, kept, padding))
+    told, padding = np.array(pair.told), encoder.tokenizer.special.padding
+    return lambda kept: embed_texts(encoder, [drop_words(pair, told[~row].tolist(), padding) for row in kept])
 
 
 def leave_one_out(embed: Embed, players: int) -> Effects:

@@ -1,18 +1,24 @@
 """What was found out about a pair, computed once however many ways read it."""
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
-from pickout.explain.effects import Effects, image_versions, keep_one_in, leave_one_out, shapley, text_versions
-from pickout.explain.gradients import image_gradients, text_gradients
-from pickout.explain.pair import Array, Encoder, Pair, text_batch
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.explain.effects import Effects, Embed, image_versions, keep_one_in, leave_one_out, shapley, text_versions
+from pickout.explain.gradients import gradient_times_token
+from pickout.explain.pair import Array, Pair, text_batch
 from pickout.explain.phrases import phrase_of
 from pickout.shapes import AttentionRequest, AttentionTrace
 
 Traces = tuple[AttentionTrace, AttentionTrace]
+Side = Literal["patches", "words"]
+Game = Literal["left_out", "kept_alone", "shapley"]
+"""How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley` of `explain.effects`."""
 
 
 class Evidence:
@@ -24,69 +30,64 @@ class Evidence:
         seed: of the orders in which `shapley` adds patches and words.
     """
 
-    def __init__(self, encoder: Encoder, pair: Pair, seed: int = 0) -> None:
+    def __init__(self, encoder: LoadedModel, pair: Pair, seed: int = 0) -> None:
         self.encoder, self.pair, self.seed = encoder, pair, seed
-        self.show = image_versions(encoder, pair)
-        self.tell = text_versions(encoder, pair)
+        self.show, self.tell = image_versions(encoder, pair), text_versions(encoder, pair)
+        self.patches, self.told = pair.grid.patches, len(pair.told)
+        self._effects: dict[tuple[Side, Game], Effects] = {}
+
+    def effects(self, side: Side, game: Game) -> Effects:
+        """What each patch does to the crop's embedding, or each told word to the sentence's."""
+        if (side, game) not in self._effects:
+            embed, players = (self.show, self.patches) if side == "patches" else (self.tell, self.told)
+            rules: dict[Game, Callable[[Embed, int], Effects]] = {
+                "left_out": leave_one_out,
+                "kept_alone": keep_one_in,
+                "shapley": partial(shapley, generator=np.random.default_rng(self.seed)),
+            }
+            self._effects[side, game] = rules[game](embed, players)
+        return self._effects[side, game]
 
     @property
-    def patches(self) -> int:
-        """How many patches the crop has."""
-        return self.pair.grid.patches
+    def image(self) -> Array:
+        """The crop's embedding. Shape: (dimension,)."""
+        return self.effects("patches", "left_out").whole
 
     @property
-    def told(self) -> int:
-        """How many words the model reads."""
-        return len(self.pair.told)
+    def text(self) -> Array:
+        """The sentence's embedding. Shape: (dimension,)."""
+        return self.effects("words", "left_out").whole
 
     @cached_property
-    def patches_left_out(self) -> Effects:
-        """What hiding each patch changes."""
-        return leave_one_out(self.show, self.patches)
-
-    @cached_property
-    def words_left_out(self) -> Effects:
-        """What dropping each word changes."""
-        return leave_one_out(self.tell, self.told)
-
-    @cached_property
-    def phrases_left_out(self) -> Effects:
-        """What dropping each word together with its phrase changes."""
+    def phrases(self) -> Array:
+        """What dropping each word together with its phrase changes. Shape: (told, dimension)."""
         kept = np.ones((self.told + 1, self.told), np.bool_)
         for number in range(self.told):
             kept[number + 1, list(phrase_of(self.pair, number))] = False
         embedded = self.tell(kept)
-        return Effects(embedded[0], embedded[0] - embedded[1:])
-
-    @cached_property
-    def patches_alone(self) -> Effects:
-        """What each patch alone is above nothing."""
-        return keep_one_in(self.show, self.patches)
-
-    @cached_property
-    def words_alone(self) -> Effects:
-        """What each word alone is above nothing."""
-        return keep_one_in(self.tell, self.told)
-
-    @cached_property
-    def patch_shares(self) -> Effects:
-        """Shapley values of the patches."""
-        return shapley(self.show, self.patches, np.random.default_rng(self.seed))
-
-    @cached_property
-    def word_shares(self) -> Effects:
-        """Shapley values of the words."""
-        return shapley(self.tell, self.told, np.random.default_rng(self.seed))
+        return np.asarray(embedded[0] - embedded[1:])
 
     def patch_gradients(self, directions: Array, *, last: bool) -> Array:
-        """As `gradients.image_gradients`, in numpy."""
-        rows: Array = image_gradients(self.encoder, self.pair, torch.from_numpy(directions), last=last).numpy()
-        return rows
+        """Gradient times token of each patch for each direction, at the last layer or where tokens enter.
+
+        Args:
+            directions: caption embeddings, or what a word adds to one. Shape: (directions, dimension).
+            last: at the last layer's attention instead of the tower's entry.
+        """
+        method: Any = self.encoder.method
+        pixels = self.pair.pixels[None].to(self.encoder.device)
+        place = _place(method.vision, last=last)
+        rows = gradient_times_token(place, lambda: method.encode_images(pixels).embedding, torch.from_numpy(directions))
+        return np.asarray(rows[:, 1:], np.float32)
 
     def word_gradients(self, *, last: bool) -> Array:
         """Gradient times token of each told word with the crop's embedding as direction. Shape: (told,)."""
-        direction = torch.from_numpy(self.patches_left_out.whole)
-        return self.over_words(text_gradients(self.encoder, self.pair, direction, last=last).numpy())
+        method: Any = self.encoder.method
+        texts = text_batch(self.encoder, [self.pair.ids])
+        place = _place(method.text, last=last)
+        direction = torch.from_numpy(self.image)[None]
+        rows = gradient_times_token(place, lambda: method.encode_texts(texts).embedding, direction)
+        return self.over_words(rows[0].numpy())
 
     def over_words(self, tokens: Array) -> Array:
         """The sum over each told word's pieces.
@@ -100,17 +101,25 @@ class Evidence:
     @cached_property
     def rows(self) -> Traces:
         """Attention rows of all layers of both towers."""
-        return self._traces(AttentionRequest(rows="all"))
+        return attention_of(self.encoder, self.pair, AttentionRequest(rows="all"))
 
     @cached_property
     def maps(self) -> Traces:
         """Whole attention maps of all layers of both towers."""
-        return self._traces(AttentionRequest(maps="all"))
+        return attention_of(self.encoder, self.pair, AttentionRequest(maps="all"))
 
-    @torch.no_grad()
-    def _traces(self, request: AttentionRequest) -> Traces:
-        """Straight from the towers: a method's own trace holds rows alone."""
-        method: Any = self.encoder.method
-        image = method.vision(self.pair.pixels[None].to(self.encoder.device), request)
-        text = method.text(text_batch(self.encoder, [self.pair.ids]), request)
-        return image.trace, text.trace
+
+def _place(tower: Any, *, last: bool) -> nn.Module:
+    """The stack of layers, which takes the tokens with their positions; or the last layer's attention, which takes the
+    normed tokens that its keys and values are made of, where Grad-CAM of vision transformers usually looks."""
+    place: nn.Module = tower.transformer.layers[-1].attention if last else tower.transformer
+    return place
+
+
+@torch.no_grad()
+def attention_of(encoder: LoadedModel, pair: Pair, request: AttentionRequest) -> Traces:
+    """Attention of both towers for a pair, straight from them: a method's own trace holds rows alone."""
+    method: Any = encoder.method
+    image = method.vision(pair.pixels[None].to(encoder.device), request)
+    text = method.text(text_batch(encoder, [pair.ids]), request)
+    return image.trace, text.trace

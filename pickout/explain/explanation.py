@@ -1,16 +1,16 @@
 """The explanation of one score, as far as it was shown to be true of the model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from pickout.checkpoints.loaded import LoadedModel
-from pickout.explain.bank import KeptTokens, kept_tokens
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.evidence import Evidence
+from pickout.explain.kept_tokens import KeptTokens, kept_tokens
 from pickout.explain.pair import Array, Grid, Pair, make_pair
 from pickout.explain.verdict import FILE, Measurement, Target, Verdict, judge
 from pickout.explain.ways import WAYS, Reading
@@ -42,6 +42,12 @@ class ExplainedWord:
     state: Literal["read", "mark", "cut"]
     weight: float | None = None
     patches: Array | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        weight = None if self.weight is None else round(self.weight, _DIGITS)
+        place = {"text": self.text, "start": self.start, "stop": self.stop, "state": self.state}
+        return {**place, "weight": weight, "patches": _listed(self.patches)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,37 +87,25 @@ class Explanation:
             "fingerprint": self.fingerprint,
             "sentence": self.sentence,
             "score": round(self.score, _DIGITS),
-            "shown": {
-                target: {"way": verdict.way, "measured": verdict.measured, "note": verdict.note}
-                for target, verdict in self.verdicts.items()
-            },
+            "shown": {target: asdict(verdict) for target, verdict in self.verdicts.items()},
             "grid": [self.grid.rows, self.grid.columns],
             "patches": _listed(self.patches),
-            "words": [_word(word) for word in self.words],
-            "bank": None if self.bank is None else self._bank(self.bank),
-        }
-
-    def _bank(self, bank: KeptTokens) -> dict[str, Any]:
-        columns = self.grid.columns
-        return {
-            "patches": [[*divmod(kept.position, columns), round(kept.score, _DIGITS)] for kept in bank.patches],
-            "pieces": [[kept.position, round(kept.score, _DIGITS)] for kept in bank.pieces],
+            "words": [word.as_json() for word in self.words],
+            "bank": self.bank
+            and {
+                "patches": [[*divmod(n, self.grid.columns), round(score, _DIGITS)] for n, score in self.bank.patches],
+                "pieces": [[n, round(score, _DIGITS)] for n, score in self.bank.pieces],
+            },
         }
 
     def arrays(self) -> dict[str, Array]:
         """What may be shown as arrays: `patches` (rows, columns), `words` (words,) with NaN for words that are not
         read, and `word_patches` (words, rows, columns), likewise."""
-        found: dict[str, Array] = {}
-        if self.patches is not None:
-            found["patches"] = self.patches
-        if any(word.weight is not None for word in self.words):
-            weights = [np.nan if word.weight is None else word.weight for word in self.words]
-            found["words"] = np.array(weights, np.float32)
-        if any(word.patches is not None for word in self.words):
-            nothing = np.full((self.grid.rows, self.grid.columns), np.nan, np.float32)
-            maps = [nothing if word.patches is None else word.patches for word in self.words]
-            found["word_patches"] = np.stack(maps)
-        return found
+        nothing = np.full((self.grid.rows, self.grid.columns), np.nan, np.float32)
+        weights = np.array([np.nan if word.weight is None else word.weight for word in self.words], np.float32)
+        maps = np.stack([nothing if word.patches is None else word.patches for word in self.words])
+        found = {"patches": nothing if self.patches is None else self.patches, "words": weights, "word_patches": maps}
+        return {name: values for name, values in found.items() if not np.isnan(values).all()}
 
 
 def explain(
@@ -149,7 +143,7 @@ def explain(
     grid = pair.grid
     return Explanation(
         sentence=sentence,
-        score=float(evidence.patches_left_out.whole @ evidence.words_left_out.whole),
+        score=float(evidence.image @ evidence.text),
         words=_words(pair, weights, maps),
         patches=None if patches is None else patches.reshape(grid.rows, grid.columns),
         grid=grid,
@@ -173,27 +167,18 @@ def _shown(readings: Mapping[str, Reading], target: Target, verdict: Verdict) ->
         return None, verdict
     found: Array | None = getattr(readings[verdict.way], target)
     if found is None:
-        return None, Verdict(target, None, verdict.measured, f"not shown: '{verdict.way}' gives none")
+        return None, Verdict(None, verdict.measured, f"not shown: '{verdict.way}' gives none")
     return found, verdict
 
 
 def _words(pair: Pair, weights: Array | None, maps: Array | None) -> tuple[ExplainedWord, ...]:
-    place = {number: told for told, number in enumerate(pair.told)}
-    words = []
-    for number, word in enumerate(pair.words):
-        told = place.get(number)
-        weight = None if weights is None or told is None else float(weights[told])
-        heat = None if maps is None or told is None else maps[told].reshape(pair.grid.rows, pair.grid.columns)
-        state: Literal["read", "mark", "cut"] = "mark" if not word.spoken else "cut" if told is None else "read"
-        words.append(ExplainedWord(word.text, word.start, word.stop, state, weight, heat))
+    words = [ExplainedWord(word.text, word.start, word.stop, "cut" if word.spoken else "mark") for word in pair.words]
+    for told, number in enumerate(pair.told):
+        weight = None if weights is None else float(weights[told])
+        heat = None if maps is None else maps[told].reshape(pair.grid.rows, pair.grid.columns)
+        words[number] = replace(words[number], state="read", weight=weight, patches=heat)
     return tuple(words)
 
 
 def _listed(heat: Array | None) -> list[list[float]] | None:
     return None if heat is None else [[round(float(x), _DIGITS) for x in row] for row in heat]
-
-
-def _word(word: ExplainedWord) -> dict[str, Any]:
-    weight = None if word.weight is None else round(word.weight, _DIGITS)
-    place = {"text": word.text, "start": word.start, "stop": word.stop, "state": word.state}
-    return {**place, "weight": weight, "patches": _listed(word.patches)}

@@ -6,39 +6,39 @@ same for words. The heat of a word is held against the part of the score that th
 part masks are known, a garment word's heat should also lie on that garment.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.config import Settings
+from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.records import DataSet, Split
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.explain.curves import area, kept_while_deleting, kept_while_inserting, order_of
-from pickout.explain.effects import Embed, image_versions
+from pickout.explain.curves import area, kept_while_deleting
+from pickout.explain.effects import image_versions
 from pickout.explain.evidence import Evidence
-from pickout.explain.garments import SMALLEST, Named, named_parts, part_shares, pointing_ratio, read_attributes
+from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes
 from pickout.explain.garments import read_mask as read_part_mask
-from pickout.explain.hiding import Fill, drop_words, hide_patches
-from pickout.explain.pair import Array, Pair, make_pair, match_scores
+from pickout.explain.occlusion import Fill, drop_words, hide_patches
+from pickout.explain.pair import Array, Grid, make_pair, match_scores
 from pickout.explain.verdict import BAR, TARGETS, Finding, Measurement, Number, Target
 from pickout.explain.ways import WAYS, Reading
-from pickout.saliency.words import VACUOUS_WORDS
+from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
+GARMENT_TARGETS: tuple[Target, ...] = ("word_patches", "looks")
+"""What has heat for each word, which can lie on the garment that the word names."""
 CENTRE = "centre"
 """A control: heat that falls with the distance from the picture's middle, whatever the sentence says."""
 
 Heats = Mapping[str, Array]
 Score = Callable[[NDArray[np.bool_]], Array]
-Tell = Callable[[int, int], None]
 
 
 class MeasureSettings(Settings):
@@ -56,37 +56,25 @@ class MeasureSettings(Settings):
     """How intervals are drawn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One image and one sentence of a person."""
-
-    image: Path
-    caption: str
-    identity: int
-
-
 class Tally:
-    """Numbers by target, way and measure, each with the person it is about."""
+    """Numbers by target, way and measure, each with the person it is about.
 
-    def __init__(self) -> None:
-        self._values: dict[tuple[str, str, str], list[tuple[float, int]]] = {}
+    Args:
+        settings: of the intervals.
+    """
 
-    def add(self, target: str, way: str, measure: str, value: float, identity: int) -> None:
-        """Keep a number."""
-        self._values.setdefault((target, way, measure), []).append((value, identity))
+    def __init__(self, settings: BootstrapSettings) -> None:
+        self.settings = settings
+        self.kept: dict[tuple[str, str, str], list[tuple[float, int]]] = defaultdict(list)
 
-    def number(self, target: str, way: str, measure: str, settings: BootstrapSettings) -> Number | None:
+    def number(self, target: str, way: str, measure: str) -> Number | None:
         """Mean and interval; None where nothing was kept."""
-        kept = self._values.get((target, way, measure))
+        kept = self.kept.get((target, way, measure))
         if not kept:
             return None
-        values = np.array([value for value, _ in kept])[:, None]
-        ends = bootstrap(values, np.array([identity for _, identity in kept]), settings)
+        values, people = np.array(kept).T
+        ends = bootstrap(values[:, None], people.astype(np.int64), self.settings)
         return Number(*(round(float(x), 6) for x in (values.mean(), ends.low[0], ends.high[0])))
-
-    def count(self, target: str, way: str, measure: str) -> int:
-        """How many numbers were kept."""
-        return len(self._values.get((target, way, measure), ()))
 
 
 def measure(
@@ -94,7 +82,7 @@ def measure(
     data: DataSet,
     split: str = "val",
     settings: MeasureSettings | None = None,
-    tell: Tell | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Hold every way against chance.
 
@@ -117,9 +105,9 @@ def measure(
     if len(samples) < 2:
         raise DataError(f"{data.root}, {split}: fewer than two people with captions; nothing can be measured")
     attributes = read_attributes(data.root)
-    tally = Tally()
-    for number, sample in enumerate(samples):
-        _measure_pair(model, sample, attributes, tally, settings, number)
+    tally = Tally(settings.bootstrap)
+    for number, (image, caption) in enumerate(samples):
+        _measure_pair(model, image, caption, attributes, tally, settings, number)
         if tell is not None:
             tell(number + 1, len(samples))
     facts = {
@@ -128,15 +116,15 @@ def measure(
         "data": data.name,
         "split": split,
         "people": len(samples),
-        "garment_words": tally.count("word_patches", CENTRE, "ratio"),
+        "garment_words": len(tally.kept["word_patches", CENTRE, "ratio"]),
         "date": date.today().isoformat(),
         "settings": settings.model_dump(mode="json"),
-        "controls": _controls(tally, settings),
+        "controls": _controls(tally),
     }
-    return Measurement(model.fingerprint, _findings(tally, settings), facts)
+    return Measurement(model.fingerprint, _findings(tally), facts)
 
 
-def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[Sample]:
+def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[tuple[ImageRecord, str]]:
     """One image and one of its sentences for each of the drawn people."""
     generator = np.random.default_rng(settings.seed)
     by_person: dict[int, list[int]] = {}
@@ -147,43 +135,52 @@ def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[Sample]:
     for identity in people.tolist():
         record = split.images[by_person[identity][generator.integers(len(by_person[identity]))]]
         captions = [caption for caption in record.captions if caption.strip()]
-        yield Sample(record.image, captions[generator.integers(len(captions))], identity)
+        yield record, captions[generator.integers(len(captions))]
 
 
 def _measure_pair(
     model: LoadedModel,
-    sample: Sample,
+    image: ImageRecord,
+    caption: str,
     attributes: Mapping[str, Mapping[str, Any]],
     tally: Tally,
     settings: MeasureSettings,
     number: int,
 ) -> None:
-    pair = make_pair(model, sample.caption, open_image(sample.image))
+    pair = make_pair(model, caption, open_image(image.image))
     evidence = Evidence(model, pair, seed=settings.seed)
     generator = np.random.default_rng((settings.seed, number))
     readings = {name: way(evidence) for name, way in WAYS.items()} | {CENTRE: _centre(evidence)}
     show = image_versions(model, pair, fill=settings.fill)
-    image, text = evidence.patches_left_out, evidence.words_left_out
+    text = evidence.effects("words", "left_out")
     telling = [n for n, at in enumerate(pair.told) if pair.words[at].text.lower() not in VACUOUS_WORDS]
     word = int(generator.choice(telling)) if telling else 0
 
     def contest(target: Target, score: Score, heats: Heats) -> None:
-        for name, (deletion, insertion) in gains(score, heats, settings.random_maps, generator).items():
-            tally.add(target, name, "deletion", deletion, sample.identity)
-            tally.add(target, name, "insertion", insertion, sample.identity)
+        for name, both in gains(score, heats, settings.random_maps, generator).items():
+            for measure, gain in zip(("deletion", "insertion"), both, strict=True):
+                tally.kept[target, name, measure].append((gain, image.identity))
 
-    contest("patches", along(show, text.whole), _given(readings, "patches"))
-    contest("words", along(evidence.tell, image.whole), _given(readings, "words"))
-    by_word = _given(readings, "word_patches")
-    contest("word_patches", along(show, text.each[word]), {name: heat[word] for name, heat in by_word.items()})
-    looks = _given(readings, "looks") if model.method.candidates else {}
-    contest("looks", _matched(model, pair, word, settings.fill), {name: heat[word] for name, heat in looks.items()})
-    record = attributes.get(str(sample.image))
+    def matched(kept: NDArray[np.bool_]) -> Array:
+        """What the word adds to the matching head's logit."""
+        without = drop_words(pair, [pair.told[word]], model.tokenizer.special.padding)
+        pixels = hide_patches(pair, kept, fill=settings.fill)
+        return match_scores(model, pixels, pair.ids) - match_scores(model, pixels, without)
+
+    def of_word(target: Target) -> dict[str, Array]:
+        return {name: heat[word] for name, heat in _given(readings, target).items()}
+
+    contest("patches", lambda kept: show(kept) @ text.whole, _given(readings, "patches"))
+    contest("words", lambda kept: evidence.tell(kept) @ evidence.image, _given(readings, "words"))
+    contest("word_patches", lambda kept: show(kept) @ text.each[word], of_word("word_patches"))
+    contest("looks", matched, of_word("looks") if model.method.candidates else {})
+    record = attributes.get(str(image.image))
     if record is not None:
-        mask = read_part_mask(sample.image.parents[2], record)
+        mask = read_part_mask(image.image.parents[2], record)
         garments = named_parts(pair, record["person"])
-        for target, heats in (("word_patches", by_word), ("looks", looks)):
-            _point(evidence, garments, mask, target, heats, tally, sample.identity)
+        for target in GARMENT_TARGETS:
+            for name, measure, ratio in ratios(garments, mask, pair.grid, _given(readings, target)):
+                tally.kept[target, name, measure].append((ratio, image.identity))
 
 
 def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
@@ -192,43 +189,27 @@ def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
     return {name: heat for name, heat in found.items() if heat is not None}
 
 
-def _point(
-    evidence: Evidence,
-    named: list[Named],
-    mask: NDArray[np.uint8],
-    target: str,
-    by_word: Heats,
-    tally: Tally,
-    identity: int,
-) -> None:
-    """Ratios of each named part: of the heat of its word, and for comparison of words that name other parts."""
-    for garment in named:
-        shares, covered = part_shares(mask, garment.part, evidence.pair.grid)
+def ratios(
+    named: list[tuple[int, int]], mask: NDArray[np.uint8], grid: Grid, by_word: Heats
+) -> Iterator[tuple[str, Literal["ratio", "other"], float]]:
+    """Pointing ratios of each named part: of the heat of its word, and of words that name other parts.
+
+    Args:
+        named: words that name a part, from `named_parts`.
+        mask: the part at each pixel.
+        grid: where the patches lie.
+        by_word: heat of each told word by way. Shape of each: (told, patches).
+    """
+    for told, part in named:
+        shares, covered = part_shares(mask, part, grid)
         if covered < SMALLEST:
             continue
-        others = [other.told for other in named if other.part != garment.part]
+        others = [other for other, names in named if names != part]
         for name, heat in by_word.items():
-            ratio = pointing_ratio(heat[garment.told], shares, covered)
-            tally.add(target, name, "ratio", ratio, identity)
+            yield name, "ratio", pointing_ratio(heat[told], shares, covered)
             if others:
-                strange = float(np.mean([pointing_ratio(heat[other], shares, covered) for other in others]))
-                tally.add(target, name, "other", strange, identity)
-
-
-def along(embed: Embed, direction: Array) -> Score:
-    """The score of what is kept: the inner product of its embedding with a direction. Shape of that: (dimension,)."""
-    return lambda kept: embed(kept) @ direction
-
-
-def _matched(model: LoadedModel, pair: Pair, word: int, fill: Fill) -> Score:
-    """What a told word adds to the matching head's logit."""
-    without = drop_words(pair, [pair.told[word]], model.tokenizer.special.padding)
-
-    def score(kept: NDArray[np.bool_]) -> Array:
-        pixels = hide_patches(pair, kept, fill=fill)
-        return match_scores(model, pixels, pair.ids) - match_scores(model, pixels, without)
-
-    return score
+                strange = [pointing_ratio(heat[other], shares, covered) for other in others]
+                yield name, "other", float(np.mean(strange))
 
 
 def gains(
@@ -245,8 +226,11 @@ def gains(
     if not heats:
         return {}
     players = len(next(iter(heats.values())))
-    orders = [order_of(heat) for heat in heats.values()] + [generator.permutation(players) for _ in range(random_maps)]
-    kept = np.stack([[kept_while_deleting(order), kept_while_inserting(order)] for order in orders])
+    # By falling heat; the lowest position first among equals.
+    orders = [np.argsort(-heat, kind="stable") for heat in heats.values()]
+    orders += [generator.permutation(players) for _ in range(random_maps)]
+    deleting = np.stack([kept_while_deleting(order) for order in orders])
+    kept = np.stack([deleting, ~deleting], axis=1)
     scores = score(kept.reshape(-1, players)).reshape(kept.shape[:3])
     areas = np.array([[area(curve) for curve in both] for both in scores])
     deletion, insertion = areas[len(heats) :].mean(axis=0)
@@ -260,34 +244,23 @@ def _centre(evidence: Evidence) -> Reading:
     return Reading(heat, None, np.tile(heat, (evidence.told, 1)))
 
 
-def _findings(tally: Tally, settings: MeasureSettings) -> dict[Target, dict[str, Finding]]:
-    findings: dict[Target, dict[str, Finding]] = {}
+def _findings(tally: Tally) -> dict[Target, dict[str, Finding]]:
+    findings: dict[Target, dict[str, Finding]] = {target: {} for target in TARGETS}
     for target in TARGETS:
-        found = {name: _finding(tally, target, name, settings) for name in WAYS}
-        findings[target] = {name: finding for name, finding in found.items() if finding is not None}
+        for way in WAYS:
+            gain = [tally.number(target, way, measure) for measure in ("deletion", "insertion", "ratio")]
+            if gain[0] is not None and gain[1] is not None:
+                findings[target][way] = Finding(gain[0], gain[1], gain[2])
     return findings
 
 
-def _finding(tally: Tally, target: Target, way: str, settings: MeasureSettings) -> Finding | None:
-    number = tally.number(target, way, "deletion", settings.bootstrap)
-    if number is None:
-        return None
-    insertion = cast(Number, tally.number(target, way, "insertion", settings.bootstrap))
-    return Finding(number, insertion, tally.number(target, way, "ratio", settings.bootstrap))
-
-
-def _controls(tally: Tally, settings: MeasureSettings) -> dict[str, Any]:
+def _controls(tally: Tally) -> dict[str, Any]:
     """For the reader: how the middle of the picture does, and where the heat of other garments' words falls."""
-    middle = {
-        f"{CENTRE}_{target}_{measure}": tally.number(target, CENTRE, measure, settings.bootstrap)
+    asked = {
+        f"{CENTRE}_{target}_{measure}": (target, CENTRE, measure)
         for target in ("patches", "word_patches")
         for measure in ("deletion", "insertion", "ratio")
     }
-    others = {
-        f"other_words_{way}": tally.number(target, way, "other", settings.bootstrap)
-        for target in ("word_patches", "looks")
-        for way in WAYS
-        if tally.count(target, way, "other")
-    }
-    told = {name: number for name, number in (middle | others).items() if number is not None}
-    return {"bar": BAR, **{name: [number.mean, number.low, number.high] for name, number in told.items()}}
+    asked |= {f"other_words_{way}": (target, way, "other") for way in WAYS for target in GARMENT_TARGETS}
+    told = {name: tally.number(*key) for name, key in asked.items() if tally.kept.get(key)}
+    return {"bar": BAR, **{name: [found.mean, found.low, found.high] for name, found in told.items() if found}}

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.explain.pair import Array, Grid, Pair
+from pickout.synthetic.lexicon import LEXICON
 from pickout.synthetic.surfaces import Part
-from pickout.synthetic.wording import KINDS
 
 _SLOTS = {
     "headwear": Part.HEADWEAR,
@@ -28,19 +27,6 @@ SMALLEST = 0.01
 """Parts that cover a smaller share of the picture are not asked about: a patch is larger."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A word that names a garment, a bag or shoes.
-
-    Args:
-        told: position in `Pair.told`.
-        part: the number in the mask.
-    """
-
-    told: int
-    part: int
-
-
 def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
     """What was drawn, by image file; empty for a data set that was not drawn."""
     file = root / "attributes.jsonl"
@@ -51,7 +37,7 @@ def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
     return {str(root / "imgs" / record["file_path"]): record for record in records}
 
 
-def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[Named]:
+def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
     """The words of the sentence that name something the person wears; each word of "polo shirt" counts.
 
     A phrase that fits two things at once ("jacket" with a blazer under a coat) names neither.
@@ -59,11 +45,15 @@ def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[Named]:
     Args:
         pair: whose sentence.
         person: the attributes of the person.
+
+    Returns:
+        Positions in `pair.told`, each with the part's number in the mask.
     """
-    worn = {phrase: set[Part]() for slot in _SLOTS for phrase in _phrases(_kind(person, slot))}
+    worn: dict[tuple[str, ...], set[Part]] = {}
     for slot, part in _SLOTS.items():
-        for phrase in _phrases(_kind(person, slot)):
-            worn[phrase].add(part)
+        item = person.get(slot)
+        for phrase in _phrases(item["kind"]) if isinstance(item, dict) else ():
+            worn.setdefault(phrase, set()).add(part)
     texts = [pair.words[n].text.lower() for n in pair.told]
     found, place = [], 0
     while place < len(texts):
@@ -71,21 +61,16 @@ def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[Named]:
         phrase = next(fitting, ())
         length, parts = len(phrase), worn.get(phrase, set())
         if len(parts) == 1:
-            found += [Named(place + n, int(next(iter(parts)))) for n in range(length)]
+            found += [(place + n, int(next(iter(parts)))) for n in range(length)]
         place += max(1, length)
     return found
 
 
-def _kind(person: Mapping[str, Any], slot: str) -> str | None:
-    item = person.get(slot)
-    return item["kind"] if isinstance(item, dict) else None
-
-
 @lru_cache(maxsize=128)
-def _phrases(kind: str | None) -> tuple[tuple[str, ...], ...]:
+def _phrases(kind: str) -> tuple[tuple[str, ...], ...]:
     """Names of the thing in words as `Tokenizer.words` cuts them, hyphens apart; the function words of long names stay
     out, so "hooded sweatshirt" is there and "sweatshirt with a hood" is not."""
-    names = KINDS.get(kind or "", ())
+    names = LEXICON["kinds"].get(kind, ())
     return tuple(tuple(name.replace("-", " ").split()) for name in names if not {"with", "a"} & set(name.split()))
 
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pickout.explain.cross_attention import Look
 from pickout.explain.explanation import ExplainedWord, Explanation
-from pickout.explain.looking import Look
 from pickout.explain.pair import Array, Grid, Pair
 
 _COLD, _HOT = np.array([255.0, 196.0, 40.0]), np.array([222.0, 12.0, 92.0])
 _DENSEST = 0.82
 """Opacity of the hottest place."""
 _PALE = 0.25
+_WORDS, _HEIGHT = 8, 288
+"""Most words on a sheet, and the height of a panel in pixels."""
 _ACROSS = 6
 """Most panels in a row of a sheet."""
 _MARGIN, _LINE = 10, 22
@@ -76,43 +78,36 @@ def leading_words(explanation: Explanation, count: int) -> list[ExplainedWord]:
     return sorted(leading, key=lambda word: word.start)
 
 
-def explanation_sheet(explanation: Explanation, *, words: int = 8, height: int = 288) -> Image.Image:
-    """The crop, its heat, and the heat of the weightiest words, side by side with captions.
-
-    Args:
-        explanation: of a pair.
-        words: how many words at most.
-        height: of a panel in pixels.
-    """
-    picture = explanation.picture
-    picture = picture.resize(
-        (max(24, round(picture.width * height / picture.height)), height), Image.Resampling.LANCZOS
-    )
+def explanation_sheet(explanation: Explanation) -> Image.Image:
+    """The crop, its heat, and the heat of the weightiest words, side by side with captions."""
+    picture, grid = _enlarged(explanation.picture), explanation.grid
     panels = [(f"score {explanation.score:.3f}", picture)]
     if explanation.patches is not None:
-        panels.append(("all words", overlay(picture, explanation.patches, explanation.grid)))
-    for word in leading_words(explanation, words):
+        panels.append(("all words", overlay(picture, explanation.patches, grid)))
+    for word in leading_words(explanation, _WORDS):
         if word.patches is not None:
-            panels.append((word.text, overlay(picture, word.patches, explanation.grid, top=top_of(explanation, word))))
+            panels.append((word.text, overlay(picture, word.patches, grid, top=top_of(explanation, word))))
     return tile(panels)
 
 
-def look_sheet(pair: Pair, word: str, look: Look, *, height: int = 288) -> Image.Image:
+def look_sheet(pair: Pair, word: str, look: Look) -> Image.Image:
     """The crop, and where one word looked in each fusion layer and on average.
 
     Args:
         pair: the sentence and the crop.
         word: what to write below.
         look: of that word alone.
-        height: of a panel in pixels.
     """
-    width = max(24, round(pair.picture.width * height / pair.picture.height))
-    picture = pair.picture.resize((width, height), Image.Resampling.LANCZOS)
-    shape = (pair.grid.rows, pair.grid.columns)
-    panels = [(word, picture), ("all layers", overlay(picture, look.mean[0].reshape(shape), pair.grid))]
-    for layer, map_ in look.layers.items():
-        panels.append((f"layer {layer}", overlay(picture, map_[0].reshape(shape), pair.grid)))
-    return tile(panels)
+    picture, shape = _enlarged(pair.picture), (pair.grid.rows, pair.grid.columns)
+    maps = {"all layers": look.mean} | {f"layer {layer}": map_ for layer, map_ in look.layers.items()}
+    return tile(
+        [(word, picture), *((name, overlay(picture, map_[0].reshape(shape), pair.grid)) for name, map_ in maps.items())]
+    )
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    width = max(24, round(picture.width * _HEIGHT / picture.height))
+    return picture.resize((width, _HEIGHT), Image.Resampling.LANCZOS)
 
 
 def tile(panels: Sequence[tuple[str, Image.Image]], *, across: int = _ACROSS) -> Image.Image:

@@ -153,34 +153,27 @@ def _table(explanation: Explanation) -> str:
     weighed = [word for word in explanation.words if word.weight is not None]
     rows = ""
     for word in sorted(weighed, key=lambda word: -(word.weight or 0)):
-        rows += f"<tr><td>{_text(word.text)}</td><td>{word.weight:+.4f}</td><td>{_where(word, explanation)}</td></tr>"
+        place = "" if word.patches is None else explanation.grid.place_of(word.patches)
+        rows += f"<tr><td>{_text(word.text)}</td><td>{word.weight:+.4f}</td><td>{place}</td></tr>"
     head = "<tr><th>word</th><th>weight</th><th>hottest patch</th></tr>"
     return f"<section><h2>Words by weight</h2><table>{head}{rows}</table></section>" if rows else ""
-
-
-def _where(word: ExplainedWord, explanation: Explanation) -> str:
-    if word.patches is None:
-        return ""
-    row, column = divmod(int(word.patches.argmax()), explanation.grid.columns)
-    return f"row {row + 1} of {explanation.grid.rows}, column {column + 1} of {explanation.grid.columns}"
 
 
 def _bank(explanation: Explanation) -> str:
     """The kept tokens of ITSELF: the crop with all other patches dark."""
     if explanation.bank is None:
         return ""
-    grid, kept = explanation.grid, {patch.position for patch in explanation.bank.patches}
+    grid, kept = explanation.grid, {place for place, _ in explanation.bank.patches}
     mask = Image.new("L", (grid.columns, grid.rows), 190)
     for position in kept:
         mask.putpixel((position % grid.columns, position // grid.columns), 0)
     shown = explanation.picture.copy()
     shown.thumbnail((_LARGEST // 2, _LARGEST // 2))
     shown.paste((0, 0, 0), (0, 0), mask.resize(shown.size, Image.Resampling.NEAREST))
-    places = {piece.position for piece in explanation.bank.pieces}
     return (
         f"<section><h2>The bank of kept tokens</h2><p>Of {grid.patches} patches the model's local part reads "
-        f"{len(kept)}, of the sentence's pieces {len(places)}, chosen by attention. That tells what it read, not what "
-        f"decided.</p>"
+        f"{len(kept)}, of the sentence's pieces {len(explanation.bank.pieces)}, chosen by attention. That tells what "
+        f"it read, not what decided.</p>"
         f'<img class="bank" src="{_data(shown, "JPEG")}" width="{shown.width}" height="{shown.height}" '
         f'alt="The crop; patches that are not kept are dark"></section>'
     )

@@ -1,8 +1,8 @@
 """One sentence and one crop as a model reads them, and the model's score for changed versions of both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -10,34 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import CheckpointError, UsageError
-from pickout.methods.base import Method
 from pickout.shapes import Float, Int, TokenBatch
-from pickout.text.tokenizer import Tokenizer, Word
+from pickout.text.tokenizer import Word
 
 Array = NDArray[np.float32]
 Rows = TypeVar("Rows", Tensor, Sequence[Tensor])
 BATCH = 64
 """Changed crops or sentences encoded at a time."""
-
-
-class Encoder(Protocol):
-    """What an explanation asks of a model; a `LoadedModel` and the evaluation's encoder both have it."""
-
-    @property
-    def method(self) -> Method:
-        """The trained method."""
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """As in training."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +50,20 @@ class Grid:
 
     def cover(self) -> NDArray[np.bool_]:
         """True where a pixel belongs to a patch. Shape: (patches, height, width)."""
-        inside = np.zeros((self.rows, self.columns, self.height, self.width), np.bool_)
-        for row in range(self.rows):
-            for column in range(self.columns):
-                top, left = row * self.stride, column * self.stride
-                inside[row, column, top : top + self.patch, left : left + self.patch] = True
-        return inside.reshape(self.patches, self.height, self.width)
+        down, across = (
+            (at >= first[:, None]) & (at < first[:, None] + self.patch)
+            for at, first in (
+                (np.arange(self.height), np.arange(self.rows) * self.stride),
+                (np.arange(self.width), np.arange(self.columns) * self.stride),
+            )
+        )
+        inside = down[:, None, :, None] & across[None, :, None, :]
+        return np.asarray(inside.reshape(self.patches, self.height, self.width), np.bool_)
+
+    def place_of(self, heat: Array) -> str:
+        """Where a map is hottest, in words."""
+        row, column = divmod(int(heat.argmax()), self.columns)
+        return f"row {row + 1} of {self.rows}, column {column + 1} of {self.columns}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,60 +101,40 @@ def make_pair(model: LoadedModel, sentence: str, picture: Image.Image) -> Pair:
         picture: of any size and mode, upright.
 
     Raises:
-        UsageError: the sentence holds no word, or the method has no image tower of patches.
+        UsageError: the sentence holds no word.
     """
     words = tuple(model.tokenizer.words(sentence))
     ids = torch.from_numpy(model.tokenizer.encode([sentence])[0])
-    image = to_rgb(picture)
-    pair = Pair(sentence, words, ids, image, prepare(image, model.image_settings), grid_of(model))
+    image, method, size = to_rgb(picture), cast(Any, model.method), model.settings.image
+    vision = model.settings.vision
+    rows, columns = method.vision.grid
+    grid = Grid(rows, columns, vision.patch, vision.stride, size.height, size.width)
+    pair = Pair(sentence, words, ids, image, prepare(image, model.image_settings), grid)
     if not pair.told:
         shown = sentence if len(sentence) <= 40 else f"{sentence[:40]}..."
         raise UsageError(f"sentence '{shown}': no word that the model reads; describe a person in words")
     return pair
 
 
-def grid_of(model: LoadedModel) -> Grid:
-    """Where the patches of the model's image tower lie.
-
-    Raises:
-        UsageError: the method has no image tower.
-    """
-    tower = getattr(model.method, "vision", None)
-    if tower is None:
-        raise UsageError(f"{model.name}: the method '{type(model.method).__name__}' has no image tower to look into")
-    image, vision = model.settings.image, model.settings.vision
-    rows, columns = tower.grid
-    return Grid(rows, columns, vision.patch, vision.stride, image.height, image.width)
-
-
-def text_batch(encoder: Encoder, rows: Sequence[Int[Tensor, " tokens"]]) -> TokenBatch:
+def text_batch(encoder: LoadedModel, rows: Sequence[Int[Tensor, " tokens"]]) -> TokenBatch:
     """Rows of ids as one batch on the encoder's device."""
     ids = torch.stack(list(rows))
     mask = torch.from_numpy(encoder.tokenizer.mask(ids.numpy()))
     return TokenBatch(ids, mask).to(encoder.device)
 
 
-@torch.no_grad()
-def embed_images(encoder: Encoder, pixels: Float[Tensor, "images 3 height width"]) -> Array:
+def embed_images(encoder: LoadedModel, pixels: Float[Tensor, "images 3 height width"]) -> Array:
     """Embeddings in float32, since what a single patch does to a score is small. Shape: (images, dimension)."""
-    parts = [
-        encoder.method.encode_images(batch.to(encoder.device)).embedding.float().cpu() for batch in _batches(pixels)
-    ]
-    return _finite(torch.cat(parts))
+    return _in_batches(pixels, lambda batch: encoder.method.encode_images(batch.to(encoder.device)).embedding)
 
 
-@torch.no_grad()
-def embed_texts(encoder: Encoder, rows: Sequence[Int[Tensor, " tokens"]]) -> Array:
+def embed_texts(encoder: LoadedModel, rows: Sequence[Int[Tensor, " tokens"]]) -> Array:
     """Embeddings of rows of ids in float32. Shape: (rows, dimension)."""
-    parts = [
-        encoder.method.encode_texts(text_batch(encoder, batch)).embedding.float().cpu() for batch in _batches(rows)
-    ]
-    return _finite(torch.cat(parts))
+    return _in_batches(rows, lambda batch: encoder.method.encode_texts(text_batch(encoder, batch)).embedding)
 
 
-@torch.no_grad()
 def match_scores(
-    encoder: Encoder, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
+    encoder: LoadedModel, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
 ) -> Array:
     """The second score of pictures with one row of ids. Shape: (images,).
 
@@ -173,23 +144,21 @@ def match_scores(
         row: ids of a sentence.
     """
     method = encoder.method
-    text = method.encode_texts(text_batch(encoder, [row]))
-    parts = []
-    for batch in _batches(pixels):
+
+    def scores(batch: Tensor) -> Tensor:
         memory = method.remember(method.encode_images(batch.to(encoder.device)).tokens)
-        images = len(batch)
-        states, mask = text.tokens.expand(images, -1, -1), text.texts.mask.expand(images, -1)
-        place = torch.arange(images, device=encoder.device)
-        parts.append(method.match_pairs(memory, states, mask, place).float().cpu())
-    return _finite(torch.cat(parts))
+        states, mask = text.tokens.expand(len(batch), -1, -1), text.texts.mask.expand(len(batch), -1)
+        return method.match_pairs(memory, states, mask, torch.arange(len(batch), device=encoder.device))
+
+    with torch.no_grad():
+        text = method.encode_texts(text_batch(encoder, [row]))
+    return _in_batches(pixels, scores)
 
 
-def _batches(rows: Rows) -> Iterator[Rows]:
-    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
-
-
-def _finite(embedding: Tensor) -> Array:
-    array: Array = embedding.numpy()
+@torch.no_grad()
+def _in_batches(rows: Rows, compute: Callable[[Rows], Tensor]) -> Array:
+    parts = [compute(rows[start : start + BATCH]).float().cpu() for start in range(0, len(rows), BATCH)]
+    array: Array = torch.cat(parts).numpy()
     if not np.isfinite(array).all():
         raise CheckpointError("the model gives numbers that are not finite; its weights are damaged or diverged")
     return array

@@ -1,7 +1,7 @@
 """Which words belong together: "a pale blue blouse" is one thing to a model, so its words share what it adds."""
 
 from pickout.explain.pair import Pair
-from pickout.saliency.words import VACUOUS_WORDS
+from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
 REACH = 2
 """Words to each side that may belong to a word's phrase."""

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pydantic import TypeAdapter
+
 from pickout.errors import CheckpointError, UsageError
 from pickout.explain.ways import WAYS
 
@@ -71,19 +73,18 @@ class Verdict:
     """What may be shown at one target.
 
     Args:
-        target: what is shown.
         way: by which way; None when nothing may be shown.
         measured: whether that rests on a measurement of this model.
         note: the same in a sentence.
     """
 
-    target: Target
     way: str | None
     measured: bool
     note: str
 
 
 Findings = Mapping[Target, Mapping[str, Finding]]
+_FINDINGS: TypeAdapter[Findings] = TypeAdapter(Findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +113,7 @@ class Measurement:
             for target, ways in self.findings.items()
         }
         shown = {target: self.best(target) for target in TARGETS}
-        return {
-            "schema": SCHEMA,
-            "fingerprint": self.fingerprint,
-            "shown": shown,
-            **self.facts,
-            "findings": found,
-        }
+        return {"schema": SCHEMA, "fingerprint": self.fingerprint, "shown": shown, **self.facts, "findings": found}
 
 
 def read_measurement(file: Path) -> Measurement | None:
@@ -131,23 +126,16 @@ def read_measurement(file: Path) -> Measurement | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content.pop("schema") != SCHEMA:
             raise CheckpointError(f"{file}: not a measurement of this Pickout ({SCHEMA}); measure again or delete it")
-        findings = {
-            target: {name: _finding(values) for name, values in ways.items() if name in WAYS}
+        known = {
+            target: {name: values for name, values in ways.items() if name in WAYS}
             for target, ways in content.pop("findings").items()
         }
         content.pop("shown")
-        return Measurement(content.pop("fingerprint"), findings, content)
+        return Measurement(content.pop("fingerprint"), _FINDINGS.validate_python(known), content)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise CheckpointError(f"{file}: a damaged measurement ({error}); measure again or delete it") from None
-
-
-def _finding(values: Mapping[str, Any]) -> Finding:
-    ratio = values["ratio"]
-    return Finding(
-        Number(**values["deletion"]), Number(**values["insertion"]), None if ratio is None else Number(**ratio)
-    )
 
 
 def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None = None) -> dict[Target, Verdict]:
@@ -170,22 +158,16 @@ def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None 
 
 def _judge(target: Target, measurement: Measurement | None, wanted: str | None) -> Verdict:
     if measurement is None:
-        return Verdict(target, wanted or UNMEASURED[target], False, "not measured for this model")
-    found = measurement.findings.get(target, {})
-    if wanted is None:
-        best = measurement.best(target)
-        if best is None:
-            return Verdict(target, None, True, "not shown: no way did better than chance on this model")
-        return Verdict(target, best, True, f"measured on this model: {_told(found[best])}")
-    if wanted not in found:
-        return Verdict(target, None, True, f"not shown: '{wanted}' gives none")
-    if not found[wanted].holds:
-        return Verdict(target, None, True, f"not shown: '{wanted}' did no better than chance on this model")
-    return Verdict(target, wanted, True, f"measured on this model: {_told(found[wanted])}")
-
-
-def _told(finding: Finding) -> str:
-    told = "deletion and insertion better than random"
+        return Verdict(wanted or UNMEASURED[target], False, "not measured for this model")
+    way = wanted or measurement.best(target)
+    if way is None:
+        return Verdict(None, True, "not shown: no way did better than chance on this model")
+    finding = measurement.findings.get(target, {}).get(way)
+    if finding is None:
+        return Verdict(None, True, f"not shown: '{way}' gives none")
+    if not finding.holds:
+        return Verdict(None, True, f"not shown: '{way}' did no better than chance on this model")
+    told = "measured on this model: deletion and insertion better than random"
     if finding.ratio is not None:
         told += f"; {finding.ratio.mean:.1f} times as much heat on a named garment as chance"
-    return told
+    return Verdict(way, True, told)

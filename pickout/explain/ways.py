@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.explain.effects import Effects
-from pickout.explain.evidence import Evidence
-from pickout.explain.looking import look_at
+from pickout.explain.cross_attention import look_at
+from pickout.explain.evidence import Evidence, Game
 from pickout.explain.pair import Array, text_batch
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.itself import Itself
-from pickout.saliency.fuse import layer_mean, rollout_row
+from pickout.saliency.aggregation import layer_mean, rollout_row
 from pickout.saliency.readout import point_at
 from pickout.shapes import AttentionTrace
 
@@ -44,62 +43,49 @@ Way = Callable[[Evidence], Reading]
 """Reads a pair."""
 
 
-def shapley_values(evidence: Evidence) -> Reading:
-    """Shapley values of patches and words; the products share out the score among pairs of both, exactly."""
-    return _from_effects(evidence.patch_shares, evidence.word_shares)
+def by_effects(game: Game) -> Way:
+    """What patches and words do to the embeddings; the products give what a patch and a word do only together.
+
+    Args:
+        game: `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
+            (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else.
+    """
+
+    def read(evidence: Evidence) -> Reading:
+        image, text = evidence.effects("patches", game), evidence.effects("words", game)
+        return Reading(image.each @ text.whole, text.each @ image.whole, text.each @ image.each.T)
+
+    return read
 
 
-def shapley_phrases(evidence: Evidence) -> Reading:
-    """Shapley values of the patches, of what dropping the word's phrase changes."""
-    return Reading(word_patches=evidence.phrases_left_out.each @ evidence.patch_shares.each.T)
+def by_phrases(game: Game) -> Way:
+    """Effects of the patches, of what dropping the word's phrase changes."""
+    return lambda evidence: Reading(word_patches=evidence.phrases @ evidence.effects("patches", game).each.T)
 
 
-def left_out(evidence: Evidence) -> Reading:
-    """Occlusion: what changes when a patch, a word, or both are taken away (Zeiler and Fergus, 2014)."""
-    return _from_effects(evidence.patches_left_out, evidence.words_left_out)
+def by_gradient(*, last: bool) -> Way:
+    """Gradient times token where tokens enter the towers, or before the last layer's attention (Grad-CAM; Selvaraju et
+    al., 2017)."""
 
+    def read(evidence: Evidence) -> Reading:
+        if not _has_layers(evidence):
+            return Reading()
+        directions = np.vstack([evidence.text[None], evidence.effects("words", "left_out").each])
+        maps = evidence.patch_gradients(directions, last=last)
+        return Reading(maps[0], evidence.word_gradients(last=last), maps[1:])
 
-def left_out_phrases(evidence: Evidence) -> Reading:
-    """Occlusion of patches, of what dropping the word's phrase changes."""
-    return Reading(word_patches=evidence.phrases_left_out.each @ evidence.patches_left_out.each.T)
-
-
-def kept_alone(evidence: Evidence) -> Reading:
-    """What one patch or one word alone is above nothing."""
-    return _from_effects(evidence.patches_alone, evidence.words_alone)
-
-
-def _from_effects(image: Effects, text: Effects) -> Reading:
-    return Reading(image.each @ text.whole, text.each @ image.whole, text.each @ image.each.T)
-
-
-def gradient(evidence: Evidence) -> Reading:
-    """Gradient times token where tokens enter the towers."""
-    return _by_gradient(evidence, last=False)
-
-
-def late_gradient(evidence: Evidence) -> Reading:
-    """Gradient times token before the last layer's attention (Grad-CAM; Selvaraju et al., 2017)."""
-    return _by_gradient(evidence, last=True)
+    return read
 
 
 def late_gradient_phrases(evidence: Evidence) -> Reading:
     """Grad-CAM of what dropping the word's phrase changes."""
     if not _has_layers(evidence):
         return Reading()
-    return Reading(word_patches=evidence.patch_gradients(evidence.phrases_left_out.each, last=True))
-
-
-def _by_gradient(evidence: Evidence, *, last: bool) -> Reading:
-    if not _has_layers(evidence):
-        return Reading()
-    text = evidence.words_left_out
-    maps = evidence.patch_gradients(np.vstack([text.whole[None], text.each]), last=last)
-    return Reading(maps[0], evidence.word_gradients(last=last), maps[1:])
+    return Reading(word_patches=evidence.patch_gradients(evidence.phrases, last=True))
 
 
 def _has_layers(evidence: Evidence) -> bool:
-    """Whether both towers are stacks of layers that gradients can be taken in."""
+    """Whether both towers are stacks of layers that gradients can be taken in; BERT cut in two is none."""
     method: Any = evidence.encoder.method
     return all(isinstance(getattr(tower, "transformer", None), nn.Module) for tower in (method.vision, method.text))
 
@@ -147,20 +133,16 @@ def mars(evidence: Evidence) -> Reading:
     return Reading(_array(image[1:]), evidence.over_words(_array(text)))
 
 
-def cross_attention(evidence: Evidence) -> Reading:
-    """Cross-attention of the words as they stand, mean over fusion layers (AGA, figure 3)."""
-    return _by_looking(evidence, hide=False)
+def by_looking(*, hide: bool) -> Way:
+    """Cross-attention of the words, mean over fusion layers: as they stand (AGA, figure 3), or each while it is hidden
+    (AGA, figure 5)."""
 
+    def read(evidence: Evidence) -> Reading:
+        if not isinstance(evidence.encoder.method, FusionModel):
+            return Reading()
+        return Reading(looks=look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide).mean)
 
-def cross_attention_hidden(evidence: Evidence) -> Reading:
-    """Cross-attention of each word while it is hidden, mean over fusion layers (AGA, figure 5)."""
-    return _by_looking(evidence, hide=True)
-
-
-def _by_looking(evidence: Evidence, *, hide: bool) -> Reading:
-    if not isinstance(evidence.encoder.method, FusionModel):
-        return Reading()
-    return Reading(looks=look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide).mean)
+    return read
 
 
 def _by_attention(
@@ -181,20 +163,20 @@ def _array(tensor: Tensor) -> Array:
 
 
 WAYS: Mapping[str, Way] = {
-    "shapley": shapley_values,
-    "shapley_phrases": shapley_phrases,
-    "left_out": left_out,
-    "left_out_phrases": left_out_phrases,
-    "kept_alone": kept_alone,
-    "gradient": gradient,
-    "late_gradient": late_gradient,
+    "shapley": by_effects("shapley"),
+    "shapley_phrases": by_phrases("shapley"),
+    "left_out": by_effects("left_out"),
+    "left_out_phrases": by_phrases("left_out"),
+    "kept_alone": by_effects("kept_alone"),
+    "gradient": by_gradient(last=False),
+    "late_gradient": by_gradient(last=True),
     "late_gradient_phrases": late_gradient_phrases,
     "token_similarity": token_similarity,
     "class_row": class_row,
     "mean_row": mean_row,
     "rollout": rollout,
     "mars": mars,
-    "cross_attention": cross_attention,
-    "cross_attention_hidden": cross_attention_hidden,
+    "cross_attention": by_looking(hide=False),
+    "cross_attention_hidden": by_looking(hide=True),
 }
 """Every way by name."""

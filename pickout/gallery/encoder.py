@@ -68,36 +68,23 @@ def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.flo
     return _checked(encoder, encoder.encode_images(images), len(images))
 
 
-def image_vectors_with_tokens(
-    encoder: Encoder, images: list[Image.Image]
-) -> tuple[NDArray[np.float32], list[NDArray[np.uint16]]]:
-    """As `image_vectors`, with the tokens (tokens, width) of each image, for an encoder that can look again.
-
-    Raises:
-        GalleryError: the encoder broke its promise, or cannot look again.
-    """
-    if not isinstance(encoder, Matching):
-        raise GalleryError(f"model {encoder.name}: has no second look, so there are no tokens to keep")
-    vectors, tokens = encoder.encode_images_with_tokens(images)
-    if tokens.ndim != 3 or len(tokens) != len(images) or tokens.dtype != np.uint16:
-        raise GalleryError(
-            f"model {encoder.name}: gave tokens of shape {tokens.shape} for {len(images)} images, expected "
-            f"({len(images)}, tokens, width) of bfloat16 bits"
-        )
-    return _checked(encoder, vectors, len(images)), list(tokens)
-
-
 def vectors_and_tokens(
     encoder: Encoder, images: list[Image.Image], *, tokens: bool
 ) -> tuple[NDArray[np.float32], Sequence[NDArray[np.uint16] | None]]:
-    """What a gallery keeps of `images`: vectors (n, D), and tokens for the second look where they are wanted.
+    """What a gallery keeps of `images`: vectors (n, D), and tokens (tokens, width) where wanted for a second look.
 
     Raises:
         GalleryError: the encoder broke its promise.
     """
-    if tokens:
-        return image_vectors_with_tokens(encoder, images)
-    return image_vectors(encoder, images), [None] * len(images)
+    if not tokens or not isinstance(encoder, Matching):
+        return image_vectors(encoder, images), [None] * len(images)
+    vectors, kept = encoder.encode_images_with_tokens(images)
+    if kept.ndim != 3 or len(kept) != len(images) or kept.dtype != np.uint16:
+        raise GalleryError(
+            f"model {encoder.name}: gave tokens of shape {kept.shape} for {len(images)} images, expected "
+            f"({len(images)}, tokens, width) of bfloat16 bits"
+        )
+    return _checked(encoder, vectors, len(images)), list(kept)
 
 
 def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:

@@ -1,11 +1,14 @@
 """A gallery on disk: the class that users meet."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from pickout.data.records import Split
-from pickout.errors import UsageError
-from pickout.gallery.audit import AuditLine, now, record_search, user_name
+from pickout.data.data_set import Split
+from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
+from pickout.gallery.audit.commitments import forget
+from pickout.gallery.audit.log import Acting, AuditLine, acting, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
@@ -22,11 +25,13 @@ from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
-from pickout.gallery.search.search import Asked, answer
+from pickout.gallery.search.search import Asked, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
-from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
+
+_log = logging.getLogger(__name__)
 
 
 class Gallery(OpenGallery):
@@ -49,7 +54,7 @@ class Gallery(OpenGallery):
         """
         folder = checked_folder(path)
         if not (folder / MANIFEST).exists():
-            make_gallery(folder, encoder, run)
+            make_gallery(folder, new_manifest(encoder, run))
         return cls.open(folder, encoder)
 
     @classmethod
@@ -72,7 +77,10 @@ class Gallery(OpenGallery):
         *,
         table: str | Path | None = None,
         camera_from: CameraFrom = CameraFrom.NONE,
+        exclude: Sequence[str] = (),
         prune: bool = False,
+        prune_folders: bool = False,
+        again: bool = False,
         settings: IngestSettings | None = None,
         on_progress: Callable[[IngestProgress], None] = lambda _: None,
     ) -> IngestReport:
@@ -83,7 +91,11 @@ class Gallery(OpenGallery):
             encoder: the gallery's model, unless it is in use already.
             table: camera, time and labels by image; see `MetadataTable`.
             camera_from: where the camera comes from when the table does not tell.
+            exclude: patterns of names, or of paths below the folder, that are passed over.
             prune: remove the rows below this folder whose files are gone.
+            prune_folders: remove also those in folders that are gone, or hold none of their files any more. Without, a
+                disk that is not mounted loses no row.
+            again: take back crops that were erased; without, they stay so.
             settings: how files are read and rows written.
             on_progress: called after each file.
 
@@ -103,8 +115,10 @@ class Gallery(OpenGallery):
             table=None if table is None else MetadataTable(Path(table)),
             camera_from=camera_from,
             settings=settings or IngestSettings(),
+            again=again,
+            exclude=exclude,
         )
-        return ingest.run(prune=prune, on_progress=on_progress)
+        return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(
         self,
@@ -146,7 +160,7 @@ class Gallery(OpenGallery):
     def search(
         self, query: Query | str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
     ) -> list[Hit]:
-        """The candidates of `ask`, with its defaults.
+        """The candidates of `ask`, with its defaults; what `ask` found damaged is logged.
 
         Args:
             query: a description of a person, or a `Query` of several parts.
@@ -162,7 +176,10 @@ class Gallery(OpenGallery):
             GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """
-        return list(self.ask(query, top=top, where=where, encoder=encoder).hits)
+        found = self.ask(query, top=top, where=where, encoder=encoder)
+        for fault in found.faults:
+            _log.warning("%s: %s; pickout gallery verify names every fault", printable(self.path), fault)
+        return list(found.hits)
 
     def ask(
         self,
@@ -196,25 +213,70 @@ class Gallery(OpenGallery):
             GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """
-        model = self._model(encoder)
+        self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
-        asked = Asked(query, where, top, page, grouping, settings or SearchSettings())
+        found = self.ask_many([Asked(query, where, top, page, grouping, settings or SearchSettings())])[0]
+        if isinstance(found, PickoutError):
+            raise found
+        return found
+
+    def ask_many(self, asked: Sequence[Asked], who: Sequence[Acting] = ()) -> list[Answer | PickoutError]:
+        """Several searches at once, each with its audit line: sentences are encoded and scored together.
+
+        Args:
+            asked: the searches.
+            who: for whom each is made, where that is not the account of this process.
+
+        Returns:
+            An answer for each search, or why it has none (see `ask`).
+
+        Raises:
+            UsageError: no model in use.
+            GalleryModelMismatch: the gallery was rebuilt with another model.
+        """
+        model, found = self._model(None), list[Answer | PickoutError]()
         calibration = read_calibration(self.path, self.manifest)
         with self._noticing_rebuilds():
-            given = answer(asked, model, self._current(), self._store, calibration)
+            resident = self._current()
+            with together(asked, model, resident) as known:
+                for number, each in enumerate(asked):
+                    try:
+                        given = answer(each, model, resident, self._store, calibration, known)
+                        with acting(who[number]) if who else nullcontext():
+                            self._record(each, given, model)
+                        found.append(given)
+                    except GalleryDamaged:
+                        raise
+                    except PickoutError as error:
+                        found.append(error)
+        return found
+
+    def _record(self, asked: Asked, given: Answer, model: Encoder) -> None:
         line = AuditLine(
             time=now(),
             user=user_name(),
-            sentence=query.words(),
-            query=query.as_json(),
-            where=where.as_json(),
-            top=top,
-            page=page,
+            sentence=asked.query.words(),
+            query=asked.query.as_json(),
+            where=asked.where.as_json(),
+            top=asked.top,
+            page=asked.page,
             results=len(given.hits),
             model=model.fingerprint,
         )
-        record_search(self.path, line)
-        return given
+        shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
+        record_search(self.path, line, shown)
+        if self.changed_since_read():  # what was erased between ranking and recording is forgotten again
+            forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
+
+    def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:
+        """The score of every crop that passes the filters, in single precision. Shows nothing, so nothing is recorded.
+
+        Raises:
+            UsageError: no usable query, a filter or crop that the gallery does not know, no model in use.
+            GalleryModelMismatch: the gallery was rebuilt with another model.
+        """
+        with self._noticing_rebuilds():
+            return every_score(Query.of(query), where, self._model(None), self._current(), self._store)
 
     def calibrate(
         self,

@@ -113,7 +113,7 @@ def info_nce(
     text_BE: Float[Tensor, "batch dimension"],
     identity_B: Int[Tensor, " batch"],
     *,
-    temperature: float,
+    scale: Float[Tensor, ""],
 ) -> Float[Tensor, ""]:
     """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon).
 
@@ -121,9 +121,9 @@ def info_nce(
         image_BE: image features, any norm.
         text_BE: text features, any norm.
         identity_B: who is shown.
-        temperature: divides the cosines.
+        scale: factor of the cosines; a gradient flows to it.
     """
-    scores_BB = cosine_similarity(text_BE, image_BE) / temperature
+    scores_BB = cosine_similarity(text_BE, image_BE) * scale
     same_BB = same_identity(identity_B).float()
     target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)
     return soft_cross_entropy(scores_BB, target_BB) + soft_cross_entropy(scores_BB.T, target_BB)

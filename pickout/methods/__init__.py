@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pickout.config import Settings
-from pickout.data.training import PLAIN, Pairing
+from pickout.data.training_pairs import PLAIN, Pairing
 from pickout.methods.aga import AgaSettings, build_aga
 from pickout.methods.base import Method
 from pickout.methods.dual import DualSettings, build_dual

@@ -6,6 +6,8 @@ and trains contrast, matching and relation with the new caption (Eq. 10 and 11).
 docs/methods/aga.md tells paper, release and ours apart.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,23 +15,23 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pickout.methods.draws import Chooser, Hidden
+from pickout.errors import RecipeError
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import fusion_towers, fusion_values
 from pickout.methods.fusion_plan import Given, Weak
-from pickout.methods.fusion_settings import AS_PAPER, AS_RELEASED, PRESETS, RECOMMENDED, FusionSettings
-from pickout.methods.spread import total
+from pickout.methods.fusion_settings import FusionSettings
+from pickout.methods.processes import total
+from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.vision import VisionTransformer
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
-from pickout.saliency.hiding import vacuous_positions
 from pickout.saliency.masking import (
     Aggregation,
+    Guidance,
     Normalisation,
-    masking_probabilities,
     random_probabilities,
     vacuous_probabilities,
 )
-from pickout.shapes import AttentionRequest, Float, TokenBatch
+from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
 Mask = Literal["agm", "random", "vacuous", "off"]
@@ -41,10 +43,9 @@ Source = Literal["online", "momentum"]
 class AgaSettings(FusionSettings):
     """Every choice of AGA, beside RaSa's. The defaults are the paper's where it can be built as printed."""
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        RECOMMENDED: PRESETS[RECOMMENDED],
-        AS_PAPER: {**PRESETS[AS_PAPER], "normalisation": "none", "scale": 1.0},
-        AS_RELEASED: PRESETS[AS_RELEASED],
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "as_paper": {**FusionSettings.presets["as_paper"], "normalisation": "none"},
+        "as_released": FusionSettings.presets["as_released"],
     }
 
     mask: Mask = "agm"
@@ -52,6 +53,9 @@ class AgaSettings(FusionSettings):
     # Differs from the paper: it reads the pass of the contrast, whose caption may be a weak one or already enriched.
     attention_source: Source = "online"
     """Which model's text layers read the caption whose words are hidden, without gradient (AGA, section III.C)."""
+    # The paper reads a pass of training, so dropout acts on the states below; the weights are read before their own.
+    attention_dropout: bool = True
+    """Whether dropout is on in the pass that is read; off, a caption has the same probabilities each time."""
     aggregation: Aggregation = "ema"
     """How layers are fused (AGA, Eq. 7, table IV)."""
     beta: float = Field(default=0.95, ge=0, lt=1)
@@ -63,8 +67,8 @@ class AgaSettings(FusionSettings):
     # Differs from the paper: as printed, Eq. 9 hides some 5 % of the words, not the 15 % of the text.
     normalisation: Normalisation = "mean"
     """What a word's weight is divided by before Eq. 9: `none` as printed, `mean`, `max` or `minmax`."""
-    scale: float = Field(default=2 / 3, ge=0)
-    """Factor on alpha2; 2/3 with `mean` makes 15 % the expected share of every caption."""
+    scale: float | None = Field(default=None, ge=0)
+    """Factor on alpha2. None: 2/3 with `mean`, which makes 15 % the expected share of every caption, and else 1."""
     alpha1: float = 0.05
     """The least probability of Eq. 9; may be negative (AGA, table VII)."""
     alpha2: float = 0.15
@@ -87,11 +91,15 @@ class AgaSettings(FusionSettings):
     """Which model reads the new caption; with `online` the momentum model keeps the old one."""
     enrich_weak: bool = False
     """Whether weak captions are replaced too; the new caption is then a strong one."""
+    # Differs from the paper: a fifth of the chosen words is not hidden (BERT's rule), and "masked words" leaves open
+    # whether those are replaced too.
+    enrich_positions: Literal["chosen", "hidden"] = "chosen"
+    """Whether every chosen word is replaced, or only one that is hidden, not left as it was or made a random one."""
     # Differs from the paper: it is silent on special ids and on pieces within words; a caption needs whole words.
     enrich_special: bool = False
     """Whether special, unknown and unused ids may be proposed."""
     enrich_any_piece: bool = False
-    """Whether a piece that begins a word may be replaced by one that goes on with a word, and the other way round."""
+    """Whether pieces of words may be proposed, and be replaced within words; by default whole words by whole words."""
 
     @model_validator(mode="after")
     def _something_to_enrich(self) -> "AgaSettings":
@@ -108,7 +116,8 @@ class Attending:
 
     mask: Mask
     source: Source
-    options: dict[str, Any]
+    dropout: bool
+    guidance: Guidance
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,7 @@ class Enriching:
     order: CandidateOrder
     online_only: bool
     weak: bool
+    hidden_only: bool
     special: bool
     any_piece: bool
 
@@ -140,19 +150,22 @@ class Aga(Fusion):
         super().__init__(*towers, **model)
         self.attending, self.enriching = attending, enriching
 
-    def masking_probability(self, given: Given) -> Float[Tensor, "batch tokens"]:
+    def masking_probability(
+        self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch tokens"]:
         """By attention, evenly, or empty words alone (AGA, Eq. 6 to 9 and table I)."""
         mask, ratio = self.attending.mask, self.words.probability
         if mask == "random":
-            return random_probabilities(given.content, ratio)
+            return random_probabilities(content, ratio)
         if mask == "vacuous":
-            vacuous = vacuous_positions(given.strong.ids, given.content, self.vacuous, self.word_numbers_of(given))
-            return vacuous_probabilities(vacuous, given.content, ratio)
-        text = self.text if self.attending.source == "online" else self.twin.text
-        rows = text(given.strong, AttentionRequest(rows="all")).trace.rows
+            return vacuous_probabilities(self.vacuous_positions(texts.ids, content), content, ratio)
+        # A model for use has no twin, so it asks itself.
+        text = self.text if self.attending.source == "online" or self.momentum is None else self.momentum.text
+        with nullcontext() if self.attending.dropout else _without_dropout(text):
+            rows = text(texts, AttentionRequest(rows="all")).trace.rows
         # Autocast would hand the casts of this pass, which have no gradient, to the passes that need one.
         torch.clear_autocast_cache()
-        return masking_probabilities([rows[layer] for layer in sorted(rows)], given.content, **self.attending.options)
+        return self.attending.guidance.probabilities(rows, content)
 
     def enrich(
         self,
@@ -166,15 +179,17 @@ class Aga(Fusion):
         rule = self.enriching
         if rule is None or hidden is None or teacher is None:
             return super().enrich(given, hidden, teacher, chooser, image_BND)
+        replaceable = self.replaceable(given.strong.ids, given.content)
+        if rule.hidden_only:
+            replaceable = replaceable & (hidden.ids == self.mask_id)
         logits = teacher if rule.source == "momentum" else self._online_words(given, hidden, image_BND)
         found = candidates(
             logits,
             given.strong.ids[hidden.chosen],
-            torch.ones_like(self.proposable) if rule.special else self.proposable,
-            self.continues,
+            self.candidate_ids(),
+            replaceable[hidden.chosen],
             k=rule.k,
             order=rule.order,
-            keep_continuation=not rule.any_piece,
         )
         uniforms, length = chooser.uniforms, hidden.ids.shape[1]
         decision = uniforms.tokens["enriched_token"][:, :length] if rule.by_word else uniforms.rows["enriched"][:, None]
@@ -198,6 +213,19 @@ class Aga(Fusion):
             {"enriched_share": float(total(changed.rows.sum())) / given.part.whole},
         )
 
+    def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
+        """Whole words, unless the options say otherwise."""
+        rule = self.enriching
+        allowed = self.proposable if rule is not None and rule.any_piece else super().candidate_ids()
+        return allowed | ~self.proposable if rule is not None and rule.special else allowed
+
+    def replaceable(
+        self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
+    ) -> Bool[Tensor, "batch tokens"]:
+        """Words of one piece, unless the options say otherwise."""
+        any_piece = self.enriching is not None and self.enriching.any_piece
+        return content if any_piece else super().replaceable(ids, content)
+
     def _online_words(self, given: Given, hidden: Hidden, image_BND: Tensor) -> Tensor:
         """The online model's logits at the hidden words, without gradient."""
         states = self.text(TokenBatch(hidden.ids, given.strong.mask)).tokens
@@ -207,24 +235,41 @@ class Aga(Fusion):
         return logits
 
 
+@contextmanager
+def _without_dropout(module: nn.Module) -> Iterator[None]:
+    mode = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(mode)
+
+
 def build_aga(
     settings: AgaSettings, vision: VisionTransformer, text: Any, identities: int, vocabulary: Vocabulary
 ) -> Aga:
     """AGA over two towers; see `pickout.methods.Build`."""
+    if settings.enrich and not settings.enrich_any_piece and identities and vocabulary.whole_words is None:
+        raise RecipeError(
+            "enrich = true: this tokenizer does not tell whole words from parts of words; "
+            "use tokenizer.kind = 'wordpiece' or 'trained', or set enrich_any_piece = true"
+        )
+    scale = settings.scale if settings.scale is not None else 2 / 3 if settings.normalisation == "mean" else 1.0
     attending = Attending(
         settings.mask,
         settings.attention_source,
-        {
-            "aggregation": settings.aggregation,
-            "beta": settings.beta,
-            "debias": settings.debias,
-            "temperature": settings.attention_temperature,
-            "normalisation": settings.normalisation,
-            "scale": settings.scale,
-            "alpha1": settings.alpha1,
-            "alpha2": settings.alpha2,
-            "redistribute": settings.redistribute,
-        },
+        settings.attention_dropout,
+        Guidance(
+            settings.aggregation,
+            settings.beta,
+            settings.debias,
+            settings.attention_temperature,
+            settings.normalisation,
+            scale,
+            settings.alpha1,
+            settings.alpha2,
+            settings.redistribute,
+        ),
     )
     enriching = Enriching(
         settings.enrich_probability,
@@ -234,6 +279,7 @@ def build_aga(
         settings.enrich_order,
         settings.enrich_view == "online",
         settings.enrich_weak,
+        settings.enrich_positions == "hidden",
         settings.enrich_special,
         settings.enrich_any_piece,
     )

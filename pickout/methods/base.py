@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from pickout.data.batching import Batch
 from pickout.nn.memory import ImageMemory
-from pickout.shapes import AttentionTrace, Bool, Float, Int, TokenBatch
+from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
+
+ALL_ROWS = AttentionRequest(rows="all")
+"""What a method asks of its towers for a trace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.nn.fusion import Fused, FusionEncoder
+from pickout.nn.fusion_encoder import Fused, FusionEncoder
 from pickout.nn.memory import ImageMemory
 from pickout.shapes import Bool, Float, Int, TokenBatch
 

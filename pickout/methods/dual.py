@@ -4,13 +4,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.data.batching import Batch
-from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, Progress, TextFeatures
-from pickout.methods.groups import Rates, group_parameters
+from pickout.methods.base import ALL_ROWS, ImageFeatures, LossTerms, Method, ParameterGroup, Progress, TextFeatures
 from pickout.methods.objective import Objective, ObjectiveSettings, build_objective
+from pickout.methods.parameter_groups import Rates, group_parameters
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.text import TextTower
 from pickout.nn.vision import ImageTower
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Float, TokenBatch
+from pickout.shapes import NO_ATTENTION, Float, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
 
@@ -45,7 +45,7 @@ class Dual(Method):
 
     def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised."""
-        out = self.vision(images, _request(trace))
+        out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
         summary = out.summary.float()
         return ImageFeatures(
             F.normalize(summary, dim=-1), out.tokens, {"global": summary}, out.trace if trace else None
@@ -53,7 +53,7 @@ class Dual(Method):
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions; `parts` holds `global`, not normalised."""
-        out = self.text(texts, _request(trace))
+        out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
         summary = out.summary.float()
         return TextFeatures(
             F.normalize(summary, dim=-1), out.tokens, texts, {"global": summary}, out.trace if trace else None
@@ -62,10 +62,6 @@ class Dual(Method):
     def parameter_groups(self) -> list[ParameterGroup]:
         """Towers, classifiers, and the biases of each."""
         return group_parameters(self, self.rates)
-
-
-def _request(trace: bool) -> AttentionRequest:
-    return AttentionRequest(rows="all") if trace else NO_ATTENTION
 
 
 def build_dual(

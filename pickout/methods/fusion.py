@@ -22,10 +22,10 @@ from pickout.losses.matching import matching_loss, negative_weights, relation_lo
 from pickout.losses.queue import enqueue, with_queue
 from pickout.losses.replaced_words import replaced_word_loss
 from pickout.methods.base import LossTerms, Progress
-from pickout.methods.draws import Chooser
 from pickout.methods.fusion_plan import Given, Plan, PlanningModel, unit
-from pickout.methods.spread import find_partners, mean_over_processes
-from pickout.nn.fusion import Fused
+from pickout.methods.processes import find_partners, mean_over_processes
+from pickout.methods.step_choices import Chooser
+from pickout.nn.fusion_encoder import Fused
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import Float, TokenBatch
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pickout.data.training import Pairing
+from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError
 from pickout.methods.fusion import Fusion, Rules
 from pickout.methods.fusion_plan import WordRules
 from pickout.methods.fusion_settings import FusionSettings
-from pickout.nn.fusion import FusionEncoder
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.vision import VisionTransformer
 from pickout.text.vocabulary import Vocabulary
 

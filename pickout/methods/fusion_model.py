@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 from pickout.errors import TrainingError
 from pickout.losses.queue import EMPTY
-from pickout.methods.base import ImageFeatures, Method, ParameterGroup, TextFeatures
-from pickout.nn.fusion import FusionEncoder, MaskedWordHead
+from pickout.methods.base import ALL_ROWS, ImageFeatures, Method, ParameterGroup, TextFeatures
+from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
 from pickout.nn.memory import ImageMemory
 from pickout.nn.momentum import momentum_copy, update_momentum
 from pickout.nn.vision import VisionTransformer
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch
+from pickout.shapes import NO_ATTENTION, Bool, Float, Int, TokenBatch
 
 TRAINING_ONLY = (
     *("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer"),
@@ -135,7 +135,7 @@ class FusionModel(Method):
 
     def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised; `tokens` is what `remember` reads."""
-        out = self.vision(images, _request(trace))
+        out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
         summary = self.image_projection(out.tokens[:, 0]).float()
         return ImageFeatures(
             F.normalize(summary, dim=-1), out.tokens, {"global": summary}, out.trace if trace else None
@@ -143,7 +143,7 @@ class FusionModel(Method):
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions; `parts` holds `global`, not normalised; `tokens` are the text layers' states."""
-        out = self.text(texts, _request(trace))
+        out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
         summary = self.text_projection(out.tokens[:, 0]).float()
         return TextFeatures(
             F.normalize(summary, dim=-1), out.tokens, texts, {"global": summary}, out.trace if trace else None
@@ -185,7 +185,3 @@ class FusionModel(Method):
         if name in _RELEASED_DECAY:
             return self.decay_positions
         return parameter.dim() > 1
-
-
-def _request(trace: bool) -> AttentionRequest:
-    return AttentionRequest(rows="all") if trace else NO_ATTENTION

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,14 +12,14 @@ from pickout.losses.masked_words import DistillationAxis
 from pickout.losses.replaced_words import replace_words, replaced_labels
 from pickout.methods.base import Progress
 from pickout.methods.by_length import fuse_by_length, read_by_length
-from pickout.methods.draws import Chooser, Hidden, draw_uniforms
 from pickout.methods.fusion_model import FusionModel
-from pickout.methods.spread import Part, find_part, report_of_all
-from pickout.nn.fusion import Fused, FusionEncoder
+from pickout.methods.processes import Part, find_part, report_of_all
+from pickout.methods.step_choices import Chooser, Hidden, draw_uniforms
+from pickout.nn.fusion_encoder import Fused, FusionEncoder
 from pickout.nn.memory import ImageMemory
-from pickout.saliency.hiding import report_mask, vacuous_positions, word_numbers
+from pickout.saliency.hiding import report_mask, vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.masking import random_probabilities
-from pickout.saliency.words import vacuous_table
+from pickout.saliency.vacuous_words import vacuous_table
 from pickout.shapes import Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
@@ -130,6 +131,7 @@ class PlanningModel(FusionModel):
 
     vacuous: Tensor
     proposable: Tensor
+    whole_words: Tensor
     continues: Tensor | None
     choices: Tensor
 
@@ -140,10 +142,12 @@ class PlanningModel(FusionModel):
         proposable = torch.from_numpy(vocabulary.proposable)
         continues = None if vocabulary.continues is None else torch.from_numpy(vocabulary.continues)
         starts = None if vocabulary.continues is None else vocabulary.continues.tolist()
+        whole = np.zeros_like(vocabulary.proposable) if vocabulary.whole_words is None else vocabulary.whole_words
         choices = proposable.nonzero().squeeze(1) if words.ordinary else torch.arange(vocabulary.size)
         # What the vocabulary says is no weight: it moves with the model and is not saved.
         self.register_buffer("vacuous", vacuous_table(vocabulary.texts, starts), persistent=False)
         self.register_buffer("proposable", proposable, persistent=False)
+        self.register_buffer("whole_words", torch.from_numpy(whole), persistent=False)
         self.register_buffer("continues", continues, persistent=False)
         self.register_buffer("choices", choices, persistent=False)
 
@@ -221,9 +225,35 @@ class PlanningModel(FusionModel):
             return text.fuse(states_RTD, mask_RT, memory, image_R, summary_rows=summary_rows)
         return fuse_by_length(text, states_RTD, mask_RT, memory, image_R, summary_rows=summary_rows)
 
-    def masking_probability(self, given: Given) -> Float[Tensor, "batch tokens"]:
-        """The probability that each token is hidden: the same for every word (RaSa)."""
-        return random_probabilities(given.content, self.words.probability)
+    def masking_probability(
+        self,
+        texts: TokenBatch,  # noqa: ARG002
+        content: Bool[Tensor, "batch tokens"],
+    ) -> Float[Tensor, "batch tokens"]:
+        """The probability that each token is hidden: the same for every word (RaSa).
+
+        Args:
+            texts: captions.
+            content: True where a token is a word piece.
+        """
+        return random_probabilities(content, self.words.probability)
+
+    def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
+        """True for ids that may stand in for a word: whole words."""
+        return self.whole_words
+
+    def replaceable(
+        self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
+    ) -> Bool[Tensor, "batch tokens"]:
+        """True at tokens that a whole word may stand in for: words of one piece; all where pieces do not tell."""
+        numbers = self._word_numbers(ids, content)
+        return content if numbers is None else content & (word_sizes(numbers) == 1)
+
+    def vacuous_positions(
+        self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
+    ) -> Bool[Tensor, "batch tokens"]:
+        """True at empty words."""
+        return vacuous_positions(ids, content, self.vacuous, self._word_numbers(ids, content))
 
     def enrich(
         self,
@@ -237,11 +267,12 @@ class PlanningModel(FusionModel):
         return Weak(given.weak, given.weak, given.replaced)
 
     def _hide(self, given: Given, chooser: Chooser, logs: dict[str, float]) -> Hidden:
-        probability = self.masking_probability(given)
-        numbers = self.word_numbers_of(given)
-        hidden = chooser.hide(given.strong.ids, given.content, probability, numbers if self.words.whole else None)
-        vacuous = vacuous_positions(given.strong.ids, given.content, self.vacuous, numbers)
-        report = report_of_all(report_mask(hidden.chosen, probability, given.content, vacuous))
+        ids, content = given.strong.ids, given.content
+        probability = self.masking_probability(given.strong, content)
+        numbers = self._word_numbers(ids, content) if self.words.whole else None
+        hidden = chooser.hide(ids, content, probability, numbers)
+        vacuous = self.vacuous_positions(ids, content)
+        report = report_of_all(report_mask(hidden.chosen, probability, content, vacuous))
         logs |= {
             "hidden_share": float(report.ratio),
             "hidden_vacuous": float(report.vacuous_share),
@@ -250,11 +281,9 @@ class PlanningModel(FusionModel):
         }
         return hidden
 
-    def word_numbers_of(self, given: Given) -> Int[Tensor, "batch tokens"] | None:
+    def _word_numbers(self, ids: Tensor, content: Tensor) -> Tensor | None:
         """The number of each token's word in its caption; None where pieces do not tell where words begin."""
-        if self.continues is None:
-            return None
-        return word_numbers(given.strong.ids, given.content, self.continues)
+        return None if self.continues is None else word_numbers(ids, content, self.continues)
 
     def _twin_fused(self, masked: list[Tensor], given: Given, tokens_m: Tensor) -> tuple[Tensor, ...]:
         """The momentum model's fused tokens of each list of masked captions."""

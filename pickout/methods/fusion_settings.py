@@ -1,41 +1,32 @@
 """Every choice of `fusion`, the baseline that AGA builds on: RaSa's objectives on ALBEF's model."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
-from pickout.config import Settings
 from pickout.losses.contrastive import DIRECTIONS, Direction
 from pickout.losses.masked_words import DistillationAxis
-
-RECOMMENDED, AS_PAPER, AS_RELEASED = "recommended", "as_paper", "as_released"
-
-PRESETS: dict[str, dict[str, Any]] = {
-    RECOMMENDED: {},
-    AS_PAPER: {"directions": ("i2t", "t2i"), "one_hot": True},
-    AS_RELEASED: {
-        "clamp_temperature": False,
-        "negative_guard": 0.0,
-        "distillation_axis": "sequence",
-        "replaced_labels": "sampled",
-        "decay_positions": True,
-    },
-}
-"""What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
+from pickout.methods.presets import PresetSettings
 
 
-def _as_tuple(value: Any) -> Any:
-    # A model validator that runs first hands on Python objects, for which strict mode takes no list as a tuple.
-    return tuple(value) if isinstance(value, list) else value
+class FusionSettings(PresetSettings):
+    """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so.
 
+    `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none.
+    """
 
-class FusionSettings(Settings):
-    """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "as_paper": {"directions": ("i2t", "t2i"), "one_hot": True},
+        "as_released": {
+            "clamp_temperature": False,
+            "negative_guard": 0.0,
+            "distillation_axis": "sequence",
+            "replaced_labels": "sampled",
+            "decay_positions": True,
+        },
+    }
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
-
-    preset: Literal["recommended", "as_paper", "as_released"] = "recommended"
-    """Fills in defaults: AGA's paper to the letter where that can be built, or RaSa's released program."""
     contrastive_weight: float = Field(default=0.5, gt=0)
     """Factor of the contrast of images and captions (RaSa, CL)."""
     matching_weight: float = Field(default=1.0, ge=0)
@@ -47,7 +38,7 @@ class FusionSettings(Settings):
     replaced_weight: float = Field(default=0.5, ge=0)
     """Factor of telling replaced words (RaSa, MRTD); 0 builds no head for it."""
     # Differs from the paper: AGA, Eq. 1 and 2 print two directions and one-hot labels; RaSa, its base, has these.
-    directions: Annotated[tuple[Direction, ...], BeforeValidator(_as_tuple)] = Field(default=DIRECTIONS, min_length=1)
+    directions: tuple[Direction, ...] = Field(default=DIRECTIONS, min_length=1)
     """Terms of the contrast: image or text against image or text (RaSa: all four; AGA, Eq. 1 and 2: i2t and t2i)."""
     one_hot: bool = False
     """Whether only a query's own pair is its hard target (AGA, Eq. 1 and 2) or every key of its person (RaSa)."""
@@ -93,12 +84,3 @@ class FusionSettings(Settings):
     """Learning rate of the relation and replaced-word heads relative to the recipe's (RaSa: 1e-4 beside 1e-5)."""
     decay_positions: bool = False
     """Whether temperature, class token and image positions lose weight too, as RaSa's rule for biases has it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_the_preset(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        # Behind a validator of this kind a list of TOML no longer passes for a tuple by itself.
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return {**cls.presets.get(str(given.get("preset")), {}), **given}

@@ -8,60 +8,47 @@ apart.
 
 from collections.abc import Mapping
 from math import sqrt
-from typing import Annotated, Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, Progress, TextFeatures
-from pickout.methods.groups import Rates, group_parameters
 from pickout.methods.objective import Objective, ObjectiveSettings, build_objective
+from pickout.methods.parameter_groups import Rates, group_parameters
 from pickout.methods.selection import Selection
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.text import TextTower
 from pickout.nn.vision import ImageTower
-from pickout.saliency.budget import Budget, BudgetMode, BudgetUnit, CountedTokens, fixed_budget
+from pickout.saliency.budget import Budget, BudgetMode, CountedTokens, fixed_budget
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Float, TokenBatch
 from pickout.text.vocabulary import Vocabulary
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "recommended": {},
-    "as_paper": {
-        "id_terms": False,
-        "pool": "gpo",
-        "budget_unit": "epochs",
-        "budget_duration": 10,
-        "budget_counts": "all",
-    },
-    "as_released": {"mismatch_class": "batch_max_plus_one"},
-}
-"""What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
-
-
-def _as_tuple(value: Any) -> Any:
-    # A model validator that runs first hands on Python objects, for which strict mode takes no list as a tuple.
-    return tuple(value) if isinstance(value, list) else value
-
-
-Layers = Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
 
 
 class ItselfSettings(ObjectiveSettings):
     """Every choice of ITSELF. The defaults are the paper's, and the released program's where the paper is silent."""
 
-    preset: Literal["recommended", "as_paper", "as_released"] = "recommended"
-    """Fills in defaults: the paper to the letter where that can be built, or the released program; given keys win."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "as_paper": {
+            **ObjectiveSettings.presets["as_paper"],
+            "pool": "gpo",
+            "budget_duration": "10 epochs",
+            "budget_counts": "all",
+        },
+        "as_released": ObjectiveSettings.presets["as_released"],
+    }
+
     selection: Statistic = "mars"
     """What scores tokens in training: roll-out (ITSELF, Eq. 1-2), one layer, or a statistic over layers (table 6)."""
-    selection_layers: Layers = (5, 12)
+    selection_layers: tuple[int, ...] = (5, 12)
     """Layers of the roll-out, from 1: a middle and a late one (ITSELF, fig. 7; released program)."""
-    text_selection_layers: Layers | None = None
+    text_selection_layers: tuple[int, ...] | None = None
     """The same for a text tower of another depth; without it `selection_layers` holds for both."""
     single_layer: int = Field(default=3, ge=1)
     """The layer of `selection = "layer"` (ITSELF, table 3, rows SL; released program)."""
@@ -78,10 +65,9 @@ class ItselfSettings(ObjectiveSettings):
     end_ratio: float = Field(default=0.5, gt=0, le=1)
     """Rho_e, the share kept from `budget_duration` on (released program)."""
     # Differs from the paper: there T is the epoch at which the baseline is best; the release fixes a number of steps.
-    budget_duration: int = Field(default=1450, ge=1)
-    """T of ITSELF, Eq. 4, in `budget_unit` (released: 1450 steps, ten epochs of RSTPReid, for every data set)."""
-    budget_unit: BudgetUnit = "steps"
-    """Unit of `budget_duration`; the paper calls T an epoch."""
+    budget_duration: str = Field(default="1450 steps", pattern=r"^[1-9][0-9]{0,8} (steps|epochs)$")
+    """T of ITSELF, Eq. 4, with its unit: "1450 steps" as released, for every data set, or "10 epochs", what that is on
+    RSTPReid. The other unit follows from the steps of an epoch, rounded to whole epochs where `budget` counts those."""
     # Differs from the paper: it counts tokens without saying which; the release counts those that can be selected.
     budget_counts: CountedTokens = "selectable"
     """M of ITSELF, Eq. 4: patches and context - 2 (released: 192 and 75), or `all` tokens as the paper's words say."""
@@ -112,12 +98,12 @@ class ItselfSettings(ObjectiveSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_the_preset(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
+    def _join_number_and_unit(cls, values: Any) -> Any:
+        """Runs of before have two keys, so that `as_paper` could turn 1450 steps into as many epochs."""
+        if not isinstance(values, dict) or not isinstance(values.get("budget_duration"), int):
             return values
-        # Behind a validator of this kind a list of TOML no longer passes for a tuple by itself.
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return {**PRESETS.get(str(given.get("preset")), {}), **given}
+        rest = {key: value for key, value in values.items() if key != "budget_unit"}
+        return rest | {"budget_duration": f"{values['budget_duration']} {values.get('budget_unit', 'steps')}"}
 
 
 class Itself(Method):
@@ -254,13 +240,14 @@ def _selection(settings: ItselfSettings, tower: str, depth: int, selectable: int
     last = Scoring("last", (depth,), row=settings.query_row)
     evaluation = last if settings.eval_attention == "last_layer" else _scoring(settings, "mars", tower, depth)
     kept = min(selectable, fixed_budget(selectable, settings.eval_ratio))
+    duration, unit = settings.budget_duration.split()
     budget = Budget(
         settings.budget,
         settings.fixed_ratio,
         settings.start_ratio,
         settings.end_ratio,
-        settings.budget_duration,
-        settings.budget_unit,
+        int(duration),
+        unit == "epochs",
         settings.budget_counts,
     )
     training = _scoring(settings, settings.selection, tower, depth)

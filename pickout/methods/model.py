@@ -8,7 +8,7 @@ from pickout.errors import RecipeError
 from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.nn.frozen import SentenceTower
-from pickout.nn.fusion import FusionEncoder, build_fusion_encoder
+from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
 from pickout.nn.text import TextSettings, TextTower, build_text
 from pickout.nn.vision import VisionSettings, build_vision
 from pickout.text.tokenizer import TokenizerSettings
@@ -95,13 +95,15 @@ def build_model(
         )
     try:
         image_tower = build_vision(vision, height=settings.image.height, width=settings.image.width)
-        text_tower = _text_tower(text, tokenizer, image_tower.channels)
+        text_tower = _text_tower(text, tokenizer, image_tower.channels, vision.branches)
     except ValueError as error:
         raise RecipeError(f"{source}: {error}") from None
     return METHODS[name].build(own, image_tower, text_tower, identities, tokenizer.vocabulary)
 
 
-def _text_tower(settings: TextSettings, tokenizer: TokenizerFacts, memory_width: int) -> TextTower | FusionEncoder:
+def _text_tower(
+    settings: TextSettings, tokenizer: TokenizerFacts, memory_width: int, branches: int
+) -> TextTower | FusionEncoder:
     size, context, special = tokenizer.vocabulary_size, tokenizer.context, tokenizer.special
     if settings.kind == "clip":
         return build_text(settings, vocabulary_size=size, context=context, start=special.start, end=special.end)
@@ -115,6 +117,7 @@ def _text_tower(settings: TextSettings, tokenizer: TokenizerFacts, memory_width:
             channels=memory_width,
             layers=settings.fusion_layers,
             embedding=settings.embedding,
+            branches=branches,
             padding=special.padding,
             end=special.end,
         )

@@ -1,12 +1,12 @@
 """What `dual` and `itself` minimise for one kind of feature: alignment (TAL or SDM) and identity (CID)."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pickout.config import Settings
 from pickout.errors import TrainingError
 from pickout.losses.alignment import info_nce, similarity_distribution, triplet_alignment
 from pickout.losses.identity import (
@@ -18,15 +18,24 @@ from pickout.losses.identity import (
     pair_classification,
 )
 from pickout.methods.base import LossTerms
-from pickout.methods.groups import Rates
+from pickout.methods.parameter_groups import Rates
+from pickout.methods.presets import PresetSettings
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
+
+FIRST_LOG_SCALE = 2.6
+"""Where the learnt scale of InfoNCE begins: 1 / 0.074, about CLIP's. A sharp start learns from chance neighbours."""
 
 Alignment = Literal["tal", "sdm", "nce", "off"]
 
 
-class ObjectiveSettings(Settings):
+class ObjectiveSettings(PresetSettings):
     """Losses and learning rates that `dual` and `itself` share. Section numbers are those of docs/methods/itself.md."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "as_paper": {"id_terms": False},
+        "as_released": {"mismatch_class": "batch_max_plus_one"},
+    }
 
     alignment: Alignment = "tal"
     """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), InfoNCE with
@@ -36,7 +45,7 @@ class ObjectiveSettings(Settings):
     margin: float = Field(default=0.1, ge=0)
     """m of TAL (RDE)."""
     sdm_temperature: float = Field(default=0.02, gt=0)
-    """Divides the cosines in SDM (IRRA) and InfoNCE."""
+    """Divides the cosines in SDM (IRRA); in InfoNCE, whose temperature is learnt, the lowest that it may reach."""
     pair_loss: bool = True
     """Whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)."""
     # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
@@ -115,6 +124,7 @@ class Objective(nn.Module):
         self.weights = dict(weights)
         self.temperature, self.margin, self.sdm_temperature = temperature, margin, sdm_temperature
         self.mismatch: MismatchClass = mismatch
+        self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE)) if "nce" in self.weights else None
 
     def forward(
         self,
@@ -139,8 +149,9 @@ class Objective(nn.Module):
             )
         if "sdm" in self.weights:
             terms["sdm"] = similarity_distribution(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
-        if "nce" in self.weights:
-            terms["nce"] = info_nce(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
+        if self.log_scale is not None:
+            scale = self.log_scale.exp().clamp(max=1 / self.sdm_temperature)
+            terms["nce"] = info_nce(image_BE, text_BE, identity_B, scale=scale)
         terms |= self._identity_terms(image_BE, text_BE, identity_B)
         return LossTerms(
             {f"{name}_{self.branch}": term for name, term in terms.items()},
@@ -185,7 +196,7 @@ def build_objective(settings: ObjectiveSettings, branch: str, dimension: int, id
             identities + 1,
             pairs=settings.pair_loss,
             alone=settings.id_terms,
-            spread=settings.classifier_spread,
+            deviation=settings.classifier_spread,
         )
     return Objective(
         branch,

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from pickout.methods.base import Progress
 from pickout.nn.tower import TowerOutput
+from pickout.saliency.bank import Bank, gather_tokens, select_bank
 from pickout.saliency.budget import Budget
 from pickout.saliency.scoring import Scoring
-from pickout.saliency.select import Bank, gather_tokens, select_bank
 from pickout.shapes import Bool, Float, Int
 
 

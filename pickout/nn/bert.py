@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pickout.nn.attention import attention_map, attention_row, split_heads
-from pickout.nn.grouping import Grouping, attend_in_groups
+from pickout.nn.shared_keys import Grouping, attend_in_groups
 from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Bool, Float, Int
 
 EPSILON = 1e-12
 """Of BERT's layer normalisation."""
-SPREAD = 0.02
+DEVIATION = 0.02
 """Standard deviation of BERT's starting weights, at its width."""
 WIDTH = 768
 """BERT's width."""
@@ -268,20 +268,20 @@ class FusionLayer(nn.Module):
 
 
 def start_as_bert(module: nn.Module, width: int = WIDTH) -> None:
-    """BERT's starting weights: normal with spread 0.02, biases zero, norms neutral, no embedding of padding.
+    """BERT's starting weights: normal with deviation 0.02, biases zero, norms neutral, no embedding of padding.
 
-    Narrower modules start with a larger spread, so that a product with a normed token is as large as in BERT: with 0.02
-    at a width of 128 what a caption sees of an image drowns in its own residual, and matching does not begin to learn.
+    Narrower modules start with a larger one, so that a product with a normed token is as large as in BERT: with 0.02 at
+    a width of 128 what a caption sees of an image drowns in its own residual, and matching does not begin to learn.
 
     Args:
         module: changed in place.
         width: of its tokens.
     """
-    # Differs from the paper: BERT's spread was chosen for one width; at that width nothing differs.
-    spread = SPREAD * (WIDTH / width) ** 0.5
+    # Differs from the paper: BERT's deviation was chosen for one width; at that width nothing differs.
+    deviation = DEVIATION * (WIDTH / width) ** 0.5
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
-            nn.init.normal_(part.weight, std=spread)
+            nn.init.normal_(part.weight, std=deviation)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
         if isinstance(part, nn.Embedding) and part.padding_idx is not None:

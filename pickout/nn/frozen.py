@@ -3,6 +3,9 @@
 The frozen part can be computed once for all: both towers also take its result (`Frozen`, or tokens instead of pixels).
 """
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,7 +15,7 @@ from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.nn.reduction import Reduction
 from pickout.nn.tower import TowerOutput
 from pickout.nn.transformer import LayerNorm, Transformer, check_request
-from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
 
 STRIDE = 16
 """Pixels between two tokens."""
@@ -22,6 +25,104 @@ DEPTH = 32
 """Channels of a head in the trained text layers."""
 KEPT_IMAGE, KEPT_TEXT = 192, 160
 """Channels of a token behind the reduction."""
+
+
+class Branched(NamedTuple):
+    """What trained layers give: projected tokens, and by layer (from 1) the attention that was asked for."""
+
+    tokens: Float[Tensor, "batch tokens embedding"]
+    rows: Mapping[int, Tensor]
+    maps: Mapping[int, Tensor]
+
+
+class ImageBranch(nn.Module):
+    """Trained layers behind a frozen image network.
+
+    Args:
+        tokens: number of image tokens.
+        channels: width of a token in the layers.
+        layers: number of layers.
+        heads: heads of each.
+        embedding: length of a projected token.
+    """
+
+    def __init__(self, tokens: int, channels: int, layers: int, heads: int, embedding: int) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(KEPT_IMAGE, channels)
+        self.class_token = nn.Parameter(0.02 * torch.randn(channels))
+        self.positions = nn.Parameter(0.02 * torch.randn(1 + tokens, channels))
+        self.norm_in = LayerNorm(channels)
+        self.transformer = Transformer(channels, layers, heads, "gelu")
+        self.norm_out = LayerNorm(channels)
+        self.projection = nn.Linear(channels, embedding)
+
+    def forward(
+        self,
+        seen_BND: Float[Tensor, "batch tokens kept"],
+        query_B: Int[Tensor, " batch"],
+        attention: AttentionRequest,
+    ) -> Branched:
+        """Class token first."""
+        class_B1D = self.class_token.expand(len(seen_BND), 1, -1)
+        tokens = torch.cat([class_B1D, self.norm_in(self.narrow(seen_BND))], dim=1) + self.positions
+        stacked = self.transformer(tokens, query_B, attention)
+        return Branched(_by_summary(self.projection(self.norm_out(stacked.tokens))), stacked.rows, stacked.maps)
+
+
+class TextBranch(nn.Module):
+    """Trained layers of BERT's kind behind a frozen BERT.
+
+    Args:
+        channels: width of a token in the layers.
+        layers: number of layers.
+        embedding: length of a projected token.
+    """
+
+    def __init__(self, channels: int, layers: int, embedding: int) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(KEPT_TEXT, channels)
+        self.norm_in = LayerNorm(channels)
+        self.layers = nn.ModuleList(TextLayer(channels, channels // DEPTH, 4 * channels, 0.0) for _ in range(layers))
+        self.projection = nn.Linear(channels, embedding)
+        start_as_bert(self.layers, channels)
+
+    def forward(
+        self,
+        seen_BTD: Float[Tensor, "batch tokens kept"],
+        mask_BT: Bool[Tensor, "batch tokens"],
+        attention: AttentionRequest,
+    ) -> Branched:
+        """The first token stands for the whole."""
+        x_BTD = self.norm_in(self.narrow(seen_BTD))
+        rows: dict[int, Tensor] = {}
+        maps: dict[int, Tensor] = {}
+        for number, layer in enumerate(self.layers, start=1):
+            assert isinstance(layer, TextLayer)
+            x_BTD, row, map_ = layer.attention(
+                x_BTD, mask_BT, row=attention.wants_row(number), map=attention.wants_map(number)
+            )
+            x_BTD = layer.feed_forward(x_BTD)
+            if row is not None:
+                rows[number] = row
+            if map_ is not None:
+                maps[number] = map_
+        return Branched(_by_summary(self.projection(x_BTD)), rows, maps)
+
+
+def _by_summary(tokens_BND: Float[Tensor, "batch tokens embedding"]) -> Float[Tensor, "batch tokens embedding"]:
+    """Tokens over the length of the first, so that each branch has an equal part in the score."""
+    length_B11: Tensor = torch.linalg.vector_norm(tokens_BND[:, :1].float(), dim=-1, keepdim=True)
+    return tokens_BND / length_B11.clamp_min(1e-6)
+
+
+def _side_by_side(branches: Sequence[Branched]) -> Branched:
+    """The branches' tokens one behind the other, and the means of their attention."""
+
+    def mean(parts: Sequence[Mapping[int, Tensor]]) -> dict[int, Tensor]:
+        return {layer: torch.stack([part[layer] for part in parts]).mean(dim=0) for layer in parts[0]}
+
+    tokens = torch.cat([branch.tokens for branch in branches], dim=-1)
+    return Branched(tokens, mean([branch.rows for branch in branches]), mean([branch.maps for branch in branches]))
 
 
 class MultiStageTower(nn.Module):
@@ -37,32 +138,29 @@ class MultiStageTower(nn.Module):
         channels: width of a token in the trained layers.
         layers: number of trained layers.
         heads: heads of each.
-        embedding: length of a projected token.
+        embedding: length of a projected token, over all branches together.
+        branches: trained layers side by side, each from weights of its own.
 
     Raises:
-        ValueError: a height or width that is no multiple of 32.
+        ValueError: a height or width that is no multiple of 32, or an embedding that cannot be shared out.
     """
 
-    def __init__(self, *, height: int, width: int, channels: int, layers: int, heads: int, embedding: int) -> None:
+    def __init__(
+        self, *, height: int, width: int, channels: int, layers: int, heads: int, embedding: int, branches: int = 1
+    ) -> None:
         super().__init__()
         if height % 32 or width % 32:
             raise ValueError(f"images of {height}x{width} pixels: this tower takes multiples of 32")
+        if embedding % branches:
+            raise ValueError(f"an embedding of {embedding} cannot be shared out among {branches} branches")
         self.size, self.grid = (height, width), (height // STRIDE, width // STRIDE)
-        self.channels, self.embedding = channels, embedding
+        self.channels, self.embedding, self.layers = channels, embedding, layers
         self.trunk = EfficientNetLite0().requires_grad_(False)
         self.reduction = Reduction(CHANNELS, KEPT_IMAGE)
-        self.narrow = nn.Linear(KEPT_IMAGE, channels)
-        self.class_token = nn.Parameter(0.02 * torch.randn(channels))
-        self.positions = nn.Parameter(0.02 * torch.randn(1 + self.grid[0] * self.grid[1], channels))
-        self.norm_in = LayerNorm(channels)
-        self.transformer = Transformer(channels, layers, heads, "gelu")
-        self.norm_out = LayerNorm(channels)
-        self.projection = nn.Linear(channels, embedding)
-
-    @property
-    def layers(self) -> int:
-        """Number of trained layers."""
-        return len(self.transformer.layers)
+        tokens = self.grid[0] * self.grid[1]
+        self.branches = nn.ModuleList(
+            ImageBranch(tokens, channels, layers, heads, embedding // branches) for _ in range(branches)
+        )
 
     def stages(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens channels"]:
         """What the frozen network sees at each place, not reduced."""
@@ -92,14 +190,11 @@ class MultiStageTower(nn.Module):
             ValueError: images of another size than the tower's, or a layer that is not there.
         """
         seen = self.frozen(images) if images.ndim == 4 else images.float()
-        batch = len(seen)
-        tokens = torch.cat([self.class_token.expand(batch, 1, -1), self.norm_in(self.narrow(seen))], dim=1)
-        query_B = torch.zeros(batch, dtype=torch.int64, device=seen.device)
-        stacked = self.transformer(tokens + self.positions, query_B, attention)
+        query_B = torch.zeros(len(seen), dtype=torch.int64, device=seen.device)
+        tokens, rows, maps = _side_by_side([branch(seen, query_B, attention) for branch in self.branches])
         content_BN = torch.ones(tokens.shape[:2], dtype=torch.bool, device=seen.device)
         content_BN[:, 0] = False
-        trace = AttentionTrace(stacked.rows, stacked.maps, query_B, content_BN)
-        return TowerOutput(self.projection(self.norm_out(stacked.tokens)), trace)
+        return TowerOutput(tokens, AttentionTrace(rows, maps, query_B, content_BN))
 
 
 class SentenceTower(nn.Module):
@@ -113,7 +208,8 @@ class SentenceTower(nn.Module):
         heads: its heads.
         channels: width of a token in the trained layers.
         layers: number of trained layers.
-        embedding: length of a projected token.
+        embedding: length of a projected token, over all branches together.
+        branches: trained layers side by side.
         padding: id of padding.
         end: id of the closing token, None where captions have none.
     """
@@ -129,11 +225,12 @@ class SentenceTower(nn.Module):
         channels: int,
         layers: int,
         embedding: int,
+        branches: int = 1,
         padding: int,
         end: int | None,
     ) -> None:
         super().__init__()
-        self.context, self.embedding, self.end = context, embedding, end
+        self.context, self.embedding, self.layers, self.end = context, embedding, layers, end
         self.embeddings = Embeddings(
             vocabulary_size=vocabulary_size, positions=context, width=width, padding=padding, dropout=0.0
         )
@@ -141,16 +238,7 @@ class SentenceTower(nn.Module):
         for part in (self.embeddings, self.trunk):
             part.requires_grad_(False)
         self.reduction = Reduction(width, KEPT_TEXT)
-        self.narrow = nn.Linear(KEPT_TEXT, channels)
-        self.norm_in = LayerNorm(channels)
-        self.trained = nn.ModuleList(TextLayer(channels, channels // DEPTH, 4 * channels, 0.0) for _ in range(layers))
-        self.projection = nn.Linear(channels, embedding)
-        start_as_bert(self.trained, channels)
-
-    @property
-    def layers(self) -> int:
-        """Number of trained layers."""
-        return len(self.trained)
+        self.branches = nn.ModuleList(TextBranch(channels, layers, embedding // branches) for _ in range(branches))
 
     def states(self, texts: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """What the frozen BERT makes of captions, not reduced."""
@@ -182,22 +270,10 @@ class SentenceTower(nn.Module):
         """
         check_request(attention, self.layers)
         seen = self.frozen(texts) if texts.states is None else texts.states.float()
-        x_BTD = self.norm_in(self.narrow(seen))
-        rows: dict[int, Tensor] = {}
-        maps: dict[int, Tensor] = {}
-        for number, layer in enumerate(self.trained, start=1):
-            assert isinstance(layer, TextLayer)
-            x_BTD, row, map_ = layer.attention(
-                x_BTD, texts.mask, row=attention.wants_row(number), map=attention.wants_map(number)
-            )
-            x_BTD = layer.feed_forward(x_BTD)
-            if row is not None:
-                rows[number] = row
-            if map_ is not None:
-                maps[number] = map_
-        query_B = torch.zeros(len(texts), dtype=torch.int64, device=x_BTD.device)
+        tokens, rows, maps = _side_by_side([branch(seen, texts.mask, attention) for branch in self.branches])
+        query_B = torch.zeros(len(texts), dtype=torch.int64, device=tokens.device)
         content_BT = texts.mask.clone()
         content_BT[:, 0] = False
         if self.end is not None:
             content_BT &= texts.ids != self.end
-        return TowerOutput(self.projection(x_BTD), AttentionTrace(rows, maps, query_B, content_BT))
+        return TowerOutput(tokens, AttentionTrace(rows, maps, query_B, content_BT))

@@ -126,11 +126,11 @@ class IdentityHeads(nn.Module):
         classes: identities and the mismatch class.
         pairs: whether pairs are classified.
         alone: whether images and captions are classified by themselves, by one classifier for both.
-        spread: standard deviation of the classifiers' starting weights; their biases start at 0.
+        deviation: standard deviation of the classifiers' starting weights; their biases start at 0.
     """
 
     def __init__(
-        self, dimension: int, classes: int, *, pairs: bool = True, alone: bool = True, spread: float = 0.001
+        self, dimension: int, classes: int, *, pairs: bool = True, alone: bool = True, deviation: float = 0.001
     ) -> None:
         super().__init__()
         self.fusion = nn.Linear(2 * dimension, dimension) if pairs else None
@@ -139,7 +139,7 @@ class IdentityHeads(nn.Module):
         self.identity_classifier = nn.Linear(dimension, classes) if alone else None
         for classifier in (self.pair_classifier, self.identity_classifier):
             if classifier is not None:
-                nn.init.normal_(classifier.weight, std=spread)
+                nn.init.normal_(classifier.weight, std=deviation)
                 nn.init.zeros_(classifier.bias)
 
     def pair_logits(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pickout.shapes import Float, Int
+from pickout.shapes import Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,3 @@ class ImageMemory:
     def images(self) -> int:
         """How many images there are."""
         return int(self.keys[0].shape[0])
-
-    def select(self, index: Int[Tensor, " chosen"]) -> "ImageMemory":
-        """The memory of some images, in the order of `index`."""
-        return ImageMemory(
-            tuple(keys.index_select(0, index) for keys in self.keys),
-            tuple(values.index_select(0, index) for values in self.values),
-        )

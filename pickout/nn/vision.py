@@ -3,10 +3,9 @@
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from pickout.config import Settings
+from pickout.config import Layers, Settings, Size
 from pickout.nn.frozen import MultiStageTower
 from pickout.nn.positions import patch_grid
 from pickout.nn.tower import TowerOutput
@@ -27,18 +26,20 @@ class VisionSettings(Settings):
     """CLIP's tower, a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA), or layers on a
     frozen convolutional network (`pickout-small`), for which `patch`, `stride` and `activation` mean nothing."""
 
-    patch: PositiveInt = 16
+    patch: Size = 16
     """Side of a patch in pixels."""
-    stride: PositiveInt = 16
+    stride: Size = 16
     """Distance between patches in pixels; less than the patch makes them overlap."""
-    width: PositiveInt = 768
+    width: Size = 768
     """Width of a token inside the tower."""
-    layers: PositiveInt = 12
+    layers: Layers = 12
     """Number of transformer layers."""
-    heads: PositiveInt = 12
+    heads: Size = 12
     """Heads of each layer; CLIP uses 64 channels a head."""
-    embedding: PositiveInt = 512
+    embedding: Size = 512
     """Length of a projected token; the text tower must have the same. With kind `vit` the method projects."""
+    branches: Layers = 1
+    """Trained layers side by side in both towers; `lite0` only. Their embeddings stand one behind the other."""
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`, ALBEF's `gelu`."""
 
@@ -139,6 +140,7 @@ def build_vision(settings: VisionSettings, *, height: int, width: int) -> ImageT
             layers=settings.layers,
             heads=settings.heads,
             embedding=settings.embedding,
+            branches=settings.branches,
         )
     return VisionTransformer(
         height=height,

@@ -1,11 +1,9 @@
 """How many tokens to keep: a fixed share, or one that shrinks while training goes on (ATS)."""
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal
 
 BudgetMode = Literal["off", "epoch", "step"]
-BudgetUnit = Literal["steps", "epochs"]
 CountedTokens = Literal["selectable", "all"]
 
 
@@ -47,8 +45,8 @@ class Budget:
         ratio: the share without a schedule.
         start: the schedule's first share.
         end: its last share.
-        duration: when it arrives, in `unit`.
-        unit: of `duration`; converted where `mode` counts in the other.
+        duration: when it arrives: T.
+        in_epochs: whether T is counted in epochs, not in optimiser steps; converted where `mode` counts the other.
         counted: whether the schedule's M is the tokens that can be selected, or all of them.
     """
 
@@ -57,7 +55,7 @@ class Budget:
     start: float
     end: float
     duration: int
-    unit: BudgetUnit
+    in_epochs: bool
     counted: CountedTokens
 
     def kept(self, selectable: int, tokens: int, *, step: int, epoch: int, steps_per_epoch: int) -> int:
@@ -73,9 +71,11 @@ class Budget:
         if self.mode == "off":
             return min(selectable, fixed_budget(selectable, self.ratio))
         if self.mode == "step":
-            time, duration = step, self.duration * (steps_per_epoch if self.unit == "epochs" else 1)
+            time, duration = step, self.duration * (steps_per_epoch if self.in_epochs else 1)
         else:
-            time, duration = epoch, self.duration if self.unit == "epochs" else ceil(self.duration / steps_per_epoch)
+            # ITSELF's 1450 steps are its ten epochs of RSTPReid, where the sampler yields 144 of the 145 batches.
+            whole = max(1, round(self.duration / steps_per_epoch))
+            time, duration = epoch, self.duration if self.in_epochs else whole
         counted = selectable if self.counted == "selectable" else tokens
         kept = annealed_budget(counted, start=self.start, end=self.end, time=time, duration=duration)
         return min(selectable, kept)

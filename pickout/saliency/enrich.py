@@ -47,27 +47,23 @@ def candidates(
     logits_nV: Float[Tensor, "chosen vocabulary"],
     original_n: Int[Tensor, " chosen"],
     proposable_V: Bool[Tensor, " vocabulary"],
-    continues_V: Bool[Tensor, " vocabulary"] | None,
+    replaceable_n: Bool[Tensor, " chosen"],
     *,
     k: int = 5,
     order: CandidateOrder = "topk_then_drop",
-    keep_continuation: bool = True,
 ) -> Candidates:
     """The soft-max over the k best words, the original one left out (AGA, Eq. 10), in float32.
 
     Args:
         logits_nV: of the masked-word head, at the chosen positions.
         original_n: the words that stood there; never proposed.
-        proposable_V: False for special, unknown and unused ids, which are never proposed (AGA is silent).
-        continues_V: True for pieces that go on with the word of the piece before; None where that is not known.
+        proposable_V: False for ids that are never proposed: special ones and parts of words (AGA is silent).
+        replaceable_n: False at pieces within longer words, which get no candidate: a word in their place would stick
+            to the pieces around it.
         k: how many of the best are looked at (AGA, table VI).
         order: when the original word is taken out. The candidates of AGA's figure 4 include it, so: after.
-        keep_continuation: whether a piece that begins a word is replaced by such pieces alone, and one that goes on
-            likewise, so that no word is broken.
     """
-    refused_nV = (~proposable_V).expand(logits_nV.shape)
-    if keep_continuation and continues_V is not None:
-        refused_nV = refused_nV | (continues_V[None, :] != continues_V[original_n][:, None])
+    refused_nV = ~(proposable_V[None, :] & replaceable_n[:, None])
     with torch.autocast(logits_nV.device.type, enabled=False):
         scores_nV = logits_nV.float().masked_fill(refused_nV, -torch.inf)
         if order == "drop_then_topk":

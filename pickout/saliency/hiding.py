@@ -30,6 +30,11 @@ def word_numbers(
     return (~joined_BT).cumsum(dim=1) - 1
 
 
+def word_sizes(words_BT: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
+    """How many pieces the word of each token has; `words_BT` from `word_numbers`."""
+    return torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
+
+
 @torch.no_grad()
 def vacuous_positions(
     ids_BT: Int[Tensor, "batch tokens"],
@@ -42,14 +47,11 @@ def vacuous_positions(
     Args:
         ids_BT: the captions.
         content_BT: True where a token is a word piece.
-        vacuous_V: from `words.vacuous_table`.
+        vacuous_V: from `vacuous_words.vacuous_table`.
         words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count.
     """
     vacuous_BT = content_BT & vacuous_V[ids_BT]
-    if words_BT is None:
-        return vacuous_BT
-    size_BT = torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
-    return vacuous_BT & (size_BT == 1)
+    return vacuous_BT if words_BT is None else vacuous_BT & (word_sizes(words_BT) == 1)
 
 
 @torch.no_grad()
@@ -59,7 +61,6 @@ def choose_positions(
     content_BT: Bool[Tensor, "batch tokens"],
     *,
     words_BT: Int[Tensor, "batch tokens"] | None = None,
-    fallback: bool = True,
 ) -> Bool[Tensor, "batch tokens"]:
     """True at the tokens that are hidden: one independent draw a piece, or a word (AGA; RaSa; BERT).
 
@@ -71,12 +72,10 @@ def choose_positions(
         uniform_BT: in [0, 1).
         content_BT: True where a token is a word piece; nothing else is ever chosen.
         words_BT: from `word_numbers`, to choose whole words; None: pieces.
-        fallback: whether a batch in which nothing was chosen goes through `ensure_chosen`.
     """
     if words_BT is not None:
         probability_BT, uniform_BT = _by_word(probability_BT, uniform_BT, words_BT)
-    chosen_BT = (uniform_BT < probability_BT) & content_BT
-    return ensure_chosen(chosen_BT, probability_BT, content_BT, words_BT=words_BT) if fallback else chosen_BT
+    return (uniform_BT < probability_BT) & content_BT
 
 
 @torch.no_grad()
@@ -85,8 +84,8 @@ def ensure_chosen(
     probability_BT: Float[Tensor, "batch tokens"],
     content_BT: Bool[Tensor, "batch tokens"],
     *,
+    empty: Bool[Tensor, ""],
     words_BT: Int[Tensor, "batch tokens"] | None = None,
-    empty: Bool[Tensor, ""] | None = None,
 ) -> Bool[Tensor, "batch tokens"]:
     """Where nothing at all was chosen, the likeliest token (or word) of each text, the first among equals.
 
@@ -94,8 +93,8 @@ def ensure_chosen(
         chosen_BT: from `choose_positions`.
         probability_BT: from `pickout.saliency.masking`.
         content_BT: True where a token is a word piece; a text without any stays without.
+        empty: whether nothing was chosen in the whole batch, of which this may be a part.
         words_BT: from `word_numbers`, to choose whole words; None: pieces.
-        empty: whether nothing was chosen, where this batch is only a part of the whole; None: asked of this batch.
     """
     if words_BT is not None:
         probability_BT = _by_word(probability_BT, probability_BT, words_BT)[0]
@@ -104,8 +103,7 @@ def ensure_chosen(
         forced_BT = torch.zeros_like(chosen_BT).scatter(1, best_B1, True)
     else:
         forced_BT = words_BT == words_BT.gather(1, best_B1)
-    nothing = ~chosen_BT.any() if empty is None else empty
-    return torch.where(nothing, forced_BT & content_BT, chosen_BT)
+    return torch.where(empty, forced_BT & content_BT, chosen_BT)
 
 
 def _by_word(probability_BT: Tensor, uniform_BT: Tensor, words_BT: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,7 +159,7 @@ def apply_mask(
 
 @dataclass(frozen=True, slots=True)
 class MaskReport:
-    """What was hidden, as sums, so that reports of several batches add up; nothing is read back from the device.
+    """What was hidden, as sums, so that those of several processes add up; nothing is read back from the device.
 
     Args:
         tokens: word pieces in the captions.
@@ -192,22 +190,13 @@ class MaskReport:
         """The mean probability of a word piece."""
         return self.expected / self.tokens.clamp(min=1)
 
-    def __add__(self, other: "MaskReport") -> "MaskReport":
-        return MaskReport(
-            self.tokens + other.tokens,
-            self.chosen + other.chosen,
-            self.vacuous + other.vacuous,
-            self.expected + other.expected,
-            torch.maximum(self.largest, other.largest),
-        )
-
 
 @torch.no_grad()
 def report_mask(
     chosen_BT: Bool[Tensor, "batch tokens"],
     probability_BT: Float[Tensor, "batch tokens"],
     content_BT: Bool[Tensor, "batch tokens"],
-    vacuous_BT: Bool[Tensor, "batch tokens"] | None = None,
+    vacuous_BT: Bool[Tensor, "batch tokens"],
 ) -> MaskReport:
     """What was hidden in one batch.
 
@@ -215,9 +204,8 @@ def report_mask(
         chosen_BT: from `choose_positions`.
         probability_BT: what it chose by.
         content_BT: True where a token is a word piece.
-        vacuous_BT: from `vacuous_positions`; without it no word counts as empty.
+        vacuous_BT: from `vacuous_positions`.
     """
-    vacuous_BT = torch.zeros_like(chosen_BT) if vacuous_BT is None else vacuous_BT
     return MaskReport(
         tokens=content_BT.sum().float(),
         chosen=chosen_BT.sum().float(),

@@ -21,7 +21,7 @@ def point_at(query_B: Int[Tensor, " batch"], tokens: int) -> Float[Tensor, "batc
     return (place_N == query_B[:, None]).float()
 
 
-def spread_over(content_BN: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
+def average_over(content_BN: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
     """The start vector of the mean row of a sample's content; zero where a sample has no content.
 
     Args:
@@ -39,7 +39,7 @@ def read_row(
 
     Args:
         map_BNN: attention, rows are queries.
-        start_BN: from `point_at` or `spread_over`.
+        start_BN: from `point_at` or `average_over`.
     """
     with torch.autocast(map_BNN.device.type, enabled=False):
         return torch.einsum("bn,bnm->bm", start_BN.float(), map_BNN.float())

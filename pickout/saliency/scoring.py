@@ -5,8 +5,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from pickout.saliency.fuse import layer_mean, layer_spread, rollout_row
-from pickout.saliency.readout import point_at, read_row, spread_over
+from pickout.saliency.aggregation import layer_deviation, layer_mean, rollout_row
+from pickout.saliency.readout import average_over, point_at, read_row
 from pickout.shapes import AttentionRequest, AttentionTrace, Float
 
 Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
@@ -50,7 +50,7 @@ class Scoring:
         Args:
             trace: holds at least what `request` names.
         """
-        start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else spread_over(trace.content)
+        start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else average_over(trace.content)
         if self.statistic == "mars":
             maps = [trace.maps[layer] for layer in self.layers]
             return rollout_row(maps, start_BN, self.share, later_left=self.later_left)
@@ -58,4 +58,4 @@ class Scoring:
             rows = [trace.rows[layer] for layer in self.layers]
         else:
             rows = [read_row(trace.maps[layer], start_BN) for layer in self.layers]
-        return layer_spread(rows) if self.statistic.endswith("std") else layer_mean(rows)
+        return layer_deviation(rows) if self.statistic.endswith("std") else layer_mean(rows)

@@ -10,7 +10,7 @@ from pickout.errors import DataError
 from pickout.text.cleaning import Cleaning, clean, clean_as_albef
 from pickout.text.clip import SPLIT
 from pickout.text.tokenizer import SMALLEST, Tokenizer
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.vocabulary import BLANK, SpecialTokens
 
 
 def train_tokenizer(
@@ -40,6 +40,10 @@ def train_tokenizer(
     """
     if vocabulary_size < SMALLEST:
         raise DataError(f"vocabulary_size = {vocabulary_size}: at least {SMALLEST} entries are needed")
+    texts = [
+        clean_as_albef(caption, words).text if cleaning == "albef" else clean(caption, entities=True).text
+        for caption in captions
+    ]
     learner = _backend(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size - 4,
@@ -47,13 +51,7 @@ def train_tokenizer(
         special_tokens=[],
         show_progress=False,
     )
-    learner.train_from_iterator(
-        (
-            clean_as_albef(caption, words).text if cleaning == "albef" else clean(caption, entities=True).text
-            for caption in captions
-        ),
-        trainer,
-    )
+    learner.train_from_iterator(texts, trainer)
     learnt = json.loads(learner.to_str())["model"]
     ordered = sorted(learnt["vocab"], key=learnt["vocab"].__getitem__)
     mask = 1 + len(ordered)
@@ -62,7 +60,19 @@ def train_tokenizer(
         {entry: number for number, entry in enumerate(entries)}, [(left, right) for left, right in learnt["merges"]]
     )
     special = SpecialTokens(0, start=mask + 1, end=mask + 2 if closing else None, mask=mask)
-    return Tokenizer("trained", _backend(model), special, context, cleaning=cleaning, words=words)
+    backend = _backend(model)
+    whole = _whole_words(backend, texts, entries)
+    return Tokenizer("trained", backend, special, context, cleaning=cleaning, words=words, seen_whole=whole)
+
+
+def _whole_words(backend: Backend, texts: list[str], entries: list[str]) -> frozenset[int]:
+    """Ids that were a whole word of a caption: every word and mark begins with a blank, pieces that go on do not."""
+    whole: set[int] = set()
+    for encoding in backend.encode_batch_fast(texts, add_special_tokens=False):
+        begins = [entries[number].startswith(BLANK) for number in encoding.ids]
+        alone = zip(encoding.ids, begins, [*begins[1:], True], strict=True)
+        whole.update(number for number, begun, ended in alone if begun and ended)
+    return frozenset(whole)
 
 
 def _backend(model: models.BPE) -> Backend:

@@ -1,15 +1,19 @@
 """What a tokenizer's ids stand for, for methods that hide, propose or group pieces."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pickout.errors import DataError
+
 _NO_WORD = re.compile(r"\[(?:UNK|unused\d+|PAD|CLS|SEP|MASK)\]|<\|.*\|>")
 """Entries of a vocabulary that stand for no text."""
-_SPACE = "\u0120"
+BLANK = "\u0120"
 """How byte-level pieces spell the blank before a word."""
 
 
@@ -44,12 +48,15 @@ class Vocabulary:
         proposable: True for ids that may stand in a caption: no special, unknown or unused entry. Shape: (ids,).
         continues: True for pieces that go on with the word of the piece before; None where the spelling of a piece
             does not tell (CLIP). Shape: (ids,).
+        whole_words: True for pieces that are a word by themselves, and not the start of one or a mark; None where that
+            is not known (CLIP; a vocabulary that was learnt before it was kept). Shape: (ids,).
     """
 
     special: SpecialTokens
     texts: tuple[str, ...]
     proposable: NDArray[np.bool_]
     continues: NDArray[np.bool_] | None
+    whole_words: NDArray[np.bool_] | None
 
     @property
     def size(self) -> int:
@@ -57,13 +64,47 @@ class Vocabulary:
         return len(self.texts)
 
 
-def read_vocabulary(kind: str, entries: tuple[str, ...], special: SpecialTokens) -> Vocabulary:
+def numbered(file: Path, entries: Sequence[str]) -> dict[str, int]:
+    """Each entry with its id.
+
+    Args:
+        file: where they were read, for the error.
+        entries: in the order of their ids.
+
+    Raises:
+        DataError: an entry comes twice, so that one of its ids would stand for nothing.
+    """
+    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    if len(vocabulary) < len(entries):
+        twice = next(entry for number, entry in enumerate(entries) if vocabulary[entry] != number)
+        raise DataError(f"{file}: the entry '{twice}' comes twice; fetch it again")
+    return vocabulary
+
+
+def ids_fault(vocabulary: Mapping[str, int], special: SpecialTokens) -> str:
+    """What keeps entries from being a vocabulary, whose ids go from 0 on without a gap; empty where nothing does.
+
+    Args:
+        vocabulary: entries with their ids, of whatever a file holds.
+        special: the special ids.
+    """
+    if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
+        return f"the ids of its {len(vocabulary):,} entries do not go from 0 to {len(vocabulary) - 1:,} without a gap"
+    wrong = [number for number in special.ids() if type(number) is not int or not 0 <= number < len(vocabulary)]
+    return f"the special id {wrong[0]!r} is none of its {len(vocabulary):,} entries" if wrong else ""
+
+
+def read_vocabulary(
+    kind: str, entries: tuple[str, ...], special: SpecialTokens, seen_whole: frozenset[int] | None = None
+) -> Vocabulary:
     """The vocabulary of a tokenizer.
 
     Args:
         kind: `clip`, `wordpiece` or `trained`.
         entries: each id's piece as the vocabulary spells it.
         special: the special ids.
+        seen_whole: ids that were a whole word in the captions that a `trained` vocabulary was learnt from. Its byte
+            pairs alone do not tell "jacket" from "jack", which is only on the way to it.
     """
     none = np.array([_NO_WORD.fullmatch(entry) is not None for entry in entries], dtype=np.bool_)
     none[list(special.ids())] = True
@@ -72,10 +113,15 @@ def read_vocabulary(kind: str, entries: tuple[str, ...], special: SpecialTokens)
         texts = [entry.removeprefix("##") for entry in entries]
     else:
         texts = [_plain(entry) for entry in entries]
-        marked = np.array([not entry.startswith(_SPACE) for entry in entries], dtype=np.bool_)
+        marked = np.array([not entry.startswith(BLANK) for entry in entries], dtype=np.bool_)
     continues = None if kind == "clip" else marked & ~none
     shown = tuple("" if hidden else text.lower() for text, hidden in zip(texts, none, strict=True))
-    return Vocabulary(special, shown, ~none, continues)
+    whole = None
+    if kind == "wordpiece" or (kind == "trained" and seen_whole is not None):
+        # In BERT's spelling every entry without ## is a word of its own, or a letter or mark.
+        stands_alone = [kind == "wordpiece" or n in (seen_whole or ()) for n in range(len(entries))]
+        whole = np.array([text.isalnum() for text in shown], np.bool_) & ~marked & np.array(stands_alone, np.bool_)
+    return Vocabulary(special, shown, ~none, continues, whole)
 
 
 def _plain(entry: str) -> str:

@@ -1,12 +1,13 @@
 """The training loop over one epoch, the same from one CPU process to several GPUs."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
@@ -16,16 +17,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from pickout.data.batching import Batch, Unreadable
+from pickout.checkpoints.device import choose_device
+from pickout.data.batching import Batch
 from pickout.data.sampling import EpochSampler
-from pickout.data.training import REMEDY
+from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress
-from pickout.train.checkpointing import random_states, restore_random_states
-from pickout.train.memory import keep_freed_memory
+from pickout.train.cpu import keep_freed_memory, repeatable
 from pickout.train.optim import OptimSettings, set_learning_rate
-from pickout.train.repeatable import repeatable
 from pickout.train.schedule import ScheduleSettings, learning_rate
+from pickout.train.training_state import random_states, restore_random_states
 
 _PATIENCE = timedelta(hours=2)
 """How long processes wait for each other; one of them may be validating."""
@@ -54,25 +55,39 @@ class StepReport:
     learning_rate: float
 
 
+class _Numbers(NamedTuple):
+    """A batch's total, its terms and further numbers."""
+
+    loss: float
+    terms: Mapping[str, float]
+    logs: Mapping[str, float]
+
+    @classmethod
+    def of(cls, terms: LossTerms) -> "_Numbers":
+        return cls(terms.total.item(), {name: value.item() for name, value in terms.terms.items()}, dict(terms.logs))
+
+
 @contextmanager
 def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator]:
     """Join the launcher's processes, or be the only one.
 
     Args:
-        device: `auto`, `cpu` or `cuda`.
+        device: as for `pickout.load`; under a launcher, `cuda` is each process's own GPU.
         precision: `fp32`, `bf16` or `fp16`.
         accumulate: batches for each optimiser step.
 
     Raises:
-        RecipeError: the device is not there, or cannot compute in this precision.
+        UsageError: the device is not there.
+        RecipeError: it cannot compute in this precision.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("--device cuda: PyTorch sees no GPU here; use --device cpu or auto")
-    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    chosen = choose_device(device)
+    on_cpu = chosen.type == "cpu"
     if precision == "fp16" and on_cpu:
         raise RecipeError("train.precision = 'fp16' needs a GPU; use --set train.precision=fp32 or bf16 on a CPU")
     if on_cpu:
         keep_freed_memory()
+    elif chosen.index is not None and "LOCAL_RANK" not in os.environ:
+        torch.cuda.set_device(chosen)  # Accelerate takes the current GPU where no launcher gives it one.
     accelerator = Accelerator(
         cpu=on_cpu,
         mixed_precision="no" if precision == "fp32" else precision,
@@ -158,9 +173,9 @@ class Engine:
             progress = Progress(step + taken, epoch, steps, self.schedule.epochs, part, self.sampler.seed)
             parts.append(self._batch(batch, progress))
             if self.accelerator.sync_gradients:
-                loss, terms, logs = _mean([_numbers(part) for part in parts])
+                numbers = {"terms": {}, "logs": {}, **mean([_Numbers.of(part) for part in parts])}
                 now = rate(self.optim.learning_rate)
-                on_step(StepReport(step + taken, epoch, taken == steps, loss, terms, logs, now))
+                on_step(StepReport(step + taken, epoch, taken == steps, learning_rate=now, **numbers))
                 parts.clear()
         self._check_weights(epoch)
         return step + steps
@@ -168,9 +183,9 @@ class Engine:
     def _rate(self, base: float, *, epoch: int, step: int, steps: int) -> float:
         return learning_rate(self.schedule, base, epoch=epoch, step=step, steps=steps)
 
-    def _batch(self, batch: Batch | Unreadable, progress: Progress) -> LossTerms:
+    def _batch(self, batch: Batch | ImageUnreadable, progress: Progress) -> LossTerms:
         """Add one batch's gradients; take a step when enough have come together."""
-        if isinstance(batch, Unreadable):
+        if isinstance(batch, ImageUnreadable):
             raise ImageUnreadable(batch.path, f"{batch.reason}; {REMEDY}")
         with self.accelerator.accumulate(self._losses):
             terms: LossTerms = self._losses(batch, progress)
@@ -237,22 +252,15 @@ _REMEDY = (
 )
 
 
-Numbers = tuple[float, dict[str, float], dict[str, float]]
-"""A total, its terms and further numbers."""
-
-
-def _numbers(terms: LossTerms) -> Numbers:
-    return terms.total.item(), {name: value.item() for name, value in terms.terms.items()}, dict(terms.logs)
-
-
-def _mean(rows: list[Numbers]) -> Numbers:
-    """The means of equally named numbers."""
-    count = len(rows)
-    return (
-        sum(loss for loss, _, _ in rows) / count,
-        {name: sum(terms[name] for _, terms, _ in rows) / count for name in rows[0][1]},
-        {name: sum(logs[name] for _, _, logs in rows) / count for name in rows[0][2]},
-    )
+def mean(reports: Sequence[StepReport | _Numbers]) -> dict[str, Any]:
+    """Mean `loss`, and means of equally named `terms` and `logs` where there are any: a journal line's fields."""
+    count = len(reports)
+    line: dict[str, Any] = {"loss": sum(report.loss for report in reports) / count}
+    for key in ("terms", "logs"):
+        rows = [getattr(report, key) for report in reports]
+        if rows[0]:
+            line[key] = {name: sum(row[name] for row in rows) / count for name in rows[0]}
+    return line
 
 
 def _not_finite(terms: LossTerms, progress: Progress) -> LossNotFinite:

@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pickout.checkpoints.fingerprint import digest_of
-from pickout.data.batching import Example, Unreadable
+from pickout.data.batching import Example
 from pickout.data.sampling import Draw
-from pickout.data.training import TrainingPairs
+from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment
-from pickout.errors import ResumeMismatch
+from pickout.errors import ImageUnreadable, ResumeMismatch
 from pickout.files import atomic_path, write_atomically
 from pickout.methods.base import Method
-from pickout.nn.frozen import MultiStageTower, SentenceTower
+from pickout.nn.frozen import KEPT_IMAGE, KEPT_TEXT, MultiStageTower, SentenceTower
 from pickout.shapes import TokenBatch
 
 BATCH = 64
@@ -38,7 +38,7 @@ _KEY, _REDUCTIONS = "features.json", "reductions.safetensors"
 Tell = Callable[[str, int, int], None]
 
 
-class FrozenPairs(Dataset[Example | Unreadable]):
+class FrozenPairs(Dataset[Example | ImageUnreadable]):
     """The pairs of `pairs` as the frozen parts of `method` see them. Its reductions are set, or read from `folder`.
 
     Args:
@@ -66,7 +66,7 @@ class FrozenPairs(Dataset[Example | Unreadable]):
             self._images = [
                 _filled(
                     folder / f"images-{copy}.npy",
-                    (pairs.images, tokens, vision.narrow.in_features),
+                    (pairs.images, tokens, KEPT_IMAGE),
                     lambda places, copy=copy: vision.frozen(self._views(places, copy)),  # type: ignore[misc]
                     tell,
                 )
@@ -74,15 +74,18 @@ class FrozenPairs(Dataset[Example | Unreadable]):
             ]
             self._captions = _filled(
                 folder / "captions.npy",
-                (len(pairs), text.context, text.narrow.in_features),
-                lambda places: text.frozen(self._texts(places)),
+                (len(pairs), text.context, KEPT_TEXT),
+                lambda items: text.frozen(self._texts(items)),
                 tell,
+                order=np.argsort(
+                    pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable"
+                ),  # batches of like length
             )
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, draw: Draw) -> Example | Unreadable:
+    def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
         copy = int(np.random.default_rng([_STREAM, self.pairs.seed, draw.epoch, draw.place]).integers(self.copies))
         seen = self._images[copy][self.pairs.image_of(draw.item)]
         return Example(
@@ -147,19 +150,25 @@ def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def _filled(
-    file: Path, shape: tuple[int, ...], compute: Callable[[NDArray[np.int64]], Tensor], tell: Tell
+    file: Path,
+    shape: tuple[int, ...],
+    compute: Callable[[NDArray[np.int64]], Tensor],
+    tell: Tell,
+    order: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float16]:
     """A memory-mapped array of `compute`'s rows; goes on where an earlier call was stopped."""
     part, done = file.with_suffix(".part"), file.with_suffix(".done")
     if not file.exists():
         begun = int(done.read_text()) if part.exists() and done.exists() else 0
         rows = np.lib.format.open_memmap(part, "r+" if begun else "w+", np.float16, None if begun else shape)
-        for places in _batches(np.arange(begun, shape[0])):
+        order = np.arange(shape[0]) if order is None else order
+        for places in _batches(order[begun:]):
             rows[places] = compute(places).half().numpy()
-            if places[-1] + 1 == shape[0] or (places[0] // BATCH) % 20 == 19:
+            begun += len(places)
+            if begun == shape[0] or begun // BATCH % 20 == 0:
                 rows.flush()
-                write_atomically(done, str(places[-1] + 1), durable=False)
-                tell(file.stem, int(places[-1]) + 1, shape[0])
+                write_atomically(done, str(begun), durable=False)
+                tell(file.stem, begun, shape[0])
         part.replace(file)
         done.unlink(missing_ok=True)
     held: NDArray[np.float16] = np.load(file, mmap_mode="r")

@@ -4,7 +4,6 @@ Anchor-free, one cell of 8 pixels a guess: whether a person's middle lies in it,
 (as in FCOS, Tian et al., arXiv 1904.01355, with the middle's heat of CenterNet, Zhou et al., arXiv 1904.07850).
 """
 
-from importlib import resources
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +25,8 @@ STRIDE = 8
 """Pixels of a cell."""
 CHANNELS = (40, 112, 320)
 """Of the tower's maps at strides 8, 16 and 32."""
+HEAD = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
+"""What was trained on the default model's image tower (`pickout.video.person_net_training`)."""
 _WIDTH = 64
 _LEAST = 0.15
 """Cells below this heat are no guess."""
@@ -95,12 +96,13 @@ class PersonNetDetector:
 
         Raises:
             VideoError: the package lacks its file.
+            CheckpointError: it lacks the default model.
         """
-        from pickout.checkpoints.default_model import image_tower
+                from pickout.checkpoints.source import load
 
-        place = resources.files("pickout.video").joinpath("person_net.safetensors")
-        with resources.as_file(place) as file:
-            return cls(image_tower(), read_head(file), threads)
+        tower = load().method.get_submodule("vision.trunk")
+        assert isinstance(tower, EfficientNetLite0)
+        return cls(tower, read_head(HEAD), threads)
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """The people in a picture."""

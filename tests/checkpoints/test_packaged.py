@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pickout.checkpoints.packaged import PACKAGES, Package, initialise_frozen, packaged_file
-from pickout.checkpoints.reading import read_weights
+from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointMismatch
 from pickout.methods.base import Method
 from pickout.methods.model import build_model

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.saved_model import save_model
 from pickout.cli.app import main
 from pickout.data.transforms import ImageSettings
 from pickout.methods.model import ModelSettings, build_model
@@ -138,6 +138,17 @@ def test_wrong_words_end_with_one_line_and_the_right_code(run: Path, capsys, arg
     err = capsys.readouterr().err
     assert words in " ".join(err.split())
     assert "Traceback" not in err
+
+
+def test_what_the_reader_of_a_table_assumed_is_said(run: Path, root: Path, capsys):
+    rows = json.loads((root / "reid_raw.json").read_text())
+    lines = [f"imgs/{row['file_path']},{caption},Val" for row in rows[:6] for caption in row["captions"]]
+    (root / "table.csv").write_text("\n".join(["Img_Path,Sentence,SET", *lines]))
+    assert call(run, "table", root, *QUICK, "--json") == 0
+    said, told = capsys.readouterr()
+    assert json.loads(said)["images"] == len({line.split(",")[0] for line in lines})
+    for words in ("'Img_Path' is read as image", "'Sentence' is read as caption", "no identity column: each image"):
+        assert words in told
 
 
 def test_a_run_that_is_not_there_is_bad_input(tmp_path: Path, capsys):

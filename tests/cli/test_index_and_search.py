@@ -75,6 +75,24 @@ def test_index_then_search_finds_the_person(run, gallery, model):
     assert run.loaded[-1] == (str(model), "auto")
 
 
+def test_files_that_are_gone_folders_that_are_gone_and_erased_crops_are_told_with_what_to_do(run, gallery, crops):
+    (crops / "lobby/0_[red]teal.png").unlink()
+    (crops / "yard").rename(crops / ".unmounted")
+    code, out, _ = run("index", crops, "--out", gallery)
+    assert code == 0 and "1 rows have lost their files and are kept; --prune removes them" in out
+    assert f"1 rows are kept though none of their folder's files is there any more ({crops}/yard)" in out
+    code, out, _ = run("index", crops, "--out", gallery, "--prune")
+    assert code == 0 and "1 rows removed" in out and "--prune-folders removes them" in out
+    code, out, _ = run("index", crops, "--out", gallery, "--prune-folders", "--json")
+    told = json.loads(out)
+    assert (told["rows"], told["pruned"], told["deserted"], told["folders"]) == (1, 1, 1, [f"{crops}/yard"])
+    (crops / ".unmounted").rename(crops / "yard")
+    assert run("gallery", "erase", gallery, "--camera", "lobby", "--yes")[0] == 0
+    code, out, _ = run("index", crops, "--out", gallery)
+    assert code == 0 and "1 crops were erased and stay so; --again takes them back" in out
+    assert json.loads(run("index", crops, "--out", gallery, "--again", "--json")[1])["added"] == 1
+
+
 def test_search_json_is_one_object_a_line(run, gallery, crops):
     code, out, _ = run("search", gallery, "a teal jacket", "--json")
     *hits, last = [json.loads(line) for line in out.splitlines()]
@@ -158,7 +176,7 @@ def test_index_again_needs_no_model_and_sums_up_as_json(run, gallery, crops, tmp
 
 
 def test_index_prunes_on_request(run, gallery, crops):
-    next(crops.glob("yard/*")).unlink()
+    next(crops.glob("lobby/*")).unlink()
     assert "1 rows have lost their files" in run("index", crops, "--out", gallery)[1]
     assert "1 rows removed" in run("index", crops, "--out", gallery, "--prune")[1]
 
@@ -166,7 +184,6 @@ def test_index_prunes_on_request(run, gallery, crops):
 def test_index_mistakes_are_told_before_a_model_is_loaded(run, crops, tmp_path, model):
     for arguments, code, problem in (
         ((tmp_path / "nowhere", "--out", tmp_path / "g", "--model", model), 3, "no such folder"),
-        ((crops, "--out", tmp_path / "g"), 2, "say which model makes it"),
         ((crops, "--out", tmp_path / "g", "--model", model, "--set", "bath=3"), 3, "did you mean 'batch'"),
         ((crops, "--out", tmp_path / "g", "--model", model, "--set", "batch=0"), 3, "'batch' = 0"),
     ):
@@ -174,6 +191,13 @@ def test_index_mistakes_are_told_before_a_model_is_loaded(run, crops, tmp_path, 
         assert (found, problem in errors) == (code, True), errors
     assert run.loaded == []
     assert not (tmp_path / "g").exists()
+
+
+def test_where_no_model_is_named_the_shipped_one_is_taken_and_remembered(run, crops, tmp_path):
+    code, _, errors = run("index", crops, "--out", tmp_path / "g")
+    assert (code, "no model named: pickout-small" in errors) == (0, True)
+    assert run("search", tmp_path / "g", "red", "--json")[0] == 0
+    assert [model for model, _ in run.loaded] == ["pickout-small", "pickout-small"]
 
 
 def test_a_model_that_cannot_be_loaded_leaves_no_gallery(run, crops, tmp_path):
@@ -206,13 +230,16 @@ def test_hostile_names_do_not_reach_the_terminal_raw(run, tmp_path, model):
     assert Path(json.loads(out.splitlines()[0])["file"]).is_file()
 
 
-def test_the_option_lists_are_frozen(run):
-    import typer
-
-    from pickout.cli.app import build
-
-    commands = typer.main.get_command(build()).commands
-    options = {name: sorted(option for each in commands[name].params for option in each.opts) for name in ("index",)}
-    assert options["index"] == sorted(
-        ["crops", "--out", "--model", "--table", "--camera-from", "--prune", "--set", "--device", "--json"]
-    )
+def test_what_was_passed_over_and_assumed_is_said(run, crops, model, tmp_path):
+    for name in ("a.heic", "b.HEIC", "list.txt", "@eaDir/c.png", "0_mask.png"):
+        (crops / name).parent.mkdir(exist_ok=True)
+        (crops / name).write_bytes(b"x")
+    (tmp_path / "table.csv").write_text("Path,Camera_ID\nlobby/0_[red]teal.png,3.0\n")
+    arguments = ["index", crops, "--out", tmp_path / "g", "--model", model, "--exclude", "*_mask.png"]
+    code, out, _ = run(*arguments, "--table", tmp_path / "table.csv")
+    assert code == 0 and "3 crops (3 new" in out
+    assert "passed over: 2 .heic, 1 .txt, 1 @eaDir/, 1 excluded by '*_mask.png'" in out
+    assert "convert them to JPEG" in out
+    assert "the table: column 'Path' is read as image" in out and "'Camera_ID' is read as camera" in out
+    _, out, _ = run(*arguments, "--json")
+    assert json.loads(out)["passed_over"] == {"excluded by '*_mask.png'": 1, "@eaDir/": 1, ".heic": 2, ".txt": 1}

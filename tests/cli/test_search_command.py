@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pickout.cli.app import main
-from pickout.data.records import ImageRecord, Split
+from pickout.data.data_set import DataSet, ImageRecord, Split
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gallery"))
 
@@ -153,7 +153,7 @@ def test_calibrate_writes_probabilities_that_the_next_search_tells(run, gallery,
         for other, bottom in enumerate(list(COLOURS)[6:]):
             file = draw_crop(tmp_path / "val" / f"{top}_{bottom}.png", "brown", top, bottom, shade=11 * number + other)
             people.append(ImageRecord(file, len(people), (f"brown hair, {top} jacket, {bottom} trousers",)))
-    data = type("Data", (), {"splits": {"val": Split("drawn", "val", tuple(people))}})
+    data = DataSet("drawn", Path("drawn"), {"val": Split("drawn", "val", tuple(people))})
     monkeypatch.setattr("pickout.data.registry.open_data", lambda name, root: data)
     code, out, errors = run("calibrate", gallery, "drawn", tmp_path)
     assert code == 0, errors

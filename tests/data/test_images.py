@@ -4,8 +4,10 @@ import io
 import os
 import struct
 import threading
+import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pickout.data.images import open_image
+from pickout.data import images
+from pickout.data.images import is_image, kind_of, open_image
 from pickout.errors import ImageUnreadable
 
 
@@ -189,7 +192,7 @@ def test_permission_is_named_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPa
         open_image(file)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"]),
     cut=st.floats(0, 1),
@@ -230,12 +233,113 @@ def test_nothing_is_warned_about_in_any_thread_and_filters_return() -> None:
 
 
 def test_a_process_forked_while_a_thread_decodes_can_decode() -> None:
-    from pickout.data import images
-
     content = saved(picture(), "PNG")
-    with images._QUIET._lock, warnings.catch_warnings():
+    with images._DECODING._changed, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork beside threads.
         child = os.fork()
         if child == 0:
             os._exit(0 if open_image(content).mode == "RGB" else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def png_with(*chunks: tuple[bytes, bytes], image: Image.Image | None = None) -> bytes:
+    """A PNG with further chunks behind its header."""
+    content = saved(image or picture(), "PNG")
+    packed = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return content[:33] + packed + content[33:]
+
+
+LONG = zlib.compress(b"x" * (3 << 20))
+NOTES = {
+    "text": (b"zTXt", b"Comment\0\0" + LONG),
+    "international text": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + LONG),
+    "colour profile": (b"iCCP", b"ICC\0\0" + LONG),
+    "plain text": (b"tEXt", b"Comment\0" + b"x" * (3 << 20)),
+}
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_a_png_is_whole_however_long_its_texts_and_profile_are(note: str) -> None:
+    assert open_image(png_with(NOTES[note])).tobytes() == picture().tobytes()
+
+
+def test_texts_of_a_png_that_fill_memory_together_do_not_matter() -> None:
+    notes = [(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 1_000_000))] * 80
+    assert is_red_over_blue(open_image(png_with(*notes)))
+
+
+def test_the_orientation_in_a_pngs_text_is_kept_beside_a_long_one() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    told = b"Raw profile type exif\0\0" + zlib.compress(f"\nexif\n{len(data):8}\n{data.hex()}\n".encode())
+    turned = picture().transpose(Image.Transpose.ROTATE_180)
+    assert is_red_over_blue(open_image(png_with((b"zTXt", told), NOTES["text"], image=turned)))
+
+
+def test_a_cut_or_damaged_png_is_still_refused_beside_long_texts() -> None:
+    content = png_with(NOTES["text"], image=picture(200, 100))
+    with pytest.raises(ImageUnreadable, match="truncated"):
+        open_image(content[:-200])
+
+
+HEADS = {
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    "JPEG XL": b"\xff\x0a" + b"\0" * 30,
+    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
+    "PSD": b"8BPS\0\1",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_picture_of_a_kind_that_is_not_read_says_which(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "phone.jpg"
+    file.write_bytes(HEADS[kind])
+    with pytest.raises(ImageUnreadable, match=f"{kind}, a format that is not read; convert it to JPEG"):
+        open_image(file)
+    assert kind_of(HEADS[kind]) == kind and not is_image(file)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
+def test_a_picture_without_an_ending_is_known_by_its_first_bytes(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "0001"
+    file.write_bytes(saved(picture(), kind))
+    assert is_image(file) and is_red_over_blue(open_image(file))
+
+
+def test_what_is_no_picture_is_none_whatever_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "text").write_text("BM is how this text begins")
+    assert not any(is_image(tmp_path / name) for name in ("pipe", "folder", "empty", "text", "absent"))
+
+
+def test_the_limit_counts_bytes() -> None:
+    content = saved(Image.new("RGBA", (10, 10)), "PNG")
+    header = png_header(9_000, 7_000)
+    clear = header[:25] + b"\x06" + header[26:29] + struct.pack(">I", zlib.crc32(header[12:25] + b"\x06\0\0\0"))
+    assert open_image(content).size == (10, 10)
+    with pytest.raises(ImageUnreadable, match=r"9000 x 7000 pixels take 819000000 bytes, more than 640000000"):
+        open_image(clear + header[33:])
+
+
+def test_threads_decode_no_more_than_the_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = saved(Image.fromarray(np.zeros((64, 64), np.uint16)), "PNG")
+    monkeypatch.setattr(images, "MAX_BYTES", 2 * 7 * 64 * 64)
+    inside, most, deep = 0, 0, images._from_deep
+
+    def watched(image: Image.Image) -> Image.Image:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        inside -= 1
+        return deep(image)
+
+    monkeypatch.setattr(images, "_from_deep", watched)
+    with ThreadPoolExecutor(8) as pool:
+        assert [image.size for image in pool.map(open_image, [content] * 16)] == [(64, 64)] * 16
+    assert most == 2 and images._DECODING._taken == 0

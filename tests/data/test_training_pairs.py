@@ -3,12 +3,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.data.batching import Collate, Unreadable
-from pickout.data.captions import CaptionAugmentationSettings, augment_tokens
+from pickout.data.batching import Collate
+from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.records import ImageRecord, Split
 from pickout.data.sampling import Draw
-from pickout.data.training import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
+from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
+from pickout.data.training_pairs import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
 from pickout.data.transforms import AugmentationSettings, ImageSettings, prepare
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.train import train_tokenizer
@@ -124,7 +124,7 @@ def test_an_unreadable_image_takes_the_batchs_place(pairs, split, tokenizer):
     broken = pairs()
     broken._files[0] = __file__
     example = broken[Draw(1, 0, 0)]
-    assert isinstance(example, Unreadable)
+    assert isinstance(example, ImageUnreadable)
     assert Collate(tokenizer.mask)([broken[Draw(1, 1, 5)], example]) == example
     with pytest.raises(ImageUnreadable, match="skip_unreadable=true"):
         broken.fill_cache()
@@ -139,10 +139,10 @@ def test_images_without_captions_are_no_training_items(split):
 
 
 def test_missing_files_are_counted_and_the_first_is_named(split, tmp_path):
-    require_files(split)
+    require_files(split, "put them back")
     gone = tuple(ImageRecord(tmp_path / f"gone{i}.png", 0, ("x",)) for i in range(2))
-    with pytest.raises(DataMissing, match=r"gone0\.png: no such image; 2 of 6 images of table"):
-        require_files(Split("table", "train", split.images + gone))
+    with pytest.raises(DataMissing, match=r"gone0\.png: no such image; 2 of 6 images of split .* put them back"):
+        require_files(Split("table", "train", split.images + gone), "put them back")
 
 
 def test_images_that_cannot_be_read_are_left_out_with_their_reasons(split, tmp_path):

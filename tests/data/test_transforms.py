@@ -73,7 +73,7 @@ def test_preparing_equals_the_slow_twin(size: tuple[int, int]) -> None:
     torch.testing.assert_close(tensor, prepare_by_loops(image, SMALL), rtol=0, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), pad=st.integers(0, 30), fill=st.sampled_from(["mean", "zero"]))
 def test_augmenting_equals_the_slow_twin(seed: int, pad: int, fill: str) -> None:
     augmentation = AugmentationSettings(pad=pad, erase_fill=fill)

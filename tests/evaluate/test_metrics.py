@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pickout.evaluate.metrics import MEASURES, average, cmc, score_queries
-from pickout.evaluate.ranking import find_relevant, rank
+from pickout.evaluate.relevant_ranks import find_relevant, rank
 
 
 def order_by_loops(scores: np.ndarray) -> list[int]:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.checkpoints.loaded import LoadedModel
-from pickout.checkpoints.report import KeyReport
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.saved_model import save_model
 from pickout.data.transforms import ImageSettings
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Pair, make_pair
@@ -28,7 +28,7 @@ FUSING = {"vision": {"kind": "vit"}, "text": {"kind": "bert", "fusion_layers": 2
 
 def load(method: str, folder: Path | None = None, context: int = 64) -> LoadedModel:
     torch.manual_seed(0)
-    tokenizer = train_tokenizer([SENTENCE, "the man is carrying a red backpack"], 300, context)
+    tokenizer = train_tokenizer([SENTENCE, "the man is carrying a red backpack"], 400, context)
     towers = {"vision": {}, "text": {}} if method in METHODS else FUSING
     settings = ModelSettings(
         method={"name": method, **METHODS.get(method, {})},

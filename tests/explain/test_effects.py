@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pickout.explain.effects import keep_one_in, leave_one_out, shapley
-from pickout.explain.hiding import hide_patches
+from pickout.explain.occlusion import hide_patches
 from pickout.explain.pair import embed_images, embed_texts
 
 WEIGHTS = np.array([[1.0, 0.0], [2.0, -1.0], [0.0, 3.0], [0.5, 0.5]], np.float32)
@@ -55,7 +55,7 @@ def test_shapley_values_add_up_whatever_the_draws(steps):
 
 
 def test_shapley_of_a_crop_and_a_sentence_share_out_the_score(evidence):
-    image, text = evidence.patch_shares, evidence.word_shares
+    image, text = evidence.effects("patches", "shapley"), evidence.effects("words", "shapley")
     everything = image.whole @ text.whole
     image_0 = evidence.show(np.zeros((1, evidence.patches), bool))[0]
     text_0 = evidence.tell(np.zeros((1, evidence.told), bool))[0]
@@ -71,18 +71,18 @@ def test_leaving_out_is_the_direct_difference_of_scores(model, pair, evidence):
         kept[0, patch] = False
         without = embed_images(model, hide_patches(pair, kept))[0] @ text
         with_ = embed_images(model, pair.pixels[None])[0] @ text
-        assert evidence.patches_left_out.each[patch] @ text == pytest.approx(with_ - without, abs=1e-5)
+        assert evidence.effects("patches", "left_out").each[patch] @ text == pytest.approx(with_ - without, abs=1e-5)
 
 
 def test_leaving_out_a_word_is_the_sentence_without_it(model, pair, evidence):
     sentence = pair.sentence.replace(" dark", "")
     dark = [pair.words[n].text for n in pair.told].index("dark")
     direct = model.encode_texts([pair.sentence])[0] - model.encode_texts([sentence])[0]
-    assert np.allclose(evidence.words_left_out.each[dark], direct, atol=1e-5)
+    assert np.allclose(evidence.effects("words", "left_out").each[dark], direct, atol=1e-5)
 
 
 def test_a_phrase_left_out_takes_its_neighbours_along(model, pair, evidence):
     blue = [pair.words[n].text for n in pair.told].index("blue")
     sentence = pair.sentence.replace(" pale blue blouse", "")
     direct = model.encode_texts([pair.sentence])[0] - model.encode_texts([sentence])[0]
-    assert np.allclose(evidence.phrases_left_out.each[blue], direct, atol=1e-5)
+    assert np.allclose(evidence.phrases[blue], direct, atol=1e-5)

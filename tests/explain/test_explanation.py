@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pickout.errors import UsageError
-from pickout.explain.bank import kept_tokens
 from pickout.explain.explanation import explain, measurement_file
+from pickout.explain.kept_tokens import kept_tokens
 from pickout.explain.overlay import explanation_sheet, heat_layer, leading_words, overlay, tile, top_of
 from pickout.explain.page import MOST, explanation_page, explanation_piece, explanation_style
 from pickout.explain.pair import Grid
@@ -44,8 +44,8 @@ def test_every_word_of_the_sentence_is_there_in_order(found, sentence):
 
 def test_weights_and_heat_come_from_the_named_ways(found, evidence):
     weights = [word.weight for word in found.words if word.state == "read"]
-    assert weights == pytest.approx((evidence.word_shares.each @ evidence.patches_left_out.whole).tolist(), abs=1e-5)
-    heat = evidence.patch_shares.each @ evidence.words_left_out.whole
+    assert weights == pytest.approx((evidence.effects("words", "shapley").each @ evidence.image).tolist(), abs=1e-5)
+    heat = evidence.effects("patches", "shapley").each @ evidence.text
     assert found.patches.ravel() == pytest.approx(heat, abs=1e-5)
 
 
@@ -110,10 +110,10 @@ def test_the_bank_is_what_the_local_part_reads(load_tiny, sentence, picture, pai
     model = load_tiny("itself")
     bank = explain(model, sentence, picture).bank
     assert len(bank.patches) == model.method.image_selection.evaluation_kept == 3
-    scores = [kept.score for kept in bank.patches]
+    scores = [score for _, score in bank.patches]
     assert scores == sorted(scores, reverse=True)
-    assert all(0 <= kept.position < 8 for kept in bank.patches)
-    assert all(pair.ids[kept.position] not in model.tokenizer.special.ids() for kept in bank.pieces)
+    assert all(0 <= place < 8 for place, _ in bank.patches)
+    assert all(pair.ids[place] not in model.tokenizer.special.ids() for place, _ in bank.pieces)
 
 
 def test_the_measurement_lies_in_the_run_or_beside_the_file(load_tiny, tmp_path):

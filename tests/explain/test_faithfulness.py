@@ -20,9 +20,8 @@ GOOD, BAD = Number(0.2, 0.1, 0.3), Number(0.1, -0.1, 0.3)
 def test_samples_are_one_sentence_of_each_person(street):
     split = open_data("street", street).splits["val"]
     samples = list(draw_samples(split, FEW))
-    assert len({sample.identity for sample in samples}) == 3
-    captions = {str(record.image): record.captions for record in split.images}
-    assert all(sample.caption in captions[str(sample.image)] for sample in samples)
+    assert len({image.identity for image, _ in samples}) == 3
+    assert all(image in split.images and caption in image.captions for image, caption in samples)
     assert samples == list(draw_samples(split, FEW))
     assert len(list(draw_samples(split, MeasureSettings(people=2)))) == 2
 
@@ -143,11 +142,11 @@ def test_a_damaged_file_is_named(tmp_path, text):
 def test_the_loops_agree_on_a_mean():
     from pickout.explain.faithfulness import Tally
 
-    tally = Tally()
+    tally = Tally(BootstrapSettings(resamples=500))
     values = np.random.default_rng(0).random(7)
     for person, value in enumerate(values):
-        tally.add("patches", "shapley", "deletion", float(value), person)
-    number = tally.number("patches", "shapley", "deletion", BootstrapSettings(resamples=500))
+        tally.kept["patches", "shapley", "deletion"].append((float(value), person))
+    number = tally.number("patches", "shapley", "deletion")
     assert number.mean == pytest.approx(sum(values) / 7, abs=1e-6)
     assert number.low < number.mean < number.high
-    assert tally.number("patches", "shapley", "insertion", BootstrapSettings()) is None
+    assert tally.number("patches", "shapley", "insertion") is None

@@ -14,7 +14,7 @@ PERSON = {
 
 def named(model, picture, sentence, person=PERSON):
     pair = make_pair(model, sentence, picture)
-    return [(pair.words[pair.told[n.told]].text, Part(n.part).name) for n in named_parts(pair, person)]
+    return [(pair.words[pair.told[told]].text, Part(part).name) for told, part in named_parts(pair, person)]
 
 
 def test_words_are_tied_to_what_the_person_wears(model, picture):

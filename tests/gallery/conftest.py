@@ -1,5 +1,7 @@
 """Drawn crops, and the small true encoder."""
 
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +24,43 @@ def encoder():
 def draw():
     """draw(path, hair, top, bottom, shade): a crop of three coloured thirds; `shade` makes its pixels unique."""
     return draw_crop
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """failing(folder, error): from now on everything below `folder`, and its list of names, fails with that error.
+
+    Tests may run as root, who may read everything. The system's own calls are replaced, on which all others rest.
+    `failing(folder, None)` mends it again.
+    """
+    broken = {}
+
+    def check(path):
+        name = "" if isinstance(path, int) else os.fsdecode(path)
+        for folder, error in broken.items():
+            if error is not None and Path(name).is_relative_to(folder):
+                raise OSError(error, os.strerror(error), name)
+
+    def guard(owner, call, *, below=False):
+        real = getattr(owner, call)
+
+        def guarded(path, *args, **options):
+            if not below or Path(os.fsdecode(path)) not in broken:
+                check(path)
+            return real(path, *args, **options)
+
+        monkeypatch.setattr(owner, call, guarded)
+
+    guard(os, "scandir")
+    guard(os, "listdir")
+    guard(os, "stat", below=True)
+    guard(os, "lstat", below=True)
+    guard(io, "open")
+
+    def fail(folder, error):
+        broken[Path(folder)] = error
+
+    return fail
 
 
 @pytest.fixture

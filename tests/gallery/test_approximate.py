@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import shutil
 from datetime import datetime
 
@@ -18,8 +19,11 @@ from pickout.gallery.approximate.index import NearTable, fitting_partitions
 from pickout.gallery.approximate.record import APPROXIMATE, read_approximation
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search.filters import Where
-from pickout.gallery.search.ranking import SearchSettings
+from pickout.gallery.search.filters import ANYWHERE, Where
+from pickout.gallery.search.groups import Grouping
+from pickout.gallery.search.query_vector import Aim
+from pickout.gallery.search.ranking import SearchSettings, ranked
+from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.vectors.exact import Penalty, exact_top
 from pickout.gallery.vectors.held import HeldVectors, best_rows
@@ -124,6 +128,37 @@ def test_a_search_through_the_index_finds_nearly_all_and_scores_exactly(large, p
         shares.append(len(set(names(hits)) & set(exactly(points, query, 20))) / 20)
     assert np.mean(shares) > 0.9
     assert large._current().vectors.doubt(ROWS)
+
+
+@pytest.mark.parametrize("gone", [1, 700, ROWS - 120])
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_a_search_ends_when_crops_go_away_between_counting_and_asking(large, gone, grouping, points):
+    """Asked for more than there are, so that it would go on until all have come."""
+    resident = large._current()
+    other = LanceStore(large.path, SIZE)
+    left = [row_id(f"/crops/{number:05d}.jpg") for number in range(gone, ROWS)]
+    other.remove([row_id(f"/crops/{number:05d}.jpg") for number in range(gone)])
+    query = points[5].astype(np.float32)
+    found = ranked(resident, Aim(query), top=ROWS, where=ANYWHERE, grouping=grouping)
+    shown = [each for place in found.places for each in (place.position, *place.others)]
+    assert sorted(resident.ids[each].decode() for each in shown) == sorted(left) and not found.more
+    few = ranked(resident, Aim(query), top=20, where=ANYWHERE, grouping=grouping)
+    assert len(few.places) == 20 or grouping is not Grouping.NONE
+
+
+def test_a_search_ends_where_a_part_of_the_index_gives_nothing(large, points, monkeypatch):
+    """As after a damaged page: the same rows never come, however deep one asks."""
+    near_vectors = NearTable.near_vectors
+
+    def half(self, query, *, limit, probes):
+        ids, vectors = near_vectors(self, query, limit=limit, probes=probes)
+        keep = np.array([int(identifier[:2], 16) % 2 == 0 for identifier in ids], bool)
+        return ids[keep], vectors[keep]
+
+    monkeypatch.setattr(NearTable, "near_vectors", half)
+    monkeypatch.setattr(NearTable, "near", lambda *a, **b: half(*a, **b)[0])
+    answer = large.ask(sentence(points[5]), top=ROWS)
+    assert 600 < len(answer.hits) < 900 and not answer.more
 
 
 def test_the_answer_says_that_it_is_approximate_and_how_much_that_misses(large):
@@ -232,6 +267,38 @@ def test_wrong_settings_and_a_garbled_file_are_errors_of_ours(large):
     assert any("approximate.json" in str(fault.what) for fault in verify(large.path))
     with pytest.raises(GalleryDamaged, match=r"approximate\.json.*pickout gallery approximate"):
         large.ask(sentence(np.eye(SIZE)[0]))
+
+
+def test_rows_that_the_index_over_the_ids_does_not_find_are_a_fault_and_stop_changes(large):
+    """Bits are flipped in its files until rows are lost without an error; each such flip must be told."""
+    folder = large.path / "crops.lance" / "_indices"
+    every = {known.id for known in large._store.known()}
+    generator = random.Random(1)
+    pages = list(folder.rglob("page_data.lance"))
+    lost = 0
+    for _ in range(40):
+        file = generator.choice(pages)
+        whole = file.read_bytes()
+        place = generator.randrange(len(whole) // 2)
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        store = LanceStore(large.path, SIZE)
+        try:
+            gone = every - store.fetch(every).keys()
+        except GalleryDamaged:
+            gone = set()
+        if gone:
+            lost += 1
+            told = [fault for fault in verify(large.path) if "not found by their ids" in fault.what]
+            assert len(told) == 1 and f"{len(gone)} rows" in told[0].what and "--off" in told[0].what
+            opened = Gallery.open(large.path, Pointing())
+            with pytest.raises(GalleryDamaged, match="not found by their ids"):
+                opened.remove(sorted(gone)[:3])
+            with pytest.raises(GalleryDamaged, match="not found by their ids"):
+                opened.update(sorted(gone)[:3], Metadata(track="t"))
+        file.write_bytes(whole)
+        if lost == 2:
+            break
+    assert lost
 
 
 def test_an_index_whose_files_are_gone_is_an_error_or_unused(large):

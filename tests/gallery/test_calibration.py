@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from colour_encoder import COLOURS, ColourEncoder
 
-from pickout.data.records import ImageRecord, Split
+from pickout.data.data_set import ImageRecord, Split
 from pickout.errors import DataError, GalleryDamaged, GalleryError, GalleryModelMismatch
 from pickout.gallery.calibration.evidence import Evidence, simulate
 from pickout.gallery.calibration.fit import CalibrationSettings

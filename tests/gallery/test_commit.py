@@ -16,6 +16,7 @@ from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.intake.suppression import Suppression
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Metadata, Row
@@ -54,7 +55,7 @@ def many(tmp_path, draw):
 
 def made(gallery, **changed):
     report, inventory = IngestReport(), Inventory(())
-    given = {"rows": 2, "seconds": 60.0, "compact_every": 100, **changed}
+    given = {"suppression": Suppression(), "rows": 2, "seconds": 60.0, "compact_every": 100, **changed}
     return Committer(gallery.path, gallery._store, inventory, report, **given), report, inventory
 
 

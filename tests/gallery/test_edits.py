@@ -2,18 +2,20 @@
 
 import json
 import random
+from datetime import date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pickout.errors import UsageError
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.manifest import FROM_BACKUP
 from pickout.gallery.storage.rows import Metadata
 
 
@@ -86,12 +88,74 @@ def test_a_change_counts_the_rows_that_it_changed(told):
     assert told.remove(ids).rows == 0 and told.erase(ids).rows == 0 and told.update(ids, Metadata(track="t")).rows == 0
 
 
-def test_numbers_that_no_row_can_hold_are_refused_before_anything_is_written(told):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Metadata(frame=10**20),
+        pytest.param(Metadata(frame=10**5000), id="5,000 digits"),
+        Metadata(frame=1.0),
+        Metadata(frame="7"),
+        Metadata(frame=True),
+        Metadata(box=(0, 0, 2**31, 1)),
+        Metadata(box=(1, 2, 3)),
+        Metadata(box=(1, 2, 3, 4, 5)),
+        Metadata(box=(5, 5, 0, 0)),
+        Metadata(box=(5, 5, 10, -1)),
+        Metadata(box=(1, 2, 3, None)),
+        Metadata(box=(1, 2, 3, 4.5)),
+        Metadata(box="1234"),
+        Metadata(box=7),
+        Metadata(camera=7),
+        Metadata(camera=b"lobby"),
+        Metadata(camera="a\ud800b"),
+        Metadata(track=["t"]),
+        Metadata(video=float("nan")),
+        Metadata(labels={"seen": 2}),
+        Metadata(labels={"seen": None}),
+        Metadata(labels={"seen": "\udfff"}),
+        Metadata(labels={3: "three"}),
+        Metadata(labels={"\ud800": "x"}),
+        Metadata(labels=[("seen", "twice")]),
+        Metadata(time="2026-03-01"),
+        Metadata(time=date(2026, 3, 1)),
+        Metadata(time=np.datetime64("2026-03-01")),
+        {"camera": "lobby"},
+        None,
+    ],
+    ids=lambda wrong: ascii(wrong)[:90],
+)
+def test_metadata_that_no_row_can_hold_is_refused_before_anything_is_written(told, wrong):
     ids = told.choose(["0006.png"])
-    for wrong in (Metadata(frame=10**20), Metadata(box=(0, 0, 2**31, 1))):
-        with pytest.raises(UsageError, match="larger than a video or picture"):
-            told.update(ids, wrong)
-    assert not (told.path / AUDIT).exists()
+    with pytest.raises(UsageError):
+        told.update(ids, wrong)
+    assert not (told.path / AUDIT).exists() and list(verify(told.path)) == []
+    assert len(told.search("a teal jacket")) == 6
+
+
+def test_metadata_is_written_as_it_will_be_read(told):
+    ids = told.choose(["0006.png"])
+    late = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=timezone(timedelta(hours=2)))
+    told.update(
+        ids, Metadata(time=late, frame=np.int64(7), box=np.array([1, 2, 3, 4]), labels={"\u3000": "", "é": "x"})
+    )
+    (row,) = told.rows(ids).values()
+    early = datetime(2026, 3, 1, 10, 0, 0, 5)
+    assert row.metadata == Metadata(None, early, {"\u3000": "", "é": "x"}, None, 7, (1, 2, 3, 4))
+    assert list(verify(told.path)) == [] and len(told.search("a teal jacket")) == 6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [5, None, b"0" * 32, ["0" * 32], 1.5, "", "\ud800", "a" * 31 + "\udc80", "x" * 32, "A" * 32, "0" * 33, "' OR 1=1"],
+)
+def test_what_is_no_id_is_refused_before_anything_is_written(told, wrong):
+    (ident,) = told.choose(["0006.png"])
+    for change in (told.remove, told.erase, lambda ids: told.update(ids, Metadata(track="t"))):
+        with pytest.raises(UsageError, match="no crop's id"):
+            change([ident, wrong])
+    assert sorted(file.name for file in told.path.iterdir() if file.suffix == ".json") == ["gallery.json"]
+    assert not (told.path / AUDIT).exists() and told.count() == 6 and list(verify(told.path)) == []
+    assert told.erase(each for each in [ident]).rows == 1
 
 
 def test_removed_crops_are_found_no_more_and_the_audit_tells_how_many(told, encoder):
@@ -148,7 +212,7 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
     assert list(verify(told.path)) == []
     faults = {fault.file.name: fault.what for fault in verify(told.path, files=True)}
     assert "changed since it was indexed" in faults["0006.png"]
-    assert "vanished" in faults["0001_c1.png"]
+    assert "not there any more" in faults["0001_c1.png"]
 
 
 @pytest.mark.parametrize(
@@ -158,13 +222,13 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
         ("quarantine.jsonl", "{\n", "line 1 is garbled"),
         ("searches.json", "[{]", "searches.json"),
         ("erasing.json", '["00"]', "erasure was interrupted"),
-        ("audit.jsonl", '{"time": "now"}\n{"ti', "line 2 is garbled"),
+        ("audit.jsonl", '{"time": "now"}\n{"ti', "the last line is garbled"),
         ("calibration.json", "[]", "calibration.json"),
         *(
             pytest.param(name, "[" * 100_000, name, id=f"deep {name}")
             for name in ("quarantine.jsonl", "erasing.json", "audit.jsonl")
         ),
-        (".x.part", "", "left over from an interrupted write"),
+        (".gallery.json.abcd_123.pickout.part", "", "left over from an interrupted write"),
     ],
 )
 def test_files_changed_by_hand_are_named(told, name, content, what):
@@ -223,7 +287,7 @@ def test_an_edited_manifest_and_a_table_without_its_newest_version_are_named(tol
     manifest = told.path / "gallery.json"
     whole = manifest.read_text()
     manifest.write_text(whole.replace('"colour"', '"other"'))
-    assert [fault.what for fault in verify(told.path)] == ["was changed by hand; put it back from a backup"]
+    assert [fault.what for fault in verify(told.path)] == ["was changed by hand; put it back " + FROM_BACKUP]
     manifest.write_text(whole)
     told.remove(told.choose(["0006.png"]))
     min((told.path / "crops.lance" / "_versions").glob("*.manifest")).unlink()  # they count downwards

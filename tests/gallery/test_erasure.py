@@ -1,17 +1,23 @@
 """Erasure is proven by reading every file of the gallery's folder."""
 
+import errno
 import json
 import os
+import shutil
+import subprocess
+import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pickout.errors import GalleryDamaged, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, UsageError
 from pickout.gallery.changes.erasure import ERASING, erase_rows, finish_erasing, unfinished
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.query import Query
+from pickout.gallery.storage import lance_table
 from pickout.gallery.storage.lance_table import LanceStore
 
 
@@ -113,8 +119,8 @@ def test_a_crop_is_found_no_more_once_its_erasure_has_begun(gallery, encoder, mo
 def left_by_kills(folder, row):
     """Half-written files as killed writers leave them, each with something of the row."""
     files = {
-        ".erasing.json.abc.part": row.id.encode(),
-        ".quarantine.jsonl.abc.part": os.fsencode(row.path),
+        ".erasing.json.abcd_123.pickout.part": row.id.encode(),
+        ".quarantine.jsonl.abcd_123.pickout.part": os.fsencode(row.path),
         "crops.lance/data/.tmpAbCdEf": row.thumbnail,
         "crops.lance/_transactions/.tmpAbCdEf": row.id.encode(),
         "crops.lance/_versions/18446744073709551600.manifest#1": row.id.encode(),
@@ -174,6 +180,106 @@ def test_an_open_reader_goes_on_after_an_erasure(gallery, encoder):
     assert reader.count() == 6
     erase_rows(gallery.path, gallery._store, [rows_by_path(gallery)["0006.png"].id])
     assert reader.count() == 5 and len(reader.search("teal", top=10)) == 5
+
+
+AHEAD = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    if (clock == CLOCK_REALTIME) time->tv_sec += 86400;
+    return result;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler to set a process's clock ahead")
+def test_erasing_leaves_no_trace_when_the_clock_has_gone_back(tmp_path, crops, encoder):
+    """The gallery is written by a process whose clock is a day ahead, and erased from by one whose clock is right."""
+    (tmp_path / "ahead.c").write_text(AHEAD)
+    library = tmp_path / "ahead.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "ahead.c", "-ldl"], check=True)
+    script = Path(__file__).parent / "index_in_process.py"
+    folder = tmp_path / "ahead.gallery"
+    words = [sys.executable, script, folder, crops, "0"]
+    subprocess.run(words, check=True, input=b"\n", env={**os.environ, "LD_PRELOAD": str(library)})
+    gallery = Gallery.open(folder, encoder)
+    gone = rows_by_path(gallery)["0006.png"]
+    assert gone.added > datetime.now() + timedelta(hours=12)
+    assert traces(folder, gone)
+    assert gallery.erase([gone.id]).rows == 1
+    assert traces(folder, gone) == [] and not unfinished(folder)
+    assert gallery.count() == 5 and list(verify(folder)) == []
+
+
+def test_files_dated_ahead_and_files_that_no_version_names_go_too(gallery):
+    gone = rows_by_path(gallery)["0006.png"]
+    table = gallery.path / "crops.lance"
+    (table / "data" / "stray.lance").write_bytes(gone.thumbnail)
+    (table / "deep" / "er").mkdir(parents=True)
+    (table / "deep" / "er" / "copy").write_bytes(os.fsencode(gone.path))
+    for file in table.rglob("*"):
+        os.utime(file, (4e9, 4e9))
+    gallery.erase([gone.id])
+    assert traces(gallery.path, gone) == [] and gallery.count() == 5
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_an_erasure_whose_old_files_cannot_be_deleted_is_not_finished(gallery, monkeypatch, error):
+    gone = rows_by_path(gallery)["0006.png"]
+    unlink = Path.unlink
+
+    def refusing(self, missing_ok=False):
+        if self.parent.name == "data":
+            raise OSError(error, os.strerror(error))
+        unlink(self, missing_ok)
+
+    with monkeypatch.context() as patch, pytest.raises(GalleryError, match="cannot be deleted"):
+        patch.setattr(Path, "unlink", refusing)
+        gallery.erase([gone.id])
+    assert unfinished(gallery.path) == [gone.id]
+    assert ["was interrupted" in fault.what for fault in verify(gallery.path)] == [True]
+    gallery.remove([])  # any change goes on with it
+    assert traces(gallery.path, gone) == [] and not unfinished(gallery.path)
+
+
+READS = {
+    "_rows": lambda gallery: len(gallery.rows(gallery.kept)),
+    "_tokens": lambda gallery: gallery._store.fetch_tokens(gallery.kept) or 5,
+    "_batches": lambda gallery: len(gallery._store.resident().ids),
+    "known": lambda gallery: len(list(gallery._store.known())),
+    "files": lambda gallery: len(gallery.choose(["*"])),
+    "search": lambda gallery: len(gallery.search("a teal jacket")),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_that_an_erasure_takes_the_files_from_is_made_again(gallery, encoder, monkeypatch, read):
+    """Between looking up the newest version and reading its files another process erases, as often as twice."""
+    ids = sorted(known.id for known in gallery._store.known())
+    gallery.kept, times = ids[1:], 0
+    name = read if read.startswith("_") else "_batches"
+    owner = LanceStore if name == "_batches" else lance_table
+    real = getattr(owner, name)
+
+    def meanwhile(*given):
+        nonlocal times
+        times += 1
+        if times < 3:
+            LanceStore(gallery.path, encoder.dimension).erase(ids[:1])
+        return real(*given)
+
+    monkeypatch.setattr(owner, name, meanwhile)
+    assert READS[read](gallery) == 5 and times >= 3
+
+
+def test_a_damaged_table_is_still_told_at_once_and_no_erasure_is_awaited(gallery):
+    data = next((gallery.path / "crops.lance" / "data").iterdir())
+    data.unlink()
+    with pytest.raises(GalleryDamaged, match="cannot be used"):
+        gallery.search("a teal jacket")
 
 
 def test_a_garbled_list_is_named(gallery):

@@ -1,13 +1,29 @@
-"""Tables of metadata as other programs write them."""
+"""Tables of metadata as other programs write them, and the time in a picture."""
 
+import io
 import json
+import struct
+import zlib
+from datetime import date, datetime
 
-from pickout.gallery.intake.metadata import MetadataTable
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+from pickout.gallery.intake.metadata import MetadataTable, exif_time
+from pickout.gallery.storage.rows import Metadata
 
 
-def test_a_column_without_a_name_is_passed_over(tmp_path):
+def told_by(tmp_path, text, image="a.png"):
+    (tmp_path / "table.csv").write_text(text)
+    return MetadataTable(tmp_path / "table.csv").of(tmp_path, tmp_path / image)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_a_column_with_a_data_frames_row_numbers_is_passed_over(tmp_path, name):
     table = tmp_path / "table.csv"
-    table.write_text(',image,camera\n0,a.png,lobby\n1,b.png,"the ""yard"", north"\n')  # as pandas numbers its lines
+    table.write_text(f'{name},image,camera\n0,a.png,lobby\n1,b.png,"the ""yard"", north"\n')
     told = MetadataTable(table)
     assert told.of(tmp_path, tmp_path / "a.png").labels == {}
     assert told.of(tmp_path, tmp_path / "b.png").camera == 'the "yard", north'
@@ -20,3 +36,90 @@ def test_a_line_of_json_ends_only_where_the_line_ends(tmp_path):
     told = MetadataTable(table)
     assert told.of(tmp_path, tmp_path / "a.png").labels == {"note": "first\u2028second\x85third"}
     assert told.of(tmp_path, tmp_path / "b.png").labels == {"note": "plain"}
+
+
+def test_columns_are_known_in_capitals_and_by_their_other_names(tmp_path):
+    head = " Image , CAMERA,Timestamp,Frame_ID,BBox,Track ID,Zone\n"
+    told = told_by(tmp_path, head + "a.png,lobby,2026-03-01 10:00,7.0,5 6 7.0 8,3.0,north\n,,,,,,\n")
+    assert told == Metadata(
+        camera="lobby", time=datetime(2026, 3, 1, 10), frame=7, box=(5, 6, 7, 8), track="3", labels={"Zone": "north"}
+    )
+    assert MetadataTable(tmp_path / "table.csv").notes == (
+        "column 'Timestamp' is read as time",
+        "column 'Frame_ID' is read as frame",
+        "column 'BBox' is read as box",
+        "column 'Track ID' is read as track",
+    )
+
+
+def test_a_label_that_is_nearly_a_columns_name_stays_a_label(tmp_path):
+    assert told_by(tmp_path, "image,timer,id\na.png,12,7\n").labels == {"timer": "12", "id": "7"}
+
+
+@pytest.mark.parametrize("missing", ["nan", "NaN", "None", "NaT", "<NA>", "#N/A", "  "])
+def test_a_missing_value_tells_nothing(tmp_path, missing):
+    head = "image,camera,time,frame,box,track,zone\n"
+    assert told_by(tmp_path, head + "a.png" + f",{missing}" * 6 + "\n") == Metadata()
+
+
+def test_whole_numbers_lose_the_zero_where_all_of_a_column_are_whole(tmp_path):
+    head = "image,camera,floor,version\n"
+    told = told_by(tmp_path, head + "a.png,3.0,2.0,1.0\nb.png,,,1.5\nc.png,4,1,2\n")
+    assert (told.camera, told.labels) == ("3", {"floor": "2", "version": "1.0"})
+
+
+def test_parquet_tells_times_of_nanoseconds_and_dates(tmp_path):
+    table = {
+        "image": ["a.png", "b.png"],
+        "time": pa.array([1772359200123456789, None], pa.timestamp("ns", "Europe/Berlin")),
+        "bought": [date(2026, 3, 1), None],
+        "Camera": [3.0, float("nan")],
+        "box": [[1, 2, 3, 4], None],
+    }
+    parquet.write_table(pa.table(table), tmp_path / "table.parquet")
+    told = MetadataTable(tmp_path / "table.parquet")
+    assert told.of(tmp_path, tmp_path / "a.png") == Metadata(
+        camera="3", time=datetime(2026, 3, 1, 10, 0, 0, 123456), box=(1, 2, 3, 4), labels={"bought": "2026-03-01"}
+    )
+    assert told.of(tmp_path, tmp_path / "b.png") == Metadata()
+
+
+@pytest.mark.parametrize("image", ["./cam/é.png", "cam\\é.png", "cam//e\u0301.png", "cam/./é.png"])
+@pytest.mark.parametrize("disk", ["cam/é.png", "cam/e\u0301.png"])
+def test_a_path_is_known_under_each_of_its_spellings(tmp_path, image, disk):
+    assert told_by(tmp_path, f"image,camera\n{image},hall\n", disk).camera == "hall"
+
+
+def picture(taken=None, offset=None, *, changed=None, changed_offset=None, kind="JPEG"):
+    exif = Image.Exif()
+    block = exif.get_ifd(0x8769)
+    for tag, value in ((0x9003, taken), (0x9011, offset), (0x9010, changed_offset)):
+        if value is not None:
+            block[tag] = value
+    if changed is not None:
+        exif[0x0132] = changed
+    out = io.BytesIO()
+    Image.new("RGB", (4, 8)).save(out, kind, exif=exif.tobytes())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("offset", "hour"),
+    [("+02:00", 16), ("-05:00", 23), ("Z", 18), ("+00:00", 18), (None, 18), ("   :  ", 18), ("noon", 18), ("\0", 18)],
+)
+def test_the_offset_of_an_exif_time_is_applied(offset, hour):
+    assert exif_time(picture("2025:12:24 18:30:00", offset)) == datetime(2025, 12, 24, hour, 30)
+
+
+def test_each_exif_time_has_its_own_offset():
+    changed = {"changed": "2025:12:24 18:30:00", "changed_offset": "+02:00"}
+    assert exif_time(picture(**changed)) == datetime(2025, 12, 24, 16, 30)
+    assert exif_time(picture("2025:12:24 10:00:00", **changed)) == datetime(2025, 12, 24, 10)
+    assert exif_time(picture("2025:12:24 10:00:00", "+01:00", **changed)) == datetime(2025, 12, 24, 9)
+
+
+def test_the_time_of_a_png_with_a_long_text_is_read():
+    content = picture("2025:12:24 18:30:00", kind="PNG")
+    data = b"Comment\0\0" + zlib.compress(b"x" * (3 << 20))
+    text = struct.pack(">I", len(data)) + b"zTXt" + data + struct.pack(">I", zlib.crc32(b"zTXt" + data))
+    assert exif_time(content[:33] + text + content[33:]) == datetime(2025, 12, 24, 18, 30)

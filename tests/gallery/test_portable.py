@@ -2,13 +2,14 @@
 
 import json
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from test_tokens import LookingEncoder
 
 from pickout.errors import GalleryError, GalleryModelMismatch, UsageError
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.erasure import ERASING
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
@@ -47,6 +48,55 @@ def facts(gallery):
 
 def audit_of(gallery):
     return [json.loads(line) for line in (gallery.path / AUDIT).read_text().splitlines()]
+
+
+def test_a_box_without_area_that_a_gallery_has_already_is_left_out_and_stops_no_export(tmp_path, told):
+    """Earlier versions took it from a table."""
+    (row,) = told.rows(told.choose(["0006.png"])).values()
+    told._store.put(
+        [replace(row, metadata=Metadata(box=(5, 5, 0, 0)), tokens=told._store.fetch_tokens([row.id])[row.id])]
+    )
+    assert ["no area" in fault.what for fault in verify(told.path)] == [True]
+    file = tmp_path / "people.pickout"
+    assert told.export(file).rows == 6
+    assert import_gallery(file, tmp_path / "copy.gallery").added == 6
+    copy = Gallery.open(tmp_path / "copy.gallery", LookingEncoder())
+    assert copy.rows([row.id])[row.id].metadata == Metadata() and list(verify(copy.path)) == []
+    assert {key: value for key, value in facts(copy).items() if key != row.id} == {
+        key: value for key, value in facts(told).items() if key != row.id
+    }
+    told.update([row.id], Metadata(box=(5, 5, 1, 1)))
+    assert list(verify(told.path)) == []
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_an_import_brings_no_erased_crop_back_until_that_is_said(tmp_path, told, pictures):
+    before = facts(told)
+    file, options = tmp_path / "people.pickout", {"crops_to": tmp_path / "pictures"} if pictures else {}
+    told.export(file, crops=True)
+    gone = told.choose(["0006.png", "cam_a/0001_c1.png"])
+    told.erase(gone)
+    done = import_gallery(file, told.path, **options)
+    assert (done.erased, done.pictures) == (2, 4 if pictures else 0)
+    assert (done.added, done.unchanged) == ((4, 0) if pictures else (0, 4))
+    assert not set(gone) & {known.id for known in told._store.known()}
+    done = import_gallery(file, told.path, again=True)
+    assert (done.added, done.unchanged, done.erased) == (2, 4, 0)
+    assert {key: value for key, value in facts(told).items() if key in before} == before
+    told.remove(gone)
+    assert import_gallery(file, told.path).added == 2  # they are no erased crops any more
+
+
+def test_a_crop_that_is_erased_while_it_is_imported_does_not_come_back(tmp_path, told):
+    file, ids = tmp_path / "people.pickout", told.choose(["0006.png"])
+    told.export(file)
+
+    def progress(what, done, total):
+        if what == "writing" and not done and told.count() == 6:
+            Gallery.open(told.path).erase(ids)
+
+    done = import_gallery(file, told.path, replace_rows=True, on_progress=progress)
+    assert done.erased == 1 and told.count() == 5
 
 
 def test_what_is_exported_and_imported_is_equal_bit_for_bit(tmp_path, told):

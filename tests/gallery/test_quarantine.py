@@ -1,9 +1,12 @@
 """Bad files: one line each, no traceback, no row lost."""
 
+import errno
 import io
 import os
+import shutil
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +145,87 @@ def test_a_folder_that_cannot_be_read_is_a_line_not_a_stop(tmp_path, encoder, dr
     gallery = Gallery.create(tmp_path / "g", encoder)
     assert gallery.add(root).added == 2
     assert [(entry.file.name, entry.reason) for entry in gallery.quarantined()] == [("locked", "folder cannot be read")]
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_folder_that_was_mended_leaves_the_list_and_what_lies_below_is_told_again(
+    tmp_path, encoder, draw, failing, error
+):
+    root = tmp_path / "crops"
+    draw(root / "a/1.png", shade=1)
+    draw(root / "locked/2.png", shade=2)
+    (root / "locked/bad.png").write_bytes(b"no picture")
+    gallery = Gallery.create(tmp_path / "g", encoder)
+    gallery.add(root)
+    assert [entry.file.name for entry in gallery.quarantined()] == ["bad.png"]
+    failing(root / "locked", error)
+    for _ in range(2):
+        assert gallery.add(root).quarantined == 1
+        assert [entry.file.name for entry in gallery.quarantined()] == ["locked", "bad.png"]
+    failing(root / "locked", None)
+    gallery.add(root)
+    assert [entry.file.name for entry in gallery.quarantined()] == ["bad.png"]
+    draw(root / "locked/bad.png", shade=3)
+    gallery.add(root)
+    assert gallery.quarantined() == []
+
+
+def test_files_of_a_folder_without_execute_permission_are_announced_and_stay_on_the_list(
+    tmp_path, encoder, draw, monkeypatch
+):
+    """The folder's names can be read, its files cannot even be looked at."""
+    root = tmp_path / "crops"
+    draw(root / "a/1.png", shade=1)
+    draw(root / "dim/2.png", shade=2)
+    for call in ("stat", "lstat"):
+        real = getattr(os, call)
+
+        def dim(path, *, real=real, **options):
+            if "/dim/" in os.fsdecode(path):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, **options)
+
+        monkeypatch.setattr(os, call, dim)
+    gallery = Gallery.create(tmp_path / "g", encoder)
+    for _ in range(2):
+        report = gallery.add(root, prune=True)
+        assert report.quarantined == 1
+        assert [(entry.file.name, entry.reason) for entry in gallery.quarantined()] == [
+            ("2.png", "cannot be read: Permission denied")
+        ]
+
+
+def test_paths_longer_than_the_system_takes_are_announced_and_stay_on_the_list(tmp_path, encoder, draw):
+    root = tmp_path / "crops"
+    draw(root / "a.png")
+    here = Path.cwd()
+    try:  # a deep folder can be made step by step, but not be reached by its whole path
+        os.chdir(root)
+        for _ in range(25):
+            Path("d" * 200).mkdir()
+            os.chdir("d" * 200)
+        shutil.copy(root / "a.png", "deep.png")
+    finally:
+        os.chdir(here)
+    gallery = Gallery.create(tmp_path / "g", encoder)
+    for _ in range(2):
+        report = gallery.add(root, prune=True)
+        assert (report.found, report.quarantined) == (2, 1)
+        (entry,) = gallery.quarantined()
+        assert entry.reason == "cannot be read: File name too long" and len(str(entry.file)) > 4000
+
+
+def test_a_line_of_another_folder_stays(tmp_path, encoder, draw):
+    for name in ("one", "two"):
+        draw(tmp_path / name / "good.png")
+        (tmp_path / name / "bad.png").write_bytes(b"no picture")
+    gallery = Gallery.create(tmp_path / "g", encoder)
+    gallery.add(tmp_path / "one")
+    (tmp_path / "one/bad.png").unlink()
+    gallery.add(tmp_path / "two")
+    assert len(gallery.quarantined()) == 2
+    gallery.add(tmp_path / "one")
+    assert [entry.file.parent.name for entry in gallery.quarantined()] == ["two"]
 
 
 def test_folders_that_lie_deeper_than_calls_may_are_searched(tmp_path, encoder, draw):

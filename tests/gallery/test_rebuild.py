@@ -1,5 +1,6 @@
 """A change of model: built beside the old table, gone on with after a kill, swapped at the end."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,9 +14,9 @@ from colour_encoder import ColourEncoder
 from test_erasure import rows_by_path, traces
 from test_tokens import LookingEncoder
 
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.rebuild import REBUILDING, unfinished_rebuild
 from pickout.gallery.changes.transfer import Rebuilding
 from pickout.gallery.changes.verification import verify
@@ -457,6 +458,20 @@ def test_they_can_be_left_out_and_stand_on_the_quarantine_list(told, crops):
     changes = [json.loads(line) for line in (told.path / AUDIT).read_text().splitlines()]
     assert [(line["change"], line["rows"]) for line in changes] == [("remove", 1), ("rebuild", 5)]
     assert is_clean(told)
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.ESTALE, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP])
+def test_crops_in_a_folder_that_cannot_be_read_are_named_and_can_be_left_out(told, crops, failing, error):
+    failing(crops / "cam_a", error)
+    reason = f"cannot be read: {os.strerror(error)}"
+    with pytest.raises(GalleryError, match=rf"2 of 6 crops .*0001_c1\.png: {reason}"):
+        told.rebuild(WideEncoder())
+    assert [(entry.file.name, entry.reason) for entry in told.quarantined()] == [
+        ("0001_c1.png", reason),
+        ("0002_c1.png", reason),
+    ]
+    report = told.rebuild(WideEncoder(), drop_missing=True)
+    assert (report.rows, len(report.dropped)) == (4, 2) and told.quarantined() == list(report.dropped)
 
 
 def test_a_crop_that_was_brought_and_then_changed_and_lost_is_not_kept_as_it_was(told, crops, draw):

@@ -68,7 +68,7 @@ def search(resident, store, query, matcher, top=ROWS, page=1):
         top=top,
         page=page,
         where=ANYWHERE,
-        candidates=looks_again(matcher, query, store, None),
+        candidates=looks_again(matcher, query, None),
         second_look=second_look(matcher, query, resident, store, 0.5),
     )
 
@@ -114,10 +114,8 @@ def test_the_unwanted_costs_only_above_its_mean(drawn):
     assert look(rows).tolist() == pytest.approx(expected.tolist())
 
 
-def test_without_tokens_or_sentence_there_is_no_second_look(drawn):
-    _, store = drawn
-    assert looks_again(Matcher(), Query(["a"]), store, None) == CANDIDATES
-    assert looks_again(Matcher(), Query(["a"]), store, 5) == 5
-    assert looks_again(Matcher(), Query(["a"]), object(), None) == 0
-    assert looks_again(Matcher(), Query(["a"], more_like=["0" * 32]), store, None) == 0
-    assert looks_again(object(), Query(["a"]), store, None) == 0
+def test_without_a_sentence_or_a_model_that_can_there_is_no_second_look():
+    assert looks_again(Matcher(), Query(["a"]), None) == CANDIDATES
+    assert looks_again(Matcher(), Query(["a"]), 5) == 5
+    assert looks_again(Matcher(), Query(["a"], more_like=["0" * 32]), None) == 0
+    assert looks_again(object(), Query(["a"]), None) == 0

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pickout.nn.fusion import FusionEncoder
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.vision import VisionTransformer
 
 

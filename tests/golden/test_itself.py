@@ -9,16 +9,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.checkpoints.release import translate
+from pickout.checkpoints.formats.itself_family import translate
 from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Progress, TextFeatures
 from pickout.methods.itself import Itself, ItselfSettings, build_itself
 from pickout.nn.positions import resize_positions
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
-from pickout.saliency.fuse import rollout
 from pickout.saliency.scoring import Scoring
 from pickout.shapes import AttentionRequest, TokenBatch
+from tests.saliency.whole_rollout import rollout
 
 TABLE = "base_model.visual.positional_embedding"
 GRADIENTS = {

@@ -13,15 +13,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pickout.checkpoints.albef import translate
+from pickout.checkpoints.formats.albef_family import translate
 from pickout.data.batching import Batch
 from pickout.draws import Drawn
 from pickout.methods.base import LossTerms, Progress
-from pickout.methods.draws import Chooser, Hidden
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import build_fusion
 from pickout.methods.fusion_settings import FusionSettings
-from pickout.nn.fusion import FusionEncoder
+from pickout.methods.step_choices import Chooser, Hidden
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary

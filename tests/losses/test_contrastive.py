@@ -115,7 +115,7 @@ def test_the_worked_example_from_features() -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.integers(0, 4), st.integers(0, 2**31))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_loss_and_gradients_equal_the_loop_twin(identity: list[int], queue: int, seed: int) -> None:
     given = random_features(len(identity), queue, seed)
     who = torch.tensor(identity)

@@ -81,7 +81,7 @@ def test_pairs_of_the_worked_example(rule: str, mismatch: int) -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_negatives_and_pairs_equal_their_loop_twins(identity: list[int], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     similarity = (torch.rand(len(identity), len(identity), generator=generator) * 6).round() / 6  # with ties

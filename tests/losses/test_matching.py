@@ -40,7 +40,7 @@ batches = st.lists(st.integers(0, 4), min_size=1, max_size=9)
 
 
 @given(batches, st.sampled_from([None, 1, 2, 4, 13]), st.integers(0, 2**31), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_weights_equal_their_loop_twin(identity: list[int], group: int | None, seed: int, read: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     similarity = torch.randn(len(identity), len(identity), generator=generator) * 3
@@ -53,7 +53,7 @@ def test_weights_equal_their_loop_twin(identity: list[int], group: int | None, s
 
 
 @given(batches, st.sampled_from([None, 2, 13]), st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_negative_shows_the_same_person_or_another_group(identity: list[int], group: int | None, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     size = len(identity)
@@ -100,7 +100,7 @@ def test_the_matching_loss_of_the_worked_example() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=8), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_losses_over_pairs_equal_their_loop_twin(pairs: list[tuple[bool, bool]], seed: int) -> None:
     logits = torch.randn(len(pairs), 2, generator=torch.Generator().manual_seed(seed))
     matches, valid = (torch.tensor(column) for column in zip(*pairs, strict=True))

@@ -40,7 +40,7 @@ def test_two_items_at_the_last_place_of_five_wrap_around() -> None:
 
 
 @given(st.integers(1, 7), st.lists(st.integers(0, 16), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_batches_leave_what_the_loop_twin_leaves(places: int, sizes: list[int]) -> None:
     queue = empty_queue(places, 0)
     columns, place, first = [EMPTY] * places, 0, 1

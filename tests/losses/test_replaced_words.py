@@ -49,7 +49,7 @@ def test_the_worked_example_by_sample_and_by_place() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(2, 5), st.integers(0, 5)), max_size=6), st.integers(0, 3), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_labels_equal_their_loop_twin(words: list[tuple[int, int]], padding: int, released: bool) -> None:
     original = [CLS, *[word for word, _ in words], *[PAD] * padding]
     sampled = [3, *[sample for _, sample in words], *[4] * padding]
@@ -62,7 +62,7 @@ def test_labels_equal_their_loop_twin(words: list[tuple[int, int]], padding: int
 
 
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_samples_equal_their_loop_twin_in_chunks_of_any_size(batch: int, tokens: int, chunk: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(batch, tokens, 9, generator=generator) * 3

@@ -10,7 +10,7 @@ from pickout.config import parse_settings
 from pickout.data.batching import Batch
 from pickout.methods import METHODS
 from pickout.methods.base import Method
-from pickout.nn.fusion import FusionEncoder
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.text import TextTransformer
 from pickout.nn.transformer import Activation
 from pickout.nn.vision import VisionKind, VisionTransformer

@@ -15,7 +15,7 @@ from pickout.config import parse_settings
 from pickout.data.batching import Batch
 from pickout.methods import METHODS
 from pickout.methods.base import Method, Progress
-from pickout.nn.fusion import FusionEncoder
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionKind, VisionTransformer
 from pickout.shapes import TokenBatch

@@ -11,10 +11,14 @@ from torch import Tensor
 from pickout.config import parse_settings
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
-from pickout.methods.aga import Aga, AgaSettings
+from pickout.methods.aga import Aga, AgaSettings, build_aga
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion_plan import Given, Plan
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.shapes import TokenBatch
+from pickout.text.train import train_tokenizer
+from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from tests.methods.conftest import small_towers, small_vision, small_vocabulary
 
 Make = Callable[..., Method]
 LATE = Progress(step=21, epoch=3, steps_per_epoch=10, epochs=4)
@@ -48,10 +52,9 @@ def test_defaults_are_the_papers_with_the_expected_share_mended() -> None:
         0.02,
     )
     assert (settings.alpha1, settings.alpha2, settings.normalisation) == (0.05, 0.15, "mean")
-    assert settings.alpha1 + settings.scale * settings.alpha2 == pytest.approx(0.15)
     assert (settings.enrich_candidates, settings.enrich_probability, settings.enrich_unit) == (5, 0.3, "text")
     literal = parse(preset="as_paper")
-    assert (literal.normalisation, literal.scale, literal.directions) == ("none", 1.0, ("i2t", "t2i"))
+    assert (literal.normalisation, literal.directions) == ("none", ("i2t", "t2i"))
 
 
 def test_enriching_needs_hidden_words() -> None:
@@ -82,13 +85,13 @@ def test_attention_decides_what_is_hidden(make_method: Make, make_batch: Callabl
     method = made(make_method, attention_temperature=1e-4)
     given = method.given(batch)
     with torch.no_grad():
-        spread = method.masking_probability(given)
+        spread = method.masking_probability(given.strong, given.content)
     words = given.content.sum(1)
     torch.testing.assert_close(spread.sum(1), 0.15 * words, atol=1e-5, rtol=1e-4)
     assert (spread[given.content] >= 0.05 - 1e-6).all()
     assert (spread[~given.content] == 0).all()
     assert spread[5].max() > spread[5][given.content[5]].min() + 0.01
-    flat = made(make_method, attention_temperature=1e6).masking_probability(given)
+    flat = made(make_method, attention_temperature=1e6).masking_probability(given.strong, given.content)
     torch.testing.assert_close(flat, 0.15 * given.content.float(), atol=1e-5, rtol=0)
 
 
@@ -116,18 +119,19 @@ def test_each_option_of_masking_changes_the_probabilities(
     plain, other = made(make_method), made(make_method, **change)
     given = plain.given(make_batch())
     with torch.no_grad():
-        assert not torch.allclose(plain.masking_probability(given), other.masking_probability(given))
+        one, two = (method.masking_probability(given.strong, given.content) for method in (plain, other))
+        assert not torch.allclose(one, two)
 
 
 def test_the_momentum_model_may_be_asked(make_method: Make, make_batch: Callable[..., Batch]) -> None:
     method = made(make_method, attention_source="momentum")
     given = method.given(make_batch())
     with torch.no_grad():
-        before = method.masking_probability(given)
+        before = method.masking_probability(given.strong, given.content)
         method.text.embeddings.words.weight.add_(torch.randn(30, 16))
-        assert torch.equal(method.masking_probability(given), before)
+        assert torch.equal(method.masking_probability(given.strong, given.content), before)
         method.twin.text.embeddings.words.weight.add_(torch.randn(30, 16))
-        assert not torch.allclose(method.masking_probability(given), before)
+        assert not torch.allclose(method.masking_probability(given.strong, given.content), before)
 
 
 def changed(given: Given, plan: Plan) -> Tensor:
@@ -141,12 +145,55 @@ def test_enriched_captions_differ_at_hidden_words_alone(make_method: Make, make_
     different = changed(given, plan)
     assert different.any()
     assert not (different & ~plan.hidden.chosen).any()
-    assert method.proposable[plan.weak.online.ids[different]].all()
+    assert method.whole_words[plan.weak.online.ids[different]].all()
     assert method.continues is not None
-    old, new = given.strong.ids[different], plan.weak.online.ids[different]
-    assert torch.equal(method.continues[old], method.continues[new])
+    # A word of several pieces stays: no piece that goes on with a word stands at or behind a replaced place.
+    behind = torch.zeros_like(different)
+    behind[:, 1:] = different[:, :-1]
+    began = torch.zeros_like(different)
+    began[:, 1:] = given.content[:, :-1]
+    goes_on = method.continues[given.strong.ids] & given.content & began
+    assert goes_on.any()
+    assert not (goes_on & (different | behind)).any()
     assert plan.logs["enriched_share"] == pytest.approx(float(different.any(1).float().mean()))
     assert torch.equal(plan.weak.momentum.ids, plan.weak.online.ids)
+
+
+def test_only_hidden_words_may_be_replaced(make_method: Make, make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch()
+    given, plan = planned(made(make_method, **BROAD, enrich_positions="hidden"), batch)
+    everything, all_plan = planned(made(make_method, **BROAD), batch)
+    assert plan.hidden is not None and all_plan.hidden is not None
+    masked = plan.hidden.ids == 27
+    assert torch.equal(all_plan.hidden.ids, plan.hidden.ids)
+    assert changed(given, plan).any()
+    assert not (changed(given, plan) & ~masked).any()
+    assert (changed(everything, all_plan) & ~masked).any()
+
+
+def test_the_pass_that_is_read_may_be_without_dropout(make_batch: Callable[..., Batch]) -> None:
+    towers = small_towers("aga", dropout=0.5)
+    for dropout in (True, False):
+        settings = parse(queue=16, negative_group=4, attention_dropout=dropout)
+        method = build_aga(settings, *towers, 4, small_vocabulary()).train()
+        given = method.given(make_batch())
+        with torch.no_grad():
+            first, second = (
+                method.masking_probability(given.strong, given.content),
+                method.masking_probability(given.strong, given.content),
+            )
+        assert torch.equal(first, second) is not dropout
+        assert method.text.training and method.text.text_layers[0].training
+
+
+def test_a_tokenizer_that_does_not_know_whole_words_is_refused_in_training_alone() -> None:
+    vocabulary = read_vocabulary("clip", ("jack", "et</w>", "<|mask|>", "a", "b"), SpecialTokens(0, 3, 4, 2))
+    assert vocabulary.whole_words is None
+    settings = parse(queue=16)
+    with pytest.raises(RecipeError, match="does not tell whole words from parts of words"):
+        build_aga(settings, *small_towers("aga"), 4, vocabulary)
+    assert build_aga(settings, *small_towers("aga"), 0, vocabulary).momentum is None
+    assert build_aga(parse(queue=16, enrich_any_piece=True), *small_towers("aga"), 4, vocabulary).momentum
 
 
 def test_guards_can_be_lifted(make_method: Make, make_batch: Callable[..., Batch]) -> None:
@@ -236,3 +283,37 @@ def test_logs_tell_what_was_hidden_and_enriched(make_method: Make, make_batch: C
     assert logs["hiding_largest"] >= logs["hiding_mean"]
     assert 0 <= logs["hidden_vacuous"] <= 1
     assert 0 < logs["enriched_share"] <= 1
+
+
+def test_enriched_captions_of_a_learnt_vocabulary_are_made_of_words() -> None:
+    colours = ("red", "reddish", "teal", "turquoise", "olive", "black")
+    captions = [f"a woman in a {colour} jacket and {other} trousers" for colour in colours for other in colours]
+    tokenizer = train_tokenizer(captions, 420, 12, closing=False, cleaning="albef")
+    torch.manual_seed(0)
+    encoder = FusionEncoder(
+        vocabulary_size=tokenizer.vocabulary_size,
+        positions=12,
+        width=16,
+        layers=2,
+        fusion_layers=2,
+        heads=2,
+        feed_forward=32,
+        memory_width=16,
+        embedding=8,
+        dropout=0.0,
+        padding=0,
+        start=tokenizer.special.start,
+    )
+    settings = parse(queue=16, negative_group=4, **BROAD)
+    method = build_aga(settings, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
+    ids = torch.from_numpy(tokenizer.encode(captions[::6]))
+    batch = Batch(torch.randn(len(ids), 3, 48, 16), TokenBatch(ids, ids != 0), torch.arange(len(ids)))
+    given, plan = planned(method, batch)
+    new = [tokenizer.decode(row) for row in plan.weak.online.ids]
+    assert changed(given, plan).any()
+    known = {word for caption in captions for word in caption.split()}
+    assert {word for caption in new for word in caption.split()} <= known
+    pieces = parse(queue=16, negative_group=4, enrich_any_piece=True, **BROAD)
+    free = build_aga(pieces, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
+    broken = [tokenizer.decode(row) for row in planned(free, batch)[1].weak.online.ids]
+    assert not {word for caption in broken for word in caption.split()} <= known

@@ -5,7 +5,7 @@ import torch
 
 from pickout.methods import by_length
 from pickout.methods.by_length import bands, fuse_by_length, read_by_length
-from pickout.nn.fusion import FusionEncoder
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.shapes import TokenBatch
 
 LENGTHS = [3, 12, 5, 1, 7, 7, 2, 12, 9, 4]

@@ -11,15 +11,15 @@ from torch.nn import functional as F
 
 from pickout.config import parse_settings, to_toml
 from pickout.data.batching import Batch
-from pickout.data.training import Pairing
+from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError, TrainingError
 from pickout.methods import METHODS
 from pickout.methods.aga import AgaSettings
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_build import pairing
-from pickout.methods.fusion_settings import PRESETS, FusionSettings
-from pickout.nn.fusion import FusionEncoder
+from pickout.methods.fusion_settings import FusionSettings
+from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary
@@ -65,14 +65,14 @@ def test_presets_fill_defaults_and_given_keys_win() -> None:
 
 
 @pytest.mark.parametrize("schema", [FusionSettings, AgaSettings])
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", ["recommended", *FusionSettings.presets])
 def test_presets_survive_the_recipe_file(schema: type[FusionSettings], preset: str) -> None:
     settings = parse_settings(schema, {"preset": preset}, source="test")
     assert parse_settings(schema, tomllib.loads(to_toml(settings)), source="test") == settings
     assert schema(preset=preset) == settings  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", ["recommended", *FusionSettings.presets])
 @pytest.mark.parametrize("name", ["fusion", "aga"])
 def test_every_preset_trains(make_method: Make, make_batch: Callable[..., Batch], name: str, preset: str) -> None:
     method = make_method(name, preset=preset)

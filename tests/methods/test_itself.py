@@ -13,7 +13,7 @@ from pickout.config import parse_settings, to_toml
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError, TrainingError
 from pickout.methods.base import Method, Progress
-from pickout.methods.itself import PRESETS, Itself, ItselfSettings, build_itself
+from pickout.methods.itself import Itself, ItselfSettings, build_itself
 from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import AttentionRequest
@@ -41,7 +41,7 @@ def test_defaults_are_the_papers_then_the_releases() -> None:
     assert (settings.selection, settings.selection_layers, settings.discard) == ("mars", (5, 12), 0.25)
     assert (settings.budget, settings.start_ratio, settings.end_ratio, settings.budget_duration) == (
         *("step", 0.65, 0.5),
-        1450,
+        "1450 steps",
     )
     assert (settings.eval_attention, settings.eval_ratio, settings.fixed_ratio) == ("last_layer", 0.4, 0.4)
     assert (settings.temperature, settings.margin, settings.fusion_weight) == (0.015, 0.1, 0.5)
@@ -51,13 +51,13 @@ def test_defaults_are_the_papers_then_the_releases() -> None:
 def test_presets_fill_defaults_and_given_keys_win() -> None:
     assert parse(preset="as_released").mismatch_class == "batch_max_plus_one"
     paper = parse(preset="as_paper")
-    assert (paper.id_terms, paper.pool, paper.budget_unit, paper.budget_duration) == (False, "gpo", "epochs", 10)
+    assert (paper.id_terms, paper.pool, paper.budget_duration) == (False, "gpo", "10 epochs")
     mixed = parse(preset="as_paper", pool="max", selection_layers=[3, 12])
     assert (mixed.pool, mixed.id_terms, mixed.selection_layers) == ("max", False, (3, 12))
     assert parse(preset="recommended") == parse()
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(ItselfSettings.presets))
 def test_presets_survive_the_recipe_file_and_can_be_built(preset: str) -> None:
     settings = parse(preset=preset, local_dimension=8, hidden=4)
     assert parse(**tomllib.loads(to_toml(settings))) == settings

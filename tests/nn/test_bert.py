@@ -8,8 +8,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import BertConfig, BertModel
 
 from pickout.nn.bert import BertFeedForward, BertSelfAttention, CrossAttention, Embeddings, start_as_bert
-from pickout.nn.fusion import FusionEncoder
-from pickout.nn.grouping import group_rows
+from pickout.nn.fusion_encoder import FusionEncoder
+from pickout.nn.shared_keys import group_rows
 from pickout.shapes import AttentionRequest, TokenBatch
 
 MASK = torch.tensor([[True] * 5, [True, True, True, False, False], [True, False, False, False, False]])

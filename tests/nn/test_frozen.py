@@ -6,9 +6,9 @@ from pickout.nn.reduction import Reduction
 from pickout.shapes import AttentionRequest, TokenBatch
 
 
-def image_tower() -> MultiStageTower:
+def image_tower(branches: int = 1) -> MultiStageTower:
     torch.manual_seed(3)
-    return MultiStageTower(height=64, width=32, channels=32, layers=1, heads=2, embedding=24).eval()
+    return MultiStageTower(height=64, width=32, channels=32, layers=1, heads=2, embedding=24, branches=branches).eval()
 
 
 def text_tower() -> SentenceTower:
@@ -26,7 +26,8 @@ def text_tower() -> SentenceTower:
         end=3,
     )
     tower.reduction = Reduction(64, 40)
-    tower.narrow = torch.nn.Linear(40, 32)
+    for branch in tower.branches:
+        branch.narrow = torch.nn.Linear(40, 32)
     return tower.eval()
 
 
@@ -56,9 +57,22 @@ def test_a_token_sees_the_colour_of_its_own_place() -> None:
 
 def test_only_the_layers_behind_the_frozen_part_learn() -> None:
     trained = {name for name, parameter in image_tower().named_parameters() if parameter.requires_grad}
-    assert not any(name.startswith("trunk") for name in trained) and "projection.weight" in trained
+    assert not any(name.startswith("trunk") for name in trained) and "branches.0.projection.weight" in trained
     words = {name for name, parameter in text_tower().named_parameters() if parameter.requires_grad}
-    assert not any(name.startswith(("trunk", "embeddings")) for name in words) and "trained.0.feed_forward.widen.weight" in words
+    assert (
+        not any(name.startswith(("trunk", "embeddings")) for name in words)
+        and "branches.0.layers.0.feed_forward.widen.weight" in words
+    )
+
+
+def test_branches_have_equal_parts_in_the_score() -> None:
+    tower, images = image_tower(branches=3), torch.rand(2, 3, 64, 32)
+    with torch.no_grad():
+        tower.branches[1].projection.weight *= 100
+    summary = tower(images).summary
+    assert summary.shape == (2, 24)
+    torch.testing.assert_close(summary.unflatten(1, (3, 8)).norm(dim=2), torch.ones(2, 3))
+    assert not torch.allclose(summary[:, :8], summary[:, 16:])
 
 
 def test_images_of_another_size_are_refused() -> None:

@@ -114,7 +114,7 @@ def test_a_head_with_half_precision_weights_takes_float_tokens_and_gives_floats(
 
 def test_pair_logits_equal_the_concatenated_form_and_share_one_fusion() -> None:
     torch.manual_seed(3)
-    heads = IdentityHeads(4, 6, spread=0.5)
+    heads = IdentityHeads(4, 6, deviation=0.5)
     image, text = torch.randn(3, 4), torch.randn(3, 4)
     which_image, which_text = torch.tensor([0, 2, 1, 1]), torch.tensor([0, 0, 2, 1])
 
@@ -143,7 +143,7 @@ def test_only_wanted_classifiers_exist() -> None:
 
 
 def test_autocast_does_not_lower_the_classifiers_precision() -> None:
-    heads = IdentityHeads(4, 6, spread=0.5)
+    heads = IdentityHeads(4, 6, deviation=0.5)
     image, text, place = torch.randn(3, 4), torch.randn(3, 4), torch.arange(3)
     plain = heads.pair_logits(image, text, place, place), heads.identity_logits(image)
     with torch.autocast("cpu", dtype=torch.bfloat16):

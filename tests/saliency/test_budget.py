@@ -20,7 +20,7 @@ def budget(**changes: object) -> Budget:
         "start": 0.65,
         "end": 0.5,
         "duration": 1450,
-        "unit": "steps",
+        "in_epochs": False,
         "counted": "selectable",
     }
     return Budget(**(values | changes))  # type: ignore[arg-type]
@@ -82,9 +82,9 @@ def test_modes_and_units() -> None:
     at = {"step": 291, "epoch": 3, "steps_per_epoch": 145}
     assert budget(mode="off").kept(192, 193, **at) == 76
     assert budget().kept(192, 193, **at) == released(192, 291)
-    assert budget(unit="epochs", duration=10).kept(192, 193, **at) == released(192, 291)
+    assert budget(in_epochs=True, duration=10).kept(192, 193, **at) == released(192, 291)
     per_epoch = annealed_budget(192, start=0.65, end=0.5, time=3, duration=10)
-    assert budget(mode="epoch", unit="epochs", duration=10).kept(192, 193, **at) == per_epoch
+    assert budget(mode="epoch", in_epochs=True, duration=10).kept(192, 193, **at) == per_epoch
     assert budget(mode="epoch").kept(192, 193, **at) == per_epoch
     later = {**at, "step": 400}
     assert budget(mode="epoch").kept(192, 193, **later) == per_epoch

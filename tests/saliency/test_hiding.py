@@ -60,7 +60,7 @@ captions = st.lists(st.lists(st.integers(5, 29), max_size=6), min_size=1, max_si
 
 
 @given(captions, st.booleans(), st.booleans(), st.sampled_from([0.0, 0.2, 0.9]), st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_choices_equal_their_loop_twin(texts: list[list[int]], end: bool, whole: bool, level: float, seed: int) -> None:
     ids, content = caption_batch(texts, end)
     generator = torch.Generator().manual_seed(seed)
@@ -69,6 +69,7 @@ def test_choices_equal_their_loop_twin(texts: list[list[int]], end: bool, whole:
     uniform = torch.rand(ids.shape, generator=generator)
     words = word_numbers(ids, content, CONTINUES) if whole else None
     chosen = choose_positions(probability, uniform, content, words_BT=words)
+    chosen = ensure_chosen(chosen, probability, content, words_BT=words, empty=~chosen.any())
     assert chosen.tolist() == chosen_by_loops(probability, uniform, ids, content, whole)
     assert not bool((chosen & ~content).any())
 
@@ -103,11 +104,13 @@ def test_where_nothing_was_chosen_the_likeliest_of_each_text_is() -> None:
     ids, content = caption_batch([[5, 6, 7], [8], []])
     probability = torch.tensor([[0, 0.1, 0.2, 0.2, 0, 0], [0, 0.1, 0, 0, 0, 0], [0.0] * 6])
     never = torch.full(ids.shape, 0.99)
-    forced = choose_positions(probability, never, content)
+    chosen = choose_positions(probability, never, content)
+    assert not bool(chosen.any())
+    forced = ensure_chosen(chosen, probability, content, empty=~chosen.any())
     assert forced.nonzero().tolist() == [[0, 2], [1, 1]]
-    assert not bool(choose_positions(probability, never, content, fallback=False).any())
     never[1, 1] = 0.0
-    assert choose_positions(probability, never, content).nonzero().tolist() == [[1, 1]]
+    chosen = choose_positions(probability, never, content)
+    assert ensure_chosen(chosen, probability, content, empty=~chosen.any()).nonzero().tolist() == [[1, 1]]
 
 
 def test_another_part_of_the_batch_may_have_chosen() -> None:
@@ -131,7 +134,7 @@ def mask_by_loops(ids: Tensor, chosen: Tensor, kind: Tensor, random: Tensor) -> 
 
 
 @given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_masked_captions_equal_their_loop_twin(batch: int, tokens: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     ids, random = (torch.randint(0, 30, (batch, tokens), generator=generator) for _ in range(2))
@@ -175,7 +178,7 @@ def test_a_listed_piece_at_the_front_of_a_longer_word_is_no_empty_word() -> None
     assert torch.equal(vacuous_positions(ids, content, everything), content)
 
 
-def test_a_report_counts_and_reports_add_up() -> None:
+def test_a_report_counts() -> None:
     ids, content = caption_batch([[5, 6, 7, 8], [9, 5]])
     probability = content * 0.25
     probability[0, 2] = 0.75
@@ -188,10 +191,5 @@ def test_a_report_counts_and_reports_add_up() -> None:
     assert report.vacuous_share.item() == pytest.approx(2 / 3)
     assert report.largest.item() == 0.75
     assert report.mean.item() == pytest.approx(2 / 6)
-    parts = [
-        report_mask(chosen[b : b + 1], probability[b : b + 1], content[b : b + 1], vacuous[b : b + 1]) for b in (0, 1)
-    ]
-    both = parts[0] + parts[1]
-    assert (both.ratio, both.vacuous_share, both.largest) == (report.ratio, report.vacuous_share, report.largest)
-    nothing = report_mask(torch.zeros_like(chosen), probability, content)
+    nothing = report_mask(torch.zeros_like(chosen), probability, content, vacuous)
     assert nothing.ratio.item() == 0 and nothing.vacuous_share.item() == 0

@@ -2,7 +2,7 @@
 
 import torch
 
-from pickout.saliency.readout import point_at, read_row, spread_over
+from pickout.saliency.readout import average_over, point_at, read_row
 
 MAP = torch.arange(18, dtype=torch.float32).reshape(2, 3, 3)
 
@@ -14,12 +14,12 @@ def test_pointing_at_the_query_reads_its_row() -> None:
 
 def test_spreading_over_content_reads_the_mean_row() -> None:
     content = torch.tensor([[False, True, True], [False, False, True]])
-    row = read_row(MAP, spread_over(content))
+    row = read_row(MAP, average_over(content))
     torch.testing.assert_close(row, torch.stack([(MAP[0, 1] + MAP[0, 2]) / 2, MAP[1, 2]]))
 
 
 def test_a_sample_without_content_reads_zeros() -> None:
-    row = read_row(MAP[:1], spread_over(torch.zeros(1, 3, dtype=torch.bool)))
+    row = read_row(MAP[:1], average_over(torch.zeros(1, 3, dtype=torch.bool)))
     assert torch.equal(row, torch.zeros(1, 3))
 
 

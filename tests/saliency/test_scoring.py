@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from pickout.saliency.fuse import rollout
 from pickout.saliency.scoring import Scoring
 from pickout.shapes import AttentionTrace
+from tests.saliency.whole_rollout import rollout
 
 
 def trace(layers: int = 12, *, seed: int = 0) -> AttentionTrace:

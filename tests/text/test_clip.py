@@ -58,6 +58,19 @@ def split_by_loops(text: str) -> list[str]:
     return words
 
 
+def unquoted_by_loops(text: str) -> str:
+    """Ours alone: a quote before a word that begins like an ending is a blank."""
+    letters = list(text)
+    for place, letter in enumerate(text):
+        before, behind = text[place - 1 : place] if place else "", text[place + 1 :].lower()
+        for ending in ("s", "t", "re", "ve", "m", "ll", "d"):
+            rest = behind[len(ending) :]
+            goes_on = rest[:1].isalnum() or (ending == "t" and rest[:1] != "_")
+            if letter == "'" and not before.isalnum() and behind.startswith(ending) and goes_on:
+                letters[place] = " "
+    return "".join(letters)
+
+
 def ids_by_loops(caption: str, pairs: list[tuple[str, ...]]) -> list[int]:
     """Join the earliest learnt pair of each word until none is left."""
     alphabet = byte_characters()
@@ -65,7 +78,7 @@ def ids_by_loops(caption: str, pairs: list[tuple[str, ...]]) -> list[int]:
     of_byte = dict(zip(sorted(range(256), key=lambda b: (alphabet_rank(b), b)), alphabet, strict=True))
     ranks = {pair: rank for rank, pair in enumerate(pairs[:-1])}
     ids = []
-    text = unicodedata.normalize("NFC", html.unescape(html.unescape(caption))).lower()
+    text = unicodedata.normalize("NFC", unquoted_by_loops(html.unescape(html.unescape(caption)))).lower()
     for word in split_by_loops(text):
         parts = [of_byte[byte] for byte in word.encode()]
         parts[-1] += "</w>"
@@ -111,7 +124,14 @@ def test_words_gather_their_pieces(published: Tokenizer) -> None:
     assert words["teal"] == (8,) and words["leggings"] == (9,)
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.parametrize("text", ["'red'", "a 'Small' hat", "'t-shirt'", "the man 's coat", "I 'm", "he's", "'90s"])
+def test_quotes_before_the_letters_of_an_ending_are_blanks(published: Tokenizer, shared: Path, text: str) -> None:
+    pairs = _cached_pairs(shared / "vocab" / "bpe_simple_vocab_16e6.txt.gz")
+    wanted = ids_by_loops(text, pairs)
+    assert published.encode([text])[0].tolist()[1 : len(wanted) + 2] == [*wanted, 49407]
+
+
+@settings(max_examples=80)
 @given(caption=st.text("ared blueht's-é😀1.&;amp漢", max_size=30))
 def test_equals_the_slow_twin_on_published_merges(published: Tokenizer, shared: Path, caption: str) -> None:
     pairs = _cached_pairs(shared / "vocab" / "bpe_simple_vocab_16e6.txt.gz")
@@ -120,7 +140,7 @@ def test_equals_the_slow_twin_on_published_merges(published: Tokenizer, shared: 
     assert row[1 : 1 + len(wanted)] == wanted and row[1 + len(wanted)] == 49407
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(caption=st.text("ared blueht's-é😀1.&;ampŠñ", max_size=10))
 def test_equals_the_slow_twin_on_small_merges(merges: Path, caption: str) -> None:
     tokenizer = clip_tokenizer(merges, context=200)

@@ -53,3 +53,24 @@ def test_the_published_vocabularies_know_english_and_say_what_they_do_not(shared
         assert "qxzvk" in familiarity(tokenizer, "A woman with a qxzvk.").unknown
     assert familiarity(bert, "a woman 👩 with a ꙮꙮ bag").unknown == ("ꙮꙮ",)
     assert familiarity(clip, "a woman with a ꙮꙮ bag").unknown == ("ꙮꙮ",)
+
+
+@pytest.mark.parametrize("sentence", ["a 'red' coat", "'teal jacket'", "a 'woman' in 'TEAL'", "he's in her 'red' coat"])
+def test_a_quoted_word_is_read_like_any_other(trained, sentence, shared):
+    clip = build_tokenizer(TokenizerSettings(file=shared / "vocab/bpe_simple_vocab_16e6.txt.gz"))
+    bert = build_tokenizer(TokenizerSettings(kind="wordpiece", file=shared / "vocab/vocab.txt"))
+    for tokenizer in (trained, clip, bert):
+        plain = sentence.replace(" '", " ").replace("' ", " ").strip("'")
+        assert {word.text for word in tokenizer.words(plain)} <= {word.text for word in tokenizer.words(sentence)}
+        assert not {word.lower() for word in familiarity(tokenizer, sentence).unknown} & {"red", "teal", "woman"}
+
+
+@pytest.mark.parametrize("word", ["red", "small", "teal", "velvet", "dark", "llama", "maroon", "t"])
+def test_a_quote_before_the_letters_of_an_english_ending_takes_none_of_them(word):
+    """'s, 't, 're, 've, 'm, 'll and 'd are endings to CLIP."""
+    learnt = [f"a {word} hat", "he's in the woman 's coat"] * 9
+    tokenizer = build_tokenizer(TokenizerSettings(kind="trained", vocabulary_size=500, context=60), learnt)
+    assert tokenizer.pieces(f"a '{word} hat") == tokenizer.pieces(f"a {word} hat")
+    assert word in [found.text for found in tokenizer.words(f"a '{word}' hat")]
+    assert familiarity(tokenizer, f"a '{word}' hat").unknown == ()
+    assert "\u0120's" in tokenizer.pieces("the woman 's coat")

@@ -12,8 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from pickout.data.batching import Batch, Unreadable
+from pickout.data.batching import Batch
 from pickout.data.sampling import IdentitySampler
+from pickout.errors import ImageUnreadable
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, TextFeatures
 from pickout.shapes import TokenBatch
 from pickout.train.engine import Engine, launch
@@ -70,7 +71,7 @@ class TinyPairs(Dataset):
 
     def __getitem__(self, draw):
         if draw.item == self.unreadable:
-            return Unreadable("crops/7.jpg", "not an image")
+            return ImageUnreadable("crops/7.jpg", "not an image")
         identity = self.identities[draw.item]
         generator = torch.Generator().manual_seed(1000 * draw.epoch + draw.place)
         colour = torch.tensor([math.sin(identity), math.cos(identity), math.sin(2 * identity)])
@@ -80,7 +81,7 @@ class TinyPairs(Dataset):
 
 def collate(examples):
     for example in examples:
-        if isinstance(example, Unreadable):
+        if isinstance(example, ImageUnreadable):
             return example
     ids = torch.stack([words for _, words, _ in examples])
     images = torch.stack([image for image, _, _ in examples])

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pickout.checkpoints.run import load_run
+from pickout.checkpoints.saved_model import load_run
 from pickout.errors import CheckpointError
 from pickout.train.display import Display
 from pickout.train.engine import Engine
 from pickout.train.recipe import find_recipe, load_recipe
-from pickout.train.run import train
+from pickout.train.training import train
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints"))
 

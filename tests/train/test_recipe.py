@@ -44,7 +44,7 @@ def test_the_recipes_of_the_paper_have_its_values(name):
     schedule = recipe.schedule
     assert (schedule.epochs, schedule.warm_up, schedule.warm_up_start, schedule.every) == (60, 5, 0.1, "epoch")
     assert (method.selection, method.selection_layers, method.discard) == ("mars", (5, 12), 0.25)
-    assert (method.start_ratio, method.end_ratio, method.budget_duration) == (0.65, 0.5, 1450)
+    assert (method.start_ratio, method.end_ratio, method.budget_duration) == (0.65, 0.5, "1450 steps")
     assert (method.temperature, method.margin, method.fusion_weight, method.eval_ratio) == (0.015, 0.1, 0.5, 0.4)
     caption = recipe.caption_augmentation
     assert (caption.mask, caption.random, caption.delete) == (0.12, 0.04, 0.04)

@@ -12,7 +12,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.approximate.far_vectors import FarVectors
-from pickout.gallery.approximate.index import Codes, NearTable, fewest_rows, fitting_codes, fitting_partitions
+from pickout.gallery.approximate.index import FEWEST, Codes, NearTable, fitting_codes, fitting_partitions
 from pickout.gallery.approximate.record import (
     APPROXIMATE,
     Approximation,
@@ -120,7 +120,7 @@ def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
     Raises:
         UsageError: it is.
     """
-    least = max(settings.above, fewest_rows() - 1)
+    least = max(settings.above, FEWEST - 1)
     if rows <= least:
         raise UsageError(
             f"{gallery}: holds {rows:,} crops, which are searched exactly; an approximate index is for more than "
@@ -139,7 +139,7 @@ def renew(gallery: Path, store: Store) -> None:
     if before is None:
         return
     rows, dimension = store.count(), manifest.model.dimension
-    if rows <= max(before.above, fewest_rows() - 1):
+    if rows <= max(before.above, FEWEST - 1):
         return  # Searched exactly from now on; the file stays, for when it grows again.
     near, partitions = NearTable(gallery, dimension, store.name), min(before.partitions, rows)
     near.build(partitions=partitions, codes=before.codes)
@@ -163,7 +163,7 @@ def carry_over(gallery: Path, before: Approximation, store: Store, dimension: in
         dimension: length of a vector of the new table.
     """
     settings = ApproximateSettings(above=before.above)
-    if store.count() > max(before.above, fewest_rows() - 1):
+    if store.count() > max(before.above, FEWEST - 1):
         approximate(gallery, store, dimension, settings)
     else:
         (gallery / APPROXIMATE).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from copy import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.gallery.approximate.index import Near
+from pickout.gallery.approximate.index import NearTable
 from pickout.gallery.vectors.exact import Penalty, exact_top
 
 _GATHERED = 20_000
@@ -34,7 +34,7 @@ class FarVectors:
     """
 
     def __init__(
-        self, near: Near, ids_N: NDArray[np.bytes_], dimension: int, *, probes: int, oversample: int, told: str
+        self, near: NearTable, ids_N: NDArray[np.bytes_], dimension: int, *, probes: int, oversample: int, told: str
     ) -> None:
         self._near, self._ids, self._dimension = near, ids_N, dimension
         self._probes, self._oversample, self._told = probes, oversample, told
@@ -45,11 +45,6 @@ class FarVectors:
         other = copy(self)
         other._probes, other._oversample = probes, oversample
         return other
-
-    @property
-    def dimension(self) -> int:
-        """Length D of a vector."""
-        return self._dimension
 
     def kept(self, keep_N: NDArray[np.bool_]) -> "FarVectors":
         """The vectors of some rows, which keep their order."""
@@ -68,12 +63,9 @@ class FarVectors:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
         wanted = np.asarray(rows, dtype=np.int64)
         found, vectors = self._fetch(wanted)
-        place = {int(row): number for number, row in enumerate(found)}
-        result = np.full((len(wanted), self._dimension), np.nan, dtype=np.float32)
-        for number, row in enumerate(wanted):
-            if int(row) in place:
-                result[number] = vectors[place[int(row)]]
-        return result
+        place = dict(zip(found.tolist(), vectors, strict=True))
+        gone = np.full(self._dimension, np.nan, dtype=np.float32)
+        return np.array([place.get(row, gone) for row in wanted.tolist()], np.float32).reshape(-1, self._dimension)
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All rows in pieces: (b,) rows and their vectors (b, D)."""
@@ -126,8 +118,7 @@ class FarVectors:
     def _fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Those of `rows` that are still there, and their vectors."""
         ids, vectors = self._near.vectors_of(self._ids[rows].tolist())
-        found = self._rows(ids)
-        return found, vectors
+        return self._rows(ids), vectors
 
     def _rows(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """The rows of these ids; -1 for ids that came since the gallery was read."""

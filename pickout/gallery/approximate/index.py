@@ -6,50 +6,34 @@ quantisation.
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeVar
 
-import lancedb
 import numpy as np
 import pyarrow as pa
 from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
-from pickout.gallery.storage.lance_faults import lance_errors, latest
+from pickout.gallery.storage.lance_faults import latest, open_table, read_latest
 
+_Found = TypeVar("_Found")
 _INDEX = "near"
 _IDS = "ids"
 _EVERY = 2**31 - 1
 _AT_ONCE = 1000
 """Ids in one question to the table."""
-_FEWEST = 256
-"""Partitions are found from so many rows each."""
+FEWEST = 256
+"""Rows that can be indexed: partitions are found from so many rows each."""
 Codes = Literal["bits", "bytes"]
 """What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
 
 
-class Near(Protocol):
-    """Vectors on disk, found by nearness or by id."""
-
-    def near(self, query_D: NDArray[np.float32], *, limit: int, probes: int) -> NDArray[np.bytes_]:
-        """Ids (k,) of about the best `limit` rows by inner product, the best of `probes` partitions, best first."""
-
-    def near_vectors(
-        self, query_D: NDArray[np.float32], *, limit: int, probes: int
-    ) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
-        """As `near`, with the vectors (k, D)."""
-
-    def vectors_of(self, ids: Sequence[bytes]) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
-        """Those of these ids that are there, and their vectors (n, D), in any order."""
-
-    def all_vectors(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float32]]]:
-        """All ids and vectors in pieces."""
-
-
 class NearTable:
-    """The index of one table. Rows that came after it was built are compared one by one, so none is missed for that.
+    """Vectors on disk, found by nearness or by id, through the index of one table.
+
+    Rows that came after it was built are compared one by one, so none is missed for that.
 
     Args:
         folder: the gallery's folder.
@@ -62,13 +46,11 @@ class NearTable:
 
     def __init__(self, folder: Path, dimension: int, name: str) -> None:
         self._folder, self._dimension = folder, dimension
-        with lance_errors(folder):
-            self._table = lancedb.connect(str(folder)).open_table(name)
+        self._table = open_table(folder, name)
 
     def is_built(self) -> bool:
         """Whether there is an index over the vectors."""
-        with self._latest() as table:
-            return any(index.name == _INDEX for index in table.list_indices())
+        return self._read(lambda table: any(index.name == _INDEX for index in table.list_indices()))
 
     def build(self, *, partitions: int, codes: Codes) -> None:
         """Build the index anew, and one over the ids, by which rows are found. The caller holds the gallery's lock.
@@ -92,26 +74,34 @@ class NearTable:
 
     def near(self, query_D: NDArray[np.float32], *, limit: int, probes: int) -> NDArray[np.bytes_]:
         """Ids (k,) of about the best `limit` rows by inner product, the best of `probes` partitions, best first."""
-        with self._latest() as table:
+
+        def read(table: Any) -> NDArray[np.bytes_]:
             return _ids(_nearest(table, query_D, limit, probes).select(["id", "_distance"]).to_arrow()["id"])
+
+        return self._read(read)
 
     def near_vectors(
         self, query_D: NDArray[np.float32], *, limit: int, probes: int
     ) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
         """As `near`, with the vectors (k, D)."""
-        with self._latest() as table:
+
+        def read(table: Any) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
             rows = _nearest(table, query_D, limit, probes).select(["id", "vector", "_distance"]).to_arrow()
             return _ids(rows["id"]), self._matrix(rows["vector"].combine_chunks())
 
+        return self._read(read)
+
     def vectors_of(self, ids: Sequence[bytes]) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
         """Those of these ids that are there, and their vectors (n, D), in any order."""
-        names, vectors = [np.empty(0, "S32")], [np.empty((0, self._dimension), np.float32)]
-        for start in range(0, len(ids), _AT_ONCE):
-            quoted = ", ".join(f"'{identifier.decode()}'" for identifier in ids[start : start + _AT_ONCE])
-            with self._latest() as table:
-                rows = table.search().where(f"id IN ({quoted})").select(["id", "vector"]).limit(_AT_ONCE).to_arrow()
-                names.append(_ids(rows["id"]))
-                vectors.append(self._matrix(rows["vector"].combine_chunks()))
+
+        def read(table: Any, some: Sequence[bytes]) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
+            quoted = ", ".join(f"'{identifier.decode()}'" for identifier in some)
+            rows = table.search().where(f"id IN ({quoted})").select(["id", "vector"]).limit(len(some)).to_arrow()
+            return _ids(rows["id"]), self._matrix(rows["vector"].combine_chunks())
+
+        parts = [(np.empty(0, "S32"), np.empty((0, self._dimension), np.float32))]
+        parts += [self._read(read, ids[start : start + _AT_ONCE]) for start in range(0, len(ids), _AT_ONCE)]
+        names, vectors = zip(*parts, strict=True)
         return np.concatenate(names), np.concatenate(vectors)
 
     def all_vectors(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float32]]]:
@@ -122,6 +112,9 @@ class NearTable:
 
     def _matrix(self, column: Any) -> NDArray[np.float32]:
         return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension), np.float32)
+
+    def _read(self, read: Callable[..., _Found], *arguments: object) -> _Found:
+        return read_latest(self._table, self._folder, read, *arguments)
 
     def _latest(self) -> AbstractContextManager[Any]:
         return latest(self._table, self._folder)
@@ -135,11 +128,6 @@ def fitting_partitions(rows: int) -> int:
 def fitting_codes(dimension: int) -> Codes:
     """Bits where they fill whole bytes, which the index asks for."""
     return "bits" if dimension % 8 == 0 else "bytes"
-
-
-def fewest_rows() -> int:
-    """Fewer rows cannot be indexed."""
-    return _FEWEST
 
 
 def _nearest(table: Any, query_D: NDArray[np.float32], limit: int, probes: int) -> Any:

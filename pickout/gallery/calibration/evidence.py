@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.gallery.encoder import Encoder, Matching, image_vectors, sentence_vectors
 from pickout.gallery.intake.picture import decode, digest, read_file
 from pickout.gallery.search.probability import SHOWN, measures

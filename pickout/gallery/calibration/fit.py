@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
-from pickout.data.records import Split
+from pickout.data.data_set import Split
 from pickout.errors import DataError, GalleryError
 from pickout.gallery.calibration.evidence import (
     FRACTIONS,
@@ -24,7 +24,6 @@ from pickout.gallery.calibration.evidence import (
 from pickout.gallery.calibration.reliability import bin_sums, error_interval, expected_calibration_error
 from pickout.gallery.encoder import Encoder, Matching
 from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Level, logistic, passing
-from pickout.gallery.search.second_look import TokenStore
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 
@@ -88,7 +87,7 @@ def calibrate(
     size = len(resident.ids)
     if size < FEWEST_CROPS:
         raise GalleryError(f"{size} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")
-    again = isinstance(encoder, Matching) and bool(encoder.candidates) and isinstance(store, TokenStore)
+    again = isinstance(encoder, Matching) and bool(encoder.candidates)
     most = settings.looked_again if again else settings.searches
     people = encode_people(split, encoder, searches=most, seed=settings.seed, tell=tell)
     drawn = np.random.default_rng(settings.seed).permutation(np.unique(people.meant))
@@ -236,7 +235,7 @@ def _second_look(
     people: People, encoder: Encoder, resident: Resident, store: Store
 ) -> Callable[[int, NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]:
     def look(number: int, images: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        if not isinstance(encoder, Matching) or not isinstance(store, TokenStore) or people.tokens is None:
+        if not isinstance(encoder, Matching) or people.tokens is None:
             raise GalleryError("the model's second look needs tokens; index the crops again")
         ids = [resident.ids[row].decode() for row in rows]
         kept = store.fetch_tokens(ids)

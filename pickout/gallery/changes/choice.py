@@ -1,13 +1,13 @@
 """Which crops a change concerns: by filter, by id or by path."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pickout.errors import UsageError
-from pickout.gallery.printable import printable
+from pickout.gallery.search.crop_names import is_end, possible_ids, possible_paths
 from pickout.gallery.search.filters import Where, allowed, check_where
-from pickout.gallery.storage.rows import Resident
+from pickout.gallery.storage.rows import Resident, composed
 from pickout.gallery.storage.store import Store
 
 
@@ -37,9 +37,9 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
     files = dict(store.files())
     named: set[str] = set()
     for crop in crops:
-        found = {crop} & files.keys() or _named(crop, files, _ends_so) or _named(crop, files, _fits)
+        found = files.keys() & {crop} or _named(crop, files) or _fitting(crop, files)
         if not found:
-            raise UsageError(f"'{printable(crop)}': no crop has this id or path; pickout search --json tells both")
+            raise UsageError(f"'{crop}': no crop has this id or path; pickout search --json tells both")
         named |= found
     return [identifier for identifier in ids if identifier in named]
 
@@ -51,20 +51,18 @@ def listed(names: Collection[str]) -> Collection[str]:
         UsageError: a text.
     """
     if isinstance(names, str | bytes):
-        raise UsageError(f"'{printable(names)}': expected a list, for example gallery.choose([...]), found one text")
+        raise UsageError(f"'{names}': expected a list, for example gallery.choose([...]), found one text")
     return names
 
 
-def _ends_so(crop: str, file: Path) -> bool:
-    """Whether a path, or the end of it from a folder on, is meant letter for letter."""
-    return str(file) == crop or str(file).endswith(f"/{crop.removeprefix('./')}")
+def _named(crop: str, files: Mapping[str, Path]) -> set[str]:
+    """Crops that are called so letter for letter."""
+    return files.keys() & set(possible_ids(crop)) | {each for each, file in files.items() if is_end(crop, file)}
 
 
-def _fits(crop: str, file: Path) -> bool:
-    """The same with `*` and `?`; brackets are letters of a name and nothing else."""
-    whole, pattern = str(file), crop.replace("[", "[[]")
-    return fnmatchcase(whole, pattern) or fnmatchcase(whole, f"*/{pattern.removeprefix('./')}")
-
-
-def _named(crop: str, files: Mapping[str, Path], means: Callable[[str, Path], bool]) -> set[str]:
-    return {identifier for identifier, file in files.items() if means(crop, file)}
+def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
+    """Crops whose path, or the end of it, has this pattern; brackets are letters of a name and nothing else."""
+    end = str(Path(crop)) if crop.startswith("/") else f"*/{Path(crop)}"
+    patterns = [composed(str(each)).replace("[", "[[]") for each in (end, *possible_paths(crop))]
+    paths = {identifier: composed(str(file)) for identifier, file in files.items()}
+    return {each for each, path in paths.items() if any(fnmatchcase(path, pattern) for pattern in patterns)}

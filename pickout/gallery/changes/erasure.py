@@ -7,7 +7,10 @@ from pathlib import Path
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import renew
+from pickout.gallery.audit.commitments import crops_with_keys, forget
 from pickout.gallery.intake.quarantine import update_quarantine
+from pickout.gallery.intake.suppression import read_suppression, write_suppression
+from pickout.gallery.search.crop_names import is_end, possible_ids
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.leftovers import clear_half_written
 from pickout.gallery.storage.store import Store
@@ -39,7 +42,10 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     with changing(gallery, store):
         wanted = sorted({*ids, *_read(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
-    chosen = frozenset(wanted)
+        chosen = frozenset(wanted)
+        erased = [(known.id, known.content) for known in store.known() if known.id in chosen]
+        if erased:
+            write_suppression(gallery, read_suppression(gallery).with_crops(erased))
     files = [file for identifier, file in store.files() if identifier in chosen]
     update_quarantine(gallery, [], files)
     searches = _forget_searches(gallery, store, chosen)
@@ -49,6 +55,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
         if (built := pending_store(gallery)) is not None:
             # What was removed or replaced before goes too, and the table that is being built may still have it.
             built.erase({*wanted, *strays(store, built)})
+        forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
         clear_half_written(gallery)
         # Another process may have listed more meanwhile; those are its to finish.
         if others := sorted(set(_read(gallery)) - chosen):
@@ -80,8 +87,9 @@ def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tup
     crops = {name: {*query.get("more_like", ()), *query.get("less_like", ())} for name, query in searches.items()}
     named = {name: crops[name] | set(query.get("images", ())) for name, query in searches.items()}
     every, erased, kept = set[str]().union(*named.values()), set[str](), set[str]()
+    ids = {each: possible_ids(each) for each in every}
     for identifier, file in store.files() if every else ():
-        fitting = {each for each in every if each == identifier or _is_end(each, file)}
+        fitting = {each for each in every if identifier in ids[each] or _may_mean(each, file)}
         (erased if identifier in chosen else kept).update(fitting)
     gone = tuple(name for name in searches if named[name] & erased or crops[name] - kept)
     for name in gone:
@@ -89,12 +97,10 @@ def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tup
     return gone
 
 
-def _is_end(path: str, file: Path) -> bool:
-    """Whether `path` may mean `file`: it is all of its path or the end of it."""
-    parts = Path(path).parts
-    while ".." in parts:
-        parts = parts[parts.index("..") + 1 :]
-    return bool(parts) and file.parts[-len(parts) :] == parts
+def _may_mean(name: str, file: Path) -> bool:
+    """Whether a crop may have been called so, from whatever folder."""
+    behind = name.rpartition("../")[2]
+    return bool(behind) and is_end(behind, file)
 
 
 def _read(gallery: Path) -> list[str]:
@@ -104,7 +110,7 @@ def _read(gallery: Path) -> list[str]:
         return []
     except (ValueError, RecursionError):
         ids = None
-    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+    if not isinstance(ids, list) or not all(isinstance(each, str) and each.isascii() for each in ids):
         raise GalleryDamaged(
             f"{gallery / ERASING}: garbled; delete the file and erase again what was to be erased"
         ) from None

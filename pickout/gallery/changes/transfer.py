@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.erasure import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file
 from pickout.gallery.intake.prefetch import reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
-from pickout.gallery.printable import printable
 from pickout.gallery.storage.columns import row_mark
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
@@ -262,7 +261,7 @@ class Rebuilding:
         return lost
 
     def _refusal(self, lost: Sequence[Quarantined], total: int, drop_missing: bool) -> str:
-        named = "; ".join(f"{printable(entry.file)}: {entry.reason}" for entry in lost[:_NAMED])
+        named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
         more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is ({named}{more})"
         if drop_missing:
@@ -287,5 +286,4 @@ def _read(row: Row) -> _Read:
             return _Read(row, None, "has changed since it was indexed")
         return _Read(row, decode(row.file, data))
     except ImageUnreadable as error:
-        gone = not row.file.exists() and not row.file.is_symlink()
-        return _Read(row, None, "is not there any more" if gone else error.reason)
+        return _Read(row, None, error.reason)

@@ -1,9 +1,8 @@
 """Is a gallery whole? Everything in its folder is read, and each fault names its file."""
 
 import io
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,16 +12,18 @@ from PIL import Image
 
 from pickout.errors import PickoutError
 from pickout.gallery.approximate.record import read_approximation
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.examination import log_faults
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.erasure import unfinished
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.quarantine import read_quarantine
+from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.leftovers import half_written
-from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
+from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import leftover_tables, pending, table_folder
@@ -68,35 +69,63 @@ def verify(
     yield from _texts(gallery, manifest)
     try:
         store = LanceStore(gallery, manifest.model.dimension, manifest.table)
-        if store.told_version() > store.version():
-            where = table_folder(gallery, manifest.table)
-            yield Fault(where, "files of its newest version are gone; put the folder back from a backup")
+        store.version()
         ids = Counter(known.id for known in store.known())
         for identifier, count in ids.items():
             if count > 1:
                 yield Fault(gallery, f"row {identifier} is there {count} times; erase it and index its file again")
-        every, shapes = list(ids), set[tuple[int, int]]()
+        every, shapes, missed = list(ids), set[tuple[int, int]](), list[str]()
         for start in range(0, len(every), _AT_ONCE):
             some = every[start : start + _AT_ONCE]
             for read in _read(gallery, store, some):
                 if isinstance(read, Fault):
                     yield read
                     continue
+                if isinstance(read, str):
+                    missed.append(read)
+                    continue
                 row, tokens = read
                 yield from row_faults(row, tokens, manifest.model.dimension)
+                if no_area(row.metadata.box):
+                    told = (
+                        f"its box {list(row.metadata.box or ())} has no area; tell it again with pickout index --table"
+                    )
+                    yield Fault(row.file, told)
                 if files:
                     yield from _file_faults(row)
                 if tokens is not None:
                     shapes.add((tokens.shape[0], tokens.shape[1]))
             on_progress(start + len(some), len(every))
+        if lost := unreached(gallery, store, missed):
+            yield Fault(table_folder(gallery, manifest.table), lost)
         if len(shapes) > 1:
             yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
     except PickoutError as error:
         yield Fault(gallery, str(error))
 
 
-def _read(gallery: Path, store: Store, ids: list[str]) -> Iterator[tuple[Row, NDArray[np.uint16] | None] | Fault]:
-    """Rows with their tokens. Where they cannot be read together, one after another, to find those that are damaged."""
+def no_area(box: tuple[int, int, int, int] | None) -> bool:
+    """Whether this is a box that holds nothing; earlier versions took it from a table."""
+    return box is not None and min(box[2:]) < 1
+
+
+def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
+    """What to say of ids by which no row was found although there is one: an index over the ids may be damaged."""
+    there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
+    lost = sorted(there - store.fetch(there).keys())
+    if not lost:
+        return None
+    return (
+        f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged; "
+        f"remove it with pickout gallery approximate {gallery} --off, then build it anew"
+    )
+
+
+def _read(gallery: Path, store: Store, ids: list[str]) -> Iterator[tuple[Row, NDArray[np.uint16] | None] | Fault | str]:
+    """Rows with their tokens, and ids without a row.
+
+    Where they cannot be read together, one after another, to find those that are damaged.
+    """
     try:
         rows, tokens = store.fetch(ids), store.fetch_tokens(ids)
     except PickoutError as error:
@@ -107,14 +136,16 @@ def _read(gallery: Path, store: Store, ids: list[str]) -> Iterator[tuple[Row, ND
             yield from _read(gallery, store, [identifier])
         return
     yield from ((row, tokens.get(row.id)) for row in rows.values())
+    yield from set(ids) - rows.keys()
 
 
 def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
     """The small files beside the table."""
     if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
-        yield Fault(gallery / MANIFEST, "was changed by hand; put it back from a backup")
+        yield Fault(gallery / MANIFEST, f"was changed by hand; put it back {FROM_BACKUP}")
     readers: tuple[Callable[[], object], ...] = (
         lambda: read_quarantine(gallery),
+        lambda: read_suppression(gallery),
         lambda: SavedSearches(gallery).all(),
         lambda: read_calibration(gallery, manifest),
         lambda: read_approximation(gallery, manifest),
@@ -130,13 +161,10 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
             yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")
     except PickoutError as error:
         yield Fault(gallery, str(error))
-    audit = gallery / AUDIT
-    if audit.exists():
-        for number, line in enumerate(audit.read_bytes().splitlines(), start=1):
-            try:
-                json.loads(line)
-            except (ValueError, RecursionError):
-                yield Fault(audit, f"line {number} is garbled: the file was changed, or a write was cut off")
+    try:
+        yield from (Fault(gallery / AUDIT, told) for told in log_faults(gallery))
+    except PickoutError as error:
+        yield Fault(gallery / AUDIT, str(error))
     for left in half_written(gallery):
         yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
     try:
@@ -167,9 +195,6 @@ def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> I
             image.load()
     except Exception:  # Pillow's decoders raise almost any error on damaged data.
         yield Fault(row.file, f"its thumbnail cannot be decoded; {_AGAIN}")
-    box = row.metadata.box
-    if box is not None and (box[2] <= 0 or box[3] <= 0):
-        yield Fault(row.file, f"its box {list(box)} has no area; tell it again with pickout index --table")
 
 
 def _file_faults(row: Row) -> Iterator[Fault]:

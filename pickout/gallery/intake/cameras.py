@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from pickout.gallery.printable import printable
+from pickout.gallery.storage.rows import storable
 
 _NAMED_CAMERA = re.compile(r"(?:^|[_-])c(?:am)?[_-]?(\d+)(?=s\d|[_.-]|$)", re.IGNORECASE)
 
@@ -23,7 +23,7 @@ class CameraFrom(StrEnum):
 def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
     """The camera that `image`'s name or folder tells, None where it tells none."""
     if source is CameraFrom.FOLDER:
-        return None if image.parent == root else printable(image.parent.name)
+        return None if image.parent == root else storable(image.parent.name)
     if source is CameraFrom.NAME:
         found = _NAMED_CAMERA.search(image.stem)
         return f"c{int(found[1])}" if found else None

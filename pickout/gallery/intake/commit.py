@@ -10,8 +10,9 @@ from typing import Self
 
 from pickout.gallery.intake.background import Background
 from pickout.gallery.intake.inventory import Inventory
-from pickout.gallery.intake.quarantine import Quarantined, read_quarantine, update_quarantine
+from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
 from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.intake.suppression import SUPPRESSION, Suppression, read_suppression
 from pickout.gallery.storage.rows import Known, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
@@ -24,7 +25,7 @@ class _Commit:
     rows: dict[str, Row] = field(default_factory=dict)
     by_content: dict[str, Row] = field(default_factory=dict)
     bad: list[Quarantined] = field(default_factory=list)
-    good: list[Path] = field(default_factory=list)
+    erased: int = 0
     merges: bool = False
     """Whether small pieces on disk are merged after it."""
     written: bool = False
@@ -59,6 +60,7 @@ class Committer:
         store: its rows; asked from this thread and written from the other.
         inventory: told of each row once it is written.
         report: counts what happens; rows once they are written.
+        suppression: what was erased before the run. What is erased while it goes on is not written.
         rows: rows written at once.
         seconds: rows are written at least this often, unless the disk is slower.
         compact_every: commits after which the small pieces on disk are merged.
@@ -71,13 +73,17 @@ class Committer:
         inventory: Inventory,
         report: IngestReport,
         *,
+        suppression: Suppression,
         rows: int,
         seconds: float,
         compact_every: int,
     ) -> None:
         self._gallery, self._store, self._inventory, self._report = gallery, store, inventory, report
         self._limit, self._seconds, self._compact_every = rows, seconds, compact_every
-        self._listed = {entry.file for entry in read_quarantine(gallery)}
+        self._suppression, self._erased = suppression, Suppression()
+        self._seen: int | None = None
+        self.refused: set[Path] = set()
+        self.added: set[str] = set()
         self._next = _Commit()
         self._underway: _Commit | None = None
         self._background = Background("commit")
@@ -94,20 +100,15 @@ class Committer:
                 self._settle()
 
     def add(self, row: Row) -> None:
-        """Take a row to be written; its file leaves the quarantine list."""
+        """Take a row to be written."""
         self._next.rows[row.id] = row
         self._next.by_content[row.content] = row
-        self.accept(row.file)
 
     def refuse(self, file: Path, reason: str) -> None:
         """Take a file to be put on the quarantine list. A row it had before stays."""
         self._report.quarantined += 1
+        self.refused.add(file)
         self._next.bad.append(Quarantined(file, reason))
-
-    def accept(self, file: Path) -> None:
-        """Take a file to be taken off the quarantine list, if it is on it."""
-        if file in self._listed:
-            self._next.good.append(file)
 
     def row_with(self, content: str) -> Row | None:
         """A row of these bytes that the inventory does not know yet."""
@@ -138,7 +139,7 @@ class Committer:
         if commit.rows:
             self._commits += 1
             commit.merges = self._commits % self._compact_every == 0
-        if commit.rows or commit.bad or commit.good:
+        if commit.rows or commit.bad:
             self._underway = commit
             self._background.start(lambda: self._write(commit))
         self._committed_at = time.monotonic()
@@ -160,24 +161,39 @@ class Committer:
             with changing(self._gallery, self._store):
                 if not commit.begin():
                     return
+                self._leave_out_erased(commit)
                 self._store.put(list(commit.rows.values()))
                 commit.written = True
             if commit.merges:
                 self._compact()
         elif not commit.begin():
             return
-        if commit.bad or commit.good:
-            update_quarantine(self._gallery, commit.bad, commit.good)
+        if commit.bad:
+            update_quarantine(self._gallery, commit.bad, ())
+
+    def _leave_out_erased(self, commit: _Commit) -> None:
+        """Rows that were read before an erasure of another process must not come back after it; the lock is held."""
+        file = self._gallery / SUPPRESSION
+        seen = file.stat().st_ino if file.exists() else None  # replaced, never written into
+        if seen != self._seen:
+            self._erased, self._seen = read_suppression(self._gallery).since(self._suppression), seen
+        for row in list(commit.rows.values()):
+            if self._erased.has_path(row.id) or self._erased.has_content(row.content):
+                del commit.rows[row.id]
+                commit.erased += 1
 
     def _settle(self) -> None:
         """Wait for the commit that is on its way, count its rows, and raise its error."""
         error = self._background.join()
         commit, self._underway = self._underway, None
         if commit is not None and commit.written:
+            self._report.erased += commit.erased
             for row in commit.rows.values():
-                known = self._inventory.content(row.id) is not None
-                self._report.updated += known
-                self._report.added += not known
+                if self._inventory.content(row.id) is None:
+                    self._report.added += 1
+                    self.added.add(row.id)
+                else:
+                    self._report.updated += 1
                 self._inventory.add(Known(row.id, row.content, row.metadata))
         if error is not None:
             raise error

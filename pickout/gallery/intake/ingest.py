@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,9 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
+from pickout.gallery.intake.absence import find_absent
 from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.commit import Committer
 from pickout.gallery.intake.examination import Examined, Examiner
@@ -23,7 +25,8 @@ from pickout.gallery.intake.metadata import MetadataTable
 from pickout.gallery.intake.picture import Picture, decode, read_file
 from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestReport
-from pickout.gallery.intake.scan import count_images
+from pickout.gallery.intake.scan import Scan, count_images
+from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
 from pickout.gallery.storage.rows import Metadata, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
@@ -73,6 +76,8 @@ class Ingest:
         table: metadata by image.
         camera_from: where the camera comes from when no table tells.
         settings: how files are read and rows written.
+        again: take back crops that were erased.
+        exclude: patterns of names and paths below the folder that are passed over; see `Scan`.
     """
 
     def __init__(
@@ -85,29 +90,41 @@ class Ingest:
         table: MetadataTable | None,
         camera_from: CameraFrom,
         settings: IngestSettings,
+        again: bool = False,
+        exclude: Sequence[str] = (),
     ) -> None:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
         self._table, self._settings = table, settings
+        self._listed = [entry.file for entry in read_quarantine(gallery) if entry.file.is_relative_to(root)]
         looks = isinstance(encoder, Matching) and encoder.candidates > 0
         self._keeps_tokens = looks and settings.tokens == "auto"
-        self._report = IngestReport()
+        self._report = IngestReport(notes=[] if table is None else list(table.notes))
+        self._exclude, self._scan = exclude, Scan(root, exclude)
+        # Before the rows: of what is erased in between no row is known, and the commit sees that it was erased since.
+        self._suppression, self._again = read_suppression(gallery), again
         self._inventory = Inventory(store.known())
-        self._examiner = Examiner(root, self._inventory, table, camera_from)
+        self._examiner = Examiner(self._scan, root, self._inventory, table, camera_from, self._suppression, again)
+        self._touched: dict[Path, Path] = {}
+        self._back: list[Crop] = []
         self._committer = Committer(
             gallery,
             store,
             self._inventory,
             self._report,
+            suppression=self._suppression,
             rows=settings.commit,
             seconds=settings.commit_seconds,
             compact_every=settings.compact_every,
         )
 
-    def run(self, *, prune: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
+    def run(
+        self, *, prune: bool, on_progress: Callable[[IngestProgress], None], prune_folders: bool = False
+    ) -> IngestReport:
         """Bring the gallery up to date with the folder.
 
         Args:
             prune: remove the rows whose files are gone.
+            prune_folders: remove also the rows of folders that are gone, or hold none of their files any more.
             on_progress: called after each file.
 
         Raises:
@@ -115,14 +132,21 @@ class Ingest:
             StorageFull: no space left; what was committed stays.
         """
         began, report = time.monotonic(), self._report
-        total = count_images(self._root)
+        total = count_images(self._root, self._exclude)
         if not total:
             raise DataMissing(f"{self._root}: holds no image file; give the folder that holds the crops")
+        if self._again and self._suppression.crops:
+            self._record("again", len(self._suppression.crops))
         with self._committer:
             self._bring(total, on_progress)
             self._committer.finish()
         on_progress(IngestProgress(report.found, max(total, report.found), report.encoded, report.quarantined))
-        self._settle_vanished(prune)
+        self._settle_quarantine()
+        self._settle_absent(prune or prune_folders, prune_folders)
+        if self._back:
+            with changing(self._gallery, self._store):
+                write_suppression(self._gallery, read_suppression(self._gallery).without_crops(self._back))
+        report.passed_over = dict(self._scan.passed_over)
         report.seconds = round(time.monotonic() - began, 3)
         return report
 
@@ -146,12 +170,17 @@ class Ingest:
         self._report.found += 1
         if self._table is not None and not self._table.names(self._root, examined.file):
             self._report.untold += 1
+        self._touched[examined.file.parent if examined.problem is None else examined.file] = examined.file
+        if examined.erased and not self._again:
+            self._report.erased += 1
+            return False
         if examined.problem is not None:
             self._committer.refuse(examined.file, examined.problem)
             return False
+        if examined.erased:
+            self._back.append((examined.id, examined.content))
         if self._inventory.is_current(examined.id, examined.content, examined.told):
             self._report.unchanged += 1
-            self._committer.accept(examined.file)
             return False
         return True
 
@@ -222,21 +251,31 @@ class Ingest:
             tokens=pixels.tokens,
         )
 
-    def _settle_vanished(self, prune: bool) -> None:
+    def _settle_quarantine(self) -> None:
+        """Take lines off the list that stood there before the run, and were not told again: mended, or gone."""
+        refused = self._committer.refused
+        told = [file for file in self._listed if not refused & {file, *file.parents}]
+        if told:
+            update_quarantine(self._gallery, (), told)
+
+    def _settle_absent(self, prune: bool, prune_folders: bool) -> None:
         """Count, and on request remove, the rows below the folder whose files are gone."""
         # Asks the disk, not this run's memory: another run may have added a file since this one passed its folder.
-        gone = [identifier for identifier, file in self._store.files() if self._is_gone(file)]
-        self._report.vanished = len(gone)
-        if gone and prune:
+        absent = find_absent(self._root, self._store.files(), new=self._committer.added, touched=self._touched)
+        report, deserted = self._report, absent.deserted
+        report.vanished, report.unseen = len(absent.gone), absent.unseen
+        report.deserted, report.folders = sum(map(len, deserted.values())), tuple(map(str, sorted(deserted)))
+        wanted = absent.gone if prune else []
+        if prune_folders:
+            wanted = [*wanted, *(identifier for ids in deserted.values() for identifier in ids)]
+        if wanted:
+            self._record("prune", len(wanted))
             with changing(self._gallery, self._store):
-                self._store.remove(gone)
-            self._report.pruned = len(gone)
-        lost = [entry.file for entry in read_quarantine(self._gallery) if self._is_gone(entry.file)]
-        if lost:
-            update_quarantine(self._gallery, [], lost)
+                self._store.remove(wanted)
+            report.pruned = len(wanted)
 
-    def _is_gone(self, file: Path) -> bool:
-        return file.is_relative_to(self._root) and not os.path.lexists(file)
+    def _record(self, change: str, rows: int) -> None:
+        record_change(self._gallery, ChangeLine(now(), user_name(), change, rows))
 
 
 def _picture(examined: Examined) -> Picture:

@@ -1,32 +1,35 @@
 """Camera, time, place in a video and labels of a crop from a table; its time from its EXIF block."""
 
-import csv
 import io
-import json
 import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection
+from datetime import date, datetime
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from PIL import Image
 
-from pickout.errors import AnnotationError, DataMissing, UsageError
-from pickout.gallery.printable import printable
-from pickout.gallery.storage.rows import Metadata, parse_time
+from pickout.data.images import without_notes
+from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
+from pickout.errors import AnnotationError, UsageError
+from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
 
 LARGEST_NUMBER = 2**31 - 1
 """Of a frame's number and a box's sides."""
 _COUNTS = {"frame": 1, "box": 4}
+_NAMES = ("camera", "video", "track")
+_COLUMNS = ("image", "time", "frame", "box", *_NAMES)
 _EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
+_EXIF_TAKEN_OFFSET, _EXIF_CHANGED_OFFSET = 0x9011, 0x9010
+_BLANK = " \0"
 
 
 class MetadataTable:
-    """A table of metadata by image: CSV with a header, or one JSON object a line (`.jsonl`, `.ndjson`).
+    """A table of metadata by image; see `read_spreadsheet`.
 
-    Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601), `video`, `frame` (a
-    number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a label. An empty
-    cell tells nothing.
+    Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601, or a Parquet time),
+    `video`, `frame` (a number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a
+    label. An empty cell tells nothing.
 
     Args:
         file: the table.
@@ -38,63 +41,72 @@ class MetadataTable:
     """
 
     def __init__(self, file: Path) -> None:
-        self.file = file
+        sheet = read_spreadsheet(file, _COLUMNS, others=True)
+        self.file, self.notes = file, tuple(sheet.notes)
+        if sheet.problems:
+            raise sheet.problems[0]
+        counted = {name for name in sheet.columns if all(is_whole(row[name]) for _, row in sheet.rows)}
         self._rows: dict[str, Metadata] = {}
-        for record, values in enumerate(_records(file)):
-            image = str(values.get("image") or "").strip()
-            if not image:
+        for record, values in sheet.rows:
+            if values["image"] is None:
                 raise AnnotationError(file, record, "image", "missing; expected the path of a crop")
-            metadata = _metadata(file, record, values)
-            key = _key(image)
-            if self._rows.setdefault(key, metadata) != metadata:
-                raise AnnotationError(
-                    file, record, "image", f"'{printable(image)}' stands in the table twice, differently"
-                )
+            image, metadata = str(values["image"]), _metadata(file, record, values, counted)
+            if self._rows.setdefault(_key(image), metadata) != metadata:
+                raise AnnotationError(file, record, "image", f"'{image}' stands in the table twice, differently")
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def names(self, root: Path, image: Path) -> bool:
         """Whether the table has a line for `image`, a path below `root`."""
-        return _key(str(image.relative_to(root))) in self._rows or str(image) in self._rows
+        return _key(str(image.relative_to(root))) in self._rows or _key(str(image)) in self._rows
 
     def of(self, root: Path, image: Path) -> Metadata:
         """What the table tells about `image`, a path below `root`; nothing where it does not name it."""
-        return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(str(image), Metadata()))
+        return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(_key(str(image)), Metadata()))
 
 
 def exif_time(content: bytes) -> datetime | None:
-    """When the picture was taken according to its EXIF block; None without a usable one."""
+    """When the picture was taken according to its EXIF block, as `without_zone` keeps times; None without a usable one.
+
+    A time with its offset (EXIF 2.31: `OffsetTimeOriginal`, `OffsetTime`) is turned into UTC, as one in a table is.
+    """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(without_notes(content))) as image:
             exif = image.getexif()
-            text = exif.get_ifd(_EXIF_BLOCK).get(_EXIF_TAKEN) or exif.get(_EXIF_CHANGED)
-        return datetime.strptime(str(text).strip(" \0"), "%Y:%m:%d %H:%M:%S")
+            block = exif.get_ifd(_EXIF_BLOCK)
+        text, offset = block.get(_EXIF_TAKEN), block.get(_EXIF_TAKEN_OFFSET)
+        if not text:
+            text, offset = exif.get(_EXIF_CHANGED), block.get(_EXIF_CHANGED_OFFSET)
+        time = datetime.strptime(str(text).strip(_BLANK), "%Y:%m:%d %H:%M:%S")
     except Exception:
         # A damaged EXIF block makes Pillow raise nearly anything; the picture itself may be fine.
         return None
+    try:
+        return without_zone(datetime.strptime(f"{time} {str(offset).strip(_BLANK)}", "%Y-%m-%d %H:%M:%S %z"))
+    except (ValueError, OverflowError):
+        return time
 
 
 def _key(image: str) -> str:
-    return image.replace("\\", "/").removeprefix("./")
+    return normalize("NFC", str(PurePosixPath(image.replace("\\", "/"))))
 
 
-def _metadata(file: Path, record: int, values: Mapping[str, Any]) -> Metadata:
-    told = {str(name).strip(): str(value).strip() for name, value in values.items() if value not in (None, "")}
-    told.pop("image")
+def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) -> Metadata:
+    told = {storable(name): storable(str(value)) for name, value in values.items() if value is not None}
+    time = values.get("time")
     try:
-        time = parse_time(told.pop("time")) if told.get("time") else None
+        taken = None if time is None else parse_time(time.isoformat() if isinstance(time, date) else str(time))
     except UsageError as error:
         raise AnnotationError(file, record, "time", str(error)) from None
-    told.pop("time", None)
-    frame = _numbers(file, record, "frame", told.pop("frame", ""))
-    box = _numbers(file, record, "box", told.pop("box", ""))
-    names = {name: printable(told.pop(name, "")) or None for name in ("camera", "video", "track")}
+    frame = _numbers(file, record, "frame", told.get("frame", ""))
+    box = _numbers(file, record, "box", told.get("box", ""))
+    names = {name: whole(told.get(name, "")) or None for name in _NAMES}
     return Metadata(
-        time=time,
+        time=taken,
         frame=None if frame is None else frame[0],
         box=None if box is None else (box[0], box[1], box[2], box[3]),
-        labels={key: value for key, value in told.items() if value},
+        labels={key: whole(value) if key in counted else value for key, value in told.items() if key not in _COLUMNS},
         **names,
     )
 
@@ -103,16 +115,18 @@ def whole_numbers(name: str, text: str) -> list[int]:
     """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets.
 
     Raises:
-        UsageError: something else, or larger than a picture or video can have it.
+        UsageError: something else, larger than a picture or video can have it, or a box without any area.
     """
     parts = re.split(r"[\s,;]+", text.strip("[]() "))
     try:
-        numbers = [int(part) for part in parts]
+        numbers = [int(whole(part)) for part in parts]
     except ValueError:
         numbers = []
     if len(numbers) != _COUNTS[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
         wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
-        raise UsageError(f"{name} '{printable(text)}': expected {wanted}")
+        raise UsageError(f"{name} '{text}': expected {wanted}")
+    if name == "box" and min(numbers[2:]) < 1:
+        raise UsageError(f"box '{text}': its width and height must be 1 or more")
     return numbers
 
 
@@ -122,46 +136,3 @@ def _numbers(file: Path, record: int, name: str, text: str) -> list[int] | None:
         return whole_numbers(name, text) if text else None
     except UsageError as error:
         raise AnnotationError(file, record, name, str(error)) from None
-
-
-def _records(file: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataMissing(f"{file}: no such table; give a CSV or JSON-lines file with a column 'image'") from None
-    except IsADirectoryError:
-        raise DataMissing(f"{file}: is a folder; give a CSV or JSON-lines file with a column 'image'") from None
-    except UnicodeDecodeError as error:
-        raise AnnotationError(file, None, None, f"is not UTF-8 text (byte {error.start})") from None
-    return (
-        _json_records(file, text) if file.suffix.lower() in (".jsonl", ".ndjson", ".json") else _csv_records(file, text)
-    )
-
-
-def _json_records(file: Path, text: str) -> Iterator[Mapping[str, Any]]:
-    record = 0
-    for line in text.split("\n"):  # splitlines would also part a line at letters that JSON allows inside of a text
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise AnnotationError(file, record, None, f"no JSON object: {error}") from None
-        if not isinstance(values, dict):
-            raise AnnotationError(file, record, None, f"expected one JSON object a line, found {type(values).__name__}")
-        yield values
-        record += 1
-
-
-def _csv_records(file: Path, text: str) -> Iterator[Mapping[str, Any]]:
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        if "image" not in (reader.fieldnames or ()):
-            found = ", ".join(printable(name) for name in reader.fieldnames or ()) or "nothing"
-            raise AnnotationError(file, None, "image", f"no such column in the header (found: {found})")
-        for record, values in enumerate(reader):
-            if values.pop(None, None):
-                raise AnnotationError(file, record, None, "more cells than the header has columns")
-            yield {name: value for name, value in values.items() if name}  # the nameless column is a line's number
-    except csv.Error as error:
-        raise AnnotationError(file, None, None, f"not a CSV table: {error}") from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,8 @@ def read_file(file: Path) -> bytes:
         if status.st_size > LARGEST_FILE:
             raise ImageUnreadable(file, f"file of {status.st_size} bytes, larger than {LARGEST_FILE}")
         return file.read_bytes()
-    except FileNotFoundError:
-        reason = "broken link" if file.is_symlink() else "vanished while indexing"
-        raise ImageUnreadable(file, reason) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageUnreadable(file, "broken link" if os.path.islink(file) else "is not there any more") from None  # noqa: PTH114
     except OSError as error:
         raise ImageUnreadable(file, f"cannot be read: {error.strerror}") from None
 

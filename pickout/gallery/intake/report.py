@@ -1,6 +1,6 @@
 """What an indexing run says while it goes on and at its end."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -32,10 +32,16 @@ class IngestReport:
         unchanged: rows left alone.
         quarantined: files put, or kept, on the quarantine list.
         encoded: images that went through the model; equal bytes go once.
+        erased: files of crops that were erased, which stay so until `again` is said.
         vanished: rows whose files are gone.
-        pruned: of those, rows removed.
+        deserted: rows in folders that are gone, or that hold none of their files any more: a disk may not be mounted.
+        folders: those folders.
+        unseen: rows whose files could not be looked for; kept.
+        pruned: rows removed.
         untold: files that the metadata table does not name; 0 without a table.
         seconds: wall time.
+        passed_over: files and folders that were not looked into, by kind; see `Scan`.
+        notes: what was assumed about the metadata table.
     """
 
     found: int = 0
@@ -44,10 +50,16 @@ class IngestReport:
     unchanged: int = 0
     quarantined: int = 0
     encoded: int = 0
+    erased: int = 0
     vanished: int = 0
+    deserted: int = 0
+    folders: tuple[str, ...] = ()
+    unseen: int = 0
     pruned: int = 0
     untold: int = 0
     seconds: float = 0.0
+    passed_over: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""

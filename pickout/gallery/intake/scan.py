@@ -1,41 +1,94 @@
-"""The image files below a folder, one at a time."""
+"""The image files below a folder, one at a time, and what is passed over there."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pickout.data.images import SUFFIXES
+from pickout.data.images import SUFFIXES, is_image
 from pickout.errors import DataMissing
 
+_OWN_PICTURES = {"calibration.png": "gallery.json", "cmc.png": "report.json"}
+"""Pictures of numbers that Pickout writes, and the file that lies beside each."""
+_NOT_KEPT_BY_PEOPLE = frozenset(
+    {"#recycle", "#snapshot", "$recycle.bin", "recycler", "recycled", "@recycle", "@eadir", "@tmp", "@__thumb"}
+    | {"@recently-snapshot", "~snapshot", "lost+found", "system volume information", "found.000", "__macosx"}
+)
+"""Recycle bins, thumbnails and snapshots of storage boxes and systems; those that begin with a dot are hidden."""
 
-def image_files(folder: Path) -> Iterator[Path]:
-    """Every image file below `folder`, by name, folder after folder.
 
-    A file is taken for an image by its name's ending. Hidden files and folders are passed over; links to files are
-    followed, links to folders are not, so that no file is met twice in a circle.
-    Only one folder's names are held at a time.
+class Scan:
+    """One pass over a folder. A file is taken for an image by its name's ending, or without one by its first bytes.
 
-    Raises:
-        DataMissing: `folder` is not there, is no folder or may not be read.
+    Passed over are hidden files and folders, recycle bins and thumbnails of storage boxes, Pickout's own pictures, what
+    the patterns exclude, and files that are no image by name. Links to files are followed, links to folders are not, so
+    that no file is met twice in a circle. Only one folder's names are held at a time.
+
+    Args:
+        folder: where to look.
+        exclude: patterns like `*_mask.png` or `thumbs`, held against each name and each path below the folder.
     """
-    open_folders = [iter(_entries(folder))]  # a list, not calls: folders may lie deeper than calls may
-    while open_folders:
-        entry = next(open_folders[-1], None)
-        if entry is None:
-            open_folders.pop()
-        elif entry.is_dir(follow_symlinks=False):
+
+    def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
+        self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
+        self.passed_over: Counter[str] = Counter(dict.fromkeys(map(_excluded, self._exclude), 0))
+        """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""
+
+    def files(self) -> Iterator[Path]:
+        """Every image file below the folder, by name, folder after folder.
+
+        Raises:
+            DataMissing: the folder is not there, is no folder or may not be read.
+        """
+        open_folders = [iter(_entries(self._folder))]  # a list, not calls: folders may lie deeper than calls may
+        while open_folders:
+            entry = next(open_folders[-1], None)
+            if entry is None:
+                open_folders.pop()
+                continue
             try:
-                open_folders.append(iter(_entries(Path(entry.path))))
-            except DataMissing:
-                yield Path(entry.path)  # reading it as a file fails: it ends on the quarantine list, the rest goes on
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and not _leads_to_folder(entry):  # noqa: PTH122
-            yield Path(entry.path)
+                is_folder = entry.is_dir(follow_symlinks=False)
+            except OSError:  # the list of names does not tell kinds here, and the name may not be looked at
+                yield Path(entry.path)
+                continue
+            kind = self._kind(entry, is_folder)
+            if kind is not None:
+                self.passed_over[kind] += 1
+            elif is_folder:
+                try:
+                    open_folders.append(iter(_entries(Path(entry.path))))
+                except DataMissing:
+                    yield Path(entry.path)  # reading it as a file fails: it ends on the quarantine list
+            else:
+                yield Path(entry.path)
+
+    def _kind(self, entry: "os.DirEntry[str]", is_folder: bool) -> str | None:
+        """What an entry that is passed over is; None for one that is not."""
+        name = entry.name
+        for pattern in self._exclude:
+            if fnmatchcase(name, pattern) or fnmatchcase(os.path.relpath(entry.path, self._folder), pattern):
+                return _excluded(pattern)
+        if name.startswith("."):
+            return "hidden"
+        if is_folder:
+            return f"{name}/" if name.casefold() in _NOT_KEPT_BY_PEOPLE else None
+        if name in _OWN_PICTURES and os.path.isfile(Path(entry.path).parent / _OWN_PICTURES[name]):  # noqa: PTH113
+            return "Pickout's own pictures"
+        ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
+        if ending not in SUFFIXES and not ((not ending or ending[1:].isdigit()) and is_image(Path(entry.path))):
+            return ending or "without an ending"
+        return "links to folders" if _leads_to_folder(entry) else None
+
+
+def _excluded(pattern: str) -> str:
+    return f"excluded by '{pattern}'"
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(folder) as found:
-            return sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            return sorted(found, key=lambda entry: entry.name)
     except FileNotFoundError:
         raise DataMissing(f"{folder}: no such folder; give the folder that holds the crops") from None
     except NotADirectoryError:
@@ -53,6 +106,10 @@ def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def count_images(folder: Path) -> int:
-    """How many files `image_files` will give."""
-    return sum(1 for _ in image_files(folder))
+def count_images(folder: Path, exclude: Sequence[str] = ()) -> int:
+    """How many files a scan will give.
+
+    Raises:
+        DataMissing: the folder is not there, is no folder or may not be read.
+    """
+    return sum(1 for _ in Scan(folder, exclude).files())

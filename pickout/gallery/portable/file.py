@@ -27,7 +27,6 @@ from pickout.gallery.portable.form import (
     digest_of_names,
     fits,
 )
-from pickout.gallery.printable import printable
 from pickout.gallery.storage.small_file import first_fault
 
 _CHUNK = 2**20
@@ -91,14 +90,14 @@ class PortableFile:
 
     def damaged(self, what: str) -> GalleryDamaged:
         """The error that says what is wrong with this file."""
-        return GalleryDamaged(f"{printable(self.file)}: {what}; {_AGAIN}")
+        return GalleryDamaged(f"{self.file}: {what}; {_AGAIN}")
 
     def _take(self, member: zipfile.ZipInfo) -> None:
         """Note a member, if it may be there and can be read without surprise."""
         name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
         limit = LARGEST_EXPORT if name == EXPORT else LARGEST_ROWS if ROWS.fullmatch(name) else LARGEST_FILE
         if name != EXPORT and not ROWS.fullmatch(name) and not CROP.fullmatch(name):
-            raise self.damaged(f"holds '{printable(name)[:200]}', which no export holds")
+            raise self.damaged(f"holds '{name[:200]}', which no export holds")
         if name in self._members:
             raise self.damaged(f"holds {name} twice")
         if kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
@@ -117,7 +116,7 @@ class PortableFile:
             contents = Contents.model_validate_json(data)
         except ValidationError as error:
             self._check_format(data)
-            raise self.damaged(f"{EXPORT}: {printable(first_fault(error))}") from None
+            raise self.damaged(f"{EXPORT}: {first_fault(error)}") from None
         self._check_format(data)
         if not fits(contents.model):
             raise self.damaged(f"{EXPORT}: tells of a model that cannot be")
@@ -128,7 +127,7 @@ class PortableFile:
         found = _format(data)
         if found is not None and found != PORTABLE_FORMAT:
             raise GalleryError(
-                f"{printable(self.file)}: is an export of format {found}, this version of Pickout knows format "
+                f"{self.file}: is an export of format {found}, this version of Pickout knows format "
                 f"{PORTABLE_FORMAT}; use the version that wrote it, or a newer one"
             )
 
@@ -155,7 +154,7 @@ class PortableFile:
                     count += len(piece)
                     yield piece
         except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
-            raise self.damaged(f"{name} cannot be read ({printable(error)[:200]})") from None
+            raise self.damaged(f"{name} cannot be read ({str(error)[:200]})") from None
         if count != member.file_size:
             raise self.damaged(f"{name} ends after {count} of {member.file_size} bytes")
 
@@ -169,21 +168,20 @@ def opened(file: Path) -> Iterator[PortableFile]:
         GalleryDamaged: it is no whole export.
         GalleryError: it was written by a newer version.
     """
-    shown = printable(file)
     try:
         handle = file.open("rb")
     except FileNotFoundError:
-        raise DataMissing(f"{shown}: no such file; give a file made by pickout gallery export") from None
+        raise DataMissing(f"{file}: no such file; give a file made by pickout gallery export") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise DataMissing(f"{shown}: cannot be read ({reason}); give a file made by pickout gallery export") from None
+        raise DataMissing(f"{file}: cannot be read ({reason}); give a file made by pickout gallery export") from None
     with handle:
         try:
             size = _check_directory(handle)
             archive = zipfile.ZipFile(handle)
         except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
-            told = printable(error)[:200]
-            raise GalleryDamaged(f"{shown}: is no export of a gallery, or not all of it ({told}); {_AGAIN}") from None
+            told = str(error)[:200]
+            raise GalleryDamaged(f"{file}: is no export of a gallery, or not all of it ({told}); {_AGAIN}") from None
         with archive:
             yield PortableFile(file, archive, size)
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from pickout.config import Settings
+from pickout.errors import printable
 from pickout.gallery.storage.columns import ADDED_FIELDS, FIELDS
 from pickout.gallery.storage.manifest import ModelFacts
 
@@ -39,7 +40,7 @@ LARGEST_DIRECTORY = 256 * 2**20
 """Bytes of the archive's directory at most; reading it takes about five times as much memory."""
 MOST_PICTURES = 1_500_000
 """So many pictures have a directory of that size."""
-_LONGEST_VECTOR, _LONGEST_NAME = 65536, 4096
+_LONGEST_NAME = 4096
 
 
 class RowsMember(Settings):
@@ -81,10 +82,9 @@ def digest_of_names(names: Iterable[str]) -> str:
 
 
 def fits(model: ModelFacts) -> bool:
-    """Whether this can be a model: its vectors have a length, and its names can be shown."""
+    """Whether this can be a model: its names can be shown."""
     names = (model.name, model.fingerprint, model.run or "")
-    shown = all(name.isprintable() and len(name) <= _LONGEST_NAME for name in names)
-    return shown and 1 <= model.dimension <= _LONGEST_VECTOR
+    return all(printable(name) == name and len(name) <= _LONGEST_NAME for name in names)
 
 
 def row_schema(dimension: int) -> pa.Schema:

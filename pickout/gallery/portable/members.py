@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pickout.gallery.changes.verification import row_faults
+from pickout.gallery.changes.verification import no_area, row_faults
 from pickout.gallery.intake.picture import LARGEST_SIDE
 from pickout.gallery.portable.file import PortableFile
 from pickout.gallery.portable.footer import check_plain
 from pickout.gallery.portable.form import RowsMember, row_schema
-from pickout.gallery.printable import printable
 from pickout.gallery.storage.columns import from_arrow, unpack_tokens
 from pickout.gallery.storage.rows import Row
 
@@ -37,7 +36,7 @@ def read_rows(portable: PortableFile, member: RowsMember) -> Iterator[Row]:
         yield from _rows(data, member, portable.contents.model.dimension)
     except Exception as error:  # whatever pyarrow raises on hostile bytes
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise portable.damaged(f"{member.name}: holds no rows of a gallery ({printable(first)[:200]})") from None
+        raise portable.damaged(f"{member.name}: holds no rows of a gallery ({first[:200]})") from None
 
 
 def check_rows(portable: PortableFile, member: RowsMember) -> Iterator[Row]:
@@ -49,7 +48,7 @@ def check_rows(portable: PortableFile, member: RowsMember) -> Iterator[Row]:
     dimension = portable.contents.model.dimension
     for number, row in enumerate(read_rows(portable, member)):
         for what in _faults(row, dimension):
-            told = f"{member.name}, row {number} ({printable(row.path)[:200]}): {printable(what)}"
+            told = f"{member.name}, row {number} ({row.path[:200]}): {what}"
             raise portable.damaged(told)
         yield row
 
@@ -98,6 +97,8 @@ def _faults(row: Row, dimension: int) -> Iterator[str]:
         yield "its labels are no texts"
     elif row.tokens is not None and 0 in row.tokens.shape:
         yield "its tokens are empty"
+    elif no_area(row.metadata.box):
+        yield f"its box {list(row.metadata.box or ())} has no area"
     else:
         try:
             with Image.open(io.BytesIO(row.thumbnail), formats=("JPEG",)) as image:

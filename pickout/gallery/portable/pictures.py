@@ -8,7 +8,6 @@ from pickout.errors import GalleryError, ImageUnreadable, UsageError
 from pickout.files import atomic_path
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.portable.file import PortableFile
-from pickout.gallery.printable import printable
 from pickout.gallery.storage.rows import Row, row_id
 
 
@@ -28,9 +27,7 @@ class PictureFolder:
 
     def __init__(self, portable: PortableFile, folder: Path, gallery: Path) -> None:
         if not portable.pictures and portable.contents.rows:
-            raise UsageError(
-                f"{printable(portable.file)}: holds no pictures; export with --crops, or import without --crops-to"
-            )
+            raise UsageError(f"{portable.file}: holds no pictures; export with --crops, or import without --crops-to")
         self._portable, self._folder = portable, folder.resolve()
         self.written = 0
         if self._folder.is_relative_to(gallery.resolve()):

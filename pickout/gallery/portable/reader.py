@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryModelMismatch
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.unfinished import finish_everything
+from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened
 from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
 from pickout.gallery.portable.pictures import PictureFolder
-from pickout.gallery.printable import printable
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.creation import checked_folder, make_from
+from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row
@@ -38,6 +38,7 @@ class ImportReport:
         replaced: the gallery had another row of the same path, and the file's took its place.
         unchanged: the gallery had the same row.
         kept: the gallery had another row of the same path, which stayed.
+        erased: left out, since they were erased from the gallery.
         pictures: picture files that were written.
     """
 
@@ -46,6 +47,7 @@ class ImportReport:
     replaced: int = 0
     unchanged: int = 0
     kept: int = 0
+    erased: int = 0
     pictures: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def import_gallery(
     *,
     crops_to: str | Path | None = None,
     replace_rows: bool = False,
+    again: bool = False,
     on_progress: Progress = lambda _what, _done, _total: None,
 ) -> ImportReport:
     """Take the rows of an export into a gallery. Everything is checked before anything is written.
@@ -73,6 +76,7 @@ def import_gallery(
         crops_to: the folder where the file's pictures are put; their rows then belong to those files. None: every row
             keeps the path that it had where it was exported.
         replace_rows: whether the file's row always takes the place of the gallery's.
+        again: take back crops that were erased from the gallery; without, they stay so.
         on_progress: told how far it is.
 
     Raises:
@@ -90,21 +94,36 @@ def import_gallery(
         _check_pictures(portable)
         if not (folder / MANIFEST).exists():
             created = datetime.now(UTC).replace(microsecond=0)
-            make_from(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
+            make_gallery(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
         manifest = read_manifest(folder)
         store = LanceStore(folder, manifest.model.dimension, manifest.table)
         finish_everything(folder, store, manifest)
         _check_model(folder, portable)
         report = ImportReport(portable.contents.rows)
         record_change(folder, ChangeLine(now(), user_name(), "import", report.rows))
-        writing = _Writing(folder, store, report, replace_rows)
+        suppression, back = read_suppression(folder), list[Crop]()
+        writing = _Writing(folder, store, report, replace_rows, suppression)
         for row in _all_rows(portable):
+            if _is_erased(row, suppression, store):
+                if not again:
+                    report.erased += 1
+                    continue
+                back.append((row.id, row.content))
             writing.add(row if pictures is None else pictures.place(row))
             on_progress("writing", writing.done, report.rows)
         writing.finish()
+        if back:
+            with changing(folder, store):
+                write_suppression(folder, read_suppression(folder).without_crops(back))
         on_progress("writing", report.rows, report.rows)
         report.pictures = 0 if pictures is None else pictures.written
     return report
+
+
+def _is_erased(row: Row, suppression: Suppression, store: Store) -> bool:
+    """Whether a row was erased, unless it is there: taken back since, or with the bytes of one that was erased."""
+    covered = suppression.has_path(row.id) or suppression.has_content(row.content)
+    return covered and row.id not in store.fetch([row.id])
 
 
 def _check_model(folder: Path, portable: PortableFile) -> None:
@@ -114,8 +133,8 @@ def _check_model(folder: Path, portable: PortableFile) -> None:
     own, told = read_manifest(folder).model, portable.contents.model
     if (own.fingerprint, own.dimension) != (told.fingerprint, told.dimension):
         raise GalleryModelMismatch(
-            f"{folder}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), {printable(portable.file)} "
-            f"with {printable(told.fingerprint[:8])} ({printable(told.name)}); import it into a new folder"
+            f"{folder}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), {portable.file} "
+            f"with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
         )
 
 
@@ -168,10 +187,14 @@ class _Writing:
         store: its rows.
         report: counts what happens.
         replace_rows: whether the file's row always wins.
+        suppression: what was erased before. What is erased meanwhile is not written.
     """
 
-    def __init__(self, gallery: Path, store: Store, report: ImportReport, replace_rows: bool) -> None:
+    def __init__(
+        self, gallery: Path, store: Store, report: ImportReport, replace_rows: bool, suppression: Suppression
+    ) -> None:
         self._gallery, self._store, self._report, self._replace = gallery, store, report, replace_rows
+        self._suppression = suppression
         self._rows: list[Row] = []
         self._bytes, self._commits, self.done = 0, 0, 0
 
@@ -194,8 +217,12 @@ class _Writing:
             # What is there is looked up under the lock, so that no change of another process is lost.
             there = self._store.fetch(row.id for row in rows)
             unsealed = self._store.fetch_tokens(before.id for before in there.values() if before.seal is None)
+            erased = read_suppression(self._gallery).since(self._suppression)
             wanted = []
             for row in rows:
+                if erased.has_path(row.id) or erased.has_content(row.content):
+                    self._report.erased += 1
+                    continue
                 before = there.get(row.id)
                 if before is not None and before.seal is None:
                     before = replace(before, seal=row_seal(before, unsealed.get(before.id)))

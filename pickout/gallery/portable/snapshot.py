@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pickout.errors import GalleryError, PickoutError
+from pickout.gallery.storage.columns import completed
 
 _EVERY = 2**31 - 1
 _FIRST = 16
@@ -64,19 +65,12 @@ class Snapshot:
         while start < len(positions):
             some = positions[start : start + length]
             with self._reading():
-                rows = self._completed(self._table.take_row_ids(some).to_arrow())
+                rows = completed(self._table.take_row_ids(some).to_arrow(), self._schema)
                 if rows.num_rows != len(some):
                     raise ValueError(f"{rows.num_rows} rows instead of {len(some)}")
             yield rows
             start += length
             length = int(np.clip(self._piece * rows.num_rows // max(rows.nbytes, 1), 1, _MOST))
-
-    def _completed(self, rows: pa.Table) -> pa.Table:
-        columns = [
-            rows[field.name] if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
-            for field in self._schema
-        ]
-        return pa.table(columns, schema=self._schema)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -53,6 +53,7 @@ class Answer:
         grouping: which crops are shown as one.
         verdict: whether the best candidate is good enough; None where the gallery is not calibrated for the query.
         notes: what must be said beside the candidates, for example that the model does not know a word.
+        faults: what was found damaged: candidates whose rows are not as they were written, or are missing.
     """
 
     query: Query
@@ -64,6 +65,7 @@ class Answer:
     grouping: Grouping = Grouping.NONE
     verdict: Verdict | None = None
     notes: Sequence[str] = ()
+    faults: Sequence[str] = ()
 
     @property
     def no_good_match(self) -> bool | None:
@@ -85,4 +87,5 @@ class Answer:
             "threshold": None if verdict is None else verdict.threshold,
             "error": None if verdict is None else verdict.error,
             "notes": list(self.notes),
+            "faults": list(self.faults),
         }

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.printable import printable
-from pickout.gallery.storage.rows import LABEL, NO_FACET, Resident, parse_time, without_zone
+from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
 from pickout.gallery.vectors.threads import in_threads
 
 _BLOCK = 262_144
@@ -80,8 +79,8 @@ class Where:
         if self.after is not None and self.before is not None:
             _range(self.after, self.before)
         for what, wanted, unwanted in self.named():
-            for name in sorted(set(wanted) & set(unwanted)):
-                raise UsageError(f"{_told(what)} '{printable(name)}' is both asked for and ruled out; drop one")
+            for name in sorted(_composed(wanted) & _composed(unwanted)):
+                raise UsageError(f"{_told(what)} '{name}' is both asked for and ruled out; drop one")
 
     def named(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """Each facet that is filtered: its name in `Resident.facets`, the values asked for, the values ruled out."""
@@ -95,6 +94,17 @@ class Where:
         for what, wanted, unwanted in pairs:
             if wanted or unwanted:
                 yield what, tuple(wanted), tuple(unwanted)
+
+    def beside(self, given: "Where") -> "Where":
+        """These filters where `given` sets none of the same kind.
+
+        Raises:
+            UsageError: something that is both asked for and ruled out.
+        """
+        own, theirs = self.as_json(), given.as_json()
+        if theirs.keys() & {"after", "before", "during"}:
+            own = {name: value for name, value in own.items() if name not in ("after", "before", "during")}
+        return Where.from_json(own | theirs)
 
     def as_json(self) -> dict[str, Any]:
         """The filters that are set, by name, with plain values; `Where.from_json` reads them."""
@@ -162,7 +172,7 @@ def parse_labels(pairs: Collection[str]) -> dict[str, list[str]]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip() or not value.strip():
-            raise UsageError(f"label '{printable(pair)}': expected NAME=VALUE, for example colour=teal")
+            raise UsageError(f"label '{pair}': expected NAME=VALUE, for example colour=teal")
         labels.setdefault(name.strip(), []).append(value.strip())
     return labels
 
@@ -174,9 +184,9 @@ def check_where(where: Where, resident: Resident) -> None:
         UsageError: names what the gallery knows.
     """
     for what, wanted, unwanted in where.named():
-        facet = resident.facets.get(what, NO_FACET)
+        known = _composed(_facet(what, resident).names)
         for name in (*wanted, *unwanted):
-            if name not in facet.names:
+            if composed(name) not in known:
                 raise UsageError(_unknown(what, name, resident))
 
 
@@ -187,10 +197,11 @@ def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
     passed = np.ones(len(resident.ids), dtype=np.bool_)
     tests: list[Callable[[slice], NDArray[np.bool_]]] = []
     for what, wanted, unwanted in where.named():
-        facet = resident.facets.get(what, NO_FACET)
+        facet, kept, ruled_out = _facet(what, resident), _composed(wanted), _composed(unwanted)
         if facet.names:
+            names = map(composed, facet.names)
             # A row without a name has position -1, the last entry: it is not asked for, and not ruled out.
-            keeps = [(name in wanted if wanted else True) and name not in unwanted for name in facet.names]
+            keeps = [(not kept or name in kept) and name not in ruled_out for name in names]
             tests.append(partial(_named, np.array([*keeps, not wanted]), facet.positions))
         elif wanted:
             return np.zeros_like(passed)
@@ -250,23 +261,33 @@ def _range(start: datetime, stop: datetime) -> Range:
     return start, stop
 
 
+def _composed(names: Collection[str]) -> set[str]:
+    return set(map(composed, names))
+
+
+def _facet(what: str, resident: Resident) -> Facet:
+    """What the crops say about one thing, whichever of Unicode's forms a label's name has."""
+    same = (facet for name, facet in resident.facets.items() if composed(name) == composed(what))
+    return resident.facets.get(what) or next(same, NO_FACET)
+
+
 def _told(what: str) -> str:
     return what.removeprefix(LABEL)
 
 
 def _unknown(what: str, name: str, resident: Resident) -> str:
-    known = resident.facets.get(what, NO_FACET).names
+    known = _facet(what, resident).names
     if known:
-        listed = ", ".join(printable(each) for each in known[:_LISTED])
+        listed = ", ".join(known[:_LISTED])
         more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
         kind = "value" if what.startswith(LABEL) else _told(what)
-        of = f"label {printable(_told(what))}: " if what.startswith(LABEL) else ""
-        return f"{of}unknown {kind} '{printable(name)}'; known {kind}s: {listed}{more}"
+        of = f"label {_told(what)}: " if what.startswith(LABEL) else ""
+        return f"{of}unknown {kind} '{name}'; known {kind}s: {listed}{more}"
     if not what.startswith(LABEL):
-        return f"unknown {what} '{printable(name)}'; no crop here has a {what}; {_HOW[what]}"
-    labels = [printable(_told(each)) for each in resident.facets if each.startswith(LABEL)]
+        return f"unknown {what} '{name}'; no crop here has a {what}; {_HOW[what]}"
+    labels = [_told(each) for each in resident.facets if each.startswith(LABEL)]
     have = f"known labels: {', '.join(labels[:_LISTED])}" if labels else "no crop here has a label; see --table"
-    return f"unknown label '{printable(_told(what))}'; {have}"
+    return f"unknown label '{_told(what)}'; {have}"
 
 
 ANYWHERE = Where()

@@ -41,31 +41,10 @@ class Hit:
     others: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        row: Row,
-        rank: int,
-        score: float,
-        *,
-        match: float | None = None,
-        probability: float | None = None,
-        others: tuple[str, ...] = (),
-    ) -> "Hit":
-        """The hit that shows `row`."""
-        return cls(
-            rank=rank,
-            score=score,
-            id=row.id,
-            file=row.file,
-            path=row.path,
-            width=row.width,
-            height=row.height,
-            metadata=row.metadata,
-            thumbnail=row.thumbnail,
-            match=match,
-            probability=probability,
-            others=others,
-        )
+    def of(cls, row: Row, rank: int, score: float, **told: Any) -> "Hit":
+        """The hit that shows `row`; `told` is what else is known."""
+        same = ("id", "file", "path", "width", "height", "metadata", "thumbnail")
+        return cls(rank=rank, score=score, **{name: getattr(row, name) for name in same}, **told)
 
     @property
     def camera(self) -> str | None:

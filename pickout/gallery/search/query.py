@@ -11,7 +11,6 @@ from PIL import Image
 
 from pickout.errors import ImageUnreadable, UsageError
 from pickout.gallery.intake.picture import decode, read_file
-from pickout.gallery.printable import printable
 
 LONGEST_SENTENCE = 10_000
 """Characters; a description of a person needs no more, and a model reads far fewer."""
@@ -143,7 +142,7 @@ def _read(file: Path) -> Image.Image:
 
 
 def _name(part: object) -> str:
-    return "(a picture that is no file)" if isinstance(part, Image.Image) else printable(part)
+    return "(a picture that is no file)" if isinstance(part, Image.Image) else str(part)
 
 
 def _are_names(parts: object) -> bool:

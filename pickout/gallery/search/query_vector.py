@@ -1,6 +1,6 @@
 """From a query to one vector and penalties, so that a search with many parts is as exact as one with a sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, picture_vectors, sentence_vectors
-from pickout.gallery.printable import printable
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.vectors.exact import Penalty
@@ -46,7 +45,12 @@ class Aim:
 
 
 def take_aim(
-    query: Query, encoder: Encoder, resident: Resident, locate: Callable[[str], int], settings: AimSettings
+    query: Query,
+    encoder: Encoder,
+    resident: Resident,
+    locate: Callable[[str], int],
+    settings: AimSettings,
+    known: Mapping[str, NDArray[np.float32]] = {},
 ) -> Aim:
     """Encode a query.
 
@@ -61,6 +65,7 @@ def take_aim(
         resident: the gallery's rows.
         locate: a crop's row by its id or path; raises `UsageError` where there is none.
         settings: the weights.
+        known: sentences that were encoded already, together with those of other queries.
 
     Raises:
         UsageError: a crop that the gallery does not hold.
@@ -70,7 +75,8 @@ def take_aim(
     liked = _crops(resident, locate, query.more_like)
     disliked = _crops(resident, locate, query.less_like)
     pictures = [*picture_vectors(encoder, query.pictures()), *liked]
-    sentences = list(sentence_vectors(encoder, [*query.texts, *query.without]))
+    said = [*query.texts, *query.without]
+    sentences = [known[each] for each in said] if known.keys() >= set(said) else list(sentence_vectors(encoder, said))
     described, unwanted = sentences[: len(query.texts)], sentences[len(query.texts) :]
     vector = _mixture(described, pictures, settings.picture)
     if not unwanted and not disliked:
@@ -88,7 +94,7 @@ def _crops(resident: Resident, locate: Callable[[str], int], names: Sequence[str
     vectors = resident.vectors.at([locate(name) for name in names]) if names else ()
     for name, vector in zip(names, vectors, strict=True):
         if not np.isfinite(vector).all():
-            raise UsageError(f"no crop '{printable(name)}' in the gallery any more")
+            raise UsageError(f"no crop '{name}' in the gallery any more")
     return list(vectors)
 
 

@@ -109,6 +109,7 @@ def ranked(
     wanted = page * top
     depth = max(wanted + 1, candidates, LOOKED_AT, _GROUPED if grouping is not Grouping.NONE else 0)
     looked: dict[int, float] = {}
+    came = -1
     while True:
         positions, scores = resident.vectors.top(
             aim.vector, top=depth, order_N=resident.order, allowed_N=mask, penalties=aim.penalties
@@ -116,9 +117,10 @@ def ranked(
         if second_look is not None and candidates:
             positions, scores = _look_again(positions, scores, candidates, second_look, looked)
         groups = grouped(positions, resident, grouping, duplicate=duplicate)
-        if len(groups) > wanted or len(positions) >= passed:
+        # All that pass may never come: a crop goes away meanwhile, or its page of an index is damaged.
+        if len(groups) > wanted or len(positions) >= passed or len(positions) <= came:
             break
-        depth *= 4
+        depth, came = 4 * depth, len(positions)
     places = [
         Place(
             int(positions[group.leader]),

@@ -1,7 +1,6 @@
 """What must be said beside an answer: words that the model does not know, and what it did not read."""
 
 from pickout.gallery.encoder import Encoder, Reading
-from pickout.gallery.printable import printable
 from pickout.gallery.search.query import Query
 
 _FOREIGN = 0.5
@@ -20,14 +19,14 @@ def reading_notes(query: Query, encoder: Encoder) -> list[str]:
 
 def _note(text: str, encoder: Reading) -> str | None:
     found = encoder.familiarity(text)
-    shown = printable(text if len(text) <= 60 else text[:57] + "...")
+    shown = text if len(text) <= 60 else text[:57] + "..."
     if found.foreign >= _FOREIGN or found.words == 0:
         return f"'{shown}' is in a script that the model does not know; the ranking is little better than chance."
     if found.strange >= _STRANGE:
         return f"'{shown}' is hardly in words that the model knows; name clothes and things plainly, in English."
     told = []
     if found.unknown:
-        named = ", ".join(printable(word) for word in found.unknown[:_NAMED])
+        named = ", ".join(found.unknown[:_NAMED])
         more = f" and {len(found.unknown) - _NAMED} more" if len(found.unknown) > _NAMED else ""
         told.append(f"The model hardly knows: {named}{more}.")
     if found.cut:

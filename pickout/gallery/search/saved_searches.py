@@ -6,17 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pickout.config import Settings, nearest
-from pickout.errors import GalleryDamaged, UsageError
+from pickout.errors import UsageError, printable
 from pickout.files import write_atomically
-from pickout.gallery.audit import user_name
-from pickout.gallery.printable import printable
+from pickout.gallery.audit.log import user_name
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage.small_file import read_small_file
 
 SEARCHES = "searches.json"
 _LONGEST_NAME = 100
@@ -38,6 +36,10 @@ class SavedSearch(Settings):
     user: str
     """Who saved it."""
 
+    def as_json(self) -> dict[str, Any]:
+        """With plain values; pydantic's own writer refuses a path that is no UTF-8."""
+        return {**dict(self), "saved": self.saved.isoformat()}
+
     def parts(self) -> tuple[Query, Where, Grouping]:
         """What to search for, where, and how to group.
 
@@ -45,11 +47,8 @@ class SavedSearch(Settings):
             UsageError: the file was changed by hand into something that is no search.
         """
         if self.group not in set(Grouping):
-            raise UsageError(f"saved search '{printable(self.name)}': unknown grouping '{printable(self.group)}'")
+            raise UsageError(f"saved search '{self.name}': unknown grouping '{self.group}'")
         return Query.from_json(self.query), Where.from_json(self.where), Grouping(self.group)
-
-
-_SEARCHES = TypeAdapter(list[SavedSearch])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +67,8 @@ class SavedSearches:
         Raises:
             GalleryDamaged: the file is garbled.
         """
-        file = self.gallery / SEARCHES
-        try:
-            return sorted(_SEARCHES.validate_json(file.read_bytes()), key=lambda search: search.name)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise GalleryDamaged(f"{file}: {first['msg']}; mend it or delete it") from None
+        searches = read_small_file(self.gallery / SEARCHES, list[SavedSearch], "mend it or delete it")
+        return sorted(searches or (), key=lambda search: search.name)
 
     def get(self, name: str) -> SavedSearch:
         """The one of that name.
@@ -88,8 +79,8 @@ class SavedSearches:
         """
         searches = {search.name: search for search in self.all()}
         if name not in searches:
-            known = nearest(name, searches) or f"; saved are: {', '.join(map(printable, searches)) or 'none'}"
-            raise UsageError(f"no saved search '{printable(name)}'{known}")
+            known = nearest(name, searches) or f"; saved are: {', '.join(searches) or 'none'}"
+            raise UsageError(f"no saved search '{name}'{known}")
         return searches[name]
 
     def save(self, name: str, query: Query, where: Where = ANYWHERE, grouping: Grouping = Grouping.NONE) -> None:
@@ -99,7 +90,7 @@ class SavedSearches:
             UsageError: no usable name, or there is a search of that name, or a picture in it is no file.
             StorageFull: no space left.
         """
-        if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+        if not name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
             raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
         search = SavedSearch(
             name=name,
@@ -127,5 +118,5 @@ class SavedSearches:
             self._write([search for search in self.all() if search.name != name])
 
     def _write(self, searches: list[SavedSearch]) -> None:
-        text = json.dumps([search.model_dump(mode="json") for search in searches], indent=2, ensure_ascii=False)
+        text = json.dumps([search.as_json() for search in searches], indent=2)
         write_atomically(self.gallery / SEARCHES, text + "\n")

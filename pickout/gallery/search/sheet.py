@@ -10,8 +10,7 @@ from string import Template
 
 from PIL import Image
 
-from pickout.errors import ImageUnreadable
-from pickout.gallery.printable import printable
+from pickout.errors import ImageUnreadable, printable
 from pickout.gallery.search.answer import Answer
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.hits import Hit
@@ -138,22 +137,31 @@ def _told(answer: Answer) -> str:
     if answer.verdict is not None:
         state = "good" if answer.verdict.is_good else "poor"
         lines = f'<p class="{state}">{_text(answer.verdict.words())}</p>'
+    lines += "".join(f'<p class="poor">{_text(fault)}</p>' for fault in answer.faults)
     lines += "".join(f"<p>{_text(note)}</p>" for note in answer.notes)
     return f'<div class="told-notes">{lines}</div>\n' if lines else ""
 
 
 def _figure(hit: Hit, grouping: Grouping, reason: str | None) -> str:
-    with Image.open(io.BytesIO(hit.thumbnail)) as thumbnail:
-        width, height = thumbnail.size
+    width, height, source = _thumbnail(hit)
     shown = min(max(width / height, _NARROWEST), _WIDEST)
     why = "" if reason is None else f"<details><summary>why</summary>{reason}</details>"
     return (
         f'<figure style="--ratio:{shown:.4f};--height:{_ROW_HEIGHT}px">'
-        f'<img src="{_jpeg(hit.thumbnail)}" width="{width}" height="{height}" '
+        f'<img src="{source}" width="{width}" height="{height}" '
         f'alt="Candidate {hit.rank}: {_text(hit.path)}">'
         f"<figcaption>{_scores(hit)}<dl>{_details(hit, grouping)}</dl>"
         f'<p class="path" title="{_text(hit.file)}">{_text(hit.path)}</p>{why}</figcaption></figure>'
     )
+
+
+def _thumbnail(hit: Hit) -> tuple[int, int, str]:
+    """Width, height and source of a candidate's picture; a damaged one is an empty place that says whose it is."""
+    try:
+        with Image.open(io.BytesIO(hit.thumbnail), formats=("JPEG",)) as thumbnail:
+            return *thumbnail.size, _jpeg(hit.thumbnail)
+    except Exception:  # Pillow's decoders raise almost any error on damaged data
+        return max(hit.width, 1), max(hit.height, 1), "data:,"
 
 
 def _scores(hit: Hit) -> str:
@@ -179,12 +187,7 @@ def _details(hit: Hit, grouping: Grouping) -> str:
     lines += [("camera", hit.camera or ""), ("time", "" if hit.time is None else hit.time.isoformat(" "))]
     told = hit.metadata
     lines += [("track", told.track or ""), ("video", told.video or "")]
-    lines += [("frame", "" if told.frame is None else str(told.frame))]
-    metadata = hit.metadata
-    lines += [(name, str(value or "")) for name, value in (("track", metadata.track), ("video", metadata.video))]
-    if metadata.frame is not None:
-        lines.append(("frame", str(metadata.frame)))
-    lines += list(metadata.labels.items())
+    lines += [("frame", "" if told.frame is None else str(told.frame)), *told.labels.items()]
     if hit.others:
         lines.append((_GROUPED.get(grouping, "alike"), f"{len(hit.others)} more"))
     return "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in lines if value)

@@ -94,6 +94,14 @@ def from_arrow(table: pa.Table) -> Iterator[Row]:
         )
 
 
+def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows of a table of any format with the columns of `schema`; those that an older one lacks are empty."""
+    columns = [
+        rows[field.name] if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type) for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
 def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
     """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows.
 
@@ -153,11 +161,6 @@ def _labels(told: Metadata) -> str | None:
     return json.dumps(dict(told.labels)) if told.labels else None
 
 
-def pack_tokens(tokens: NDArray[np.uint16]) -> bytes:
-    """Tokens (tokens, width) as bytes: the two sizes, then the bit patterns."""
-    return _sizes(tokens) + np.ascontiguousarray(tokens, "<u2").tobytes()
-
-
 def _sizes(tokens: NDArray[np.uint16]) -> bytes:
     return np.array(tokens.shape, "<u4").tobytes()
 
@@ -177,7 +180,7 @@ def _tokens(tokens: Sequence[NDArray[np.uint16] | None]) -> pa.Array:
 
 
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
-    """What `pack_tokens` packed. Shape: (tokens, width)."""
+    """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
     count, width = np.frombuffer(data, "<u4", count=2)
     return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
 

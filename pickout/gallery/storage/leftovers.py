@@ -3,15 +3,16 @@
 import re
 from pathlib import Path
 
+from pickout import files
 from pickout.gallery.storage.lock import writing
 
-_HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")
+_HALF_WRITTEN_ROWS = re.compile(r"^\.tmp|#\d+$")
 """Names that LanceDB and the library below it give to files that are not whole yet."""
 
 
 def half_written(gallery: Path) -> list[Path]:
     """Files that were being written when a process was killed, or are being written now."""
-    return sorted(gallery.glob(".*.part"))
+    return files.half_written(gallery, below=False)
 
 
 def clear_half_written(gallery: Path) -> None:
@@ -26,7 +27,7 @@ def clear_half_written_rows(table: Path) -> None:
     LanceDB deletes those that have got their names, but never these. The caller holds the gallery's lock.
     """
     for file in table.rglob("*"):
-        if _HALF_WRITTEN.search(file.name):
+        if _HALF_WRITTEN_ROWS.search(file.name):
             file.unlink(missing_ok=True)
 
 

@@ -5,12 +5,11 @@ import fcntl
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
-from pickout.errors import GalleryError
-from pickout.files import storage_errors
+from pickout.errors import GalleryError, printable
+from pickout.files import own_file
 
 LOCK = ".lock"
 PATIENCE = 900.0
@@ -43,24 +42,25 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
 
     Raises:
         GalleryError: another process holds it for longer than `patience` seconds (`refusal`), or the file may not be
-            made.
+            made, or is a link.
         StorageFull: no space left to make it.
     """
-    try:
-        with storage_errors(file):
-            handle = file.open("ab")
-    except FileNotFoundError:
-        raise GalleryError(f"{file.parent}: is not there any more") from None
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        raise GalleryError(f"{file.parent}: may not be written to; check its permissions") from None
-    with handle:
+    with ExitStack() as stack:
+        try:
+            handle = stack.enter_context(own_file(file))
+        except (FileNotFoundError, NotADirectoryError):
+            raise GalleryError(f"{file.parent}: is not there any more") from None
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise GalleryError(f"{file.parent}: may not be written to; check its permissions") from None
+            if error.errno not in (errno.ELOOP, errno.EEXIST, errno.EISDIR):
+                raise
+            raise GalleryError(f"{file}: is a link or no ordinary file; delete it, and run again") from None
         _wait(handle, file, patience, refusal)
         yield
 
 
-def _wait(handle: IO[bytes], file: Path, patience: float, refusal: str) -> None:
+def _wait(handle: int, file: Path, patience: float, refusal: str) -> None:
     began, told = time.monotonic(), False
     while True:
         try:
@@ -72,5 +72,5 @@ def _wait(handle: IO[bytes], file: Path, patience: float, refusal: str) -> None:
             raise GalleryError(refusal)
         if waited > _TOLD_AFTER and not told:
             told = True
-            _log.warning("%s: waiting for another process that is writing", file.parent)
+            _log.warning("%s: waiting for another process that is writing", printable(file.parent))
         time.sleep(_PAUSE)

@@ -19,6 +19,8 @@ READABLE = frozenset({1, FORMAT})
 MANIFEST = "gallery.json"
 TABLE = "crops"
 """Name of a new gallery's table."""
+FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
+"""Goes with every advice to put files back."""
 
 
 class ModelFacts(Settings):
@@ -28,7 +30,7 @@ class ModelFacts(Settings):
     """What to call the model in a message."""
     fingerprint: str
     """The encoder's fingerprint; a sentence must be encoded by the same model."""
-    dimension: int
+    dimension: int = Field(ge=1, le=65536)
     """Length of a vector."""
     run: str | None = None
     """Where the model was loaded from, so that a search can load it again."""
@@ -94,7 +96,7 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
     file = gallery / name
-    remedy = "put the file back from a backup or index again into a new folder"
+    remedy = f"index again into a new folder, or put the file back {FROM_BACKUP}"
     manifest = read_small_file(file, Manifest, remedy)
     if manifest is None:
         raise GalleryMissing(

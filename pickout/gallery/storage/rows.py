@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -130,6 +131,8 @@ class Resident:
         facets: what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label.
         times: (N,) microseconds, NaT without time.
         order: (N,) each row's rank by path; among equal scores the smaller comes first.
+        damaged: how many of the vectors are not of length one, which each was when it was written.
+        version: the table's when they were read.
     """
 
     ids: NDArray[np.bytes_]
@@ -137,11 +140,14 @@ class Resident:
     facets: Mapping[str, Facet]
     times: NDArray[np.datetime64]
     order: NDArray[np.int64]
+    damaged: int = 0
+    version: int = 0
 
     def without(self, ids: Collection[str]) -> "Resident":
         """These rows but those of some ids."""
         keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
-        return Resident(
+        return replace(
+            self,
             ids=self.ids[keep],
             vectors=self.vectors.kept(keep),
             facets={name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()},
@@ -153,6 +159,16 @@ class Resident:
     def camera_names(self) -> tuple[str, ...]:
         """The names of the cameras, sorted."""
         return self.facets.get("camera", NO_FACET).names
+
+
+def storable(name: str) -> str:
+    """`name` as a column of text can hold it: what is no Unicode is written out, as in `caf\\udce9`."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def composed(name: str) -> str:
+    """`name` in Unicode's composed form (NFC), by which names are compared: an é may be one letter or two."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def row_id(file: Path) -> str:

@@ -1,14 +1,15 @@
 """The small JSON files beside a gallery's table, read strictly."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pickout.errors import GalleryDamaged
 
-_Contents = TypeVar("_Contents", bound=BaseModel)
+_Contents = TypeVar("_Contents")
 
 
 def read_small_file(
@@ -32,9 +33,12 @@ def read_small_file(
     except OSError as error:
         raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
     try:
-        found = contents.model_validate_json(text)
+        # A path that is no UTF-8 is kept with lone surrogates, which JSON may hold and pydantic's own reader refuses.
+        found = TypeAdapter(contents).validate_python(json.loads(text))
     except ValidationError as error:
         raise GalleryDamaged(f"{file}: {first_fault(error)}; {remedy}") from None
+    except (ValueError, RecursionError):
+        raise GalleryDamaged(f"{file}: is no JSON; {remedy}") from None
     if wrong := check(found):
         raise GalleryDamaged(f"{file}: {wrong}; {remedy}")
     return found

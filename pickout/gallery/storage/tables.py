@@ -1,5 +1,6 @@
 """Which table of a gallery's folder holds its rows, and which is being built beside it for another model."""
 
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ CALIBRATION_PLOT = "calibration.png"
 """Its picture, where the command line drew one."""
 REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
+
+_OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")
+"""Names of the folders that `begin` and `make_gallery` give to tables."""
 
 
 @contextmanager
@@ -77,15 +81,22 @@ def table_folder(gallery: Path, name: str) -> Path:
 
 
 def leftover_tables(gallery: Path) -> list[Path]:
-    """Folders of tables that are neither the gallery's nor being built: an interrupted swap or rebuild left them."""
+    """Folders of tables that are neither the gallery's nor being built: an interrupted swap or rebuild left them.
+
+    Only those with a name that a table of ours can have; a copy that somebody keeps under another one is not ours.
+    """
     told = (read_manifest(gallery), pending(gallery))
     used = {table_folder(gallery, each.table) for each in told if each is not None}
-    return sorted(set(gallery.glob(f"{TABLE}*.lance")) - used)
+    return sorted(set(_tables(gallery)) - used)
+
+
+def _tables(gallery: Path) -> list[Path]:
+    return [folder for folder in gallery.iterdir() if _OURS.fullmatch(folder.name) and not folder.is_symlink()]
 
 
 def finish_swap(gallery: Path) -> None:
     """Delete what an interrupted swap or an abandoned rebuild left. Every writer calls this before it writes."""
-    if not (gallery / REBUILD).exists() and len(list(gallery.glob(f"{TABLE}*.lance"))) < 2:
+    if not (gallery / REBUILD).exists() and len(_tables(gallery)) < 2:
         return
     with writing(gallery):
         clear(gallery)

@@ -1,0 +1,220 @@
+"""What every reader of annotations gives, and how it becomes a data set."""
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+from unicodedata import normalize
+
+from pickout.data.data_set import DataSet, ImageRecord, Split
+from pickout.errors import AnnotationError
+
+SPLITS = ("train", "val", "test")
+_SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | {"training": "train", "validation": "val", "testing": "test"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a split holds.
+
+    Args:
+        identities: different people.
+        images: records of the annotation file.
+        captions: over all images.
+    """
+
+    identities: int
+    images: int
+    captions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image as the annotation file tells it.
+
+    Args:
+        record: position in the file, from 0.
+        split: `train`, `val` or `test`.
+        identity: the number that the file gives the person.
+        path: relative to the image folder, parted by `/`, without `.` in it.
+        captions: in the file's order.
+        camera: the camera's name where it is known.
+        time: when the image was taken where it is known.
+    """
+
+    record: int
+    split: str
+    identity: int
+    path: str
+    captions: tuple[str, ...]
+    camera: str | None = None
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An annotation file, read whole.
+
+    Args:
+        name: the data set's name in the registry.
+        root: the data set's own folder.
+        file: the annotation file.
+        images: the folder that image paths start from.
+        entries: what could be read.
+        problems: what could not, in the file's order; a data set has none.
+        notes: what the reader had to assume.
+    """
+
+    name: str
+    root: Path
+    file: Path
+    images: Path
+    entries: Sequence[Entry]
+    problems: Sequence[AnnotationError] = ()
+    notes: Sequence[str] = ()
+
+    def image(self, entry: Entry) -> Path:
+        """The file of an entry, which need not be there."""
+        return spelt_on_disk(self.images, entry.path)
+
+
+@dataclass(frozen=True)
+class Reader(ABC):
+    """Reads the original files of one data set.
+
+    Args:
+        name: the data set's name in the registry.
+        title: its name in papers.
+        request: where it can be had, one sentence.
+        files: names that the annotation file may have, the usual one first.
+        published: the size of each split as the released files count; empty where there is nothing to compare with.
+    """
+
+    name: str
+    title: str
+    request: str
+    files: tuple[str, ...]
+    published: Mapping[str, Counts] = field(default_factory=dict, kw_only=True)
+
+    @property
+    @abstractmethod
+    def layout(self) -> str:
+        """The expected files, as a drawing for people."""
+
+    @abstractmethod
+    def read(self, root: Path) -> Reading:
+        """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened.
+
+        Raises:
+            DataMissing: the annotation file or the image folder is not there.
+            AnnotationError: the file as a whole cannot be read.
+        """
+
+
+def to_data_set(reading: Reading) -> DataSet:
+    """The data set of a reading. Training identities become 0, 1, ... in ascending order; others stay as they are.
+
+    Raises:
+        AnnotationError: the first of the reading's problems.
+    """
+    if reading.problems:
+        raise reading.problems[0]
+    ranks = {raw: rank for rank, raw in enumerate(training_identities(reading.entries))}
+    records: dict[str, list[ImageRecord]] = defaultdict(list)
+    for entry in reading.entries:
+        identity = ranks[entry.identity] if entry.split == "train" else entry.identity
+        image = ImageRecord(reading.image(entry), identity, entry.captions, entry.camera, entry.time)
+        records[entry.split].append(image)
+    splits = {name: Split(reading.name, name, tuple(records[name])) for name in SPLITS if name in records}
+    return DataSet(reading.name, reading.root, splits, tuple(reading.notes))
+
+
+def training_identities(entries: Sequence[Entry]) -> list[int]:
+    """The file's numbers of the people in the training split, ascending."""
+    return sorted({entry.identity for entry in entries if entry.split == "train"})
+
+
+class RecordCheck:
+    """Checks the values of one record and names it in errors.
+
+    Args:
+        file: the annotation file.
+        record: position in the file, from 0.
+    """
+
+    def __init__(self, file: Path, record: int) -> None:
+        self.file, self.record = file, record
+
+    def wrong(self, field: str | None, problem: str) -> AnnotationError:
+        """The error to raise for a field of this record."""
+        return AnnotationError(self.file, self.record, field, problem)
+
+    def split(self, value: Any) -> str:
+        """One of the names in `SPLITS`; capitals, and the long forms of the names, are read as well.
+
+        Raises:
+            AnnotationError: another value.
+        """
+        split = _SPLIT_NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
+        if split is None:
+            raise self.wrong("split", f"{show(value)}; expected one of {', '.join(SPLITS)}")
+        return split
+
+    def path(self, field: str, value: Any) -> str:
+        """A relative path that stays below the image folder, in one form: `/` for a backslash, and no `.` in it.
+
+        Raises:
+            AnnotationError: not a string, empty, absolute, upward or impossible as a file name.
+        """
+        if not isinstance(value, str) or not value.strip():
+            raise self.wrong(field, f"{show(value)}; expected the path of an image file")
+        path = PurePosixPath(value.replace("\\", "/"))
+        if PureWindowsPath(value).anchor or ".." in path.parts:
+            raise self.wrong(field, f"{show(value)} leads out of the image folder; expected a path below it")
+        if "\0" in value or _SURROGATE.search(value):
+            raise self.wrong(field, f"{show(value)} holds characters that no file name can have")
+        return str(path)
+
+
+def spelt_on_disk(folder: Path, path: str) -> Path:
+    """`folder / path`, with accents as the disk has them: composed (NFC), or apart (NFD) as macOS writes them."""
+    # os.path instead of Path: a name that the system refuses is just missing.
+    found = folder / path
+    if path.isascii() or os.path.lexists(found):
+        return found
+    for part in PurePosixPath(path).parts:
+        spellings = (folder / normalize(form, part) for form in ("NFC", "NFD"))
+        folder = next((file for file in spellings if os.path.lexists(file)), folder / part)
+    return folder
+
+
+def read_text(file: Path) -> str:
+    """The text of an annotation file.
+
+    Raises:
+        AnnotationError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"not UTF-8 text (byte {error.start}); save it as UTF-8"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    raise AnnotationError(file, None, None, problem)
+
+
+def sound(caption: str) -> str:
+    """The caption with lone surrogates, which no file or screen can take, as U+FFFD."""
+    return _SURROGATE.sub("\ufffd", caption)
+
+
+def show(value: Any) -> str:
+    """A short picture of a wrong value for an error message."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

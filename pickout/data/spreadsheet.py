@@ -1,0 +1,251 @@
+"""Tables as spreadsheets and data frames write them: the one reader of training data and of a gallery's metadata."""
+
+import csv
+import difflib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+from pickout.data.annotation import read_text, show
+from pickout.errors import AnnotationError, DataError, DataMissing
+
+Row = Mapping[str, Any]
+
+SYNONYMS: Mapping[str, frozenset[str]] = {
+    column: frozenset(names.split())
+    for column, names in {
+        "image": "images img imgs path paths file files crop crops imagepath imgpath imagefile imgfile imagename "
+        "imgname filepath filename croppath cropfile cropname",
+        "caption": "captions text texts sentence sentences description descriptions",
+        "identity": "identities id ids pid pids person persons personid personids personname identityid identityno",
+        "camera": "cameras cam cams cameraid cameraname camid camname camno",
+        "time": "times timestamp timestamps datetime date dateandtime timetaken takenat capturedat captured",
+        "split": "splits set subset partition",
+        "video": "videos videofile videopath videoname videoid",
+        "frame": "frames frameno framenumber frameid frameindex",
+        "box": "boxes bbox boundingbox",
+        "track": "tracks trackid trackno tracklet",
+    }.items()
+}
+"""Other names of each column, in lower case without blanks, hyphens and underscores."""
+
+ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
+"""Endings of the files that are read; a table with another one is taken for CSV by who reads it all the same."""
+
+# What pandas takes for a missing value, and its own NaT.
+_MISSING = frozenset({"", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "NaT", "None"}) | {
+    *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
+}
+_NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")
+"""Columns with the numbers of a data frame's rows."""
+_WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
+_NEAR = 0.8
+_BLANKS = "\ufeff \t\r\n\f\v\xa0"
+
+
+@dataclass(frozen=True, slots=True)
+class Spreadsheet:
+    """A table, read whole.
+
+    Args:
+        file: where it lies.
+        columns: their standard names where they have one, else as the file has them.
+        rows: position in the file, from 0, and the cells by column; a missing value is None, a float that is a whole
+            number is an int. Rows without any value are left out.
+        problems: rows that could not be read.
+        notes: which column was read as which.
+    """
+
+    file: Path
+    columns: Sequence[str]
+    rows: Sequence[tuple[int, Row]]
+    problems: Sequence[AnnotationError]
+    notes: Sequence[str]
+
+
+def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Spreadsheet:
+    """Read a table: CSV with a header, JSON lines with an object each, or Parquet.
+
+    Args:
+        file: a file with one of `ENDINGS`; any other is taken for CSV.
+        known: the columns that are wanted, keys of `SYNONYMS`; `image` among them must be there.
+        others: whether other columns count too. If not, one with nearly the name of a missing column is an error.
+
+    Raises:
+        DataMissing: there is no such file.
+        AnnotationError: the file as a whole cannot be read, has no image column, or has a column twice.
+        DataError: a Parquet file, and pyarrow is not installed.
+    """
+    if not file.is_file():
+        state = "is a folder" if file.is_dir() else "no such table"
+        raise DataMissing(f"{file}: {state}; give a CSV, JSON-lines or Parquet file with a column 'image'")
+    problems: list[AnnotationError] = []
+    header, cells = _READERS.get(file.suffix.lower(), _csv)(file, problems)
+    names, notes = _standard_names(file, header, known, others=others)
+    rows = []
+    for number, values in cells:
+        row = {name: _cell(value) for name, value in zip(names, values, strict=True) if name is not None}
+        if any(value is not None for value in row.values()):
+            rows.append((number, row))
+    return Spreadsheet(file, [name for name in names if name is not None], rows, problems, notes)
+
+
+def name_of(value: object) -> str:
+    """A name as text, composed (NFC); a whole number loses the `.0` that a data frame gave it.
+
+    Raises:
+        ValueError: neither text nor a whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"{show(value)}; expected a name or a whole number")
+    return whole(normalize("NFC", str(value)))
+
+
+def whole(text: str) -> str:
+    """`12` for `12.0`, any other text as it is."""
+    found = _WHOLE.fullmatch(text)
+    return found[1] if found else text
+
+
+def is_whole(value: object) -> bool:
+    """Whether a cell is missing or a whole number, written as `12` or `12.0`."""
+    return value is None or _WHOLE.fullmatch(str(value)) is not None
+
+
+def moment(value: object) -> datetime:
+    """The time in a cell: ISO 8601, or a Parquet time or date (its midnight); finer than microseconds is cut.
+
+    Raises:
+        ValueError: something else.
+    """
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime.combine(value, time())
+    try:
+        return datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"{show(value)}; expected a time like 2024-05-31T17:45:00") from None
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        text = value.strip(_BLANKS)
+        return None if text in _MISSING else text
+    if isinstance(value, float | Decimal):
+        return None if value != value else int(value) if value % 1 == 0 else value
+    return value
+
+
+def _standard_names(
+    file: Path, header: Sequence[str], known: Sequence[str], *, others: bool
+) -> tuple[list[str | None], list[str]]:
+    """Each column's standard name, its own, or None where it has none; and which were read as which."""
+    names = [normalize("NFC", name.strip(_BLANKS)) for name in header]
+    plain = [re.sub(r"[\W_]", "", name).casefold() for name in names]
+    standard: list[str | None] = [None if _NAMELESS.fullmatch(name) else name for name in names]
+    notes, missing = [], []
+    for column in known:
+        exact = [place for place, name in enumerate(plain) if name == column]
+        places = exact or [place for place, name in enumerate(plain) if name in SYNONYMS[column]]
+        if len(places) > 1:
+            found = " and ".join(f"'{names[place]}'" for place in places)
+            raise AnnotationError(file, None, column, f"the columns {found} both mean {column}; keep one or rename one")
+        for place in places:
+            standard[place] = column
+            notes += [] if exact else [f"column '{names[place]}' is read as {column}"]
+        missing += [] if places else [column]
+    twice = [name for name, count in Counter(name.casefold() for name in standard if name).items() if count > 1]
+    if twice:
+        raise AnnotationError(file, None, twice[0], "a column of this name stands in the header twice; rename one")
+    left = {letters: name for letters, name in zip(plain, names, strict=True) if name not in known}
+    for column in missing:
+        near = [] if others else difflib.get_close_matches(column, left, n=1, cutoff=_NEAR)
+        if near:
+            raise AnnotationError(
+                file, None, column, f"no such column, but '{left[near[0]]}'; rename one that means it"
+            )
+    if "image" in missing:
+        found = ", ".join(names) or "none"
+        raise AnnotationError(file, None, "image", f"no such column; found {found} (columns are parted by commas)")
+    return standard, notes
+
+
+Cells = Iterator[tuple[int, Sequence[Any]]]
+
+
+def _csv(file: Path, problems: list[AnnotationError]) -> tuple[list[str], Cells]:
+    reader = csv.reader(io.StringIO(read_text(file), newline=""), strict=True)
+    lines: list[list[str]] = []
+    try:
+        lines += (cells for cells in reader if any(cell.strip(_BLANKS) for cell in cells))
+    except csv.Error as error:
+        raise AnnotationError(file, None, None, f"not valid CSV at line {reader.line_num}: {error}") from None
+    header = lines[0] if lines else []
+
+    def rows() -> Cells:
+        for number, cells in enumerate(lines[1:]):
+            if len(cells) < len(header) or any(cells[len(header) :]):
+                problem = f"{len(cells)} cells; the header has {len(header)}"
+                problems.append(AnnotationError(file, number, None, problem))
+            else:
+                yield number, cells[: len(header)]
+
+    return header, rows()
+
+
+def _json_lines(file: Path, problems: list[AnnotationError]) -> tuple[list[str], Cells]:
+    rows: list[tuple[int, Row]] = []
+    # splitlines would also part a line at letters that JSON allows inside of a text.
+    for number, line in enumerate(line for line in read_text(file).split("\n") if line.strip()):
+        try:
+            rows.append((number, json.loads(line, object_pairs_hook=_unique)))
+            if not isinstance(rows[-1][1], dict):
+                raise ValueError(f"{show(rows.pop()[1])}; expected an object")
+        except (json.JSONDecodeError, RecursionError) as error:
+            problems.append(AnnotationError(file, number, None, f"not valid JSON: {error}"))
+        except ValueError as error:
+            problems.append(AnnotationError(file, number, None, str(error)))
+    if not rows and problems:
+        raise problems[0]
+    columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    return columns, ((number, [row.get(name) for name in columns]) for number, row in rows)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the field {show(twice)} stands in it twice")
+    return found
+
+
+def _parquet(file: Path, problems: list[AnnotationError]) -> tuple[list[str], Cells]:
+    del problems
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise DataError(f"{file}: reading Parquet needs pyarrow; install it or save the table as CSV") from None
+    try:
+        table = parquet.ParquetFile(file).read()
+        columns = []
+        for column in table.columns:
+            if pyarrow.types.is_timestamp(column.type):  # Python's times end at microseconds
+                column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
+            columns.append(column.to_pylist())
+    except Exception as error:  # pyarrow has its own errors, OSError among them.
+        raise AnnotationError(file, None, None, f"not a readable Parquet file ({error})") from None
+    return list(table.column_names), enumerate(zip_longest(*columns))
+
+
+_READERS = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines, ".parquet": _parquet}

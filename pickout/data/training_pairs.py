@@ -1,0 +1,281 @@
+"""The training split as items: an image and a caption, augmented as a pure function of seed, epoch and place."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+from torch.utils.data import Dataset
+
+from pickout.config import Settings
+from pickout.data.batching import Example
+from pickout.data.changed_picture import Picture
+from pickout.data.data_set import ImageRecord, Split
+from pickout.data.image_changes import change_picture, read_parts
+from pickout.data.images import open_image
+from pickout.data.sampling import Draw
+from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
+from pickout.data.transforms import AugmentationSettings, ImageSettings, augment, resize
+from pickout.data.weak_captions import WeakCaptions
+from pickout.errors import DataError, DataMissing, ImageUnreadable
+from pickout.text.tokenizer import Tokenizer
+
+_STREAM = 2
+"""Keeps the items' random streams apart from the sampler's."""
+
+OTHERS = 300
+"""Images that lend backgrounds and neighbours to others."""
+
+REMEDY = "mend or remove it, or leave unreadable images out with --set data.skip_unreadable=true"
+"""What to do about an unreadable training image."""
+
+
+class DataSettings(Settings):
+    """What to train on and how to read it."""
+
+    name: str
+    """The data set's name, as `pickout data check` takes it."""
+    root: Path
+    """The data set's folder; a relative path starts where the command runs."""
+    workers: int = Field(0, ge=0)
+    """Processes that decode and augment images beside the training process; the batches do not depend on it."""
+    cache: bool = False
+    """Keep all training images in memory, decoded and resized; for small data sets (3 bytes a pixel)."""
+    validation: Path | None = None
+    """Another folder of such data, whose `val` split chooses the epoch in place of the own one."""
+    copies: int = Field(0, ge=0)
+    """With frozen towers: so many changed copies of each image go through the frozen part once, before training; each
+    epoch then draws among them. 0: every image is changed anew and goes through the whole tower."""
+    features: Path | None = None
+    """Where those copies are kept, for several runs; none: in the run's folder."""
+    skip_unreadable: bool = False
+    """Open every image once before training and leave out those that cannot be read, one journal line for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is done to the two halves of an item.
+
+    Args:
+        image: the image's augmentation.
+        caption: the caption's augmentation.
+    """
+
+    image: AugmentationSettings
+    caption: CaptionAugmentationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """What a method wants of an item beside its image and caption.
+
+    Args:
+        second_view: whether the image is augmented a second time, by other random numbers.
+        weak_captions: probability that a further caption is drawn from all captions of the person (RaSa: 0.1); else it
+            is the item's own. None: no further caption.
+    """
+
+    second_view: bool = False
+    weak_captions: float | None = None
+
+
+PLAIN = Pairing()
+"""An image and its caption."""
+
+
+class TrainingPairs(Dataset[Example | ImageUnreadable]):
+    """Every (image, caption) pair of a split, indexed by `Draw`.
+
+    The same draw gives the same example in any process, so a resumed run and any number of workers see equal batches.
+
+    Args:
+        split: the training split; identities from 0 without gaps.
+        tokenizer: encodes all captions at once, here.
+        image: how an image is prepared.
+        augmentation: how items are augmented.
+        seed: the recipe's seed.
+        pairing: what else the method wants of an item.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        tokenizer: Tokenizer,
+        image: ImageSettings,
+        augmentation: Augmentation,
+        seed: int,
+        pairing: Pairing = PLAIN,
+    ) -> None:
+        pairs = list(split.pairs())
+        self._weak = None
+        if pairing.weak_captions is not None:
+            captions, identities = [pair.caption for pair in pairs], [pair.identity for pair in pairs]
+            self._weak = WeakCaptions(captions, identities, pairing.weak_captions)
+        self._second_view = pairing.second_view
+        self.identities = [pair.identity for pair in pairs]
+        self.seed, self.image, self.augmentation = seed, image, augmentation
+        self._files = [str(record.image) for record in split.images]
+        self._image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
+        self.ids = tokenizer.encode([pair.caption for pair in pairs]).astype(np.int32)
+        self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
+        self._cache: list[NDArray[np.uint8]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._image_of)
+
+    @property
+    def images(self) -> int:
+        """How many images the pairs show."""
+        return len(self._files)
+
+    def image_of(self, item: int) -> int:
+        """The position of a pair's image among the images."""
+        return int(self._image_of[item])
+
+    def ids_of(self, item: int) -> NDArray[np.int64]:
+        """A pair's caption as it is. Shape: (context,)."""
+        ids: NDArray[np.int64] = self.ids[item].astype(np.int64)
+        return ids
+
+    def fill_cache(self, *, threads: int = 4, advance: Callable[[], None] = lambda: None) -> None:
+        """Decode and resize every image into memory: height * width * 3 bytes each.
+
+        Args:
+            threads: decoding threads.
+            advance: called after each image.
+
+        Raises:
+            ImageUnreadable: an image cannot be decoded.
+        """
+
+        def load(file: str) -> NDArray[np.uint8]:
+            try:
+                image = open_image(Path(file))
+            except ImageUnreadable as error:
+                raise ImageUnreadable(error.path, f"{error.reason}; {REMEDY}") from None
+            advance()
+            return np.asarray(resize(image, self.image))
+
+        with ThreadPoolExecutor(threads) as pool:
+            self._cache = list(pool.map(load, self._files))
+
+    def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
+        position = int(self._image_of[draw.item])
+        generator = np.random.default_rng([_STREAM, self.seed, draw.epoch, draw.place])
+        try:
+            image = self.changed(position, generator)
+        except ImageUnreadable as error:
+            return error
+        pixels = augment(image, self.image, self.augmentation.image, generator)
+        ids = self._caption(draw.item, generator)
+        second = augment(image, self.image, self.augmentation.image, generator) if self._second_view else None
+        if self._weak is None:
+            return Example(pixels, ids, self.identities[draw.item], second)
+        other = self._weak.draw(draw.item, generator)
+        weak = ids if other == draw.item else self._caption(other, generator)
+        replaced = self._weak.differ(draw.item, other)
+        return Example(pixels, ids, self.identities[draw.item], second, weak, replaced)
+
+    def changed(self, position: int, generator: np.random.Generator) -> Image.Image:
+        """The image at `position` as a camera might have had it; as it is where the recipe wants no changes.
+
+        Raises:
+            ImageUnreadable: it cannot be decoded.
+        """
+        image, rates = self._open(position), self.augmentation.image.changes
+        if not rates:
+            return image
+        pixels = np.asarray(image, np.float32) / np.float32(255)
+        picture = Picture(pixels, read_parts(Path(self._files[position])), self._others)
+        return Image.fromarray(change_picture(picture, rates, generator))
+
+    @cached_property
+    def _others(self) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """Some of the images with their masks, for backgrounds and neighbours of others."""
+        chosen = np.random.default_rng([_STREAM, self.seed]).integers(len(self._files), size=OTHERS)
+        masks = [(int(position), read_parts(Path(self._files[position]))) for position in chosen]
+        return [(np.asarray(self._open(position)), mask) for position, mask in masks if mask is not None]
+
+    def _caption(self, item: int, generator: np.random.Generator) -> NDArray[np.int64]:
+        return augment_tokens(self.ids_of(item), self._special, self._vocabulary, self.augmentation.caption, generator)
+
+    def fingerprint(self) -> str:
+        """A digest of identities, file names and token ids; another one means other training items."""
+        digest = hashlib.sha256(np.array(self.identities, dtype=np.int64).tobytes())
+        digest.update("\n".join(Path(self._files[i]).name for i in self._image_of).encode())
+        digest.update(self.ids.tobytes())
+        return digest.hexdigest()
+
+    def _open(self, position: int) -> Image.Image:
+        if self._cache is not None:
+            return Image.fromarray(self._cache[position])
+        return open_image(Path(self._files[position]))
+
+
+def with_captions(split: Split) -> Split:
+    """The split without the images that no caption describes: they make no training item.
+
+    Raises:
+        DataError: no image has a caption.
+    """
+    images = tuple(record for record in split.images if record.captions)
+    if not images:
+        raise DataError(f"{split.data}, split '{split.name}': no image has a caption, so there is nothing to train on")
+    return replace(split, images=images)
+
+
+def require_files(split: Split, remedy: str) -> None:
+    """Check that every image is there, without opening it.
+
+    Args:
+        split: any split.
+        remedy: what to do about missing ones.
+
+    Raises:
+        DataMissing: names the first missing file and says how many are missing.
+    """
+    missing = [record.image for record in split.images if not record.image.is_file()]
+    if missing:
+        raise DataMissing(
+            f"{missing[0]}: no such image; {len(missing)} of {len(split.images)} images of split '{split.name}' of "
+            f"{split.data} are missing, which `pickout data check` lists; {remedy}"
+        )
+
+
+def readable(
+    split: Split, *, threads: int = 4, advance: Callable[[], None] = lambda: None
+) -> tuple[Split, list[ImageUnreadable]]:
+    """The split without the images that cannot be read, and what is wrong with each of those.
+
+    Args:
+        split: any split.
+        threads: decoding threads.
+        advance: called after each image.
+
+    Raises:
+        DataError: no image can be read.
+    """
+
+    def problem(record: ImageRecord) -> ImageUnreadable | None:
+        try:
+            open_image(record.image)
+        except ImageUnreadable as error:
+            return error
+        finally:
+            advance()
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        problems = list(pool.map(problem, split.images))
+    kept = tuple(record for record, wrong in zip(split.images, problems, strict=True) if wrong is None)
+    if not kept:
+        raise DataError(
+            f"{split.data}, split '{split.name}': none of {len(problems)} images can be read: {problems[0]}"
+        )
+    return replace(split, images=kept), [wrong for wrong in problems if wrong is not None]

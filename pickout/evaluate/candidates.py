@@ -1,0 +1,213 @@
+"""The second look: a slower, better score for the best images of each caption (AGA, RaSa, ALBEF).
+
+Image by image, not caption by caption: an image's keys and values are projected once, then every caption that has the
+image among its candidates is matched with it, the captions of similar length together.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pickout.errors import CheckpointError
+from pickout.evaluate.exact_product import ExactProduct, mix
+from pickout.evaluate.processes import ALONE, Share
+from pickout.evaluate.relevant_ranks import Relevance, RelevantRanks, collect_ranks
+from pickout.evaluate.token_store import TokenStore
+from pickout.methods.base import Method
+from pickout.nn.memory import ImageMemory
+
+Tail = Literal["embedding", "constant"]
+"""The order below the candidates: by embedding, or all equal and so in gallery order, as in RaSa's released program."""
+
+PAIRS = 256
+"""Pairs matched at a time."""
+IMAGES = 16
+"""Images whose keys and values are held at a time."""
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The best gallery items of each query by embedding.
+
+    Args:
+        items: positions in the gallery, best first, equal scores in gallery order. Shape: (queries, k).
+        gallery: number of gallery items.
+    """
+
+    items: NDArray[np.int32]
+    gallery: int
+
+
+def find_candidates(queries: Tensor, gallery: Tensor, k: int, *, chunk: int = 1024, share: Share = ALONE) -> Candidates:
+    """The k best gallery items of each query under the tie rule of `pickout.evaluate.relevant_ranks`.
+
+    Args:
+        queries: Shape: (queries, dimension), float32.
+        gallery: Shape: (gallery, dimension), float32.
+        k: how many; all where there are fewer.
+        chunk: queries scored at a time.
+        share: this process's part; every process returns the whole result.
+    """
+    product = ExactProduct(queries, gallery)
+    k = min(k, len(gallery))
+    first, last = share.bounds(len(queries), 1)
+    found = [np.empty((0, k), np.int32)]
+    for start in range(first, last, chunk):
+        scores = mix([product.rows(start, min(start + chunk, last))], (1.0,)).numpy()
+        found.append(np.stack([_best(row, k) for row in scores]))
+    return Candidates(np.concatenate(share.gather(np.concatenate(found))), len(gallery))
+
+
+def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
+    """Positions of the k highest scores, highest first; of equal ones the first in order."""
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > least)
+    chosen = np.concatenate([above, np.flatnonzero(scores == least)[: k - len(above)]])
+    return chosen[np.lexsort((chosen, -scores[chosen]))].astype(np.int32)
+
+
+def match_candidates(
+    method: Method,
+    images: TokenStore,
+    captions: TokenStore,
+    candidates: Candidates,
+    *,
+    first: int = 0,
+    block: int = IMAGES,
+    share: Share = ALONE,
+    tell: Tell | None = None,
+) -> NDArray[np.float32]:
+    """The second score of each caption with each of its candidates.
+
+    Args:
+        method: with `candidates` above 0; in evaluation mode.
+        images: tokens of this process's images.
+        captions: text states of all captions.
+        candidates: of all captions.
+        first: position of this process's first image in the gallery; a multiple of `block`.
+        block: images whose keys and values are held at a time.
+        share: this process's part; every process returns the whole result.
+        tell: called after each group of pairs with `pairs`, how many are done and how many there are.
+
+    Returns:
+        Shape: (captions, k).
+
+    Raises:
+        CheckpointError: the method gives scores that are not finite.
+    """
+    flat = candidates.items.ravel()
+    order = np.argsort(flat, kind="stable")
+    bounds = np.searchsorted(flat[order], np.arange(candidates.gallery + 1))
+    own = bounds[first + len(images)] - bounds[first]
+    scores = np.full(len(flat), -np.inf, np.float32)
+    lengths, device, done = captions.lengths, _device(method), 0
+    for start in range(first, first + len(images), block):
+        stop = min(start + block, first + len(images))
+        memory = method.remember(images.rows(start - first, stop - first).to(device))
+        for group in _groups(order, bounds, start, stop, lengths, candidates.items.shape[1]):
+            states, mask = captions.take(group.pairs // candidates.items.shape[1])
+            near = _part(memory, group.images[0] - start, group.images[-1] + 1 - start)
+            image = torch.from_numpy(group.image - group.images[0])
+            matched = method.match_pairs(near, states.to(device), mask.to(device), image.to(device))
+            scores[group.pairs] = matched.float().cpu().numpy()
+            done += len(group.pairs)
+            if tell is not None:
+                tell("pairs", done, int(own))
+    whole: NDArray[np.float32] = np.max(np.stack(share.gather(scores)), axis=0).reshape(candidates.items.shape)
+    if not np.isfinite(whole).all():
+        raise CheckpointError(
+            f"the model gave {int((~np.isfinite(whole)).sum())} matching scores that are not finite; "
+            "its weights are damaged or its training diverged"
+        )
+    return whole
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Pairs that are matched together.
+
+    Args:
+        images: the images they look at, ascending and without gaps.
+        pairs: positions in the flat (captions, k) table. Shape: (pairs,).
+        image: each pair's image. Shape: (pairs,).
+    """
+
+    images: range
+    pairs: NDArray[np.int64]
+    image: NDArray[np.int64]
+
+
+def _groups(
+    order: NDArray[np.int64], bounds: NDArray[np.int64], start: int, stop: int, lengths: NDArray[np.int64], k: int
+) -> Iterator[_Group]:
+    """Pairs of images `start` to `stop`: of one image in pieces of at most `PAIRS`, of several where they are few."""
+    begun = start
+    parts: list[NDArray[np.int64]] = []
+    for image in range(start, stop):
+        pairs = order[bounds[image] : bounds[image + 1]]
+        pairs = pairs[np.argsort(lengths[pairs // k], kind="stable")]
+        if any(map(len, parts)) and sum(map(len, parts)) + len(pairs) > PAIRS:
+            yield _group(range(begun, image), parts)
+            begun, parts = image, []
+        while len(pairs) > PAIRS:
+            yield _group(range(image, image + 1), [pairs[:PAIRS]])
+            pairs = pairs[PAIRS:]
+        parts.append(pairs)
+    if any(map(len, parts)):
+        yield _group(range(begun, stop), parts)
+
+
+def _group(images: range, parts: list[NDArray[np.int64]]) -> _Group:
+    image = np.repeat(np.array(images, dtype=np.int64), [len(part) for part in parts])
+    return _Group(images, np.concatenate(parts), image)
+
+
+def _part(memory: ImageMemory, start: int, stop: int) -> ImageMemory:
+    """Neighbouring images of a memory, without copying."""
+    return ImageMemory(
+        tuple(keys[start:stop] for keys in memory.keys), tuple(values[start:stop] for values in memory.values)
+    )
+
+
+def rerank(
+    by_embedding: NDArray[np.int32],
+    relevance: Relevance,
+    candidates: Candidates,
+    scores: NDArray[np.float32],
+    tail: Tail = "embedding",
+) -> RelevantRanks:
+    """Ranks after the second look: candidates by their second score, equal ones as before; then the tail.
+
+    Args:
+        by_embedding: rank by embedding of each pair of `relevance`. Shape: (pairs,).
+        relevance: which items are relevant.
+        candidates: of each query.
+        scores: their second scores. Shape: (queries, k).
+        tail: the order of everything else.
+    """
+    k = candidates.items.shape[1]
+    order = np.argsort(-scores, axis=1, kind="stable")
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(k)[None, :], axis=1)
+    query = np.repeat(np.arange(len(candidates.items)), np.diff(relevance.starts))
+    within = by_embedding <= k
+    again = by_embedding.copy()
+    again[within] = place[query[within], by_embedding[within] - 1] + 1
+    # Differs from the paper: its program leaves all items below the candidates tied at one score; that is "constant".
+    if tail == "constant":
+        ordered = np.sort(candidates.items, axis=1)
+        for pair in np.flatnonzero(~within):
+            column = relevance.columns[pair]
+            again[pair] = k + 1 + column - np.searchsorted(ordered[query[pair]], column)
+    return collect_ranks(again, relevance)
+
+
+def _device(method: Method) -> torch.device:
+    return next((parameter.device for parameter in method.parameters()), torch.device("cpu"))

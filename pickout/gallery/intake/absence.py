@@ -1,0 +1,111 @@
+"""Rows whose files are gone, told apart from those whose files only cannot be seen."""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class Absence:
+    """Rows whose files were not found.
+
+    Args:
+        gone: ids of those whose folder can be read, does not list them, and has other files of the gallery's.
+        deserted: by folder, ids of those in a folder that is not there, or has no file any more that was indexed
+            earlier. It may be a disk that is not mounted.
+        unseen: how many could not be looked for: a folder may not be read or fails, a path is too long, or a folder
+            went away while the run was in it.
+    """
+
+    gone: list[str] = field(default_factory=list)
+    deserted: dict[Path, list[str]] = field(default_factory=dict)
+    unseen: int = 0
+
+
+def find_absent(
+    root: Path, rows: Iterable[tuple[str, Path]], *, new: Collection[str], touched: Mapping[Path, Path]
+) -> Absence:
+    """Look for the files of all rows below a folder. Only "not found" is gone; any other error tells nothing.
+
+    Args:
+        root: the folder that was indexed.
+        rows: id and file of every row.
+        new: ids of rows that this run added: they do not show that a folder is the one that it was.
+        touched: for each folder that this run read a file of, that file; for each file or folder that it could not
+            read, itself.
+    """
+    found, missing = Absence(), dict[Path, list[tuple[str, str]]]()
+    witnesses: dict[Path, Path] = {}
+    for identifier, file in rows:
+        if file.is_relative_to(root):
+            there = _is_there(file)
+            if there and identifier not in new:
+                _testify(file, root, witnesses)
+            elif there is None:
+                found.unseen += 1
+            elif not there:
+                missing.setdefault(file.parent, []).append((identifier, file.name))
+    left = [place for place, file in touched.items() if not _is_there(file)]
+    for folder, absent in missing.items():
+        try:
+            names = _names(folder)
+        except OSError:
+            found.unseen += len(absent)
+            continue
+        ids = [identifier for identifier, name in absent if name not in names]
+        witness = witnesses.get(folder)
+        # The witness comes after the list: a folder that went away in between is not taken for one without the files.
+        if witness is not None and witness.relative_to(folder).parts[0] in names and _is_there(witness):
+            found.gone += ids
+            continue
+        whole = _outermost(folder, root, witnesses)
+        above = root if whole == root else whole.parent
+        if any(place.is_relative_to(whole) for place in left) or not _is_listed(above):
+            found.unseen += len(ids)
+        else:
+            found.deserted.setdefault(whole, []).extend(ids)
+    return found
+
+
+def _testify(file: Path, root: Path, witnesses: dict[Path, Path]) -> None:
+    """Note that every folder on the way to `file` is the one that was indexed."""
+    folder = file
+    while folder != root and folder.parent not in witnesses:
+        folder = folder.parent
+        witnesses[folder] = file
+
+
+def _outermost(folder: Path, root: Path, witnesses: Mapping[Path, Path]) -> Path:
+    """The outermost folder around `folder`, or itself, in which no file is left that was indexed earlier."""
+    while folder != root and folder.parent not in witnesses:
+        folder = folder.parent
+    return folder
+
+
+def _is_there(path: Path) -> bool | None:
+    """None where that cannot be told."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _names(folder: Path) -> set[str]:
+    """Names in a folder; none where it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def _is_listed(folder: Path) -> bool:
+    try:
+        _names(folder)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""Crops that were erased and stay so: `suppression.json` in the gallery's folder.
+
+It tells nothing of what they showed: a path and a file's bytes can be held against it, but not be read from it.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from pickout.config import Settings
+from pickout.files import write_atomically
+from pickout.gallery.storage.small_file import known_format, read_small_file
+
+SUPPRESSION = "suppression.json"
+_FORMAT = 1
+_SIZE = 8
+"""Bytes of a digest: of a million erased crops and ten million files, two are alike once in a million galleries."""
+
+Crop = tuple[str, str]
+"""A row's id, which is the digest of its path, and its content."""
+
+
+class Suppression(Settings):
+    """The erased crops of a gallery: the contents of `suppression.json`."""
+
+    format: int = _FORMAT
+    """Version of the file's layout."""
+    key: str = Field(default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$")
+    """Key of the digests, another one for each gallery, so that lists of two galleries cannot be compared."""
+    crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...] = ()
+    """Digest of the path and of the content of each erased crop, hexadecimal, one behind the other."""
+
+    def has_path(self, identifier: str) -> bool:
+        """Whether the crop of this path was erased."""
+        return bool(self.crops) and self._digest(identifier) in self._halves
+
+    def has_content(self, content: str) -> bool:
+        """Whether a crop of these bytes was erased."""
+        return bool(self.crops) and self._digest(content) in self._halves
+
+    def with_crops(self, crops: Iterable[Crop]) -> "Suppression":
+        """These and those."""
+        added = (self._digest(identifier) + self._digest(content) for identifier, content in crops)
+        return self._of({*self.crops, *added})
+
+    def without_crops(self, crops: Iterable[Crop]) -> "Suppression":
+        """Less those of an equal path or equal content."""
+        told = {self._digest(fact) for crop in crops for fact in crop}
+        return self._of(crop for crop in self.crops if not told & {crop[: 2 * _SIZE], crop[2 * _SIZE :]})
+
+    def since(self, earlier: "Suppression") -> "Suppression":
+        """What was erased after `earlier` was read."""
+        return self._of(set(self.crops) - set(earlier.crops if earlier.key == self.key else ()))
+
+    @cached_property
+    def _halves(self) -> frozenset[str]:
+        return frozenset(half for crop in self.crops for half in (crop[: 2 * _SIZE], crop[2 * _SIZE :]))
+
+    def _of(self, crops: Iterable[str]) -> "Suppression":
+        return Suppression(key=self.key, crops=tuple(sorted(crops)))
+
+    def _digest(self, fact: str) -> str:
+        return hashlib.blake2b(fact.encode(), key=bytes.fromhex(self.key), digest_size=_SIZE).hexdigest()
+
+
+def read_suppression(gallery: Path) -> Suppression:
+    """The erased crops of a gallery; none where nothing was erased.
+
+    Raises:
+        GalleryDamaged: the file is garbled.
+    """
+    found = read_small_file(
+        gallery / SUPPRESSION,
+        Suppression,
+        "delete the file; erased crops whose files are still there come back with the next pickout index",
+        check=lambda found: known_format(found.format, _FORMAT),
+    )
+    return found or Suppression()
+
+
+def write_suppression(gallery: Path, suppression: Suppression) -> None:
+    """Keep it in the gallery's folder. The caller holds the gallery's lock.
+
+    Raises:
+        StorageFull: no space left; the list stays as it was.
+    """
+    write_atomically(gallery / SUPPRESSION, suppression.model_dump_json() + "\n")

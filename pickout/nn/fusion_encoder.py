@@ -1,0 +1,304 @@
+"""The fusion encoder: BERT whose first layers read a caption alone and whose last layers also look at an image (ALBEF).
+
+Three savings change no result: keys and values of an image are projected once however many captions look at it
+(`remember`), captions of one image ask together (`pickout.nn.shared_keys`), and where only the class token is wanted,
+the last layer computes no other.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, Looked, TextLayer, start_as_bert
+from pickout.nn.memory import ImageMemory
+from pickout.nn.shared_keys import Grouping, group_rows
+from pickout.nn.text import TextSettings
+from pickout.nn.tower import TowerOutput
+from pickout.nn.transformer import LayerNorm, check_request
+from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Captions after they looked at images.
+
+    Args:
+        summary: the class token of every row. Shape: (rows, width).
+        tokens: all tokens of the rows behind the first `summary_rows`. Shape: (rows - summary_rows, tokens, width).
+        looks: by fusion layer (from 1), where each row's class token looked. Shape of each: (rows, image_tokens).
+        look_maps: by fusion layer, where every token looked. Shape of each: (rows, tokens, image_tokens).
+    """
+
+    summary: Float[Tensor, "rows width"]
+    tokens: Float[Tensor, "full_rows tokens width"]
+    looks: dict[int, Tensor] = field(default_factory=dict)
+    look_maps: dict[int, Tensor] = field(default_factory=dict)
+
+
+class FusionEncoder(nn.Module):
+    """Captions to states, and states with images to fused states.
+
+    Args:
+        vocabulary_size: number of token ids.
+        positions: longest caption in tokens.
+        width: token width.
+        layers: text layers.
+        fusion_layers: layers with cross-attention behind them.
+        heads: heads of each attention.
+        feed_forward: width inside the feed-forward parts.
+        memory_width: width of an image token.
+        embedding: length of the joint embedding; only remembered, for whoever projects.
+        dropout: of hidden states and attention probabilities, in training.
+        padding: id of padding.
+        start: id of the class token that opens a caption.
+        end: id of the closing token, None where captions have none.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        positions: int,
+        width: int,
+        layers: int,
+        fusion_layers: int,
+        heads: int,
+        feed_forward: int,
+        memory_width: int,
+        embedding: int,
+        dropout: float,
+        padding: int,
+        start: int,
+        end: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.context, self.width, self.embedding, self.vocabulary_size = positions, width, embedding, vocabulary_size
+        self.heads = heads
+        self.padding, self.start, self.end = padding, start, end
+        self.embeddings = Embeddings(
+            vocabulary_size=vocabulary_size, positions=positions, width=width, padding=padding, dropout=dropout
+        )
+        self.text_layers = nn.ModuleList(TextLayer(width, heads, feed_forward, dropout) for _ in range(layers))
+        self.fusion = nn.ModuleList(
+            FusionLayer(width, heads, feed_forward, dropout, memory_width) for _ in range(fusion_layers)
+        )
+        start_as_bert(self, width)
+
+    @property
+    def layers(self) -> int:
+        """Number of text layers."""
+        return len(self.text_layers)
+
+    @property
+    def fusion_layers(self) -> int:
+        """Number of fusion layers."""
+        return len(self.fusion)
+
+    def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
+        """The text layers.
+
+        Args:
+            texts: at most `context` tokens each; the first is the class token.
+            attention: which text layers' class rows and maps to expose.
+
+        Returns:
+            The states, not projected. Shape of `tokens`: (batch, tokens, width).
+
+        Raises:
+            ValueError: captions longer than the context, or a layer that is not there.
+        """
+        batch, length = texts.ids.shape
+        if length > self.context:
+            raise ValueError(f"captions of {length} tokens, the tower is built for {self.context}")
+        check_request(attention, self.layers)
+        rows: dict[int, Tensor] = {}
+        maps: dict[int, Tensor] = {}
+        x_BTD = self.embeddings(texts.ids)
+        seen_BT = None if bool(texts.mask.all()) else texts.mask
+        for number, layer in enumerate(self.text_layers, start=1):
+            assert isinstance(layer, TextLayer)
+            x_BTD, row, map_ = layer.attention(
+                x_BTD, seen_BT, row=attention.wants_row(number), map=attention.wants_map(number)
+            )
+            x_BTD = layer.feed_forward(x_BTD)
+            if row is not None:
+                rows[number] = row
+            if map_ is not None:
+                maps[number] = map_
+        query_B = torch.zeros(batch, dtype=torch.int64, device=x_BTD.device)
+        return TowerOutput(x_BTD, AttentionTrace(rows, maps, query_B, self.content(texts)))
+
+    def content(self, texts: TokenBatch) -> Bool[Tensor, "batch tokens"]:
+        """True where a token is a word piece: no class token, closing token or padding."""
+        content_BT = texts.mask.clone()
+        content_BT[:, 0] = False
+        return content_BT if self.end is None else content_BT & (texts.ids != self.end)
+
+    def remember(self, tokens_IND: Float[Tensor, "images tokens width"]) -> ImageMemory:
+        """Keys and values of images for every fusion layer.
+
+        Args:
+            tokens_IND: image tokens after the tower's final norm.
+        """
+        pairs = [layer.cross.remember(tokens_IND) for layer in self.fusion if isinstance(layer, FusionLayer)]
+        return ImageMemory(tuple(keys for keys, _ in pairs), tuple(values for _, values in pairs))
+
+    def fuse(
+        self,
+        states_RTD: Float[Tensor, "rows tokens width"],
+        mask_RT: Bool[Tensor, "rows tokens"],
+        memory: ImageMemory,
+        image_R: Int[Tensor, " rows"] | None = None,
+        *,
+        summary_rows: int = 0,
+        request: AttentionRequest = NO_ATTENTION,
+    ) -> Fused:
+        """The fusion layers.
+
+        Args:
+            states_RTD: captions after the text layers.
+            mask_RT: True where a token is not padding.
+            memory: from `remember`.
+            image_R: which image of the memory each row looks at; None: row r looks at image r.
+            summary_rows: of so many rows, the first ones, only the class token is wanted; the last layer then computes
+                no other.
+            request: which fusion layers' cross-attention to expose (from 1): class tokens' rows or whole maps, as this
+                very pass computes them; costs keys copied for each row, and all tokens in the last layer for its map.
+
+        Raises:
+            ValueError: without `image_R` another number of rows than images, more `summary_rows` than rows, or a layer
+                that is not there.
+        """
+        rows = len(states_RTD)
+        _check_rows(rows, memory.images if image_R is None else rows, summary_rows)
+        check_request(request, self.fusion_layers)
+        if rows == 0:
+            return Fused(states_RTD[:, 0], states_RTD)
+        alone = 0 if request.wants_map(self.fusion_layers) else summary_rows
+        whole = _cut(states_RTD, image_R, memory.images)
+        last = _cut(states_RTD, image_R, memory.images, alone=alone) if alone else whole
+        seen_RT = None if bool(mask_RT.all()) else mask_RT
+        looks: dict[int, Tensor] = {}
+        look_maps: dict[int, Tensor] = {}
+        x_RTD, parts = states_RTD, [Looked(states_RTD, None, None)]
+        for number, layer in enumerate(self.fusion, start=1):
+            x_RTD = parts[0].tokens
+            parts = [
+                layer(
+                    x_RTD[cut.rows],
+                    None if seen_RT is None else seen_RT[cut.rows],
+                    memory.keys[number - 1],
+                    memory.values[number - 1],
+                    cut.grouping,
+                    queries=cut.queries,
+                    row=request.wants_row(number),
+                    map=request.wants_map(number),
+                )
+                for cut in (whole if number < self.fusion_layers else last)
+            ]
+            if request.wants_row(number):
+                looks[number] = torch.cat([part.row for part in parts if part.row is not None])
+            if request.wants_map(number):
+                look_maps[number] = torch.cat([part.map for part in parts if part.map is not None])
+        summary_RD = torch.cat([part.tokens[:, 0] for part in parts])
+        if alone == rows:
+            return Fused(summary_RD, x_RTD[:0], looks, look_maps)
+        return Fused(summary_RD, parts[-1].tokens[summary_rows - alone :], looks, look_maps)
+
+
+def _check_rows(rows: int, images: int, summary_rows: int) -> None:
+    if rows != images:
+        raise ValueError(f"{rows} captions and {images} images do not pair off")
+    if not 0 <= summary_rows <= rows:
+        raise ValueError(f"the class token alone is wanted of {summary_rows} rows, and there are {rows}")
+
+
+class _Cut(NamedTuple):
+    """Some of the rows, how many of their first tokens are wanted (None: all), and which images they read."""
+
+    rows: slice
+    queries: int | None
+    grouping: Grouping | None
+
+
+def _cut(
+    states_RTD: Float[Tensor, "rows tokens width"],
+    image_R: Int[Tensor, " rows"] | None,
+    images: int,
+    *,
+    alone: int = 0,
+) -> list[_Cut]:
+    """All rows together, or cut in two where only the class token is wanted of the first `alone`."""
+    (rows, tokens), cuts = states_RTD.shape[:2], []
+    for part, queries in ((slice(0, alone), 1), (slice(alone, rows), None)):
+        count = part.stop - part.start
+        if count and image_R is None and count == rows:
+            cuts.append(_Cut(part, queries, None))
+        elif count:
+            read = torch.arange(part.start, part.stop, device=states_RTD.device) if image_R is None else image_R[part]
+            cuts.append(_Cut(part, queries, group_rows(read, images, queries or tokens)))
+    return cuts
+
+
+class MaskedWordHead(nn.Module):
+    """From states to logits over the vocabulary: dense, GELU, norm, then the word embeddings and a bias of their own.
+
+    Args:
+        width: width of a state.
+        vocabulary_size: number of token ids.
+    """
+
+    def __init__(self, width: int, vocabulary_size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.norm = LayerNorm(width, eps=EPSILON)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        start_as_bert(self, width)
+
+    def forward(
+        self, states: Float[Tensor, "*axes width"], words_VD: Float[Tensor, "vocabulary width"]
+    ) -> Float[Tensor, "*axes vocabulary"]:
+        """Logits.
+
+        Args:
+            states: fused states, usually only those at hidden positions: a logit costs `width` multiplications.
+            words_VD: the word embeddings, which the decoder shares.
+        """
+        return F.linear(self.norm(F.gelu(self.dense(states))), words_VD, self.bias)
+
+
+def build_fusion_encoder(
+    settings: TextSettings,
+    *,
+    vocabulary_size: int,
+    context: int,
+    memory_width: int,
+    padding: int,
+    start: int,
+    end: int | None = None,
+) -> FusionEncoder:
+    """A fusion encoder with BERT's starting weights for a tokenizer and an image tower of these facts.
+
+    Raises:
+        ValueError: fewer positions than the tokenizer's context.
+    """
+    if settings.positions < context:
+        raise ValueError(f"text.positions = {settings.positions} is less than the tokenizer's context {context}")
+    return FusionEncoder(
+        vocabulary_size=vocabulary_size,
+        positions=settings.positions,
+        width=settings.width,
+        layers=settings.layers,
+        fusion_layers=settings.fusion_layers,
+        heads=settings.heads,
+        feed_forward=settings.feed_forward or 4 * settings.width,
+        memory_width=memory_width,
+        embedding=settings.embedding,
+        dropout=settings.dropout,
+        padding=padding,
+        start=start,
+        end=end,
+    )

@@ -1,0 +1,114 @@
+"""Make one score a token of the attention of several layers: single rows, means, deviations, roll-out (MARS).
+
+MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
+one and multiplies the layers. Nothing here carries a gradient, all of it is float32, and no input is written to.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pickout.shapes import Float
+
+
+@torch.no_grad()
+def layer_mean(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+    """The mean of the rows over layers (ITSELF, table 6 B)."""
+    return torch.stack([row_BN.float() for row_BN in rows]).mean(dim=0)
+
+
+@torch.no_grad()
+def layer_deviation(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+    """The population standard deviation of the rows over layers (ITSELF, table 6 D)."""
+    return torch.stack([row_BN.float() for row_BN in rows]).std(dim=0, correction=0)
+
+
+@torch.no_grad()
+def last_layer(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+    """The row of the last layer (AGA, table IV)."""
+    return rows[-1].float()
+
+
+@torch.no_grad()
+def layer_ema(
+    rows: Sequence[Float[Tensor, "batch tokens"]], *, beta: float, debias: bool = False
+) -> Float[Tensor, "batch tokens"]:
+    """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0; the last a (AGA, Eq. 7).
+
+    With beta near one the layers weigh almost the same, and the result sums to 1 - beta ** layers only: what follows is
+    so much flatter than after `layer_mean`.
+
+    Args:
+        rows: earliest layer first.
+        beta: the share that stays.
+        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do.
+    """
+    fused_BN = torch.zeros_like(rows[0], dtype=torch.float32)
+    for row_BN in rows:
+        fused_BN = beta * fused_BN + (1 - beta) * row_BN.float()
+    return fused_BN / (1 - beta ** len(rows)) if debias else fused_BN
+
+
+@torch.no_grad()
+def discard_smallest(
+    map_BNN: Float[Tensor, "batch tokens tokens"], share: float
+) -> Float[Tensor, "batch tokens tokens"]:
+    """A copy with the n = int(N * N * share) smallest entries of each whole map set to zero (ITSELF, Eq. 1).
+
+    Exactly n entries are taken, the first ones in reading order among equals; entry (0, 0) is then spared if it is
+    among them and no other takes its place. (ITSELF's released roll-out, which keeps this exemption from the usual ViT
+    roll-out.)
+
+    Args:
+        map_BNN: attention, rows are queries.
+        share: part of the entries to discard, from 0 to 1.
+    """
+    flat_BM = map_BNN.float().flatten(1)
+    count = int(flat_BM.shape[1] * share)
+    if count == 0:
+        return flat_BM.view_as(map_BNN).clone()
+    threshold_B1 = flat_BM.topk(count, dim=1, largest=False, sorted=False).values.amax(dim=1, keepdim=True)
+    below_BM = flat_BM < threshold_B1
+    equal_BM = flat_BM == threshold_B1
+    wanted_B1 = count - below_BM.sum(dim=1, keepdim=True)
+    dropped_BM = below_BM | (equal_BM & (equal_BM.cumsum(dim=1) <= wanted_B1))
+    dropped_BM[:, 0] = False
+    return flat_BM.masked_fill(dropped_BM, 0.0).view_as(map_BNN)
+
+
+@torch.no_grad()
+def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) -> Float[Tensor, "batch tokens tokens"]:
+    """One layer of the roll-out: discard, then (A + I) / 2, then rows divided by their sums (ITSELF, Eq. 1).
+
+    Args:
+        map_BNN: attention of one layer, rows are queries.
+        share: part of the entries to discard.
+    """
+    kept_BNN = discard_smallest(map_BNN, share)
+    identity_NN = torch.eye(kept_BNN.shape[-1], device=kept_BNN.device)
+    mixed_BNN = (kept_BNN + identity_NN) / 2
+    return mixed_BNN / mixed_BNN.sum(dim=-1, keepdim=True)
+
+
+@torch.no_grad()
+def rollout_row(
+    maps: Sequence[Float[Tensor, "batch tokens tokens"]],
+    start_BN: Float[Tensor, "batch tokens"],
+    share: float,
+    *,
+    later_left: bool = True,
+) -> Float[Tensor, "batch tokens"]:
+    """`start` times the roll-out matrix R = F_last ... F_first, by vector-matrix products (ITSELF, Eq. 2).
+
+    Args:
+        maps: attention of the selected layers, earliest first.
+        start_BN: one at the class or end-of-text token (`readout.point_at`), or any weights of the rows.
+        share: part of each map to discard.
+        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open.
+    """
+    row_BN = start_BN.float()
+    with torch.autocast(start_BN.device.type, enabled=False):
+        for map_BNN in reversed(maps) if later_left else maps:
+            row_BN = torch.einsum("bn,bnm->bm", row_BN, rollout_factor(map_BNN, share))
+    return row_BN

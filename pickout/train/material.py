@@ -1,0 +1,133 @@
+"""From a recipe to what training works on: splits, tokenizer, training pairs."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, read_tokenizer
+from pickout.checkpoints.source import resolve
+from pickout.checkpoints.tokenizer_files import find_tokenizer
+from pickout.data.data_set import DataSet, Split
+from pickout.data.registry import open_data
+from pickout.data.training_pairs import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions
+from pickout.errors import ImageUnreadable
+from pickout.evaluate.encoding import check_split
+from pickout.evaluate.protocol import find_split
+from pickout.files import write_atomically
+from pickout.methods import METHODS
+from pickout.methods.model import method_settings
+from pickout.text.build import build_tokenizer
+from pickout.text.tokenizer import Tokenizer
+from pickout.train.display import Display
+from pickout.train.recipe import Recipe
+
+_THREADS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run trains on.
+
+    Args:
+        tokenizer: the run's own.
+        pairs: the training items.
+        identities: how many people the training split shows, those with unreadable images included.
+        selection: the split that chooses the best epoch, or None where the last epoch counts.
+        quarantine: images that were left out, when the recipe allows that.
+    """
+
+    tokenizer: Tokenizer
+    pairs: TrainingPairs
+    identities: int
+    selection: Split | None
+    quarantine: list[ImageUnreadable]
+
+
+def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
+    """Read the data set, make the tokenizer or read the run's, and check the images.
+
+    Args:
+        recipe: what to train.
+        folder: the run folder; its tokenizer is used, or made there.
+        display: told what takes time.
+
+    Raises:
+        DataError: the data set cannot be used; images are missing or cannot be read.
+        RecipeError: the tokenizer cannot be made.
+    """
+    data = open_data(recipe.data.name, recipe.data.root)
+    for note in data.notes:
+        display.say(f"{data.root}: {note}")
+    chooser = data if recipe.data.validation is None else open_data(recipe.data.name, recipe.data.validation)
+    train, selection = find_split(data, "train"), _selection(recipe, chooser, display)
+    tokenizer = _tokenizer(recipe, folder, train)
+    identities = train.identities
+    train = with_captions(train)
+    quarantine: list[ImageUnreadable] = []
+    if recipe.data.skip_unreadable:
+        display.say(f"opening {len(train.images)} training images to leave out those that cannot be read")
+        train, quarantine = readable(train, threads=_THREADS)
+    else:
+        require_files(train, REMEDY)
+    if selection is not None:
+        selection, wrong = _readable_selection(selection, display, skip=recipe.data.skip_unreadable)
+        quarantine += wrong
+    if recipe.data.skip_unreadable:
+        names = "; the journal names them" if quarantine else ""
+        display.say(f"{len(quarantine)} images left out{names}")
+    augmentation = Augmentation(recipe.augmentation, recipe.caption_augmentation)
+    name, method = method_settings(recipe.model, source=recipe.name, prefix="model.method")
+    pairing = METHODS[name].pairing(method)
+    pairs = TrainingPairs(train, tokenizer, recipe.model.image, augmentation, recipe.seed, pairing)
+    if recipe.data.cache:
+        display.say(f"reading {len(train.images)} training images into memory")
+        pairs.fill_cache(threads=_THREADS)
+    return Material(tokenizer, pairs, identities, selection, quarantine)
+
+
+def _readable_selection(split: Split, display: Display, *, skip: bool) -> tuple[Split, list[ImageUnreadable]]:
+    """The validation split, all of its images opened: what is wrong with it would else be told after an epoch.
+
+    Raises:
+        DataError: it has no image or no caption, or an image is missing or, unless those are skipped, unreadable.
+    """
+    if not skip:
+        check_split(split)
+    display.say(f"opening {len(split.images)} images of split '{split.name}' to make sure that they can be read")
+    kept, wrong = readable(split, threads=_THREADS)
+    if wrong and not skip:
+        count = f"{len(wrong)} of {len(split.images)} images of split '{split.name}'"
+        reason = f"{wrong[0].reason}; {count}, which chooses the epoch, cannot be read; {REMEDY}"
+        raise ImageUnreadable(wrong[0].path, reason)
+    check_split(kept)
+    return kept, wrong
+
+
+def _selection(recipe: Recipe, data: DataSet, display: Display) -> Split | None:
+    if recipe.train.select == "last":
+        return None
+    if recipe.train.select == "val" and "val" not in data.splits:
+        display.say(f"{data.name} has no validation split: the last epoch will be kept, not the best")
+        return None
+    if recipe.train.select == "test":
+        display.say("the epoch is chosen on the test split, as published numbers are; its numbers there flatter")
+    return find_split(data, recipe.train.select)
+
+
+def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
+    """The run's own; else that of the pretrained towers; else what the recipe says."""
+    file = folder / TOKENIZER_FILE
+    if file.exists():
+        return read_tokenizer(folder)
+    settings, given = recipe.model.tokenizer, recipe.train.initial
+    sources = [resolve(one) for one in ((given,) if isinstance(given, str) else given or ())]
+    initial = sources[0] if sources else None
+    if initial is not None and (initial / TOKENIZER_FILE).exists() and (initial / SETTINGS_FILE).exists():
+        tokenizer = read_tokenizer(initial)
+    elif initial is not None and settings.kind != "trained" and settings.file is None:
+        tokenizer = find_tokenizer(sources, settings)
+    else:
+        captions = (caption for record in train.images for caption in record.captions)
+        tokenizer = build_tokenizer(settings, captions)
+    write_atomically(file, tokenizer.to_json())
+    return tokenizer

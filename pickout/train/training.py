@@ -1,0 +1,298 @@
+"""A whole training run: from a recipe to the weights of the best epoch, going on after any interruption."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch.utils.data import DataLoader, Dataset
+
+from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.starting_weights import initialise
+from pickout.data.batching import Collate
+from pickout.data.data_set import Split
+from pickout.data.sampling import build_sampler
+from pickout.errors import ResumeMismatch
+from pickout.evaluate.protocol import validate
+from pickout.methods.base import Method
+from pickout.methods.model import build_model
+from pickout.train.display import Display
+from pickout.train.engine import Engine, StepReport, launch, mean
+from pickout.train.features import FrozenPairs
+from pickout.train.interruption import Interruption, leave_signals_to_parent
+from pickout.train.journal import Journal
+from pickout.train.material import Material, gather
+from pickout.train.optim import build_optimiser
+from pickout.train.recipe import Recipe
+from pickout.train.run_folder import claim, read_summary, training_in, write_summary
+from pickout.train.training_state import Checkpoints, TrainingState
+
+_REHEARSED = 2
+"""Images of the validation split that are encoded and ranked before the first step, so that what fails fails then."""
+_AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Display | None = None) -> dict[str, Any]:
+    """Train a model, or go on with a run that was interrupted.
+
+    On a CPU a run that was killed at any moment and goes on ends with bit-equal weights.
+
+    Args:
+        recipe: what to train.
+        folder: the run folder; made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
+            `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`.
+        device: as for `pickout.load`.
+        display: shows what goes on.
+
+    Returns:
+        What `summary.json` holds.
+
+    Raises:
+        RecipeError: settings that do not fit the data, the device or each other.
+        DataError: the data set cannot be used.
+        ResumeMismatch: the folder holds a run of another recipe, or the data changed since.
+        TrainingError: the folder is in use or no run folder.
+        LossNotFinite: the loss became NaN or infinite; the last checkpoint stays.
+        StorageFull: no space left; the last checkpoint stays.
+    """
+    # The run's folder remembers where its data lie, and will be asked from another place.
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": recipe.data.root.absolute()})})
+    with launch(device, recipe.train.precision, recipe.optim.accumulate) as accelerator, ExitStack() as stack:
+        shown = display if display is not None and accelerator.is_main_process else Display()
+        stack.callback(shown.close)
+        interruption = Interruption()
+        stack.enter_context(interruption.listening())
+        if accelerator.is_main_process:
+            stack.enter_context(training_in(folder))
+            claim(folder, recipe)
+        accelerator.wait_for_everyone()
+        finished = read_summary(folder)
+        if finished is not None:
+            shown.say(f"{folder}: this run is finished; remove the folder or give another --out to train again")
+            shown.event("done", finished)
+            return finished
+        with accelerator.main_process_first():
+            material = gather(recipe, folder, shown)
+        run = _Run(recipe, folder, accelerator, material, shown, interruption)
+        stack.callback(run.close)
+        return run.go()
+
+
+class _Run:
+    """The epochs of one run on one process."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        accelerator: Accelerator,
+        material: Material,
+        display: Display,
+        interruption: Interruption,
+    ) -> None:
+        self.recipe, self.folder, self.accelerator = recipe, folder, accelerator
+        self.material, self.display, self.interruption = material, display, interruption
+        self.checkpoints = Checkpoints(folder, keep=recipe.train.keep, tell=display.say)
+        self.data = material.pairs.fingerprint()
+        state = self.checkpoints.newest()
+        if state is not None and state.data != self.data:
+            raise ResumeMismatch(
+                f"{folder}: the training data changed since this run began; put it back or give another --out"
+            )
+        set_seed(recipe.seed)
+        self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
+        if recipe.train.initial is not None and state is None:
+            display.say(initialise(self.method, recipe.train.initial, recipe.train.initial_queues).summary())
+        pairs: Dataset[Any] = material.pairs
+        if recipe.data.copies:
+            features = recipe.data.features or folder / "features"
+            tell = lambda what, done, total: display.say(f"frozen part of {what}: {done} of {total}")  # noqa: E731
+            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data.copies, tell)
+        self.engine = _engine(recipe, accelerator, material, pairs, self.method)
+        self.done, self.step, self.seconds = 0, 0, 0.0
+        self.best: dict[str, Any] | None = None
+        if state is not None:
+            self._restore(state)
+        elif material.selection is not None:
+            described = [record for record in material.selection.images if record.captions]
+            self._validate(replace(material.selection, images=tuple(described[:_REHEARSED])))
+        self.journal = None
+        if accelerator.is_main_process:
+            self.journal = Journal(folder, length=0 if state is None else state.journal)
+        self.began = time.monotonic()
+
+    def go(self) -> dict[str, Any]:
+        """Train the epochs that are left and write the summary."""
+        first = self.done + 1
+        epochs = self.recipe.schedule.epochs
+        self._begin(first)
+        for epoch in range(first, epochs + 1):
+            try:
+                self._epoch(epoch)
+            except KeyboardInterrupt:
+                start = f"goes on after epoch {epoch - 1}" if epoch > 1 else "starts again"
+                self.display.say(f"stopped in epoch {epoch}; the same command {start}")
+                raise
+        summary = {
+            "name": self.recipe.name,
+            "epochs": epochs,
+            "steps": self.step,
+            "seconds": round(self._seconds(), 1),
+            "parameters": sum(parameter.numel() for parameter in self.method.parameters()),
+            "pairs": len(self.material.pairs),
+            "identities": self.material.identities,
+            "selected_on": self._selected_on(),
+            "best": self.best,
+        }
+        if self.accelerator.is_main_process:
+            write_summary(self.folder, summary)
+        self.accelerator.wait_for_everyone()
+        self.display.event("done", summary)
+        return summary
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self.journal is not None:
+            self.journal.close()
+
+    def _restore(self, state: TrainingState) -> None:
+        self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
+        if len(state.random) != self.accelerator.num_processes:
+            self.display.say(
+                f"the run had {len(state.random)} processes and now has {self.accelerator.num_processes}: "
+                "it goes on, but not bit for bit"
+            )
+        self.done, self.step, self.seconds = state.epoch, state.step, state.seconds
+        self.best = state.best
+
+    def _begin(self, first: int) -> None:
+        for wrong in self.material.quarantine:
+            self._note("quarantine", image=str(wrong.path), reason=wrong.reason)
+        pairs, epochs = len(self.material.pairs), self.recipe.schedule.epochs
+        if first == 1:
+            self._note("start", pairs=pairs, identities=self.material.identities, epochs=epochs)
+            self.display.say(f"training on {pairs} pairs of {self.material.identities} people on {self._where()}")
+        else:
+            self._note("resume", epoch=first)
+            self.display.say(f"going on after epoch {first - 1} of {epochs} on {self._where()}")
+        self.display.start(self.step, self._expected(first))
+
+    def _expected(self, epoch: int) -> int:
+        """Steps of the whole run, if all epochs from `epoch` on are as long as that one."""
+        left = self.recipe.schedule.epochs - epoch + 1
+        return self.step + (self.engine.steps(epoch) * left if left else 0)
+
+    def _on_step(self, reports: list[StepReport], recent: list[StepReport], report: StepReport) -> None:
+        reports.append(report)
+        recent.append(report)
+        self.display.step(report.step, report.epoch, report.loss)
+        if report.step % self.recipe.train.log_every == 0 or report.last:
+            rate, line = report.learning_rate, mean(recent)
+            self._note("step", step=report.step, epoch=report.epoch, learning_rate=rate, **line)
+            recent.clear()
+        self.interruption.check()
+
+    def _epoch(self, epoch: int) -> None:
+        reports: list[StepReport] = []
+        with self.interruption.deferred():
+            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, reports, []))
+        self.display.expect(self._expected(epoch + 1))
+        self._end_epoch(epoch, mean(reports))
+
+    def _end_epoch(self, epoch: int, means: dict[str, Any]) -> None:
+        """Validate, keep the weights if they are the best so far, and write the checkpoint.
+
+        In this order, so that a kill in between leads back to the start of the epoch.
+        """
+        due = epoch == self.recipe.schedule.epochs or epoch % self.recipe.train.validate_every == 0
+        selection = self.material.selection
+        metrics = self._validate(selection) if due and selection is not None else None
+        chosen = selection is None or (metrics is not None and self._is_better(metrics))
+        if chosen:
+            self.best = {"epoch": epoch, "metrics": metrics or {}}
+        line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means, "chosen": chosen}
+        if metrics is not None:
+            line |= {"metrics": metrics, "split": self._selected_on()}
+        self._note("epoch", **line)
+        state = self.engine.state()
+        if self.journal is not None:
+            if chosen:
+                self._save_model()
+            self.checkpoints.save(
+                TrainingState(
+                    epoch=epoch,
+                    step=self.step,
+                    best=self.best,
+                    journal=self.journal.sync(),
+                    data=self.data,
+                    seconds=self._seconds(),
+                    **state,
+                )
+            )
+        self.accelerator.wait_for_everyone()
+
+    def _save_model(self) -> None:
+        save_model(
+            self.folder,
+            self.method,
+            self.material.tokenizer,
+            self.recipe.model,
+            identities=self.material.identities,
+            name=self.recipe.name,
+        )
+
+    def _validate(self, split: Split) -> dict[str, float]:
+        """Measures on a split; all processes share the work and get equal numbers."""
+        return validate(
+            self.method,
+            split,
+            self.material.tokenizer,
+            self.recipe.model.image,
+            autocast=_AUTOCAST[self.recipe.train.precision],
+        )
+
+    def _is_better(self, metrics: dict[str, float]) -> bool:
+        name = self.recipe.train.metric
+        return self.best is None or metrics[name] > self.best["metrics"][name]
+
+    def _selected_on(self) -> str:
+        return "last epoch" if self.material.selection is None else self.material.selection.name
+
+    def _note(self, event: str, **fields: Any) -> None:
+        if self.journal is not None:
+            fields["seconds"] = round(self._seconds(), 3)
+            self.journal.write(event, **fields)
+        if event != "step":
+            self.display.event(event, fields)
+
+    def _seconds(self) -> float:
+        return self.seconds + time.monotonic() - self.began
+
+    def _where(self) -> str:
+        count = self.accelerator.num_processes
+        return str(self.accelerator.device.type) + (f", {count} processes" if count > 1 else "")
+
+
+def _engine(
+    recipe: Recipe, accelerator: Accelerator, material: Material, pairs: "Dataset[Any]", method: Method
+) -> Engine:
+    sampler = build_sampler(recipe.sampler, material.pairs.identities, recipe.seed)
+    loader = DataLoader(
+        pairs,
+        batch_sampler=sampler,
+        num_workers=recipe.data.workers,
+        collate_fn=Collate(material.tokenizer.mask),
+        worker_init_fn=leave_signals_to_parent,
+        persistent_workers=recipe.data.workers > 0,
+        pin_memory=accelerator.device.type == "cuda",
+        generator=torch.Generator().manual_seed(recipe.seed),
+    )
+    # Optimisers are made after the move, so that they hold the parameters that are trained.
+    method.to(accelerator.device)
+    optimiser = build_optimiser(method, recipe.optim)
+    return Engine(accelerator, method, optimiser, loader, sampler, schedule=recipe.schedule, optim=recipe.optim)

@@ -1,0 +1,137 @@
+"""What commands refuse, ask and say: places for pages, questions without an answer, damage, names of others."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pickout.cli.app import main
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
+
+from colour_encoder import ColourEncoder
+
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.cameras import CameraFrom
+from tests.gallery.conftest import draw_crop
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """run(arguments...) -> (exit code, stdout, stderr); the model is the colour encoder."""
+    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: ColourEncoder())
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        out, errors = capsys.readouterr()
+        return int(stop.value.code or 0), out, errors
+
+    return call
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    for shade, name in enumerate(("lobby/1.png", "lobby/2.png", "yard\x1b[31m\u00a0/3.png")):
+        draw_crop(tmp_path / "crops" / name, shade=shade)
+    made = Gallery.create(tmp_path / "people.gallery", ColourEncoder(), run="colour")
+    made.add(tmp_path / "crops", camera_from=CameraFrom.FOLDER)
+    return made.path
+
+
+@pytest.mark.parametrize("name", ["gallery.json", "searches.json", "new.html", "crops.lance/new.html", "link"])
+def test_a_page_does_not_go_into_a_gallerys_folder(run, gallery, tmp_path, name):
+    before = {file: file.read_bytes() for file in gallery.rglob("*") if file.is_file()}
+    if name == "link":
+        (tmp_path / "page.html").symlink_to(gallery / "gallery.json")
+    page = tmp_path / "page.html" if name == "link" else gallery / name
+    code, out, error = run("search", gallery, "teal", "--html", page)
+    assert (code, out) == (2, "") and "lies in a gallery's folder; give another place for the page" in error
+    assert {file: file.read_bytes() for file in gallery.rglob("*") if file.is_file()} == before
+
+
+def test_a_page_that_is_there_is_replaced(run, gallery, tmp_path):
+    (tmp_path / "page.html").write_text("old")
+    assert run("search", gallery, "teal", "--html", tmp_path / "page.html")[0] == 0
+    assert "Candidates, not identifications" in (tmp_path / "page.html").read_text()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("typed", ["", "n\n", "\n", "what\n"])
+@pytest.mark.parametrize("change", [("remove",), ("erase",), ("update", "--set", "track=t")])
+def test_a_question_without_a_yes_changes_nothing(run, gallery, monkeypatch, change, typed):
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    code, out, error = run("gallery", change[0], gallery, *change[1:], "--camera", "lobby")
+    assert (code, out.strip()) == (2, "") and f"not confirmed: {change[0]} 2 of 3 crops" in error
+    assert Gallery.open(gallery).count() == 3
+
+
+def test_a_yes_is_one(run, gallery, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert run("gallery", "remove", gallery, "--camera", "lobby")[0] == 0
+    assert Gallery.open(gallery).count() == 1
+
+
+@pytest.mark.parametrize("stdin", [None, "closed", "no terminal"])
+def test_without_anybody_to_ask_it_wants_yes(run, gallery, monkeypatch, stdin):
+    stream = None if stdin is None else io.StringIO("y\n")
+    if stdin == "closed":
+        stream.close()
+    monkeypatch.setattr("sys.stdin", stream)
+    code, _, error = run("gallery", "erase", gallery, "--camera", "lobby")
+    assert code == 2 and "this would erase 2 of 3 crops for good; add --yes" in error
+
+
+def test_damage_is_shown_said_and_told_by_the_exit_code(run, gallery, tmp_path):
+    for file in (gallery / "crops.lance" / "data").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"yard", b"card"))
+    code, out, error = run("search", gallery, "teal", "--json", "--html", tmp_path / "page.html")
+    *hits, answer = map(json.loads, out.splitlines())
+    assert code == 3 and len(hits) == 3 and len(answer["answer"]["faults"]) == 1
+    assert "the row is not as it was written" in error and "pickout gallery verify names every fault" in error
+    assert "the row is not as it was written" in (tmp_path / "page.html").read_text()
+
+
+def test_names_of_others_put_no_control_characters_on_the_terminal(run, gallery, tmp_path):
+    gallery_json = gallery / "gallery.json"
+    told = json.loads(gallery_json.read_text())
+    told["model"]["name"] = "evil\x1b[2J"
+    gallery_json.write_text(json.dumps(told))
+    (gallery / "searches.json").write_text(
+        json.dumps([{"name": "\x1b]0;x\x07", "query": {"texts": ["a\x1b[1mb"]}, "where": {}, "group": "\x1b[5m",
+                     "saved": "2026-01-01T00:00:00", "user": "\x9b"}])
+    )  # fmt: skip
+    table = tmp_path / "t.csv"
+    table.write_text("image,time\nlobby/1.png,\x1b[7mnever\n")
+    commands = [
+        ("gallery", "info", gallery),
+        ("gallery", "verify", gallery),
+        ("search", gallery, "teal"),
+        ("search", gallery, "teal", "--saved", "\x1b[8m"),
+        ("search", gallery, "--saved", "\x1b]0;x\x07"),
+        ("search", gallery, "teal", "--camera", "\x1b[8m"),
+        ("search", gallery, "teal", "--label", "\x1b[8m=1"),
+        ("search", gallery, "--like", "\x1b[8m"),
+        ("saved", gallery),
+        ("index", tmp_path / "crops", "--out", gallery, "--table", table),
+        ("gallery", "remove", gallery, "--crop", "\x1b[8m\x07", "--yes"),
+        ("gallery", "update", gallery, "--crop", "lobby/*", "--set", "box=\x1b[8m", "--yes"),
+        ("gallery", "export", gallery, tmp_path / "no\x1b[8m" / "such" / "\x07"),
+    ]
+    for command in commands:
+        _, out, error = run(*command)
+        assert not {"\x1b", "\x07", "\x9b"} & set(out + error), command
+
+
+def test_an_address_is_refused_before_a_model_is_loaded(run, gallery, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: pytest.fail("loaded"))
+    code, out, error = run("index", tmp_path / "crops", "--out", "s3://bucket/g", "--model", "colour")
+    assert (code, out) == (3, "") and "is an address; a gallery is a folder on this machine" in error
+    assert not (tmp_path / "s3:").exists()
