@@ -62,9 +62,7 @@ def search(
         texts = [*([] if sentence is None else [sentence]), *(also or [])]
         query = Query(texts, image or (), without or (), like or (), unlike or ())
     else:
-        _refuse_beside_saved(
-            sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE
-        )
+        _refuse_beside(sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)
         query, where, group = opened.saved.get(saved).parts()
     if explain and (html is None or not query.texts):
         raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
@@ -84,7 +82,7 @@ def search(
         raise NothingFound(_nothing(opened, answer))
 
 
-def _refuse_beside_saved(*given: object) -> None:
+def _refuse_beside(*given: object) -> None:
     from pickout.errors import UsageError
 
     if any(given):
