@@ -63,7 +63,12 @@ def main() -> None:
                 ]
                 for client in clients:
                     client.start()
-                time.sleep(generator.uniform(0.2, 4.0))
+                before = (len(known.there), len(known.gone), known.searches)
+                while any(client.is_alive() for client in clients):  # a server may take long to begin
+                    if (len(known.there), len(known.gone), known.searches) != before:
+                        break
+                    time.sleep(0.01)
+                time.sleep(generator.uniform(0.0, 3.0))
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 for client in clients:
