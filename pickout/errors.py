@@ -37,6 +37,8 @@ raises or stores a name keeps it as it is.
 import unicodedata
 from typing import ClassVar
 
+INTERRUPTED = 130, "interrupted; run the same command again to go on where it can"
+"""Exit code after Ctrl-C, as shells expect, and what is said."""
 _LONGEST = 4000
 """Characters of a message that are shown: names come in any length."""
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

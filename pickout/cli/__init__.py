@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from pickout.cli.adapt import adapt
 from pickout.cli.audit import app as audit
 from pickout.cli.calibrate import calibrate
 from pickout.cli.data import app as data
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "saved": saved,
     "gallery": gallery,
     "calibrate": calibrate,
+    "adapt": adapt,
     "explain": explain,
     "serve": serve,
     "token": token,

@@ -91,6 +91,10 @@ class OpenGallery:
         """The searches that are kept under a name."""
         return SavedSearches(self.path)
 
+    def files(self) -> list[Path]:
+        """Where every crop was when it was indexed."""
+        return [file for _, file in self._store.files()]
+
     def rows(self, ids: Iterable[str]) -> dict[str, Row]:
         """Whole rows by id; unknown ids are left out."""
         return self._store.fetch(ids)

@@ -67,7 +67,7 @@ class Crops:
         """
         hosted, row = self.get(actor, Action.EXPLAIN, name, identifier)
         self._service.policy.judge([sentence])
-        from pickout.checkpoints.loaded import LoadedModel
+        from pickout.checkpoints.loaded_model import LoadedModel
         from pickout.explain.explanation import explain, measurement_file
         from pickout.explain.verdict import read_measurement
 

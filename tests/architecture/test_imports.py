@@ -62,7 +62,7 @@ def _edges(package: Path) -> dict[tuple[str, str], str]:
     edges: dict[tuple[str, str], str] = {}
     for file in package.rglob("*.py"):
         here = file.relative_to(package).parts[0].removesuffix(".py")
-        if here == "__init__":
+        if here in ("__init__", "__main__"):
             continue
         for name in _imports(file):
             there = f"{name}.".split(".")[1]

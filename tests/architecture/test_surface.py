@@ -8,10 +8,11 @@ import pickout
 from pickout.cli.app import build
 
 _OPTIONS = {
-    "pickout demo": "--device --json --out --sentence --set --top",
+    "pickout demo": "--crops --device --json --out --sentence --set --top --train",
     "pickout data check": "--json --open",
+    "pickout data fetch": "--column --out",
     "pickout data list": "--json",
-    "pickout data draw": "--json --set --sheet --workers",
+    "pickout data draw": "--avatars --json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
     "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --set "
@@ -35,6 +36,7 @@ _OPTIONS = {
     "--not-label --track --video",
     "pickout gallery import": "--again --crops-to --json --replace",
     "pickout calibrate": "--device --json --model --set --split",
+    "pickout adapt": "--device --json --model --out --set",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
@@ -59,6 +61,7 @@ _OPTIONS = {
     "pickout audit export": "--form --start",
     "pickout audit shown": "--json",
     "pickout weights list": "--json",
+    "pickout weights push": "--endpoint --licence --public",
     "pickout weights get": "--endpoint --json --to",
 }
 

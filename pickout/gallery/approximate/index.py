@@ -16,7 +16,7 @@ import pyarrow as pa
 from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
-from pickout.gallery.storage.lance_faults import latest, opened, reading
+from pickout.gallery.storage.lance_faults import latest, open_table, read_latest
 
 _Found = TypeVar("_Found")
 _INDEX = "near"
@@ -46,7 +46,7 @@ class NearTable:
 
     def __init__(self, folder: Path, dimension: int, name: str) -> None:
         self._folder, self._dimension = folder, dimension
-        self._table = opened(folder, name)
+        self._table = open_table(folder, name)
 
     def is_built(self) -> bool:
         """Whether there is an index over the vectors."""
@@ -114,7 +114,7 @@ class NearTable:
         return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, self._dimension), np.float32)
 
     def _read(self, read: Callable[..., _Found], *arguments: object) -> _Found:
-        return reading(self._table, self._folder, read, *arguments)
+        return read_latest(self._table, self._folder, read, *arguments)
 
     def _latest(self) -> AbstractContextManager[Any]:
         return latest(self._table, self._folder)

@@ -86,9 +86,10 @@ def verify(
                     continue
                 row, tokens = read
                 yield from row_faults(row, tokens, manifest.model.dimension)
-                box = row.metadata.box
-                if box is not None and (box[2] <= 0 or box[3] <= 0):
-                    told = f"its box {list(box)} has no area; tell it again with pickout index --table"
+                if no_area(row.metadata.box):
+                    told = (
+                        f"its box {list(row.metadata.box or ())} has no area; tell it again with pickout index --table"
+                    )
                     yield Fault(row.file, told)
                 if files:
                     yield from _file_faults(row)
@@ -101,6 +102,11 @@ def verify(
             yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
     except PickoutError as error:
         yield Fault(gallery, str(error))
+
+
+def no_area(box: tuple[int, int, int, int] | None) -> bool:
+    """Whether this is a box that holds nothing; earlier versions took it from a table."""
+    return box is not None and min(box[2:]) < 1
 
 
 def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pickout.gallery.changes.verification import row_faults
+from pickout.gallery.changes.verification import no_area, row_faults
 from pickout.gallery.intake.picture import LARGEST_SIDE
 from pickout.gallery.portable.file import PortableFile
 from pickout.gallery.portable.footer import check_plain
@@ -97,6 +97,8 @@ def _faults(row: Row, dimension: int) -> Iterator[str]:
         yield "its labels are no texts"
     elif row.tokens is not None and 0 in row.tokens.shape:
         yield "its tokens are empty"
+    elif no_area(row.metadata.box):
+        yield f"its box {list(row.metadata.box or ())} has no area"
     else:
         try:
             with Image.open(io.BytesIO(row.thumbnail), formats=("JPEG",)) as image:

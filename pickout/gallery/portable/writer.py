@@ -5,7 +5,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pickout.data.images import SUFFIXES
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
-from pickout.gallery.changes.verification import row_faults
+from pickout.gallery.changes.verification import no_area, row_faults
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.portable.form import (
     EXPORT,
@@ -31,7 +31,7 @@ from pickout.gallery.portable.form import (
     row_schema,
 )
 from pickout.gallery.portable.snapshot import Snapshot
-from pickout.gallery.storage.columns import from_arrow, unpack_tokens
+from pickout.gallery.storage.columns import from_arrow, to_arrow, unpack_tokens
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
 
@@ -136,9 +136,12 @@ class _Writing:
 
     def add(self, table: pa.Table) -> None:
         """Take rows; those that are not as they were written stop the export."""
-        for row in self._checked(table):
-            if self._crops:
-                self._add_picture(row)
+        rows = list(self._checked(table))
+        for row in rows if self._crops else ():
+            self._add_picture(row)
+        if any(no_area(row.metadata.box) for row in rows):  # no importer takes such a box, and it says nothing
+            told = [replace(row.metadata, box=None) if no_area(row.metadata.box) else row.metadata for row in rows]
+            table = to_arrow([replace(row, metadata=each) for row, each in zip(rows, told, strict=True)], table.schema)
         self._waiting.append(table)
         self.rows += table.num_rows
         count = sum(each.num_rows for each in self._waiting)
@@ -181,7 +184,7 @@ class _Writing:
             kept = unpack_tokens(own.as_buffer()) if own.is_valid else None
             for fault in row_faults(row, kept, self._model.dimension):
                 raise GalleryDamaged(f"{self._gallery}: {fault.file}: {fault.what}; then export again")
-            yield row
+            yield replace(row, tokens=kept)
 
     def _add_picture(self, row: Row) -> None:
         ending = row.file.suffix.lower()

@@ -40,8 +40,8 @@ def lance_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def opened(folder: Path, name: str) -> Any:
-    """A table of the gallery's folder, to be read with `reading`."""
+def open_table(folder: Path, name: str) -> Any:
+    """A table of the gallery's folder, to be read with `read_latest`."""
     with lance_errors(folder):
         database = lancedb.connect(str(folder.absolute()))
     before = _newest(folder, name)
@@ -51,10 +51,10 @@ def opened(folder: Path, name: str) -> Any:
     except GalleryDamaged:
         if _newest(folder, name) == before:
             raise
-    return opened(folder, name)
+    return open_table(folder, name)
 
 
-def reading(table: Any, folder: Path, read: Callable[..., _Found], *arguments: object) -> _Found:
+def read_latest(table: Any, folder: Path, read: Callable[..., _Found], *arguments: object) -> _Found:
     """`read(table, *arguments)`, with the changes of other processes; again where one took away what it was reading.
 
     An erasure deletes the files of all versions before its own. So an error beside a newer version tells nothing.

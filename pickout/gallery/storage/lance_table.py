@@ -30,7 +30,7 @@ from pickout.gallery.storage.columns import (
     unpack_tokens,
     values_mark,
 )
-from pickout.gallery.storage.lance_faults import lance_errors, latest, opened, reading
+from pickout.gallery.storage.lance_faults import lance_errors, latest, open_table, read_latest
 from pickout.gallery.storage.leftovers import clear_half_written_rows
 from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
@@ -62,7 +62,7 @@ class LanceStore:
     """
 
     def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
-        self._folder, self._name = folder, name
+        self._folder, self._name = (folder := folder.absolute()), name  # a relative path may look like an address
         before = [*FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
@@ -70,7 +70,7 @@ class LanceStore:
             self._database = lancedb.connect(str(folder.absolute()))
             if create:
                 self._database.create_table(name, schema=self._schema, exist_ok=True)
-        self._table = opened(folder, name)
+        self._table = open_table(folder, name)
         found = self._read(lambda table: table.schema)
         self._old = found != self._schema
         # Columns came one after another: a table of any earlier version has the first of them.
@@ -183,9 +183,8 @@ class LanceStore:
         version = self._read(lambda table: int(table.version))
         if told > version:
             raise GalleryDamaged(
-                f"{self._folder}: files of its newest version are gone (latest_version_hint.json tells {told}, "
-                f"there is {version}), and what was removed since would be there again; put the folder back "
-                f"{FROM_BACKUP}"
+                f"{self._folder}: files of its newest version are gone ({_HINT.name} tells {told}, there is "
+                f"{version}), and what was removed since would be there again; put the folder back {FROM_BACKUP}"
             )
         return version
 
@@ -268,7 +267,7 @@ class LanceStore:
             yield from completed(pa.Table.from_batches([batch]), schema).to_batches()
 
     def _read(self, read: Callable[..., _Found], *arguments: object) -> _Found:
-        return reading(self._table, self._folder, read, *arguments)
+        return read_latest(self._table, self._folder, read, *arguments)
 
     def _latest(self) -> AbstractContextManager[Any]:
         return latest(self._table, self._folder)
