@@ -9,13 +9,16 @@ DEMO ?= demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs lock clean
+.PHONY: help demo model test check fix bench docs lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.core ## Draw a street, train on it, index its gallery and search it (5 to 8 minutes on 2 cores)
-	$(BIN)/pickout demo --out $(DEMO)
+demo: $(VENV)/.core ## Draw people, index and search them (under 2 minutes); make demo CROPS=folder searches yours
+	$(BIN)/pickout demo --out $(DEMO) $(if $(CROPS),--crops $(CROPS))
+
+model: $(VENV)/.dev ## Make the model that comes with the package again (docs/default-model.md; hours)
+	$(BIN)/python models/pickout_small.py build/pickout-small $(if $(AVATARS),--avatars $(AVATARS))
 
 test: $(VENV)/.dev ## Run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)

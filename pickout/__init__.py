@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pickout import errors
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.load import load
+    from pickout.checkpoints.source import load
     from pickout.evaluate.protocol import evaluate
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search.filters import Where
@@ -26,7 +26,7 @@ _HOMES = {
     "Query": "pickout.gallery.search.query",
     "Where": "pickout.gallery.search.filters",
     "evaluate": "pickout.evaluate.protocol",
-    "load": "pickout.checkpoints.load",
+    "load": "pickout.checkpoints.source",
 }
 """Public name to the module that defines it."""
 

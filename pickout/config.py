@@ -6,16 +6,31 @@ unknown key is an error that names the nearest known one; a wrong type names the
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from pickout.errors import RecipeError
+from pickout.files import read_text
+
+DEEPEST = 16
+"""Tables within tables that settings may have; ours have four."""
+_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+_DEEP_KEY = re.compile(rf"""(?<![\w"'-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{DEEPEST}}}""")
+"""A dotted key of more parts: the reader of TOML takes time and memory by their square."""
+_WHOLE = 1 << 63
+
+
+Size = Annotated[int, Field(gt=0, le=1 << 20)]
+"""A width, in numbers; far above any model's."""
+Layers = Annotated[int, Field(gt=0, le=1000)]
+"""How many layers."""
 
 
 class Settings(BaseModel):
@@ -39,6 +54,7 @@ def parse_settings(schema: type[S], values: Mapping[str, Any], *, source: str, p
     Raises:
         RecipeError: an unknown key (with the nearest known one), a missing key, a wrong type or value.
     """
+    _check_numbers(values, source, [prefix] if prefix else [])
     try:
         # JSON mode is strict about types yet takes a list for a tuple and a string for a path.
         return schema.model_validate_json(json.dumps(values, default=str), strict=True)
@@ -54,12 +70,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         RecipeError: the file is missing, unreadable or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_text(path)
+        deep = _DEEP_KEY.search(text)
+        if deep:
+            raise RecipeError(
+                f"{path}: key '{deep[0][:60]}...' has more than {DEEPEST} parts; settings have no such key"
+            )
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file; give the path of a recipe (see the recipes folder)") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -82,6 +104,8 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
         if not equals or not path.strip():
             raise RecipeError(f"--set {pair}: expected key.path=value, for example --set train.epochs=5")
         *parents, last = path.strip().split(".")
+        if len(parents) > DEEPEST:
+            raise RecipeError(f"--set {pair}: a key has at most {DEEPEST} parts")
         table = result
         for parent in parents:
             table = table.setdefault(parent, {})
@@ -103,8 +127,24 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _check_numbers(values: Any, source: str, path: list[str]) -> None:
+    """Refuse whole numbers that no part could compute with, and tables within tables without end.
+
+    Raises:
+        RecipeError: names the key.
+    """
+    key = ".".join(path)
+    if len(path) > DEEPEST:
+        raise RecipeError(f"{source}: '{key}': tables within tables, more than {DEEPEST} of them")
+    if isinstance(values, int) and not -_WHOLE <= values < _WHOLE:
+        raise RecipeError(f"{source}: '{key}' = {values}: a whole number of more than 64 bits")
+    inner = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    for name, value in inner:
+        _check_numbers(value, source, [*path, str(name)])
 
 
 def _explain(schema: type[BaseModel], detail: ErrorDetails, prefix: str) -> str:

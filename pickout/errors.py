@@ -21,6 +21,10 @@
     |   +-- GalleryMissing           nothing there
     |   +-- GalleryModelMismatch     built with another model
     |   +-- GalleryDamaged           files changed or missing below us
+    +-- AccessDenied                 the token may not do this
+    |   +-- NotKnown                 no token, or one that is not valid
+    +-- NotThere                     no such thing, or none that the token may see: told alike
+    +-- ServerBusy                   too much is waiting; says when to come back
     +-- StorageFull                  no space left on the device; what was written before is whole
 
 A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
@@ -33,6 +37,8 @@ raises or stores a name keeps it as it is.
 import unicodedata
 from typing import ClassVar
 
+INTERRUPTED = 130, "interrupted; run the same command again to go on where it can"
+"""Exit code after Ctrl-C, as shells expect, and what is said."""
 _LONGEST = 4000
 """Characters of a message that are shown: names come in any length."""
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -179,3 +185,28 @@ class GalleryDamaged(GalleryError):
 
 class StorageFull(PickoutError):
     """No space left on the device."""
+
+
+class AccessDenied(PickoutError):
+    """The token may not do this."""
+
+
+class NotKnown(AccessDenied):
+    """No token was given, or one that is not valid."""
+
+
+class NotThere(PickoutError):
+    """There is no such thing, or none that the token may see."""
+
+
+class ServerBusy(PickoutError):
+    """Too much is waiting.
+
+    Args:
+        message: what.
+        seconds: when to come back.
+    """
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds

@@ -5,18 +5,21 @@ import os
 import re
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pickout.errors import StorageFull
 
-PARTIAL = ".pickout.part"
+_PARTIAL = ".pickout.part"
 """How the names of files end that are being written; what a kill leaves behind is told from the user's own by it."""
-HALF_WRITTEN = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}", re.DOTALL)
+_HALF_WRITTEN = re.compile(rf"\..*\.[a-z0-9_]{{8}}{re.escape(_PARTIAL)}", re.DOTALL)
 """Their whole names: what is written, and letters that nobody chose."""
 _LONGEST_NAME = 40
 """Characters of a file's name that its temporary file's takes over; file systems allow 255 bytes."""
+LONGEST = 64 << 20
+"""Bytes of the longest settings, vocabulary or config that is read; the largest vocabularies have a tenth of it."""
 
 
 @contextmanager
@@ -46,7 +49,7 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name[:_LONGEST_NAME]}."
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=PARTIAL)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=_PARTIAL)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -61,6 +64,60 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def half_written(folder: Path, *, below: bool = True) -> list[Path]:
+    """Files in `folder` that were being written when a process was killed, or are being written now, in order.
+
+    Args:
+        folder: where to look.
+        below: whether to look into the folders in it too.
+    """
+    found = folder.glob(f"{'**/' if below else ''}.*{_PARTIAL}")
+    return sorted(file for file in found if _HALF_WRITTEN.fullmatch(file.name))
+
+
+def read_bytes(path: Path) -> bytes:
+    """A small file whole: settings, a vocabulary, a config.
+
+    Raises:
+        OSError: it cannot be read, has more than `LONGEST` bytes, or is a pointer to a file that was not fetched.
+    """
+    with path.open("rb") as file:
+        data = file.read(LONGEST + 1)
+    if data.startswith(b"version https://git-lfs"):
+        raise OSError("a Git LFS pointer: the file itself was not fetched; run git lfs pull")
+    return _bounded(data)
+
+
+def read_text(path: Path) -> str:
+    """A small text file in UTF-8, whole; errors as of `read_bytes`.
+
+    Raises:
+        UnicodeDecodeError: it is no such text.
+    """
+    return read_bytes(path).decode("utf-8")
+
+
+def gunzip(data: bytes) -> bytes:
+    """A small file that was compressed.
+
+    Raises:
+        OSError: it has more than `LONGEST` bytes.
+        zlib.error: damaged.
+        EOFError: it ends too early.
+    """
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    unpacked = _bounded(unpacker.decompress(data, LONGEST + 1))
+    if not unpacker.eof:
+        raise EOFError("it ends too early")
+    return unpacked
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > LONGEST:
+        raise OSError(f"more than {LONGEST:,} bytes, which no such file has")
+    return data
 
 
 def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:

@@ -9,7 +9,7 @@ Axis letters, used as suffixes where several tensors meet:
 jaxtyping installed the annotation is plain `Tensor`, so the package itself does not need it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,14 +82,22 @@ class TokenBatch:
     Args:
         ids: Shape: (batch, tokens), int64.
         mask: True where a token is not padding. Shape: (batch, tokens).
+        states: what a tower's frozen part makes of the captions, where it was computed before (`SentenceTower`).
+            Shape: (batch, tokens, any).
     """
 
     ids: Int[Tensor, "batch tokens"]
     mask: Bool[Tensor, "batch tokens"] = field(repr=False)
+    states: Tensor | None = field(default=None, repr=False)
 
     def to(self, device: Any) -> "TokenBatch":
         """The same batch on `device`."""
-        return TokenBatch(self.ids.to(device), self.mask.to(device))
+        return self.mapped(lambda tensor: tensor.to(device))
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "TokenBatch":
+        """The same batch with each tensor changed."""
+        states = None if self.states is None else change(self.states)
+        return TokenBatch(change(self.ids), change(self.mask), states)
 
     def __len__(self) -> int:
         return int(self.ids.shape[0])

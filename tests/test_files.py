@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pickout.errors import StorageFull
-from pickout.files import HALF_WRITTEN, atomic_path, write_atomically
+from pickout.files import atomic_path, half_written, write_atomically
 
 
 def test_text_and_bytes_arrive(tmp_path: Path) -> None:
@@ -52,18 +52,19 @@ def test_permissions_follow_the_umask_and_the_folder(tmp_path: Path, folder: int
 def test_names_of_any_length_are_written_and_half_written_ones_are_known(tmp_path: Path) -> None:
     for name in ("a" * 255, "ü" * 127, "a.txt", "a\nb"):
         with atomic_path(tmp_path / name) as temporary:
-            assert HALF_WRITTEN.fullmatch(temporary.name)
+            assert half_written(tmp_path) == [temporary]
             temporary.write_text("x")
         assert (tmp_path / name).read_text() == "x"
     for other in (".film.part", ".film.mp4.part", "a.abcdefgh.pickout.part", ".a.abc.pickout.part", ".a.pickout.part"):
-        assert not HALF_WRITTEN.fullmatch(other)
+        (tmp_path / other).touch()
+    assert half_written(tmp_path) == []
 
 
 def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_atomically(target, "old")
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom pickout.files import atomic_path\n"
+        "import os, signal\nfrom pathlib import Path\nfrom pickout.files import atomic_path, half_written\n"
         f"with atomic_path(Path({str(target)!r})) as t:\n"
         "    t.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -88,3 +89,12 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     write_atomically(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "elsewhere" / "a.txt").read_text() == "new"
+
+
+def test_files_of_the_users_that_look_half_written_are_not_ours(tmp_path: Path) -> None:
+    for name in (".film.mkv.part", ".x.abcdefgh.part", "film.part", ".pickout.parts"):
+        (tmp_path / name).touch()
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "below" / "file") as temporary:
+        assert half_written(tmp_path) == [temporary] and half_written(tmp_path, below=False) == []
+        raise ZeroDivisionError
+    assert half_written(tmp_path) == []

@@ -1,9 +1,11 @@
 """The fingerprint of a model: which vectors belong to which weights."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import tomli_w
+from torch import Tensor
 
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings
@@ -34,11 +36,22 @@ def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -
     digest = hashlib.sha256()
     digest.update(described(settings).encode())
     digest.update(tokenizer.to_json().encode())
-    for key, tensor in sorted(method.state_dict().items()):
+    _add(digest, method.state_dict())
+    return digest.hexdigest()[:FINGERPRINT]
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over every tensor by name, shape and bytes."""
+    digest = hashlib.sha256()
+    _add(digest, tensors)
+    return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> None:
+    for key, tensor in sorted(tensors.items()):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{key} {array.dtype} {array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()[:FINGERPRINT]
 
 
 def described(settings: ModelSettings) -> str:
@@ -47,6 +60,8 @@ def described(settings: ModelSettings) -> str:
     So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
     """
     told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
+    if settings.vision.branches == 1:
+        told["vision"].pop("branches")
     for table, added in _ADDED.items():
         if table == "tokenizer" or all(told[table].get(name) == value for name, value in added.items()):
             for name in (*added, *_WITH.get(table, ())):

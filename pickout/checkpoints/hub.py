@@ -1,63 +1,22 @@
-"""Published weights from a model hub: resumed after a broken transfer, checked against the hub's own checksum."""
+"""Files of a model hub: where one is, what the hub says of it, and whether the right bytes came."""
 
 import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from types import MappingProxyType
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, urljoin
 
-from pickout.checkpoints.transfer import NotOnHub, ask, digest, progress_bar, transfer
+from pickout.checkpoints.transfer import TIMEOUT, HubFacts, client_headers, digest, hub_errors, transfer
 from pickout.errors import DownloadFailed
 from pickout.files import storage_errors
 
 HUB = "https://huggingface.co"
 """The hub that is asked unless `HF_ENDPOINT` or an argument names another."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedWeights:
-    """Weights that can be fetched by name.
-
-    Args:
-        repository: on the hub.
-        files: needed files; of a tuple of names, the first that the repository has.
-        about: one line for `pickout weights list`.
-        size: of the download in bytes, roughly.
-    """
-
-    repository: str
-    files: tuple[str | tuple[str, ...], ...]
-    about: str
-    size: int
-
-
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_CLIP_FILES = ("config.json", "merges.txt", _WEIGHTS)
-NAMED_WEIGHTS = MappingProxyType(
-    {
-        "clip-vit-base-patch16": NamedWeights(
-            "openai/clip-vit-base-patch16",
-            _CLIP_FILES,
-            "CLIP ViT-B/16: where ITSELF, RDE and IRRA start",
-            599_000_000,
-        ),
-        "clip-vit-base-patch32": NamedWeights(
-            "openai/clip-vit-base-patch32", _CLIP_FILES, "CLIP ViT-B/32: larger patches, less to compute", 605_000_000
-        ),
-        "bert-base-uncased": NamedWeights(
-            "google-bert/bert-base-uncased",
-            ("config.json", "vocab.txt", _WEIGHTS),
-            "BERT and the vocabulary of ALBEF, RaSa and AGA; half of where a fusion model can start",
-            440_000_000,
-        ),
-        "deit-base-patch16": NamedWeights(
-            "timm/deit_base_patch16_224.fb_in1k",
-            ("config.json", _WEIGHTS),
-            "DeiT-B/16, where ALBEF's image tower began; the other half",
-            346_000_000,
-        ),
-    }
-)
-"""Names for `pickout weights get` and `pickout.load`."""
+REDIRECTS = 5
+"""How many redirects are followed to the answer that states a checksum."""
+_SIZE = re.compile("[1-9][0-9]{0,14}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +26,7 @@ class Fetched:
     Args:
         path: where it lies.
         size: in bytes.
-        checksum: `sha256:...` of a large file, `git-sha1:...` of a small one, as the hub states it.
+        checksum: as the hub states it.
         downloaded: bytes that were transferred now; 0 where the file was there already.
     """
 
@@ -77,49 +36,9 @@ class Fetched:
     downloaded: int
 
 
-def weights_home() -> Path:
-    """Where named weights lie: `PICKOUT_WEIGHTS`, or the user's cache folder."""
-    chosen = os.environ.get("PICKOUT_WEIGHTS")
-    if chosen:
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "pickout" / "weights"
-
-
-def named_folder(name: str) -> Path:
-    """The folder of weights of this name, there or not."""
-    return weights_home() / name
-
-
-def fetch_named(
-    name: str, folder: Path | None = None, *, endpoint: str | None = None, progress: bool = False
-) -> list[Fetched]:
-    """Fetch weights by name. What is there and whole is not fetched again.
-
-    Args:
-        name: a key of `NAMED_WEIGHTS`.
-        folder: where to; by default where `pickout.load(name)` looks.
-        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
-        progress: whether to draw a bar on standard error.
-
-    Raises:
-        DownloadFailed: offline, not found, broken off, or not what the hub's checksum says.
-        StorageFull: no space left; what was fetched stays for the next attempt.
-    """
-    weights = NAMED_WEIGHTS[name]
-    folder = folder or named_folder(name)
-    done = []
-    for wanted in weights.files:
-        names = (wanted,) if isinstance(wanted, str) else wanted
-        present = [candidate for candidate in names if (folder / candidate).is_file()]
-        for position, candidate in enumerate(present or names, start=1):
-            try:
-                done.append(fetch(weights.repository, candidate, folder, endpoint=endpoint, progress=progress))
-                break
-            except NotOnHub:
-                if position == len(present or names):
-                    raise
-    return done
+def hub_address(endpoint: str | None = None) -> str:
+    """The hub's address: as given, else `HF_ENDPOINT`, else `HUB`."""
+    return (endpoint or os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
 
 
 def fetch(
@@ -127,7 +46,7 @@ def fetch(
     file: str,
     folder: Path,
     *,
-    revision: str = "main",
+    kind: str | None = None,
     endpoint: str | None = None,
     progress: bool = False,
 ) -> Fetched:
@@ -136,8 +55,8 @@ def fetch(
     Args:
         repository: `owner/name`.
         file: its path in the repository.
-        folder: where to put it.
-        revision: branch, tag or commit.
+        folder: where to put it, without the repository's own folders.
+        kind: `dataset` for a repository of that kind; by default one of models.
         endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
         progress: whether to draw a bar on standard error.
 
@@ -147,16 +66,15 @@ def fetch(
     """
     from huggingface_hub import hf_hub_url
 
-    base = (endpoint or os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
-    url = hf_hub_url(repository, file, revision=revision, endpoint=base)
+    url = hf_hub_url(repository, file, repo_type=kind, endpoint=hub_address(endpoint))
     facts = ask(url)
-    target = folder / file
+    target = folder / PurePosixPath(file).name
     if target.is_file() and digest(target, facts.checksum) == facts.checksum:
         return Fetched(target, target.stat().st_size, facts.checksum, 0)
     partial = target.with_name(f".{target.name}.{facts.checksum.partition(':')[2][:16]}.part")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with progress_bar(file, facts.size, shown=progress) as advance:
+        with _progress_bar(file, facts.size, shown=progress) as advance:
             downloaded = transfer(url, facts, partial, advance)
         found = digest(partial, facts.checksum)
         if found != facts.checksum:
@@ -165,6 +83,95 @@ def fetch(
                 f"{url}: the bytes that came have {found}, the hub states {facts.checksum}; they were thrown away. Try "
                 "again, or another --endpoint if it stays so"
             )
-        size = partial.stat().st_size
         partial.replace(target)
-    return Fetched(target, size, facts.checksum, downloaded)
+    return Fetched(target, facts.size, facts.checksum, downloaded)
+
+
+def repository_files(repository: str, *, kind: str | None = None, endpoint: str | None = None) -> list[str]:
+    """The files of a repository, as the hub's API lists them.
+
+    Raises:
+        NotOnHub: no such repository.
+        DownloadFailed: offline, or an answer that is none of a hub.
+    """
+    listed = _listed(f"/api/{kind or 'model'}s/{repository}", endpoint)
+    if len(listed) != 1:
+        raise DownloadFailed(f"{hub_address(endpoint)}/{repository}: no answer of a model hub about one repository")
+    return listed[0][1]
+
+
+def author_files(author: str, *, endpoint: str | None = None) -> dict[str, list[str]]:
+    """The files of each of an author's or organisation's model repositories; errors as of `repository_files`."""
+    return dict(_listed(f"/api/models?author={quote(author)}&full=true&limit=100", endpoint))
+
+
+def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    url = hub_address(endpoint) + path
+    with hub_errors(url):
+        response = get_session().get(url, headers=client_headers(), timeout=TIMEOUT, follow_redirects=True)
+        hf_raise_for_status(response)
+    try:
+        answer = response.json()
+        entries = answer if isinstance(answer, list) else [answer]
+        return [(str(one["id"]), [str(file["rfilename"]) for file in one["siblings"]]) for one in entries]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DownloadFailed(f"{url}: no answer of a model hub ({type(error).__name__}: {error})") from None
+
+
+def ask(url: str) -> HubFacts:
+    """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked.
+
+    Args:
+        url: the file's address on the hub.
+
+    Raises:
+        NotOnHub: no such file.
+        DownloadFailed: not reachable, an error there, or no checksum or size stated.
+    """
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    at = url
+    for _ in range(REDIRECTS):
+        with hub_errors(url):
+            response = get_session().request(
+                "HEAD", at, headers=client_headers(), timeout=TIMEOUT, follow_redirects=False
+            )
+            hf_raise_for_status(response)
+            onward = response.headers.get("Location") if response.is_redirect else None
+            at = urljoin(at, onward or at)
+        tag, size = response.headers.get("X-Linked-ETag"), response.headers.get("X-Linked-Size")
+        if onward is None:
+            tag, size = tag or response.headers.get("ETag"), size or response.headers.get("Content-Length")
+        if tag is not None or onward is None:
+            return HubFacts(at, _checksum(url, tag), _size(url, size))
+    raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects; try another --endpoint")
+
+
+@contextmanager
+def _progress_bar(name: str, size: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error with speed and time left; yields the function that moves it on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    first, *others = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(first, *others, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown) as bar:
+        task = bar.add_task(name, total=size)
+        yield lambda count: bar.advance(task, count)
+
+
+def _checksum(url: str, tag: str | None) -> str:
+    text = (tag or "").removeprefix("W/").strip('"').lower()
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return f"sha256:{text}"
+    if re.fullmatch("[0-9a-f]{40}", text):
+        return f"git-sha1:{text}"
+    raise DownloadFailed(f"{url}: the server states no checksum (ETag {tag!r}); it is not a model hub, or a broken one")
+
+
+def _size(url: str, size: str | None) -> int:
+    if size is None or not _SIZE.fullmatch(size):
+        told = "no size" if size is None else f"a size of '{size[:20]}'"
+        raise DownloadFailed(f"{url}: the server states {told}; it is not a model hub, or a broken one")
+    return int(size)

@@ -5,6 +5,8 @@ from typing import Any
 
 import typer
 
+from pickout.cli.adapt import adapt
+from pickout.cli.audit import app as audit
 from pickout.cli.calibrate import calibrate
 from pickout.cli.data import app as data
 from pickout.cli.demo import demo
@@ -12,8 +14,12 @@ from pickout.cli.evaluate import evaluate as evaluate_model
 from pickout.cli.explain import app as explain
 from pickout.cli.gallery import app as gallery
 from pickout.cli.index import index as index_crops
+from pickout.cli.mcp import mcp
+from pickout.cli.retention import app as retention
 from pickout.cli.saved import saved
 from pickout.cli.search import search as search_gallery
+from pickout.cli.serve import serve
+from pickout.cli.token import app as token
 from pickout.cli.train import train
 from pickout.cli.weights import weights
 
@@ -27,7 +33,13 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "saved": saved,
     "gallery": gallery,
     "calibrate": calibrate,
+    "adapt": adapt,
     "explain": explain,
+    "serve": serve,
+    "token": token,
+    "retention": retention,
+    "audit": audit,
+    "mcp": mcp,
     "weights": weights,
 }
 """Command name to its function or group, in the order of `pickout --help`."""

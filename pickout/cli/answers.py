@@ -12,7 +12,7 @@ from pickout.cli.terminal import say
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search.answer import Answer
     from pickout.gallery.search.hits import Hit

@@ -5,16 +5,14 @@ Nothing heavy is imported here or at the top of a command's file: `pickout --hel
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
 from pickout.cli import COMMANDS
-from pickout.errors import PickoutError, printable
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells expect."""
+from pickout.errors import INTERRUPTED, PickoutError, printable
 
 
 def build() -> typer.Typer:
@@ -36,7 +34,7 @@ def build() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 bad input, 4 nothing found, 130 interrupted."""
-    _print_any_name()
+    _prepare_streams()
     try:
         build()(args=arguments, prog_name="pickout")
     except PickoutError as error:
@@ -45,15 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not stop.code:
             _leave_launcher()
         # Typer turns Ctrl-C into this exit code and says nothing.
-        if stop.code != INTERRUPTED:
+        if stop.code != INTERRUPTED[0]:
             raise
-        _fail("interrupted; run the same command again to go on where it can", INTERRUPTED)
+        _fail(INTERRUPTED[1], INTERRUPTED[0])
     except OSError as error:
         _fail(_in_words(error), PickoutError.exit_code)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        told = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:200] or "no more to be had"
+        _fail(f"not enough memory: {told}; give smaller sizes or batches, or another --device", PickoutError.exit_code)
 
 
-def _print_any_name() -> None:
-    """Let a terminal that does not know a letter show it as `\\xe9`, where Python would end with a traceback."""
+def _prepare_streams() -> None:
+    """Let a terminal that does not know a letter show it as `\\xe9`, where Python would end with a traceback, and
+    streams that the caller closed be empty ones."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,5 +1,7 @@
 """`pickout calibrate`: from scores to probabilities, for one gallery."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
 def calibrate(
     gallery: GalleryPath,
-    data: Annotated[str | None, typer.Argument(help="A data set with sentences; by default the model's own.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(help="A data set with sentences; by default the model's own (pickout-small: drawn people)."),
+    ] = None,
     root: Annotated[Path | None, typer.Argument(help="Its folder; by default the model's own, else ./data.")] = None,
     split: Annotated[str, typer.Option(help="The split; its people must not have been used for training.")] = "val",
     set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="As present=0.2.")] = None,
@@ -28,6 +33,7 @@ def calibrate(
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
     calibration.json and calibration.png. Do it again when the gallery has grown much.
     """
+    from pickout.checkpoints.source import DEFAULT
     from pickout.cli.model import load_model, remembered_model
     from pickout.cli.run_data import open_run_data
     from pickout.files import write_atomically
@@ -40,11 +46,14 @@ def calibrate(
     settings = settings_of(CalibrationSettings, set_)
     opened = Gallery.open(gallery)
     place = model or remembered_model(gallery, opened.manifest)
-    home = Path(place) if Path(place).is_dir() else None
-    found_data = open_run_data(place, home, data, root, f"pickout calibrate {gallery} DATA ROOT")
-    people = _split(found_data.splits, found_data.name, split)
-    opened.use(load_model(place, device))
-    with progress("encoding", quiet=json) as show:
+    with ExitStack() as stack:
+        home = Path(place) if Path(place).is_dir() else None
+        if data is None and place == DEFAULT:
+            data, root = "street", stack.enter_context(_drawn_people())
+        found_data = open_run_data(place, home, data, root, f"pickout calibrate {gallery} DATA ROOT")
+        people = _split(found_data.splits, found_data.name, split)
+        opened.use(load_model(place, device))
+        show = stack.enter_context(progress("encoding", quiet=json))
         found = opened.calibrate(people, settings=settings, tell=lambda what, done, total: show(done, total, what=what))
     plot = plot_reliability(found)
     with writing(gallery):
@@ -53,6 +62,20 @@ def calibrate(
         tell(found.model_dump(mode="json"), json=True)
     else:
         _show(gallery, found)
+
+
+@contextmanager
+def _drawn_people() -> Iterator[Path]:
+    """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
+    from tempfile import TemporaryDirectory
+
+    from pickout.cli.data_draw import drawing_progress
+    from pickout.synthetic.street import StreetSettings, draw_street
+
+    typer.echo("no data named: calibrating on drawn people; on real ones probabilities are rougher (docs)", err=True)
+    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
+    with TemporaryDirectory() as folder, drawing_progress() as progress:
+        yield draw_street(settings, Path(folder) / "street", progress=progress)
 
 
 def _split(splits: "dict[str, Split]", data: str, name: str) -> "Split":

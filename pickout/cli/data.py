@@ -45,6 +45,26 @@ def check(
         raise typer.Exit(UNUSABLE)
 
 
+@app.command("fetch")
+def fetch(
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A data set of the hub.")],
+    out: Annotated[Path, typer.Option(help="A new folder, for the images and their table.")],
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column, for example caption=description.")
+    ] = None,
+) -> None:
+    """Read a data set of the hub as a table of your own; needs pickout[datasets]. Mind the terms of its images."""
+    from pickout.data.hub_rows import SYNONYMS, fetch_rows
+    from pickout.errors import UsageError
+
+    pairs = [pair.partition("=") for pair in column or ()]
+    for ours, _, theirs in pairs:
+        if ours not in SYNONYMS or not theirs:
+            raise UsageError(f"--column {ours}: expected one of {', '.join(SYNONYMS)}, =, and the name there")
+    count = fetch_rows(repository, out, {ours: theirs for ours, _, theirs in pairs})
+    typer.echo(f"{count:,} images written; check them with: pickout data check table {out}")
+
+
 @app.command("list")
 def list_known(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON objects, one a line, instead of words.")] = False,

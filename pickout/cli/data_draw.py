@@ -19,6 +19,9 @@ def draw(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, for example identities=2000.")
     ] = None,
+    avatars: Annotated[
+        Path | None, typer.Option(help="Folder of rigged, textured avatars (glTF) to render in place of drawn people.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Drawing processes; by default one a core.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write a picture of some of the people here (PNG).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
@@ -27,7 +30,8 @@ def draw(
     from pickout.config import apply_overrides, parse_settings
     from pickout.synthetic.street import StreetSettings, draw_street
 
-    settings = parse_settings(StreetSettings, apply_overrides({}, overrides or []), source="--set")
+    chosen = {} if avatars is None else {"avatars": {"folder": str(avatars)}}
+    settings = parse_settings(StreetSettings, apply_overrides(chosen, overrides or []), source="--set")
     start = time.monotonic()
     with drawing_progress() as progress:
         draw_street(settings, out, workers=workers, progress=progress)
@@ -69,7 +73,7 @@ def _write_sheet(street: Path, sheet: Path) -> None:
 
     from pickout.errors import UsageError
     from pickout.files import atomic_path
-    from pickout.synthetic.sheet import contact_sheet
+    from pickout.synthetic.contact_sheet import contact_sheet
 
     full = contact_sheet(street)
     palette = full.quantize(256, method=Image.Quantize.FASTOCTREE)

@@ -1,4 +1,4 @@
-"""`pickout demo`: the whole path on drawn people, from nothing to ranked crops."""
+"""`pickout demo`: from nothing to ranked crops, with the model that comes with the package or one trained here."""
 
 import json
 import os
@@ -13,77 +13,113 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.gallery import Gallery
     from pickout.synthetic.street import StreetSettings
     from pickout.train.recipe import Recipe
 
 STREET: Mapping[str, Any] = {"identities": 1500, "val_identities": 100, "test_identities": 400, "images": 2}
-"""The demo's street; what is not listed is drawn as `pickout data draw` draws it."""
+"""The street of `--train`; what is not listed is drawn as `pickout data draw` draws it."""
+SMALL_STREET: Mapping[str, Any] = {"identities": 1, "val_identities": 0, "test_identities": 150, "images": 2}
+"""The street otherwise: people that no model has seen."""
 SENTENCES = (
     "A woman in a red coat and black trousers, carrying a handbag.",
     "The man wears a blue shirt, grey trousers and white trainers, with a backpack on his back.",
     "A person with a yellow top and dark shorts.",
 )
 """What is searched for when the user gives no sentence."""
-_STAGES = 5
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything; what is done there already is kept.")] = Path(
         "demo"
     ),
+    crops: Annotated[Path | None, typer.Option(help="Search this folder of yours in place of drawn people.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Draw more people and train a model on them first.")] = False,
     sentence: Annotated[
         list[str] | None, typer.Option(help="What to search for, in quotes; may be given several times.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many candidates for each sentence.")] = 9,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe, or street.KEY=VALUE."),
+        typer.Option("--set", metavar="KEY=VALUE", help="street.KEY=VALUE, or with --train a key of the recipe."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of words.")] = False,
 ) -> None:
-    """Draw a street, train on it, measure on held-out people, index them and search for sentences.
+    """Draw people, index them with the model that comes with Pickout, and search for sentences.
 
-    Nothing is downloaded. A second call with other sentences takes seconds.
+    With --train a compact model is trained by hand on drawn people first, and measured. Nothing is downloaded. A second
+    call with other sentences takes seconds.
     """
+    from pickout.cli.model import default_model
+
     pairs = overrides or []
-    people = _street([pair.removeprefix("street.") for pair in pairs if pair.startswith("street.")])
-    recipe = _recipe(out, [pair for pair in pairs if not pair.startswith("street.")])
-    show = _Voice(as_json)
+    settings = [pair.removeprefix("street.") for pair in pairs if pair.startswith("street.")]
+    others = [pair for pair in pairs if not pair.startswith("street.")]
+    _refuse(crops, others, train=train)
+    people = _street(STREET if train else SMALL_STREET, settings)
+    recipe = _recipe(out, others) if train else None
+    show = _Voice(as_json, stages=5 if recipe else 2 if crops else 3)
     begun = time.monotonic()
-    with show.stage(1, "draw a street of people"):
-        _draw(people, out / "street")
-    with show.stage(2, "train a compact ITSELF on most of them"):
-        _train(recipe, out / "run", device, as_json)
-    model = _load(out / "run", device)
-    with show.stage(3, "measure it on people it has never seen"):
-        show.measured(_measure(model, out))
-    with show.stage(4, "index the crops of those people"):
-        gallery = _index(model, out)
-    with show.stage(5, "search"):
+    if crops is None:
+        street = out / ("street" if train else "people")
+        with show.stage("draw a street of people"):
+            _draw(people, street)
+    if recipe is None:
+        place = default_model()
+        model, searched = _load(place, device), crops or street / "imgs"
+    else:
+        with show.stage("train a compact ITSELF on most of them"):
+            _train(recipe, out / "run", device, as_json)
+        place = str((out / "run").resolve())
+        model, searched = _load(place, device), _crops_of_test_people(out)
+        with show.stage("measure it on people it has never seen"):
+            show.measured(_measure(model, out))
+    with show.stage("index your crops" if crops else "index the crops of people it has never seen"):
+        name = crops.resolve().name if crops else "crops" if train else "people"
+        gallery = _index(model, place, searched, out / f"{name}.gallery")
+    with show.stage("search"):
         page = _search(gallery, sentence or SENTENCES, top, out)
     show.done(page, gallery.path, time.monotonic() - begun)
+
+
+def _refuse(crops: Path | None, others: Sequence[str], *, train: bool) -> None:
+    """Say what does not go together before anything is drawn.
+
+    Raises:
+        UsageError: crops or the recipe's settings where they mean nothing.
+        DataMissing: no folder of images.
+    """
+    from pickout.errors import UsageError
+    from pickout.gallery.intake.scan import count_images
+
+    if train and crops is not None:
+        raise UsageError("--crops searches with the model that comes with Pickout; leave --train out")
+    if others and not train:
+        raise UsageError(f"--set {others[0]}: only --train has a recipe; for the people drawn give street.KEY=VALUE")
+    if crops is not None:
+        count_images(crops)
 
 
 class _Voice:
     """Speaks to a person or, with `as_json`, to a program."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, stages: int) -> None:
         from rich.console import Console
 
-        self._json = as_json
+        self._json, self._stages, self._stage = as_json, stages, 0
         self._console = Console(stderr=as_json, quiet=as_json, highlight=False)
 
     @contextmanager
-    def stage(self, number: int, what: str) -> Iterator[None]:
+    def stage(self, what: str) -> Iterator[None]:
         """Announce a stage and tell how long it took."""
-        self._console.print(f"[bold]\\[{number}/{_STAGES}] {what}[/bold]")
+        self._stage += 1
+        self._console.print(f"[bold]\\[{self._stage}/{self._stages}] {what}[/bold]")
         begun = time.monotonic()
         yield
         seconds = time.monotonic() - begun
-        self._tell("stage", number=number, what=what, seconds=round(seconds, 1))
+        self._tell("stage", number=self._stage, what=what, seconds=round(seconds, 1))
         self._console.print(f"      {seconds:.1f} s\n")
 
     def measured(self, numbers: Mapping[str, Any]) -> None:
@@ -108,11 +144,11 @@ class _Voice:
             sys.stdout.flush()
 
 
-def _street(overrides: Sequence[str]) -> "StreetSettings":
+def _street(chosen: Mapping[str, Any], overrides: Sequence[str]) -> "StreetSettings":
     from pickout.config import apply_overrides, parse_settings
     from pickout.synthetic.street import StreetSettings
 
-    return parse_settings(StreetSettings, apply_overrides(STREET, overrides), source="--set", prefix="street")
+    return parse_settings(StreetSettings, apply_overrides(chosen, overrides), source="--set", prefix="street")
 
 
 def _recipe(out: Path, overrides: Sequence[str]) -> "Recipe":
@@ -136,10 +172,10 @@ def _train(recipe: "Recipe", run: Path, device: str, as_json: bool) -> None:
     train(recipe, run, device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))
 
 
-def _load(run: Path, device: str) -> "LoadedModel":
+def _load(model: str, device: str) -> "LoadedModel":
     from pickout.cli.model import load_model
 
-    return load_model(str(run), device)
+    return load_model(model, device)
 
 
 def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
@@ -166,13 +202,12 @@ def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
     }
 
 
-def _index(model: "LoadedModel", out: Path) -> "Gallery":
+def _index(model: "LoadedModel", place: str, crops: Path, folder: Path) -> "Gallery":
     from pickout.cli.index import indexing_progress
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.intake.cameras import CameraFrom
 
-    crops = _crops_of_test_people(out)
-    gallery = Gallery.create(out / "crops.gallery", model, run=str((out / "run").resolve()))
+    gallery = Gallery.create(folder, model, run=place)
     with indexing_progress(True) as progress:
         gallery.add(crops, camera_from=CameraFrom.FOLDER, on_progress=progress)
     return gallery

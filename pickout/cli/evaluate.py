@@ -1,6 +1,5 @@
 """`pickout evaluate`: how good a model is on a split."""
 
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
@@ -42,9 +41,8 @@ def evaluate(
 
     Evaluations on the test split are noted in the run's evaluations.jsonl.
     """
-    import torch
-
-    from pickout.checkpoints.load import load
+    from pickout.checkpoints.device import choose_device
+    from pickout.checkpoints.source import load
     from pickout.cli.run_data import open_run_data
     from pickout.config import apply_overrides, parse_settings
     from pickout.evaluate.directions import EvaluationSettings
@@ -53,8 +51,7 @@ def evaluate(
     from pickout.evaluate.protocol import run_folder
 
     settings = parse_settings(EvaluationSettings, apply_overrides({}, set_ or []), source="--set")
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    device = str(choose_device(device))
     share = join_launcher(device)
     model = load(run, device=device, precision=settings.precision)
     home = run_folder(model)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pickout.checkpoints.loaded import LoadedModel
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.data_set import Split
 
 

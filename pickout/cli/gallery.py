@@ -49,7 +49,10 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
 @filtered
 def remove(gallery: GalleryPath, where: "Where", crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
     """Take crops out of a gallery. They are found no more; `erase` also deletes their bytes."""
+    from pickout.serve.retention import Retention
+
     opened, ids = chosen(gallery, crop, where)
+    Retention(opened).refuse_held(ids)
     ask(f"remove {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.remove(ids)
     tell({"removed": change.rows, "rows": opened.count()}, json=json)
@@ -63,7 +66,10 @@ def erase(gallery: GalleryPath, where: "Where", crop: Crops = None, yes: _Yes = 
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
     pictures themselves, backups and pages of results are elsewhere and stay.
     """
+    from pickout.serve.retention import Retention
+
     opened, ids = chosen(gallery, crop, where)
+    Retention(opened).refuse_held(ids)
     ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)

@@ -23,7 +23,7 @@ def approximate(
     """
     from pickout.cli.model import load_model, remembered_model
     from pickout.gallery.approximate.build import ApproximateSettings, check_size
-    from pickout.synthetic.descriptions import drawn_sentences
+    from pickout.synthetic.captions import drawn_sentences
 
     opened = open_gallery(gallery)
     if off:

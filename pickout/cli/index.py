@@ -20,7 +20,8 @@ def index(
     crops: Annotated[Path, typer.Argument(help="Folder of crops; searched with all folders below it.")],
     out: Annotated[Path, typer.Option(help="The gallery: a new folder, or one to bring up to date.")],
     model: Annotated[
-        str | None, typer.Option(help="A run folder or weight file; by default the one the gallery remembers.")
+        str | None,
+        typer.Option(help="A run folder, weight file or name; by default the gallery's own, else pickout-small."),
     ] = None,
     table: Annotated[
         Path | None, typer.Option(help="CSV, JSON lines or Parquet: image, camera, time; other columns become labels.")
@@ -68,8 +69,7 @@ def index(
 
 
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
-    from pickout.cli.model import load_model, remember, remembered_model
-    from pickout.errors import UsageError
+    from pickout.cli.model import default_model, load_model, remember, remembered_model
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.storage.creation import checked_folder
     from pickout.gallery.storage.manifest import MANIFEST, read_manifest
@@ -80,7 +80,7 @@ def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
         gallery.use(load_model(model or remembered_model(out, read_manifest(out)), device))
         return gallery
     if model is None:
-        raise UsageError(f"{out} is no gallery yet; say which model makes it: --model RUN")
+        model = default_model()
     return Gallery.create(out, load_model(model, device), run=remember(model))
 
 

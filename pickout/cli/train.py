@@ -13,7 +13,7 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, for example data.root=/data.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of words.")] = False,
 ) -> None:
     """Train a model. Under `torchrun --no-python` several processes share each batch.

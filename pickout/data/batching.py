@@ -18,7 +18,7 @@ class Batch:
     """Pairs of images and captions.
 
     Args:
-        images: prepared images. Shape: (batch, 3, height, width).
+        images: prepared images. Shape: (batch, 3, height, width); or what a tower's frozen part makes of them.
         texts: tokenized captions, one for each image.
         identity: from 0 to the number of training identities - 1. Shape: (batch,).
         second_images: another augmentation of the same images, where the method asks for one (see `Pairing`).
@@ -27,7 +27,7 @@ class Batch:
         replaced: 1 where `weak_texts` holds another sentence than `texts`, else 0. Shape: (batch,).
     """
 
-    images: Float[Tensor, "batch 3 height width"]
+    images: Float[Tensor, "batch *axes"]
     texts: TokenBatch
     identity: Int[Tensor, " batch"]
     second_images: Float[Tensor, "batch 3 height width"] | None = None
@@ -40,9 +40,7 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, from which copies to a GPU are fast."""
-        return self._mapped(
-            Tensor.pin_memory, lambda texts: TokenBatch(texts.ids.pin_memory(), texts.mask.pin_memory())
-        )
+        return self._mapped(Tensor.pin_memory, lambda texts: texts.mapped(Tensor.pin_memory))
 
     def _mapped(self, tensor: Callable[[Tensor], Tensor], texts: Callable[[TokenBatch], TokenBatch]) -> "Batch":
         return Batch(
@@ -69,14 +67,16 @@ class Example:
         second_image: another augmentation of the same image, or None.
         weak_ids: token ids of a caption of the same person, or None.
         replaced: whether `weak_ids` is of another sentence.
+        states: what the text tower's frozen part makes of the caption, or None. Shape: (tokens, any).
     """
 
-    image: Float[Tensor, "3 height width"]
+    image: Float[Tensor, "*axes"]
     ids: NDArray[np.int64]
     identity: int
     second_image: Float[Tensor, "3 height width"] | None = None
     weak_ids: NDArray[np.int64] | None = None
     replaced: bool = False
+    states: Tensor | None = None
 
 
 class Collate:
@@ -102,13 +102,19 @@ class Collate:
         weak = [example.weak_ids for example in good if example.weak_ids is not None]
         return Batch(
             torch.stack([example.image for example in good]),
-            self._texts([example.ids for example in good]),
+            self._texts(
+                [example.ids for example in good], [example.states for example in good if example.states is not None]
+            ),
             torch.tensor([example.identity for example in good]),
             torch.stack(second) if second else None,
             self._texts(weak) if weak else None,
             torch.tensor([int(example.replaced) for example in good]) if weak else None,
         )
 
-    def _texts(self, rows: Sequence[NDArray[np.int64]]) -> TokenBatch:
+    def _texts(self, rows: Sequence[NDArray[np.int64]], states: Sequence[Tensor] = ()) -> TokenBatch:
         ids = np.stack(rows)
-        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.mask(ids)))
+        texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.mask(ids)))
+        if not states:
+            return texts
+        longest = int(texts.mask.sum(dim=1).max())
+        return TokenBatch(texts.ids[:, :longest], texts.mask[:, :longest], torch.stack(list(states))[:, :longest])

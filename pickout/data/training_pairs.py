@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch.utils.data import Dataset
 
 from pickout.config import Settings
 from pickout.data.batching import Example
+from pickout.data.changed_picture import Picture
 from pickout.data.data_set import ImageRecord, Split
+from pickout.data.image_changes import change_picture, read_parts
 from pickout.data.images import open_image
 from pickout.data.sampling import Draw
 from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
@@ -25,6 +28,9 @@ from pickout.text.tokenizer import Tokenizer
 
 _STREAM = 2
 """Keeps the items' random streams apart from the sampler's."""
+
+OTHERS = 300
+"""Images that lend backgrounds and neighbours to others."""
 
 REMEDY = "mend or remove it, or leave unreadable images out with --set data.skip_unreadable=true"
 """What to do about an unreadable training image."""
@@ -41,6 +47,13 @@ class DataSettings(Settings):
     """Processes that decode and augment images beside the training process; the batches do not depend on it."""
     cache: bool = False
     """Keep all training images in memory, decoded and resized; for small data sets (3 bytes a pixel)."""
+    validation: Path | None = None
+    """Another folder of such data, whose `val` split chooses the epoch in place of the own one."""
+    copies: int = Field(0, ge=0)
+    """With frozen towers: so many changed copies of each image go through the frozen part once, before training; each
+    epoch then draws among them. 0: every image is changed anew and goes through the whole tower."""
+    features: Path | None = None
+    """Where those copies are kept, for several runs; none: in the run's folder."""
     skip_unreadable: bool = False
     """Open every image once before training and leave out those that cannot be read, one journal line for each."""
 
@@ -109,12 +122,26 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         self.seed, self.image, self.augmentation = seed, image, augmentation
         self._files = [str(record.image) for record in split.images]
         self._image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
-        self._ids = tokenizer.encode([pair.caption for pair in pairs]).astype(np.int32)
-        self._special, self._vocabulary = tokenizer.special, tokenizer.vocabulary_size
+        self.ids = tokenizer.encode([pair.caption for pair in pairs]).astype(np.int32)
+        self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
         self._cache: list[NDArray[np.uint8]] | None = None
 
     def __len__(self) -> int:
         return len(self._image_of)
+
+    @property
+    def images(self) -> int:
+        """How many images the pairs show."""
+        return len(self._files)
+
+    def image_of(self, item: int) -> int:
+        """The position of a pair's image among the images."""
+        return int(self._image_of[item])
+
+    def ids_of(self, item: int) -> NDArray[np.int64]:
+        """A pair's caption as it is. Shape: (context,)."""
+        ids: NDArray[np.int64] = self.ids[item].astype(np.int64)
+        return ids
 
     def fill_cache(self, *, threads: int = 4, advance: Callable[[], None] = lambda: None) -> None:
         """Decode and resize every image into memory: height * width * 3 bytes each.
@@ -140,11 +167,11 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
 
     def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
         position = int(self._image_of[draw.item])
+        generator = np.random.default_rng([_STREAM, self.seed, draw.epoch, draw.place])
         try:
-            image = self._open(position)
+            image = self.changed(position, generator)
         except ImageUnreadable as error:
             return error
-        generator = np.random.default_rng([_STREAM, self.seed, draw.epoch, draw.place])
         pixels = augment(image, self.image, self.augmentation.image, generator)
         ids = self._caption(draw.item, generator)
         second = augment(image, self.image, self.augmentation.image, generator) if self._second_view else None
@@ -155,15 +182,34 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         replaced = self._weak.differ(draw.item, other)
         return Example(pixels, ids, self.identities[draw.item], second, weak, replaced)
 
+    def changed(self, position: int, generator: np.random.Generator) -> Image.Image:
+        """The image at `position` as a camera might have had it; as it is where the recipe wants no changes.
+
+        Raises:
+            ImageUnreadable: it cannot be decoded.
+        """
+        image, rates = self._open(position), self.augmentation.image.changes
+        if not rates:
+            return image
+        pixels = np.asarray(image, np.float32) / np.float32(255)
+        picture = Picture(pixels, read_parts(Path(self._files[position])), self._others)
+        return Image.fromarray(change_picture(picture, rates, generator))
+
+    @cached_property
+    def _others(self) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """Some of the images with their masks, for backgrounds and neighbours of others."""
+        chosen = np.random.default_rng([_STREAM, self.seed]).integers(len(self._files), size=OTHERS)
+        masks = [(int(position), read_parts(Path(self._files[position]))) for position in chosen]
+        return [(np.asarray(self._open(position)), mask) for position, mask in masks if mask is not None]
+
     def _caption(self, item: int, generator: np.random.Generator) -> NDArray[np.int64]:
-        row = self._ids[item].astype(np.int64)
-        return augment_tokens(row, self._special, self._vocabulary, self.augmentation.caption, generator)
+        return augment_tokens(self.ids_of(item), self._special, self._vocabulary, self.augmentation.caption, generator)
 
     def fingerprint(self) -> str:
         """A digest of identities, file names and token ids; another one means other training items."""
         digest = hashlib.sha256(np.array(self.identities, dtype=np.int64).tobytes())
         digest.update("\n".join(Path(self._files[i]).name for i in self._image_of).encode())
-        digest.update(self._ids.tobytes())
+        digest.update(self.ids.tobytes())
         return digest.hexdigest()
 
     def _open(self, position: int) -> Image.Image:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 from torch import Tensor
 
-from pickout.config import Settings
+from pickout.config import Settings, nearest
+from pickout.data.image_changes import CHANGES
 from pickout.shapes import Float
 
 Positive = Annotated[float, Field(gt=0)]
@@ -66,6 +67,18 @@ class AugmentationSettings(Settings):
     """Largest relative change of contrast; the paper changes none."""
     saturation: float = Field(default=0.0, ge=0, lt=1)
     """Largest relative change of colour; the paper changes none."""
+    changes: dict[str, float] = Field(default_factory=dict)
+    """What bad cameras and crowds do, before all else: names of `pickout.data.image_changes` and probabilities."""
+
+    @field_validator("changes")
+    @classmethod
+    def _known(cls, changes: dict[str, float]) -> dict[str, float]:
+        for name, rate in changes.items():
+            if name not in CHANGES:
+                raise ValueError(f"no change is called '{name}'{nearest(name, CHANGES)}")
+            if not 0 <= rate <= 1:
+                raise ValueError(f"{name} = {rate} is no probability")
+        return changes
 
 
 def prepare(image: Image.Image, settings: ImageSettings) -> Float[Tensor, "3 height width"]:

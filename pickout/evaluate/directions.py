@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pickout.checkpoints.loaded import Precision
+from pickout.checkpoints.device import Precision
 from pickout.config import Settings
 from pickout.data.data_set import Split
 from pickout.evaluate.bootstrap import BootstrapSettings

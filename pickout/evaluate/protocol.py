@@ -12,8 +12,8 @@ import torch
 from torch.nn.functional import normalize
 
 import pickout
-from pickout.checkpoints.loaded import LoadedModel
-from pickout.checkpoints.run import SETTINGS_FILE
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.saved_model import SETTINGS_FILE
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.errors import UsageError
 from pickout.explain.pair import Array, Pair, text_batch
 from pickout.methods.fusion_plan import PlanningModel

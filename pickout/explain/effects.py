@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.occlusion import Fill, drop_words, hide_patches
 from pickout.explain.pair import Array, Pair, embed_images, embed_texts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.images import open_image
 from pickout.explain.evidence import attention_of
 from pickout.explain.pair import Array, make_pair

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.effects import Effects, Embed, image_versions, keep_one_in, leave_one_out, shapley, text_versions
 from pickout.explain.gradients import gradient_times_token
 from pickout.explain.pair import Array, Pair, text_batch

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.evidence import Evidence
 from pickout.explain.kept_tokens import KeptTokens, kept_tokens
 from pickout.explain.pair import Array, Grid, Pair, make_pair

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.config import Settings
 from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.images import open_image

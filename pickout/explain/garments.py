@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.explain.pair import Array, Grid, Pair
+from pickout.synthetic.lexicon import LEXICON
 from pickout.synthetic.surfaces import Part
-from pickout.synthetic.wording import KINDS
 
 _SLOTS = {
     "headwear": Part.HEADWEAR,
@@ -70,7 +70,7 @@ def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
 def _phrases(kind: str) -> tuple[tuple[str, ...], ...]:
     """Names of the thing in words as `Tokenizer.words` cuts them, hyphens apart; the function words of long names stay
     out, so "hooded sweatshirt" is there and "sweatshirt with a hood" is not."""
-    names = KINDS.get(kind, ())
+    names = LEXICON["kinds"].get(kind, ())
     return tuple(tuple(name.replace("-", " ").split()) for name in names if not {"with", "a"} & set(name.split()))
 
 

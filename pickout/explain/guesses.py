@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.cross_attention import fuse_rows, fusion_model, hidden_rows
 from pickout.explain.masks import guided_weights
 from pickout.explain.pair import Pair, text_batch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.cross_attention import fusion_model
 from pickout.explain.pair import BATCH, Pair, text_batch
 from pickout.methods.aga import Aga

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import CheckpointError, UsageError

@@ -3,10 +3,10 @@
     gallery      the class that users meet
     state        what is held of an open gallery, and how other processes' changes are noticed
     encoder      what a gallery asks of a model: three values and two methods
-    audit        who searched for what, and who changed what
 
 and rooms, each of which imports only those above it:
 
+    audit        who searched for what, who changed what, and a proof of it
     vectors      the best rows for a vector, exactly
     storage      rows on disk, the manifest, the lock
     approximate  the best rows for a vector, through an index

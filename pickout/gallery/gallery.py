@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from pickout.data.data_set import Split
-from pickout.errors import UsageError, printable
-from pickout.gallery.audit import AuditLine, now, record_search, user_name
+from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
+from pickout.gallery.audit.commitments import forget
+from pickout.gallery.audit.log import Acting, AuditLine, acting, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
@@ -23,7 +25,7 @@ from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
-from pickout.gallery.search.search import answer
+from pickout.gallery.search.search import Asked, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
@@ -211,35 +213,70 @@ class Gallery(OpenGallery):
             GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """
-        model = self._model(encoder)
+        self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
+        found = self.ask_many([Asked(query, where, top, page, grouping, settings or SearchSettings())])[0]
+        if isinstance(found, PickoutError):
+            raise found
+        return found
+
+    def ask_many(self, asked: Sequence[Asked], who: Sequence[Acting] = ()) -> list[Answer | PickoutError]:
+        """Several searches at once, each with its audit line: sentences are encoded and scored together.
+
+        Args:
+            asked: the searches.
+            who: for whom each is made, where that is not the account of this process.
+
+        Returns:
+            An answer for each search, or why it has none (see `ask`).
+
+        Raises:
+            UsageError: no model in use.
+            GalleryModelMismatch: the gallery was rebuilt with another model.
+        """
+        model, found = self._model(None), list[Answer | PickoutError]()
         calibration = read_calibration(self.path, self.manifest)
         with self._noticing_rebuilds():
-            given = answer(
-                query,
-                model,
-                self._current(),
-                self._store,
-                calibration,
-                where=where,
-                top=top,
-                page=page,
-                grouping=grouping,
-                settings=settings or SearchSettings(),
-            )
+            resident = self._current()
+            with together(asked, model, resident) as known:
+                for number, each in enumerate(asked):
+                    try:
+                        given = answer(each, model, resident, self._store, calibration, known)
+                        with acting(who[number]) if who else nullcontext():
+                            self._record(each, given, model)
+                        found.append(given)
+                    except GalleryDamaged:
+                        raise
+                    except PickoutError as error:
+                        found.append(error)
+        return found
+
+    def _record(self, asked: Asked, given: Answer, model: Encoder) -> None:
         line = AuditLine(
             time=now(),
             user=user_name(),
-            sentence=query.words(),
-            query=query.as_json(),
-            where=where.as_json(),
-            top=top,
-            page=page,
+            sentence=asked.query.words(),
+            query=asked.query.as_json(),
+            where=asked.where.as_json(),
+            top=asked.top,
+            page=asked.page,
             results=len(given.hits),
             model=model.fingerprint,
         )
-        record_search(self.path, line)
-        return given
+        shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
+        record_search(self.path, line, shown)
+        if self.changed_since_read():  # what was erased between ranking and recording is forgotten again
+            forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
+
+    def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:
+        """The score of every crop that passes the filters, in single precision. Shows nothing, so nothing is recorded.
+
+        Raises:
+            UsageError: no usable query, a filter or crop that the gallery does not know, no model in use.
+            GalleryModelMismatch: the gallery was rebuilt with another model.
+        """
+        with self._noticing_rebuilds():
+            return every_score(Query.of(query), where, self._model(None), self._current(), self._store)
 
     def calibrate(
         self,

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, approximate, search_exactly
 from pickout.gallery.approximate.record import Approximation, usable
@@ -15,7 +17,7 @@ from pickout.gallery.changes.unfinished import finish_everything
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
-from pickout.gallery.search.filters import ANYWHERE, Where
+from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
@@ -40,6 +42,8 @@ class OpenGallery:
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, Approximation | None, Resident] | None = None
         self._visible: tuple[tuple[str | int, ...], Resident] | None = None
+        self.follows = True
+        """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         if encoder is not None:
             manifest.check(encoder, path)
 
@@ -62,6 +66,22 @@ class OpenGallery:
         """The names of its cameras, sorted."""
         return self._current().camera_names
 
+    def counts(self, where: Where = ANYWHERE) -> dict[str, dict[str, int]]:
+        """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many crops have it.
+
+        Args:
+            where: only crops that pass these filters are counted; values that none has are left out.
+        """
+        resident = self._current()
+        passed = allowed(where, resident)
+        found: dict[str, dict[str, int]] = {}
+        for what, facet in resident.facets.items():
+            positions = facet.positions if passed is None else facet.positions[passed]
+            counts = np.bincount(positions[positions >= 0], minlength=len(facet.names)).tolist()
+            if told := {name: count for name, count in zip(facet.names, counts, strict=True) if count}:
+                found[what] = told
+        return found
+
     def quarantined(self) -> list[Quarantined]:
         """The files that could not be indexed, and why."""
         return read_quarantine(self.path)
@@ -70,6 +90,10 @@ class OpenGallery:
     def saved(self) -> SavedSearches:
         """The searches that are kept under a name."""
         return SavedSearches(self.path)
+
+    def files(self) -> list[Path]:
+        """Where every crop was when it was indexed."""
+        return [file for _, file in self._store.files()]
 
     def rows(self, ids: Iterable[str]) -> dict[str, Row]:
         """Whole rows by id; unknown ids are left out."""
@@ -222,6 +246,10 @@ class OpenGallery:
             self._visible = (state, resident.without(erased))
         return self._visible[1]
 
+    def changed_since_read(self) -> bool:
+        """Whether any process has changed rows since this one read them."""
+        return self._resident is None or self._resident[0] != self._store.version()
+
     def _all(self) -> Resident:
         """All rows, read again when any process has changed the gallery."""
         try:
@@ -234,6 +262,8 @@ class OpenGallery:
             return self._read_current()  # its table was swapped for another's and deleted while it was read
 
     def _read_current(self) -> Resident:
+        if self._resident is not None and not self.follows:
+            return self._resident[2]
         version, about = self._store.version(), usable(self.path, self.manifest, self._opened.count())
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read

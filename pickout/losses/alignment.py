@@ -1,12 +1,13 @@
-"""Losses that pull matching images and captions together: triplet alignment (TAL) and similarity distributions (SDM).
+"""Losses that pull matching images and captions together: TAL, SDM and InfoNCE.
 
-Both are computed in float32 whatever the features' type, and take every pair of equal identity as a positive.
+All are computed in float32 whatever the features' type, and take every pair of equal identity as a positive.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pickout.losses.contrastive import soft_cross_entropy
 from pickout.shapes import Bool, Float, Int
 
 
@@ -105,3 +106,24 @@ def similarity_distribution(
         guess_BB = scores_BB.log_softmax(dim=1)
         total = total + (guess_BB.exp() * (guess_BB - target_BB)).sum(dim=1).mean()
     return total
+
+
+def info_nce(
+    image_BE: Float[Tensor, "batch dimension"],
+    text_BE: Float[Tensor, "batch dimension"],
+    identity_B: Int[Tensor, " batch"],
+    *,
+    scale: Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon).
+
+    Args:
+        image_BE: image features, any norm.
+        text_BE: text features, any norm.
+        identity_B: who is shown.
+        scale: factor of the cosines; a gradient flows to it.
+    """
+    scores_BB = cosine_similarity(text_BE, image_BE) * scale
+    same_BB = same_identity(identity_B).float()
+    target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)
+    return soft_cross_entropy(scores_BB, target_BB) + soft_cross_entropy(scores_BB.T, target_BB)

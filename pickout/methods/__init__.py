@@ -13,7 +13,6 @@ from pickout.methods.fusion_build import build_fusion, pairing
 from pickout.methods.fusion_model import TRAINING_ONLY
 from pickout.methods.fusion_settings import FusionSettings
 from pickout.methods.itself import ItselfSettings, build_itself
-from pickout.nn.vision import VisionTransformer
 from pickout.text.vocabulary import Vocabulary
 
 __all__ = ["METHODS", "Build", "MethodEntry"]
@@ -27,15 +26,13 @@ class Build(Protocol):
         RecipeError: settings that do not fit the towers, for example a roll-out layer that they do not have.
     """
 
-    def __call__(
-        self, settings: Any, vision: VisionTransformer, text: Any, identities: int, vocabulary: Vocabulary
-    ) -> Method:
+    def __call__(self, settings: Any, vision: Any, text: Any, identities: int, vocabulary: Vocabulary) -> Method:
         """Build it.
 
         Args:
             settings: an object of the entry's settings class.
-            vision: the image tower.
-            text: the text tower of the kind that the settings name; knows its start and end token.
+            vision: the image tower of the kind that the settings name.
+            text: the text tower likewise; knows its start and end token.
             identities: how many people the training split shows; 0 for a model that is only used, which then has no
                 classification heads and nothing else that only training needs.
             vocabulary: what the tokenizer's ids stand for.

@@ -8,8 +8,8 @@ from pickout.methods.base import ALL_ROWS, ImageFeatures, LossTerms, Method, Par
 from pickout.methods.objective import Objective, ObjectiveSettings, build_objective
 from pickout.methods.parameter_groups import Rates, group_parameters
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.text import TextTower
+from pickout.nn.vision import ImageTower
 from pickout.shapes import NO_ATTENTION, Float, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
@@ -28,7 +28,7 @@ class Dual(Method):
         rates: learning rates of the parameter groups.
     """
 
-    def __init__(self, vision: VisionTransformer, text: TextTransformer, objective: Objective, rates: Rates) -> None:
+    def __init__(self, vision: ImageTower, text: TextTower, objective: Objective, rates: Rates) -> None:
         super().__init__()
         self.vision = vision
         self.text = text
@@ -66,8 +66,8 @@ class Dual(Method):
 
 def build_dual(
     settings: DualSettings,
-    vision: VisionTransformer,
-    text: TextTransformer,
+    vision: ImageTower,
+    text: TextTower,
     identities: int,
     vocabulary: Vocabulary | None = None,  # noqa: ARG001  (no piece is hidden or proposed)
 ) -> Dual:

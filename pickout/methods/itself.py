@@ -23,8 +23,8 @@ from pickout.methods.parameter_groups import Rates, group_parameters
 from pickout.methods.selection import Selection
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead, Pool, Residual
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.text import TextTower
+from pickout.nn.vision import ImageTower
 from pickout.saliency.budget import Budget, BudgetMode, CountedTokens, fixed_budget
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Float, TokenBatch
@@ -122,8 +122,8 @@ class Itself(Method):
 
     def __init__(
         self,
-        vision: VisionTransformer,
-        text: TextTransformer,
+        vision: ImageTower,
+        text: TextTower,
         *,
         heads: tuple[GrabHead, GrabHead],
         objectives: tuple[Objective, Objective],
@@ -195,8 +195,8 @@ def _with_trace(request: AttentionRequest, trace: bool) -> AttentionRequest:
 
 def build_itself(
     settings: ItselfSettings,
-    vision: VisionTransformer,
-    text: TextTransformer,
+    vision: ImageTower,
+    text: TextTower,
     identities: int,
     vocabulary: Vocabulary | None = None,  # noqa: ARG001  (no piece is hidden or proposed)
 ) -> Itself:

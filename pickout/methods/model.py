@@ -7,8 +7,9 @@ from pickout.data.transforms import ImageSettings
 from pickout.errors import RecipeError
 from pickout.methods import METHODS
 from pickout.methods.base import Method
+from pickout.nn.frozen import SentenceTower
 from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
-from pickout.nn.text import TextSettings, TextTransformer, build_text
+from pickout.nn.text import TextSettings, TextTower, build_text
 from pickout.nn.vision import VisionSettings, build_vision
 from pickout.text.tokenizer import TokenizerSettings
 from pickout.text.vocabulary import SpecialTokens, Vocabulary
@@ -94,18 +95,32 @@ def build_model(
         )
     try:
         image_tower = build_vision(vision, height=settings.image.height, width=settings.image.width)
-        text_tower = _text_tower(text, tokenizer, image_tower.channels)
+        text_tower = _text_tower(text, tokenizer, image_tower.channels, vision.branches)
     except ValueError as error:
         raise RecipeError(f"{source}: {error}") from None
     return METHODS[name].build(own, image_tower, text_tower, identities, tokenizer.vocabulary)
 
 
 def _text_tower(
-    settings: TextSettings, tokenizer: TokenizerFacts, memory_width: int
-) -> TextTransformer | FusionEncoder:
+    settings: TextSettings, tokenizer: TokenizerFacts, memory_width: int, branches: int
+) -> TextTower | FusionEncoder:
     size, context, special = tokenizer.vocabulary_size, tokenizer.context, tokenizer.special
     if settings.kind == "clip":
         return build_text(settings, vocabulary_size=size, context=context, start=special.start, end=special.end)
+    if settings.kind == "sentence":
+        return SentenceTower(
+            vocabulary_size=size,
+            context=context,
+            width=settings.width,
+            depth=settings.layers,
+            heads=settings.heads,
+            channels=memory_width,
+            layers=settings.fusion_layers,
+            embedding=settings.embedding,
+            branches=branches,
+            padding=special.padding,
+            end=special.end,
+        )
     return build_fusion_encoder(
         settings,
         vocabulary_size=size,

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pickout.errors import TrainingError
-from pickout.losses.alignment import similarity_distribution, triplet_alignment
+from pickout.losses.alignment import info_nce, similarity_distribution, triplet_alignment
 from pickout.losses.identity import (
     MismatchClass,
     classification,
@@ -22,7 +23,10 @@ from pickout.methods.presets import PresetSettings
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
 
-Alignment = Literal["tal", "sdm", "off"]
+FIRST_LOG_SCALE = 2.6
+"""Where the learnt scale of InfoNCE begins: 1 / 0.074, about CLIP's. A sharp start learns from chance neighbours."""
+
+Alignment = Literal["tal", "sdm", "nce", "off"]
 
 
 class ObjectiveSettings(PresetSettings):
@@ -34,13 +38,14 @@ class ObjectiveSettings(PresetSettings):
     }
 
     alignment: Alignment = "tal"
-    """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), or none."""
+    """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), InfoNCE with
+    all images and captions of a person as positives, or none."""
     temperature: float = Field(default=0.015, gt=0)
     """Tau of TAL (RDE)."""
     margin: float = Field(default=0.1, ge=0)
     """m of TAL (RDE)."""
     sdm_temperature: float = Field(default=0.02, gt=0)
-    """Divides the cosines in SDM (IRRA)."""
+    """Divides the cosines in SDM (IRRA); in InfoNCE, whose temperature is learnt, the lowest that it may reach."""
     pair_loss: bool = True
     """Whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)."""
     # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
@@ -93,10 +98,10 @@ class Objective(nn.Module):
         branch: name of the branch; ends the names of its terms, as in `tal_global`.
         identities: training identities; 0 for a model that is only used, which gets no heads.
         heads: the classifiers, or None where no term needs them.
-        weights: factor of each term that is wanted: `tal`, `sdm`, `cid_pair`, `id_image`, `id_text`.
+        weights: factor of each term that is wanted: `tal`, `sdm`, `nce`, `cid_pair`, `id_image`, `id_text`.
         temperature: tau of TAL.
         margin: m of TAL.
-        sdm_temperature: of SDM.
+        sdm_temperature: of SDM and InfoNCE.
         mismatch: class of mismatched pairs.
     """
 
@@ -119,6 +124,7 @@ class Objective(nn.Module):
         self.weights = dict(weights)
         self.temperature, self.margin, self.sdm_temperature = temperature, margin, sdm_temperature
         self.mismatch: MismatchClass = mismatch
+        self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE)) if "nce" in self.weights else None
 
     def forward(
         self,
@@ -143,6 +149,9 @@ class Objective(nn.Module):
             )
         if "sdm" in self.weights:
             terms["sdm"] = similarity_distribution(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
+        if self.log_scale is not None:
+            scale = self.log_scale.exp().clamp(max=1 / self.sdm_temperature)
+            terms["nce"] = info_nce(image_BE, text_BE, identity_B, scale=scale)
         terms |= self._identity_terms(image_BE, text_BE, identity_B)
         return LossTerms(
             {f"{name}_{self.branch}": term for name, term in terms.items()},

@@ -3,10 +3,11 @@
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
-from pickout.config import Settings
+from pickout.config import Layers, Settings, Size
+from pickout.nn.frozen import SentenceTower
 from pickout.nn.tower import TowerOutput
 from pickout.nn.transformer import Activation, LayerNorm, Transformer
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, TokenBatch
@@ -15,24 +16,26 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, 
 class TextSettings(Settings):
     """Sizes of the text tower; vocabulary and context come from the tokenizer. The defaults are CLIP ViT-B/16's."""
 
-    kind: Literal["clip", "bert"] = "clip"
-    """CLIP's causal tower, or BERT cut into text layers and layers that look at images (ALBEF, RaSa, AGA)."""
+    kind: Literal["clip", "bert", "sentence"] = "clip"
+    """CLIP's causal tower, BERT cut into text layers and layers that look at images (ALBEF, RaSa, AGA), or a frozen
+    BERT with trained layers, as wide as the image tower's, behind it (`pickout-small`)."""
 
-    width: PositiveInt = 512
+    width: Size = 512
     """Width of a token inside the tower."""
-    layers: PositiveInt = 12
+    layers: Layers = 12
     """Number of transformer layers."""
-    heads: PositiveInt = 8
+    heads: Size = 8
     """Heads of each layer; CLIP uses 64 channels a head."""
-    embedding: PositiveInt = 512
+    embedding: Size = 512
     """Length of a projected token; the image tower must have the same."""
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`. BERT's is the exact GELU."""
-    fusion_layers: PositiveInt = 6
-    """Layers with cross-attention behind the `layers` of the text alone; `bert` only (ALBEF: 6 and 6)."""
-    feed_forward: PositiveInt | None = None
+    fusion_layers: Layers = 6
+    """Layers behind the `layers` of the text alone: with cross-attention (`bert`; ALBEF: 6 and 6), or trained
+    (`sentence`)."""
+    feed_forward: Size | None = None
     """Width inside the feed-forward parts; `bert` only. None: four times `width`."""
-    positions: PositiveInt = 512
+    positions: Size = 512
     """Longest caption in tokens; `bert` only, CLIP's is the tokenizer's context."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Of hidden states and attention probabilities in training; `bert` only."""
@@ -120,6 +123,10 @@ class TextTransformer(nn.Module):
         first = torch.where(ends, place, ids.shape[1]).amin(dim=1)
         last = torch.where(texts.mask, place, 0).amax(dim=1)
         return torch.where(ends.any(dim=1), first, last)
+
+
+TextTower = TextTransformer | SentenceTower
+"""What a method without second look can read captions with."""
 
 
 def build_text(

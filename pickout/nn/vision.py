@@ -3,17 +3,18 @@
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from pickout.config import Settings
+from pickout.config import Layers, Settings, Size
+from pickout.nn.frozen import MultiStageTower
 from pickout.nn.positions import patch_grid
 from pickout.nn.tower import TowerOutput
 from pickout.nn.transformer import Activation, LayerNorm, Transformer
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float
 
-VisionKind = Literal["clip", "vit"]
-"""`clip`: a norm before the layers and a projection behind them; `vit`: neither, as in ALBEF."""
+VisionKind = Literal["clip", "vit", "lite0"]
+"""`clip`: a norm before the layers and a projection behind them; `vit`: neither, as in ALBEF; `lite0`: trained layers
+behind a frozen EfficientNet-Lite0, whose sizes are fixed."""
 
 _EPSILON = {"clip": 1e-5, "vit": 1e-6}
 
@@ -22,20 +23,23 @@ class VisionSettings(Settings):
     """Sizes of the image tower. The defaults are CLIP ViT-B/16's."""
 
     kind: VisionKind = "clip"
-    """CLIP's tower, or a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA)."""
+    """CLIP's tower, a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA), or layers on a
+    frozen convolutional network (`pickout-small`), for which `patch`, `stride` and `activation` mean nothing."""
 
-    patch: PositiveInt = 16
+    patch: Size = 16
     """Side of a patch in pixels."""
-    stride: PositiveInt = 16
+    stride: Size = 16
     """Distance between patches in pixels; less than the patch makes them overlap."""
-    width: PositiveInt = 768
+    width: Size = 768
     """Width of a token inside the tower."""
-    layers: PositiveInt = 12
+    layers: Layers = 12
     """Number of transformer layers."""
-    heads: PositiveInt = 12
+    heads: Size = 12
     """Heads of each layer; CLIP uses 64 channels a head."""
-    embedding: PositiveInt = 512
+    embedding: Size = 512
     """Length of a projected token; the text tower must have the same. With kind `vit` the method projects."""
+    branches: Layers = 1
+    """Trained layers side by side in both towers; `lite0` only. Their embeddings stand one behind the other."""
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`, ALBEF's `gelu`."""
 
@@ -122,8 +126,22 @@ class VisionTransformer(nn.Module):
         return TowerOutput(self.projection(self.norm_out(stacked.tokens)), trace)
 
 
-def build_vision(settings: VisionSettings, *, height: int, width: int) -> VisionTransformer:
+ImageTower = VisionTransformer | MultiStageTower
+"""What a method can look at images with."""
+
+
+def build_vision(settings: VisionSettings, *, height: int, width: int) -> ImageTower:
     """An image tower at its starting weights for images of `height` x `width` pixels."""
+    if settings.kind == "lite0":
+        return MultiStageTower(
+            height=height,
+            width=width,
+            channels=settings.width,
+            layers=settings.layers,
+            heads=settings.heads,
+            embedding=settings.embedding,
+            branches=settings.branches,
+        )
     return VisionTransformer(
         height=height,
         width=width,

@@ -8,20 +8,6 @@ body part or of a hand mean the person's own side; a view's direction says which
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "Bag",
-    "Carried",
-    "Garment",
-    "Hair",
-    "Headwear",
-    "Occluder",
-    "Outer",
-    "Person",
-    "Shade",
-    "Shoes",
-    "View",
-]
-
 Sex = Literal["man", "woman"]
 Age = Literal["child", "young", "adult", "older"]
 Side = Literal["left", "right"]
@@ -41,7 +27,7 @@ CarriedKind = Literal["phone", "open umbrella", "closed umbrella", "bottle", "cu
 Use = Literal["carried", "looked at", "at the ear", "overhead"]
 Direction = Literal["front", "front-left", "left", "back-left", "back", "back-right", "right", "front-right"]
 Pose = Literal["standing", "walking", "running"]
-Arm = Literal["hanging", "pocket", "bent", "forward", "raised", "hip"]
+Arm = Literal["hanging", "pocket", "bent", "forward", "raised", "hip", "clasped", "folded"]
 OccluderKind = Literal["pole", "railing", "bush", "car", "passer-by", "bin", "box edge"]
 Background = Literal["wall", "shop front", "pavement", "road", "crossing", "park", "corridor", "square"]
 
@@ -242,6 +228,7 @@ class View:
         occluder: something in front, or None.
         background: the place.
         zoom: the crop's size relative to a tight box, 1 is tight, below 1 leaves a margin.
+        spare: the crop's width over that of a tight box: detectors leave room at the sides.
         shift: the crop's offset (right, down) as part of its size.
         passers: how many other people stand in the background.
         seed: for the background, the sensor's noise and the folds of this step.
@@ -258,6 +245,7 @@ class View:
     occluder: Occluder | None
     background: Background
     zoom: float
+    spare: float
     shift: tuple[float, float]
     passers: int
     seed: int

@@ -13,8 +13,6 @@ from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 from pickout.synthetic.trunk import outermost_ease
 
-__all__ = ["accessory_pieces", "bag_pieces", "carried_pieces", "headwear_pieces"]
-
 Vector = NDArray[np.float64]
 
 

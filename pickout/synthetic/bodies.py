@@ -12,8 +12,6 @@ from pickout.synthetic.raycast import Plane
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 
-__all__ = ["Girth", "bare_arm", "bare_leg", "girth", "hand", "head_pieces", "skin_surface", "trunk_outline"]
-
 Vector = NDArray[np.float64]
 
 
@@ -150,7 +148,7 @@ def head_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
         ball(skin, (0.335, -0.03, -0.02), (0.03, 0.095, 0.06)),
         ball(skin, (-0.335, -0.03, -0.02), (0.03, 0.095, 0.06)),
     ]
-    return pieces + _hair(person, skeleton)
+    return [*pieces, *_skull_hair(person, skeleton), *hanging_hair(person, skeleton)]
 
 
 def _shell(
@@ -166,33 +164,38 @@ def _shell(
     return ellipsoid(surface, centre, frame, [radius * unit for radius in radii], Plane(scaled, rest))
 
 
-def _hair(person: Person, skeleton: Skeleton) -> list[Piece]:
-    hair = person.hair
-    if hair.length == "bald":
-        return []
-    unit, frame, centre = skeleton.size.head, skeleton.head_frame, skeleton.head
-    details = frozenset({hair.style})
-    surface = Surface(
+def _hair_surface(person: Person, skeleton: Skeleton) -> Surface:
+    return Surface(
         "hair",
-        hair.colour.rgb,
+        person.hair.colour.rgb,
         Part.HAIR,
-        details=details,
-        origin=centre,
-        axes=frame / unit,
+        details=frozenset({person.hair.style}),
+        origin=skeleton.head,
+        axes=skeleton.head_frame / skeleton.size.head,
         folds=0.5,
         shine=0.35,
         seed=person.seed,
     )
+
+
+def _skull_hair(person: Person, skeleton: Skeleton) -> list[Piece]:
+    hair = person.hair
+    if hair.length == "bald":
+        return []
     thick = {"very short": 0.012, "short": 0.045, "medium": 0.055, "long": 0.055}[hair.length]
     thick += 0.085 if hair.style == "curly" and hair.length != "very short" else 0.0
-    pieces = [_shell(surface, skeleton, (0.0, 0.10 + thick * 0.4, -0.03), (0.335 + thick, 0.395 + thick, 0.40 + thick))]
-    if hair.length in ("medium", "long"):
-        pieces += (
-            _tied(surface, skeleton, hair.style)
-            if hair.style in ("bun", "ponytail")
-            else _loose(surface, person, skeleton)
-        )
-    return pieces
+    surface = _hair_surface(person, skeleton)
+    return [_shell(surface, skeleton, (0.0, 0.10 + thick * 0.4, -0.03), (0.335 + thick, 0.395 + thick, 0.40 + thick))]
+
+
+def hanging_hair(person: Person, skeleton: Skeleton) -> list[Piece]:
+    """Hair beyond the skull: a bun, a ponytail, or loose over the neck and the back."""
+    if person.hair.length not in ("medium", "long"):
+        return []
+    surface = _hair_surface(person, skeleton)
+    if person.hair.style in ("bun", "ponytail"):
+        return _tied(surface, skeleton, person.hair.style)
+    return _loose(surface, person, skeleton)
 
 
 def _tied(surface: Surface, skeleton: Skeleton, style: str) -> list[Piece]:

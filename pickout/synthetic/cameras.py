@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Background
 
-__all__ = ["NEUTRAL_CAMERA", "Camera", "sample_cameras"]
-
 Image = NDArray[np.float32]
 
 
@@ -25,6 +23,7 @@ class Camera:
         contrast: slope around mid grey; 1 is neutral.
         saturation: 1 is neutral, 0 is grey.
         gamma: brightens (below 1) or darkens (above 1) the middle.
+        haze: a veil of light over everything, as part of white; below 0 the shadows drown in black.
         light: direction to the main light; x right, y up, z towards the camera, length 1.
         ambient: light from everywhere, as part of the whole.
         warmth: tint of the main light against the ambient light, 0 none.
@@ -45,6 +44,7 @@ class Camera:
     contrast: float
     saturation: float
     gamma: float
+    haze: float
     light: tuple[float, float, float]
     ambient: float
     warmth: float
@@ -66,6 +66,7 @@ NEUTRAL_CAMERA = Camera(
     contrast=1.0,
     saturation=1.0,
     gamma=1.0,
+    haze=0.0,
     light=(-0.36, 0.68, 0.64),
     ambient=0.62,
     warmth=0.0,
@@ -89,8 +90,15 @@ def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
     def between(low: float, high: float) -> float:
         return round(float(generator.uniform(low, high)), 4)
 
-    warm = between(-0.07, 0.07)
-    green = between(-0.025, 0.025)
+    # One camera in three has a fault that people notice: a strong cast, a veil, or drowned shadows.
+    fault = float(generator.random())
+    warm = between(0.08, 0.18) if fault < 0.08 else between(-0.07, 0.07)
+    green = between(-0.10, -0.04) if 0.04 < fault < 0.12 else between(-0.025, 0.025)
+    haze = between(0.06, 0.30) if 0.12 < fault < 0.24 else between(-0.12, -0.03) if 0.24 < fault < 0.36 else 0.0
+    # Half of them hang under a ceiling or on a mast and look down steeply.
+    steep = float(generator.random()) < 0.5
+    height = between(2.4, 4.4) if steep else between(1.5, 3.2)
+    distance = between(2.4, 5.5) if steep else between(6.0, 13.0)
     angle, lift = between(-2.4, 2.4), between(0.45, 1.25)
     light = (np.sin(angle) * np.cos(lift), np.sin(lift), np.cos(angle) * np.cos(lift))
     indoor = float(generator.random()) < 0.25
@@ -101,13 +109,14 @@ def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
     order = generator.permutation(len(places))[:wanted]
     return Camera(
         name=name,
-        height=between(1.5, 3.6),
-        distance=between(6.0, 13.0),
+        height=height,
+        distance=distance,
         cast=(round(1.0 + warm, 4), round(1.0 + green, 4), round(1.0 - warm, 4)),
         exposure=between(0.84, 1.16),
         contrast=between(0.86, 1.14),
-        saturation=between(0.76, 1.05),
+        saturation=between(0.70, 1.05),
         gamma=between(0.90, 1.12),
+        haze=haze,
         light=(round(float(light[0]), 4), round(float(light[1]), 4), round(float(light[2]), 4)),
         ambient=between(0.70, 0.85) if indoor else between(0.36, 0.74),
         warmth=between(-0.04, 0.10),

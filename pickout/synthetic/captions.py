@@ -7,11 +7,13 @@ import numpy as np
 from pydantic import Field
 
 from pickout.config import Settings
-from pickout.synthetic import fillers
 from pickout.synthetic.attributes import Person, View
-from pickout.synthetic.mistakes import MistakeSettings, with_mistakes
-from pickout.synthetic.phrases import Pen
+from pickout.synthetic.cameras import NEUTRAL_CAMERA
+from pickout.synthetic.lexicon import LEXICON, Pen
+from pickout.synthetic.mistakes import MistakeSettings, misspelt, with_mistakes
+from pickout.synthetic.people import sample_person
 from pickout.synthetic.sentences import compose, pronouns, take_notes
+from pickout.synthetic.views import sample_view
 from pickout.synthetic.visible import GARMENTS, Item, visible_items
 
 SHORTEST, LONGEST = 15, 45
@@ -25,6 +27,8 @@ class CaptionSettings(Settings):
 
     per_image: int = Field(default=2, ge=1, le=10)
     """Captions of each image, all different."""
+    queries: int = Field(default=4, ge=0, le=20)
+    """Short queries about each image, as users type them, in a file of their own."""
     mistakes: MistakeSettings = MistakeSettings()
     """How often the writer errs."""
 
@@ -48,7 +52,8 @@ def describe(
     """
     pen = Pen(generator)
     seen = visible_items(person, view, shares)
-    items = with_mistakes(seen, generator, (settings or CaptionSettings()).mistakes)
+    mistakes = (settings or CaptionSettings()).mistakes
+    items = with_mistakes(seen, generator, mistakes)
     main = [item for item in items if item.slot in GARMENTS]
     others = pen.shuffled([item for item in items if item.slot not in GARMENTS])
     chosen = main + others
@@ -59,7 +64,7 @@ def describe(
         caption = _written(person, view, told, endings, pen)
         words = len(caption.split())
         if SHORTEST <= words <= LONGEST:
-            return caption
+            return misspelt(caption, pen, mistakes.spelling)
         if words > LONGEST:
             count, endings = max(1, min(count, len(chosen)) - 1), 0
         elif count < len(chosen):
@@ -96,7 +101,7 @@ def _in_order(chosen: Sequence[Item], items: Sequence[Item]) -> list[Item]:
 
 def _written(person: Person, view: View, items: Sequence[Item], endings: int, pen: Pen) -> str:
     text = compose(take_notes(person, view, items, pen), pen)
-    tail = " ".join(pen.shuffled(fillers.ENDINGS)[:endings])
+    tail = " ".join(pen.shuffled(LEXICON["said"]["endings"])[:endings])
     return pronouns(f"{text} {tail}".strip(), person.sex)
 
 
@@ -105,8 +110,18 @@ def _plainly(person: Person, view: View, item: Item, pen: Pen) -> str:
     notes = take_notes(person, view, [item], pen)
     thing = (*notes.clothes, *notes.looks, *(hold.split(" ", 1)[1] for hold in notes.holds))[0]
     text = f"The {notes.noun} has {thing}."
-    for ending in fillers.ENDINGS:
+    for ending in LEXICON["said"]["endings"]:
         if len(text.split()) >= SHORTEST:
             break
         text += f" {ending}"
     return pronouns(text, person.sex)
+
+
+def drawn_sentences(count: int, *, seed: int) -> list[str]:
+    """One caption for each of `count` random people, as if each had been drawn."""
+    sentences = []
+    for number in range(count):
+        generator = np.random.default_rng([seed, number])
+        person = sample_person(generator)
+        sentences.append(describe(person, sample_view(generator, person, NEUTRAL_CAMERA), generator))
+    return sentences

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.details import paint_details
 from pickout.synthetic.noise import folds, mottle, sample
 from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear, local
-
-__all__ = ["paint"]
+from pickout.synthetic.trimmings import paint_details
 
 Array = NDArray[np.floating[Any]]
 
@@ -43,7 +41,7 @@ def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
         lit = sample(folds(), pixels.u, pixels.v, 105.0, surface.seed)
         fine = sample(folds(), pixels.v, pixels.u, 190.0, surface.seed + 3)
         out.shade *= np.clip(1.0 + np.float32(0.34 * surface.folds) * (lit + 0.5 * fine), 0.45, 1.5)
-    weave = (0.02, 0.03, 0.06, 0.11)[surface.seed // 7 % 4]
+    weave = 0.22 if "knit" in surface.details else (0.02, 0.03, 0.06, 0.11)[surface.seed // 7 % 4]
     out.shade *= 1.0 + np.float32(weave) * sample(mottle(), pixels.u * 0.6, pixels.v, 700.0, surface.seed)
     out.shade *= np.where(pixels.hem < 0.014, np.float32(0.74), np.float32(1.0))
     if surface.details:
@@ -52,7 +50,7 @@ def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
 
 def _pattern(surface: Surface, pixels: Pixels) -> Array | None:
     u, v, seed = pixels.u, pixels.v, surface.seed
-    period = 0.075 + 0.05 * (seed % 17) / 16
+    period = 0.03 + 0.10 * (seed % 17) / 16
     if surface.pattern == "striped":
         along = u if seed % 5 == 0 else v
         return np.asarray(np.mod(along, period) < period * 0.45, dtype=np.float32)

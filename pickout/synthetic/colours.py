@@ -1,14 +1,15 @@
 """Colour words and the colours they stand for."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Shade
-
-__all__ = ["COLOURS", "DENIM", "HAIR_COLOURS", "Tone", "nearest_colour", "sample_shade", "skin_colour", "to_lab"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,12 @@ COLOURS: Mapping[str, Tone] = {
     "teal": Tone((0.05, 0.49, 0.50), 0.10, 0.02),
     "yellow": Tone((0.95, 0.81, 0.16), 0.05, 0.025),
     "orange": Tone((0.93, 0.47, 0.10), 0.06, 0.025),
-    "brown": Tone((0.39, 0.25, 0.15), 0.12, 0.015),
+    "brown": Tone((0.36, 0.24, 0.16), 0.12, 0.015),
+    "rust": Tone((0.63, 0.29, 0.13), 0.07, 0.015),
+    "mustard": Tone((0.70, 0.54, 0.10), 0.06, 0.015),
+    "khaki": Tone((0.58, 0.53, 0.38), 0.07, 0.012),
+    "turquoise": Tone((0.19, 0.74, 0.74), 0.06, 0.02),
+    "lavender": Tone((0.69, 0.60, 0.85), 0.06, 0.02),
     "beige": Tone((0.80, 0.70, 0.54), 0.06, 0.015),
     "cream": Tone((0.94, 0.90, 0.77), 0.03, 0.012),
 }
@@ -68,6 +74,11 @@ HAIR_COLOURS: Mapping[str, Tone] = {
     "white": Tone((0.84, 0.83, 0.81), 0.05, 0.008),
 }
 """Hair colours by name."""
+
+COLOUR_WEIGHTS: Mapping[str, Mapping[str, float]] = tomllib.loads(
+    resources.files("pickout.synthetic").joinpath("colour_weights.toml").read_text(encoding="utf-8")
+)
+"""How often each thing (upper, outer, jeans, boots, bag ...) has which colour."""
 
 _SKIN = np.array(
     [
@@ -102,6 +113,13 @@ def skin_colour(skin: float) -> tuple[float, float, float]:
     low = min(int(place), len(_SKIN) - 2)
     rgb = _SKIN[low] + (place - low) * (_SKIN[low + 1] - _SKIN[low])
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
+
+
+def skin_place(rgb: NDArray[np.floating[Any]]) -> float:
+    """The `Person.skin` whose lightness is nearest to that of an sRGB colour."""
+    scale = np.linspace(0.0, 1.0, 51)
+    light = to_lab(np.array([skin_colour(float(place)) for place in scale]))[:, 0]
+    return float(scale[np.abs(light - to_lab(np.asarray(rgb, dtype=np.float64))[0]).argmin()])
 
 
 def to_lab(rgb: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,8 +12,6 @@ from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 from pickout.synthetic.trunk import REACH, Hang, cloth_surface, outer_ease, thigh_reach, trunk_piece, upper_ease
 
-__all__ = ["arm_pieces", "outer_pieces", "upper_pieces"]
-
 Vector = NDArray[np.float64]
 
 

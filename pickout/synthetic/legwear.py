@@ -11,8 +11,6 @@ from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 from pickout.synthetic.trunk import REACH, Hang, cloth_surface, leg_ease, thigh_reach, trunk_piece
 
-__all__ = ["leg_pieces", "shoe_pieces"]
-
 Vector = NDArray[np.float64]
 
 
@@ -45,6 +43,18 @@ def leg_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
             pieces += _trouser_leg(cloth, limb, size, ease, ahead)
             pieces.append(cone(skin, limb.middle, limb.bottom, (size.knee, size.ankle), ahead))
     return pieces
+
+
+def skirt_over(person: Person, skeleton: Skeleton) -> list[Piece]:
+    """The skirt, or the skirt of the dress, of somebody whose body is a mesh in shorts."""
+    garment = person.upper if person.dress else person.lower
+    if garment is None or garment.kind not in ("dress", "skirt"):
+        return []
+    cloth = cloth_surface(person, skeleton, garment, Part.UPPER if person.dress else Part.LOWER)
+    flare = 0.02 + 0.07 * ((person.seed >> 4) % 10) / 9
+    # The mesh is wider at the hips than the drawn body.
+    hang = Hang(REACH[garment.length], 0.30, 0.022, flare, thigh_reach(person) + 0.03)
+    return [trunk_piece(cloth, person, skeleton, hang, skeleton.pelvis_frame)]
 
 
 def _shorts_leg(cloth: Surface, limb: Limb, size: Girth, garment: Garment, ease: float, ahead: Vector) -> list[Piece]:

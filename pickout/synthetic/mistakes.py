@@ -1,5 +1,6 @@
 """How the writer of a caption errs: a near colour, a vague word, something left out, left for right."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.synthetic.attributes import Shade
 from pickout.synthetic.colours import COLOURS, HAIR_COLOURS, nearest_colour
+from pickout.synthetic.lexicon import LEXICON, Pen
 from pickout.synthetic.visible import GARMENTS, Item
 
 
@@ -23,6 +25,8 @@ class MistakeSettings(Settings):
     """A thing in plain sight is left out."""
     side: float = Field(default=0.04, ge=0, le=1)
     """Left is taken for right."""
+    spelling: float = Field(default=0.012, ge=0, le=1)
+    """A word is misspelt; this rate is for each word of five letters or more, or known to be misspelt often."""
 
 
 def with_mistakes(items: Sequence[Item], generator: np.random.Generator, settings: MistakeSettings) -> list[Item]:
@@ -49,6 +53,27 @@ def with_mistakes(items: Sequence[Item], generator: np.random.Generator, setting
     if any(item.slot in GARMENTS for item in taken):
         return taken
     return [*[item for item in items if item.slot in GARMENTS][:1], *taken]
+
+
+def misspelt(text: str, pen: Pen, rate: float) -> str:
+    """`text` with some words misspelt: as people often do, else a letter lost, doubled or swapped inside the word."""
+
+    def written(match: re.Match[str]) -> str:
+        word = match[0]
+        if not pen.chance(rate):
+            return word
+        known = LEXICON["misspelt"].get(word.lower())
+        if known is not None and pen.chance(0.6):
+            wrong = pen.pick(known)
+            return wrong.capitalize() if word[0].isupper() else wrong
+        if len(word) < 5:
+            return word
+        # The first and the last letter stay: so people err, and "a" before a vowel stays "an".
+        place = pen.pick(range(1, len(word) - 2))
+        one, two = word[place], word[place + 1]
+        return word[:place] + pen.pick((two, one + one + two, two + one, one + pen.pick("aeiou"))) + word[place + 2 :]
+
+    return re.sub(r"(?<![{\w'-])[A-Za-z]{3,}(?![}\w'-])", written, text)
 
 
 def _mistaken(shade: Shade, rank: int, *, hair: bool) -> Shade:

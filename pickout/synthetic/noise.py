@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["folds", "mottle", "sample"]
-
 Array = NDArray[np.floating[Any]]
 Grid = NDArray[np.float64]
 SIZE = 256

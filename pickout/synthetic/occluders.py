@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from pickout.synthetic.attributes import Occluder
 from pickout.synthetic.noise import mottle, sample
 
-__all__ = ["draw_occluder"]
-
 Array = NDArray[np.floating[Any]]
 
 

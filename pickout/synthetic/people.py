@@ -5,20 +5,17 @@ from typing import cast
 import numpy as np
 
 from pickout.synthetic.attributes import Age, Bag, Hair, HairStyle, Headwear, Person, Sex, Shade, Worn
-from pickout.synthetic.colours import HAIR_COLOURS, sample_shade
-from pickout.synthetic.draws import chance, pick
-from pickout.synthetic.wardrobe import Season, sample_lower, sample_outer, sample_shoes, sample_upper
-
-__all__ = ["sample_person"]
-
-_BAG_COLOURS = {
-    "black": 34, "brown": 14, "grey": 8, "navy": 7, "blue": 6, "red": 8, "beige": 7, "green": 4, "pink": 4, "purple": 3,
-    "white": 4, "yellow": 3, "orange": 3, "teal": 2, "olive": 3,
-}  # fmt: skip
-_HEADWEAR_COLOURS = {
-    "black": 26, "white": 9, "grey": 10, "navy": 11, "red": 10, "blue": 8, "beige": 8, "brown": 5, "green": 5,
-    "yellow": 4, "pink": 4, "olive": 3, "purple": 2, "orange": 2,
-}  # fmt: skip
+from pickout.synthetic.chances import chance, pick
+from pickout.synthetic.colours import COLOUR_WEIGHTS, HAIR_COLOURS, sample_shade
+from pickout.synthetic.wardrobe import (
+    Season,
+    leggings_below,
+    sample_lower,
+    sample_outer,
+    sample_shoes,
+    sample_upper,
+    wears_outer,
+)
 
 
 def sample_person(generator: np.random.Generator, *, sex: Sex | None = None, season: Season | None = None) -> Person:
@@ -39,8 +36,9 @@ def sample_person(generator: np.random.Generator, *, sex: Sex | None = None, sea
     skin = float(generator.beta(1.25, 1.45))
     hair = _hair(generator, sex, age, skin)
     upper = sample_upper(generator, sex, season)
-    outer = sample_outer(generator, sex, season, upper)
-    lower = sample_lower(generator, sex, age, season, upper)
+    outer = sample_outer(generator, sex, season, upper) if wears_outer(generator, season) else None
+    dress = upper.kind == "dress"
+    lower = leggings_below(generator, season, upper) if dress else sample_lower(generator, sex, age, season)
     bare = lower is None or lower.length in ("thigh", "knee")
     tights = bare and woman and season != "warm" and chance(generator, 0.7)
     socks = sample_shade(generator, pick(generator, {"black": 7, "dark grey": 2, "beige": 1})) if tights else None
@@ -118,7 +116,7 @@ def _bag(generator: np.random.Generator, sex: Sex, age: Age) -> Bag | None:
         worn = pick(generator, {"hand": 1, "shoulder": 1})
     if kind == "shoulder bag":
         worn = pick(generator, {"across": 3, "shoulder": 1})
-    colour = sample_shade(generator, pick(generator, _BAG_COLOURS))
+    colour = sample_shade(generator, pick(generator, COLOUR_WEIGHTS["bag"]))
     return Bag(kind, colour, pick(generator, {"left": 1, "right": 1}), cast(Worn, worn))
 
 
@@ -127,7 +125,7 @@ def _headwear(generator: np.random.Generator, sex: Sex, season: Season) -> Headw
     kind = pick(
         generator,
         {
-            None: 100,
+            None: 68,
             "cap": 7 if woman else 16,
             "beanie": 14 if cold else 1,
             "brimmed hat": 3,
@@ -138,10 +136,10 @@ def _headwear(generator: np.random.Generator, sex: Sex, season: Season) -> Headw
     )
     if kind is None:
         return None
-    return Headwear(kind, sample_shade(generator, pick(generator, _HEADWEAR_COLOURS)))
+    return Headwear(kind, sample_shade(generator, pick(generator, COLOUR_WEIGHTS["headwear"])))
 
 
 def _scarf(generator: np.random.Generator, season: Season) -> Shade | None:
     if not chance(generator, {"warm": 0.01, "mild": 0.07, "cold": 0.22}[season]):
         return None
-    return sample_shade(generator, pick(generator, _HEADWEAR_COLOURS))
+    return sample_shade(generator, pick(generator, COLOUR_WEIGHTS["headwear"]))

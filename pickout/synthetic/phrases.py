@@ -1,60 +1,10 @@
 """From a thing to a noun phrase: "a navy shirt without sleeves", "black trainers with white soles"."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-import numpy as np
-
-from pickout.synthetic import fillers, wording
+from pickout.synthetic.lexicon import LEXICON, Pen
 from pickout.synthetic.visible import Item
-
-T = TypeVar("T")
-
-_HAIR_LENGTHS: Mapping[str, tuple[str, ...]] = {
-    "very short": ("very short", "closely cropped", "cropped", "close-cut"),
-    "short": ("short", "short", "short-cut"),
-    "medium": ("shoulder-length", "medium-length", "mid-length", "medium length"),
-    "long": ("long", "long", "lengthy"),
-}
-_HAIR_STYLES: Mapping[str, tuple[str, ...]] = {
-    "ponytail": ("in a ponytail", "tied in a ponytail", "pulled back in a ponytail", "gathered into a ponytail"),
-    "bun": ("in a bun", "pinned up in a bun", "gathered in a knot", "tied up in a bun"),
-    "tied": ("tied back", "pulled back", "swept back", "tied up"),
-}
-_PLACES: Mapping[str, tuple[str, ...]] = {
-    "back": ("on {his} back", "on both shoulders", "over both shoulders", "strapped to {his} back"),
-    "shoulder": ("on {his} {side} shoulder", "over one shoulder", "hanging from {his} shoulder", "over one arm"),
-    "across": ("across {his} body", "slung across {his} body", "worn crosswise", "at {his} {side} hip"),
-    "hand": ("in {his} {side} hand", "in one hand", "in {his} hand", "by {his} {side} side"),
-}  # fmt: skip
-
-
-class Pen:
-    """Draws words from a generator.
-
-    Args:
-        generator: all chance comes from it.
-    """
-
-    def __init__(self, generator: np.random.Generator) -> None:
-        self._generator = generator
-
-    def pick(self, options: Sequence[T]) -> T:
-        """One of `options`, each as likely."""
-        return options[int(self._generator.integers(len(options)))]
-
-    def word(self, options: Sequence[T]) -> T:
-        """The first of `options` half of the time, else one of all: people mostly use the plain word."""
-        return options[0] if self.chance(0.5) else self.pick(options)
-
-    def chance(self, probability: float) -> bool:
-        """True with `probability`."""
-        return float(self._generator.random()) < probability
-
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        """The items in an order as likely as any other."""
-        return [items[position] for position in self._generator.permutation(len(items))]
 
 
 def noun_phrase(item: Item, pen: Pen) -> str:
@@ -70,10 +20,24 @@ def noun_phrase(item: Item, pen: Pen) -> str:
     return with_article(order, noun, [*after, *extra_after][:2], pen)
 
 
+def brief(item: Item, pen: Pen) -> str:
+    """The thing in a few words and without article: "striped blue shirt"."""
+    if item.slot == "hair":
+        return _hair(item, pen).replace("a bald head", "bald head")
+    words = []
+    if item.sleeve and item.slot == "upper" and item.kind != "tank top" and pen.chance(0.2):
+        words.append(pen.say("sleeves_before", item.sleeve))
+    elif item.kind in ("dress", "skirt", "coat", "shorts") and item.length in LEXICON["lengths_before"]:
+        words += [pen.say("lengths_before", item.length)] if pen.chance(0.25) else []
+    words += [_colour(item, pen)] if pen.chance(0.88) else []
+    words += [pen.say("patterns_before", item.pattern)] if item.pattern != "plain" and pen.chance(0.6) else []
+    return " ".join(word for word in (*words, _noun(item, pen)) if word)
+
+
 def predicate(item: Item, pen: Pen) -> str:
     """A clause about the thing's colour: "shirt is blue with white stripes", without the possessive before it."""
     noun = _noun(item, pen)
-    verb = "are" if _head(noun) in wording.PLURAL else "is"
+    verb = "are" if _head(noun) in LEXICON["nouns"]["plural"] else "is"
     colour = _colour(item, pen) or "plain"
     if colour in ("dark", "light", "bright"):
         colour += pen.pick((" in colour", "-coloured", ""))
@@ -85,17 +49,17 @@ def predicate(item: Item, pen: Pen) -> str:
 
 def place_of(item: Item, pen: Pen) -> str:
     """Where a bag or a carried thing is: "in his left hand"."""
-    options = _PLACES.get(item.worn, _PLACES["hand"][: 3 if item.worn == "looked at" else None])
-    return pen.pick(options).replace("{side}", item.side)
+    worn = item.worn if item.worn in LEXICON["places_worn"] else "hand"
+    return pen.say("places_worn", worn).replace("{side}", item.side)
 
 
 def with_article(before: Sequence[str], noun: str, after: Sequence[str], pen: Pen) -> str:
     """Words, noun and afterthoughts in one phrase, with "a", "an", "a pair of" or nothing before it."""
     phrase = " ".join([*before, noun, *after])
     head = _head(noun)
-    if head in wording.MASS:
+    if head in LEXICON["nouns"]["mass"]:
         return f"{noun} {before[0]}".strip() if head == "something" and before else phrase
-    if head in wording.PLURAL:
+    if head in LEXICON["nouns"]["plural"]:
         return f"a pair of {phrase}" if pen.chance(0.25) else phrase
     return f"{article(phrase)} {phrase}"
 
@@ -107,8 +71,8 @@ def article(phrase: str) -> str:
 
 def _noun(item: Item, pen: Pen) -> str:
     if item.vague and pen.chance(0.7):
-        return pen.pick(wording.VAGUE_KINDS[item.slot])
-    return pen.word(wording.KINDS[item.kind])
+        return pen.say("vague_kinds", item.slot)
+    return pen.word("kinds", item.kind)
 
 
 def _head(noun: str) -> str:
@@ -119,13 +83,12 @@ def _colour(item: Item, pen: Pen) -> str:
     if item.colour is None:
         return ""
     if item.vague and pen.chance(0.6):
-        return wording.VAGUE_COLOURS.get(item.colour.name, "")
-    table = wording.HAIR_COLOURS if item.slot in ("hair", "beard") else wording.COLOURS
-    return pen.word(table[item.colour.name])
+        return "".join(LEXICON["vague_colours"].get(item.colour.name, ()))
+    return pen.word("hair_colours" if item.slot in ("hair", "beard") else "colours", item.colour.name)
 
 
 def _second(item: Item, pen: Pen) -> str:
-    return "" if item.second is None else pen.word(wording.COLOURS[item.second.name])
+    return "" if item.second is None else pen.word("colours", item.second.name)
 
 
 def _look(item: Item, pen: Pen) -> tuple[list[str], list[str]]:
@@ -135,7 +98,7 @@ def _look(item: Item, pen: Pen) -> tuple[list[str], list[str]]:
         colour = ""
     shown = [colour] if colour else []
     if item.pattern != "plain":
-        before = pen.pick(wording.PATTERNS_BEFORE[item.pattern])
+        before = pen.say("patterns_before", item.pattern)
         form = int(pen.chance(0.6)) + 2 * int(pen.chance(0.5))
         if not second or form == 0:
             return [*shown, before], []
@@ -145,14 +108,14 @@ def _look(item: Item, pen: Pen) -> tuple[list[str], list[str]]:
             return [before], [f"in {colour} and {second}"]
         return shown, [_patterned(item, pen)]
     if "logo" in item.tags and second and pen.chance(0.7):
-        return shown, [_with_second(pen.pick(wording.LOGO), second)]
+        return shown, [_with_second(pen.say("said", "logo"), second)]
     if "sole" in item.tags and second and item.kind == "trainers" and pen.chance(0.4):
         return ([f"{colour} and {second}"], []) if pen.chance(0.4) else (shown, [f"with {second} soles"])
     return shown, []
 
 
 def _patterned(item: Item, pen: Pen) -> str:
-    return _with_second(pen.pick(wording.PATTERNS_AFTER[item.pattern]), _second(item, pen))
+    return _with_second(pen.say("patterns_after", item.pattern), _second(item, pen))
 
 
 def _with_second(text: str, second: str) -> str:
@@ -167,16 +130,18 @@ def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
     after: list[str] = []
     if item.sleeve and item.slot == "upper" and item.kind != "tank top" and pen.chance(0.5):
         if pen.chance(0.6):
-            before.append(pen.pick(wording.SLEEVES_BEFORE[item.sleeve]))
+            before.append(pen.say("sleeves_before", item.sleeve))
         else:
-            after.append(pen.pick(wording.SLEEVES_AFTER[item.sleeve]))
+            after.append(pen.say("sleeves_after", item.sleeve))
     elif item.kind == "tank top" and pen.chance(0.25):
-        after.append(pen.pick(wording.SLEEVES_AFTER["none"]))
+        after.append(pen.say("sleeves_after", "none"))
     if item.kind in ("dress", "skirt", "coat", "shorts", "raincoat") and pen.chance(0.4):
         if pen.chance(0.6) and item.kind in ("dress", "skirt"):
-            before.insert(0, pen.pick(wording.LENGTHS_BEFORE[item.length]))
+            before.insert(0, pen.say("lengths_before", item.length))
         else:
-            after.append(_agreeing(pen.pick(wording.LENGTHS_AFTER[item.length]), noun))
+            after.append(_agreeing(pen.say("lengths_after", item.length), noun))
+    if item.kind == "jeans" and item.length == "calf" and pen.chance(0.4):
+        before.append(pen.say("lengths_before", "cropped"))
     before = [*_fit(item, pen, noun), *before]
     if "torn" in item.tags and pen.chance(0.7):
         after.append(pen.pick(("torn at the knees", "with holes at the knees", "that are ripped at the knees")))
@@ -189,7 +154,7 @@ def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
 
 def _agreeing(clause: str, noun: str) -> str:
     """The clause with its verb in the noun's number."""
-    if _head(noun) not in wording.PLURAL:
+    if _head(noun) not in LEXICON["nouns"]["plural"]:
         return clause
     return re.sub(r"^that (reach|end|stop)(?:es|s)\b", r"that \1", clause)
 
@@ -203,7 +168,7 @@ def _fit(item: Item, pen: Pen, noun: str) -> list[str]:
     if "loose" in item.tags and item.kind != "dress" and pen.chance(0.35):
         words.append(pen.pick(("loose", "baggy", "loose-fitting")))
     if item.slot in ("upper", "outer", "lower", "shoes", "bag") and "casual" not in noun and pen.chance(0.07):
-        words.insert(0, pen.pick(fillers.EVERYDAY))
+        words.insert(0, pen.say("said", "everyday"))
     return words
 
 
@@ -211,14 +176,14 @@ def _hair(item: Item, pen: Pen) -> str:
     if item.length == "bald":
         return pen.pick(("a bald head", "a shaved head", "no hair on {his} head", "a bald scalp"))
     colour = _colour(item, pen)
-    length = "" if item.style in ("tied", "bun") else pen.pick(_HAIR_LENGTHS[item.length])
+    length = "" if item.style in ("tied", "bun") else pen.say("hair_lengths", item.length)
     if item.vague:
         return " ".join(word for word in (colour if pen.chance(0.5) else length, "hair") if word)
-    if item.style in _HAIR_STYLES:
+    if item.style in LEXICON["hair_styles"]:
         length = length if pen.chance(0.4) else ""
         if item.style == "ponytail" and pen.chance(0.2):
             return with_article([word for word in (length, colour) if word], "ponytail", [], pen)
-        words = [word for word in (length, colour, "hair", pen.pick(_HAIR_STYLES[item.style])) if word]
+        words = [word for word in (length, colour, "hair", pen.say("hair_styles", item.style)) if word]
         return " ".join(words)
     style = item.style if item.style in ("straight", "wavy", "curly") and pen.chance(0.5) else ""
     words = [word for word in (length, style, colour) if word]

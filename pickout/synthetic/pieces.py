@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from pickout.synthetic.raycast import LEVELS, Box, Cone, Ellipsoid, Loft, Plane, Solid
 from pickout.synthetic.surfaces import Surface
 
-__all__ = ["Piece", "box", "cone", "ellipsoid", "loft", "table"]
-
 Vector = NDArray[np.float64]
 
 

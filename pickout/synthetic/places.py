@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.noise import mottle, sample
 
-__all__ = ["FRONTS", "GROUNDS"]
-
 Array = NDArray[np.floating[Any]]
 Painter = Callable[[np.random.Generator, Array, Array], Array]
 
@@ -75,7 +73,8 @@ def _grass(generator: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def _planks(generator: np.random.Generator, u: Array, v: Array) -> Array:
-    base = np.power(np.array([0.56, 0.38, 0.24]) * generator.uniform(0.6, 1.3), 2.2).astype(np.float32)
+    wood = np.array([0.60, 0.33 + 0.07 * generator.random(), 0.16 + 0.1 * generator.random()])
+    base = np.power(wood * generator.uniform(0.6, 1.3), 2.2).astype(np.float32)
     board = np.floor(u / 0.12)
     floor = _grain(generator, base, u * 6.0, v * 0.5, 40.0, 0.18) * (1.0 + 0.14 * np.sin(board * 91.7))[..., None]
     return np.asarray(np.where(_joints(u, v, 0.12, 1.4, 0.008, 0.37)[..., None], floor * np.float32(0.5), floor))

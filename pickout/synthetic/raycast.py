@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Cone", "Ellipsoid", "LocalRays", "Loft", "Plane", "Rays", "Solid", "intersect", "local_rays"]
-
 Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 

@@ -13,8 +13,6 @@ from pickout.synthetic.raycast import LEVELS, Cone, Ellipsoid, Loft, Rays, inter
 from pickout.synthetic.shading import Light, occlusion, shade
 from pickout.synthetic.surfaces import Pixels, Surface
 
-__all__ = ["Layer", "render"]
-
 Array = NDArray[np.floating[Any]]
 
 
@@ -25,10 +23,22 @@ class Layer:
     Args:
         colour: linear light, zero where nothing is. Shape: (height, width, 3).
         part: a `Part` at each pixel. Shape: (height, width).
+        depth: infinite where nothing is. Shape: (height, width).
     """
 
     colour: Array
     part: NDArray[np.uint8]
+    depth: Array
+
+
+def nearest(first: Layer, second: Layer) -> Layer:
+    """Both figures in one layer, the nearer one before the other."""
+    ahead = second.depth < first.depth
+    return Layer(
+        np.where(ahead[..., None], second.colour, first.colour),
+        np.where(ahead, second.part, first.part),
+        np.minimum(first.depth, second.depth),
+    )
 
 
 def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
@@ -46,7 +56,7 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
     part = np.zeros(height * width, dtype=np.uint8)
     seen = order[ends[1] :]
     if len(seen) == 0:
-        return Layer(colour.reshape(height, width, 3), part.reshape(height, width))
+        return Layer(colour.reshape(height, width, 3), part.reshape(height, width), depth)
     rows, columns = np.divmod(seen, width)
     xs, ys = rays.xs[columns], rays.ys[rows]
     deep = depth.ravel()[seen]
@@ -65,7 +75,7 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
     lit = shade(albedo, tone, gloss, pixels.normal, pixels.world, rays.position, light)
     colour[seen] = lit.T
     part[seen] = kind
-    return Layer(colour.reshape(height, width, 3), part.reshape(height, width))
+    return Layer(colour.reshape(height, width, 3), part.reshape(height, width), depth)
 
 
 def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]]:

@@ -7,28 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import View
-from pickout.synthetic.draws import chance, pick
+from pickout.synthetic.chances import chance, pick
 from pickout.synthetic.places import FRONTS, GROUNDS
 from pickout.synthetic.raycast import Rays
 from pickout.synthetic.shading import Light
 from pickout.synthetic.skeleton import Skeleton
 
-__all__ = ["draw_scene"]
-
 Array = NDArray[np.floating[Any]]
 
 _PLACES: Mapping[str, tuple[Mapping[str, float], Mapping[str, float], tuple[float, float]]] = {
     "wall": (
-        {"tiles": 3, "smooth": 2, "planks": 2, "asphalt": 1},
-        {"plaster": 5, "bricks": 3, "shutter": 2},
+        {"tiles": 3, "smooth": 2, "planks": 4, "asphalt": 1},
+        {"plaster": 6, "bricks": 3, "shutter": 2},
         (0.5, 2.5),
     ),
-    "shop front": ({"tiles": 5, "asphalt": 1}, {"shop": 6, "shelves": 3, "shutter": 1}, (0.8, 3.5)),
+    "shop front": (
+        {"tiles": 5, "smooth": 3, "planks": 1, "asphalt": 1},
+        {"shop": 5, "shelves": 5, "shutter": 1},
+        (0.8, 3.5),
+    ),
     "pavement": ({"tiles": 6, "asphalt": 2}, {"facade": 3, "bricks": 2, "shop": 2, "trees": 1}, (2.5, 8.0)),
     "road": ({"asphalt": 1}, {"facade": 3, "trees": 2, "shop": 1}, (5.0, 14.0)),
     "crossing": ({"zebra": 1}, {"facade": 3, "shop": 2, "trees": 2}, (5.0, 14.0)),
     "park": ({"grass": 5, "tiles": 1}, {"trees": 1}, (3.0, 12.0)),
-    "corridor": ({"smooth": 4, "tiles": 2, "planks": 2}, {"doors": 5, "plaster": 3, "shelves": 3}, (1.0, 9.0)),
+    "corridor": ({"smooth": 4, "tiles": 2, "planks": 4}, {"doors": 4, "plaster": 4, "shelves": 4}, (1.0, 9.0)),
     "square": ({"tiles": 5, "smooth": 1}, {"facade": 5, "trees": 1, "shop": 1}, (6.0, 16.0)),
 }
 """For each background: grounds, fronts, and how far behind the person the front may stand (metres)."""

@@ -8,8 +8,6 @@ from PIL import Image, ImageFilter
 
 from pickout.synthetic.cameras import Camera
 
-__all__ = ["develop"]
-
 Array = NDArray[np.floating[Any]]
 
 
@@ -28,7 +26,8 @@ def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:
     generator = np.random.default_rng([seed, 303])
     drift = np.float32(np.exp(generator.normal(0.0, 0.05)))
     gain = np.array(camera.cast, dtype=np.float32) * np.float32(camera.exposure) * drift
-    bright = np.clip(light * gain, 0.0, None)
+    haze = np.float32(camera.haze)
+    bright = np.clip(light * gain * (1.0 - abs(haze)) + haze * np.float32(0.5 if haze > 0 else 0.35), 0.0, None)
     # A soft shoulder instead of hard clipping above 0.8.
     bright = np.where(bright > 0.8, 0.8 + 0.2 * (1.0 - np.exp(-(bright - 0.8) / 0.2)), bright)
     image = np.power(bright, np.float32(camera.gamma / 2.2))

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pickout.synthetic import fillers
 from pickout.synthetic.attributes import Person, View
-from pickout.synthetic.phrases import Pen, article, noun_phrase, place_of, predicate
-from pickout.synthetic.visible import Item, facing, near_side
+from pickout.synthetic.lexicon import LEXICON, Pen
+from pickout.synthetic.phrases import article, noun_phrase, place_of, predicate
+from pickout.synthetic.visible import Item, absent, facing, near_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Notes:
         colours: the same as clauses, "shirt is blue".
         holds: what is carried, as participles, "carrying a bag on one shoulder".
         doing: what the person does and where, as participles, "walking away from the camera".
+        lacks: what the person has not, "without a hat"; mostly empty.
     """
 
     who: str
@@ -30,13 +31,14 @@ class Notes:
     colours: tuple[str, ...]
     holds: tuple[str, ...]
     doing: tuple[str, ...]
+    lacks: tuple[str, ...]
 
 
 def take_notes(person: Person, view: View, items: Sequence[Item], pen: Pen) -> Notes:
     """Put each thing into a phrase of its own."""
-    noun = pen.pick(fillers.PEOPLE[person.sex, person.age])
+    noun = pen.say("people", f"{person.sex} {person.age}")
     build = "slim" if person.build < 0.2 else "heavy" if person.build > 0.8 else ""
-    who = f"{pen.pick(fillers.BUILDS[build])} {noun}" if build and pen.chance(0.35) else noun
+    who = f"{pen.say('builds', build)} {noun}" if build and pen.chance(0.35) else noun
     worn = [item for item in items if item.slot in _WORN]
     return Notes(
         who=who,
@@ -46,7 +48,13 @@ def take_notes(person: Person, view: View, items: Sequence[Item], pen: Pen) -> N
         colours=tuple(predicate(item, pen) for item in worn if item.slot in ("outer", "upper", "lower", "shoes")),
         holds=tuple(_held(item, view, pen) for item in items if item.slot in ("bag", "carried")),
         doing=_doing(view, pen),
+        lacks=_lacks(person, view, pen) if pen.chance(0.12) else (),
     )
+
+
+def _lacks(person: Person, view: View, pen: Pen) -> tuple[str, ...]:
+    names = absent(person, view)
+    return (pen.say("lacks", pen.pick(names)),) if names else ()
 
 
 def compose(notes: Notes, pen: Pen) -> str:
@@ -109,21 +117,21 @@ def _held(item: Item, view: View, pen: Pen) -> str:
 
 def _doing(view: View, pen: Pen) -> tuple[str, ...]:
     side = facing(view)
-    pose, where = pen.pick(fillers.POSES[view.pose]), pen.pick(fillers.PLACES[view.background])
+    pose, where = pen.say("poses", view.pose), pen.say("places", view.background)
     if view.pose == "standing":
         where = where.replace("past ", "by ")
         first = pose if pen.chance(0.4) else f"{pose} {where}"
     else:
-        heading = pen.pick(fillers.HEADINGS[side])
+        heading = pen.say("headings", side)
         if side == "side" and pen.chance(0.5):
             heading = f"to the {near_side(view)}"
         first = f"{pose} {pen.pick((heading, heading, where, ''))}".strip()
-    seen = pen.pick(fillers.VIEWS[side])
+    seen = pen.say("views", side)
     doing = [first, seen] if pen.chance(0.5) else [seen, first]
-    hands = {name: arm for name, arm in zip(("left", "right"), view.arms, strict=True) if arm in fillers.ARMS}
+    hands = {name: arm for name, arm in zip(("left", "right"), view.arms, strict=True) if arm in LEXICON["arms"]}
     shown = [name for name in hands if side == "front" or (side == "side" and near_side(view) == name)]
     if shown and view.carried is None and pen.chance(0.5):
-        doing[0] += " " + pen.pick(fillers.ARMS[hands[shown[0]]]).replace("{side}", shown[0])
+        doing[0] += " " + pen.say("arms", hands[shown[0]]).replace("{side}", shown[0])
     return tuple(doing)
 
 
@@ -144,7 +152,7 @@ def _again(notes: Notes, pen: Pen) -> str:
 
 
 def _having(notes: Notes, pen: Pen) -> str:
-    return f" {pen.pick(fillers.HAVING)} {listed(notes.looks, pen)}" if notes.looks else ""
+    return f" {pen.say('said', 'having')} {listed(notes.looks, pen)}" if notes.looks else ""
 
 
 def _is(participle: str, pen: Pen) -> str:
@@ -154,12 +162,18 @@ def _is(participle: str, pen: Pen) -> str:
     return pen.pick(("is ", "is ", "is also ", "appears to be ")) + participle
 
 
+def _lacking(lack: str) -> str:
+    """A negation as the predicate of a sentence: "no hat" is had, "bareheaded" and "without a hat" are."""
+    return f"has {lack}" if lack.startswith(("no ", "nothing ")) else f"is {lack}"
+
+
 def _rest(notes: Notes, pen: Pen, *, looks: bool) -> list[str]:
     """Sentences for what the first one has not said."""
     said: list[str] = []
     if looks and notes.looks:
-        said.append(f"{_again(notes, pen)} {pen.pick(fillers.HAS)} {listed(notes.looks, pen)}")
+        said.append(f"{_again(notes, pen)} {pen.say('said', 'has')} {listed(notes.looks, pen)}")
     said += [f"{_again(notes, pen)} {_is(hold, pen)}" for hold in notes.holds]
+    said += [f"{_again(notes, pen)} {_lacking(lack)}" for lack in notes.lacks]
     if pen.chance(0.45):
         said.append(f"{_again(notes, pen)} is {notes.doing[0]}")
     if len(said) > 1 and pen.chance(0.5):
@@ -169,8 +183,9 @@ def _rest(notes: Notes, pen: Pen, *, looks: bool) -> list[str]:
 
 
 def _one_sentence(notes: Notes, pen: Pen) -> list[str]:
-    tail = [*notes.holds, *notes.doing[: int(pen.chance(0.6))]]
-    text = f"{_subject(notes, pen)}{_having(notes, pen)} {pen.pick(fillers.WEARS)} {listed(notes.clothes, pen)}"
+    lacks = [f"with {lack}" if lack.startswith(("no ", "nothing ")) else lack for lack in notes.lacks]
+    tail = [*notes.holds, *lacks, *notes.doing[: int(pen.chance(0.6))]]
+    text = f"{_subject(notes, pen)}{_having(notes, pen)} {pen.say('said', 'wears')} {listed(notes.clothes, pen)}"
     return [
         text
         + "".join(f", {part}" for part in tail[:-1])
@@ -179,38 +194,42 @@ def _one_sentence(notes: Notes, pen: Pen) -> list[str]:
 
 
 def _statements(notes: Notes, pen: Pen) -> list[str]:
-    head = f"{_subject(notes, pen)} {pen.pick(fillers.WEARS)} {listed(notes.clothes, pen)}"
+    head = f"{_subject(notes, pen)} {pen.say('said', 'wears')} {listed(notes.clothes, pen)}"
     return [head, *_rest(notes, pen, looks=True)]
 
 
 def _two_about_clothes(notes: Notes, pen: Pen) -> list[str]:
     cut = max(1, len(notes.clothes) - 1)
-    said = [f"{_subject(notes, pen)}{_having(notes, pen)} {pen.pick(fillers.WEARS)} {listed(notes.clothes[:cut], pen)}"]
+    said = [
+        f"{_subject(notes, pen)}{_having(notes, pen)} {pen.say('said', 'wears')} {listed(notes.clothes[:cut], pen)}"
+    ]
     if notes.clothes[cut:]:
-        said.append(f"{pen.pick(fillers.WEARS_TOO)} {notes.clothes[cut]}")
+        said.append(f"{pen.say('said', 'wears_too')} {notes.clothes[cut]}")
     return said + _rest(notes, pen, looks=False)
 
 
 def _pronoun_first(notes: Notes, pen: Pen) -> list[str]:
-    looks = f"{{he}} {pen.pick(fillers.HAS[:2])} {listed(notes.looks, pen)} and " if notes.looks else "{he} "
-    return [f"{looks}{pen.pick(fillers.WEARS)} {listed(notes.clothes, pen)}", *_rest(notes, pen, looks=False)]
+    looks = (
+        f"{{he}} {pen.pick(('has', 'has', 'is seen with'))} {listed(notes.looks, pen)} and " if notes.looks else "{he} "
+    )
+    return [f"{looks}{pen.say('said', 'wears')} {listed(notes.clothes, pen)}", *_rest(notes, pen, looks=False)]
 
 
 def _participle_first(notes: Notes, pen: Pen) -> list[str]:
-    start = f"{pen.pick(fillers.WEARING)} {listed(notes.clothes, pen)}"
+    start = f"{pen.say('said', 'wearing')} {listed(notes.clothes, pen)}"
     return [f"{start}, {_subject(notes, pen)}{_having(notes, pen)} is {notes.doing[0]}", *_holding(notes, pen)]
 
 
 def _view_first(notes: Notes, pen: Pen) -> list[str]:
-    start = f"{notes.doing[0]}, {_subject(notes, pen)} {pen.pick(fillers.WEARS)} {listed(notes.clothes, pen)}"
-    said = [f"{_again(notes, pen)} {pen.pick(fillers.HAS)} {listed(notes.looks, pen)}"] if notes.looks else []
+    start = f"{notes.doing[0]}, {_subject(notes, pen)} {pen.say('said', 'wears')} {listed(notes.clothes, pen)}"
+    said = [f"{_again(notes, pen)} {pen.say('said', 'has')} {listed(notes.looks, pen)}"] if notes.looks else []
     return [start, *said, *_holding(notes, pen)]
 
 
 def _introduced(notes: Notes, pen: Pen) -> list[str]:
     who = f"{article(notes.who)} {notes.who}{_having(notes, pen)}"
-    clothes = f"{pen.pick(fillers.WEARING)} {listed(notes.clothes, pen)}"
-    return [f"{pen.pick(fillers.OPENERS)} {who} {clothes}", *_rest(notes, pen, looks=False)]
+    clothes = f"{pen.say('said', 'wearing')} {listed(notes.clothes, pen)}"
+    return [f"{pen.say('said', 'openers')} {who} {clothes}", *_rest(notes, pen, looks=False)]
 
 
 def _by_colour(notes: Notes, pen: Pen) -> list[str]:
@@ -226,11 +245,48 @@ def _telegram(notes: Notes, pen: Pen) -> list[str]:
     parts = [
         notes.who,
         *notes.looks,
-        f"{pen.pick(fillers.WEARING)} {listed(notes.clothes, pen)}",
+        f"{pen.say('said', 'wearing')} {listed(notes.clothes, pen)}",
         *notes.holds,
+        *notes.lacks,
         *notes.doing,
     ]
     return [", ".join(part for part in parts if part)]
+
+
+def _fragments(notes: Notes, pen: Pen) -> list[str]:
+    """Notes without verbs, a full stop after each or after a few."""
+    parts = [notes.who, *notes.looks, *notes.clothes, *notes.holds, *notes.lacks, notes.doing[0]]
+    said, step = [], 1 + int(pen.chance(0.5))
+    for place in range(0, len(parts), step):
+        said.append(", ".join(parts[place : place + step]))
+    return said
+
+
+def _report(notes: Notes, pen: Pen) -> list[str]:
+    """A form filled in: label, then what was seen."""
+    labels = pen.pick((("Subject", "Clothing", "Carrying"), ("Person", "Wearing", "With"), ("Who", "Outfit", "Also")))
+    said = [f"{labels[0]}: {', '.join((notes.who, *notes.looks))}", f"{labels[1]}: {', '.join(notes.clothes)}"]
+    held = [*(hold.removeprefix("carrying ").removeprefix("with ") for hold in notes.holds), *notes.lacks]
+    return [*said, *([f"{labels[2]}: {', '.join(held)}"] if held else []), notes.doing[0]]
+
+
+def _search(notes: Notes, pen: Pen) -> list[str]:
+    """What somebody asks who looks for the person."""
+    lead = pen.pick(("I am looking for", "We are searching for", "Please find", "Find", "Show me", "Try to locate"))
+    clothes = f"{pen.say('said', 'wearing')} {listed(notes.clothes, pen)}"
+    tail = "".join(f", {part}" for part in (*notes.holds, *notes.lacks))
+    return [f"{lead} {article(notes.who)} {notes.who}{_having(notes, pen)} {clothes}{tail}"]
+
+
+def _spoken(notes: Notes, pen: Pen) -> list[str]:
+    """As one would tell a colleague."""
+    lead = pen.pick(("{he}'s got on", "{he}'s wearing", "{he}'s in", "So {he}'s wearing", "Looks like {he}'s wearing"))
+    said = [f"{lead} {listed(notes.clothes, pen)}, {article(notes.who)} {notes.who}{_having(notes, pen)}"]
+    said += [f"{{he}}'s {hold}" for hold in notes.holds]
+    said += [
+        f"{{he}}'s got {lack}" if lack.startswith(("no ", "nothing ")) else f"{{he}}'s {lack}" for lack in notes.lacks
+    ]
+    return [*said, *([f"{{he}}'s {notes.doing[0]}"] if pen.chance(0.5) else [])]
 
 
 def _holding(notes: Notes, pen: Pen) -> list[str]:
@@ -251,4 +307,10 @@ _FORMS: tuple[Callable[[Notes, Pen], list[str]], ...] = (
     _introduced,
     _by_colour,
     _telegram,
+    _telegram,
+    _fragments,
+    _fragments,
+    _report,
+    _search,
+    _spoken,
 )

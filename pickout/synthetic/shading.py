@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.cameras import Camera
 
-__all__ = ["Light", "light_of", "occlusion", "shade"]
-
 Array = NDArray[np.floating[Any]]
 
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Arm, Person, View
 
-__all__ = ["Limb", "Proportions", "Skeleton", "pose_skeleton", "proportions"]
-
 Vector = NDArray[np.float64]
 
 
@@ -101,7 +99,22 @@ def pose_skeleton(person: Person, view: View) -> Skeleton:
         neck + chest_frame.T @ np.array([0.0, size.neck, 0.010 * size.height]) + np.array([0.0, size.head * 0.50, 0.0])
     )
     arms = tuple(_arm(size, view, index, pelvis, chest_frame, head) for index in (0, 1))
-    return _into_world(view.yaw, size, pelvis, pelvis_frame, chest_frame, neck, head, head_frame, arms, legs)
+    legs = tuple(Limb(leg.top + pelvis, leg.middle + pelvis, leg.bottom + pelvis, leg.frame) for leg in legs)
+    turn = _turn_y(view.yaw)
+    left_arm, right_arm, left_leg, right_leg = (
+        Limb(limb.top @ turn, limb.middle @ turn, limb.bottom @ turn, limb.frame @ turn) for limb in (*arms, *legs)
+    )
+    return Skeleton(
+        size=size,
+        pelvis=pelvis @ turn,
+        pelvis_frame=pelvis_frame @ turn,
+        chest_frame=chest_frame @ turn,
+        neck=neck @ turn,
+        head=head @ turn,
+        head_frame=head_frame @ turn,
+        arms=(left_arm, right_arm),
+        legs=(left_leg, right_leg),
+    )
 
 
 def _looks_down(view: View) -> bool:
@@ -174,6 +187,8 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         "forward": top + chest.T @ np.array([side * -0.070 * h, -0.095 * h, 0.165 * h]),
         "raised": head + np.array([side * 0.062 * h, -0.035 * h, 0.012 * h]),
         "hip": pelvis + np.array([side * 0.105 * h, 0.085 * h, 0.0]),
+        "clasped": pelvis + chest.T @ np.array([side * 0.022 * h, 0.055 * h, 0.105 * h]),
+        "folded": pelvis + chest.T @ np.array([side * -0.055 * h, size.torso * 0.52, 0.105 * h]),
     }
     poles: dict[Arm, Vector] = {
         "pocket": np.array([side * 0.5, -0.1, -1.0]),
@@ -181,6 +196,8 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         "forward": np.array([side * 0.6, -1.0, -0.1]),
         "raised": np.array([side * 1.0, -0.5, 0.5]),
         "hip": np.array([side * 1.0, 0.0, -0.5]),
+        "clasped": np.array([side * 1.0, -0.3, -0.6]),
+        "folded": np.array([side * 0.7, -1.0, 0.0]),
     }
     middle, bottom = _reach(top, targets[mode], size.upper_arm, size.forearm, poles[mode])
     return Limb(top, middle, bottom, _hand_frame(middle, bottom, side))
@@ -219,34 +236,3 @@ def _hand_frame(elbow: Vector, wrist: Vector, side: float) -> Vector:
     palm = np.array([side, 0.0, 0.0]) - forward * forward[0] * side
     palm = palm / max(float(np.linalg.norm(palm)), 1e-6)
     return np.stack([palm, np.cross(forward, palm), forward])
-
-
-def _into_world(
-    yaw: float,
-    size: Proportions,
-    pelvis: Vector,
-    pelvis_frame: Vector,
-    chest_frame: Vector,
-    neck: Vector,
-    head: Vector,
-    head_frame: Vector,
-    arms: tuple[Limb, ...],
-    legs: tuple[Limb, ...],
-) -> Skeleton:
-    turn = _turn_y(yaw)
-
-    def limb(part: Limb) -> Limb:
-        return Limb(part.top @ turn, part.middle @ turn, part.bottom @ turn, part.frame @ turn)
-
-    lifted = [Limb(leg.top + pelvis, leg.middle + pelvis, leg.bottom + pelvis, leg.frame) for leg in legs]
-    return Skeleton(
-        size=size,
-        pelvis=pelvis @ turn,
-        pelvis_frame=pelvis_frame @ turn,
-        chest_frame=chest_frame @ turn,
-        neck=neck @ turn,
-        head=head @ turn,
-        head_frame=head_frame @ turn,
-        arms=(limb(arms[0]), limb(arms[1])),
-        legs=(limb(lifted[0]), limb(lifted[1])),
-    )

@@ -18,21 +18,34 @@ from pydantic import Field, model_validator
 
 from pickout.config import Settings, read_toml
 from pickout.errors import DataError
-from pickout.files import PARTIAL, write_atomically
+from pickout.files import half_written, write_atomically
+from pickout.synthetic.avatars import Take, find_avatars, load_avatar
 from pickout.synthetic.captions import CaptionSettings
-from pickout.synthetic.writing import Job, draw_identity
+from pickout.synthetic.identities import Entry, Job, draw_identity
 
 ANNOTATIONS = "reid_raw.json"
 ATTRIBUTES = "attributes.jsonl"
+QUERIES = "queries.jsonl"
 SETTINGS = "street.toml"
 
-DRAWING = 1
+DRAWING = 2
 """Raised whenever equal settings would give other pictures or sentences, so that two drawings never mix in a folder."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the images done and the images in all, once at the start and after each identity."""
+
+
+class AvatarSettings(Settings):
+    """Rigged, textured bodies in place of drawn ones."""
+
+    folder: Path | None = None
+    """Folder of avatars, see docs/street.md; without one, everybody is drawn."""
+    share: float = Field(default=1.0, ge=0, le=1)
+    """The part of the people who are avatars; the others are drawn."""
+    take: Take = "all"
+    """`train` or `held-out` takes only the bodies of that part, so that a second street shows none of the first's."""
 
 
 class StreetSettings(Settings):
@@ -54,8 +67,12 @@ class StreetSettings(Settings):
     """Height of an image in pixels."""
     width: int = Field(default=64, ge=16, le=1024)
     """Width of an image in pixels."""
+    changed: bool = False
+    """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
     captions: CaptionSettings = CaptionSettings()
     """How many sentences an image gets, and how often their writer errs."""
+    avatars: AvatarSettings = AvatarSettings()
+    """Rendered people."""
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> "StreetSettings":
@@ -75,8 +92,9 @@ def draw_street(
     """Draw a street into the folder `out`, or go on with one that was interrupted.
 
     Writes `imgs/cam_a/*.jpg`, `parts/*.png` (8-bit part numbers), `reid_raw.json`, `attributes.jsonl` (person, view and
-    part names of each image) and `street.toml`. Each file is whole or not there; an image that is there with its mask
-    is kept. The annotation file comes last, once all else is on the disk, so a folder that has it is complete.
+    part names of each image), `queries.jsonl` (short queries about each image) and `street.toml`. Each file is whole or
+    not there; an image that is there with its mask is kept. The annotation file comes last, once all else is on the
+    disk, so a folder that has it is complete.
 
     With more than one worker, a script must call this below `if __name__ == "__main__":`, as for any spawned process.
 
@@ -90,32 +108,38 @@ def draw_street(
         `out`.
 
     Raises:
-        DataError: `out` holds something else or cannot be written, or a drawing process was killed.
+        DataError: `out` holds something else or cannot be written, a drawing process was killed, or an avatar is
+            broken.
+        DataMissing: no avatars in the folder that the settings name, or no package that reads them.
         StorageFull: no space left; run again after freeing some.
     """
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
-    _claim(settings, out)
     jobs = plan(settings, out)
+    _claim(settings, out)
     total = len(jobs) * settings.images
     report = progress or _silent
     report(0, total)
-    records: list[dict[str, Any]] = []
-    attributes: list[dict[str, Any]] = []
+    written: list[Entry] = []
     with _drawn(jobs, workers or usable_cores()) as drawn:
         for entries in drawn:
-            records += [entry.record for entry in entries]
-            attributes += [entry.attributes for entry in entries]
-            report(len(records), total)
+            written += entries
+            report(len(written), total)
     _flush()
-    write_atomically(out / ATTRIBUTES, "".join(json.dumps(line) + "\n" for line in attributes))
-    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
+    write_atomically(out / ATTRIBUTES, "".join(json.dumps(entry.attributes) + "\n" for entry in written))
+    if settings.captions.queries:
+        write_atomically(out / QUERIES, "".join(json.dumps(entry.queries) + "\n" for entry in written))
+    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(json.dumps(entry.record) for entry in written) + "\n]\n")
     return out
 
 
 def plan(settings: StreetSettings, out: Path) -> list[Job]:
     """One job a person, in the order of the annotation file: training, validation, test."""
     ends = {"train": settings.identities, "val": settings.identities + settings.val_identities, "test": settings.people}
+    chosen = settings.avatars
+    avatars = () if chosen.folder is None else find_avatars(chosen.folder, chosen.take)
+    if avatars:
+        load_avatar(avatars[0])
     return [
         Job(
             root=out,
@@ -125,14 +149,17 @@ def plan(settings: StreetSettings, out: Path) -> list[Job]:
             images=settings.images,
             cameras=settings.cameras,
             size=(settings.height, settings.width),
+            changed=settings.changed,
             captions=settings.captions,
+            avatars=avatars,
+            share=chosen.share,
         )
         for identity in range(1, settings.people + 1)
     ]
 
 
 @contextmanager
-def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[Any]]:
+def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
     """The entries of each job, in the order of `jobs`."""
     if min(workers, len(jobs)) == 1:
         yield map(draw_identity, jobs)
@@ -194,7 +221,8 @@ def usable_cores() -> int:
 
 def _claim(settings: StreetSettings, out: Path) -> None:
     """Mark `out` as holding this street, or find that it does already."""
-    wanted = tomli_w.dumps({"drawing": DRAWING, "street": settings.model_dump(mode="json")})
+    told = settings.model_dump(mode="json", exclude_none=True, exclude=None if settings.changed else {"changed"})
+    wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
     marker = out / SETTINGS
     if marker.is_file():
         changes = list(_differences(read_toml(marker), tomllib.loads(wanted)))
@@ -203,7 +231,7 @@ def _claim(settings: StreetSettings, out: Path) -> None:
                 f"{out}: holds a street of other settings ({'; '.join(changes[:3])}); "
                 "draw into another folder, or delete this one first"
             )
-        for leftover in out.rglob(f".*{PARTIAL}"):
+        for leftover in half_written(out):
             leftover.unlink(missing_ok=True)
         return
     if out.exists() and not out.is_dir():

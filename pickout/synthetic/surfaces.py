@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Paint", "Part", "Pixels", "Surface", "linear", "local"]
-
 Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 RGB = tuple[float, float, float]

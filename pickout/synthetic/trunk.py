@@ -12,18 +12,6 @@ from pickout.synthetic.pieces import Piece, loft
 from pickout.synthetic.skeleton import Skeleton
 from pickout.synthetic.surfaces import Part, Surface
 
-__all__ = [
-    "REACH",
-    "Hang",
-    "cloth_surface",
-    "leg_ease",
-    "outer_ease",
-    "outermost_ease",
-    "thigh_reach",
-    "trunk_piece",
-    "upper_ease",
-]
-
 Vector = NDArray[np.float64]
 
 REACH = {"waist": 0.02, "hip": -0.20, "thigh": -0.42, "knee": -0.80, "calf": -1.22, "ankle": -1.58}
@@ -81,10 +69,14 @@ def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, 
         details |= {name for name, on in (("logo", garment.logo), ("torn", garment.torn)) if on}
         if garment.kind == "hoodie" and person.seed % 2:
             details.discard("zip")
+        if garment.kind in ("skirt", "dress") and person.seed % 3 == 0:
+            details.add("pleats")
         folds = 0.8 * (1.2 - garment.tight)
     else:
         details |= {"open"} if garment.open else set()
         folds = 0.7
+    if garment.kind in ("sweater", "cardigan") and person.seed % 2:
+        details.add("knit")
     frame = skeleton.pelvis_frame if part == Part.LOWER else skeleton.chest_frame
     return Surface(
         style="cloth",

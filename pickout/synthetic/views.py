@@ -6,12 +6,10 @@ import numpy as np
 
 from pickout.synthetic.attributes import Arm, Carried, Occluder, Person, Side, Use, View
 from pickout.synthetic.cameras import Camera
+from pickout.synthetic.chances import pick
 from pickout.synthetic.colours import sample_shade
-from pickout.synthetic.draws import pick
 
-__all__ = ["sample_view"]
-
-_ARMS: dict[Arm, float] = {"hanging": 74, "pocket": 11, "bent": 6, "forward": 3, "hip": 3, "raised": 2}
+_ARMS: dict[Arm, float] = {"hanging": 62, "pocket": 11, "bent": 10, "forward": 7, "hip": 4, "raised": 2}
 
 
 def sample_view(generator: np.random.Generator, person: Person, camera: Camera) -> View:
@@ -32,8 +30,9 @@ def sample_view(generator: np.random.Generator, person: Person, camera: Camera) 
         occluder=_occluder(generator),
         background=pick(generator, dict.fromkeys(camera.backgrounds, 1.0)),
         zoom=zoom,
+        spare=round(float(generator.uniform(0.95, 1.5)), 4),
         shift=shift,
-        passers=pick(generator, {0: 62, 1: 27, 2: 11}),
+        passers=pick(generator, {0: 54, 1: 31, 2: 15}),
         seed=int(generator.integers(2**31)),
     )
 
@@ -43,8 +42,8 @@ def _crop(generator: np.random.Generator) -> tuple[float, tuple[float, float]]:
     zoom, aside, down = (
         float(value) for value in (generator.uniform(0.87, 1.02), *generator.normal(0.0, (0.03, 0.008)))
     )
-    if float(generator.random()) < 0.05:
-        zoom = float(generator.uniform(1.12, 1.5))
+    if float(generator.random()) < 0.14:
+        zoom = float(generator.uniform(1.12, 1.6))
         down = 0.5 * (zoom - 1.0) + 0.01
     return round(zoom, 4), (round(aside, 4), round(down, 4))
 
@@ -92,7 +91,8 @@ def _arms(generator: np.random.Generator, person: Person, walking: bool, carried
         weights |= {"hanging": 80, "hip": 0, "raised": 1}
     if person.lower is None or person.lower.kind in ("skirt", "leggings"):
         weights["pocket"] = 0
-    arms: dict[Side, Arm] = {"left": pick(generator, weights), "right": pick(generator, weights)}
+    both = pick(generator, {None: 85, "clasped": 10, "folded": 5 if not walking else 1, "forward": 4})
+    arms: dict[Side, Arm] = {"left": both or pick(generator, weights), "right": both or pick(generator, weights)}
     bag = person.bag
     if bag is not None and bag.worn == "hand":
         arms[bag.side] = "hanging"
@@ -108,7 +108,7 @@ def _arms(generator: np.random.Generator, person: Person, walking: bool, carried
 def _occluder(generator: np.random.Generator) -> Occluder | None:
     kind = pick(
         generator,
-        {None: 80, "pole": 4, "railing": 3, "bush": 3, "car": 3, "passer-by": 3, "bin": 2, "box edge": 2},
+        {None: 80, "pole": 4, "railing": 3, "bush": 3, "car": 3, "passer-by": 5, "bin": 2, "box edge": 2},
     )
     if kind is None:
         return None

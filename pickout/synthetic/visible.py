@@ -108,6 +108,22 @@ def visible_items(person: Person, view: View, shares: Mapping[str, float] | None
     return shown if any(item.slot in GARMENTS for item in shown) else [items[0], *shown]
 
 
+def absent(person: Person, view: View) -> list[str]:
+    """What the person does not have, as names of `lacks` in the lexicon."""
+    front = facing(view) == "front"
+    has = {
+        "headwear": person.headwear,
+        "bag": person.bag or (view.carried is not None and "bag" in view.carried.kind),
+        "carried": view.carried or person.bag,
+        "backpack": person.bag,
+        "glasses": person.glasses or not front,
+        "beard": person.beard or person.sex == "woman" or not front,
+        "outer": person.outer,
+        "scarf": person.scarf,
+    }
+    return [name for name, thing in has.items() if not thing]
+
+
 def _clothes(person: Person, view: View) -> Iterator[Item]:
     outer, upper, lower = person.outer, person.upper, person.lower
     front = facing(view) == "front"

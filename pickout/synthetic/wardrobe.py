@@ -5,56 +5,30 @@ from typing import Literal
 
 import numpy as np
 
-from pickout.synthetic.attributes import Age, Garment, Length, Outer, Pattern, Sex, Shade, Shoes, Sleeve
-from pickout.synthetic.colours import COLOURS, DENIM, sample_shade
-from pickout.synthetic.draws import chance, pick
-
-__all__ = ["Season", "sample_lower", "sample_outer", "sample_shoes", "sample_upper"]
+from pickout.synthetic.attributes import (
+    Age,
+    Garment,
+    Length,
+    LowerKind,
+    Outer,
+    OuterKind,
+    Pattern,
+    Sex,
+    Shade,
+    ShoeKind,
+    Shoes,
+    Sleeve,
+    UpperKind,
+)
+from pickout.synthetic.chances import chance, pick
+from pickout.synthetic.colours import COLOUR_WEIGHTS, COLOURS, DENIM, sample_shade
 
 Season = Literal["warm", "mild", "cold"]
 
-_UPPER_COLOURS = {
-    "black": 14, "white": 13, "grey": 8, "dark grey": 4, "navy": 6, "blue": 8, "light blue": 6, "red": 8, "maroon": 3,
-    "pink": 5, "purple": 4, "green": 5, "olive": 3, "teal": 4, "yellow": 5, "orange": 4, "brown": 3, "beige": 3,
-    "cream": 2,
-}  # fmt: skip
-_OUTER_COLOURS = {
-    "black": 22, "grey": 8, "dark grey": 7, "navy": 10, "blue": 6, "light blue": 2, "red": 6, "maroon": 3, "white": 3,
-    "pink": 3, "purple": 3, "green": 4, "olive": 6, "teal": 3, "yellow": 3, "orange": 3, "brown": 6, "beige": 6,
-    "cream": 2,
-}  # fmt: skip
-_TROUSER_COLOURS = {
-    "black": 30, "dark grey": 10, "grey": 9, "navy": 11, "beige": 10, "brown": 6, "olive": 5, "white": 4, "blue": 4,
-    "maroon": 2, "green": 2, "red": 2, "cream": 2, "light blue": 1,
-}  # fmt: skip
-_JEANS_COLOURS = {"blue": 36, "navy": 26, "light blue": 20, "black": 12, "grey": 6}
-_SKIRT_COLOURS = {
-    "black": 20, "navy": 9, "grey": 7, "red": 8, "white": 7, "pink": 7, "beige": 6, "green": 5, "blue": 6, "purple": 5,
-    "yellow": 4, "teal": 4, "brown": 4, "maroon": 3, "light blue": 4, "orange": 2, "olive": 2,
-}  # fmt: skip
-_SHOE_COLOURS = {
-    "trainers": {"white": 34, "black": 26, "grey": 11, "blue": 6, "red": 6, "navy": 5, "pink": 4, "green": 3,
-        "yellow": 2, "orange": 3},
-    "boots": {"black": 46, "brown": 34, "beige": 12, "grey": 4, "maroon": 4},
-    "sandals": {"brown": 34, "black": 32, "beige": 20, "white": 14},
-    "heels": {"black": 48, "beige": 16, "red": 14, "white": 10, "navy": 6, "brown": 6},
-    "leather shoes": {"black": 60, "brown": 40},
-    "flats": {"black": 48, "beige": 16, "brown": 12, "red": 8, "white": 10, "navy": 6},
-}  # fmt: skip
-_SECOND: Mapping[str, float] = {
-    "white": 5,
-    "black": 3,
-    "grey": 2,
-    "navy": 2,
-    "red": 2,
-    "light blue": 1,
-    "yellow": 1,
-    "cream": 1,
-}
 
-
-def _second(generator: np.random.Generator, first: Shade) -> Shade:
-    weights = {name: weight for name, weight in _SECOND.items() if name != first.name}
+def second_shade(generator: np.random.Generator, first: Shade) -> Shade:
+    """A colour for a pattern or a print on cloth of colour `first`."""
+    weights = {name: weight for name, weight in COLOUR_WEIGHTS["second"].items() if name != first.name}
     if first.name in ("white", "cream", "beige", "yellow", "light blue", "pink"):
         weights = {name: weight for name, weight in weights.items() if name not in ("white", "cream", "yellow")}
         weights |= {"blue": 3.0, "red": 3.0, "navy": 3.0, "green": 1.0}
@@ -66,14 +40,14 @@ def _pattern(
     generator: np.random.Generator, weights: Mapping[Pattern, float], first: Shade, logo: bool
 ) -> tuple[Pattern, Shade | None]:
     pattern = pick(generator, weights)
-    return pattern, _second(generator, first) if pattern != "plain" or logo else None
+    return pattern, second_shade(generator, first) if pattern != "plain" or logo else None
 
 
-def sample_upper(generator: np.random.Generator, sex: Sex, season: Season) -> Garment:
-    """Sample an upper garment; a dress is one."""
+def sample_upper(generator: np.random.Generator, sex: Sex, season: Season, *, kind: UpperKind | None = None) -> Garment:
+    """Sample an upper garment; a dress is one. `kind` fixes what it is."""
     woman = sex == "woman"
     warm = {"warm": 1.0, "mild": 0.5, "cold": 0.2}[season]
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "t-shirt": 34 * (0.4 + warm),
@@ -95,7 +69,7 @@ def sample_upper(generator: np.random.Generator, sex: Sex, season: Season) -> Ga
         "dress": {"none": 5 * warm, "short": 5, "long": 4 * (1.2 - warm), "three-quarter": 1},
     }
     sleeve = pick(generator, sleeves.get(kind, {"long": 1.0}))
-    colour = sample_shade(generator, pick(generator, _UPPER_COLOURS))
+    colour = sample_shade(generator, pick(generator, COLOUR_WEIGHTS["upper"]))
     logo = kind in ("t-shirt", "hoodie", "sweater", "tank top") and chance(generator, 0.3)
     patterns: Mapping[str, Mapping[Pattern, float]] = {
         "shirt": {"plain": 48, "checked": 34, "striped": 14, "dotted": 4},
@@ -112,13 +86,18 @@ def sample_upper(generator: np.random.Generator, sex: Sex, season: Season) -> Ga
     return Garment(kind, colour, pattern, second, sleeve, length, logo, tucked, False, round(tight, 3))
 
 
-def sample_outer(generator: np.random.Generator, sex: Sex, season: Season, upper: Garment) -> Outer | None:
-    """Sample what is worn over it, or None."""
-    if not chance(generator, {"warm": 0.05, "mild": 0.42, "cold": 0.9}[season]):
-        return None
+def wears_outer(generator: np.random.Generator, season: Season) -> bool:
+    """Whether something is worn over the upper garment."""
+    return chance(generator, {"warm": 0.05, "mild": 0.42, "cold": 0.9}[season])
+
+
+def sample_outer(
+    generator: np.random.Generator, sex: Sex, season: Season, upper: Garment, *, kind: OuterKind | None = None
+) -> Outer:
+    """Sample what is worn over `upper`; `kind` fixes what it is."""
     woman = sex == "woman"
     cold = season == "cold"
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "jacket": 38,
@@ -130,7 +109,9 @@ def sample_outer(generator: np.random.Generator, sex: Sex, season: Season, upper
             "raincoat": 5,
         },
     )
-    names = {name: weight for name, weight in _OUTER_COLOURS.items() if name != upper.colour.name or weight > 15}
+    names = {
+        name: weight for name, weight in COLOUR_WEIGHTS["outer"].items() if name != upper.colour.name or weight > 15
+    }
     colour = sample_shade(generator, pick(generator, names))
     plain: Mapping[Pattern, float] = {"plain": 1.0}
     patterned: Mapping[Pattern, float] = {"plain": 84, "checked": 11, "colour block": 5}
@@ -152,15 +133,20 @@ def sample_outer(generator: np.random.Generator, sex: Sex, season: Season, upper
     )
 
 
-def sample_lower(generator: np.random.Generator, sex: Sex, age: Age, season: Season, upper: Garment) -> Garment | None:
-    """Sample a lower garment; None below a dress over bare legs."""
+def leggings_below(generator: np.random.Generator, season: Season, dress: Garment) -> Garment | None:
+    """Leggings below a dress, or None for bare legs."""
+    leggings = season != "warm" and dress.length == "thigh" and chance(generator, 0.5)
+    black = sample_shade(generator, pick(generator, {"black": 8, "navy": 1, "dark grey": 1}))
+    return Garment("leggings", black, "plain", None, "none", "ankle", tight=1.0) if leggings else None
+
+
+def sample_lower(
+    generator: np.random.Generator, sex: Sex, age: Age, season: Season, *, kind: LowerKind | None = None
+) -> Garment:
+    """Sample a lower garment; `kind` fixes what it is."""
     woman = sex == "woman"
-    if upper.kind == "dress":
-        leggings = season != "warm" and upper.length == "thigh" and chance(generator, 0.5)
-        black = sample_shade(generator, pick(generator, {"black": 8, "navy": 1, "dark grey": 1}))
-        return Garment("leggings", black, "plain", None, "none", "ankle", tight=1.0) if leggings else None
     warm = season == "warm"
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "trousers": 30,
@@ -171,11 +157,11 @@ def sample_lower(generator: np.random.Generator, sex: Sex, age: Age, season: Sea
         },
     )
     tables = {
-        "jeans": _JEANS_COLOURS,
-        "skirt": _SKIRT_COLOURS,
+        "jeans": COLOUR_WEIGHTS["jeans"],
+        "skirt": COLOUR_WEIGHTS["skirt"],
         "leggings": {"black": 7, "dark grey": 2, "navy": 1, "grey": 1},
     }
-    name = pick(generator, tables.get(kind, _TROUSER_COLOURS))
+    name = pick(generator, tables.get(kind, COLOUR_WEIGHTS["trousers"]))
     colour = sample_shade(generator, name, DENIM if kind == "jeans" else COLOURS)
     patterns: Mapping[str, Mapping[Pattern, float]] = {
         "skirt": {"plain": 66, "floral": 10, "dotted": 7, "checked": 10, "striped": 7},
@@ -201,10 +187,10 @@ def sample_lower(generator: np.random.Generator, sex: Sex, age: Age, season: Sea
     )
 
 
-def sample_shoes(generator: np.random.Generator, sex: Sex, season: Season) -> Shoes:
-    """Sample shoes."""
+def sample_shoes(generator: np.random.Generator, sex: Sex, season: Season, *, kind: ShoeKind | None = None) -> Shoes:
+    """Sample shoes; `kind` fixes what they are."""
     woman, warm, cold = sex == "woman", season == "warm", season == "cold"
-    kind = pick(
+    kind = kind or pick(
         generator,
         {
             "trainers": 46,
@@ -215,7 +201,7 @@ def sample_shoes(generator: np.random.Generator, sex: Sex, season: Season) -> Sh
             "flats": 16 if woman else 1,
         },
     )
-    colour = sample_shade(generator, pick(generator, _SHOE_COLOURS[kind]))
+    colour = sample_shade(generator, pick(generator, COLOUR_WEIGHTS[kind]))
     contrast = kind == "trainers" and chance(generator, 0.65)
     sole = sample_shade(
         generator, "white" if colour.name != "white" else pick(generator, {"grey": 2, "black": 1, "brown": 1})

@@ -1,6 +1,6 @@
 """CLIP's byte-pair tokenizer."""
 
-import gzip
+import json
 import zlib
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from pickout.errors import DataError, DataMissing
+from pickout.files import gunzip, read_bytes
 from pickout.text.tokenizer import Tokenizer
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.vocabulary import SpecialTokens, numbered
 
 MERGES = 48894
 """How many merges of the file CLIP uses: 49152 - 256 - 2."""
@@ -26,7 +27,8 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
     mask 49405, start 49406, end 49407. Text is lower-cased, HTML entities are resolved and white space is one space.
 
     Args:
-        file: `bpe_simple_vocab_16e6.txt.gz` of the CLIP release, or the `merges.txt` of a Hugging Face copy.
+        file: `bpe_simple_vocab_16e6.txt.gz` of the CLIP release, or the `merges.txt` or `tokenizer.json` of a Hugging
+            Face copy.
         context: length of a row.
 
     Raises:
@@ -42,7 +44,7 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
     ]
     mask = len(entries)
     entries += ["<|mask|>", "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    vocabulary = numbered(file, entries)
     backend = Backend(models.BPE(vocabulary, merges[:-1], end_of_word_suffix=END_OF_WORD))
     backend.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -65,17 +67,22 @@ def byte_characters() -> list[str]:
 
 def _read_merges(file: Path) -> list[tuple[str, str]]:
     try:
-        data = file.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+        data = read_bytes(file)
+        text = (gunzip(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+        if file.suffix == ".json":
+            lines = [pair if isinstance(pair, str) else " ".join(pair) for pair in json.loads(text)["model"]["merges"]]
+        else:
+            # The first line is a version.
+            lines = text.split("\n")[1:]
     except (FileNotFoundError, IsADirectoryError):
         raise DataMissing(
             f"{file}: no such file; it is bpe_simple_vocab_16e6.txt.gz of github.com/openai/CLIP (folder clip), "
             "or merges.txt of a Hugging Face copy"
         ) from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read as CLIP's merges ({error}); fetch it again") from None
-    # The first line is a version. A pair is two entries with a space between; the rest of the file is not used.
-    pairs = [tuple(line.split(" ")) for line in text.split("\n")[1 : MERGES + 1] if line]
+    # A pair is two entries with a space between; the rest of the file is not used.
+    pairs = [tuple(line.split(" ")) for line in lines[:MERGES] if line]
     if not pairs or any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise DataError(
             f"{file}: not a list of byte-pair merges (two entries a line after a first line); fetch it again"

@@ -16,7 +16,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import CheckpointError
 from pickout.text.cleaning import Cleaned, Cleaning, clean, clean_as_albef
-from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
+from pickout.text.vocabulary import SpecialTokens, Vocabulary, ids_fault, read_vocabulary
 
 FORMAT = 1
 """Version of the text that `Tokenizer.to_json` writes."""
@@ -28,6 +28,10 @@ _FEW = 64
 
 SMALLEST = 256 + 4
 """The least size of a trained vocabulary: an entry for each byte and four special ones."""
+LARGEST = 1_000_000
+"""The most entries of a trained vocabulary, and"""
+LONGEST = 10_000
+"""the most tokens of a row: far above any model's, and below what a slip or a hostile file may take in memory."""
 
 
 class TokenizerSettings(Settings):
@@ -37,9 +41,9 @@ class TokenizerSettings(Settings):
     """CLIP's byte pairs, BERT's word pieces, or byte pairs learnt from the training captions."""
     file: Path | None = None
     """The vocabulary: bpe_simple_vocab_16e6.txt.gz for clip, vocab.txt for wordpiece, none for trained."""
-    context: int = Field(default=77, ge=4)
+    context: int = Field(default=77, ge=4, le=LONGEST)
     """Tokens in a row, start and end included (CLIP: 77)."""
-    vocabulary_size: int = Field(default=2000, ge=SMALLEST)
+    vocabulary_size: int = Field(default=2000, ge=SMALLEST, le=LARGEST)
     """The most entries of a trained vocabulary; the other kinds take what their file holds."""
     closing: bool = True
     """Whether an end token closes a row of a wordpiece or trained tokenizer (ALBEF, RaSa and AGA: no)."""
@@ -238,19 +242,21 @@ class Tokenizer:
                 raise CheckpointError(
                     f"{source}: tokenizer format {content['pickout_tokenizer']}, this Pickout knows {FORMAT}"
                 )
-            backend = tokenizers.Tokenizer.from_str(json.dumps(content["backend"]))
-            special, cleaning = SpecialTokens(**content["special"]), content.get("cleaning", "none")
+            described, special = content["backend"], SpecialTokens(**content["special"])
+            # The library takes memory by the largest id, and ends the process where it gets none.
+            fault = ids_fault(described["model"]["vocab"], special)
+            if described.get("added_tokens") or described.get("padding") or described.get("truncation"):
+                fault = "it adds, pads or cuts tokens by itself, as none of ours does"
+            cleaning, words, context = content.get("cleaning", "none"), content.get("words"), content["context"]
             if cleaning not in get_args(Cleaning):
                 raise CheckpointError(f"{source}: unknown cleaning '{cleaning}'; written by a later Pickout?")
-            return cls(
-                str(content["kind"]),
-                backend,
-                special,
-                int(content["context"]),
-                cleaning=cleaning,
-                words=content.get("words"),
-                seen_whole=frozenset(content["seen_whole"]) if "seen_whole" in content else None,
-            )
+            if fault or type(context) is not int or not 0 < context <= LONGEST:
+                fault = fault or f"context = {context!r}"
+                raise CheckpointError(f"{source}: not a Pickout tokenizer: {fault}; restore the file")
+            backend = tokenizers.Tokenizer.from_str(json.dumps(described))
+            seen = frozenset(content["seen_whole"]) if "seen_whole" in content else None
+            kind = str(content["kind"])
+            return cls(kind, backend, special, context, cleaning=cleaning, words=words, seen_whole=seen)
         except CheckpointError:
             raise
         except Exception as error:  # The library raises bare Exception on a damaged model.

@@ -1,11 +1,15 @@
 """What a tokenizer's ids stand for, for methods that hide, propose or group pieces."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pickout.errors import DataError
 
 _NO_WORD = re.compile(r"\[(?:UNK|unused\d+|PAD|CLS|SEP|MASK)\]|<\|.*\|>")
 """Entries of a vocabulary that stand for no text."""
@@ -58,6 +62,36 @@ class Vocabulary:
     def size(self) -> int:
         """How many ids there are."""
         return len(self.texts)
+
+
+def numbered(file: Path, entries: Sequence[str]) -> dict[str, int]:
+    """Each entry with its id.
+
+    Args:
+        file: where they were read, for the error.
+        entries: in the order of their ids.
+
+    Raises:
+        DataError: an entry comes twice, so that one of its ids would stand for nothing.
+    """
+    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    if len(vocabulary) < len(entries):
+        twice = next(entry for number, entry in enumerate(entries) if vocabulary[entry] != number)
+        raise DataError(f"{file}: the entry '{twice}' comes twice; fetch it again")
+    return vocabulary
+
+
+def ids_fault(vocabulary: Mapping[str, int], special: SpecialTokens) -> str:
+    """What keeps entries from being a vocabulary, whose ids go from 0 on without a gap; empty where nothing does.
+
+    Args:
+        vocabulary: entries with their ids, of whatever a file holds.
+        special: the special ids.
+    """
+    if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
+        return f"the ids of its {len(vocabulary):,} entries do not go from 0 to {len(vocabulary) - 1:,} without a gap"
+    wrong = [number for number in special.ids() if type(number) is not int or not 0 <= number < len(vocabulary)]
+    return f"the special id {wrong[0]!r} is none of its {len(vocabulary):,} entries" if wrong else ""
 
 
 def read_vocabulary(

@@ -6,9 +6,10 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from pickout.errors import DataError, DataMissing
+from pickout.files import read_text
 from pickout.text.cleaning import Cleaning
 from pickout.text.tokenizer import Tokenizer
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.vocabulary import SpecialTokens, numbered
 
 LONGEST_WORD = 100
 """Words of more characters become [UNK], as in BERT."""
@@ -36,13 +37,13 @@ def wordpiece_tokenizer(
         DataError: the file is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK].
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = read_text(file).split("\n")
     except (FileNotFoundError, IsADirectoryError):
         raise DataMissing(f"{file}: no such file; it is vocab.txt of bert-base-uncased") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read as a word-piece vocabulary ({error})") from None
     entries = [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
-    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    vocabulary = numbered(file, entries)
     absent = [entry for entry in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if entry not in vocabulary]
     if absent:
         raise DataError(f"{file}: no word-piece vocabulary: lacks {', '.join(absent)}")

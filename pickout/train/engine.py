@@ -1,6 +1,7 @@
 """The training loop over one epoch, the same from one CPU process to several GPUs."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from pickout.checkpoints.device import choose_device
 from pickout.data.batching import Batch
 from pickout.data.sampling import EpochSampler
 from pickout.data.training_pairs import REMEDY
@@ -70,20 +72,22 @@ def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator
     """Join the launcher's processes, or be the only one.
 
     Args:
-        device: `auto`, `cpu` or `cuda`.
+        device: as for `pickout.load`; under a launcher, `cuda` is each process's own GPU.
         precision: `fp32`, `bf16` or `fp16`.
         accumulate: batches for each optimiser step.
 
     Raises:
-        RecipeError: the device is not there, or cannot compute in this precision.
+        UsageError: the device is not there.
+        RecipeError: it cannot compute in this precision.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("--device cuda: PyTorch sees no GPU here; use --device cpu or auto")
-    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    chosen = choose_device(device)
+    on_cpu = chosen.type == "cpu"
     if precision == "fp16" and on_cpu:
         raise RecipeError("train.precision = 'fp16' needs a GPU; use --set train.precision=fp32 or bf16 on a CPU")
     if on_cpu:
         keep_freed_memory()
+    elif chosen.index is not None and "LOCAL_RANK" not in os.environ:
+        torch.cuda.set_device(chosen)  # Accelerate takes the current GPU where no launcher gives it one.
     accelerator = Accelerator(
         cpu=on_cpu,
         mixed_precision="no" if precision == "fp32" else precision,

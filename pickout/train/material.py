@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pickout.checkpoints.importing import find_tokenizer, find_words
-from pickout.checkpoints.load import downloaded_folders, resolve
-from pickout.checkpoints.run import SETTINGS_FILE, TOKENIZER_FILE
+from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, read_tokenizer
+from pickout.checkpoints.source import resolve
+from pickout.checkpoints.tokenizer_files import find_tokenizer
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.training_pairs import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions
@@ -58,7 +58,8 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
     data = open_data(recipe.data.name, recipe.data.root)
     for note in data.notes:
         display.say(f"{data.root}: {note}")
-    train, selection = find_split(data, "train"), _selection(recipe, data, display)
+    chooser = data if recipe.data.validation is None else open_data(recipe.data.name, recipe.data.validation)
+    train, selection = find_split(data, "train"), _selection(recipe, chooser, display)
     tokenizer = _tokenizer(recipe, folder, train)
     identities = train.identities
     train = with_captions(train)
@@ -117,22 +118,16 @@ def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
     """The run's own; else that of the pretrained towers; else what the recipe says."""
     file = folder / TOKENIZER_FILE
     if file.exists():
-        return _read_tokenizer(file)
+        return read_tokenizer(folder)
     settings, given = recipe.model.tokenizer, recipe.train.initial
     sources = [resolve(one) for one in ((given,) if isinstance(given, str) else given or ())]
     initial = sources[0] if sources else None
     if initial is not None and (initial / TOKENIZER_FILE).exists() and (initial / SETTINGS_FILE).exists():
-        tokenizer = _read_tokenizer(initial / TOKENIZER_FILE)
-    elif initial is not None and settings.kind == "clip" and settings.file is None:
-        tokenizer = find_tokenizer(initial, settings.context, also=downloaded_folders())
-    elif initial is not None and settings.kind == "wordpiece" and settings.file is None:
-        tokenizer = find_words(sources, settings, also=downloaded_folders())
+        tokenizer = read_tokenizer(initial)
+    elif initial is not None and settings.kind != "trained" and settings.file is None:
+        tokenizer = find_tokenizer(sources, settings)
     else:
         captions = (caption for record in train.images for caption in record.captions)
         tokenizer = build_tokenizer(settings, captions)
     write_atomically(file, tokenizer.to_json())
     return tokenizer
-
-
-def _read_tokenizer(file: Path) -> Tokenizer:
-    return Tokenizer.from_json(file.read_text(encoding="utf-8"), source=str(file))

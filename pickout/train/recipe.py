@@ -1,5 +1,6 @@
 """A recipe: everything that decides a training run, in one TOML file."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 import pickout
-from pickout.checkpoints.initial_fusion import Queues
+from pickout.checkpoints.starting_weights import Queues
 from pickout.config import Settings, apply_overrides, nearest, parse_settings, read_toml
 from pickout.data.sampling import SamplerSettings
 from pickout.data.token_augmentation import CaptionAugmentationSettings
@@ -57,8 +58,8 @@ class Recipe(Settings):
 
     name: str
     """What the run is called."""
-    seed: int = Field(1, ge=0)
-    """Seeds weights, batches and augmentation."""
+    seed: int = Field(1, ge=0, lt=2**32)
+    """Seeds weights, batches and augmentation; 32 bits, as NumPy's takes."""
     data: DataSettings
     """What to train on."""
     model: ModelSettings
@@ -95,7 +96,30 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
             f"{path}: schedule.warm_up = {recipe.schedule.warm_up} is more than "
             f"schedule.epochs = {recipe.schedule.epochs}"
         )
+    _check_memory(recipe, path)
     return recipe
+
+
+def _check_memory(recipe: Recipe, path: Path) -> None:
+    """Hold what the sizes ask for against the machine, before anything is built.
+
+    Raises:
+        RecipeError: the weights of the towers, or the images of one batch, do not fit into its memory.
+    """
+    vision, text, image = recipe.model.vision, recipe.model.text, recipe.model.image
+    layers = text.layers + (text.fusion_layers if text.kind == "bert" else 0)
+    asked = {
+        # A layer has 12 times its width squared (Vaswani et al. 2017: 4 in attention, 8 in the feed-forward part).
+        "model.vision and model.text": 4 * 12 * (vision.layers * vision.width**2 + layers * text.width**2),
+        "sampler.batch and model.image": 4 * 3 * image.height * image.width * recipe.sampler.batch,
+    }
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for keys, size in asked.items():
+        if size > there:
+            raise RecipeError(
+                f"{path}: {keys} ask for {size / 1e9:,.0f} GB at least, this machine has {there / 1e9:,.0f}; "
+                "give smaller ones"
+            )
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pickout.checkpoints.run import TOKENIZER_FILE
+from pickout.checkpoints.saved_model import TOKENIZER_FILE
 from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import RecipeError, ResumeMismatch, TrainingError
 from pickout.files import write_atomically

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from pickout.checkpoints.initial import initialise
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.starting_weights import initialise
 from pickout.data.batching import Collate
 from pickout.data.data_set import Split
 from pickout.data.sampling import build_sampler
@@ -23,6 +23,7 @@ from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.train.display import Display
 from pickout.train.engine import Engine, StepReport, launch, mean
+from pickout.train.features import FrozenPairs
 from pickout.train.interruption import Interruption, leave_signals_to_parent
 from pickout.train.journal import Journal
 from pickout.train.material import Material, gather
@@ -45,7 +46,7 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         recipe: what to train.
         folder: the run folder; made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
             `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`.
-        device: `auto`, `cpu` or `cuda`.
+        device: as for `pickout.load`.
         display: shows what goes on.
 
     Returns:
@@ -107,7 +108,12 @@ class _Run:
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
         if recipe.train.initial is not None and state is None:
             display.say(initialise(self.method, recipe.train.initial, recipe.train.initial_queues).summary())
-        self.engine = _engine(recipe, accelerator, material, self.method)
+        pairs: Dataset[Any] = material.pairs
+        if recipe.data.copies:
+            features = recipe.data.features or folder / "features"
+            tell = lambda what, done, total: display.say(f"frozen part of {what}: {done} of {total}")  # noqa: E731
+            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data.copies, tell)
+        self.engine = _engine(recipe, accelerator, material, pairs, self.method)
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None
         if state is not None:
@@ -272,10 +278,12 @@ class _Run:
         return str(self.accelerator.device.type) + (f", {count} processes" if count > 1 else "")
 
 
-def _engine(recipe: Recipe, accelerator: Accelerator, material: Material, method: Method) -> Engine:
+def _engine(
+    recipe: Recipe, accelerator: Accelerator, material: Material, pairs: "Dataset[Any]", method: Method
+) -> Engine:
     sampler = build_sampler(recipe.sampler, material.pairs.identities, recipe.seed)
     loader = DataLoader(
-        material.pairs,
+        pairs,
         batch_sampler=sampler,
         num_workers=recipe.data.workers,
         collate_fn=Collate(material.tokenizer.mask),

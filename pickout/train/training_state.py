@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 import numpy as np
 import torch
 
-from pickout.files import PARTIAL, atomic_path
+from pickout.files import atomic_path, half_written
 
 FOLDER = "checkpoints"
 """The folder of checkpoints inside a run folder."""
@@ -84,7 +84,7 @@ class Checkpoints:
 
     def newest(self) -> TrainingState | None:
         """The newest checkpoint that is whole, or None; what a kill left behind half-written is removed."""
-        for leftover in self.folder.glob(f".epoch-*{PARTIAL}"):
+        for leftover in half_written(self.folder):
             leftover.unlink(missing_ok=True)
         for path in reversed(self.files()):
             try:

@@ -8,17 +8,18 @@ import pickout
 from pickout.cli.app import build
 
 _OPTIONS = {
-    "pickout demo": "--device --json --out --sentence --set --top",
+    "pickout demo": "--crops --device --json --out --sentence --set --top --train",
     "pickout data check": "--json --open",
+    "pickout data fetch": "--column --out",
     "pickout data list": "--json",
-    "pickout data draw": "--json --set --sheet --workers",
+    "pickout data draw": "--avatars --json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
     "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --set "
     "--table",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
-    "--label --like --model --not-camera --not-label --page --save --saved --set --top --track --unlike "
-    "--video --without",
+    "--label --like --model --not-camera --not-label --page --parse --purpose --save --saved --set --top --track "
+    "--unlike --video --without",
     "pickout saved": "--json --remove",
     "pickout gallery info": "--json",
     "pickout gallery remove": "--after --before --camera --crop --during --json --label --not-camera --not-label "
@@ -35,6 +36,7 @@ _OPTIONS = {
     "--not-label --track --video",
     "pickout gallery import": "--again --crops-to --json --replace",
     "pickout calibrate": "--device --json --model --set --split",
+    "pickout adapt": "--device --json --model --out --set",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
@@ -42,7 +44,24 @@ _OPTIONS = {
     "pickout explain masks": "--device --draws --json --out --seed",
     "pickout explain vacuous": "--device --json --seed --sentences --split",
     "pickout explain entropy": "--device --json --out --pairs --split",
+    "pickout serve": "--certificate --certificate-key --device --host --model --port --state",
+    "pickout token create": "--blurred --camera --days --gallery --json --role --state",
+    "pickout token list": "--json --state",
+    "pickout token revoke": "--state",
+    "pickout retention set": "--camera --days",
+    "pickout retention show": "--json",
+    "pickout retention enforce": "--json",
+    "pickout retention hold": "--after --before --camera --crop --during --label --not-camera --not-label --track "
+    "--video",
+    "pickout retention lift": "",
+    "pickout mcp": "--device --model --state",
+    "pickout audit head": "--key --public --since",
+    "pickout audit verify": "--head --json --key",
+    "pickout audit witness": "--json",
+    "pickout audit export": "--form --start",
+    "pickout audit shown": "--json",
     "pickout weights list": "--json",
+    "pickout weights push": "--endpoint --licence --public",
     "pickout weights get": "--endpoint --json --to",
 }
 

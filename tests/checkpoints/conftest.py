@@ -2,18 +2,21 @@
 
 import gzip
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from local_hub import Hub, local_hub
 from tiny_albef import WORDS
 from tiny_clip import CONTEXT, MERGES
 
+from pickout.checkpoints import transfer
 from pickout.data.transforms import ImageSettings
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, build_model
@@ -75,3 +78,18 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return save
+
+
+REPOSITORY = "owner/name"
+SMALL = b'{"model_type": "clip"}'
+LARGE = np.random.default_rng(0).bytes(300_000)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    for name in ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(transfer, "PAUSE", 0.0)
+    with local_hub({f"{REPOSITORY}/config.json": SMALL, f"{REPOSITORY}/model.safetensors": LARGE}) as hub:
+        yield hub

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import pickout
-from pickout.checkpoints import imported as sizes
-from pickout.checkpoints.albef import is_albef, translate
-from pickout.checkpoints.importing import import_file
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.formats import foreign_model as sizes
+from pickout.checkpoints.formats.albef_family import is_albef, translate
+from pickout.checkpoints.formats.foreign_model import at_size
+from pickout.checkpoints.formats.importer import import_file
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, CheckpointUnsafe
 from pickout.shapes import TokenBatch
 
@@ -132,7 +133,8 @@ def test_a_retrieval_file_is_used_without_a_word_head(write: Write) -> None:
 
 def test_position_tables_are_resized_bicubically_for_the_model_and_its_twin(write: Write) -> None:
     path = write(albef_state())
-    found, own = import_file(path, image=(48, 48)), import_file(path)
+    own = import_file(path)
+    found = at_size(own, (48, 48))
     for twin in ("", "momentum."):
         table = own.state[f"{twin}vision.positions"]
         grid = table[1:].T.reshape(1, VISION, 4, 4)
@@ -153,15 +155,21 @@ def test_families_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("text_encoder.bert.encoder.layer.3.crossattention.output.dense.weight", "missing: text.fusion.1.cross"),
-        ("visual_encoder.norm.bias", "missing: vision.norm_out.bias"),
-        ("itm_head.bias", "missing: matching_head.bias"),
-        ("text_encoder.cls.predictions.transform.dense.bias", "missing: word_head.dense.bias"),
-        ("temp", "missing: temperature"),
-        ("vision_proj.weight", "nothing usable for image_projection.weight"),
+        (
+            "text_encoder.bert.encoder.layer.3.crossattention.output.dense.weight",
+            "missing: text_encoder.bert.encoder.layer.3.crossattention.output.dense.weight",
+        ),
+        ("visual_encoder.norm.bias", "missing: visual_encoder.norm.bias"),
+        ("itm_head.bias", "missing: itm_head.bias"),
+        (
+            "text_encoder.cls.predictions.transform.dense.bias",
+            "missing: text_encoder.cls.predictions.transform.dense.bias",
+        ),
+        ("temp", "missing: temp"),
+        ("vision_proj.weight", "nothing usable for vision_proj.weight"),
         (
             "text_encoder.bert.encoder.layer.0.attention.self.key.bias",
-            r"missing: .*project_in\.bias; 2 left over: .*query\.bias.*value\.bias",
+            r"missing: text_encoder\.bert.*layer\.0\.attention\.self\.key\.bias; 2 left over: .*query.*value\.bias",
         ),
     ],
 )
@@ -183,6 +191,14 @@ def test_what_is_missing_is_named(write: Write, key: str, message: str) -> None:
         "other_head.weight",
         "itm_head_m.weight",
         "head.weight",
+        "mrtd_head.weight.surprise",
+        "prd_head.surprise",
+        "vision_proj_m.more.weight",
+        "visual_encoder_m.blocks.7.norm1.weight",
+        "text_encoder_m.bert.encoder.layer.9.output.dense.weight",
+        "visual_encoder.head.surprise",
+        "text_encoder.bert.pooler.secret",
+        "text_encoder.encoder.layer.0.output.dense.weight",
     ],
 )
 def test_what_is_left_over_is_named(write: Write, key: str) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tiny_clip import openai_state
 
 import pickout
-from pickout.checkpoints.reading import read_weights
+from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointTruncated, CheckpointUnknown, CheckpointUnsafe
 
 

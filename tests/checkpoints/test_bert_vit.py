@@ -8,7 +8,7 @@ import torch
 from tiny_albef import FEED_FORWARD, POSITIONS, TEXT, WORDS, bert_state, fresh, rasa_state, vit_state
 
 import pickout
-from pickout.checkpoints.bert_vit import in_new_names, is_bert, is_vit, text_tensors, word_head_tensors
+from pickout.checkpoints.formats.albef_family import bert_tensors, is_bert, is_vit
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.shapes import TokenBatch
 
@@ -38,11 +38,10 @@ def test_the_states_of_transformers_own_bert_come_out() -> None:
     )
     theirs = transformers.BertForPreTraining(config).eval()
     state = {key: tensor.detach() for key, tensor in theirs.state_dict().items()}
-    parts = text_tensors(state, text_layers=2)
+    parts = bert_tensors("x", state, text_layers=2)
     assert not parts.left_over
     method = fresh().eval()
-    words = word_head_tensors("x", state)
-    own = {key: tensor for key, tensor in method.state_dict().items() if ".cross." in key} | parts.state | words
+    own = {key: tensor for key, tensor in method.state_dict().items() if ".cross." in key} | parts.state
     _, unexpected = method.load_state_dict(own, strict=False)
     assert not unexpected
     ids = torch.tensor([[1, 7, 9, 30, 12], [1, 8, 33, 0, 0]])
@@ -55,19 +54,21 @@ def test_the_states_of_transformers_own_bert_come_out() -> None:
 
 
 def test_old_names_of_norms_are_the_new_ones() -> None:
-    new = in_new_names(bert_state())
-    assert not any(key.endswith((".gamma", ".beta")) for key in new)
-    source = rasa_state()
-    for key in ("bert.embeddings.LayerNorm.weight", "bert.encoder.layer.1.output.LayerNorm.bias"):
-        assert torch.equal(new[key], source[f"text_encoder.{key}"])
-    assert set(in_new_names({"blocks.0.ls1.gamma": torch.ones(1)})) == {"blocks.0.ls1.gamma"}
+    old, new = bert_state(), {}
+    for key, tensor in old.items():
+        new[key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")] = tensor
+    assert old.keys() != new.keys()
+    first, second = (bert_tensors("x", state, text_layers=2) for state in (old, new))
+    assert first.state.keys() == second.state.keys() and not first.left_over
+    assert all(torch.equal(first.state[key], tensor) for key, tensor in second.state.items())
+    assert bert_tensors("x", {"blocks.0.ls1.gamma": torch.ones(1)}, text_layers=2).left_over == ["blocks.0.ls1.gamma"]
 
 
 def test_a_word_head_without_its_words_is_refused() -> None:
-    state = in_new_names(bert_state())
+    state = bert_state()
     del state["bert.embeddings.word_embeddings.weight"]
     with pytest.raises(CheckpointMismatch, match=r"x: cls\.predictions\.decoder\.weight is not the tensor"):
-        word_head_tensors("x", state)
+        bert_tensors("x", state, text_layers=2)
 
 
 @pytest.mark.parametrize(("state", "what"), [(bert_state, "BERT"), (vit_state, "a vision transformer")])

@@ -3,32 +3,24 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from local_hub import Hub, local_hub
+from local_hub import Hub
 
 from pickout.checkpoints import transfer
-from pickout.checkpoints.hub import NAMED_WEIGHTS, Fetched, fetch, fetch_named, weights_home
+from pickout.checkpoints.hub import Fetched, ask, fetch
+from pickout.checkpoints.named_weights import weights_home
 from pickout.checkpoints.transfer import NotOnHub
 from pickout.errors import DownloadFailed, StorageFull
 
 REPOSITORY = "owner/name"
 SMALL = b'{"model_type": "clip"}'
 LARGE = np.random.default_rng(0).bytes(300_000)
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    for name in ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(transfer, "PAUSE", 0.0)
-    with local_hub({f"{REPOSITORY}/config.json": SMALL, f"{REPOSITORY}/model.safetensors": LARGE}) as hub:
-        yield hub
 
 
 def get(hub: Hub, folder: Path, file: str = "model.safetensors") -> Fetched:
@@ -82,8 +74,8 @@ def test_a_later_attempt_goes_on_where_an_earlier_one_gave_up(hub: Hub, tmp_path
 def test_a_killed_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
     hub.break_after = [64_000]
     code = (
-        "import sys, os; from pathlib import Path; from pickout.checkpoints import hub\n"
-        "from pickout.checkpoints import transfer; transfer.time.sleep = lambda _: os.kill(os.getpid(), 9)\n"
+        "import sys, os; from pathlib import Path; from pickout.checkpoints import hub, transfer\n"
+        "transfer.time.sleep = lambda _: os.kill(os.getpid(), 9)\n"
         "hub.fetch('owner/name', 'model.safetensors', Path(sys.argv[1]), endpoint=sys.argv[2])"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path, hub.address], env=os.environ, capture_output=True)
@@ -144,9 +136,122 @@ def test_a_network_lost_in_the_middle_keeps_what_came(hub: Hub, tmp_path: Path) 
     url = f"{hub.address}/{REPOSITORY}/resolve/main/model.safetensors"
     partial = tmp_path / "partial"
     partial.write_bytes(LARGE[:50_000])
-    lost = replace(transfer.ask(url), location="http://127.0.0.1:9/nothing")
+    lost = replace(ask(url), location="http://127.0.0.1:9/nothing")
     with pytest.raises(DownloadFailed, match=r"the connection is lost .* 50,000 bytes are kept"):
         transfer.transfer(url, lost, partial, lambda _: None)
+
+
+def asked(hub: Hub) -> int:
+    return len(hub.ranges())
+
+
+def test_a_size_above_the_true_one_comes_to_an_end(hub: Hub, tmp_path: Path) -> None:
+    hub.size = str(len(LARGE) + 1)
+    with pytest.raises(DownloadFailed, match=r"300,000 bytes came, the hub states 300,001"):
+        get(hub, tmp_path)
+    assert asked(hub) <= transfer.ATTEMPTS + 1
+
+
+@pytest.mark.parametrize("ranged", [True, False])
+def test_empty_bodies_come_to_an_end_with_growing_pauses(
+    hub: Hub, tmp_path: Path, ranged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(transfer, "PAUSE", 1.0)
+    monkeypatch.setattr(transfer.time, "sleep", pauses.append)
+    hub.altered[f"{REPOSITORY}/model.safetensors"], hub.ranged = b"", ranged
+    with pytest.raises(DownloadFailed, match="0 bytes came, the hub states 300,000"):
+        get(hub, tmp_path)
+    assert asked(hub) == transfer.ATTEMPTS
+    assert pauses == [2.0, 4.0, 8.0, 16.0]
+
+
+def test_a_server_without_ranges_that_always_breaks_off_comes_to_an_end(hub: Hub, tmp_path: Path) -> None:
+    hub.ranged, hub.break_after = False, [200_000] * 100
+    with pytest.raises(DownloadFailed, match="200,000 bytes are kept"):
+        get(hub, tmp_path)
+    assert asked(hub) == transfer.ATTEMPTS + 1
+
+
+def test_a_server_that_gives_a_few_bytes_at_a_time_comes_to_an_end(hub: Hub, tmp_path: Path) -> None:
+    hub.break_after = [1] * 1000
+    with pytest.raises(DownloadFailed, match="5 bytes are kept"):
+        get(hub, tmp_path)
+    assert asked(hub) == transfer.ATTEMPTS
+
+
+def test_a_transfer_that_hardly_moves_is_taken_up_again(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count(0.0, 2 * transfer.PATIENCE)
+    monkeypatch.setattr(transfer, "PROGRESS", 1 << 40)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    monkeypatch.setattr(transfer, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _: None))
+    with pytest.raises(DownloadFailed, match="bytes came, the hub states 300,000"):
+        get(hub, tmp_path)
+    assert asked(hub) == transfer.ATTEMPTS
+
+
+def test_never_more_is_written_than_was_stated(hub: Hub, tmp_path: Path) -> None:
+    name = f"{REPOSITORY}/model.safetensors"
+    hub.altered[name] = LARGE + bytes(20_000_000)
+    sizes: list[int] = []
+    url, partial = f"{hub.address}/{REPOSITORY}/resolve/main/model.safetensors", tmp_path / "partial"
+    transfer.transfer(url, ask(url), partial, lambda _: sizes.append(partial.stat().st_size if partial.exists() else 0))
+    assert max(sizes) == len(LARGE) and partial.read_bytes() == LARGE
+    assert asked(hub) == 1
+    # Where the beginning is another one too, the checksum tells.
+    hub.altered[name] = bytes(1) + LARGE
+    with pytest.raises(DownloadFailed, match="thrown away"):
+        get(hub, tmp_path)
+
+
+@pytest.mark.parametrize("size", ["²", "9" * 5000, "0", "-1", "", "1e6", "١٢", "12 34", "+5"])
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_size_that_is_none_is_told(hub: Hub, tmp_path: Path, size: str, file: str) -> None:
+    hub.size = size
+    with pytest.raises(DownloadFailed, match=r"the server states (no|a) size|cannot be reached|broke off"):
+        get(hub, tmp_path, file)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/x",
+        "//",
+        "http://",
+        "http://a b/",
+        "http://" + "a" * 300 + "/",
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_redirect_to_nowhere_is_told(hub: Hub, tmp_path: Path, location: str, known: bool) -> None:
+    """Beside the checksum, or before it is known."""
+    hub.location, hub.tags = location, known
+    with pytest.raises(DownloadFailed, match=r"model\.safetensors"):
+        get(hub, tmp_path)
+    assert not list(tmp_path.glob("model*"))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_redirects_in_a_circle_are_told(hub: Hub, tmp_path: Path, known: bool) -> None:
+    hub.location, hub.tags = f"{hub.address}/circle", known
+    with pytest.raises(DownloadFailed):
+        get(hub, tmp_path)
+    assert len(hub.log) < 200
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_content_host_is_asked_a_few_times(hub: Hub, tmp_path: Path, status: int) -> None:
+    hub.content_status = [status] * 3
+    assert get(hub, tmp_path).path.read_bytes() == LARGE
+    hub.content_status = [status] * 100
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(DownloadFailed, match=f"the hub answered {status}"):
+        get(hub, tmp_path)
 
 
 def test_a_server_without_ranges_starts_over(hub: Hub, tmp_path: Path) -> None:
@@ -154,7 +259,7 @@ def test_a_server_without_ranges_starts_over(hub: Hub, tmp_path: Path) -> None:
     hub.break_after = [100_000]
     moves: list[int] = []
     url = f"{hub.address}/{REPOSITORY}/resolve/main/model.safetensors"
-    transfer.transfer(url, transfer.ask(url), tmp_path / "partial", moves.append)
+    transfer.transfer(url, ask(url), tmp_path / "partial", moves.append)
     assert (tmp_path / "partial").read_bytes() == LARGE
     assert sum(moves) == len(LARGE) and min(moves) == -100_000
 
@@ -181,24 +286,6 @@ def test_a_full_disk_is_told_and_keeps_what_was_fetched(
         get(hub, tmp_path)
 
 
-def test_named_weights_take_the_safetensors_file_or_else_the_pickle(hub: Hub, tmp_path: Path) -> None:
-    files = {f"openai/clip-vit-base-patch16/{name}": SMALL for name in ("config.json", "merges.txt")}
-    hub.files = files | {"openai/clip-vit-base-patch16/pytorch_model.bin": LARGE}
-    first = fetch_named("clip-vit-base-patch16", tmp_path, endpoint=hub.address)
-    assert [file.path.name for file in first] == ["config.json", "merges.txt", "pytorch_model.bin"]
-    hub.files["openai/clip-vit-base-patch16/model.safetensors"] = LARGE
-    again = fetch_named("clip-vit-base-patch16", tmp_path, endpoint=hub.address)
-    assert [file.downloaded for file in again] == [0, 0, 0]
-    fresh = fetch_named("clip-vit-base-patch16", endpoint=hub.address)
-    assert fresh[2].path == weights_home() / "clip-vit-base-patch16" / "model.safetensors"
-
-
-def test_named_weights_without_any_weight_file_are_told(hub: Hub, tmp_path: Path) -> None:
-    hub.files = {f"openai/clip-vit-base-patch16/{name}": SMALL for name in ("config.json", "merges.txt")}
-    with pytest.raises(NotOnHub, match=r"pytorch_model\.bin"):
-        fetch_named("clip-vit-base-patch16", tmp_path, endpoint=hub.address)
-
-
 def test_the_home_of_weights_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert weights_home() == Path(os.environ["PICKOUT_WEIGHTS"])
     monkeypatch.delenv("PICKOUT_WEIGHTS")
@@ -206,11 +293,3 @@ def test_the_home_of_weights_follows_the_environment(monkeypatch: pytest.MonkeyP
     assert weights_home() == Path("/somewhere/pickout/weights")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert weights_home() == Path.home() / ".cache/pickout/weights"
-
-
-def test_every_name_has_one_repository_with_a_config_and_weights() -> None:
-    repositories = [entry.repository for entry in NAMED_WEIGHTS.values()]
-    assert len(set(repositories)) == len(repositories) and all(entry.count("/") == 1 for entry in repositories)
-    for name, entry in NAMED_WEIGHTS.items():
-        assert entry.files[0] == "config.json" and "model.safetensors" in entry.files[-1], name
-        assert ("vocab.txt" in entry.files) == name.startswith("bert")

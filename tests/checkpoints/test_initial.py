@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_clip import CONTEXT, openai_state
 
-from pickout.checkpoints.initial import initialise
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.starting_weights import initialise
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.base import Method

@@ -9,9 +9,15 @@ from tiny_clip import EMBEDDING, openai_state, random_tensors, save_pth
 from torch import Tensor
 
 import pickout
-from pickout.checkpoints.importing import import_file
-from pickout.errors import CheckpointMismatch
+from pickout.checkpoints.formats.importer import import_file
+from pickout.checkpoints.starting_weights import initialise
+from pickout.data.transforms import ImageSettings
+from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.itself import Itself
+from pickout.methods.model import ModelSettings, build_model
+from pickout.nn.text import TextSettings
+from pickout.nn.vision import VisionSettings
+from pickout.text.tokenizer import Tokenizer
 
 CROP = Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 30, 3), np.uint8))
 GRAB, HIDDEN, CLASSES = 20, 10, 7
@@ -119,8 +125,8 @@ def test_a_release_with_an_unknown_head_is_refused(tmp_path: Path, merges: Path)
     ("missing", "message"),
     [
         ("visul_emb_layer.mlp.layers.1.weight", "local branch are incomplete"),
-        ("texual_emb_layer.mlp.bns.0.running_mean", "1 missing: text_head.adapter.norm.running_mean"),
-        ("classifier_grab.weight", "1 missing: local_objective.heads.pair_classifier.weight"),
+        ("texual_emb_layer.mlp.bns.0.running_mean", "1 missing: texual_emb_layer.mlp.bns.0.running_mean"),
+        ("classifier_grab.weight", "1 missing: classifier_grab.weight"),
     ],
 )
 def test_a_release_with_a_hole_is_refused(tmp_path: Path, merges: Path, missing: str, message: str) -> None:
@@ -147,3 +153,89 @@ def test_the_image_size_is_told_by_the_position_table(
     save_file({f"base_model.{key}": tensor for key, tensor in openai_state(patches).items()}, path)
     imported = import_file(path)
     assert imported.image == size and imported.vision.stride == stride
+
+
+def sized(tmp_path: Path, patches: int) -> Path:
+    path = tmp_path / "sizes.safetensors"
+    save_file(trunk(patches), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("patches", "stated", "resized"),
+    [
+        (192, (256, 192), None),
+        (192, (384, 128), None),
+        (192, (128, 384), None),
+        (128, (128, 256), None),
+        (96, (192, 128), None),
+        (192, (224, 224), "resized from 24x8 to 14x14 patches (bilinear)"),
+        (196, (448, 112), "resized from 14x14 to 28x7 patches (bilinear)"),
+    ],
+)
+def test_a_stated_size_corrects_the_guess_and_resizes_only_what_is_known(
+    tmp_path: Path, merges: Path, patches: int, stated: tuple[int, int], resized: str | None
+) -> None:
+    model = pickout.load(sized(tmp_path, patches), image=stated)
+    assert (model.image_settings.height, model.image_settings.width) == stated
+    assert model.report.resized.get("vision.positions") == resized
+
+
+def test_a_training_at_another_size_of_as_many_patches_takes_the_table_as_it_is(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    file = trunk(192)
+    settings = ModelSettings(
+        method={"name": "dual"},
+        image=ImageSettings(height=256, width=192),
+        vision=VisionSettings(width=64, layers=12, heads=1, embedding=EMBEDDING),
+        text=TextSettings(width=64, layers=12, heads=1, embedding=EMBEDDING),
+    )
+    method = build_model(settings, tokenizer, identities=5)
+    report = initialise(method, sized(tmp_path, 192))
+    assert not report.resized
+    assert torch.equal(method.state_dict()["vision.positions"], file["base_model.visual.positional_embedding"])
+
+
+@pytest.mark.parametrize("key", ["visual.conv1.weight", "visual.proj", "token_embedding.weight"])
+@pytest.mark.parametrize("prefix", ["base_model.", ""])
+def test_a_file_without_one_telling_key_says_what_it_nearly_is(
+    tmp_path: Path, merges: Path, prefix: str, key: str
+) -> None:
+    model = {prefix + name: tensor for name, tensor in openai_state(12, layers=12).items()}
+    del model[prefix + key]
+    what = "an official ITSELF, RDE or IRRA file" if prefix else "an OpenAI CLIP"
+    with pytest.raises(CheckpointUnknown, match=f"it is nearly {what}, but lacks {prefix}{key}"):
+        pickout.load(save_pth(tmp_path / "model.pth", model))
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["base_model.ln_final.bias", "base_model.visual.transformer.resblocks.7.attn.in_proj_weight", "mlp_grab.0.bias"],
+)
+def test_what_is_missing_is_named_as_the_file_would_name_it(tmp_path: Path, merges: Path, key: str) -> None:
+    model = trunk() | itself_heads()
+    del model[key]
+    with pytest.raises(CheckpointMismatch, match=f"1 missing: {key}"):
+        pickout.load(save_pth(tmp_path / "model.pth", {"model": model}))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("mlm_head.surprise", "mlm_head.weight.surprise", "cross_attn.bias", "classifier.weight.more"),
+        *("cross_modal_transformer.resblocks.0.secret.weight", "visul_emb_layer.linear.weight.surprise"),
+        *("base_model.logit_scale.more", "base_model.visual.transformer.resblocks.01.ln_1.weight"),
+        "base_model.transformer.resblocks.٣.ln_1.weight",
+    ],
+)
+def test_unknown_keys_below_ignored_parts_are_left_over(tmp_path: Path, merges: Path, key: str) -> None:
+    path = save_pth(tmp_path / "odd.pth", {"model": trunk() | irra_heads() | {key: torch.zeros(2)}})
+    with pytest.raises(CheckpointMismatch, match=f"1 left over: {key}"):
+        pickout.load(path)
+
+
+def test_branches_of_both_clean_ups_together_are_refused(tmp_path: Path, merges: Path) -> None:
+    model = trunk() | itself_heads() | {"classifier_bge.weight": torch.zeros(CLASSES, EMBEDDING)}
+    with pytest.raises(CheckpointMismatch):
+        pickout.load(save_pth(tmp_path / "both.pth", {"model": model}))

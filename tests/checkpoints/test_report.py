@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pickout.checkpoints.report import compare
+from pickout.checkpoints.key_report import compare
 from pickout.errors import CheckpointMismatch
 
 EXPECTED = {"a": torch.zeros(2), "b": torch.zeros(3), "c": torch.zeros(4), "head": torch.zeros(5)}
@@ -15,7 +15,7 @@ def test_every_tensor_and_every_key_lands_in_exactly_one_place() -> None:
     assert report.loaded == ("a",)
     assert report.missing == ("c",)
     assert report.left_over == ("odd", "d")
-    assert report.wrong_shape == {"b": "(9,), expected (3,)"}
+    assert report.unfit == {"b": "(9,), expected (3,)"}
     assert not report.complete
     with pytest.raises(CheckpointMismatch) as caught:
         report.require_complete()

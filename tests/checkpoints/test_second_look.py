@@ -12,10 +12,10 @@ from tiny_albef import JOINT, TEXT, VISION, albef_state, fresh, rasa_state, writ
 from tiny_clip import openai_state
 
 import pickout
-from pickout.checkpoints.initial import initialise
-from pickout.checkpoints.load import load
-from pickout.checkpoints.loaded import BATCH, LoadedModel
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.loaded_model import BATCH, LoadedModel
+from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.source import load
+from pickout.checkpoints.starting_weights import initialise
 from pickout.errors import CheckpointError, UsageError
 from pickout.gallery.encoder import Matching
 

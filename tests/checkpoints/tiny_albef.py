@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.saved_model import save_model
 from pickout.data.transforms import ImageSettings
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.model import ModelSettings, build_model

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.checkpoints.run import save_model
+from pickout.checkpoints.saved_model import save_model
 from pickout.cli.app import main
 from pickout.data.transforms import ImageSettings
 from pickout.methods.model import ModelSettings, build_model

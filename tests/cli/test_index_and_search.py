@@ -184,7 +184,6 @@ def test_index_prunes_on_request(run, gallery, crops):
 def test_index_mistakes_are_told_before_a_model_is_loaded(run, crops, tmp_path, model):
     for arguments, code, problem in (
         ((tmp_path / "nowhere", "--out", tmp_path / "g", "--model", model), 3, "no such folder"),
-        ((crops, "--out", tmp_path / "g"), 2, "say which model makes it"),
         ((crops, "--out", tmp_path / "g", "--model", model, "--set", "bath=3"), 3, "did you mean 'batch'"),
         ((crops, "--out", tmp_path / "g", "--model", model, "--set", "batch=0"), 3, "'batch' = 0"),
     ):
@@ -192,6 +191,13 @@ def test_index_mistakes_are_told_before_a_model_is_loaded(run, crops, tmp_path, 
         assert (found, problem in errors) == (code, True), errors
     assert run.loaded == []
     assert not (tmp_path / "g").exists()
+
+
+def test_where_no_model_is_named_the_shipped_one_is_taken_and_remembered(run, crops, tmp_path):
+    code, _, errors = run("index", crops, "--out", tmp_path / "g")
+    assert (code, "no model named: pickout-small" in errors) == (0, True)
+    assert run("search", tmp_path / "g", "red", "--json")[0] == 0
+    assert [model for model, _ in run.loaded] == ["pickout-small", "pickout-small"]
 
 
 def test_a_model_that_cannot_be_loaded_leaves_no_gallery(run, crops, tmp_path):

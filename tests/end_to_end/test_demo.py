@@ -24,7 +24,7 @@ _SMALL = [
 def _demo(out: Path, capsys: pytest.CaptureFixture[str], *more: str) -> list[dict[str, object]]:
     settings = [word for pair in _SMALL for word in ("--set", pair)]
     with pytest.raises(SystemExit) as stop:
-        main(["demo", "--out", str(out), "--json", *settings, *more])
+        main(["demo", "--train", "--out", str(out), "--json", *settings, *more])
     told = capsys.readouterr()
     assert stop.value.code == 0, told.err
     return [json.loads(line) for line in told.out.splitlines()]
@@ -56,7 +56,7 @@ def test_the_demo_goes_from_nothing_to_a_page_and_then_only_searches(
 def test_a_wrong_key_is_told_before_anything_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for pair, message in (("street.identitis=3", "street.identities"), ("schedule.epoch=3", "schedule.epochs")):
         with pytest.raises(SystemExit) as stop:
-            main(["demo", "--out", str(tmp_path / "demo"), "--set", pair])
+            main(["demo", "--train", "--out", str(tmp_path / "demo"), "--set", pair])
         assert stop.value.code == 3
         assert message.rpartition(".")[2] in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()

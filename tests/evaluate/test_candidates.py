@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.data_set import DataSet
 from pickout.errors import CheckpointError, StorageFull
 from pickout.evaluate import candidates as module

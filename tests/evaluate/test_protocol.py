@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pickout.checkpoints.loaded import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.data_set import DataSet, Split
 from pickout.errors import DataError, DataMissing
 from pickout.evaluate.bootstrap import BootstrapSettings

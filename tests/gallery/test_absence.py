@@ -9,7 +9,7 @@ import pytest
 from colour_encoder import ColourEncoder
 
 from pickout.errors import DataMissing
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.storage.rows import Metadata
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pickout.errors import GalleryError
-from pickout.gallery.audit import user_name
+from pickout.gallery.audit.log import user_name
 
 
 def lines(gallery):
@@ -21,8 +21,9 @@ def test_a_line_that_was_cut_off_stays_a_line_of_its_own(gallery):
     audit = gallery.path / "audit.jsonl"
     audit.write_bytes(audit.read_bytes()[:-20])
     gallery.search("red coat")
-    first, second, end = lines(gallery)
+    first, mended, second, end = lines(gallery)
     assert end == b"" and json.loads(second)["sentence"] == "red coat"
+    assert json.loads(mended)["event"] == "mended"
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(first)
 
@@ -34,7 +35,7 @@ def test_a_disk_that_fills_within_a_line_leaves_none_of_it_and_gives_no_results(
     # A limit on the size of files fills up as a disk does: what fits is written, the rest is not.
     code = (
         "import resource, signal, sys\nfrom pathlib import Path\n"
-        "from pickout.gallery.audit import ChangeLine, now, record_change\n"
+        "from pickout.gallery.audit.log import ChangeLine, now, record_change\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + room}, resource.RLIM_INFINITY))\n"
         f"record_change(Path({str(gallery.path)!r}), ChangeLine('now', 'me', 'remove', 1))\n"
@@ -77,7 +78,7 @@ def test_an_audit_that_is_no_file_of_its_own_stops_the_search(gallery, tmp_path,
 
 def test_lines_of_many_processes_do_not_mix(gallery):
     code = (
-        "from pathlib import Path\nfrom pickout.gallery.audit import ChangeLine, record_change\n"
+        "from pathlib import Path\nfrom pickout.gallery.audit.log import ChangeLine, record_change\n"
         f"gallery = Path({str(gallery.path)!r})\n"
         "for row in range(200):\n    record_change(gallery, ChangeLine('now', 'x' * 500, 'remove', row))"
     )

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pickout.errors import UsageError
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
@@ -222,7 +222,7 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
         ("quarantine.jsonl", "{\n", "line 1 is garbled"),
         ("searches.json", "[{]", "searches.json"),
         ("erasing.json", '["00"]', "erasure was interrupted"),
-        ("audit.jsonl", '{"time": "now"}\n{"ti', "line 2 is garbled"),
+        ("audit.jsonl", '{"time": "now"}\n{"ti', "the last line is garbled"),
         ("calibration.json", "[]", "calibration.json"),
         *(
             pytest.param(name, "[" * 100_000, name, id=f"deep {name}")

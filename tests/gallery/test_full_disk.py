@@ -83,7 +83,7 @@ def test_a_search_that_cannot_be_recorded_for_lack_of_space_gives_no_result(smal
     gallery = Gallery.create(disk / "g", encoder)
     gallery.add(crops)
     (disk / "filler").write_bytes(bytes(_free(disk)))
-    with pytest.raises(StorageFull, match=r"audit\.jsonl"):
+    with pytest.raises(StorageFull, match=r"audit"):
         for _ in range(200):
             gallery.search("a teal jacket " * 100)
     enlarge()

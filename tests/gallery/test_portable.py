@@ -9,7 +9,7 @@ import pytest
 from test_tokens import LookingEncoder
 
 from pickout.errors import GalleryError, GalleryModelMismatch, UsageError
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.erasure import ERASING
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery

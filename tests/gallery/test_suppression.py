@@ -9,7 +9,7 @@ from colour_encoder import ColourEncoder
 from test_erasure import rows_by_path, traces
 
 from pickout.errors import GalleryDamaged
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.ingest import IngestSettings

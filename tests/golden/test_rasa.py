@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pickout.checkpoints.albef import translate
+from pickout.checkpoints.formats.albef_family import translate
 from pickout.data.batching import Batch
 from pickout.draws import Drawn
 from pickout.methods.base import LossTerms, Progress

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pickout.checkpoints.imported import Imported
-from pickout.checkpoints.importing import import_file
+from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
+from pickout.checkpoints.formats.importer import import_file
 from pickout.nn.text import TextTransformer, build_text
 from pickout.nn.vision import VisionTransformer, build_vision
 from pickout.shapes import AttentionRequest, TokenBatch
@@ -27,23 +27,23 @@ def io(folder: Path) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def imported(folder: Path) -> Imported:
-    return import_file(folder / "openai_clip.safetensors", image=(96, 32))
+def imported(folder: Path) -> ForeignModel:
+    return at_size(import_file(folder / "openai_clip.safetensors"), (96, 32))
 
 
-def part(imported: Imported, tower: str) -> dict[str, Tensor]:
+def part(imported: ForeignModel, tower: str) -> dict[str, Tensor]:
     return {key.removeprefix(tower): tensor for key, tensor in imported.state.items() if key.startswith(tower)}
 
 
 @pytest.fixture(scope="module")
-def vision(imported: Imported) -> VisionTransformer:
+def vision(imported: ForeignModel) -> VisionTransformer:
     tower = build_vision(imported.vision, height=96, width=32)
     tower.load_state_dict(part(imported, "vision."))
     return tower
 
 
 @pytest.fixture(scope="module")
-def text(imported: Imported) -> TextTransformer:
+def text(imported: ForeignModel) -> TextTransformer:
     tower = build_text(imported.text, vocabulary_size=300, context=20, start=298, end=299)
     tower.load_state_dict(part(imported, "text."))
     return tower
@@ -53,9 +53,9 @@ def close(found: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
 
 
-def test_every_key_is_accounted_for(imported: Imported) -> None:
-    assert imported.left_over == ()
-    assert list(imported.ignored) == ["logit_scale"]
+def test_every_key_is_accounted_for(imported: ForeignModel) -> None:
+    assert imported.weights.left_over == []
+    assert list(imported.weights.ignored) == ["logit_scale"]
     assert imported.resized == {"vision.positions": "resized from 3x3 to 6x2 patches (bilinear)"}
     assert (imported.vision.heads, imported.text.heads, imported.vision.layers) == (2, 1, 12)
 
@@ -81,7 +81,7 @@ def test_text_tokens_and_rows(text: TextTransformer, io: dict[str, Tensor]) -> N
         close(out.trace.rows[layer], io["text_attention_eot"][:, layer - 1])
 
 
-def test_the_resized_position_table_is_the_releases(imported: Imported, folder: Path) -> None:
+def test_the_resized_position_table_is_the_releases(imported: ForeignModel, folder: Path) -> None:
     released = load_file(folder / "heads.safetensors")["base_model.visual.positional_embedding"].float()
     # The release stores it in float16.
     torch.testing.assert_close(imported.state["vision.positions"], released, atol=3e-4, rtol=1e-3)

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional as F
 
-from pickout.losses.alignment import cosine_similarity, hinge_sum, same_identity, similarity_distribution
+from pickout.losses.alignment import cosine_similarity, hinge_sum, info_nce, same_identity, similarity_distribution
 from pickout.losses.alignment import triplet_alignment as tal
 
 SIMILARITY = torch.tensor([[0.60, 0.50, 0.20], [0.55, 0.70, 0.30], [0.10, 0.25, 0.40]])
@@ -159,3 +160,18 @@ def test_autocast_does_not_lower_the_precision() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(tal(image, text, identity, temperature=0.015, margin=0.1), plain)
         assert torch.equal(similarity_distribution(image, text, identity, temperature=0.02), sdm)
+
+
+def test_info_nce_shares_the_target_among_a_persons_pairs() -> None:
+    image, text = torch.randn(5, 8), torch.randn(5, 8)
+    identity = torch.tensor([0, 1, 0, 2, 3])
+    scores = 7.0 * F.normalize(text, dim=1) @ F.normalize(image, dim=1).T
+    expected = torch.zeros(())
+    for table in (scores, scores.T):
+        for row in range(5):
+            same = (identity == identity[row]).nonzero().flatten()
+            expected = expected - table[row].log_softmax(0)[same].mean() / 5
+    loss = info_nce(image, text, identity, scale=torch.tensor(7.0))
+    torch.testing.assert_close(loss, expected)
+    best = F.normalize(torch.eye(4), dim=1)
+    assert info_nce(best, best, torch.arange(4), scale=torch.tensor(40.0)) < 1e-6

@@ -15,9 +15,10 @@ from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.captions import CaptionSettings, describe, tokens
 from pickout.synthetic.mistakes import MistakeSettings
 from pickout.synthetic.people import sample_person
+from pickout.synthetic.queries import write_queries
 from pickout.synthetic.views import sample_view
 
-ATTENTIVE = CaptionSettings(mistakes=MistakeSettings(colour=0, vague=0, omission=0, side=0))
+ATTENTIVE = CaptionSettings(mistakes=MistakeSettings(colour=0, vague=0, omission=0, side=0, spelling=0))
 CAMERAS = sample_cameras(np.random.default_rng(0), 5)
 
 WORDS = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
@@ -40,11 +41,11 @@ BETWEEN = set(WORDS["other"]["between"].split())
 
 @dataclass(frozen=True)
 class Claim:
-    """A noun that may mean `kinds`, with the colours before it and after it."""
+    """A noun that may mean `kinds`, with the colours before it and after it, each by the names that it may mean."""
 
     kinds: tuple[str, ...]
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    before: tuple[tuple[str, ...], ...]
+    after: tuple[tuple[str, ...], ...]
 
 
 def marks(caption: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -63,16 +64,31 @@ def marks(caption: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             place += 1
 
 
+NEGATED = re.compile(
+    r"\b(?:no|without a|(?:not )?carrying (?:no|a(?= bag\b))|without) "
+    r"(hats?|caps?|headwear|bags?|luggage|belongings|backpack|rucksack|glasses|spectacles|eyewear|beard|jacket|coat|scarf)\b",
+    re.IGNORECASE,
+)
+
+
+def denials(caption: str) -> tuple[str, list[tuple[str, ...]]]:
+    """The caption without "no hat" and the like, and the kinds that each of those may mean."""
+    said = [
+        THINGS.get((word.rstrip("s") if word != "glasses" else word,), (word,)) for word in NEGATED.findall(caption)
+    ]
+    return NEGATED.sub("", caption), said
+
+
 def claims(caption: str) -> list[Claim]:
     """Read the nouns and their colours: before the noun with adjectives between, or after it."""
     found: list[Claim] = []
-    pending: list[str] = []
+    pending: list[tuple[str, ...]] = []
     for kind, value in [*marks(caption), ("word", (".",))]:
         if kind == "noun":
             found.append(Claim(value, tuple(pending), ()))
             pending = []
         elif kind == "colour":
-            pending += value
+            pending.append(value)
         elif value[0] not in BETWEEN and pending:
             if found:
                 found[-1] = replace(found[-1], after=(*found[-1].after, *pending))
@@ -118,12 +134,12 @@ def belongings(person: Person, view: View) -> dict[str, tuple[Shade | None, Shad
     return own
 
 
-def accepts(shades: tuple[Shade | None, Shade | None], colours: tuple[str, ...], *, first: bool) -> bool:
+def accepts(shades: tuple[Shade | None, Shade | None], colours: tuple[tuple[str, ...], ...], *, first: bool) -> bool:
     """Whether each colour is one of the thing's, and the first before the noun its main one."""
     names = [shade.name for shade in shades if shade is not None]
     names += ["brown"] * ("dark brown" in names)
-    return all(colour in names for colour in colours) and (
-        not (first and colours) or colours[0] in (names[0], names[-1])
+    return all(set(colour) & set(names) for colour in colours) and (
+        not (first and colours) or bool({names[0], names[-1]} & set(colours[0]))
     )
 
 
@@ -148,13 +164,17 @@ def true(claim: Claim, own: dict[str, tuple[Shade | None, Shade | None]]) -> boo
 
 
 def test_things_and_colours_that_are_named_are_there(street: list[tuple[Person, View, str]]) -> None:
-    read = 0
+    read = absent = 0
     for person, view, caption in street:
         own = belongings(person, view)
-        said = claims(caption)
+        told, denied = denials(caption)
+        assert all(not set(kinds) & set(own) for kinds in denied), caption
+        absent += len(denied)
+        said = claims(told)
         assert any(all(true(claim, own) for claim in reading) for reading in readings(said)), (caption, said)
         read += len(said)
     assert read > 8000
+    assert absent > 100
 
 
 def test_the_reader_catches_a_lie(street: list[tuple[Person, View, str]]) -> None:
@@ -225,3 +245,22 @@ def test_sex_pose_and_hands_that_are_named_are_true(street: list[tuple[Person, V
                 assert word in sides or (following in ("hand", "arm") and posed != "hanging"), caption
                 hands += 1
     assert hands > 100
+
+
+def test_things_and_colours_in_queries_are_there() -> None:
+    read = absent = 0
+    for seed in range(1500):
+        generator = np.random.default_rng([5, seed])
+        person = sample_person(generator)
+        view = sample_view(generator, person, CAMERAS[seed % 5])
+        own = belongings(person, view)
+        for query in write_queries(person, view, generator, 4, ATTENTIVE.mistakes):
+            told, denied = denials(query)
+            assert all(not set(kinds) & set(own) for kinds in denied), query
+            assert 1 <= len(query.split()) <= 40
+            said = claims(told)
+            absent += len(denied)
+            read += len(said)
+            assert any(all(true(claim, own) for claim in reading) for reading in readings(said)), (query, said)
+    assert read > 8000
+    assert absent > 100

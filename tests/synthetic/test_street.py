@@ -18,9 +18,9 @@ from PIL import Image
 from pickout.config import parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import DataError, DataMissing, RecipeError, StorageFull
-from pickout.synthetic import writing
+from pickout.synthetic import identities
+from pickout.synthetic.contact_sheet import contact_sheet
 from pickout.synthetic.drawing import Part
-from pickout.synthetic.sheet import contact_sheet
 from pickout.synthetic.street import StreetSettings, draw_street
 
 SMALL = StreetSettings(identities=3, val_identities=1, test_identities=2, images=3, cameras=3, seed=5)
@@ -208,7 +208,7 @@ def test_a_killed_worker_is_told_and_the_drawing_can_go_on(tmp_path: Path) -> No
 
 
 def test_a_full_disk_is_named_and_leaves_only_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = writing.write_atomically
+    write = identities.write_atomically
     written = []
 
     def full_after_three(path: Path, data: bytes, **how: bool) -> None:
@@ -222,7 +222,7 @@ def test_a_full_disk_is_named_and_leaves_only_whole_files(tmp_path: Path, monkey
     def _no_space(self: Path, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(writing, "write_atomically", full_after_three)
+    monkeypatch.setattr(identities, "write_atomically", full_after_three)
     with pytest.raises(StorageFull, match="no space left"):
         draw_street(SMALL, tmp_path / "street", workers=1)
     files = {path for path in (tmp_path / "street").rglob("*") if path.is_file()}
@@ -237,7 +237,7 @@ def test_a_setting_that_does_not_exist_is_named() -> None:
 
 
 def test_drawing_loads_no_torch() -> None:
-    code = "import sys, pickout.synthetic.street, pickout.synthetic.sheet; sys.exit('torch' in sys.modules)"
+    code = "import sys, pickout.synthetic.street, pickout.synthetic.contact_sheet; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -246,3 +246,15 @@ def test_the_contact_sheet_shows_people_with_their_sentences(street: Path) -> No
     assert sheet.width < 600 and sheet.height > 600
     assert np.asarray(sheet).std() > 20
     assert np.array_equal(np.asarray(sheet), np.asarray(contact_sheet(street, count=4, seed=1, columns=2)))
+
+
+def test_a_changed_street_has_the_same_people_and_sentences_in_worse_pictures(street: Path, tmp_path: Path) -> None:
+    worse = draw_street(SMALL.model_copy(update={"changed": True}), tmp_path / "worse", workers=1)
+    assert records(worse) == records(street)
+    plain, changed = contents(street), contents(worse)
+    images = [name for name in plain if name.endswith(".jpg")]
+    assert all(plain[name] != changed[name] for name in images)
+    assert all(plain[name] == changed[name] for name in plain if name.startswith("parts"))
+    with Image.open(worse / images[0]) as picture:
+        assert picture.size == (SMALL.width, SMALL.height)
+    assert "changed" in (worse / "street.toml").read_text() and "changed" not in (street / "street.toml").read_text()

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
+from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError, UsageError
 from pickout.train.engine import launch
 from pickout.train.optim import OptimSettings
 from pickout.train.schedule import ScheduleSettings, step_factor
@@ -245,7 +245,14 @@ def test_half_precision_on_a_cpu_is_refused():
         pass
 
 
+@pytest.mark.parametrize("device", ["mps", "gpu", "cuda:64", "cuda:-1", "cpu:0", "CPU", "", "meta"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_any_other_device_is_refused_and_never_silently_the_cpu(device: str, precision: str):
+    with pytest.raises(UsageError, match=f"device '{device}'"), launch(device, precision, 1):
+        pass
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_said_so():
-    with pytest.raises(RecipeError, match="PyTorch sees no GPU"), launch("cuda", "fp32", 1):
+    with pytest.raises(UsageError, match="no such GPU"), launch("cuda", "fp32", 1):
         pass

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pickout.checkpoints.run import load_run
+from pickout.checkpoints.saved_model import load_run
 from pickout.errors import CheckpointError
 from pickout.train.display import Display
 from pickout.train.engine import Engine

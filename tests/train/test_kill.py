@@ -18,6 +18,8 @@ from pickout.train.training import train
 
 _PICKOUT = [sys.executable, "-c", "from pickout.cli.app import main; main()"]
 
+pytestmark = pytest.mark.timeout(1200)
+
 
 def _command(out, overrides):
     sets = [word for pair in overrides for word in ("--set", pair)]
@@ -30,8 +32,8 @@ def _start(out, overrides):
 
 
 def _wait_for(process, happened):
-    """Poll until the run did something, or is done."""
-    deadline = time.monotonic() + 60
+    """Poll until the run did something, or is done; minutes only on a machine that is busy with much else."""
+    deadline = time.monotonic() + 400
     while process.poll() is None and not happened():
         assert time.monotonic() < deadline
         time.sleep(0.0005)
@@ -66,8 +68,8 @@ def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path,
     cut, chance, moments = tmp_path / "cut", random.Random(7), []
     wanted = [
         lambda: (cut / "recipe.toml").exists(),
-        lambda: any(cut.glob("**/.*.part")) and any(cut.glob("checkpoints/*.pt")),
-        lambda: any(cut.glob("checkpoints/.*.part")) and (cut / "checkpoints" / "epoch-0004.pt").exists(),
+        lambda: any(cut.glob("**/.*.pickout.part")) and any(cut.glob("checkpoints/*.pt")),
+        lambda: any(cut.glob("checkpoints/.*.pickout.part")) and (cut / "checkpoints" / "epoch-0004.pt").exists(),
     ]
     for happened in wanted:
         process = _start(cut, overrides)
@@ -75,7 +77,7 @@ def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path,
         time.sleep(chance.uniform(0, 0.03))
         process.send_signal(signal.SIGKILL)
         # Not communicate: the data worker holds the pipe until it notices that its parent is gone.
-        process.wait(timeout=60)
+        process.wait(timeout=200)
         process.stderr.close()
         moments.append(process.returncode)
     assert moments.count(-signal.SIGKILL) >= 2, "most kills must come before the run is done"
@@ -92,18 +94,18 @@ def test_a_run_killed_at_any_moment_ends_with_bit_equal_weights(whole, tmp_path,
         for run in (whole, cut)
     ]
     assert losses[0] == losses[1], "no step is missing, none comes twice"
-    assert not list(cut.glob("checkpoints/.*.part"))
+    assert not list(cut.glob("checkpoints/.*.pickout.part"))
 
 
 def test_a_request_to_terminate_ends_the_run_with_one_line_and_the_run_goes_on(whole, tmp_path, overrides):
     process = _start(tmp_path / "cut", overrides)
     _wait_for(process, lambda: (tmp_path / "cut" / "checkpoints" / "epoch-0002.pt").exists())
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=200)
     assert process.returncode == 130
     assert re.search(r"stopped in epoch \d+; the same command goes on after epoch \d+", told)
     assert "Traceback" not in told
-    assert not list((tmp_path / "cut").glob("**/.*.part"))
+    assert not list((tmp_path / "cut").glob("**/.*.pickout.part"))
     _finish(tmp_path / "cut", overrides)
     one, two = load_file(whole / "model.safetensors"), load_file(tmp_path / "cut" / "model.safetensors")
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import pickout.train.training as run_module
-from pickout.checkpoints.run import load_run
+from pickout.checkpoints.saved_model import load_run
 from pickout.config import read_toml
 from pickout.data.images import open_image
 from pickout.errors import (
@@ -417,7 +417,7 @@ def test_a_disk_that_fills_up_leaves_a_run_that_goes_on_bit_for_bit(recipe, tmp_
         with pytest.raises(StorageFull, match="no space left"):
             train(settings, tmp_path / "cut", device="cpu")
     assert _last_state(tmp_path / "cut")["epoch"] == 1
-    assert not list((tmp_path / "cut").rglob("*.part"))
+    assert not list((tmp_path / "cut").rglob("*.pickout.part"))
     load_run(tmp_path / "cut")
     train(settings, tmp_path / "cut", device="cpu")
     _assert_equal(_weights(tmp_path / "cut"), _weights(tmp_path / "whole"))

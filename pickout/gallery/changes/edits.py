@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import SupportsIndex
 
 from pickout.errors import GalleryDamaged, UsageError
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.choice import listed
 from pickout.gallery.changes.erasure import erase_rows
 from pickout.gallery.changes.verification import unreached

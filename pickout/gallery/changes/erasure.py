@@ -7,6 +7,7 @@ from pathlib import Path
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import renew
+from pickout.gallery.audit.commitments import crops_with_keys, forget
 from pickout.gallery.intake.quarantine import update_quarantine
 from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.crop_names import is_end, possible_ids
@@ -54,6 +55,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
         if (built := pending_store(gallery)) is not None:
             # What was removed or replaced before goes too, and the table that is being built may still have it.
             built.erase({*wanted, *strays(store, built)})
+        forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
         clear_half_written(gallery)
         # Another process may have listed more meanwhile; those are its to finish.
         if others := sorted(set(_read(gallery)) - chosen):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.erasure import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.ingest import IngestSettings

@@ -1,7 +1,6 @@
 """Is a gallery whole? Everything in its folder is read, and each fault names its file."""
 
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
@@ -13,7 +12,8 @@ from PIL import Image
 
 from pickout.errors import PickoutError
 from pickout.gallery.approximate.record import read_approximation
-from pickout.gallery.audit import AUDIT
+from pickout.gallery.audit.examination import log_faults
+from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.erasure import unfinished
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.quarantine import read_quarantine
@@ -161,13 +161,10 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
             yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")
     except PickoutError as error:
         yield Fault(gallery, str(error))
-    audit = gallery / AUDIT
-    if audit.exists():
-        for number, line in enumerate(audit.read_bytes().splitlines(), start=1):
-            try:
-                json.loads(line)
-            except (ValueError, RecursionError):
-                yield Fault(audit, f"line {number} is garbled: the file was changed, or a write was cut off")
+    try:
+        yield from (Fault(gallery / AUDIT, told) for told in log_faults(gallery))
+    except PickoutError as error:
+        yield Fault(gallery / AUDIT, str(error))
     for left in half_written(gallery):
         yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
     try:

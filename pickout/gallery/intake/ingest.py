@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.absence import find_absent
 from pickout.gallery.intake.cameras import CameraFrom

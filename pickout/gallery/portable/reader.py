@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryModelMismatch
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.unfinished import finish_everything
 from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened

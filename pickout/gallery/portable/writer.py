@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pickout.data.images import SUFFIXES
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
 from pickout.files import atomic_path
-from pickout.gallery.audit import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.verification import no_area, row_faults
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.portable.form import (

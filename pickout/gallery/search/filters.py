@@ -95,6 +95,17 @@ class Where:
             if wanted or unwanted:
                 yield what, tuple(wanted), tuple(unwanted)
 
+    def beside(self, given: "Where") -> "Where":
+        """These filters where `given` sets none of the same kind.
+
+        Raises:
+            UsageError: something that is both asked for and ruled out.
+        """
+        own, theirs = self.as_json(), given.as_json()
+        if theirs.keys() & {"after", "before", "during"}:
+            own = {name: value for name, value in own.items() if name not in ("after", "before", "during")}
+        return Where.from_json(own | theirs)
+
     def as_json(self) -> dict[str, Any]:
         """The filters that are set, by name, with plain values; `Where.from_json` reads them."""
         told: dict[str, Any] = {}

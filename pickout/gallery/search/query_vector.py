@@ -1,6 +1,6 @@
 """From a query to one vector and penalties, so that a search with many parts is as exact as one with a sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,12 @@ class Aim:
 
 
 def take_aim(
-    query: Query, encoder: Encoder, resident: Resident, locate: Callable[[str], int], settings: AimSettings
+    query: Query,
+    encoder: Encoder,
+    resident: Resident,
+    locate: Callable[[str], int],
+    settings: AimSettings,
+    known: Mapping[str, NDArray[np.float32]] = {},
 ) -> Aim:
     """Encode a query.
 
@@ -60,6 +65,7 @@ def take_aim(
         resident: the gallery's rows.
         locate: a crop's row by its id or path; raises `UsageError` where there is none.
         settings: the weights.
+        known: sentences that were encoded already, together with those of other queries.
 
     Raises:
         UsageError: a crop that the gallery does not hold.
@@ -69,7 +75,8 @@ def take_aim(
     liked = _crops(resident, locate, query.more_like)
     disliked = _crops(resident, locate, query.less_like)
     pictures = [*picture_vectors(encoder, query.pictures()), *liked]
-    sentences = list(sentence_vectors(encoder, [*query.texts, *query.without]))
+    said = [*query.texts, *query.without]
+    sentences = [known[each] for each in said] if known.keys() >= set(said) else list(sentence_vectors(encoder, said))
     described, unwanted = sentences[: len(query.texts)], sentences[len(query.texts) :]
     vector = _mixture(described, pictures, settings.picture)
     if not unwanted and not disliked:

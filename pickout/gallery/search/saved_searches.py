@@ -9,7 +9,7 @@ from typing import Any
 from pickout.config import Settings, nearest
 from pickout.errors import UsageError, printable
 from pickout.files import write_atomically
-from pickout.gallery.audit import user_name
+from pickout.gallery.audit.log import user_name
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query

@@ -1,15 +1,17 @@
 """One search from query to answer, on a gallery's parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.encoder import Encoder, Matching
+from pickout.gallery.encoder import Encoder, Matching, sentence_vectors
 from pickout.gallery.search.answer import Answer, Verdict
 from pickout.gallery.search.crop_names import is_end, possible_ids
-from pickout.gallery.search.filters import Where
+from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration
@@ -21,39 +23,85 @@ from pickout.gallery.search.second_look import looks_again, second_look
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.rows import Resident, Row
 from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.held import HeldVectors
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search as it was asked for.
+
+    Args:
+        query: what for.
+        where: the filters.
+        top: candidates on a page.
+        page: from 1.
+        grouping: which crops are shown as one.
+        settings: rarely changed numbers.
+    """
+
+    query: Query
+    where: Where
+    top: int
+    page: int
+    grouping: Grouping
+    settings: SearchSettings
+
+
+Known = Mapping[str, NDArray[np.float32]]
+"""Vectors of sentences that were encoded together."""
+
+
+@contextmanager
+def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> Iterator[Known]:
+    """Encode the sentences of several searches at once, and score the single sentences in one pass over the vectors."""
+    if len(asked) < 2:
+        yield {}
+        return
+    sentences = list(dict.fromkeys(text for each in asked for text in (*each.query.texts, *each.query.without)))
+    known = dict(zip(sentences, sentence_vectors(encoder, sentences), strict=True))
+    plain = {each.query.texts[0] for each in asked if len(each.query.texts) == 1 and not each.query.images}
+    if len(plain) < 2 or not isinstance(resident.vectors, HeldVectors):
+        yield known
+        return
+    with resident.vectors.scored_together(np.stack([known[text] for text in sorted(plain)])):
+        yield known
 
 
 def answer(
-    query: Query,
+    asked: Asked,
     encoder: Encoder,
     resident: Resident,
     store: Store,
     calibration: Calibration | None,
-    *,
-    where: Where,
-    top: int,
-    page: int,
-    grouping: Grouping,
-    settings: SearchSettings,
+    known: Known | None = None,
 ) -> Answer:
-    """Search, and say how sure the result is; the arguments are those of `Gallery.ask`.
+    """Search, and say how sure the result is.
+
+    Args:
+        asked: the search.
+        encoder: the gallery's model.
+        resident: its rows.
+        store: where they lie.
+        calibration: of the gallery, where there is one.
+        known: from `together`.
 
     Raises:
         UsageError: a filter or a crop that the gallery does not know.
         ImageUnreadable: a picture of the query that cannot be read.
         GalleryError: the encoder broke its promise.
     """
-    aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim)
+    query, settings = asked.query, asked.settings
+    aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim, known or {})
     candidates, look = looks_again(encoder, query, settings.candidates), None
     if candidates and isinstance(encoder, Matching):
         look = second_look(encoder, query, resident, store, settings.aim.without)
     ranking = ranked(
         resident,
         aim,
-        top=top,
-        where=where,
-        page=page,
-        grouping=grouping,
+        top=asked.top,
+        where=asked.where,
+        page=asked.page,
+        grouping=asked.grouping,
         duplicate=settings.duplicate,
         candidates=candidates,
         second_look=look,
@@ -70,9 +118,46 @@ def answer(
         verdict = Verdict(float(best), calibration.threshold(settings.error, ranking.passed), settings.error)
         notes += calibration.doubts(float(ranking.head[0]), ranking.passed)
     rows = store.fetch(_id(resident, place.position) for place in ranking.places)
-    hits = _hits(ranking, rows, resident, calibration, first=(page - 1) * top + 1)
+    hits = _hits(ranking, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)
     faults = tuple(_faults(hits, rows, len(ranking.places), resident, store))
-    return Answer(query, hits, where, ranking.passed, page, ranking.more, grouping, verdict, tuple(notes), faults)
+    about = (ranking.passed, asked.page, ranking.more, asked.grouping, verdict, tuple(notes), faults)
+    return Answer(query, hits, asked.where, *about)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Every crop that passes some filters.
+
+    Args:
+        ids: (k,) byte strings of 32 hexadecimal digits.
+        scores: (k,) inner products with the query, less penalties.
+        times: (k,) microseconds, NaT without time.
+    """
+
+    ids: NDArray[np.bytes_]
+    scores: NDArray[np.float32]
+    times: NDArray[np.datetime64]
+
+
+def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident, store: Store) -> Scored:
+    """The score of every crop that passes the filters, in one pass over the vectors.
+
+    Raises:
+        UsageError: a filter or a crop that the gallery does not know.
+        ImageUnreadable: a picture of the query that cannot be read.
+        GalleryError: the encoder broke its promise.
+    """
+    check_where(where, resident)
+    aim = take_aim(query, encoder, resident, _finder(resident, store), SearchSettings().aim)
+    scores = np.empty(len(resident.ids), np.float32)
+    for rows, vectors in resident.vectors.blocks():
+        found = vectors @ aim.vector
+        for penalty in aim.penalties:
+            found -= np.float32(penalty.weight) * np.maximum(vectors @ penalty.vector - np.float32(penalty.free), 0)
+        scores[rows] = found
+    passed = allowed(where, resident)
+    chosen = slice(None) if passed is None else passed
+    return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
 
 def _faults(

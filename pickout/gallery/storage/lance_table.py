@@ -62,7 +62,7 @@ class LanceStore:
     """
 
     def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
-        self._folder, self._name = folder, name
+        self._folder, self._name = (folder := folder.absolute()), name  # a relative path may look like an address
         before = [*FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
         self._schema = pa.schema([*before, *ADDED_FIELDS])
         self._dimension = dimension
@@ -183,9 +183,8 @@ class LanceStore:
         version = self._read(lambda table: int(table.version))
         if told > version:
             raise GalleryDamaged(
-                f"{self._folder}: files of its newest version are gone (latest_version_hint.json tells {told}, "
-                f"there is {version}), and what was removed since would be there again; put the folder back "
-                f"{FROM_BACKUP}"
+                f"{self._folder}: files of its newest version are gone ({_HINT.name} tells {told}, there is "
+                f"{version}), and what was removed since would be there again; put the folder back {FROM_BACKUP}"
             )
         return version
 

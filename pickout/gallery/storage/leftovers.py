@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pickout.files import HALF_WRITTEN
+from pickout import files
 from pickout.gallery.storage.lock import writing
 
 _HALF_WRITTEN_ROWS = re.compile(r"^\.tmp|#\d+$")
@@ -12,7 +12,7 @@ _HALF_WRITTEN_ROWS = re.compile(r"^\.tmp|#\d+$")
 
 def half_written(gallery: Path) -> list[Path]:
     """Files that were being written when a process was killed, or are being written now."""
-    return sorted(file for file in gallery.iterdir() if HALF_WRITTEN.fullmatch(file.name))
+    return files.half_written(gallery, below=False)
 
 
 def clear_half_written(gallery: Path) -> None:

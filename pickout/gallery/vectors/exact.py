@@ -41,6 +41,7 @@ def exact_top(
     order_N: NDArray[np.int64],
     allowed_N: NDArray[np.bool_] | None = None,
     penalties: Sequence[Penalty] = (),
+    rough_N: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The `top` rows of largest score, best first: the inner product with the query, less the penalties.
 
@@ -55,11 +56,16 @@ def exact_top(
         order_N: a different number for each row.
         allowed_N: rows that may be returned; None: all.
         penalties: what unwanted likeness costs.
+        rough_N: every row's inner product with the query in single precision, where it is known already.
 
     Returns:
         Positions (k,) in `vectors_ND` and their scores (k,), k <= top.
     """
-    positions, rough = _rough_scores(vectors_ND, query_D, allowed_N)
+    if rough_N is None:
+        positions, rough = _rough_scores(vectors_ND, query_D, allowed_N)
+    else:
+        positions = None if allowed_N is None else np.flatnonzero(allowed_N)
+        rough = rough_N if positions is None else rough_N[positions]
     for penalty in penalties:
         likeness = _rough_scores(vectors_ND, penalty.vector, allowed_N)[1]
         rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
@@ -98,6 +104,18 @@ def _all_scores(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -
 
     def block(start: int) -> None:
         np.vecdot(vectors_ND[start : start + _TOGETHER], query_D, out=scores[start : start + _TOGETHER])
+
+    in_threads(block, range(0, len(vectors_ND), _TOGETHER))
+    return scores
+
+
+def scores_together(vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inner products (Q, N) of several queries with every row: the rows are read once for all of them."""
+    scores = np.empty((len(queries_QD), len(vectors_ND)), dtype=np.float32)
+
+    def block(start: int) -> None:
+        some = slice(start, start + _TOGETHER)
+        scores[:, some] = queries_QD @ vectors_ND[some].T
 
     in_threads(block, range(0, len(vectors_ND), _TOGETHER))
     return scores

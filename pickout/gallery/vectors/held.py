@@ -1,12 +1,13 @@
 """The vectors of a gallery as a search asks for them: held in memory, or left on disk."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.gallery.vectors.exact import Penalty, exact_top
+from pickout.gallery.vectors.exact import Penalty, exact_top, scores_together
 
 _BLOCK = 65_536
 """Rows told together by `blocks`."""
@@ -50,6 +51,7 @@ class HeldVectors:
 
     def __init__(self, array: NDArray[np.float32]) -> None:
         self.array = array
+        self._scored: dict[bytes, NDArray[np.float32]] = {}
 
     def doubt(self, _passed: int) -> str | None:
         """None: nothing is missed."""
@@ -79,7 +81,25 @@ class HeldVectors:
         penalties: Sequence[Penalty],
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """See `exact_top`."""
-        return exact_top(self.array, query_D, top=top, order_N=order_N, allowed_N=allowed_N, penalties=penalties)
+        return exact_top(
+            self.array,
+            query_D,
+            top=top,
+            order_N=order_N,
+            allowed_N=allowed_N,
+            penalties=penalties,
+            rough_N=self._scored.get(query_D.tobytes()),
+        )
+
+    @contextmanager
+    def scored_together(self, queries_QD: NDArray[np.float32]) -> Iterator[None]:
+        """Score these queries in one pass over all vectors; `top` within takes the scores from there."""
+        scores = scores_together(self.array, queries_QD)
+        self._scored = {query.tobytes(): row for query, row in zip(queries_QD, scores, strict=True)}
+        try:
+            yield
+        finally:
+            self._scored = {}
 
 
 def best_rows(

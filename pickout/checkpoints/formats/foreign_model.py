@@ -1,0 +1,272 @@
+"""A checkpoint of others in our names, and what its tensors say about the model's sizes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from pickout.checkpoints.formats.names import Translation
+from pickout.config import Settings
+from pickout.errors import CheckpointMismatch
+from pickout.nn.positions import patch_grid, resize_positions
+from pickout.nn.text import TextSettings
+from pickout.nn.transformer import Activation
+from pickout.nn.vision import VisionSettings
+from pickout.text.tokenizer import TokenizerSettings
+
+S = TypeVar("S", bound=Settings)
+HEAD_WIDTH = 64
+"""Channels of a head in every model of OpenAI, ALBEF and BERT; files without a config tell the heads by it."""
+POSITIONS = "vision.positions"
+"""Our name of the image tower's position table."""
+MOMENTUM = "momentum."
+"""What stands before our names of a momentum twin's tensors."""
+SHORTEST = 4
+"""Least tokens of a caption."""
+LINEAGE_SIZES = ((384, 128), (256, 128), (224, 224), (288, 144))
+"""Image sizes tried in turn for a file with overlapping patches that does not say its own."""
+_CLIP_TENSORS = {
+    "vision.patches.weight": 4,
+    POSITIONS: 2,
+    "vision.projection.weight": 2,
+    "text.tokens.weight": 2,
+    "text.positions": 2,
+    "text.projection.weight": 2,
+}
+"""Tensors that tell the sizes of a CLIP, and how many axes they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignModel:
+    """A checkpoint translated to our names.
+
+    Args:
+        format: what it was taken for.
+        method: the `method` table of the model's settings.
+        vision: sizes of the image tower.
+        text: sizes of the text tower.
+        image: height and width in pixels that the position table belongs to.
+        identities: outputs of its classification heads, as training identities; 0 without heads.
+        weights: its tensors.
+        resized: changed tensors, each with what was done.
+        tokenizer: the kind of tokenizer that its captions go through.
+        resample: how its images are resized.
+    """
+
+    format: str
+    method: Mapping[str, Any]
+    vision: VisionSettings
+    text: TextSettings
+    image: tuple[int, int]
+    identities: int
+    weights: Translation
+    resized: Mapping[str, str] = field(default_factory=dict)
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """Its tensors under our names."""
+        return self.weights.state
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of its image position table."""
+        return patch_grid(*self.image, self.vision.patch, self.vision.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a config tells beyond the tensors.
+
+    Args:
+        image: height and width that the position table was made for; None: told by its length.
+        stride: distance of the patches; None: no overlap unless the table's length asks for it.
+        vision_heads: heads of the image tower; None: its width / 64, as in all of OpenAI's models.
+        text_heads: the same for text.
+        activation: of the feed-forward parts.
+    """
+
+    image: tuple[int, int] | None = None
+    stride: int | None = None
+    vision_heads: int | None = None
+    text_heads: int | None = None
+    activation: Activation = "quick_gelu"
+
+
+def clip_model(
+    source: str,
+    format: str,
+    weights: Translation,
+    facts: Facts = Facts(),
+    *,
+    stated: tuple[int, int] | None = None,
+    method: Mapping[str, Any] | None = None,
+    identities: int = 0,
+) -> ForeignModel:
+    """A model on CLIP's towers, its sizes read off its tensors.
+
+    Args:
+        source: the file, for errors.
+        format: what it was taken for.
+        weights: at least the tensors of both towers.
+        facts: what is known from elsewhere.
+        stated: height and width in pixels that the user gives; believed where the position table can be of that size.
+        method: the `method` table; `dual` where none is given.
+        identities: as in `ForeignModel`.
+
+    Raises:
+        CheckpointMismatch: a tensor that tells a size is missing, or no image size fits the position table.
+    """
+    shapes = shapes_of(source, weights, _CLIP_TENSORS)
+    width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
+    context, words = shapes["text.positions"][0], shapes["text.tokens.weight"][1]
+    if context < SHORTEST:
+        raise CheckpointMismatch(f"{source}: captions of {context} tokens are too short for any tokenizer")
+    image, stride = _image_size(source, shapes[POSITIONS][0] - 1, patch, facts, stated)
+    vision = checked(
+        source,
+        VisionSettings,
+        patch=patch,
+        stride=stride,
+        width=width,
+        layers=layers_of(weights, "vision.transformer.layers."),
+        heads=facts.vision_heads or usual_heads(width),
+        embedding=shapes["vision.projection.weight"][0],
+        activation=facts.activation,
+    )
+    text = checked(
+        source,
+        TextSettings,
+        width=words,
+        layers=layers_of(weights, "text.transformer.layers."),
+        heads=facts.text_heads or usual_heads(words),
+        embedding=shapes["text.projection.weight"][0],
+        activation=facts.activation,
+    )
+    tokenizer = checked(source, TokenizerSettings, context=context)
+    method = method or {"name": "dual"}
+    return ForeignModel(format, method, vision, text, image, identities, weights, tokenizer=tokenizer)
+
+
+def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors that tell a model's sizes.
+
+    Args:
+        source: the file, for errors.
+        weights: its tensors.
+        telling: our names, and how many axes each has.
+
+    Raises:
+        CheckpointMismatch: one is missing, empty or has other axes.
+    """
+    state = weights.state
+    absent = [
+        key for key, axes in telling.items() if key not in state or state[key].ndim != axes or not len(state[key])
+    ]
+    if absent:
+        raise CheckpointMismatch(
+            f"{source}: nothing usable for {', '.join(map(weights.spelled, absent))}; it is only a part of a model"
+        )
+    return {key: tuple(state[key].shape) for key in telling}
+
+
+def checked(source: str, schema: type[S], **values: Any) -> S:
+    """Settings from sizes of tensors, which may be anything.
+
+    Raises:
+        CheckpointMismatch: sizes that no model has.
+    """
+    try:
+        return schema(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise CheckpointMismatch(
+            f"{source}: its tensors give {first['loc'][0]} = {first['input']}, which no model has"
+        ) from None
+
+
+def usual_heads(width: int) -> int:
+    """Heads of a tower of this width, where a file does not tell: `HEAD_WIDTH` channels each."""
+    return max(1, width // HEAD_WIDTH)
+
+
+def layers_of(weights: Translation, prefix: str) -> int:
+    """How many layers there are below a prefix of our names."""
+    return len({key.removeprefix(prefix).split(".")[0] for key in weights.state if key.startswith(prefix)})
+
+
+def at_size(model: ForeignModel, image: tuple[int, int] | None) -> ForeignModel:
+    """The same model for images of another size: the position table is interpolated and the report says so.
+
+    Args:
+        model: at its own size.
+        image: height and width in pixels; None for its own.
+
+    Raises:
+        CheckpointMismatch: the image is smaller than one patch.
+    """
+    if image is None or image == model.image:
+        return model
+    state = dict(model.weights.state)
+    try:
+        grid = patch_grid(*image, model.vision.patch, model.vision.stride)
+    except ValueError as error:
+        raise CheckpointMismatch(str(error)) from None
+    notes = fit_positions(state, model.grid, grid, bicubic=model.vision.kind == "vit")
+    return replace(model, image=image, weights=replace(model.weights, state=state), resized=notes)
+
+
+def fit_positions(
+    state: dict[str, Tensor], old: tuple[int, int], new: tuple[int, int], *, bicubic: bool
+) -> dict[str, str]:
+    """Bring the image tower's position table, and its momentum twin's, to another grid, in place; what was done.
+
+    A table that is not of the grid `old` stays as it is, for the key report to name.
+
+    Args:
+        state: holds the tables. Class position first, then the grid. Shape: (tokens, width).
+        old: the tables' grid.
+        new: the wanted grid.
+        bicubic: how it is interpolated: ALBEF's lineage bicubic, CLIP's bilinear.
+    """
+    mode: Literal["bilinear", "bicubic"] = "bicubic" if bicubic else "bilinear"
+    notes = {}
+    for key in (POSITIONS, MOMENTUM + POSITIONS):
+        table = state.get(key)
+        if table is not None and old != new and table.ndim == 2 and len(table) == 1 + old[0] * old[1]:
+            state[key] = resize_positions(table, old, new, mode=mode)
+            notes[key] = f"resized from {old[0]}x{old[1]} to {new[0]}x{new[1]} patches ({mode})"
+    return notes
+
+
+def _image_size(
+    source: str, patches: int, patch: int, facts: Facts, stated: tuple[int, int] | None
+) -> tuple[tuple[int, int], int]:
+    """Height, width and stride whose grid has `patches` patches.
+
+    Without overlap the number alone tells a square apart, since no number is a square and three times or twice a
+    square. Three to one (384x128) and two to one (256x128) are guesses, the lineage's own sizes: 192 patches may also
+    be 256x192, so a stated size is believed first where it fits.
+    """
+    side = math.isqrt(max(patches, 0))
+    if facts.image is not None:
+        tries = [(facts.image, stride) for stride in ((facts.stride,) if facts.stride else range(patch, 0, -1))]
+    elif side and side * side == patches:
+        return (side * patch, side * patch), patch
+    else:
+        sides = ((ratio, math.isqrt(max(patches, 0) // ratio) * patch) for ratio in (3, 2))
+        guesses = [(side * ratio, side) for ratio, side in sides]
+        given = [stated] if stated else []
+        tries = [(image, patch) for image in given + guesses]
+        tries += [(image, stride) for image in (*given, *LINEAGE_SIZES) for stride in range(patch - 1, 0, -1)]
+    for image, stride in tries:
+        if min(image) >= patch and math.prod(patch_grid(*image, patch, stride)) == patches:
+            return image, stride
+    wanted = f"of {facts.image[0]}x{facts.image[1]} pixels" if facts.image else "of the usual image sizes"
+    raise CheckpointMismatch(
+        f"{source}: its position table has {patches} patches of {patch}x{patch}, which is no grid {wanted}"
+    )

@@ -1,0 +1,136 @@
+"""What became of every key of a weight file, and of every tensor of the model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from pickout.errors import CheckpointMismatch
+
+SHOWN = 6
+"""How many keys of a kind an error names."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """The account of one import. Nothing is silently random, nothing silently dropped.
+
+    Args:
+        source: the file or folder.
+        format: what the importer took it for, for example `OpenAI CLIP`.
+        loaded: our tensors that came from the file.
+        missing: our tensors that the file does not have.
+        left_over: the file's keys that nothing uses and no reason excuses.
+        unfit: our tensor to what is wrong with the file's: "found, expected".
+        resized: our tensor to how it was changed to fit.
+        ignored: the file's keys that are left out on purpose, each with the reason.
+        fresh: our tensors that keep their starting weights on purpose, each with the reason.
+        spelled: how the file spells one of our names; errors name its keys, not ours.
+    """
+
+    source: str
+    format: str
+    loaded: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    left_over: tuple[str, ...] = ()
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    resized: Mapping[str, str] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    fresh: Mapping[str, str] = field(default_factory=dict)
+    spelled: Callable[[str], str] = str
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor and every key is accounted for."""
+        return not (self.missing or self.left_over or self.unfit)
+
+    def require_complete(self, remedy: str = "") -> None:
+        """Stop unless the report is complete; `remedy` ends the error.
+
+        Raises:
+            CheckpointMismatch: names what is missing, left over, or of another shape or kind.
+        """
+        if self.complete:
+            return
+        unfit = [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()]
+        faults = {
+            "missing": [self.spelled(key) for key in self.missing],
+            "left over": self.left_over,
+            "of another shape or kind": unfit,
+        }
+        told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
+        raise CheckpointMismatch(
+            f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}. "
+            f"It is another model, or only a part of one{remedy}"
+        )
+
+    def summary(self) -> str:
+        """One line: how many tensors were loaded, and what was resized, ignored or left fresh and why."""
+        parts = [f"{self.format}: {len(self.loaded)} tensors loaded"]
+        parts += [f"{key} {change}" for key, change in self.resized.items()]
+        parts += [f"{len(keys)} ignored ({reason})" for reason, keys in _by_reason(self.ignored).items()]
+        parts += [f"{len(keys)} fresh ({reason})" for reason, keys in _by_reason(self.fresh).items()]
+        return "; ".join(parts)
+
+
+def compare(
+    source: str,
+    format: str,
+    found: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    *,
+    left_over: Sequence[str] = (),
+    resized: Mapping[str, str] | None = None,
+    ignored: Mapping[str, str] | None = None,
+    fresh: Mapping[str, str] | None = None,
+    spelled: Callable[[str], str] = str,
+) -> KeyReport:
+    """Hold a state dict against the one a model expects.
+
+    Args:
+        source: the file or folder.
+        format: what it was taken for.
+        found: tensors under our names.
+        expected: the model's own state dict.
+        left_over: keys of the file that have no name of ours.
+        resized: passed on.
+        ignored: passed on.
+        fresh: tensors of `expected` that need not be found.
+        spelled: passed on.
+    """
+    fresh = fresh or {}
+    faults = {key: _fault(found[key], tensor) for key, tensor in expected.items() if key in found}
+    return KeyReport(
+        source=source,
+        format=format,
+        loaded=tuple(key for key, fault in faults.items() if not fault),
+        missing=tuple(key for key in expected if key not in found and key not in fresh),
+        left_over=(*left_over, *(spelled(key) for key in found if key not in expected)),
+        unfit={key: fault for key, fault in faults.items() if fault},
+        resized=resized or {},
+        ignored=ignored or {},
+        fresh=fresh,
+        spelled=spelled,
+    )
+
+
+def _fault(found: Tensor, expected: Tensor) -> str:
+    """What keeps a tensor from taking the place of another; empty where nothing does."""
+    if found.shape != expected.shape:
+        return f"{tuple(found.shape)}, expected {tuple(expected.shape)}"
+    if found.is_floating_point() != expected.is_floating_point():
+        # Weights as whole numbers are quantised ones without their scales.
+        return f"{found.dtype}, expected {expected.dtype}".replace("torch.", "")
+    return "" if found.isfinite().all() else "not finite"
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return ", ".join(keys[:SHOWN]) + more
+
+
+def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for key, reason in reasons.items():
+        grouped.setdefault(reason, []).append(key)
+    return grouped

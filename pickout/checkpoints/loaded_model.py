@@ -1,0 +1,222 @@
+"""A model ready for use: pictures and sentences in, vectors out."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from pickout.checkpoints.device import Precision, choose_device, choose_precision
+from pickout.checkpoints.fingerprint import fingerprint
+from pickout.checkpoints.key_report import KeyReport
+from pickout.data.images import to_rgb
+from pickout.data.transforms import ImageSettings, prepare
+from pickout.errors import CheckpointError, UsageError
+from pickout.methods.base import ImageFeatures, Method
+from pickout.methods.model import ModelSettings
+from pickout.shapes import TokenBatch
+from pickout.text.familiarity import Familiarity, familiarity
+from pickout.text.tokenizer import Tokenizer
+
+Item = TypeVar("Item")
+
+BATCH = 32
+"""Images or captions encoded at a time."""
+
+_NOT_FINITE = "the model gives numbers that are not finite; its weights are damaged or diverged"
+
+WORKERS = 4
+"""Threads that prepare images while the towers compute."""
+
+
+class LoadedModel:
+    """A method, its tokenizer and the way its images are prepared.
+
+    Args:
+        name: for people: the run's or the file's name.
+        method: with its weights; moved to `device` and set to evaluation mode.
+        tokenizer: the one that the text tower was trained with.
+        settings: what the method was built from.
+        identities: how many people its classification heads tell apart; 0 without heads.
+        report: what became of every key when it was loaded.
+        device: where to compute.
+        precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
+
+    Raises:
+        UsageError: a device that is not there, or an unknown precision.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        method: Method,
+        tokenizer: Tokenizer,
+        settings: ModelSettings,
+        identities: int,
+        report: KeyReport,
+        device: str = "cpu",
+        precision: Precision = "auto",
+    ) -> None:
+        self.name = name
+        self.device = choose_device(device)
+        self.method = method.to(self.device).eval()
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.identities = identities
+        self.report = report
+        self.precision = choose_precision(precision, self.device)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self.method.dimension
+
+    @property
+    def candidates(self) -> int:
+        """How many of the best crops by vector `match` should look at again; 0: the method has no second score."""
+        return self.method.candidates
+
+    @property
+    def image_settings(self) -> ImageSettings:
+        """How images are prepared."""
+        return self.settings.image
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with any weight, any setting and the tokenizer; equal on every machine. 12 hexadecimal digits."""
+        return fingerprint(self.method, self.settings, self.tokenizer)
+
+    def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Embed pictures of people.
+
+        Args:
+            images: of any size and mode, upright; they are prepared here.
+
+        Returns:
+            L2-normalised. Shape: (images, dimension).
+
+        Raises:
+            CheckpointError: the weights give numbers that are not finite.
+        """
+        empty = np.empty((0, self.dimension), np.float32)
+        return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
+
+    def encode_images_with_tokens(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+        """Embed pictures of people, and keep what a second look reads.
+
+        Args:
+            images: as for `encode_images`.
+
+        Returns:
+            L2-normalised vectors (images, dimension), and tokens (images, tokens, width) as bfloat16 bit patterns.
+
+        Raises:
+            CheckpointError: the weights give numbers that are not finite.
+        """
+        vectors, tokens = [np.empty((0, self.dimension), np.float32)], []
+        for found in self._look_at(images):
+            vectors.append(self._finished(found.embedding))
+            tokens.append(found.tokens.to(torch.bfloat16).cpu().view(torch.uint16).numpy())
+        return np.concatenate(vectors), np.concatenate(tokens) if tokens else np.empty((0, 0, 0), np.uint16)
+
+    def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """The second score of a sentence with each picture: the higher, the better they fit.
+
+        Args:
+            sentence: any string.
+            tokens: of the pictures, from `encode_images_with_tokens`. Shape: (images, tokens, width).
+
+        Returns:
+            Shape: (images,).
+
+        Raises:
+            UsageError: the method has no second score, or the tokens are not this model's.
+            CheckpointError: the weights give numbers that are not finite.
+        """
+        if self.candidates == 0:
+            raise UsageError(f"{self.name}: this method has no second score")
+        width = self.settings.vision.width
+        if tokens.dtype != np.uint16 or tokens.ndim != 3 or (len(tokens) and tokens.shape[-1] != width):
+            raise UsageError(
+                f"{self.name}: tokens {tokens.dtype} {tokens.shape} are not its own, which are uint16 (images, tokens, "
+                f"{width}); take them from encode_images_with_tokens"
+            )
+        scores = [np.empty(0, np.float32)]
+        with torch.inference_mode(), self._autocast():
+            texts = self.method.encode_texts(self._tokens([sentence]))
+            for start in range(0, len(tokens), BATCH):
+                some = tokens[start : start + BATCH].copy()
+                pictures = torch.from_numpy(some).view(torch.bfloat16).to(self.device).float()
+                count = len(pictures)
+                matched = self.method.match_pairs(
+                    self.method.remember(pictures),
+                    texts.tokens.expand(count, -1, -1),
+                    texts.texts.mask.expand(count, -1),
+                    torch.arange(count, device=self.device),
+                )
+                scores.append(matched.float().cpu().numpy())
+        whole = np.concatenate(scores)
+        if not np.isfinite(whole).all():
+            raise CheckpointError(f"{self.name}: {_NOT_FINITE}")
+        return whole
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed sentences.
+
+        Args:
+            texts: any strings; what is longer than the context is cut.
+
+        Returns:
+            L2-normalised. Shape: (texts, dimension).
+
+        Raises:
+            CheckpointError: the weights give numbers that are not finite.
+        """
+        parts = [np.empty((0, self.dimension), np.float32)]
+        for batch in _batches(texts):
+            with torch.inference_mode(), self._autocast():
+                embedding = self.method.encode_texts(self._tokens(batch)).embedding
+            parts.append(self._finished(embedding))
+        return np.concatenate(parts)
+
+    def familiarity(self, sentence: str) -> Familiarity:
+        """Which of the sentence's words the tokenizer knows."""
+        return familiarity(self.tokenizer, sentence)
+
+    def _look_at(self, images: Sequence[Image]) -> Iterator[ImageFeatures]:
+        """What the method knows of the pictures, a batch at a time; the next one is prepared meanwhile."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            waiting = iter([pool.submit(self._prepare, image) for image in batch] for batch in _batches(images))
+            following = next(waiting, None)
+            while following is not None:
+                current, following = following, next(waiting, None)
+                prepared = torch.stack([job.result() for job in current]).to(self.device)
+                with torch.inference_mode(), self._autocast():
+                    yield self.method.encode_images(prepared)
+
+    def _tokens(self, texts: Sequence[str]) -> TokenBatch:
+        ids = self.tokenizer.encode(texts)
+        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids))).to(self.device)
+
+    def _prepare(self, image: Image) -> Tensor:
+        return prepare(image if image.mode == "RGB" else to_rgb(image), self.image_settings)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _finished(self, embedding: Tensor) -> NDArray[np.float32]:
+        array: NDArray[np.float32] = F.normalize(embedding.float(), dim=-1).cpu().numpy()
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{self.name}: {_NOT_FINITE}")
+        return array
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

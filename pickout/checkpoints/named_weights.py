@@ -1,0 +1,217 @@
+"""Published weights that can be fetched by name, and any repository of the hub that the importers may read."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from pickout.checkpoints.formats.importer import HF_WEIGHTS
+from pickout.checkpoints.hub import Fetched, author_files, fetch, repository_files
+from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from pickout.config import nearest
+from pickout.errors import CheckpointError, DownloadFailed, UsageError
+
+DATA_NOTE = "trained on photographs of people whose terms may forbid commercial use"
+_CLIP = "openai/clip-vit-base-patch16"
+_MERGES = {"merges.txt": _CLIP}
+_TOKENIZERS = ("merges.txt", "vocab.txt", "tokenizer.json")
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedWeights:
+    """Weights that can be fetched by name.
+
+    Args:
+        repository: `owner/name` on the hub; of an organisation alone, its repositories are listed and the one file is
+            taken whose path holds `word`.
+        about: one line for `pickout weights list`.
+        size: of the download in bytes, roughly; None where it is not known.
+        licence: of the weights, as their repository states it.
+        note: what else to know before they are used.
+        files: the files to take, instead of those that the repository turns out to have.
+        kind: `dataset` for a repository of that kind.
+        word: see `repository`.
+        beside: further files that are needed, each with the repository that has it.
+    """
+
+    repository: str
+    about: str
+    size: int | None = None
+    licence: str = "MIT"
+    note: str = ""
+    files: Sequence[str] = ()
+    kind: str | None = None
+    word: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+
+def _itself(word: str, data: str) -> NamedWeights:
+    about = f"ITSELF trained on {data}, by its authors: finds people in photographs"
+    return NamedWeights("GenAI4ELab", about, None, "MIT (of the code)", DATA_NOTE, word=word, beside=_MERGES)
+
+
+def _nam(number: int) -> NamedWeights:
+    about = f"NAM, checkpoint {number} of 3: CLIP trained on generated captions of people"
+    files = (f"best{number}.pth",)
+    return NamedWeights(
+        "TwT-6/MLLM4Text-ReID", about, 1_050_000_000, "none stated", DATA_NOTE, files, "dataset", beside=_MERGES
+    )
+
+
+NAMED_WEIGHTS: Mapping[str, NamedWeights] = MappingProxyType(
+    {
+        "itself-cuhk-pedes": _itself("cuhk", "CUHK-PEDES"),
+        "itself-icfg-pedes": _itself("icfg", "ICFG-PEDES"),
+        "itself-rstpreid": _itself("rstp", "RSTPReid"),
+        **{f"nam-best{number}": _nam(number) for number in range(3)},
+        "tinyclip-vit-8m-16": NamedWeights(
+            "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", "TinyCLIP: the best small general model", 94_000_000
+        ),
+        "clip-vit-base-patch16": NamedWeights(_CLIP, "CLIP ViT-B/16: where ITSELF, RDE and IRRA start", 599_000_000),
+        "clip-vit-base-patch32": NamedWeights(
+            "openai/clip-vit-base-patch32", "CLIP ViT-B/32: larger patches, less to compute", 605_000_000
+        ),
+        "clip-vit-large-patch14-laion": NamedWeights(
+            "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "CLIP ViT-L/14 trained on LAION-2B, with GELU", 1_710_000_000
+        ),
+        "bert-base-uncased": NamedWeights(
+            "google-bert/bert-base-uncased",
+            "BERT and the vocabulary of ALBEF, RaSa and AGA; half of where a fusion model can start",
+            440_000_000,
+            "Apache-2.0",
+        ),
+        "deit-base-patch16": NamedWeights(
+            "timm/deit_base_patch16_224.fb_in1k",
+            "DeiT-B/16, where ALBEF's image tower began; the other half",
+            346_000_000,
+            "Apache-2.0",
+        ),
+    }
+)
+"""Names for `pickout weights get`, `--model` and `pickout.load`."""
+
+
+def weights_home() -> Path:
+    """Where named weights lie: `PICKOUT_WEIGHTS`, or the user's cache folder.
+
+    Raises:
+        CheckpointError: neither is told, and the user has no home.
+    """
+    chosen, cache = os.environ.get("PICKOUT_WEIGHTS"), os.environ.get("XDG_CACHE_HOME")
+    if chosen:
+        return Path(chosen)
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "pickout" / "weights"
+    except RuntimeError:
+        raise CheckpointError(
+            "no folder for weights: this user has no home; set PICKOUT_WEIGHTS to a folder, or give weights by path"
+        ) from None
+
+
+def named_folder(name: str) -> Path:
+    """The folder of weights of this name, there or not."""
+    return weights_home() / name.replace("/", "--")
+
+
+def fetched(name: str) -> Path | None:
+    """What `pickout.load` takes for weights of this name: their folder, or the one file in it; None: not here."""
+    try:
+        folder = named_folder(name)
+    except CheckpointError:
+        return None
+    files = sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES and not path.name.startswith("."))
+    if any((folder / file).is_file() for file in HF_WEIGHTS):
+        return folder
+    return files[0] if len(files) == 1 else None
+
+
+def fetched_folders() -> tuple[Path, ...]:
+    """Where weights that were fetched by name lie; none for a user without a home."""
+    paths = [path for path in map(fetched, NAMED_WEIGHTS) if path is not None]
+    return tuple(path if path.is_dir() else path.parent for path in paths)
+
+
+def fetch_named(
+    name: str, folder: Path | None = None, *, endpoint: str | None = None, progress: bool = False
+) -> list[Fetched]:
+    """Fetch weights by name. What is there and whole is not fetched again.
+
+    Args:
+        name: a key of `NAMED_WEIGHTS`, a repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`.
+        folder: where to; by default where `pickout.load(name)` looks.
+        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
+        progress: whether to draw a bar on standard error.
+
+    Raises:
+        UsageError: no such name.
+        DownloadFailed: offline, not found, broken off, or not what the hub's checksum says; or it is not plain which
+            file is meant.
+        StorageFull: no space left; what was fetched stays for the next attempt.
+    """
+    weights = NAMED_WEIGHTS.get(name)
+    if weights is None:
+        owner, _, rest = name.partition("/")
+        repository, _, file = rest.partition("/")
+        if not owner or not repository:
+            raise UsageError(f"weights '{name}': unknown name{nearest(name, NAMED_WEIGHTS)}; or give OWNER/NAME")
+        weights = NamedWeights(f"{owner}/{repository}", "", files=(file,) if file else ())
+    folder = folder or named_folder(name)
+    repository, files = weights.repository, list(weights.files)
+    if weights.word:
+        repository, file = _only(name, weights, author_files(repository, endpoint=endpoint))
+        files = [file]
+    files = files or choose_files(
+        repository, repository_files(repository, kind=weights.kind, endpoint=endpoint), folder
+    )
+    wanted = [(repository, file, weights.kind) for file in files]
+    wanted += [(other, file, None) for file, other in weights.beside.items()]
+    return [fetch(of, file, folder, kind=kind, endpoint=endpoint, progress=progress) for of, file, kind in wanted]
+
+
+def choose_files(repository: str, files: Sequence[str], folder: Path) -> list[str]:
+    """The files of a repository that make a model: a run of ours, a Hugging Face model, or its one weight file.
+
+    Args:
+        repository: for the error.
+        files: all that it has.
+        folder: where earlier ones may lie; of two weight files the one that is here is taken again.
+
+    Raises:
+        DownloadFailed: none, or several.
+    """
+    if SETTINGS_FILE in files:
+        return [SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE]
+    heavy = [file for file in HF_WEIGHTS if file in files]
+    if heavy and "config.json" in files:
+        here = [file for file in heavy if (folder / file).is_file()]
+        words = [file for file in _TOKENIZERS if file in files]
+        return ["config.json", *words[:1], (here or heavy)[0]]
+    single = [file for file in files if file.endswith(_SUFFIXES)]
+    if len(single) == 1:
+        return single
+    raise DownloadFailed(
+        f"{repository}: has {_some(single)}; name one, as {repository}/{single[0] if single else 'FILE'}"
+    )
+
+
+def _only(name: str, weights: NamedWeights, listed: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """The one weight file of an organisation's repositories whose path holds the word."""
+    found = [
+        (repository, file)
+        for repository, files in listed.items()
+        for file in files
+        if file.endswith(_SUFFIXES) and weights.word in f"{repository}/{file}".lower()
+    ]
+    if len(found) == 1:
+        return found[0]
+    shown = [f"{repository}/{file}" for repository, file in found] or list(listed)
+    raise DownloadFailed(
+        f"{name}: {len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {_some(shown)}. "
+        "Name one: pickout weights get OWNER/NAME/FILE"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:8]) or 'no weight file'}{' ...' if len(names) > 8 else ''}"

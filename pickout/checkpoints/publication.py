@@ -1,0 +1,127 @@
+"""A run of ours as a repository of a model hub, with a card that says what it is."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import tomli_w
+
+from pickout.checkpoints.hub import hub_address
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE, load_run
+from pickout.checkpoints.transfer import hub_errors
+from pickout.errors import DownloadFailed, UsageError
+from pickout.files import read_text
+
+_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+_LICENCE = re.compile(r"[\w.-]+", re.ASCII)
+_MEASURES = ("R@1", "R@5", "R@10", "mAP")
+_CARD = """---
+library_name: pickout
+tags:
+- person-search
+- text-to-image-retrieval
+{licence}---
+# {title}
+
+Finds people in images from a sentence. Results are candidates, not identifications.
+
+| | |
+|---|---|
+| method | `{method[name]}` |
+| image | {image.height}x{image.width} pixels, patches of {vision.patch} at a distance of {vision.stride} |
+| towers | {vision.layers} layers of width {vision.width} for images, {text.layers} of {text.width} for text |
+| parameters | {parameters:,} |
+| vector | {dimension} numbers |
+| fingerprint | `{fingerprint}` |
+
+    pip install pickout
+    pickout weights get {repository}
+    pickout index crops/ --out g --model {repository}
+
+{results}The data that it was trained on may have terms of its own, also against commercial use.
+
+## The method's settings
+
+```toml
+{settings}```
+"""
+
+
+def publish(
+    run: Path, repository: str, *, licence: str | None = None, public: bool = False, endpoint: str | None = None
+) -> str:
+    """Upload the model of a run, with a generated card, in one commit.
+
+    Args:
+        run: its folder; it is loaded first, so that nothing damaged is published.
+        repository: `owner/name`; made where it is not there.
+        licence: the hub's name of one, for the card.
+        public: whether a new repository may be read by everybody.
+        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
+
+    Returns:
+        The repository's address.
+
+    Raises:
+        CheckpointError: no whole run.
+        UsageError: no name of a repository or licence.
+        DownloadFailed: offline, not allowed, or refused.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    if not _NAME.fullmatch(repository) or not _LICENCE.fullmatch(licence or "none"):
+        raise UsageError(f"repository '{repository}', licence '{licence}': expected OWNER/NAME and one word like mit")
+    model = load_run(run)
+    content = {"README.md": model_card(model, run, repository, licence).encode()}
+    content |= {name: (run / name).read_bytes() for name in (SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE)}
+    address = hub_address(endpoint)
+    api, url = HfApi(endpoint=address), f"{address}/{repository}"
+    operations = [CommitOperationAdd(name, data) for name, data in content.items()]
+    try:
+        with hub_errors(url):
+            api.create_repo(repository, private=not public, exist_ok=True)
+            api.create_commit(repository, operations, commit_message=f"{model.name}, fingerprint {model.fingerprint}")
+    except RuntimeError as error:
+        raise DownloadFailed(f"{url}: {error}; run the same command again") from error
+    return url
+
+
+def model_card(model: LoadedModel, run: Path, repository: str, licence: str | None = None) -> str:
+    """What a model is and what it found, in the hub's form; nothing of this machine is in it.
+
+    Args:
+        model: the run's.
+        run: its folder; evaluations in it are told.
+        repository: `owner/name`, for the commands.
+        licence: the hub's name of one.
+    """
+    settings = model.settings
+    return _CARD.format(
+        licence=f"license: {licence}\n" if licence else "",
+        title=" ".join(model.name.split()),
+        method=settings.method,
+        image=settings.image,
+        vision=settings.vision,
+        text=settings.text,
+        parameters=sum(parameter.numel() for parameter in model.method.parameters()),
+        dimension=model.dimension,
+        fingerprint=model.fingerprint,
+        repository=repository,
+        results="".join(f"{line}\n" for line in _results(run)),
+        settings=tomli_w.dumps({"method": dict(settings.method)}),
+    )
+
+
+def _results(run: Path) -> Iterator[str]:
+    """A row for each evaluation in the run's folder."""
+    rows = []
+    for file in sorted((run / "evaluations").glob("*/report.json")):
+        try:
+            found = json.loads(read_text(file))["text_to_image"]
+            rows.append(f"| {file.parent.name} | {' | '.join(f'{found[name]:.2f}' for name in _MEASURES)} |")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # A report of another version says nothing here.
+    if rows:
+        yield from (f"| text to image, percent | {' | '.join(_MEASURES)} |", "|---|---|---|---|---|", *rows, "")

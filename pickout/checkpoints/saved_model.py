@@ -1,0 +1,234 @@
+"""A model of ours on disk: a folder with `model.toml`, `tokenizer.json` and `model.safetensors`."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeInt
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pickout.checkpoints.assembly import assemble
+from pickout.checkpoints.device import Precision
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.weight_file import read_weights
+from pickout.config import Settings, parse_settings, read_toml, to_toml
+from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
+from pickout.files import atomic_path, read_text, write_atomically
+from pickout.methods import METHODS
+from pickout.methods.base import Method
+from pickout.methods.model import ModelSettings, method_settings
+from pickout.text.tokenizer import Tokenizer
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE = "model.toml", "tokenizer.json", "model.safetensors"
+_MARK = "pickout"
+_TOKENIZER_HASH = "tokenizer_sha256"
+
+
+class RunSettings(Settings):
+    """What `model.toml` holds."""
+
+    format: int = FORMAT
+    """Version of the folder's layout."""
+    name: str
+    """For people."""
+    identities: NonNegativeInt
+    """How many people the classification heads tell apart; 0 without heads."""
+    model: ModelSettings
+    """What the method is built from."""
+
+
+def save_model(
+    folder: Path,
+    method: Method,
+    tokenizer: Tokenizer,
+    settings: ModelSettings,
+    *,
+    identities: int,
+    name: str | None = None,
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a model that `pickout.load` reads. Each file is whole or old; the weights come last.
+
+    What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it.
+
+    Args:
+        folder: created where it is not there.
+        method: the model.
+        tokenizer: its tokenizer.
+        settings: what it was built from; saved with every default of the method written out.
+        identities: how many people its classification heads tell apart.
+        name: for people; the folder's name by default.
+        state: other weights under the method's names, for example an average; the method's own by default.
+
+    Raises:
+        StorageFull: no space left.
+    """
+    tokens = tokenizer.to_json()
+    training_only = METHODS[str(settings.method["name"])].training_only
+    run = RunSettings(
+        name=name or folder.resolve().name,
+        identities=0 if training_only else identities,
+        model=written_out(settings, tokenizer),
+    )
+    write_atomically(folder / TOKENIZER_FILE, tokens)
+    write_atomically(folder / SETTINGS_FILE, to_toml(run))
+    tensors = {
+        key: tensor.detach().cpu().contiguous()
+        for key, tensor in (state or method.state_dict()).items()
+        if not key.startswith(training_only)
+    }
+    metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: _sha256(tokens)}
+    target = folder / WEIGHTS_FILE
+    with atomic_path(target) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            if "os error 28" not in str(error):
+                raise
+            raise StorageFull(f"{target}: no space left on the device; the file before it is whole") from None
+        _order_metadata(temporary)
+
+
+def load_run(
+    path: Path, *, device: str = "cpu", precision: Precision = "auto", weights: Path | None = None
+) -> LoadedModel:
+    """Read a folder that `save_model` wrote.
+
+    Args:
+        path: the folder.
+        device: where to compute.
+        precision: see `LoadedModel`.
+        weights: other weights of the same model; the folder's own by default.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another version.
+        CheckpointMismatch: weights, settings and tokenizer do not belong together.
+    """
+    run = read_run_settings(path)
+    file = read_weights(weights or path / WEIGHTS_FILE)
+    tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
+    method, report = assemble(
+        str(path), "a run of Pickout", run.model, tokenizer, run.identities, file.tensors, ignored=file.ignored
+    )
+    return LoadedModel(
+        name=run.name,
+        method=method,
+        tokenizer=tokenizer,
+        settings=run.model,
+        identities=run.identities,
+        report=report,
+        device=device,
+        precision=precision,
+    )
+
+
+def read_run_settings(path: Path) -> RunSettings:
+    """The settings in a run's folder.
+
+    Raises:
+        CheckpointError: missing, damaged, of another version or of an unknown method.
+    """
+    file = path / SETTINGS_FILE
+    try:
+        run = parse_settings(RunSettings, read_toml(file), source=str(file))
+        method_settings(run.model, source=str(file))
+    except RecipeError as error:
+        raise CheckpointError(str(error)) from None
+    if run.format != FORMAT:
+        raise CheckpointError(
+            f"{file}: layout {run.format}, this Pickout reads {FORMAT}; use the version that wrote it"
+        )
+    return run
+
+
+def run_folder(path: Path) -> Path | None:
+    """The run that `path` is, or whose weights it is; None for anything else.
+
+    Raises:
+        CheckpointError: weights of a run without the rest of it.
+        CheckpointTruncated: damaged weights.
+    """
+    folder, weights = (path, path / WEIGHTS_FILE) if path.is_dir() else (path.parent, path)
+    if path.is_dir() and (folder / SETTINGS_FILE).is_file():
+        return folder
+    if weights.suffix != ".safetensors" or not weights.is_file() or not _is_ours(weights):
+        return None
+    if not (folder / SETTINGS_FILE).is_file():
+        raise CheckpointError(
+            f"{weights}: the weights of a Pickout run without the run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong "
+            "beside it"
+        )
+    return folder
+
+
+def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
+    """The same settings with every default of the method spelled out and no path of this machine.
+
+    So a later version with other defaults computes the same, and a fingerprint stays.
+    """
+    name, own = method_settings(settings)
+    method: dict[str, Any] = {"name": name, **own.model_dump(mode="json", exclude_none=True)}
+    tokens = settings.tokenizer.model_copy(update={"file": None, "context": tokenizer.context})
+    return settings.model_copy(update={"method": method, "tokenizer": tokens})
+
+
+def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
+    """The tokenizer in a run's folder.
+
+    Args:
+        folder: of the run.
+        sha256: of the text that was saved with the weights, where they tell; held against it before it is looked into.
+
+    Raises:
+        CheckpointError: missing or damaged.
+        CheckpointMismatch: another one.
+    """
+    file = folder / TOKENIZER_FILE
+    try:
+        text = read_text(file)
+    except FileNotFoundError:
+        raise CheckpointError(f"{file}: no such file; a run needs it beside its weights") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error})") from None
+    if sha256 not in (None, _sha256(text)):
+        raise CheckpointMismatch(
+            f"{file}: not the tokenizer that the weights beside it were trained with; restore the file that was saved "
+            "with them"
+        )
+    return Tokenizer.from_json(text, source=str(file))
+
+
+def _order_metadata(file: Path) -> None:
+    """Sort the text entries of a safetensors header, in place: the library writes them in an order of chance, and
+    equal models shall be equal files."""
+    with file.open("r+b") as content:
+        size = int.from_bytes(content.read(8), "little")
+        header = content.read(size)
+        told = json.loads(header)
+        told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
+        ordered = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
+        assert len(ordered) == size
+        content.seek(8)
+        content.write(ordered)
+
+
+def _is_ours(weights: Path) -> bool:
+    """Whether a safetensors file has our mark; only its header is read, and a damaged one has none."""
+    with weights.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = file.read(min(size, 1 << 24))
+    try:
+        return _MARK in json.loads(header)["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,289 @@
+"""Starting weights of a training, from any file that an importer knows, and runs of ours.
+
+A method on two towers takes the towers, and heads where they fit. A fusion model starts from ALBEF's or RaSa's files,
+or from BERT and a vision transformer together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pickout.checkpoints.formats import albef_family
+from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, fit_positions, usual_heads
+from pickout.checkpoints.formats.importer import import_file, nearly, weights_in
+from pickout.checkpoints.formats.likeness import model_looks_like
+from pickout.checkpoints.key_report import KeyReport, compare
+from pickout.checkpoints.packaged import initialise_frozen
+from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
+from pickout.checkpoints.source import resolve
+from pickout.checkpoints.weight_file import WeightFile, read_weights
+from pickout.errors import CheckpointMismatch, CheckpointUnknown
+from pickout.methods.base import Method
+from pickout.methods.fusion_model import FusionModel
+from pickout.nn.frozen import MultiStageTower
+from pickout.nn.positions import patch_grid
+from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.transformer import Layer, Transformer
+from pickout.nn.vision import VisionSettings, VisionTransformer
+
+Queues = Literal["keep", "random"]
+"""What becomes of a file's queues: its features serve as negatives until they are overwritten, or none is taken."""
+
+_TOWERS = ("vision.", "text.")
+_QUEUES = ("image_queue", "text_queue", "identity_queue", "queue_pointer")
+_HEADS = (
+    *("image_projection.", "text_projection.", "temperature", "word_head."),
+    *("matching_head.", "relation_head.", "replaced_head.", *_QUEUES),
+)
+_FOLLOWED = tuple(
+    MOMENTUM + part for part in ("vision.", "text.", "image_projection.", "text_projection.", "word_head.")
+)
+_WORD_POSITIONS = "text.embeddings.positions.weight"
+_NEITHER = "neither BERT nor a vision transformer has it"
+_COPIED = "copied from the trained part"
+_NEW = "a head that the file does not have at this size; it starts anew"
+
+
+@dataclass(slots=True)
+class _Start:
+    """What one file gives.
+
+    Args:
+        format: what it was taken for.
+        state: tensors under our names.
+        computes: what shapes do not show of its towers, such as `vision.heads`.
+        ignored: keys left out on purpose, each with the reason.
+        left_over: keys without a name of ours.
+        lacks: prefixes of ours that this kind of file need not have, each with the reason.
+        grid: rows and columns of its image position table; None without one.
+        spelled: how the file spells one of our names.
+    """
+
+    format: str
+    state: dict[str, Tensor]
+    computes: Mapping[str, object]
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    left_over: Sequence[str] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    grid: tuple[int, int] | None = None
+    spelled: Callable[[str], str] = str
+
+
+def initialise(method: Method, source: str | Path | Sequence[str | Path], queues: Queues = "keep") -> KeyReport:
+    """Copy weights into a method before training.
+
+    Both towers must come whole; position tables are brought to the method's sizes. Heads are copied where name and
+    shape agree (fine-tuning on the same people); others keep their starting weights, and the report names each of both
+    kinds. Each part of a momentum twin that no file has is copied from the trained part.
+
+    Args:
+        method: at its starting weights; changed in place.
+        source: whatever `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
+        queues: what becomes of the queues in ALBEF's and RaSa's files.
+
+    Returns:
+        The account of every key.
+
+    Raises:
+        CheckpointError: and its kinds, as `pickout.load`.
+        CheckpointUnknown: a file of no kind that this method can start from.
+        CheckpointMismatch: a tower is missing or has other sizes, or a file lacks what its kind has.
+    """
+    paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
+    told = " and ".join(map(str, paths))
+    vision = method.get_submodule("vision")
+    if isinstance(vision, MultiStageTower):
+        return initialise_frozen(method, paths)
+    assert isinstance(vision, VisionTransformer)
+    if isinstance(method, FusionModel):
+        starts = [_fusion_part(path, method) for path in paths]
+    elif len(paths) == 1:
+        starts = [_run(paths[0]) or _whole(import_file(paths[0], stated=vision.size))]
+    else:
+        raise CheckpointMismatch(f"{told}: this method starts from one file")
+    for start in starts:
+        _require_equal(told, method, vision, start)
+    expected = method.state_dict()
+    state = {key: tensor for start in starts for key, tensor in start.state.items()}
+    ignored = {key: reason for start in starts for key, reason in start.ignored.items()}
+    grid = next((start.grid for start in starts if start.grid), vision.grid)
+    resized = fit_positions(state, grid, vision.grid, bicubic=vision.kind == "vit")
+    if isinstance(method, FusionModel):
+        resized |= _cut_captions(state, method.text.context)
+        lacks = {prefix: reason for start in starts for prefix, reason in start.lacks.items()}
+        fresh = _without_parts(told, state, expected, queues, ignored, lacks)
+    else:
+        for key in [key for key in state if not key.startswith(_TOWERS)]:
+            if key not in expected or expected[key].shape != state[key].shape:
+                ignored[key] = "a head of another size or kind"
+                del state[key]
+        fresh = {key: _NEW for key in expected if key not in state and not key.startswith(_TOWERS)}
+    report = compare(
+        told,
+        " and ".join(start.format for start in starts),
+        state,
+        expected,
+        left_over=[key for start in starts for key in start.left_over],
+        resized=resized,
+        ignored=ignored,
+        fresh=fresh,
+        spelled=starts[0].spelled if len(starts) == 1 else str,
+    )
+    report.require_complete("; give vision and text the sizes of these weights, or start without")
+    _take(expected, state, fresh)
+    return report
+
+
+def _take(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], fresh: Mapping[str, str]) -> None:
+    with torch.no_grad():
+        for key, tensor in state.items():
+            expected[key].copy_(tensor)
+        for key, reason in fresh.items():
+            if reason == _COPIED:
+                expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
+
+
+def _run(path: Path) -> _Start | None:
+    """A run of ours; None where there is none."""
+    folder = run_folder(path)
+    if folder is None:
+        return None
+    model = read_run_settings(folder).model
+    return _Start(
+        "a run of Pickout",
+        dict(read_weights(folder / WEIGHTS_FILE).tensors),
+        _computes(model.vision, model.text),
+        lacks=dict.fromkeys(_HEADS, "the run does not have it"),
+        grid=patch_grid(model.image.height, model.image.width, model.vision.patch, model.vision.stride),
+    )
+
+
+def _whole(model: ForeignModel) -> _Start:
+    """A whole model of others."""
+    lacks = {}
+    if model.format in (albef_family.ALBEF, albef_family.RETRIEVAL):
+        new = ("relation_head.", "replaced_head.", "identity_queue")
+        lacks = dict.fromkeys(new, "RaSa's own, which ALBEF does not have")
+    if model.format == albef_family.RETRIEVAL:
+        lacks["word_head."] = "ALBEF's files for retrieval have no word head"
+    weights, computes = model.weights, _computes(model.vision, model.text)
+    file = (weights.ignored, weights.left_over, lacks, model.grid, weights.spelled)
+    return _Start(model.format, dict(weights.state), computes, *file)
+
+
+def _computes(vision: VisionSettings, text: TextSettings) -> dict[str, object]:
+    towers: dict[str, VisionSettings | TextSettings] = {"vision": vision, "text": text}
+    return {f"{name}.{key}": getattr(tower, key) for name, tower in towers.items() for key in ("heads", "activation")}
+
+
+def _fusion_part(path: Path, method: FusionModel) -> _Start:
+    run = _run(path)
+    if run is not None:
+        return run
+    file = read_weights(weights_in(path) if path.is_dir() else path)
+    if albef_family.is_albef(file.tensors):
+        return _whole(import_file(path))
+    if albef_family.is_bert(file.tensors):
+        return _bert(path, file, method)
+    if albef_family.is_vit(file.tensors):
+        vit = albef_family.VIT.translate(albef_family.without_ones(file.tensors))
+        side = albef_family.square_side(str(path), vit.state[POSITIONS])
+        heads = {"vision.heads": usual_heads(vit.state["vision.class_token"].numel())}
+        ignored, lacks = {**file.ignored, **vit.ignored}, dict.fromkeys(_HEADS, _NEITHER)
+        return _Start("a vision transformer", vit.state, heads, ignored, vit.left_over, lacks, (side, side))
+    like = nearly(file.tensors) or f"it looks like {model_looks_like(file.tensors)}"
+    raise CheckpointUnknown(
+        f"{path}: a fusion model cannot start from it; {like}. Known: ALBEF, "
+        "RaSa, runs of Pickout, and BERT together with a vision transformer in timm's names"
+    )
+
+
+def _bert(path: Path, file: WeightFile, method: FusionModel) -> _Start:
+    bert = albef_family.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
+    lacks = {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
+    heads = {"text.heads": usual_heads(bert.state["text.embeddings.words.weight"].shape[-1:].numel())}
+    ignored = {**file.ignored, **bert.ignored}
+    return _Start("BERT", bert.state, heads, ignored, bert.left_over, lacks | dict.fromkeys(_HEADS, _NEITHER))
+
+
+def _require_equal(source: str, method: Method, vision: VisionTransformer, start: _Start) -> None:
+    """Compare what shapes do not show.
+
+    Raises:
+        CheckpointMismatch: other heads or another activation.
+    """
+    text = method.get_submodule("text")
+    ours: dict[str, object] = {}
+    for tower, layers in (("vision", vision.transformer), ("text", text)):
+        if isinstance(layers, TextTransformer):
+            layers = layers.transformer
+        first = layers.layers[0] if isinstance(layers, Transformer) else None
+        if isinstance(first, Layer):
+            ours |= {f"{tower}.heads": first.attention.heads, f"{tower}.activation": first.feed_forward.activation}
+    if isinstance(method, FusionModel):
+        ours["text.heads"] = method.text.heads
+    wrong = [
+        f"{key} = {own!r}, the file's is {start.computes[key]!r}"
+        for key, own in ours.items()
+        if key in start.computes and start.computes[key] != own
+    ]
+    if wrong:
+        raise CheckpointMismatch(f"{source}: its towers compute otherwise: {'; '.join(wrong)}")
+
+
+def _cut_captions(state: dict[str, Tensor], context: int) -> dict[str, str]:
+    """Cut BERT's position tables to the model's captions, in place; what was done."""
+    cut: dict[str, str] = {}
+    for key in (_WORD_POSITIONS, MOMENTUM + _WORD_POSITIONS):
+        if key in state and state[key].ndim and len(state[key]) > context:
+            cut[key] = f"cut from {len(state[key])} to {context} positions"
+            state[key] = state[key][:context]
+    return cut
+
+
+def _without_parts(
+    source: str,
+    state: dict[str, Tensor],
+    expected: Mapping[str, Tensor],
+    queues: Queues,
+    ignored: dict[str, str],
+    lacks: Mapping[str, str],
+) -> dict[str, str]:
+    """Take out, in place, what a fusion model does not want of its files, with the reason in `ignored`.
+
+    Returns:
+        Our tensors that the files need not have, each with the reason.
+
+    Raises:
+        CheckpointMismatch: a pointer of the queues that points nowhere.
+    """
+    reason, found = None, [key for key in _QUEUES if key in state and key in expected]
+    if queues == "random":
+        reason = "queues start at random"
+    elif any(state[key].shape != expected[key].shape for key in found):
+        reason = "the file's queues are of another size; they start at random"
+    elif "queue_pointer" in found and not 0 <= int(state["queue_pointer"]) < len(expected["identity_queue"]):
+        raise CheckpointMismatch(f"{source}: queue_ptr is {int(state['queue_pointer'])}, outside of its queues")
+    dropped = dict.fromkeys(found, reason) if reason else {}
+    for key in list(state):
+        part = next((prefix for prefix in (*_HEADS, *_FOLLOWED) if key.startswith(prefix)), None)
+        if part and key not in dropped and not any(own.startswith(part) for own in expected):
+            dropped[key] = "this model has no such part"
+    ignored.update({key: str(why) for key, why in dropped.items()})
+    for key in dropped:
+        del state[key]
+    if reason and found:
+        lacks = {**lacks, **dict.fromkeys(_QUEUES, reason)}
+    whole = tuple(part for part in _FOLLOWED if any(key.startswith(part) for key in state))
+    fresh: dict[str, str] = {}
+    for key in expected:
+        if key in state or (key.startswith(MOMENTUM) and key.startswith(whole)):
+            continue
+        why = _COPIED if key.startswith(MOMENTUM) else next((w for p, w in lacks.items() if key.startswith(p)), None)
+        if why is not None:
+            fresh[key] = why
+    return fresh

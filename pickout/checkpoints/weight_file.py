@@ -1,0 +1,169 @@
+"""Tensors out of a weight file, whatever its container, told by its first bytes and not by its name."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pickout.checkpoints.formats.likeness import file_looks_like
+from pickout.checkpoints.restricted_pickle import read_pickle
+from pickout.errors import CheckpointError, CheckpointTruncated, CheckpointUnknown
+
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
+# The first bytes of a pickle in the old text form: a dictionary, a list, or a call.
+_TEXT_PICKLE = re.compile(rb"\((?:dp|lp)\d|\(?[ci][\w.]+\n\w+\n")
+_TRAINING_STATE = "training state (optimiser, schedule, counters), not weights"
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_SHARED = 4
+"""How many times the file's own bytes its tensors may have together: tied ones share theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """What a file holds.
+
+    Args:
+        path: the file.
+        tensors: the state dict under the file's own names, without a `module.` prefix of data-parallel training.
+        metadata: the text entries of a safetensors header; empty for pickles.
+        ignored: what stood beside the state dict, each with the reason why it is left out.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_weights(path: Path) -> WeightFile:
+    """Read a safetensors file or a pickle of tensors.
+
+    Raises:
+        CheckpointError: no such file, or not readable.
+        CheckpointUnknown: not a weight file, or one without a state dict; says what it looks like.
+        CheckpointUnsafe: a pickle that wants to run code, or a TorchScript archive.
+        CheckpointTruncated: the file ends too early or is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+    if not head:
+        raise CheckpointTruncated(f"{path}: the file is empty; fetch it again")
+    if head[8:9] == b"{":
+        return _plain(_read_safetensors(path))
+    if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or _TEXT_PICKLE.match(head):
+        return _plain(_unwrap(path, read_pickle(path)))
+    if path.suffix == ".safetensors" and len(head) < 9:
+        raise CheckpointTruncated(f"{path}: the file ends inside its header; fetch it again")
+    raise CheckpointUnknown(f"{path}: not a weight file: it looks like {file_looks_like(head)}")
+
+
+def safetensors_header(path: Path) -> dict[str, str]:
+    """The text entries of a safetensors header, without reading the tensors; empty where there are none.
+
+    Raises:
+        CheckpointTruncated: the file is damaged.
+    """
+    with _safetensors(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, json.JSONDecodeError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointTruncated(
+            f"{path}: damaged safetensors ({error}); the file ends too early or was altered"
+        ) from None
+
+
+def _read_safetensors(path: Path) -> WeightFile:
+    with _safetensors(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        return WeightFile(path, _without_module(tensors), dict(file.metadata() or {}))
+
+
+def _unwrap(path: Path, content: Any) -> WeightFile:
+    """Find the state dict in what a pickle holds: the content itself, or under a usual key."""
+    if isinstance(content, Mapping):
+        if _is_state_dict(content):
+            return WeightFile(path, _without_module(content))
+        for key in _WRAPPERS:
+            if key in content and _is_state_dict(content[key]):
+                beside = {other: _TRAINING_STATE for other in content if isinstance(other, str) and other != key}
+                return WeightFile(path, _without_module(content[key]), ignored=beside)
+        if {"method", "epoch", "optimiser"} <= set(content):
+            raise CheckpointUnknown(
+                f"{path}: a checkpoint for resuming a Pickout training; give the run's folder instead"
+            )
+        if "param_groups" in content or "optimizer" in content:
+            raise CheckpointUnknown(f"{path}: an optimizer state without a model; give the file with the weights")
+        keys = ", ".join(key if isinstance(key, str) else f"a {type(key).__name__}" for key in list(content)[:6])
+        raise CheckpointUnknown(
+            f"{path}: no state dict in it; it looks like a mapping with the keys {keys or '(none)'}"
+        )
+    kind = "a single tensor" if isinstance(content, Tensor) else f"a Python {type(content).__name__}"
+    raise CheckpointUnknown(f"{path}: no state dict in it; it looks like {kind}")
+
+
+def _plain(file: WeightFile) -> WeightFile:
+    """Refuse tensors that are no plain arrays of numbers, before anything is made of them.
+
+    Raises:
+        CheckpointUnknown: one is sparse, quantised, complex or of another such kind, or more is asked for than is
+            there.
+    """
+    for key, tensor in file.tensors.items():
+        odd = _oddness(tensor)
+        if odd:
+            raise CheckpointUnknown(
+                f"{file.path}: '{key}' is {odd}; save the model with plain tensors (dense, float16 or float32)"
+            )
+    asked, there = sum(t.numel() * t.element_size() for t in file.tensors.values()), file.path.stat().st_size
+    if asked > _SHARED * there:
+        raise CheckpointUnknown(f"{file.path}: its tensors ask for {asked:,} bytes, the file has {there:,}")
+    return WeightFile(
+        file.path, {key: tensor.detach() for key, tensor in file.tensors.items()}, file.metadata, file.ignored
+    )
+
+
+def _oddness(tensor: Tensor) -> str:
+    """What makes a tensor more than an array of numbers in its own memory; empty where nothing does."""
+    if tensor.is_nested:
+        return "a nested tensor"
+    if tensor.layout != torch.strided:
+        return f"sparse ({tensor.layout})".replace("torch.", "")
+    if tensor.is_meta:
+        return "a tensor without content (on the meta device)"
+    if tensor.is_quantized or tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype not in _FLOATS):
+        return f"of {tensor.dtype}".replace("torch.", "")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"expanded to {tensor.numel():,} numbers out of fewer"
+    return ""
+
+
+def _is_state_dict(content: Any) -> bool:
+    return (
+        isinstance(content, Mapping)
+        and bool(content)
+        and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+    )
+
+
+def _without_module(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if tensors and all(key.startswith("module.") for key in tensors):
+        return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+    return dict(tensors)

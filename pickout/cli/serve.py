@@ -1,0 +1,138 @@
+"""`pickout serve`: galleries over HTTP."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pickout.serve.service import Service
+
+STATE = Path("~/.local/state/pickout")
+Galleries = Annotated[list[Path], typer.Argument(help="Galleries made by pickout index.")]
+State = Annotated[Path, typer.Option(help="The server's folder: settings.toml, tokens, watches, uploads.")]
+
+
+def serve(
+    galleries: Galleries,
+    state: State = STATE,
+    host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs tokens.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8420,
+    certificate: Annotated[Path | None, typer.Option(help="TLS: the certificate chain, PEM.")] = None,
+    certificate_key: Annotated[Path | None, typer.Option(help="TLS: its private key, PEM.")] = None,
+    model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+) -> None:
+    """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
+
+    Without tokens only this machine is answered. See pickout token, and docs/serve.md for settings.toml.
+    """
+    from pickout.errors import UsageError
+
+    check_packages()
+    import uvicorn
+
+    from pickout.serve.app import create_app
+    from pickout.serve.guard import LOOPBACK
+
+    state = prepared(state)
+    service = open_service(galleries, state, model, device)
+    near = host in LOOPBACK
+    if not near and not any(token.is_valid for token in service.tokens.all()):
+        raise UsageError(
+            f"--host {host}: others could reach it; make a token first: pickout token create NAME --state {state}"
+        )
+    names = {*LOOPBACK, host, *service.settings.hosts}
+    app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ssl_certfile=certificate,
+        ssl_keyfile=certificate_key,
+        http="h11",  # bounds the size of headers, which httptools does not
+        h11_max_incomplete_event_size=32_768,
+        server_header=False,
+        proxy_headers=False,
+        access_log=False,  # the guard writes one, without the query
+        log_config=_LOGGING,
+        timeout_graceful_shutdown=60,
+        timeout_keep_alive=15,
+    )
+    server = uvicorn.Server(config)
+    app.state.parts.stopping = lambda: server.should_exit
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn stops by it and raises it again: exit code 0 then
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        return
+    if not server.started:
+        raise UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
+
+
+def check_packages() -> None:
+    """Make sure that the packages of a server are installed.
+
+    Raises:
+        UsageError: they are not.
+    """
+    from importlib.util import find_spec
+
+    from pickout.errors import UsageError
+
+    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client", "cryptography") if not find_spec(name)]:
+        raise UsageError(f"a server needs more packages ({', '.join(missing)}): pip install 'pickout[serve]'")
+
+
+def prepared(state: Path) -> Path:
+    """The server's folder, made where it is not there, for its owner only."""
+    folder = state.expanduser()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def open_service(galleries: list[Path], state: Path, model: str | None, device: str, via: str = "server") -> "Service":
+    """The galleries with their models; equal models are loaded once."""
+    from functools import cache
+
+    from pickout.cli.model import load_model, remembered_model
+    from pickout.gallery.encoder import Encoder
+    from pickout.gallery.storage.manifest import read_manifest
+    from pickout.serve.hosting import hosted
+    from pickout.serve.service import Service
+    from pickout.serve.settings import read_settings
+
+    @cache
+    def load(place: str) -> Encoder:
+        return load_model(place, device)
+
+    def of_gallery(path: Path) -> Encoder:
+        return load(model or remembered_model(path, read_manifest(path)))
+
+    settings = read_settings(state)
+    resolved = [path.resolve() for path in galleries]
+    return Service(hosted(resolved, of_gallery, settings), state.resolve(), settings, load, via)
+
+
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"format": "%(message)s"},
+    },
+    "handlers": {
+        "plain": {"class": "logging.StreamHandler", "formatter": "plain", "stream": sys.stderr},
+        "json": {"class": "logging.StreamHandler", "formatter": "json", "stream": sys.stderr},
+    },
+    "loggers": {
+        "uvicorn": {"handlers": ["plain"], "level": "INFO", "propagate": False},
+        "pickout": {"handlers": ["plain"], "level": "INFO"},
+        "pickout.requests": {"handlers": ["json"], "level": "INFO", "propagate": False},
+    },
+}
+"""What happens goes to standard error; each request is one line of JSON."""

@@ -1,0 +1,62 @@
+"""`pickout token`: who may ask a server."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pickout.cli.options import Json, Texts
+from pickout.cli.serve import STATE, State, prepared
+from pickout.serve.access import OWNER, Role, Token, Tokens
+
+app = typer.Typer(help="Who may ask a server, what for and how long.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who will have it.")],
+    role: Annotated[list[Role] | None, typer.Option(help="search, index, audit or admin; several times.")] = None,
+    camera: Annotated[Texts, typer.Option(help="Only crops of this camera; several times.")] = None,
+    gallery: Annotated[Texts, typer.Option(help="Only this gallery, by its name; several times.")] = None,
+    days: Annotated[float, typer.Option(help="How long it is valid.")] = 30,
+    blurred: Annotated[bool, typer.Option("--blurred", help="Show blurred faces only.")] = False,
+    state: State = STATE,
+    json: Json = False,
+) -> None:
+    """Make a token. Its secret is printed this once."""
+    import json as json_text
+
+    expires = datetime.now(UTC) + timedelta(days=min(days, 366))
+    token, secret = Tokens(prepared(state)).create(
+        OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=gallery, blurred=blurred
+    )
+    if json:
+        typer.echo(json_text.dumps({**token.model_dump(mode="json", exclude={"digest"}), "secret": secret}))
+    else:
+        typer.echo(secret)
+
+
+@app.command("list")
+def list_(state: State = STATE, json: Json = False) -> None:
+    """Every token, without its secret."""
+    from pickout.errors import printable
+
+    for token in _tokens(state):
+        if json:
+            typer.echo(token.model_dump_json(exclude={"digest"}))
+            continue
+        ended = "revoked" if token.revoked else "valid" if token.is_valid else "expired"
+        typer.echo(f"{token.id}: {printable(token.name)}: {', '.join(token.roles)}, {ended}, until {token.expires}")
+
+
+@app.command()
+def revoke(token: Annotated[str, typer.Argument(help="The token's id.")], state: State = STATE) -> None:
+    """Make a token invalid at once, also at a server that runs."""
+
+    Tokens(state.expanduser()).revoke(OWNER, token)
+
+
+def _tokens(state: Path) -> list[Token]:
+
+    return Tokens(state.expanduser()).all()

@@ -1,0 +1,158 @@
+"""Changes of what is before the camera: cloth, light, place, other people, and how the box sits."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from pickout.data.changed_picture import Chance, Picture, Pixels, blurred, to_bytes, to_floats, waves
+
+GARMENTS = (4, 8)
+"""First and last part number of what is worn or carried (`pickout.synthetic.surfaces.Part`)."""
+FOREGROUND = 0
+"""Parts above this number are no background."""
+
+
+def folds(picture: Picture, chance: Chance) -> None:
+    """Light varies inside each garment, some cloth has grain."""
+    if picture.parts is None:
+        return
+    worn = ((picture.parts >= GARMENTS[0]) & (picture.parts <= GARMENTS[1])).astype(np.float32)
+    light = sum(waves(picture.size, int(chance.integers(*knots)), chance) for knots in ((2, 6), (6, 16)))
+    picture.pixels *= (1 + worn * light * np.float32(chance.uniform(0.02, 0.2)))[..., None]
+    if chance.random() < 0.3:
+        grain = chance.standard_normal(picture.size, dtype=np.float32) * np.float32(chance.uniform(0.01, 0.06))
+        picture.pixels += (worn * grain)[..., None]
+
+
+def side_light(picture: Picture, chance: Chance) -> None:
+    """Light from one side of the person."""
+    height, width = picture.size
+    angle, amount = chance.uniform(0, 2 * np.pi), chance.uniform(0, 0.8)
+    across = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.float32(np.cos(angle) * amount)
+    down = np.linspace(-0.5, 0.5, height, dtype=np.float32) * np.float32(np.sin(angle) * amount)
+    picture.pixels *= (1 + down[:, None] + across[None, :])[..., None]
+
+
+def background(picture: Picture, chance: Chance) -> None:
+    """Another place behind the person: another crop's, magnified and blurred, or floor, wall and boxes."""
+    if picture.parts is None:
+        return
+    if picture.others and chance.random() < 0.45:
+        place = _another_place(picture, chance)
+    else:
+        place = _made_up_place(picture.size, chance)
+    _put_behind(picture, place)
+
+
+def neighbours(picture: Picture, chance: Chance) -> None:
+    """Another person beside this one, cut by the edge, behind or before."""
+    if picture.parts is None or not picture.others:
+        return
+    pixels, parts = picture.others[int(chance.integers(len(picture.others)))]
+    if parts.shape != picture.parts.shape:
+        return
+    height, width = picture.size
+    shift = int(chance.uniform(0.4, 0.8) * width) * (1 if chance.random() < 0.5 else -1)
+    fall = int(chance.normal(0, 0.08) * height)
+    other = np.zeros((height, width, 4), np.float32)
+    rows, columns = slice(max(0, fall), height + min(0, fall)), slice(max(0, shift), width + min(0, shift))
+    from_rows = slice(max(0, -fall), height + min(0, -fall))
+    from_columns = slice(max(0, -shift), width + min(0, -shift))
+    other[rows, columns, :3] = pixels[from_rows, from_columns] / np.float32(255)
+    other[rows, columns, 3] = parts[from_rows, from_columns] > FOREGROUND
+    shown = other[..., 3:]
+    if chance.random() < 0.6:
+        shown = shown * (picture.parts <= FOREGROUND)[..., None]
+    picture.pixels = picture.pixels * (1 - shown) + other[..., :3] * shown
+
+
+def frame(picture: Picture, chance: Chance) -> None:
+    """A box that sits otherwise: shifted, wider, cut at the knees or the head, leaning, seen from above."""
+    height, width = picture.size
+    across, down = chance.uniform(0.7, 1.15), chance.uniform(0.85, 1.15)
+    if chance.random() < 0.2:
+        down *= 1.35
+        fall = (chance.uniform(-0.05, 0.3) if chance.random() < 0.8 else -0.2) * height
+    else:
+        fall = chance.normal(0, 0.04) * height
+    side, above, lean = chance.normal(0, 0.07) * width, chance.normal(0, 0.08), chance.normal(0, 0.12)
+    corners = []
+    for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
+        near = 1 + above * (1 if y == 0 else -1)  # seen from above the head is larger than the feet
+        corners.append(
+            (
+                (x - width / 2) * across * near + width / 2 + side + lean * (y - height / 2) / height * width,
+                (y - height / 2) * down + height / 2 - fall,
+            )
+        )
+    top, left = height // 3, width // 2
+    mode = "edge" if chance.random() < 0.6 else "reflect"
+    padded = np.pad(to_bytes(picture.pixels), ((top, top), (left, left), (0, 0)), mode=mode)  # type: ignore[call-overload]
+    source = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+    warped = Image.fromarray(padded).transform(
+        (width, height), Image.Transform.PERSPECTIVE, _perspective(corners, source), Image.Resampling.BILINEAR
+    )
+    picture.pixels = to_floats(warped)
+    picture.parts = None  # masks no longer fit
+
+
+def occlusion(picture: Picture, chance: Chance) -> None:
+    """Something of one colour before the person."""
+    height, width = picture.size
+    area, ratio = chance.uniform(0.02, 0.2) * height * width, math.exp(chance.normal(0, 0.6))
+    tall, wide = min(height, int(math.sqrt(area * ratio * 2))), min(width, int(math.sqrt(area / ratio / 2)) + 1)
+    top, left = int(chance.integers(0, height - tall + 1)), int(chance.integers(0, width - wide + 1))
+    picture.pixels[top : top + tall, left : left + wide] = chance.uniform(0, 1, 3).astype(np.float32)
+
+
+def _another_place(picture: Picture, chance: Chance) -> Pixels:
+    pixels, _ = picture.others[int(chance.integers(len(picture.others)))]
+    height, width = picture.size
+    top, left = int(chance.integers(0, pixels.shape[0] // 3)), int(chance.integers(0, max(1, pixels.shape[1] // 3)))
+    image = Image.fromarray(np.ascontiguousarray(pixels[top:, left:])).resize((width, height))
+    return to_floats(image.filter(ImageFilter.GaussianBlur(chance.uniform(0.5, 4))))
+
+
+def _made_up_place(size: tuple[int, int], chance: Chance) -> Pixels:
+    height, width = size
+
+    def colour(coloured: float) -> tuple[int, int, int]:
+        values = chance.uniform(0.03, 0.97, 3)
+        if chance.random() >= coloured:
+            values = np.full(3, values[0]) + chance.normal(0, 0.06, 3)
+        red, green, blue = (int(value) for value in np.clip(values * 255, 0, 255))
+        return red, green, blue
+
+    image = Image.new("RGB", (width, height), colour(0.4))
+    draw = ImageDraw.Draw(image)
+    if chance.random() < 0.7:
+        draw.rectangle((0, int(height * chance.uniform(0.3, 0.95)), width, height), fill=colour(0.3))
+    for _ in range(int(chance.integers(0, 5))):  # doors, shelves, screens
+        middle = np.array([chance.uniform(-0.3, 1.3) * width, chance.uniform(-0.2, 1.2) * height])
+        reach = np.abs(chance.normal(0, 1, 2)) * (0.4 * width, 0.25 * height) + 2
+        shear = chance.normal(0, 0.2) * width
+        (left, top), (right, bottom) = middle - reach, middle + reach
+        draw.polygon([(left + shear, top), (right + shear, top), (right, bottom), (left, bottom)], fill=colour(0.5))
+    pixels = to_floats(image)
+    if chance.random() < 0.5:
+        light = waves(size, int(chance.integers(4, 20)), chance) * np.float32(chance.uniform(0.02, 0.2))
+        pixels += light[..., None]
+    return blurred(pixels, chance.uniform(0.4, 3)) if chance.random() < 0.5 else np.clip(pixels, 0, 1)
+
+
+def _put_behind(picture: Picture, place: Pixels) -> None:
+    assert picture.parts is not None
+    person = Image.fromarray(((picture.parts > FOREGROUND) * 255).astype(np.uint8))
+    soft = np.asarray(person.filter(ImageFilter.GaussianBlur(0.7)), np.float32)[..., None] / np.float32(255)
+    picture.pixels = picture.pixels * soft + place * (1 - soft)
+
+
+def _perspective(to: Sequence[tuple[float, float]], back: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+    """Pillow's eight numbers that lead from points of the result (`to`) to points of the source (`back`)."""
+    rows, values = [], []
+    for (x, y), (u, v) in zip(to, back, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    return tuple(np.linalg.solve(np.array(rows), np.array(values)).tolist())

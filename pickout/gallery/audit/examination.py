@@ -1,0 +1,124 @@
+"""What is wrong with an audit log, by itself and against heads that were signed earlier."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pickout.errors import GalleryDamaged
+from pickout.gallery.audit.commitments import key_of, showed
+from pickout.gallery.audit.heads import Head, check_signature, given_out, verifier
+from pickout.gallery.audit.log import MENDED, entry, is_cut, lines
+from pickout.gallery.audit.tree import Hash, leaf, root
+
+_COLUMNS = ("number", "time", "user", "via", "purpose", "kind", "sentence", "where", "results", "rows", "details")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found.
+
+    Args:
+        size: entries.
+        root: the hash tree's root over them.
+        heads: earlier heads that the log was held against.
+        faults: what is wrong.
+    """
+
+    size: int
+    root: Hash
+    heads: int
+    faults: tuple[str, ...]
+
+
+def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = None) -> Examined:
+    """Hold a log against itself, the heads that it gave out, and heads that somebody else kept.
+
+    An edit, a deletion, an insertion or a change of order before a head's size changes its root; a truncation leaves
+    fewer entries than a head says; a replaced log has another root or another key. Entries behind the last head can be
+    changed unseen: hand out heads often.
+
+    Args:
+        gallery: the gallery's folder.
+        heads: earlier heads, from a witness.
+        key_file: where the private key lies; by default in the gallery.
+
+    Raises:
+        GalleryError: the log cannot be read.
+    """
+    faults = list(log_faults(gallery))
+    leaves = [leaf(line) for line in lines(gallery)]
+    every = list(heads)
+    try:
+        every += given_out(gallery)
+    except GalleryDamaged as error:
+        faults.append(str(error))
+    key = verifier(gallery, key_file) if every else ""
+    for head in every:
+        try:
+            check_signature(head, key)
+        except GalleryDamaged as error:
+            faults.append(str(error))
+            continue
+        if head.size > len(leaves):
+            faults.append(f"a head of {head.size} entries was signed, {len(leaves)} are left: the log was truncated")
+        elif root(leaves[: head.size]) != head.root:
+            faults.append(f"the first {head.size} entries are not those that were signed: changed, deleted or replaced")
+    return Examined(len(leaves), root(leaves), len(every), tuple(dict.fromkeys(faults)))
+
+
+def log_faults(gallery: Path) -> Iterator[str]:
+    """Lines that are no entries. One that a kill cut off, and whose next writer said so, is none of them."""
+    cut: tuple[int, bytes] | None = None
+    for number, line in enumerate(lines(gallery), start=1):
+        values = entry(line)
+        if cut is not None:
+            told = {} if values is None else values
+            if told.get("event") != MENDED or told.get("sha256") != hashlib.sha256(cut[1]).hexdigest():
+                yield f"line {cut[0]} is garbled: the file was changed, or a write was cut off"
+        cut = (number, line) if values is None else None
+    if cut is not None:
+        yield f"line {cut[0]} is garbled: the file was changed, or a write was cut off"
+    if is_cut(gallery):
+        yield "the last line is garbled: a write was cut off; the next search or change will say so in the log"
+
+
+def entries_showing(gallery: Path, crop: str) -> list[tuple[int, dict[str, Any]]]:
+    """The entries, with their numbers from 1, that provably showed a crop. None once it was erased."""
+    key = key_of(gallery, crop)
+    if key is None:
+        return []
+    numbered = enumerate((entry(line) for line in lines(gallery)), start=1)
+    return [(number, values) for number, values in numbered if values and showed(values, crop, key)]
+
+
+def numbered_entries(gallery: Path, start: int = 1) -> Iterator[dict[str, Any]]:
+    """Every entry from number `start` on, with its number; of a cut line only that it is one."""
+    for number, line in enumerate(lines(gallery, start - 1), start=start):
+        yield {"number": number, **(entry(line) or {"event": "cut line"})}
+
+
+def as_csv(entries: Iterator[dict[str, Any]]) -> Iterator[str]:
+    """Entries as lines of CSV with a header. A cell that a spreadsheet would run gets a quote before it."""
+    row = io.StringIO()
+    writer = csv.writer(row)
+    writer.writerow(_COLUMNS)
+    for values in entries:
+        known = set(_COLUMNS) | {"change", "event", "nonce", "shown", "query"}
+        kind = values.get("change") or values.get("event") or "search"
+        details = {name: value for name, value in values.items() if name not in known}
+        cells = {**values, "kind": kind, "details": details or ""}
+        writer.writerow([_cell(cells.get(name, "")) for name in _COLUMNS])
+        yield row.getvalue()
+        row.seek(0)
+        row.truncate()
+    yield row.getvalue()
+
+
+def _cell(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value) if isinstance(value, dict) else str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

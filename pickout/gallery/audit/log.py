@@ -1,0 +1,232 @@
+"""`audit.jsonl`: one line an entry, appended whole or not at all."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pickout.errors import GalleryError
+from pickout.files import own_file, storage_errors
+from pickout.gallery.audit.commitments import commit
+
+AUDIT = "audit.jsonl"
+MENDED = "mended"
+"""The event that tells of a line whose writer died in the middle of it."""
+_PIECE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """On whose behalf something is done, where that is not the account that the process runs as.
+
+    Args:
+        user: who.
+        via: through what, for example `server`.
+        purpose: what for; None where none was asked for.
+    """
+
+    user: str
+    via: str
+    purpose: str | None = None
+
+
+_ACTING: ContextVar[Acting | None] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def acting(who: Acting) -> Iterator[None]:
+    """Entries written within are about `who`."""
+    before = _ACTING.set(who)
+    try:
+        yield
+    finally:
+        _ACTING.reset(before)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One search.
+
+    Args:
+        time: when, UTC.
+        user: the account that searched.
+        sentence: what for, in words.
+        query: its parts.
+        where: the filters that were set.
+        top: how many results a page were asked for.
+        page: which page.
+        results: how many were given.
+        model: fingerprint of the model.
+    """
+
+    time: str
+    user: str
+    sentence: str
+    query: dict[str, list[str]]
+    where: dict[str, Any]
+    top: int
+    page: int
+    results: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """One change of rows, or one copy of them that was made.
+
+    Args:
+        time: when, UTC.
+        user: the account that changed them.
+        change: `remove`, `erase`, `update`, `rebuild`, `export` or `import`.
+        rows: how many; not which, so that the line holds nothing of an erased crop.
+    """
+
+    time: str
+    user: str
+    change: str
+    rows: int
+
+
+def record_search(gallery: Path, line: AuditLine, shown: Sequence[str]) -> None:
+    """Append `line`. A search whose line cannot be written gives no results, so this comes before they are returned.
+
+    Args:
+        gallery: the gallery's folder.
+        line: the search.
+        shown: ids of the crops that it will show; the log gets commitments to them.
+
+    Raises:
+        GalleryError: the file cannot be written to.
+        StorageFull: no space left.
+    """
+    values = {**asdict(line), **_circumstances(), **commit(gallery, shown)}
+    _append(gallery / AUDIT, values, "each search is recorded, so none can be made")
+
+
+def record_change(gallery: Path, line: ChangeLine) -> None:
+    """Append `line`, before the change is made.
+
+    Raises:
+        GalleryError: the file cannot be written to.
+        StorageFull: no space left.
+    """
+    _append(gallery / AUDIT, {**asdict(line), **_circumstances()}, "each change is recorded, so none can be made")
+
+
+def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
+    """Append an entry of another kind: a crop that was looked at, a hold, an alarm.
+
+    Args:
+        gallery: the gallery's folder.
+        event: what happened.
+        shown: ids of crops that somebody sees by it.
+        details: what else is to be known; nothing that names a crop.
+
+    Raises:
+        GalleryError: the file cannot be written to.
+        StorageFull: no space left.
+    """
+    commitments = commit(gallery, shown) if shown else {}
+    values = {"time": now(), "user": user_name(), "event": event, **details, **_circumstances(), **commitments}
+    _append(gallery / AUDIT, values, "what is done is recorded, so nothing can be")
+
+
+def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
+    """The whole lines of the log from entry `start` on, without their line ends; a cut last one is left out.
+
+    Raises:
+        GalleryError: the file cannot be read.
+    """
+    try:
+        with (gallery / AUDIT).open("rb") as file:
+            for number, line in enumerate(file):
+                if number >= start and line.endswith(b"\n"):
+                    yield line[:-1]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise GalleryError(f"{gallery / AUDIT}: cannot be read: {error.strerror}") from None
+
+
+def is_cut(gallery: Path) -> bool:
+    """Whether the last line has no end: its writer died, or is writing it now."""
+    file = gallery / AUDIT
+    if not file.is_file() or not (size := file.stat().st_size):
+        return False
+    with file.open("rb") as log:
+        log.seek(size - 1)
+        return log.read(1) != b"\n"
+
+
+def entry(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None for one that is no entry."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def now() -> str:
+    """The time for an audit line: UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def user_name() -> str:
+    """Whom this is done for: the account's name as the system has it, or its number where it has none."""
+    who = _ACTING.get()
+    if who is not None:
+        return who.user
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name  # not from the environment, which everybody sets as they like
+    except KeyError:
+        return str(os.getuid())
+
+
+def _circumstances() -> dict[str, Any]:
+    who = _ACTING.get()
+    if who is None:
+        return {}
+    return {"via": who.via} | ({} if who.purpose is None else {"purpose": who.purpose})
+
+
+def _append(file: Path, values: Mapping[str, Any], so: str) -> None:
+    data = json.dumps(values).encode() + b"\n"
+    try:
+        with own_file(file) as handle, storage_errors(file):
+            _append_whole(handle, data)
+    except OSError as error:
+        linked = error.errno in (errno.ELOOP, errno.EEXIST)
+        reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
+        raise GalleryError(f"{file}: cannot be written to ({reason}); {so}") from None
+
+
+def _append_whole(handle: int, data: bytes) -> None:
+    fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
+    size = os.fstat(handle).st_size
+    data = _mending(handle, size) + data
+    if os.write(handle, data) < len(data):  # the disk filled within the line
+        os.ftruncate(handle, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _mending(handle: int, size: int) -> bytes:
+    """What ends a line that was cut off by a kill, and says so. The cut piece stays: a log only grows."""
+    if not size or os.pread(handle, 1, size - 1) == b"\n":
+        return b""
+    piece = b""
+    while b"\n" not in piece and len(piece) < size:
+        start = max(0, size - len(piece) - _PIECE)
+        piece = os.pread(handle, size - len(piece) - start, start) + piece
+    piece = piece.rpartition(b"\n")[2]
+    told = {"time": now(), "user": user_name(), "event": MENDED, "bytes": len(piece)}
+    return b"\n" + json.dumps({**told, "sha256": hashlib.sha256(piece).hexdigest()}).encode() + b"\n"

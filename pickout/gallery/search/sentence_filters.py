@@ -1,0 +1,257 @@
+"""A sentence read for its filters: cameras by the gallery's own names, and times. What is not certain stays in it."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pickout.errors import UsageError
+from pickout.gallery.search.filters import ANYWHERE, Range, Where
+
+_NEAR = r"(?:near|at|by|beside|outside|inside|around|from|in|on)(?:\s+the)?"
+_NOT = r"(?:not|never|but\s+not|except|other\s+than)"
+_CLOCK = r"(?:(?:[01]?\d|2[0-3]):[0-5]\d(?:\s*[ap]\.?m\b\.?)?|(?:1[0-2]|0?[1-9])\s*[ap]\.?m\b\.?|noon|midnight)"
+_FIRST_HALF = ("january", "february", "march", "april", "may", "june")
+_MONTHS = (*_FIRST_HALF, "july", "august", "september", "october", "november", "december")
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTH = "(?:" + "|".join(f"{name}|{name[:3]}" for name in _MONTHS) + r")\b\.?"
+_DATE = (
+    rf"\d{{4}}-\d\d-\d\d|\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}(?:,?\s+\d{{4}})?"
+    rf"|{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?"
+)
+_DAY = rf"(?:today|yesterday|(?:last\s+)?(?:{'|'.join(_WEEKDAYS)})|{_DATE})"
+_PARTS = {"morning": (6, 12), "afternoon": (12, 18), "evening": (18, 22), "night": (22, 30)}
+_PART = "|".join(_PARTS)
+_UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(7)}
+_CLOTHES = re.compile(
+    r"\b(red|blue|green|black|white|gr[ea]y|brown|yellow|orange|pink|purple|beige|teal|jacket|coat|shirt|jeans|dress|suit"
+    r"|hat|cap|hood|bag|backpack|rucksack|uniform|skirt|shorts|trousers|shoes|boots|front|back|left|right|middle)\b"
+)
+"""Words that describe a person: a camera of such a name is only meant where the sentence says `camera`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """What a sentence says.
+
+    Args:
+        description: the person; what is searched for.
+        where: the filters that were read.
+        read: the pieces of the sentence that became filters, with what they were taken for.
+    """
+
+    description: str
+    where: Where
+    read: tuple[tuple[str, str], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """With plain values, to be shown and changed."""
+        read = [{"text": text, "meaning": meaning} for text, meaning in self.read]
+        return {"description": self.description, "where": self.where.as_json(), "read": read}
+
+
+def read_filters(sentence: str, cameras: Sequence[str], now: datetime) -> Parse:
+    """Split a sentence into the description of a person and filters.
+
+    Args:
+        sentence: for example `a man with a red rucksack near the lobby after 3 pm yesterday`.
+        cameras: the gallery's.
+        now: in the zone of the gallery's times; `yesterday` is told by it.
+
+    Returns:
+        The sentence as it is where nothing is certain, or nothing but filters would be left.
+    """
+    reading = _Reading(sentence, now)
+    reading.find_cameras(cameras)
+    for pattern, meaning in _TIMES:
+        reading.find_time(pattern, meaning)
+    try:
+        found = reading.result()
+    except UsageError:  # filters that exclude each other: the sentence means something else
+        return Parse(sentence, ANYWHERE)
+    return found if re.search(r"\w", found.description) else Parse(sentence, ANYWHERE)
+
+
+class _Reading:
+    """A sentence of which pieces are taken out."""
+
+    def __init__(self, sentence: str, now: datetime) -> None:
+        self._sentence, self._left, self._now = sentence, sentence, now
+        self._cameras: list[str] = []
+        self._not_cameras: list[str] = []
+        self._where = ANYWHERE
+        self._timed = False
+        self._read: list[tuple[str, str]] = []
+
+    def find_cameras(self, cameras: Sequence[str]) -> None:
+        """Take out places that are cameras of the gallery; longer names first."""
+        spelt: dict[str, list[str]] = {}
+        for name in cameras:
+            spelt.setdefault(_plain(name), []).append(name)
+        plain = sorted((each for each in spelt if each), key=len, reverse=True)
+        if not plain:
+            return
+        name = "(?:" + "|".join(re.escape(each).replace(r"\ ", r"[\s_.-]+") for each in plain) + ")"
+        one = rf"(?:(?:camera\s+)?{name}(?:\s+camera)?)"
+        several = rf"{one}(?:(?:\s*,\s*|\s+or\s+|\s*,\s*or\s+)(?:{_NEAR}\s+|the\s+)?{one})*"
+        pattern = (
+            rf"(?:,\s*)?\b(?P<not>{_NOT}\s+)?(?P<how>{_NEAR}|camera)\s+(?P<names>{several})(?!\s*['-]?\w*(?<=of))\b"
+        )
+        for match in list(re.finditer(pattern, self._left, re.IGNORECASE)):
+            found = [_plain(each) for each in re.findall(name, match["names"], re.IGNORECASE)]
+            if any(len(spelt[each]) > 1 for each in found) or not self._is_place(match, found):
+                continue
+            names = [spelt[each][0] for each in found]
+            (self._not_cameras if match["not"] else self._cameras).extend(names)
+            self._take(match, f"{'not ' if match['not'] else ''}camera {' or '.join(names)}")
+
+    def _is_place(self, match: re.Match[str], found: Sequence[str]) -> bool:
+        """Whether cameras are meant for certain, and not what somebody wears or stands in front of."""
+        if "camera" in match[0].lower():
+            return True
+        if any(_CLOTHES.search(each) for each in found):
+            return False
+        behind = self._left[match.end() :].strip().lower()
+        # "in the lobby uniform", "at the gate post": a noun may follow, and then something else is meant.
+        return (
+            not behind
+            or re.match(
+                rf"[,.;]|and\b|or\b|after|before|between|since|until|during|{_NOT}|with|who|"
+                rf"wearing|carrying|in\s+a|{_DAY}|on\b|this|last|{_NEAR}",
+                behind,
+            )
+            is not None
+        )
+
+    def find_time(self, pattern: str, meaning: Callable[[re.Match[str], datetime], Where | None]) -> None:
+        """Take out the first time of a kind, unless one was found."""
+        if self._timed:
+            return
+        match = re.search(rf"(?:,\s*)?\b{pattern}(?![\w'])", self._left, re.IGNORECASE)
+        if match is None:
+            return
+        try:
+            where = meaning(match, self._now)
+        except (UsageError, ValueError, OverflowError):
+            return
+        if where is not None:
+            self._where, self._timed = where, True
+            self._take(match, ", ".join(where.words()))
+
+    def result(self) -> Parse:
+        """What is left, and the filters.
+
+        Raises:
+            UsageError: they exclude each other.
+        """
+        where = replace(self._where, cameras=self._cameras, not_cameras=self._not_cameras)
+        left = re.sub(r"\s+([,.;])", r"\1", " ".join(self._left.split()))
+        left = re.sub(r"^[\s,;]+|[\s,;]+$", "", left)
+        return Parse(left if self._read else self._sentence, where, tuple(self._read))
+
+    def _take(self, match: re.Match[str], meaning: str) -> None:
+        text = match[0].strip(" ,")
+        self._left = self._left.replace(match[0], " " * len(match[0]), 1)
+        self._read.append((text, meaning))
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.split(r"[\s_.-]+", name.lower().strip()))
+
+
+def _day(text: str, now: datetime) -> datetime:
+    """The start of a day; without a year, the last one that has begun."""
+    text, today = text.lower().strip(), now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if text in ("today", "yesterday"):
+        return today - timedelta(days=text == "yesterday")
+    weekday = text.removeprefix("last").strip()
+    if weekday in _WEEKDAYS:
+        back = (today.weekday() - _WEEKDAYS.index(weekday)) % 7
+        return today - timedelta(days=7 if back == 0 and text != weekday else back)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        return datetime.fromisoformat(text)
+    numbers = [int(each) for each in re.findall(r"\d+", text)]
+    letters = re.findall(r"[a-z]{3,}", re.sub(r"\d+(?:st|nd|rd|th)", "", text))
+    month = next(number for number, name in enumerate(_MONTHS, 1) if any(name.startswith(w[:3]) for w in letters))
+    if len(numbers) == 2:
+        return datetime(numbers[1], month, numbers[0])
+    found = datetime(now.year, month, numbers[0])
+    return found if found <= now else found.replace(year=now.year - 1)
+
+
+def _clock(text: str, *, like: str = "") -> timedelta:
+    """The time since midnight; `2` of `between 2 and 4 pm` is like `4 pm`."""
+    text = text.lower().replace(".", "").strip()
+    if text in ("noon", "midnight"):
+        return timedelta(hours=12 if text == "noon" else 0)
+    half = re.search(r"[ap]m", text) or re.search(r"[ap]m", like.lower().replace(".", ""))
+    hours, _, minutes = re.sub(r"\s*[ap]m", "", text).partition(":")
+    hour = int(hours)
+    if half and hour > 12:
+        raise ValueError(text)
+    if half:
+        hour = hour % 12 + (12 if half[0] == "pm" else 0)
+    return timedelta(hours=hour, minutes=int(minutes or 0))
+
+
+def _since(match: re.Match[str], now: datetime) -> Where | None:
+    start = _day(match["day"], now)
+    if match["clock"] is None:
+        whole = match["way"].lower() == "after"  # after Monday: from Tuesday on
+        return Where(after=start + timedelta(days=whole)) if match["way"].lower() not in _UNTIL else Where(before=start)
+    moment = start + _clock(match["clock"])
+    end = start + timedelta(days=1)
+    # "after 3 pm yesterday" speaks of that day.
+    return Where(before=moment, after=start) if match["way"].lower() in _UNTIL else Where(after=moment, before=end)
+
+
+def _between(match: re.Match[str], now: datetime) -> Where | None:
+    day = _day(match["day"], now)
+    return _range(day + _clock(match["first"], like=match["second"]), day + _clock(match["second"]))
+
+
+def _part(match: re.Match[str], now: datetime) -> Where | None:
+    day, part = match["day"].lower(), (match["part"] or "").lower()
+    if re.search(r"(?:\d|[ap]\.?m\.?|noon|midnight|o'clock)[\s,]*$", match.string[: match.start()], re.IGNORECASE):
+        return None  # a moment of that day, which is no range
+    if day == "this":
+        start = _day("today", now)
+    elif day == "last":
+        if part != "night":
+            return None  # last morning: of today or of yesterday?
+        start = _day("yesterday", now)
+    else:
+        start = _day(day, now)
+    first, last = _PARTS.get(part, (0, 24))
+    return _range(start + timedelta(hours=first), start + timedelta(hours=last))
+
+
+def _ago(match: re.Match[str], now: datetime) -> Where | None:
+    number = {"": 1, "few": None, "two": 2, "three": 3}.get((match["number"] or "").strip().lower(), 0)
+    if number is None:
+        return None
+    return Where(after=now - (number or int(match["number"])) * _UNITS[match["unit"].lower()])
+
+
+def _range(start: datetime, stop: datetime) -> Where:
+    during: Range = (start, stop)
+    return Where(during=[during])
+
+
+_UNTIL = ("before", "until", "till")
+_WAY = rf"(?P<way>after|since|from|{'|'.join(_UNTIL)})"
+_TIMES: tuple[tuple[str, Callable[[re.Match[str], datetime], Where | None]], ...] = (
+    (rf"(?:between|from)\s+(?P<first>{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+(?P<second>{_CLOCK})\s*,?\s*(?:on\s+)?"
+     rf"(?P<day>{_DAY})", _between),
+    (rf"(?:on\s+)?(?P<day>{_DAY})\s*,?\s*(?:between|from)\s+(?P<first>{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+"
+     rf"(?P<second>{_CLOCK})", _between),
+    (rf"{_WAY}\s+(?P<clock>{_CLOCK})\s*,?\s*(?:on\s+)?(?P<day>{_DAY})", _since),
+    (rf"(?:on\s+)?(?P<day>{_DAY})\s*,?\s*{_WAY}\s+(?P<clock>{_CLOCK})", _since),
+    (rf"{_WAY}(?P<clock>)??\s+(?P<day>{_DAY})(?!\s*(?:{_PART}|at\b))", _since),
+    (rf"(?:on\s+|in\s+the\s+)?(?P<day>this|last)\s+(?P<part>{_PART})", _part),
+    (rf"(?:on\s+)?(?P<day>{_DAY})(?:\s+(?P<part>{_PART}))?(?!\s*(?:at|around|about)\b)", _part),
+    (r"(?:in|within|during|over)\s+the\s+(?:last|past)\s+(?P<number>\d{1,3}\s+|few\s+|two\s+|three\s+)?"
+     rf"(?P<unit>{'|'.join(_UNITS)})s?", _ago),
+)  # fmt: skip
+"""Kinds of time, the most telling first. A time of day without a day is left: which day is meant is not certain."""

@@ -1,0 +1,319 @@
+"""Who may do what: tokens, and the one function that decides."""
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pickout.config import Settings
+from pickout.errors import AccessDenied, GalleryDamaged, NotKnown, NotThere, ServerBusy, UsageError
+from pickout.files import atomic_path
+from pickout.gallery.storage.lock import locked
+from pickout.gallery.storage.rows import Row
+
+TOKENS = "tokens.json"
+_PREFIX = "pickout"
+_MINUTE = 60.0
+_ADDRESSES = 10_000
+
+
+class Role(StrEnum):
+    """What a token is for. `admin` may search and index, too; only `audit` may read the audit."""
+
+    SEARCH = "search"
+    INDEX = "index"
+    AUDIT = "audit"
+    ADMIN = "admin"
+
+
+class Action(StrEnum):
+    """What is asked for."""
+
+    SEARCH = "search"
+    IMAGE = "look at a crop"
+    EXPLAIN = "explain"
+    WATCH = "watch"
+    INDEX = "add or describe crops"
+    ERASE = "remove or erase crops"
+    EXPORT = "export"
+    KEEP = "set how long crops are kept"
+    MANAGE = "change a whole gallery"
+    AUDIT = "read the audit"
+    TOKENS = "manage tokens"
+    SERVER = "look at the server"
+
+
+_NEEDS: dict[Action, tuple[Role, ...]] = {
+    Action.INDEX: (Role.INDEX, Role.ADMIN),
+    Action.ERASE: (Role.ADMIN,),
+    Action.EXPORT: (Role.ADMIN,),
+    Action.KEEP: (Role.ADMIN,),
+    Action.MANAGE: (Role.ADMIN,),
+    Action.AUDIT: (Role.AUDIT,),
+    Action.TOKENS: (Role.ADMIN,),
+    Action.SERVER: (Role.ADMIN, Role.AUDIT),
+}
+"""The roles that may do it; for the rest, `search` and `admin`."""
+_WHOLE = {Action.MANAGE, Action.KEEP, Action.AUDIT}
+"""What concerns every crop of a gallery, so that a token of some cameras may not do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """On whose behalf a request is made.
+
+    Args:
+        name: of the token.
+        roles: what it is for.
+        cameras: whose crops it may see; None: all crops.
+        galleries: which it may see; None: all.
+        blurred: whether it sees crops with blurred faces only.
+        token: the token's id; None for the account that runs the server.
+        expires: until when.
+    """
+
+    name: str
+    roles: frozenset[Role]
+    cameras: frozenset[str] | None = None
+    galleries: frozenset[str] | None = None
+    blurred: bool = False
+    token: str | None = None
+    expires: datetime | None = None
+
+
+OWNER = Actor("the account that runs the server", frozenset(Role))
+"""Whoever reaches a server on its own machine while it has no tokens: he could run the commands just as well."""
+
+
+def permit(actor: Actor, action: Action, gallery: str | None = None, crops: Iterable[Row | None] = ()) -> None:
+    """Make sure that `actor` may do this. Search, images, explanations, export, watches and audit all ask here.
+
+    Args:
+        actor: who.
+        action: what.
+        gallery: of which gallery; None where it concerns none.
+        crops: which crops it concerns; None for one that is not there.
+
+    Raises:
+        AccessDenied: no role of his allows it, whatever is there.
+        NotThere: a gallery or crop that is not there, or that he may not see: the same words for both.
+    """
+    needed = _NEEDS.get(action, (Role.SEARCH, Role.ADMIN))
+    if not actor.roles & set(needed):
+        raise AccessDenied(f"this token may not {action}; ask for one with the role {' or '.join(needed)}")
+    if gallery is not None and actor.galleries is not None and gallery not in actor.galleries:
+        raise no_gallery(gallery)
+    if action in _WHOLE and actor.cameras is not None:
+        raise AccessDenied(f"this token may not {action}: it is limited to some cameras")
+    for crop in crops:
+        if crop is None or (actor.cameras is not None and crop.metadata.camera not in actor.cameras):
+            raise NotThere("no crop of this id")
+
+
+def no_gallery(name: str) -> NotThere:
+    """What is said of a gallery that is not there, or not to be seen."""
+    return NotThere(f"no gallery '{name}'")
+
+
+class TooManyFailures(ServerBusy):
+    """Too many wrong tokens from one address."""
+
+
+class Token(Settings):
+    """A token as it is kept: what it may do, and a digest of its secret."""
+
+    id: str
+    """Names it in lists and in the audit."""
+    name: str
+    """Who has it."""
+    digest: str
+    """SHA-256 of the secret, which has 256 random bits and so needs no slow hash."""
+    roles: tuple[Role, ...]
+    """What it is for."""
+    cameras: tuple[str, ...] | None = None
+    """Whose crops it may see; none: all crops."""
+    galleries: tuple[str, ...] | None = None
+    """Which galleries it may see; none: all."""
+    blurred: bool = False
+    """Whether faces are always blurred."""
+    created: datetime
+    """When, UTC."""
+    expires: datetime
+    """Until when it is valid, UTC."""
+    revoked: datetime | None = None
+    """Since when it is not any more, UTC."""
+
+    def actor(self) -> Actor:
+        """Who comes with it."""
+        cameras = None if self.cameras is None else frozenset(self.cameras)
+        galleries = None if self.galleries is None else frozenset(self.galleries)
+        return Actor(self.name, frozenset(self.roles), cameras, galleries, self.blurred, self.id, self.expires)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it is neither expired nor revoked."""
+        return self.revoked is None and datetime.now(UTC) < self.expires
+
+
+_LIST = TypeAdapter(list[Token])
+
+
+class Tokens:
+    """The tokens of a server, in `tokens.json` in its folder. Other processes' changes are seen at once.
+
+    Args:
+        state: the server's folder.
+        failures: wrong tokens from one address in a minute, after which it has to wait.
+    """
+
+    def __init__(self, state: Path, failures: int = 10) -> None:
+        self._file, self._limit = state / TOKENS, failures
+        self._read_at: tuple[int, int, int] | None = None
+        self._tokens: dict[str, Token] = {}
+        self._failed: dict[str, deque[float]] = {}
+
+    def all(self) -> list[Token]:
+        """Every token, revoked ones too.
+
+        Raises:
+            GalleryDamaged: the file is garbled.
+        """
+        try:
+            status = self._file.stat()
+            seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+            if seen != self._read_at:
+                self._tokens = {each.id: each for each in _LIST.validate_json(self._file.read_bytes())}
+                self._read_at = seen
+        except FileNotFoundError:
+            self._tokens, self._read_at = {}, None
+        except (OSError, ValidationError) as error:
+            raise GalleryDamaged(f"{self._file}: cannot be read ({type(error).__name__}); mend or delete it") from None
+        return list(self._tokens.values())
+
+    def create(
+        self,
+        by: Actor,
+        name: str,
+        roles: Iterable[Role],
+        expires: datetime,
+        *,
+        cameras: Iterable[str] | None = None,
+        galleries: Iterable[str] | None = None,
+        blurred: bool = False,
+    ) -> tuple[Token, str]:
+        """A new token, and its secret, which is told this once.
+
+        Args:
+            by: who makes it. Nobody can give more than he has.
+            name: who will have it.
+            roles: what it is for.
+            expires: until when.
+            cameras: whose crops it may see; None: all crops.
+            galleries: which it may see; None: all.
+            blurred: whether faces are always blurred.
+
+        Raises:
+            AccessDenied: it would allow more than `by` may do.
+            UsageError: no role, no usable name, or an end that has passed.
+        """
+        permit(by, Action.TOKENS)
+        secret = secrets.token_urlsafe(32)
+        token = Token(
+            id=secrets.token_hex(4),
+            name=name,
+            digest=hashlib.sha256(secret.encode()).hexdigest(),
+            roles=tuple(sorted(set(roles))),
+            cameras=None if cameras is None else tuple(sorted(set(cameras))),
+            galleries=None if galleries is None else tuple(sorted(set(galleries))),
+            blurred=blurred,
+            created=datetime.now(UTC).replace(microsecond=0),
+            expires=expires.astimezone(UTC).replace(microsecond=0),
+        )
+        if not token.roles or not 0 < len(name) <= 100 or not name.isprintable() or not token.is_valid:
+            raise UsageError("a token needs a role, a printable name of at most 100 characters and an end to come")
+        if Role.AUDIT in token.roles and token.cameras is not None:
+            raise UsageError("the audit is of a whole gallery; a token with the role audit cannot be of some cameras")
+        _refuse_more(by, token.actor())
+        self._change(lambda tokens: [*tokens, token])
+        return token, f"{_PREFIX}_{token.id}_{secret}"
+
+    def revoke(self, by: Actor, identifier: str) -> None:
+        """Make a token invalid at once.
+
+        Raises:
+            AccessDenied: it is the one that this is asked with, or allows more than that one.
+            NotThere: there is none of this id.
+        """
+        permit(by, Action.TOKENS)
+        found = {each.id: each for each in self.all()}.get(identifier)
+        if found is None:
+            raise NotThere("no token of this id")
+        if identifier == by.token:
+            raise AccessDenied("a token cannot change its own rights, and so not revoke itself; ask somebody else")
+        _refuse_more(by, found.actor())
+        ended = found.model_copy(update={"revoked": datetime.now(UTC).replace(microsecond=0)})
+        self._change(lambda tokens: [ended if each.id == identifier else each for each in tokens])
+
+    def actor(self, given: str | None, address: str) -> Actor:
+        """Who comes with a token.
+
+        Args:
+            given: the token; None: none was given.
+            address: where it comes from; too many wrong ones from there have to wait.
+
+        Raises:
+            NotKnown: no token, or one that is not valid; the same words for each reason.
+            ServerBusy: too many wrong ones.
+        """
+        prefix, _, rest = (given or "").partition("_")
+        identifier, _, secret = rest.partition("_")
+        known = {each.id: each for each in self.all()}.get(identifier)
+        # Wrong secrets of a token that is there do not lock out others behind the same address.
+        key = f"{address} {identifier}" if known else address
+        self._refuse_many(key)
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        equal = hmac.compare_digest(digest, known.digest if known else "0" * 64)
+        if known is not None and equal and prefix == _PREFIX and known.is_valid:
+            return known.actor()
+        if given is not None:
+            self._failed.setdefault(key, deque(maxlen=self._limit)).append(time.monotonic())
+        raise NotKnown("a valid token is needed: Authorization: Bearer TOKEN")
+
+    def _refuse_many(self, key: str) -> None:
+        if len(self._failed) > _ADDRESSES:
+            self._failed = {name: times for name, times in self._failed.items() if _recent(times[-1])}
+        times = self._failed.get(key)
+        if times is not None and len(times) == self._limit and _recent(times[0]):
+            wait = int(_MINUTE - (time.monotonic() - times[0])) + 1
+            raise TooManyFailures("too many wrong tokens; wait a minute", wait)
+
+    def _change(self, change: Callable[[list[Token]], list[Token]]) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(self._file.with_suffix(".lock"), 30, f"{self._file}: another process is changing it; try again"):
+            text = json.dumps([each.model_dump(mode="json") for each in change(self.all())], indent=1)
+            with atomic_path(self._file, private=True) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+
+
+def _refuse_more(by: Actor, asked: Actor) -> None:
+    """A token must not allow more than the one that it is made or revoked with, nor longer."""
+    within = asked.roles <= by.roles | ({Role.SEARCH, Role.INDEX} if Role.ADMIN in by.roles else set())
+    within &= by.cameras is None or (asked.cameras is not None and asked.cameras <= by.cameras)
+    within &= by.galleries is None or (asked.galleries is not None and asked.galleries <= by.galleries)
+    within &= asked.blurred or not by.blurred
+    within &= by.expires is None or (asked.expires is not None and asked.expires <= by.expires)
+    if not within:
+        raise AccessDenied("this would be a token that may do more, see more or last longer than your own")
+
+
+def _recent(moment: float) -> bool:
+    return time.monotonic() - moment < _MINUTE

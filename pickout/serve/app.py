@@ -1,0 +1,164 @@
+"""A service over HTTP, below `/v1`."""
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from pickout import __version__
+from pickout.errors import (
+    AccessDenied,
+    DataError,
+    GalleryDamaged,
+    NothingFound,
+    NotKnown,
+    NotThere,
+    PickoutError,
+    ServerBusy,
+    StorageFull,
+    UsageError,
+)
+from pickout.serve.access import TooManyFailures
+from pickout.serve.calling import ERRORS, Parts
+from pickout.serve.change_routes import router as change_routes
+from pickout.serve.duty_routes import router as duty_routes
+from pickout.serve.guard import LOOPBACK, Guard
+from pickout.serve.search_routes import router as search_routes
+from pickout.serve.service import Service
+from pickout.serve.watches import send
+
+_log = logging.getLogger(__name__)
+_STATUS: dict[type[PickoutError], int] = {
+    NotKnown: 401,
+    AccessDenied: 403,
+    NotThere: 404,
+    NothingFound: 404,
+    UsageError: 422,
+    DataError: 422,
+    TooManyFailures: 429,
+    GalleryDamaged: 500,
+    ServerBusy: 503,
+    StorageFull: 507,
+}
+"""What an error is over HTTP; its nearest class counts, and 409 where none is named."""
+
+
+def create_app(
+    service: Service, *, hosts: Collection[str] = LOOPBACK, secure: bool = False, loopback: bool = True
+) -> FastAPI:
+    """The application.
+
+    Args:
+        service: its galleries.
+        hosts: names by which it may be called.
+        secure: whether it is called over TLS.
+        loopback: whether only this machine reaches it, so that no token is needed while there is none.
+    """
+    parts = Parts(service)
+    parts.loopback = loopback
+    app = FastAPI(
+        title="Pickout",
+        version=__version__,
+        description="Find people in images from a sentence. Results are candidates, not identifications.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # its page would load scripts from another host
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.parts = parts
+    for router in (search_routes, change_routes, duty_routes):
+        app.include_router(router, prefix="/v1", responses=ERRORS)
+    app.exception_handler(PickoutError)(_told)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(StarletteHTTPException)(_refused)
+    app.exception_handler(Exception)(_fault)
+    app.add_middleware(Guard, settings=service.settings, hosts=hosts, measured=parts.measured, secure=secure)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """What goes on beside the requests; at the end, what was begun is finished."""
+    parts: Parts = app.state.parts
+    stop, settings = threading.Event(), parts.service.settings
+    threads = [
+        threading.Thread(target=_every, args=(stop, seconds, what), name=name, daemon=True)
+        for name, seconds, what in (
+            ("tend", 60 * settings.keep_minutes, parts.duty.tend),
+            ("compact", 60 * settings.compact_minutes, lambda: _compact(parts)),
+            ("watch", settings.watch_seconds, lambda: _watch(parts)),
+        )
+    ]
+    parts.changes.resume_uploads()
+    parts.duty.tend()
+    for thread in threads:
+        thread.start()
+    yield
+    stop.set()
+    parts.service.jobs.close()
+    for thread in threads:
+        thread.join()
+    for hosted in parts.service.galleries.values():
+        hosted.close()
+    parts.duty.sign_heads()
+
+
+def _every(stop: threading.Event, seconds: float, what: Callable[[], object]) -> None:
+    while not stop.wait(seconds):
+        try:
+            what()
+        except Exception:
+            _log.exception("in the background")
+
+
+def _compact(parts: Parts) -> None:
+    for hosted in parts.service.galleries.values():
+        with suppress(PickoutError):  # another process is at it, or writes
+            hosted.compact()
+
+
+def _watch(parts: Parts) -> None:
+    parts.watches.look()
+    if parts.service.settings.webhooks:
+        send(parts.watches, parts.service.webhook_secret())
+
+
+async def _told(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PickoutError)
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 409)
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, ServerBusy) else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == 500:
+        _log.error("%s", error)
+        return _body(500, "the gallery is damaged; the server's log tells what", "GalleryDamaged")
+    return _body(status, request.app.state.parts.service.told(error), type(error).__name__, headers)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """The first thing that is wrong, without what was sent: it may be long, or somebody's description."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return _body(400 if first["type"] == "json_invalid" else 422, f"{place}: {first['msg']}"[:500], "Invalid")
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StarletteHTTPException)
+    return _body(error.status_code, str(error.detail), "Refused", dict(error.headers or {}))
+
+
+async def _fault(request: Request, error: Exception) -> JSONResponse:
+    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return _body(500, "something went wrong in the server; its log tells what", "Fault")
+
+
+def _body(status: int, words: str, kind: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": words, "kind": kind}, status, headers=headers)

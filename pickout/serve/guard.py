@@ -1,0 +1,151 @@
+"""What every request passes before and after its route: host, origin, size, time, headers, log, metrics."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pickout.serve.settings import ServeSettings
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_log = logging.getLogger("pickout.requests")
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+_A_YEAR = 31_536_000
+
+
+class Measured:
+    """Counts and times of requests, for scraping."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        names = ["method", "route", "status"]
+        self.requests = Counter("pickout_requests", "Requests.", names, registry=self.registry)
+        self.seconds = Histogram("pickout_request_seconds", "Time of a request.", ["route"], registry=self.registry)
+        self.waiting = Gauge("pickout_waiting", "Searches that wait.", ["gallery"], registry=self.registry)
+        self.jobs = Gauge("pickout_jobs", "Jobs that wait or run.", registry=self.registry)
+
+
+class Guard:
+    """Stands around an application.
+
+    Args:
+        app: the application.
+        settings: limits.
+        hosts: names by which the server may be called.
+        measured: where requests are counted.
+        secure: whether it is called over TLS.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: ServeSettings, hosts: Collection[str], measured: Measured, *, secure: bool
+    ) -> None:
+        self._app, self._settings, self._hosts, self._measured = app, settings, set(hosts), measured
+        more = {"strict-transport-security": f"max-age={_A_YEAR}"} if secure else {}
+        self._headers = [(name.encode(), value.encode()) for name, value in {**_HEADERS, **more}.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        began, status = time.monotonic(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in self._headers if each[0] not in own)]
+            await send(message)
+
+        try:
+            refusal = self._refusal(headers)
+            if refusal is None:
+                await self._app(scope, self._limited(headers, receive), sending)
+            else:
+                await _answer(sending, *refusal)
+        finally:
+            self._note(scope, status, time.monotonic() - began)
+
+    def _refusal(self, headers: dict[str, str]) -> tuple[int, str] | None:
+        """Why a request is not passed on: another name (DNS rebinding), another site's page, too large."""
+        host = headers.get("host", "")
+        try:
+            if urlsplit(f"//{host}").hostname not in self._hosts:
+                return 421, "this server is not called so; see 'hosts' in settings.toml"
+            origin = headers.get("origin")
+            foreign = origin is not None and urlsplit(origin).netloc != host
+        except ValueError:
+            return 400, "a garbled Host or Origin header"
+        if foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            return 403, "pages of other sites may not ask here"
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:20]) > self._largest(headers):
+            return 413, f"the request is larger than {self._largest(headers)} bytes"
+        return None
+
+    def _largest(self, headers: dict[str, str]) -> int:
+        form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        return self._settings.largest_upload if form else self._settings.largest_body
+
+    def _limited(self, headers: dict[str, str], receive: Receive) -> Receive:
+        """A request's body, with an end to its size and its time."""
+        size, largest = 0, self._largest(headers)
+        until, whole = time.monotonic() + self._settings.body_seconds, False
+
+        async def receiving() -> Message:
+            nonlocal size, whole
+            if whole:
+                return await receive()  # waits for the client to go away
+            left = min(self._settings.idle_seconds, until - time.monotonic())
+            try:
+                message = await asyncio.wait_for(receive(), max(left, 0.001))
+            except TimeoutError:
+                raise HTTPException(408, "the request's body did not come in time") from None
+            if message["type"] == "http.request":
+                size += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+            if size > largest:
+                raise HTTPException(413, f"the request is larger than {largest} bytes")
+            return message
+
+        return receiving
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self._measured.requests.labels(scope["method"] if route != "none" else "any", route, status).inc()
+        self._measured.seconds.labels(route).observe(seconds)
+        told: dict[str, Any] = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "client": (scope.get("client") or ("unknown",))[0],
+            "token": scope.get("state", {}).get("token"),
+            "method": scope["method"],
+            "path": scope["path"],  # without the query, which may hold a purpose
+            "status": status,
+            "seconds": round(seconds, 4),
+        }
+        level = logging.WARNING if status in (401, 403, 413, 421, 429) or status >= 500 else logging.INFO
+        _log.log(level, "%s", json.dumps(told))
+
+
+async def _answer(send: Send, status: int, words: str) -> None:
+    body = json.dumps({"error": words, "kind": "Refused"}).encode()
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,224 @@
+"""Routes that look: galleries, searches, crops, explanations, watches, the server itself."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Header, HTTPException, Query, Response, UploadFile
+from fastapi.responses import JSONResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.concurrency import run_in_threadpool
+
+from pickout.errors import ImageUnreadable, PickoutError, ServerBusy
+from pickout.serve.access import Action, permit
+from pickout.serve.calling import Called, Caller, authenticate
+from pickout.serve.crops import told_row
+from pickout.serve.requests import CropId, Name, SaveBody, SearchBody, SentenceBody, WatchBody
+
+router = APIRouter()
+_STREAMS = 100
+"""Streams of alarms that may be open."""
+_Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
+_JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
+
+
+@router.get("/health", tags=["server"])
+async def health() -> dict[str, str]:
+    """Whether the server runs. Needs no token."""
+    return {"status": "running"}
+
+
+@router.get("/ready", tags=["server"])
+async def ready(called: Called) -> JSONResponse:
+    """Whether every gallery answers."""
+    parts = called.parts
+    for hosted in parts.service.galleries.values():
+        await run_in_threadpool(hosted.turns.ask, lambda gallery: gallery.count())
+    stopping = parts.stopping()
+    return JSONResponse({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
+
+
+@router.get("/metrics", tags=["server"], response_class=Response)
+def metrics(called: Called) -> Response:
+    """Counts and times, in the text format of Prometheus."""
+    permit(called.actor, Action.SERVER)
+    measured, service = called.parts.measured, called.parts.service
+    for name, hosted in service.galleries.items():
+        measured.waiting.labels(name).set(hosted.turns.waiting)
+    measured.jobs.set(service.jobs.running)
+    return Response(generate_latest(measured.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/me", tags=["access"])
+def me(called: Called) -> dict[str, Any]:
+    """What the token may do."""
+    actor = called.actor
+    limits = {"cameras": actor.cameras, "galleries": actor.galleries}
+    told = {name: None if values is None else sorted(values) for name, values in limits.items()}
+    ends = None if actor.expires is None else actor.expires.isoformat()
+    return {"name": actor.name, "roles": sorted(actor.roles), "blurred": actor.blurred, "expires": ends, **told}
+
+
+@router.get("/galleries", tags=["search"])
+def galleries(called: Called) -> dict[str, list[str]]:
+    """The galleries that the token may see."""
+    return {"galleries": called.parts.service.visible(called.actor)}
+
+
+@router.get("/galleries/{gallery}", tags=["search"])
+def describe(called: Called, gallery: str) -> dict[str, Any]:
+    """What a gallery holds: crops, and how many have each camera, track, video and label."""
+    return called.parts.service.describe(called.actor, gallery)
+
+
+@router.post("/galleries/{gallery}/parse", tags=["search"])
+def parse(called: Called, gallery: str, body: SentenceBody) -> dict[str, Any]:
+    """Read a sentence for its filters, to be shown and changed before a search. What is not certain stays in it."""
+    return called.parts.service.parse(called.actor, gallery, body).as_json()
+
+
+@router.post("/galleries/{gallery}/search", tags=["search"])
+async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, Any]:
+    """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
+    found = called.parts.service.search(called.actor, gallery, body, called.who)
+    return found.as_json(await asyncio.wrap_future(found.answer))
+
+
+@router.post("/galleries/{gallery}/pictures", tags=["search"], status_code=201)
+def keep_picture(called: Called, gallery: str, file: Annotated[UploadFile, File()]) -> dict[str, str]:
+    """Upload a picture to search with; it is kept for a quarter of an hour, for this token only."""
+    service = called.parts.service
+    service.gallery(called.actor, Action.SEARCH, gallery)
+    return {"picture": service.pictures.keep(called.actor.token, read_upload(called, file))}
+
+
+@router.get("/galleries/{gallery}/crops/{crop}", tags=["search"])
+def crop(called: Called, gallery: str, crop: CropId) -> dict[str, Any]:
+    """What is known about a crop."""
+    return told_row(called.parts.crops.get(called.actor, Action.IMAGE, gallery, crop)[1])
+
+
+@router.get("/galleries/{gallery}/crops/{crop}/thumbnail", tags=["search"], response_class=Response, responses=_JPEG)
+def thumbnail(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
+    """A crop's small picture."""
+    content = called.parts.crops.thumbnail(called.actor, gallery, crop, blur=blur)
+    return Response(content, media_type="image/jpeg")
+
+
+@router.get("/galleries/{gallery}/crops/{crop}/original", tags=["search"], response_class=Response, responses=_JPEG)
+def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
+    """A crop's own file, if it is still the one that was indexed. Needs a purpose; recorded."""
+    content, media_type = called.parts.crops.original(called.actor, gallery, crop, called.who, blur=blur)
+    ending = media_type.rpartition("/")[2]
+    named = {"Content-Disposition": f'inline; filename="{crop}.{ending}"'}
+    return Response(content, media_type=media_type, headers=named)
+
+
+@router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"])
+def explain(called: Called, gallery: str, crop: CropId, body: SentenceBody) -> dict[str, Any]:
+    """Why a crop has its score for a sentence. Needs a purpose; recorded."""
+    return called.parts.crops.explain(called.actor, gallery, crop, body.sentence, called.who)
+
+
+@router.get("/galleries/{gallery}/saved", tags=["saved searches"])
+def saved(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
+    """The searches that are kept. Run one by its name: `saved` in a search."""
+    return {"saved": called.parts.service.saved(called.actor, gallery)}
+
+
+@router.post("/galleries/{gallery}/saved", tags=["saved searches"], status_code=201)
+def save(called: Called, gallery: str, body: SaveBody) -> dict[str, str]:
+    """Keep a search under a name."""
+    called.parts.service.save(called.actor, gallery, body.name, body, called.who_without_purpose)
+    return {"saved": body.name}
+
+
+@router.delete("/galleries/{gallery}/saved/{name}", tags=["saved searches"], status_code=204)
+def forget(called: Called, gallery: str, name: Name) -> None:
+    """Forget a saved search."""
+    called.parts.service.forget_saved(called.actor, gallery, name)
+
+
+@router.get("/galleries/{gallery}/watches", tags=["watches"])
+def watches(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
+    """One's own watches, and what each can promise."""
+    return {"watches": called.parts.watches.all(called.actor, gallery)}
+
+
+@router.post("/galleries/{gallery}/watches", tags=["watches"], status_code=201)
+def watch(called: Called, gallery: str, body: WatchBody) -> dict[str, Any]:
+    """Ask a saved search of each crop that comes from now on. Needs a purpose; recorded."""
+    return called.parts.watches.create(called.actor, gallery, body, called.who)
+
+
+@router.delete("/galleries/{gallery}/watches/{name}", tags=["watches"], status_code=204)
+def unwatch(called: Called, gallery: str, name: Name) -> None:
+    """Ask no more, and forget what was found."""
+    called.parts.watches.delete(called.actor, gallery, name)
+
+
+@router.get("/galleries/{gallery}/watches/{name}/alarms", tags=["watches"])
+def alarms(
+    called: Called, gallery: str, name: Name, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
+) -> dict[str, list[dict[str, Any]]]:
+    """What a watch found, oldest first; at most 1000, after the alarm of that number."""
+    return {"alarms": called.parts.watches.alarms(called.actor, gallery, name, after)}
+
+
+@router.get(
+    "/galleries/{gallery}/watches/{name}/events",
+    tags=["watches"],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "alarms as they come"}},
+)
+def events(
+    called: Called,
+    gallery: str,
+    name: Name,
+    last_event_id: Annotated[int, Header(ge=0, lt=2**63)] = 0,
+    authorization: Annotated[str | None, Header(max_length=500)] = None,
+) -> StreamingResponse:
+    """Alarms as they come, as server-sent events; after a break they go on behind `Last-Event-ID`."""
+    called.parts.watches.alarms(called.actor, gallery, name, last_event_id)  # told as an error before the stream begins
+    if called.parts.streams >= _STREAMS:
+        raise ServerBusy(f"{_STREAMS} streams are open; use the list of alarms", 60)
+    stream = _events(called, gallery, name, last_event_id, authorization)
+    return StreamingResponse(stream, media_type="text/event-stream")
+
+
+async def _events(called: Caller, gallery: str, name: str, after: int, authorization: str | None) -> AsyncIterator[str]:
+    parts = called.parts
+    parts.streams += 1
+    try:
+        yield f": alarms of {datetime.now(UTC).isoformat(timespec='seconds')}\n\n"
+        while not parts.stopping():
+            authenticate(parts, authorization, "a stream")  # a token may be revoked meanwhile
+            found = await run_in_threadpool(parts.watches.alarms, called.actor, gallery, name, after)
+            for each in found:
+                after = each["number"]
+                yield f"id: {after}\nevent: alarm\ndata: {json.dumps(each)}\n\n"
+            if not found:
+                yield ":\n\n"
+                await asyncio.sleep(1)
+    except PickoutError:
+        yield "event: end\ndata: {}\n\n"
+    finally:
+        parts.streams -= 1
+
+
+def read_upload(called: Caller, file: UploadFile) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        ImageUnreadable: it is empty.
+        HTTPException: it is larger than one picture may be.
+    """
+    largest = called.parts.service.settings.largest_file
+    content = file.file.read(largest + 1)
+    if len(content) > largest:
+        raise HTTPException(413, f"a file is larger than {largest} bytes")
+    if not content:
+        raise ImageUnreadable("a file", "is empty")
+    return content

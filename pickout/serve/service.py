@@ -1,0 +1,304 @@
+"""What a client can ask of a server's galleries: searches, crops, explanations. Knows no HTTP."""
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pickout.errors import NotThere, PickoutError, UsageError
+from pickout.files import atomic_path
+from pickout.gallery.audit.log import Acting, acting, record_event, user_name
+from pickout.gallery.encoder import Encoder
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.search.answer import Answer
+from pickout.gallery.search.filters import ANYWHERE, Where
+from pickout.gallery.search.groups import Grouping
+from pickout.gallery.search.hits import Hit
+from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import SearchSettings
+from pickout.gallery.search.search import Asked
+from pickout.gallery.search.sentence_filters import Parse, read_filters
+from pickout.gallery.storage.rows import LABEL
+from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
+from pickout.serve.hosting import Hosted
+from pickout.serve.jobs import Jobs
+from pickout.serve.policy import Policy, PolicyBlocked
+from pickout.serve.requests import SearchBody, SentenceBody
+from pickout.serve.settings import ServeSettings
+from pickout.serve.uploads import QueryPictures, Uploads
+
+_SHOWN_VALUES = 1000
+"""Values of one facet that a gallery's description lists at most, the most frequent first."""
+
+
+@dataclass(slots=True)
+class Searching:
+    """A search that waits or is made.
+
+    Args:
+        answer: comes when it is made.
+        parse: what its sentence was read as; None where it was not read.
+        warnings: what the policy says beside the answer.
+    """
+
+    answer: "Future[Answer]" = field(default_factory=Future)
+    parse: Parse | None = None
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self, given: Answer) -> dict[str, Any]:
+        """The answer as a client gets it."""
+        told = given.as_json()
+        told["notes"] = [*self.warnings, *told["notes"]]
+        hits = [told_hit(hit) for hit in given.hits]
+        return {**told, "parse": None if self.parse is None else self.parse.as_json(), "candidates": hits}
+
+
+class Service:
+    """The galleries of a server.
+
+    Args:
+        galleries: by name.
+        state: the server's folder.
+        settings: what its owner decided.
+        load: gives a model by where it lies, for a change of model.
+        via: through what it is asked, for the audit.
+    """
+
+    def __init__(
+        self,
+        galleries: Mapping[str, Hosted],
+        state: Path,
+        settings: ServeSettings,
+        load: Callable[[str], Encoder],
+        via: str = "server",
+    ) -> None:
+        self.galleries, self.state, self.settings, self.load, self.via = galleries, state, settings, load, via
+        self.tokens = Tokens(state, settings.failures)
+        self.policy = Policy(settings.policy)
+        self.jobs = Jobs(settings.jobs)
+        self.pictures = QueryPictures()
+
+    def uploads(self, hosted: Hosted) -> Uploads:
+        """Where a gallery's uploaded pictures lie."""
+        return Uploads((self.state / "uploads" / hosted.name).resolve())
+
+    def told(self, error: Exception) -> str:
+        """An error in words that a client may read: without paths of this machine."""
+        if not isinstance(error, PickoutError):
+            return "something went wrong in the server; its log tells what"
+        words = str(error)
+        for hosted in self.galleries.values():
+            words = words.replace(str(hosted.path), hosted.name)
+        words = words.replace(str(self.state), "the server's folder")
+        return re.sub(r"(?<![\w.])/(?:[^\s/:;,'()]+/)+", "", words)
+
+    def webhook_secret(self) -> str:
+        """With what alarms are signed, so that their receiver knows where they come from; made where there is none."""
+        file = self.state / "webhook.secret"
+        if not file.exists():
+            with atomic_path(file, private=True) as temporary:
+                temporary.write_text(secrets.token_urlsafe(32))
+        return file.read_text().strip()
+
+    def gallery(self, actor: Actor, action: Action, name: str) -> Hosted:
+        """The gallery of this name.
+
+        Raises:
+            AccessDenied, NotThere: see `permit`.
+        """
+        permit(actor, action, name)
+        if name not in self.galleries:
+            raise no_gallery(name)
+        return self.galleries[name]
+
+    def acting(self, actor: Actor, purpose: str | None) -> Acting:
+        """For whom and what for something is done, as the audit tells it.
+
+        Raises:
+            UsageError: no purpose, or another than the server's owner allows.
+        """
+        allowed = self.settings.purposes
+        if allowed and (not purpose or ("*" not in allowed and purpose not in allowed)):
+            known = "any words" if "*" in allowed else ", ".join(allowed)
+            raise UsageError(f"a purpose is needed, in the header Pickout-Purpose or as ?purpose=...: {known}")
+        if purpose is not None and (len(purpose) > 200 or not purpose.isprintable()):
+            raise UsageError("a purpose has at most 200 printable characters")
+        return Acting(self.who(actor), self.via, purpose)
+
+    @staticmethod
+    def who(actor: Actor) -> str:
+        """How the audit calls somebody."""
+        return user_name() if actor.token is None else f"token {actor.token} ({actor.name})"
+
+    def visible(self, actor: Actor) -> list[str]:
+        """Names of the galleries that somebody may see."""
+        return sorted(name for name in self.galleries if actor.galleries is None or name in actor.galleries)
+
+    def describe(self, actor: Actor, name: str) -> dict[str, Any]:
+        """What a gallery holds, as far as somebody may see it, with how many crops have each value."""
+        hosted = self.gallery(actor, Action.SEARCH, name)
+
+        def told(gallery: Gallery) -> dict[str, Any]:
+            try:
+                where = limited(actor, ANYWHERE, gallery)
+            except NotThere:
+                return {"crops": 0, "values": {}}
+            crops = gallery.count() if where == ANYWHERE else sum(gallery.counts(where)["camera"].values())
+            values = {what: _most(counts) for what, counts in gallery.counts(where).items()}
+            return {"crops": crops, "values": values}
+
+        model = hosted.open().manifest.model
+        purposes = list(self.settings.purposes)
+        about = {"gallery": name, "model": model.name, "fingerprint": model.fingerprint, "purposes": purposes}
+        return {**about, **hosted.turns.ask(told)}
+
+    def parse(self, actor: Actor, name: str, body: SentenceBody) -> Parse:
+        """A sentence read for its filters."""
+        hosted = self.gallery(actor, Action.SEARCH, name)
+        return hosted.turns.ask(lambda gallery: read_filters(body.sentence, _cameras(actor, gallery), _now(body)))
+
+    def search(self, actor: Actor, name: str, body: SearchBody, who: Acting) -> Searching:
+        """A search, once its turn comes. Everything about it is checked then.
+
+        Raises:
+            AccessDenied, NotThere: see `permit`.
+            ServerBusy: too many searches wait.
+        """
+        hosted, found = self.gallery(actor, Action.SEARCH, name), Searching()
+
+        def make(gallery: Gallery) -> Asked:
+            query, where, grouping = self._parts(actor, hosted, gallery, body, found)
+            try:
+                judged = self.policy.judge([*query.texts, *query.without])
+            except PolicyBlocked as error:
+                with acting(who):
+                    record_event(hosted.path, "search blocked", rule=error.rule, sentence=query.words())
+                raise
+            found.warnings = judged.warnings
+            if judged.rules:
+                with acting(who):
+                    record_event(hosted.path, "policy", rules=list(judged.rules))
+            where = limited(actor, where, gallery)
+            query = gallery.check(query, top=body.top, page=body.page, where=where)
+            settings = SearchSettings(error=body.error)
+            return Asked(query, where, body.top, body.page, grouping, settings)
+
+        found.answer = hosted.turns.search(make, who)
+        return found
+
+    def saved(self, actor: Actor, name: str) -> list[dict[str, Any]]:
+        """The saved searches that somebody may run."""
+        hosted = self.gallery(actor, Action.SEARCH, name)
+        found = []
+        for each in hosted.open().saved.all():
+            query, where, group = each.parts()
+            if self._may_run(actor, hosted, query, where):
+                told = {"name": each.name, "query": query.as_json(), "where": where.as_json(), "group": group.value}
+                found.append({**told, "saved": each.saved.isoformat(), "user": each.user})
+        return found
+
+    def save(self, actor: Actor, name: str, label: str, body: SearchBody, who: Acting) -> None:
+        """Keep a search under a name."""
+        hosted = self.gallery(actor, Action.SEARCH, name)
+        if body.pictures or body.saved:
+            raise UsageError("a search with uploaded pictures, or a saved one, cannot be saved")
+
+        def check(gallery: Gallery) -> tuple[Query, Where, Grouping]:
+            query, where, group = self._parts(actor, hosted, gallery, body, Searching())
+            self.policy.judge([*query.texts, *query.without])
+            limited(actor, where, gallery)
+            return query, where, group
+
+        query, where, group = hosted.turns.ask(check)
+        with acting(who):
+            record_event(hosted.path, "search saved", name=label, sentence=query.words())
+            hosted.open().saved.save(label, query, where, group)
+
+    def forget_saved(self, actor: Actor, name: str, label: str) -> None:
+        """Forget a saved search."""
+        hosted = self.gallery(actor, Action.SEARCH, name)
+        self.saved_parts(actor, hosted, label)
+        hosted.open().saved.remove(label)
+
+    def saved_parts(self, actor: Actor, hosted: Hosted, label: str) -> tuple[Query, Where, Grouping]:
+        """A saved search that somebody may run.
+
+        Raises:
+            NotThere: there is none, or it names what he may not see.
+        """
+        try:
+            query, where, group = hosted.open().saved.get(label).parts()
+        except UsageError:
+            raise NotThere("no saved search of this name") from None
+        if not self._may_run(actor, hosted, query, where):
+            raise NotThere("no saved search of this name")
+        return query, where, group
+
+    def _may_run(self, actor: Actor, hosted: Hosted, query: Query, where: Where) -> bool:
+        if actor.cameras is None:
+            return True
+        crops = [*query.more_like, *query.less_like]
+        rows = hosted.rows([each for each in crops if each.isascii()])
+        try:
+            permit(actor, Action.SEARCH, hosted.name, [rows.get(each) for each in crops])
+        except PickoutError:
+            return False
+        return not query.images and {*where.cameras, *where.not_cameras} <= actor.cameras
+
+    def _parts(
+        self, actor: Actor, hosted: Hosted, gallery: Gallery, body: SearchBody, found: Searching
+    ) -> tuple[Query, Where, Grouping]:
+        if body.saved is not None:
+            if body.sentences or body.pictures or body.without or body.more_like or body.less_like:
+                raise UsageError("a saved search is run as it was kept; give no other part beside it")
+            return self.saved_parts(actor, hosted, body.saved)
+        crops = [*body.more_like, *body.less_like]
+        rows = hosted.rows(crops) if crops else {}
+        permit(actor, Action.SEARCH, hosted.name, [rows.get(each) for each in crops])
+        pictures = [self.pictures.get(actor.token, each) for each in body.pictures]
+        sentences, where = list(body.sentences), body.where.where()
+        if body.parse and len(sentences) == 1:
+            found.parse = read_filters(sentences[0], _cameras(actor, gallery), _now(body))
+            sentences, where = [found.parse.description], found.parse.where.beside(where)
+        return Query(sentences, pictures, body.without, body.more_like, body.less_like), where, body.group
+
+
+def limited(actor: Actor, where: Where, gallery: Gallery) -> Where:
+    """The filters with those of the token; what it may not see is told as unknown.
+
+    Raises:
+        UsageError: a value that no crop has that it may see.
+        NotThere: it may see no crop of this gallery.
+    """
+    if actor.cameras is None:
+        return where
+    own = actor.cameras & set(gallery.cameras())
+    if not own:
+        raise NotThere("no crop here that this token may see")
+    values = gallery.counts(Where(cameras=own))
+    for what, wanted, unwanted in where.named():
+        for name in (*wanted, *unwanted):
+            if name not in values.get(what, {}):
+                raise UsageError(f"unknown {what.removeprefix(LABEL)} '{name}'")
+    return replace(where, cameras=set(where.cameras) or own)
+
+
+def told_hit(hit: Hit) -> dict[str, Any]:
+    """A candidate without any path of the server."""
+    return {key: value for key, value in hit.as_json().items() if key not in ("file", "path")}
+
+
+def _cameras(actor: Actor, gallery: Gallery) -> list[str]:
+    return [name for name in gallery.cameras() if actor.cameras is None or name in actor.cameras]
+
+
+def _now(body: SearchBody | SentenceBody) -> datetime:
+    return datetime.now() if body.now is None else body.now.replace(tzinfo=None)
+
+
+def _most(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_VALUES])

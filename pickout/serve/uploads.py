@@ -1,0 +1,160 @@
+"""Pictures that clients send: checked, named by their content, and kept where a row can find them."""
+
+import hashlib
+import io
+import json
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pickout.errors import ImageUnreadable, NotThere, UsageError
+from pickout.files import write_atomically
+from pickout.gallery.intake.picture import decode
+from pickout.gallery.storage.rows import Metadata
+
+_TABLE = ".table.jsonl"
+_PENDING = ".pending"
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "GIF": ".gif", "WEBP": ".webp", "TIFF": ".tif"}
+_SUFFIXES |= {"PPM": ".ppm", "AVIF": ".avif"}
+_COLUMNS = {"image", "camera", "time", "video", "frame", "box", "track"}
+_KEPT_SECONDS, _KEPT = 900.0, 200
+"""How long, and how many, pictures to search with are kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One picture as it was sent.
+
+    Args:
+        content: the file's bytes.
+        told: what is known about it.
+    """
+
+    content: bytes
+    told: Metadata
+
+
+def suffix_of(content: bytes) -> str:
+    """The ending that fits a picture's content, after decoding it whole.
+
+    Raises:
+        ImageUnreadable: no image, damaged, a decompression bomb.
+    """
+    decode(Path("the picture"), content)
+    with Image.open(io.BytesIO(content)) as picture:
+        return _SUFFIXES.get(picture.format or "", ".img")
+
+
+class Uploads:
+    """The pictures that were sent to one gallery, a folder for each request.
+
+    Args:
+        folder: for all of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, sent: Sequence[Sent]) -> Path:
+        """Write pictures and what is told about them; the same request again gives the same folder.
+
+        Raises:
+            ImageUnreadable: one is no image; then nothing is kept.
+            UsageError: a label with a name that means something else.
+            StorageFull: no space left.
+        """
+        named: dict[str, Sent] = {}
+        for each in sent:
+            if reserved := _COLUMNS & set(each.told.labels):
+                raise UsageError(f"label '{min(reserved)}': this name is taken; give it as what it is, or another name")
+            named[hashlib.sha256(each.content).hexdigest()[:32] + suffix_of(each.content)] = each
+        table = "".join(f"{json.dumps(_line(name, each.told))}\n" for name, each in sorted(named.items()))
+        folder = self.folder / hashlib.sha256(table.encode()).hexdigest()[:32]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(folder / _PENDING, b"")
+        try:
+            for name, each in named.items():
+                write_atomically(folder / name, each.content, durable=False)
+            write_atomically(folder / _TABLE, table)
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return folder
+
+    def table(self, folder: Path) -> Path:
+        """What is told about the pictures of one request."""
+        return folder / _TABLE
+
+    def done(self, folder: Path) -> None:
+        """The pictures have rows."""
+        (folder / _PENDING).unlink(missing_ok=True)
+
+    def pending(self) -> list[Path]:
+        """Requests whose pictures may have no rows yet: the server died. Halves of requests are deleted."""
+        found = []
+        for mark in self.folder.glob(f"*/{_PENDING}"):
+            if (mark.parent / _TABLE).exists():
+                found.append(mark.parent)
+            else:
+                shutil.rmtree(mark.parent)
+        return found
+
+    def delete(self, files: Iterable[Path]) -> None:
+        """Delete pictures that were sent here; files elsewhere are left alone."""
+        for file in files:
+            if file.is_relative_to(self.folder):
+                file.unlink(missing_ok=True)
+                table = file.parent / _TABLE
+                if table.exists():
+                    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+                    write_atomically(table, "".join(each for each in lines if json.loads(each)["image"] != file.name))
+
+
+def _line(name: str, told: Metadata) -> dict[str, Any]:
+    values: dict[str, Any] = {"image": name, **told.labels, "camera": told.camera, "video": told.video}
+    values |= {"time": None if told.time is None else told.time.isoformat(), "track": told.track, "frame": told.frame}
+    values["box"] = None if told.box is None else " ".join(map(str, told.box))
+    return {key: value for key, value in values.items() if value is not None}
+
+
+class QueryPictures:
+    """Pictures to search with, for a quarter of an hour and for the token that sent them only."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[float, str | None, Image.Image]] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, owner: str | None, content: bytes) -> str:
+        """Its id.
+
+        Raises:
+            ImageUnreadable: it is no image.
+        """
+        try:
+            image = decode(Path("the picture"), content).image
+        except ImageUnreadable as error:
+            raise ImageUnreadable("the picture", error.reason) from None
+        identifier = secrets.token_hex(16)
+        with self._lock:
+            fresh = time.monotonic() - _KEPT_SECONDS
+            kept = {key: each for key, each in self._kept.items() if each[0] > fresh}
+            self._kept = dict([*kept.items()][1 - _KEPT :]) | {identifier: (time.monotonic(), owner, image)}
+        return identifier
+
+    def get(self, owner: str | None, identifier: str) -> Image.Image:
+        """The picture.
+
+        Raises:
+            NotThere: none of this id, or somebody else's.
+        """
+        kept = self._kept.get(identifier)
+        if kept is None or kept[1] != owner or kept[0] < time.monotonic() - _KEPT_SECONDS:
+            raise NotThere("no picture of this id; pictures are kept for a quarter of an hour")
+        return kept[2]

@@ -1,0 +1,154 @@
+"""Fit a model on frozen towers to a user's own crops, without labels: only its normalisation moves.
+
+The image tower standardises what the frozen network sees, channel by channel, by the statistics of drawn people
+(`Reduction`). Another camera shifts them all. Adaptation takes the statistics of the user's crops and goes part of the
+way there (AdaBN, Li et al., arXiv 1603.04779, with a share). Weights and text stay, so sentences keep their meaning.
+
+Whether that helps is judged on crops that were held back: each is changed as by another camera and must find itself
+again among all of them. That is no proof for sentences, and no label is needed for it.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image, fromarray
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.config import Settings
+from pickout.data.changed_picture import Picture
+from pickout.data.image_changes import STRONG, change_picture
+from pickout.data.images import to_rgb
+from pickout.data.transforms import prepare
+from pickout.errors import DataError, NothingFound, UsageError
+from pickout.nn.frozen import MultiStageTower
+from pickout.nn.reduction import Reduction
+
+BATCH = 32
+_RESAMPLES = 1000
+
+
+class AdaptationSettings(Settings):
+    """How a model is adapted; `pickout adapt --set` sets it."""
+
+    share: float = Field(default=0.5, gt=0, le=1)
+    """How far the statistics go from the model's towards those of the crops."""
+    held_back: float = Field(default=0.3, gt=0, lt=1)
+    """The share of the crops that judge and do not take part."""
+    fewest: int = Field(default=60, ge=10)
+    """Fewer crops than this are refused."""
+    most: int = Field(default=2000, ge=10)
+    """Of more crops, so many are drawn."""
+    seed: int = Field(default=0, ge=0)
+    """Draws crops and changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What came of it.
+
+    Args:
+        model: the adapted model.
+        crops: crops whose statistics were taken.
+        held_back: crops that judged.
+        before: how well changed crops found themselves before, mean reciprocal rank in percent.
+        after: the same with the adapted model.
+        gain: 95 % interval of the difference over crops.
+    """
+
+    model: LoadedModel
+    crops: int
+    held_back: int
+    before: float
+    after: float
+    gain: tuple[float, float]
+
+
+def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettings) -> Adaptation:
+    """A copy of `model` with the normalisation of its image tower moved towards `crops`.
+
+    Args:
+        model: on frozen towers, as `pickout-small` is; not changed.
+        crops: pictures of people, any size.
+        settings: how.
+
+    Raises:
+        UsageError: a model of another kind.
+        DataError: too few crops.
+        NothingFound: the crops that were held back do not say that it helps.
+    """
+    tower = getattr(model.method, "vision", None)
+    if not isinstance(tower, MultiStageTower):
+        raise UsageError(f"{model.name}: has no statistics that could be adapted; pickout-small has")
+    if len(crops) < settings.fewest:
+        raise DataError(f"{len(crops)} crops; adapting takes at least {settings.fewest}")
+    chance = np.random.default_rng(settings.seed)
+    order = chance.permutation(len(crops))[: settings.most]
+    judges = max(2, round(len(order) * settings.held_back))
+    learning = _stages(model, tower, [crops[place] for place in order[judges:]])
+    plain = [crops[place] for place in order[:judges]]
+    seen, changed = _stages(model, tower, plain), _stages(model, tower, [_changed(crop, chance) for crop in plain])
+    method = deepcopy(model.method)
+    moved = method.get_submodule("vision")
+    assert isinstance(moved, MultiStageTower)
+    _move(moved.reduction, learning.flatten(0, 1), settings.share)
+    before, after = (_reciprocal_ranks(each, seen, changed) for each in (tower, moved))
+    gain = _interval(after - before, chance)
+    if gain[0] <= 0:
+        raise NothingFound(
+            f"the {judges} crops held back do not say that adapting helps (gain {gain[0]:+.1f} to {gain[1]:+.1f} "
+            f"points of mean reciprocal rank, was {before.mean():.1f}); the model stays as it is"
+        )
+    adapted = LoadedModel(
+        name=f"{model.name}-adapted",
+        method=method,
+        tokenizer=model.tokenizer,
+        settings=model.settings,
+        identities=model.identities,
+        report=model.report,
+        device=str(model.device),
+        precision=model.precision,
+    )
+    return Adaptation(adapted, len(learning), judges, float(before.mean()), float(after.mean()), gain)
+
+
+def _changed(crop: Image, chance: np.random.Generator) -> Image:
+    pixels = np.asarray(to_rgb(crop), np.float32) / np.float32(255)
+    return fromarray(change_picture(Picture(pixels), STRONG, chance))
+
+
+@torch.no_grad()
+def _stages(model: LoadedModel, tower: MultiStageTower, crops: Sequence[Image]) -> Tensor:
+    """What the frozen network sees of crops. Shape: (crops, tokens, channels), float16."""
+    parts = []
+    for start in range(0, len(crops), BATCH):
+        batch = [prepare(to_rgb(crop), model.image_settings) for crop in crops[start : start + BATCH]]
+        parts.append(tower.stages(torch.stack(batch).to(model.device)).half())
+    return torch.cat(parts)
+
+
+def _move(reduction: Reduction, tokens: Tensor, share: float) -> None:
+    mean, scale = tokens.float().mean(dim=0), tokens.float().std(dim=0) + 1e-3
+    reduction.mean.lerp_(mean, share)
+    reduction.scale.lerp_(scale, share)
+
+
+@torch.no_grad()
+def _reciprocal_ranks(tower: MultiStageTower, seen: Tensor, changed: Tensor) -> NDArray[np.float64]:
+    """In percent, of each changed crop among the crops as they are."""
+    there, asked = (F.normalize(tower(tower.reduction(each.float())).summary, dim=1) for each in (seen, changed))
+    scores = asked @ there.T
+    ranks = (scores >= scores.diagonal()[:, None]).sum(dim=1)  # a tie is no find
+    return (100.0 / ranks.double()).cpu().numpy()
+
+
+def _interval(gain: NDArray[np.float64], chance: np.random.Generator) -> tuple[float, float]:
+    means = gain[chance.integers(len(gain), size=(_RESAMPLES, len(gain)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)

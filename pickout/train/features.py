@@ -1,0 +1,175 @@
+"""Training pairs of which the frozen part of both towers has been computed once (`data.copies` of a recipe).
+
+Most of a step's work on a frozen tower would be done again in every epoch. So a few changed copies of each image go
+through it before training, and each caption once; what they become lies in memory-mapped files, which several runs can
+share. Writing them goes on after a stop, and training on them is the training of every other run.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pickout.checkpoints.fingerprint import digest_of
+from pickout.data.batching import Example
+from pickout.data.sampling import Draw
+from pickout.data.training_pairs import TrainingPairs
+from pickout.data.transforms import augment
+from pickout.errors import ImageUnreadable, ResumeMismatch
+from pickout.files import atomic_path, write_atomically
+from pickout.methods.base import Method
+from pickout.nn.frozen import KEPT_IMAGE, KEPT_TEXT, MultiStageTower, SentenceTower
+from pickout.shapes import TokenBatch
+
+BATCH = 64
+"""Images or captions that go through a frozen tower at a time."""
+SAMPLE = 900
+"""Changed images, and captions, from which the reductions take their statistics."""
+_STREAM = 3
+"""Keeps the copies' random streams apart from those of sampler and items."""
+_KEY, _REDUCTIONS = "features.json", "reductions.safetensors"
+
+Tell = Callable[[str, int, int], None]
+
+
+class FrozenPairs(Dataset[Example | ImageUnreadable]):
+    """The pairs of `pairs` as the frozen parts of `method` see them. Its reductions are set, or read from `folder`.
+
+    Args:
+        pairs: what to train on.
+        method: with a `MultiStageTower` and a `SentenceTower`.
+        folder: where features are or come to be.
+        copies: changed copies of each image.
+        tell: progress: what, how many done, how many in all.
+
+    Raises:
+        ResumeMismatch: the folder holds the features of other data, changes or weights.
+    """
+
+    def __init__(self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell) -> None:
+        self.pairs, self.copies = pairs, copies
+        self.identities, self.fingerprint = pairs.identities, pairs.fingerprint
+        vision, text = method.get_submodule("vision"), method.get_submodule("text")
+        assert isinstance(vision, MultiStageTower) and isinstance(text, SentenceTower)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._claim(folder, vision, text)
+        # bfloat16 changes a token by less than any of the image changes does, and takes half the time.
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            self._fit(folder, vision, text)
+            tokens = vision.grid[0] * vision.grid[1]
+            self._images = [
+                _filled(
+                    folder / f"images-{copy}.npy",
+                    (pairs.images, tokens, KEPT_IMAGE),
+                    lambda places, copy=copy: vision.frozen(self._views(places, copy)),  # type: ignore[misc]
+                    tell,
+                )
+                for copy in range(copies)
+            ]
+            self._captions = _filled(
+                folder / "captions.npy",
+                (len(pairs), text.context, KEPT_TEXT),
+                lambda items: text.frozen(self._texts(items)),
+                tell,
+                order=np.argsort(
+                    pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable"
+                ),  # batches of like length
+            )
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
+        copy = int(np.random.default_rng([_STREAM, self.pairs.seed, draw.epoch, draw.place]).integers(self.copies))
+        seen = self._images[copy][self.pairs.image_of(draw.item)]
+        return Example(
+            torch.from_numpy(seen.astype(np.float32)),
+            self.pairs.ids_of(draw.item),
+            self.identities[draw.item],
+            states=torch.from_numpy(self._captions[draw.item].astype(np.float32)),
+        )
+
+    def _claim(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
+        """Mark the folder as holding these features, or find that it does."""
+        wanted = {
+            "data": self.pairs.fingerprint(),
+            "image": self.pairs.image.model_dump(mode="json"),
+            "augmentation": self.pairs.augmentation.image.model_dump(mode="json"),
+            "weights": digest_of({**vision.trunk.state_dict(), **text.trunk.state_dict()}),
+        }
+        file = folder / _KEY
+        if not file.exists():
+            write_atomically(file, json.dumps(wanted, indent=1))
+            return
+        found = json.loads(file.read_text(encoding="utf-8"))
+        wrong = [key for key, value in json.loads(json.dumps(wanted)).items() if found.get(key) != value]
+        if wrong:
+            raise ResumeMismatch(f"{folder}: holds features of other {' and '.join(wrong)}; give another data.features")
+
+    def _fit(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
+        file = folder / _REDUCTIONS
+        if not file.exists():
+            places = np.random.default_rng(_STREAM).permutation(self.pairs.images)[:SAMPLE]
+            stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]
+            vision.reduction.fit(torch.cat(stages).flatten(0, 1))
+            items = np.random.default_rng(_STREAM).permutation(len(self.pairs))[:SAMPLE]
+            texts = [self._texts(some) for some in _batches(items)]
+            text.reduction.fit(torch.cat([text.states(some)[some.mask] for some in texts]))
+            with atomic_path(file) as temporary:
+                save_file(_reductions(vision, text), temporary)
+        for name, tensor in load_file(file).items():
+            _reductions(vision, text)[name].copy_(tensor)
+
+    def _views(self, places: NDArray[np.int64], copy: int) -> Tensor:
+        return torch.stack([self._view(int(place), copy) for place in places])
+
+    def _view(self, place: int, copy: int) -> Tensor:
+        """The image at `place`, changed: a function of place and copy alone, so that runs of other seeds share it."""
+        chance = np.random.default_rng([_STREAM, copy, place])
+        changed = self.pairs.changed(place, chance)
+        return augment(changed, self.pairs.image, self.pairs.augmentation.image, chance)
+
+    def _texts(self, items: NDArray[np.int64]) -> TokenBatch:
+        ids = np.stack([self.pairs.ids_of(int(item)) for item in items])
+        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.pairs.mask(ids)))
+
+
+def _reductions(vision: MultiStageTower, text: SentenceTower) -> dict[str, Tensor]:
+    towers = {"vision": vision.reduction, "text": text.reduction}
+    return {f"{name}.{key}": tensor for name, part in towers.items() for key, tensor in part.state_dict().items()}
+
+
+def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [places[start : start + BATCH] for start in range(0, len(places), BATCH)]
+
+
+def _filled(
+    file: Path,
+    shape: tuple[int, ...],
+    compute: Callable[[NDArray[np.int64]], Tensor],
+    tell: Tell,
+    order: NDArray[np.int64] | None = None,
+) -> NDArray[np.float16]:
+    """A memory-mapped array of `compute`'s rows; goes on where an earlier call was stopped."""
+    part, done = file.with_suffix(".part"), file.with_suffix(".done")
+    if not file.exists():
+        begun = int(done.read_text()) if part.exists() and done.exists() else 0
+        rows = np.lib.format.open_memmap(part, "r+" if begun else "w+", np.float16, None if begun else shape)
+        order = np.arange(shape[0]) if order is None else order
+        for places in _batches(order[begun:]):
+            rows[places] = compute(places).half().numpy()
+            begun += len(places)
+            if begun == shape[0] or begun // BATCH % 20 == 0:
+                rows.flush()
+                write_atomically(done, str(begun), durable=False)
+                tell(file.stem, begun, shape[0])
+        part.replace(file)
+        done.unlink(missing_ok=True)
+    held: NDArray[np.float16] = np.load(file, mmap_mode="r")
+    return held

@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import pickout
+from pickout.checkpoints.bundle import Bits, is_bundle, write_bundle
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.data.transforms import ImageSettings
+from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated
+from pickout.methods.model import ModelSettings, build_model
+from pickout.nn.text import TextSettings
+from pickout.nn.vision import VisionSettings
+from pickout.text.tokenizer import TokenizerSettings
+from pickout.text.wordpiece import wordpiece_tokenizer
+
+LETTERS = [f"{mark}{letter}" for mark in ("", "##") for letter in "abcdefghijklmnopqrstuvwxyz"]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, "red", "coat", "teal"]
+SENTENCES = ["red coats", "teal coat", "a hat"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> LoadedModel:
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    tokenizer = wordpiece_tokenizer(tmp_path / "vocab.txt", 16)
+    settings = ModelSettings(
+        method={"name": "dual", "pair_loss": False, "id_terms": False},
+        image=ImageSettings(height=64, width=32),
+        vision=VisionSettings(kind="lite0", width=32, layers=1, heads=2, embedding=16),
+        text=TextSettings(kind="sentence", width=192, layers=1, heads=2, embedding=16, fusion_layers=1),
+        tokenizer=TokenizerSettings(kind="wordpiece", context=16),
+    )
+    torch.manual_seed(0)
+    return LoadedModel(
+        name="whole",
+        method=build_model(settings, tokenizer, 0),
+        tokenizer=tokenizer,
+        settings=settings,
+        identities=0,
+        report=KeyReport(source="x", format="x", loaded=()),
+        precision="fp32",
+    )
+
+
+@pytest.mark.parametrize(("bits", "least"), [("float16", 0.9999), ("int8", 0.98)])
+def test_one_file_holds_the_whole_model(model: LoadedModel, tmp_path: Path, bits: Bits, least: float) -> None:
+    file = tmp_path / "whole.safetensors"
+    write_bundle(model, file, bits)
+    loaded = pickout.load(file, precision="fp32")
+    assert loaded.name == "whole" and is_bundle(file)
+    same = (loaded.encode_texts(SENTENCES) * model.encode_texts(SENTENCES)).sum(axis=1)
+    assert same.min() > least
+    write_bundle(loaded, tmp_path / "again.safetensors", bits)
+    assert pickout.load(tmp_path / "again.safetensors").fingerprint == loaded.fingerprint
+    whole = sum(tensor.numel() for tensor in model.method.state_dict().values())
+    assert file.stat().st_size < whole * {"float16": 2.6, "int8": 2.0}[bits] + 60_000
+
+
+def test_a_damaged_or_later_file_is_told(model: LoadedModel, tmp_path: Path) -> None:
+    file = tmp_path / "whole.safetensors"
+    write_bundle(model, file)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointTruncated):
+        pickout.load(file)
+    file.write_bytes(content.replace(b'"pickout_bundle":"1"', b'"pickout_bundle":"9"'))
+    with pytest.raises(CheckpointError, match="layout 9"):
+        pickout.load(file)
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="leave both out"):
+        pickout.load(file, image=(64, 32))
+
+
+def test_a_missing_tensor_is_named(model: LoadedModel, tmp_path: Path) -> None:
+    file = tmp_path / "whole.safetensors"
+    write_bundle(model, file)
+    tensors = load_file(file)
+    header = json.loads(file.read_bytes()[8 : 8 + int.from_bytes(file.read_bytes()[:8], "little")])["__metadata__"]
+    del tensors["vision.branches.0.narrow.bias"]
+    save_file(tensors, file, header)
+    with pytest.raises(CheckpointMismatch, match=r"vision\.branches\.0\.narrow\.bias"):
+        pickout.load(file)

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import pickout.train.features as features_module
+from pickout.data.sampling import Draw
+from pickout.errors import ResumeMismatch
+from pickout.methods.model import build_model
+from pickout.train.display import Display
+from pickout.train.features import FrozenPairs
+from pickout.train.material import gather
+from pickout.train.training import train
+
+FROZEN = [
+    "model.image.height=64",
+    "model.image.width=32",
+    'model.vision={kind="lite0", width=32, layers=1, heads=2, embedding=16}',
+    'model.text={kind="sentence", width=192, layers=1, heads=2, embedding=16, fusion_layers=1}',
+    'model.method={name="dual", alignment="nce", pair_loss=false, id_terms=false}',
+    "model.tokenizer.context=16",
+    "data.copies=2",
+    "augmentation.erase=0.0",
+    "augmentation.changes={cast=1.0, noise=1.0}",
+]
+
+
+LONGER = ["schedule.epochs=30", "train.validate_every=30", "optim.learning_rate=0.01", "sampler.batch=24"]
+
+
+def _pairs(recipe, folder, features, copies=2):
+    torch.manual_seed(0)
+    material = gather(recipe, folder, Display())
+    method = build_model(recipe.model, material.tokenizer, 0)
+    said = []
+    pairs = FrozenPairs(material.pairs, method, features, copies, lambda *told: said.append(told))
+    return pairs, method, said
+
+
+def test_features_are_what_the_towers_make_of_changed_images(recipe, tmp_path):
+    pairs, method, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "features")
+    example = pairs[Draw(epoch=1, place=3, item=5)]
+    assert example.image.shape == (8, 192) and example.states.shape == (16, 160)
+    views = torch.stack([pairs._view(pairs.pairs.image_of(5), copy) for copy in range(2)])
+    assert not torch.equal(views[0], views[1])
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = method.vision.frozen(views)
+    near = [torch.nn.functional.cosine_similarity(example.image.flatten(), each.flatten(), dim=0) for each in expected]
+    assert max(near) > 0.99
+    drawn = {tuple(pairs[Draw(1, place, 5)].image[0, :3].tolist()) for place in range(20)}
+    assert len(drawn) == 2
+
+
+def test_an_interrupted_folder_goes_on_to_the_same_features(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(features_module, "BATCH", 1)
+    whole, _, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "whole")
+
+    def stop(what, done, total):
+        if what == "images-1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        material = gather(recipe(*FROZEN), tmp_path / "run", Display())
+        torch.manual_seed(0)
+        method = build_model(recipe(*FROZEN).model, material.tokenizer, 0)
+        FrozenPairs(material.pairs, method, tmp_path / "cut", 2, stop)
+    assert not (tmp_path / "cut" / "images-1.npy").exists()
+    again, _, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "cut")
+    for name in ("images-0.npy", "images-1.npy", "captions.npy"):
+        assert np.array_equal(np.load(tmp_path / "whole" / name), np.load(tmp_path / "cut" / name)), name
+    assert len(again) == len(whole) == 48
+
+
+def test_further_copies_are_added_to_a_folder_and_other_changes_refused(recipe, tmp_path):
+    _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "features", copies=1)
+    before = (tmp_path / "features" / "images-0.npy").stat().st_mtime_ns
+    _, _, said = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "features")
+    assert [what for what, _, _ in said] == ["images-1"]
+    assert (tmp_path / "features" / "images-0.npy").stat().st_mtime_ns == before
+    with pytest.raises(ResumeMismatch, match="other augmentation"):
+        _pairs(recipe(*FROZEN, "augmentation.changes.cast=0.5"), tmp_path / "run", tmp_path / "features")
+
+
+@pytest.mark.slow
+def test_a_run_on_features_leaves_the_frozen_part_and_finds_its_people(recipe, tmp_path):
+    summary = train(recipe(*FROZEN, *LONGER), tmp_path / "run")
+    assert summary["best"]["metrics"]["mAP"] > 60
+    state = load_file(tmp_path / "run" / "model.safetensors")
+    fitted = load_file(tmp_path / "run" / "features" / "reductions.safetensors")
+    assert torch.equal(state["vision.reduction.basis"], fitted["vision.basis"])
