@@ -68,7 +68,7 @@ def main() -> None:
                     if (len(known.there), len(known.gone), known.searches) != before:
                         break
                     time.sleep(0.01)
-                time.sleep(generator.uniform(0.0, 3.0))
+                time.sleep(generator.uniform(0.0, 5.0))
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 for client in clients:
@@ -106,7 +106,7 @@ def upload(client: httpx2.Client, known: Known, generator: random.Random) -> Non
 
 def erase(client: httpx2.Client, known: Known, generator: random.Random) -> None:
     with known.lock:
-        crop = generator.choice(sorted(known.there)) if len(known.there) > 5 else None
+        crop = generator.choice(sorted(known.there)) if len(known.there) > 2 else None
         known.there.discard(crop or "")
         known.open |= {crop} if crop else set()  # it may be there or not until the answer comes
     if crop is None:
