@@ -63,7 +63,12 @@ def main() -> None:
                 ]
                 for client in clients:
                     client.start()
-                time.sleep(generator.uniform(0.2, 4.0))
+                before = (len(known.there), len(known.gone), known.searches)
+                while any(client.is_alive() for client in clients):  # a server may take long to begin
+                    if (len(known.there), len(known.gone), known.searches) != before:
+                        break
+                    time.sleep(0.01)
+                time.sleep(generator.uniform(0.0, 5.0))
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 for client in clients:
@@ -101,12 +106,12 @@ def upload(client: httpx2.Client, known: Known, generator: random.Random) -> Non
 
 def erase(client: httpx2.Client, known: Known, generator: random.Random) -> None:
     with known.lock:
-        if len(known.there) < 5:
-            time.sleep(0.02)
-            return
-        crop = generator.choice(sorted(known.there))
-        known.there.discard(crop)
-        known.open.add(crop)  # it may be there or not until the answer comes
+        crop = generator.choice(sorted(known.there)) if len(known.there) > 2 else None
+        known.there.discard(crop or "")
+        known.open |= {crop} if crop else set()  # it may be there or not until the answer comes
+    if crop is None:
+        client.get("")
+        return
     answer = client.post("/erase", json={"crops": [crop]})
     if answer.status_code in (200, 404):
         with known.lock:

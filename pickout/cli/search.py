@@ -62,10 +62,7 @@ def search(
         texts = [*([] if sentence is None else [sentence]), *(also or [])]
         query = Query(texts, image or (), without or (), like or (), unlike or ())
     else:
-        if any((sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)):
-            raise UsageError(
-                "--saved runs a search as it was kept; give no sentence, picture, filter or grouping beside it"
-            )
+        _refuse_beside(sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)
         query, where, group = opened.saved.get(saved).parts()
     if explain and (html is None or not query.texts):
         raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
@@ -83,6 +80,15 @@ def search(
         raise GalleryDamaged(f"{gallery}: {'; '.join(answer.faults)}; pickout gallery verify names every fault")
     if not answer.hits:
         raise NothingFound(_nothing(opened, answer))
+
+
+def _refuse_beside(*given: object) -> None:
+    from pickout.errors import UsageError
+
+    if any(given):
+        raise UsageError(
+            "--saved runs a search as it was kept; give no sentence, picture, filter or grouping beside it"
+        )
 
 
 def _parsed(gallery: "Gallery", sentence: str, where: "Where", *, json: bool) -> "tuple[str, Where]":

@@ -65,6 +65,7 @@ def serve(
     )
     server = uvicorn.Server(config)
     app.state.parts.stopping = lambda: server.should_exit
+    sys.setswitchinterval(_SWITCH)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn stops by it and raises it again: exit code 0 then
     try:
         server.run()
@@ -118,6 +119,8 @@ def open_service(galleries: list[Path], state: Path, model: str | None, device: 
     return Service(hosted(resolved, of_gallery, settings), state.resolve(), settings, load, via)
 
 
+_SWITCH = 0.0005
+"""Seconds after which a thread that waits gets the interpreter: a search must not wait for one that indexes."""
 _LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -8,7 +8,10 @@ blurring     faces blurred
 turns        searches that wait together are made together
 jobs         long work, followed while it goes on
 hosting      one gallery that is searched while it changes
-service      everything a client can ask for; no HTTP in it
+service      the galleries: searches and saved searches; no HTTP in it
+crops        looked at and explained
+changes      added, described, removed, erased, taken out and in
+duty         retention, the audit, tokens
 watches      searches that are asked of each new crop
 app          the same over HTTP
 mcp          the same for agents

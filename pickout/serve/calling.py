@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pickout.gallery.audit.log import Acting
 from pickout.serve.access import OWNER, Actor
 from pickout.serve.changes import Changes
+from pickout.serve.crops import Crops
 from pickout.serve.duty import Duty
 from pickout.serve.guard import Measured
 from pickout.serve.service import Service
@@ -49,7 +50,7 @@ class Parts:
     """
 
     def __init__(self, service: Service) -> None:
-        self.service, self.changes = service, Changes(service)
+        self.service, self.crops, self.changes = service, Crops(service), Changes(service)
         self.duty, self.watches = Duty(service, self.changes), Watches(service)
         self.measured = Measured()
         self.stopping: Callable[[], bool] = lambda: False

@@ -15,6 +15,7 @@ from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.report import IngestProgress
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE
+from pickout.gallery.storage.rows import row_id
 from pickout.serve.access import Action, Actor, permit
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Job, Tell
@@ -231,7 +232,9 @@ class Changes:
         record_event(hosted.path, "crops uploaded", crops=len(uploads.table(folder).read_bytes().splitlines()))
         report = gallery.add(folder, table=uploads.table(folder), on_progress=lambda at: tell(_ingest(at)))
         uploads.done(folder)
-        return {**report.as_json(), "crops": gallery.choose([f"{folder}/*"]) if report.found else []}
+        # By their paths, not by looking through every crop of the gallery.
+        ids = [row_id(file) for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+        return {**report.as_json(), "crops": list(gallery.rows(ids))}
 
     def _chosen(self, actor: Actor, action: Action, name: str, body: ChosenBody) -> tuple[Hosted, list[str]]:
         """Ids of the crops that are meant, each of which `actor` may see.

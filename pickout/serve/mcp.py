@@ -12,6 +12,7 @@ from pickout import __version__
 from pickout.errors import PickoutError
 from pickout.gallery.storage.small_file import first_fault
 from pickout.serve.access import OWNER, Actor
+from pickout.serve.crops import Crops
 from pickout.serve.requests import Filters, SearchBody
 from pickout.serve.service import Service
 
@@ -31,6 +32,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
         service: the galleries.
         token: with which it is asked; None only where the server's folder has none.
     """
+    crops = Crops(service)
     server = MCPServer("pickout", instructions=_ABOUT, version=__version__)
 
     def actor() -> Actor:
@@ -64,7 +66,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
         """The picture of a candidate."""
         try:
             who = actor()
-            content, kind = service.original(who, gallery, crop, service.acting(who, purpose), blur=False)
+            content, kind = crops.original(who, gallery, crop, service.acting(who, purpose), blur=False)
             return Image(data=content, format=kind.rpartition("/")[2])
         except PickoutError as error:
             raise ToolError(service.told(error)) from None
@@ -73,7 +75,7 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     def explain(gallery: _Gallery, purpose: _Purpose, crop: _Crop, sentence: str) -> str:
         """On which words and places a candidate's score rests, as far as that was measured to be true."""
         who = actor()
-        return _told(lambda: service.explain(who, gallery, crop, sentence, service.acting(who, purpose)))
+        return _told(lambda: crops.explain(who, gallery, crop, sentence, service.acting(who, purpose)))
 
     def _told(ask: Callable[[], dict[str, Any]]) -> str:
         try:

@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from pickout.errors import ImageUnreadable, PickoutError, ServerBusy
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller, authenticate
+from pickout.serve.crops import told_row
 from pickout.serve.requests import CropId, Name, SaveBody, SearchBody, SentenceBody, WatchBody
-from pickout.serve.service import told_row
 
 router = APIRouter()
 _STREAMS = 100
@@ -97,20 +97,20 @@ def keep_picture(called: Called, gallery: str, file: Annotated[UploadFile, File(
 @router.get("/galleries/{gallery}/crops/{crop}", tags=["search"])
 def crop(called: Called, gallery: str, crop: CropId) -> dict[str, Any]:
     """What is known about a crop."""
-    return told_row(called.parts.service.crop(called.actor, Action.IMAGE, gallery, crop)[1])
+    return told_row(called.parts.crops.get(called.actor, Action.IMAGE, gallery, crop)[1])
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/thumbnail", tags=["search"], response_class=Response, responses=_JPEG)
 def thumbnail(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
     """A crop's small picture."""
-    content = called.parts.service.thumbnail(called.actor, gallery, crop, blur=blur)
+    content = called.parts.crops.thumbnail(called.actor, gallery, crop, blur=blur)
     return Response(content, media_type="image/jpeg")
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/original", tags=["search"], response_class=Response, responses=_JPEG)
 def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
     """A crop's own file, if it is still the one that was indexed. Needs a purpose; recorded."""
-    content, media_type = called.parts.service.original(called.actor, gallery, crop, called.who, blur=blur)
+    content, media_type = called.parts.crops.original(called.actor, gallery, crop, called.who, blur=blur)
     ending = media_type.rpartition("/")[2]
     named = {"Content-Disposition": f'inline; filename="{crop}.{ending}"'}
     return Response(content, media_type=media_type, headers=named)
@@ -119,7 +119,7 @@ def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) ->
 @router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"])
 def explain(called: Called, gallery: str, crop: CropId, body: SentenceBody) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""
-    return called.parts.service.explain(called.actor, gallery, crop, body.sentence, called.who)
+    return called.parts.crops.explain(called.actor, gallery, crop, body.sentence, called.who)
 
 
 @router.get("/galleries/{gallery}/saved", tags=["saved searches"])

@@ -1,6 +1,5 @@
 """What a client can ask of a server's galleries: searches, crops, explanations. Knows no HTTP."""
 
-import io
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -10,14 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from pickout.errors import GalleryError, ImageUnreadable, NotThere, PickoutError, UsageError
+from pickout.errors import NotThere, PickoutError, UsageError
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import Acting, acting, record_event, user_name
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.search.answer import Answer
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
@@ -26,9 +22,8 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
 from pickout.gallery.search.search import Asked
 from pickout.gallery.search.sentence_filters import Parse, read_filters
-from pickout.gallery.storage.rows import LABEL, Row
+from pickout.gallery.storage.rows import LABEL
 from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
-from pickout.serve.blurring import blurred, blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
 from pickout.serve.policy import Policy, PolicyBlocked
@@ -195,60 +190,6 @@ class Service:
         found.answer = hosted.turns.search(make, who)
         return found
 
-    def crop(self, actor: Actor, action: Action, name: str, identifier: str) -> tuple[Hosted, Row]:
-        """A crop that somebody may see.
-
-        Raises:
-            AccessDenied, NotThere: see `permit`.
-        """
-        hosted = self.gallery(actor, action, name)
-        row = hosted.rows([identifier]).get(identifier)
-        permit(actor, action, name, [row])
-        assert row is not None
-        return hosted, row
-
-    def thumbnail(self, actor: Actor, name: str, identifier: str, *, blur: bool) -> bytes:
-        """A crop's small JPEG; with blurred faces where asked for, or where the token sees no others."""
-        row = self.crop(actor, Action.IMAGE, name, identifier)[1]
-        return blurred_jpeg(row.thumbnail) if blur or actor.blurred else row.thumbnail
-
-    def original(self, actor: Actor, name: str, identifier: str, who: Acting, *, blur: bool) -> tuple[bytes, str]:
-        """A crop's own file, and its media type. Recorded.
-
-        Raises:
-            ImageUnreadable: it is gone, or another file is there now.
-        """
-        hosted, row = self.crop(actor, Action.IMAGE, name, identifier)
-        content = _own_bytes(row)
-        with acting(who):
-            record_event(hosted.path, "original looked at", [row.id])
-        if blur or actor.blurred:
-            return blurred_jpeg(content), "image/jpeg"
-        with Image.open(io.BytesIO(content)) as picture:
-            return content, Image.MIME.get(picture.format or "", "application/octet-stream")
-
-    def explain(self, actor: Actor, name: str, identifier: str, sentence: str, who: Acting) -> dict[str, Any]:
-        """Why a crop has its score for a sentence. Recorded.
-
-        Raises:
-            GalleryError: the gallery's model cannot be explained.
-            PolicyBlocked: a rule refuses the sentence.
-        """
-        hosted, row = self.crop(actor, Action.EXPLAIN, name, identifier)
-        self.policy.judge([sentence])
-        from pickout.checkpoints.loaded_model import LoadedModel
-        from pickout.explain.explanation import explain, measurement_file
-        from pickout.explain.verdict import read_measurement
-
-        if not isinstance(hosted.encoder, LoadedModel):
-            raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
-        with Image.open(io.BytesIO(_own_bytes(row))) as picture:
-            shown = blurred(picture) if actor.blurred else picture.convert("RGB")
-        with acting(who):
-            record_event(hosted.path, "explained", [row.id], sentence=sentence)
-        measured = read_measurement(measurement_file(hosted.encoder))
-        return explain(hosted.encoder, sentence, shown, measurement=measured).as_json()
-
     def saved(self, actor: Actor, name: str) -> list[dict[str, Any]]:
         """The saved searches that somebody may run."""
         hosted = self.gallery(actor, Action.SEARCH, name)
@@ -351,14 +292,6 @@ def told_hit(hit: Hit) -> dict[str, Any]:
     return {key: value for key, value in hit.as_json().items() if key not in ("file", "path")}
 
 
-def told_row(row: Row) -> dict[str, Any]:
-    """A crop without any path of the server."""
-    return {key: value for key, value in told_hit(Hit.of(row, 1, 0.0)).items() if key in _ROW}
-
-
-_ROW = ("id", "width", "height", "camera", "time", "video", "frame", "box", "track", "labels")
-
-
 def _cameras(actor: Actor, gallery: Gallery) -> list[str]:
     return [name for name in gallery.cameras() if actor.cameras is None or name in actor.cameras]
 
@@ -369,14 +302,3 @@ def _now(body: SearchBody | SentenceBody) -> datetime:
 
 def _most(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_VALUES])
-
-
-def _own_bytes(row: Row) -> bytes:
-    """The bytes that were indexed, and no others: a file that was swapped since is not given out."""
-    try:
-        content = read_file(row.file)
-    except ImageUnreadable:
-        content = b""
-    if digest(content) != row.content:
-        raise ImageUnreadable("the original", "is gone or has changed since it was indexed")
-    return content

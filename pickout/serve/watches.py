@@ -24,9 +24,10 @@ from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.search import Scored
 from pickout.serve.access import OWNER, Action, Actor, permit
+from pickout.serve.crops import told_row
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import WatchBody
-from pickout.serve.service import Service, limited, told_row
+from pickout.serve.service import Service, limited
 
 WATCHES = "watches.sqlite"
 _TABLES = """

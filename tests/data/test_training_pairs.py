@@ -78,7 +78,7 @@ def test_captions_are_changed_by_the_same_rule_as_in_the_papers_example(pairs, t
     changed = 0
     for place in range(40):
         ids = varied[Draw(1, place, place % 6)].ids
-        row = varied._ids[place % 6].astype(np.int64)
+        row = varied.ids[place % 6].astype(np.int64)
         assert ids[0] == special.start
         assert (ids == special.end).sum() == 1
         end = int((ids == special.end).argmax())

@@ -40,7 +40,8 @@ def test_rules_by_camera_and_age_and_for_the_rest(gallery):
 def test_a_hold_beats_retention_until_it_is_lifted(gallery):
     kept = Retention(gallery)
     kept.set_rules([KeepRule(days=1)])
-    ids = kept.due(NOW).erase
+    ids = gallery.choose(where=Where(cameras=["cam_a"]))
+    assert set(ids) < set(kept.due(NOW).erase)
     one = kept.hold("case 7", crops=[ids[0]])
     kept.hold("camera under seal", where=Where(cameras=["cam_b"]))
     due = kept.due(NOW)
@@ -149,10 +150,8 @@ def test_a_head_cannot_be_told_from_another_after_blurring():
         pencil.rectangle((10, 50, 54, 190), fill=(30, 60, 30))
         crops.append(crop)
     one, two = (blurred(crop) for crop in crops)
-    differences = [
-        abs(a - b) for x, y in zip(one.getdata(), two.getdata(), strict=True) for a, b in zip(x, y, strict=True)
-    ]
-    assert max(differences) < 24  # 180 before
+    differences = [np.abs(np.asarray(a, int) - np.asarray(b, int)).max() for a, b in (crops, (one, two))]
+    assert differences[0] > 100 and differences[1] < 24
     assert one.crop((0, 60, 64, 192)).tobytes() == crops[0].crop((0, 60, 64, 192)).tobytes()
     sharp = one.crop((0, 0, 64, 40)).filter(ImageFilter.FIND_EDGES).crop((2, 2, 62, 38)).convert("L")
     assert np.asarray(sharp).max() < 40

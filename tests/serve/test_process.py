@@ -119,11 +119,10 @@ def test_a_stop_finishes_what_was_begun(process, paths, tmp_path, encoder):
     files = [draw_crop(tmp_path / f"{n}.png", "black", "blue", "yellow", shade=n) for n in range(100, 140)]
     words = [word for file in files for word in ("-F", f"files=@{file}")]
     url = f"{server.url}/galleries/people/crops?purpose=incident"
-    sending = subprocess.Popen(["curl", "-sS", *words, url], stdout=subprocess.PIPE)
-    assert b"job" in sending.stdout.readline()
-    assert server.stop() == 0
-    last = sending.stdout.read().splitlines()[-1]
-    sending.wait()
+    with subprocess.Popen(["curl", "-sS", *words, url], stdout=subprocess.PIPE) as sending:
+        assert b"job" in sending.stdout.readline()
+        assert server.stop() == 0
+        last = sending.stdout.read().splitlines()[-1]
     assert json.loads(last)["result"]["added"] == 40
     assert Gallery.open(paths[0], encoder).count() == 46
     assert not any("Traceback" in line for line in server.errors)

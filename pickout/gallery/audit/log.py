@@ -214,13 +214,9 @@ def _append_whole(handle: int, data: bytes) -> None:
     fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
     size = os.fstat(handle).st_size
     data = _mending(handle, size) + data
-    written = 0
-    try:
-        while written < len(data):
-            written += os.write(handle, data[written:])
-    except OSError:
-        os.ftruncate(handle, size)  # a full disk takes a part of it
-        raise
+    if os.write(handle, data) < len(data):  # the disk filled within the line
+        os.ftruncate(handle, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _mending(handle: int, size: int) -> bytes:

@@ -1,0 +1,100 @@
+"""The crops of a service's galleries: looked at and explained. Knows no HTTP."""
+
+import io
+from typing import Any
+
+from PIL import Image
+
+from pickout.errors import GalleryError, ImageUnreadable
+from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.search.hits import Hit
+from pickout.gallery.storage.rows import Row
+from pickout.serve.access import Action, Actor, permit
+from pickout.serve.blurring import blurred, blurred_jpeg
+from pickout.serve.hosting import Hosted
+from pickout.serve.service import Service, told_hit
+
+
+class Crops:
+    """Single crops.
+
+    Args:
+        service: the galleries.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def get(self, actor: Actor, action: Action, name: str, identifier: str) -> tuple[Hosted, Row]:
+        """A crop that somebody may see.
+
+        Raises:
+            AccessDenied, NotThere: see `permit`.
+        """
+        hosted = self._service.gallery(actor, action, name)
+        row = hosted.rows([identifier]).get(identifier)
+        permit(actor, action, name, [row])
+        assert row is not None
+        return hosted, row
+
+    def thumbnail(self, actor: Actor, name: str, identifier: str, *, blur: bool) -> bytes:
+        """A crop's small JPEG; with blurred faces where asked for, or where the token sees no others."""
+        row = self.get(actor, Action.IMAGE, name, identifier)[1]
+        return blurred_jpeg(row.thumbnail) if blur or actor.blurred else row.thumbnail
+
+    def original(self, actor: Actor, name: str, identifier: str, who: Acting, *, blur: bool) -> tuple[bytes, str]:
+        """A crop's own file, and its media type. Recorded.
+
+        Raises:
+            ImageUnreadable: it is gone, or another file is there now.
+        """
+        hosted, row = self.get(actor, Action.IMAGE, name, identifier)
+        content = _own_bytes(row)
+        with acting(who):
+            record_event(hosted.path, "original looked at", [row.id])
+        if blur or actor.blurred:
+            return blurred_jpeg(content), "image/jpeg"
+        with Image.open(io.BytesIO(content)) as picture:
+            return content, Image.MIME.get(picture.format or "", "application/octet-stream")
+
+    def explain(self, actor: Actor, name: str, identifier: str, sentence: str, who: Acting) -> dict[str, Any]:
+        """Why a crop has its score for a sentence. Recorded.
+
+        Raises:
+            GalleryError: the gallery's model cannot be explained.
+            PolicyBlocked: a rule refuses the sentence.
+        """
+        hosted, row = self.get(actor, Action.EXPLAIN, name, identifier)
+        self._service.policy.judge([sentence])
+        from pickout.checkpoints.loaded_model import LoadedModel
+        from pickout.explain.explanation import explain, measurement_file
+        from pickout.explain.verdict import read_measurement
+
+        if not isinstance(hosted.encoder, LoadedModel):
+            raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
+        with Image.open(io.BytesIO(_own_bytes(row))) as picture:
+            shown = blurred(picture) if actor.blurred else picture.convert("RGB")
+        with acting(who):
+            record_event(hosted.path, "explained", [row.id], sentence=sentence)
+        measured = read_measurement(measurement_file(hosted.encoder))
+        return explain(hosted.encoder, sentence, shown, measurement=measured).as_json()
+
+
+def told_row(row: Row) -> dict[str, Any]:
+    """A crop without any path of the server."""
+    return {key: value for key, value in told_hit(Hit.of(row, 1, 0.0)).items() if key in _ROW}
+
+
+_ROW = ("id", "width", "height", "camera", "time", "video", "frame", "box", "track", "labels")
+
+
+def _own_bytes(row: Row) -> bytes:
+    """The bytes that were indexed, and no others: a file that was swapped since is not given out."""
+    try:
+        content = read_file(row.file)
+    except ImageUnreadable:
+        content = b""
+    if digest(content) != row.content:
+        raise ImageUnreadable("the original", "is gone or has changed since it was indexed")
+    return content
