@@ -14,7 +14,7 @@ from pickout.errors import NothingFound
 
 if TYPE_CHECKING:
     from pickout.video.harvest import HarvestReport
-    from pickout.video.recordings import Recording
+    from pickout.video.recordings import CameraName, Recording
 
 
 def video(
@@ -25,13 +25,13 @@ def video(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the crops and their table; new, or one to go on with.")],
+    detector: Annotated[str, typer.Option(help="An .onnx file: an export of RF-DETR, D-FINE or YOLOX.")],
     gallery: Annotated[Path | None, typer.Option(help="A gallery to bring up to date with the crops.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of a new gallery; by default the package's own.")] = None,
     camera: Annotated[str | None, typer.Option(help="The camera's name; by default from the file's name.")] = None,
     camera_from: Annotated[str, typer.Option(help="file or folder: whose name is the camera's.")] = "file",
     start: Annotated[str | None, typer.Option(help="When the recording began, as 2026-03-01T14:30.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of --start and of times in file names.")] = "UTC",
-    detector: Annotated[str, typer.Option(help="pickout, or the path of an .onnx file.")] = "pickout",
     per_track: Annotated[int, typer.Option(min=1, help="Crops of one person in one pass, at most.")] = 3,
     last: Annotated[float | None, typer.Option(min=0, help="Seconds to look at live cameras.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default one a core.")] = None,
@@ -46,14 +46,20 @@ def video(
     """
     from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.storage.rows import parse_time
+
+    _require_libraries()
+    from pickout.video.detectors import make_detector
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import TABLE, harvest
-    from pickout.video.recordings import CameraName, find_recordings
+    from pickout.video.recordings import find_recordings
 
+    make_detector(detector)  # a wrong file is told before anything is made
     changes = apply_overrides({"tracks": {"per_track": per_track}}, set_ or [])
     settings = parse_settings(ExtractionSettings, changes, source="--set")
     moment = None if start is None else parse_time(start)
-    found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
+    found = find_recordings(
+        recordings, camera=camera, camera_from=_source_of_names(camera_from), start=moment, zone=zone
+    )
     count = min(workers or _cores(), len(found))
     with _progress(found, last, speaks=not json) as say:
         report = harvest(found, out, detector, settings, workers=count, lasts=last, say=say)
@@ -64,6 +70,25 @@ def video(
         index(out, gallery, model=model, table=out / TABLE, device=device, json=json)
     if not report.crops:
         raise NothingFound(f"{out}: nobody was found in {len(found)} recordings")
+
+
+def _require_libraries() -> None:
+    from importlib.util import find_spec
+
+    from pickout.errors import UsageError
+
+    if lacking := [name for name in ("av", "supervision", "trackers") if find_spec(name) is None]:
+        raise UsageError(f"pickout video needs {', '.join(lacking)}: pip install 'pickout[video]'")
+
+
+def _source_of_names(word: str) -> "CameraName":
+    from pickout.errors import UsageError
+    from pickout.video.recordings import CameraName
+
+    try:
+        return CameraName(word)
+    except ValueError:
+        raise UsageError(f"--camera-from {word}: expected {' or '.join(CameraName)}") from None
 
 
 def _cores() -> int:

@@ -9,9 +9,6 @@ from supervision import Detections
 
 from pickout.errors import UsageError
 
-DEFAULT = "pickout"
-"""The detector that comes with the package."""
-
 
 class Detector(Protocol):
     """Finds people in a picture."""
@@ -25,25 +22,21 @@ class Detector(Protocol):
 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:
-    """The detector called `name`, or the one in an ONNX file.
+    """The detector in an ONNX file.
 
     Args:
-        name: `pickout`, or the path of an `.onnx` file.
+        name: the path of an `.onnx` file.
         threads: how many it may use; None: as many as there are cores.
 
     Raises:
-        UsageError: no such detector.
-        VideoError: an ONNX file that cannot be used.
+        UsageError: another kind of file.
+        VideoError: a file that cannot be used.
     """
-    if name == DEFAULT:
-        from pickout.video.person_net import PersonNetDetector
+    if not name.endswith(".onnx"):
+        raise UsageError(f"--detector {name}: give the path of an .onnx file; docs/video.md tells which fit")
+    from pickout.video.onnx_detector import OnnxDetector
 
-        return PersonNetDetector.shipped(threads)
-    if name.endswith(".onnx"):
-        from pickout.video.onnx_detector import OnnxDetector
-
-        return OnnxDetector(Path(name), threads)
-    raise UsageError(f"--detector {name}: no such detector; give {DEFAULT}, or the path of an .onnx file")
+    return OnnxDetector(Path(name), threads)
 
 
 def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:

@@ -1,7 +1,7 @@
 """One recording from frames to crops, in pieces that end where nobody is in view.
 
-A piece is the unit that a kill cannot halve: the tracker starts afresh at its end, so a run that goes on from there finds
-just what a run without interruption would have found.
+A piece is the unit that a kill cannot halve: the tracker starts afresh at its end, so a run that goes on from there
+finds just what a run without interruption would have found.
 """
 
 import io

@@ -287,7 +287,7 @@ def _read_ledger(out: Path, detector: str, settings: ExtractionSettings) -> Ledg
         ) from None
     if (ledger.detector, ledger.settings, ledger.format) != (detector, settings, _FORMAT):
         raise VideoError(
-            f"{out}: was begun with detector {ledger.detector} and other settings than now; give another folder, or the "
-            "same --detector and --set"
+            f"{out}: was begun with detector {ledger.detector} and other settings than now; give another folder, or "
+            "the same --detector and --set"
         )
     return ledger

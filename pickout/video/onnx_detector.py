@@ -1,10 +1,10 @@
 """Detectors from ONNX files, told apart by their inputs and outputs.
 
-| export  | inputs                                   | outputs                                                         |
-|---------|------------------------------------------|-----------------------------------------------------------------|
-| RF-DETR | one image, ImageNet mean and deviation   | `dets` (1, n, 4) centre and size of 0 to 1, `labels` (1, n, c) logits |
-| D-FINE  | `images` 0 to 1, `orig_target_sizes`     | `labels` (1, n), `boxes` (1, n, 4) corners in pixels, `scores` (1, n) |
-| YOLOX   | one image, BGR 0 to 255, letterboxed     | one (1, n, 85): offset and log size by grid cell, objectness, classes |
+| export  | inputs                                 | outputs                                                          |
+|---------|----------------------------------------|------------------------------------------------------------------|
+| RF-DETR | one image, ImageNet mean and deviation | `dets` (1, n, 4): centre and size, 0 to 1; `labels` (1, n, c)    |
+| D-FINE  | `images` 0 to 1, `orig_target_sizes`   | `labels` (1, n), `boxes` (1, n, 4) in pixels, `scores` (1, n)    |
+| YOLOX   | one image, BGR 0 to 255, letterboxed   | (1, n, 85): offset and log size by cell, objectness, classes     |
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class OnnxDetector:
         keep = scores >= _LEAST
         return detections(boxes[keep], scores[keep]).with_nms(0.7)
 
-    def _layout(self) -> Callable[[Image], tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    def _layout(self) -> Callable[[Image], tuple[NDArray[Any], NDArray[Any]]]:
         outputs = [(each.name, len(each.shape)) for each in self._session.get_outputs()]
         names = {name for name, _ in outputs}
         if {"labels", "boxes", "scores"} <= names and len(self._session.get_inputs()) == 2:
@@ -80,9 +80,9 @@ class OnnxDetector:
         from PIL import Image as Pictures
 
         small = Pictures.fromarray(image).resize(self._size[::-1], Pictures.Resampling.BILINEAR)
-        return np.asarray(small, dtype=np.float32) / 255
+        return np.asarray(small, dtype=np.float32) / np.float32(255)
 
-    def _rfdetr(self, image: Image) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    def _rfdetr(self, image: Image) -> tuple[NDArray[Any], NDArray[Any]]:
         pixels = ((self._resized(image) - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
         boxes, logits = self._session.run(["dets", "labels"], {self._image.name: pixels})
         person = 1 if logits.shape[2] >= _COCO_91 - 1 else 0
@@ -91,7 +91,7 @@ class OnnxDetector:
         whole = np.array([image.shape[1], image.shape[0]] * 2, dtype=np.float32)
         return corners * whole, 1 / (1 + np.exp(-logits[0, :, person]))
 
-    def _dfine(self, image: Image) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    def _dfine(self, image: Image) -> tuple[NDArray[Any], NDArray[Any]]:
         pixels = self._resized(image).transpose(2, 0, 1)[None]
         sizes = np.array([[image.shape[1], image.shape[0]]], dtype=np.int64)
         second = self._session.get_inputs()[1].name
@@ -101,7 +101,7 @@ class OnnxDetector:
         people = labels[0] == 0
         return boxes[0][people], scores[0][people]
 
-    def _yolox(self, image: Image) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    def _yolox(self, image: Image) -> tuple[NDArray[Any], NDArray[Any]]:
         field, scale = letterboxed(image, self._size, 114)
         pixels = field[..., ::-1].astype(np.float32).transpose(2, 0, 1)[None]
         (rows,) = self._session.run(None, {self._image.name: pixels})

@@ -6,9 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("av")
-pytest.importorskip("trackers")
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 from block_people import BlockDetector, write_video

@@ -42,7 +42,7 @@ def test_each_person_is_a_track_with_its_best_crops(tmp_path, recording, block_d
         for row in crops:
             picture = np.asarray(Image.open(tmp_path / "out" / row["image"]))
             assert np.abs(picture[-10, picture.shape[1] // 2].astype(int) - colour).max() < 60
-            left, top, width, height = map(int, row["box"].split())
+            _, _, width, height = map(int, row["box"].split())
             assert picture.shape[:2] == (height, width)
             seconds = row["frame"] / 10
             assert row["time"].startswith(f"2026-03-01T09:30:{int(seconds):02d}")

@@ -1,12 +1,9 @@
 """The three layouts of exported detectors, with small drawn graphs that always see the same people."""
 
 import numpy as np
+import onnx
 import pytest
 from block_people import write_video
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
 from onnx import TensorProto, helper, numpy_helper
 
 from pickout.errors import VideoError
