@@ -60,3 +60,32 @@ def test_a_wrong_key_is_told_before_anything_is_drawn(tmp_path: Path, capsys: py
         assert stop.value.code == 3
         assert message.rpartition(".")[2] in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()
+
+
+def test_without_training_the_shipped_model_searches_people_that_it_has_never_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "demo"
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--out", str(out), "--json", "--set", "street.test_identities=6", "--top", "3"])
+    told = capsys.readouterr()
+    assert stop.value.code == 0, told.err
+    stages = [json.loads(line)["number"] for line in told.out.splitlines() if '"stage"' in line]
+    assert stages == [1, 2, 3] and not (out / "run").exists()
+    assert (out / "results.html").read_text(encoding="utf-8").count("<figure") == 9
+    own = out / "people" / "imgs"
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--out", str(tmp_path / "own"), "--crops", str(own), "--json", "--sentence", "a red top"])
+    assert stop.value.code == 0
+    assert (tmp_path / "own" / "imgs.gallery").is_dir() and not (tmp_path / "own" / "people").exists()
+
+
+def test_what_does_not_go_together_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, code, message in (
+        (["--train", "--crops", str(tmp_path)], 2, "leave --train out"),
+        (["--set", "schedule.epochs=3"], 2, "only --train has a recipe"),
+        (["--crops", str(tmp_path / "nowhere")], 3, "no such folder"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["demo", "--out", str(tmp_path / "demo"), *words])
+        assert (stop.value.code, message in capsys.readouterr().err) == (code, True)
