@@ -9,7 +9,7 @@ Wing and Gong, 1993, with Lowe's memory, 2017, as Jepsen's Knossos and Porcupine
 since such an order for each object gives one for all (locality). A search is a look at each crop: that all crops of one
 search were so at one moment is not checked, and not promised while others write.
 
-`--plant` makes one erasure in twenty lie: it says that it is done and is not. The checker must find it. Exit code 1
+`--plant` makes one erasure in three lie: it says that it is done and is not. The checker must find it. Exit code 1
 where an answer has no explanation.
 """
 
@@ -123,7 +123,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--through", choices=("gallery", "server"), default="gallery")
     parser.add_argument("--crops", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--plant", action="store_true", help="one erasure in twenty lies")
+    parser.add_argument("--plant", action="store_true", help="one erasure in three lies")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -183,7 +183,7 @@ def work(options: argparse.Namespace) -> None:
                 table = options.folder / f"table-{options.worker}.jsonl"
                 table.write_text(json.dumps({"image": f"{ids[crop].name}.png", "value": value}) + "\n")
                 asker.add(ids[crop], table)
-            elif kind == "erase" and options.plant and generator.random() < 0.05:
+            elif kind == "erase" and options.plant and generator.random() < 1 / 3:
                 done = None
             elif kind == "look":
                 seen = {**dict.fromkeys(ids, ABSENT), **asker.look()}

@@ -128,9 +128,11 @@ def fetched(name: str) -> Path | None:
 
 
 def fetched_folders() -> tuple[Path, ...]:
-    """Where weights that were fetched by name lie; none for a user without a home."""
-    paths = [path for path in map(fetched, NAMED_WEIGHTS) if path is not None]
-    return tuple(path if path.is_dir() else path.parent for path in paths)
+    """Where weights by name may lie, or parts of them such as a vocabulary; none for a user without a home."""
+    try:
+        return tuple(named_folder(name) for name in NAMED_WEIGHTS)
+    except CheckpointError:
+        return ()
 
 
 def fetch_named(

@@ -85,6 +85,8 @@ def test_without_anybody_to_ask_it_wants_yes(run, gallery, monkeypatch, stdin):
         stream.close()
     monkeypatch.setattr("sys.stdin", stream)
     code, _, error = run("gallery", "erase", gallery, "--camera", "lobby")
+    if stdin is None:
+        sys.stdin.close()  # the program opens a stream that is empty in its place
     assert code == 2 and "this would erase 2 of 3 crops for good; add --yes" in error
 
 

@@ -13,7 +13,7 @@ from pickout.gallery.search.hits import Hit
 
 def test_columns_files_settings_and_json_keys_are_all_told(repository, gallery):
     text = (repository / "docs" / "gallery.md").read_text()
-    words = set(re.findall(r"[A-Za-z_.]+", text))
+    words = set(re.findall(r"[A-Za-z_.-]+", text))
     gallery.search("teal")
     made = {entry.name.rstrip("/") for entry in gallery.path.iterdir()}
     (hit,) = gallery.search("teal", top=1)

@@ -428,9 +428,9 @@ def test_a_run_can_start_from_the_towers_of_another(recipe, tmp_path, monkeypatc
     started = {}
     real = run_module._engine
 
-    def watch(settings, accelerator, material, method):
+    def watch(settings, accelerator, material, pairs, method):
         started.update({name: tensor.clone() for name, tensor in method.state_dict().items()})
-        return real(settings, accelerator, material, method)
+        return real(settings, accelerator, material, pairs, method)
 
     monkeypatch.setattr(run_module, "_engine", watch)
     told = Listening()
