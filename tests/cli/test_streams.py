@@ -68,7 +68,9 @@ def test_ctrl_c_in_the_first_half_second_is_one_line() -> None:
     """While our own files are being imported: before that, Python itself has the word."""
     told = set()
     for wait in (0.0, 0.1, 0.3):
-        code = "import sys; from pickout.__main__ import main; print('begun', flush=True); main()"
+        # A shell's background jobs begin with Ctrl-C ignored, and their children inherit that.
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{heard}; from pickout.__main__ import main; print('begun', flush=True); main()"
         process = subprocess.Popen(
             [sys.executable, "-c", code, "weights", "list"],
             stdout=subprocess.PIPE,
