@@ -1,24 +1,10 @@
-"""Detectors of people: frames in, boxes and scores out."""
+"""Which detector is meant."""
 
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from supervision import Detections
 
 from pickout.errors import UsageError
-
-
-class Detector(Protocol):
-    """Finds people in a picture."""
-
-    def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture.
-
-        Args:
-            image: upright sRGB. Shape: (height, width, 3).
-        """
+from pickout.video.boxes import Detector
+from pickout.video.onnx_detector import OnnxDetector
 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:
@@ -34,26 +20,4 @@ def make_detector(name: str, threads: int | None = None) -> Detector:
     """
     if not name.endswith(".onnx"):
         raise UsageError(f"--detector {name}: give the path of an .onnx file; docs/video.md tells which fit")
-    from pickout.video.onnx_detector import OnnxDetector
-
     return OnnxDetector(Path(name), threads)
-
-
-def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:
-    """Boxes and scores as the trackers read them; all of class 0, a person."""
-    return Detections(
-        xyxy=np.asarray(boxes_n4, dtype=np.float32).reshape(-1, 4),
-        confidence=np.asarray(scores_n, dtype=np.float32),
-        class_id=np.zeros(len(scores_n), dtype=int),
-    )
-
-
-def letterboxed(image: NDArray[np.uint8], size: tuple[int, int], fill: int) -> tuple[NDArray[np.uint8], float]:
-    """The picture reduced to fit (height, width), at the top left of a field of `fill`; and by what it was scaled."""
-    from PIL import Image
-
-    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
-    inside = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    field = np.full((*size, 3), fill, dtype=np.uint8)
-    field[: inside[1], : inside[0]] = np.asarray(Image.fromarray(image).resize(inside, Image.Resampling.BILINEAR))
-    return field, scale

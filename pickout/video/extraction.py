@@ -17,7 +17,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.files import write_atomically
-from pickout.video.detectors import Detector
+from pickout.video.boxes import Detector
 from pickout.video.frames import BEGINNING, Mark
 from pickout.video.motion import StandingCamera
 from pickout.video.recordings import Recording, Source, container_start, moment
