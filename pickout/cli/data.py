@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pickout.cli.data_draw import draw
+from pickout.errors import printable
 
 if TYPE_CHECKING:
     from pickout.data.integrity import Report
@@ -99,7 +100,7 @@ def _print_table(report: "Report") -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     if report.splits:
-        table = Table("split", title=escape(_printable(f"{report.name} in {report.root}")), title_justify="left")
+        table = Table("split", title=escape(printable(f"{report.name} in {report.root}")), title_justify="left")
         for heading in ("identities", "images", "captions"):
             table.add_column(heading, justify="right")
         for split, counts in report.splits.items():
@@ -107,9 +108,9 @@ def _print_table(report: "Report") -> None:
         console.print(table)
     for finding in report.findings:
         colour = "red" if finding.level == "error" else "yellow"
-        console.print(f"[{colour}]{finding.level}[/{colour}] {escape(_printable(finding.message))}")
+        console.print(f"[{colour}]{finding.level}[/{colour}] {escape(printable(finding.message))}")
         for example in finding.examples:
-            console.print(f"    {escape(_printable(_shortened(example)))}")
+            console.print(f"    {escape(printable(_shortened(example)))}")
         if finding.examples and finding.count > len(finding.examples):
             console.print(f"    ... and {finding.count - len(finding.examples)} more")
     if not report.findings:
@@ -122,12 +123,6 @@ def _print_table(report: "Report") -> None:
 
 def _shortened(text: str, length: int = 160) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
-def _printable(text: str) -> str:
-    """The text with what the terminal cannot show, such as parts of odd file names, spelt out."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager

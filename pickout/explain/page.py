@@ -13,6 +13,7 @@ from string import Template
 
 from PIL import Image
 
+from pickout.errors import printable
 from pickout.explain.explanation import MEANING, ExplainedWord, Explanation
 from pickout.explain.overlay import heat_layer, top_of
 from pickout.explain.pair import Array
@@ -186,6 +187,4 @@ def _data(image: Image.Image, kind: str) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(
-        "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
-    )
+    return html.escape(printable(value))
