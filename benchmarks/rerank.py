@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from pickout.evaluate.candidates import Candidates, match_candidates
 from pickout.evaluate.token_store import TokenStore
 from pickout.methods.base import Method
-from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
-from pickout.nn.memory import ImageMemory
+from pickout.nn.fusion_encoder import FusionEncoder
+from pickout.nn.shared_keys import ImageMemory
 from pickout.nn.text import TextSettings
 from pickout.shapes import TokenBatch
 from pickout.train.cpu import keep_freed_memory
@@ -86,7 +86,7 @@ def compare(small: bool, queries: int, images: int, candidates: int, rounds: int
     torch.manual_seed(0)
     width, layers, heads, tokens = (128, 2, 4, 28) if small else (768, 6, 12, 577)
     settings = TextSettings(kind="bert", width=width, layers=1, fusion_layers=layers, heads=heads)
-    text = build_fusion_encoder(settings, vocabulary_size=1000, context=LENGTH, memory_width=width, padding=0, start=1)
+    text = FusionEncoder(settings, vocabulary_size=1000, memory_width=width, padding=0, start=1)
     matcher = Matcher(text).eval()
     pixels = torch.randn(images, tokens, width)
     lengths = torch.randint(15, LENGTH + 1, (queries,))

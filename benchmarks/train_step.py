@@ -30,12 +30,11 @@ from sequential.state import inputs_of, leaves, released_state, sizes_of
 from torch import Tensor
 
 from pickout.data.batching import Batch
-from pickout.methods.aga import Aga
+from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.saliency.enrich import candidates, enrich
 from pickout.saliency.hiding import apply_mask
-from pickout.saliency.masking import Guidance
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
 from pickout.train.cpu import keep_freed_memory
@@ -102,7 +101,7 @@ def released_draws(proposable: Tensor, replaced: Tensor) -> Draws:
 
     def enriched(ids: Tensor, chosen: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         found = candidates(logits[chosen], ids[chosen], proposable, torch.ones_like(ids[chosen], dtype=torch.bool))
-        drawn = enrich(
+        made = enrich(
             ids,
             chosen,
             found,
@@ -110,10 +109,10 @@ def released_draws(proposable: Tensor, replaced: Tensor) -> Draws:
             decision_BU=torch.rand(len(ids), 1),
             allowed_B=replaced == 0,
         )
-        return drawn.ids, drawn.rows
+        return made, (made != ids).any(dim=1)
 
     def guided(rows: Tensor, content: Tensor) -> Tensor:
-        return Guidance().probabilities(dict(enumerate(rows, start=1)), content)
+        return AgaSettings().guided_probabilities(dict(enumerate(rows, start=1)), content)
 
     return Draws(mask, negatives, sample, enriched, guided)
 

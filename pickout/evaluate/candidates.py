@@ -19,7 +19,7 @@ from pickout.evaluate.processes import ALONE, Share
 from pickout.evaluate.relevant_ranks import Relevance, RelevantRanks, collect_ranks
 from pickout.evaluate.token_store import TokenStore
 from pickout.methods.base import Method
-from pickout.nn.memory import ImageMemory
+from pickout.nn.shared_keys import ImageMemory
 
 Tail = Literal["embedding", "constant"]
 """The order below the candidates: by embedding, or all equal and so in gallery order, as in RaSa's released program."""

@@ -13,12 +13,9 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.cross_attention import fuse_rows, fusion_model, hidden_rows
 from pickout.explain.masks import guided_weights
 from pickout.explain.pair import Pair, text_batch
-from pickout.methods.aga import Aga
+from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.enrich import candidates
-
-USUAL = 5
-"""Guesses and candidates for a model that was trained without text enrichment (AGA's k)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +106,10 @@ def _guesses(
     """The original's rank, the raw guesses, and the candidates of enrichment."""
     if "word" not in method.heads:
         return 0, (), ()
-    texts, rule = encoder.tokenizer.vocabulary.texts, method.enriching if isinstance(method, Aga) else None
-    k = USUAL if rule is None else rule.k
+    texts = encoder.tokenizer.vocabulary.texts
+    # A model that was trained without text enrichment is asked as AGA's paper asks its own.
+    rules = method.settings if isinstance(method, Aga) and method.settings.enrich else AgaSettings()
+    k = rules.enrich_candidates
     logits = method.word_head(state[None], method.text.embeddings.words.weight).float().cpu()
     likely = logits[0].softmax(dim=0)
     best = likely.topk(min(k, len(likely))).indices.tolist()
@@ -121,7 +120,7 @@ def _guesses(
         method.candidate_ids().cpu(),
         torch.tensor([replaceable]),
         k=k,
-        order="topk_then_drop" if rule is None else rule.order,
+        order=rules.enrich_order,
     )
     drawn = sorted(zip(found.probabilities[0].tolist(), found.ids[0].tolist(), strict=True), key=lambda pair: -pair[0])
     rank = 1 + int((likely > likely[own]).sum())

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.pair import Pair, text_batch
-from pickout.methods.itself import Itself
-from pickout.methods.selection import Selection
+from pickout.methods.itself import Itself, Selection
 from pickout.saliency.bank import select_bank
 from pickout.shapes import AttentionTrace
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.cross_attention import fusion_model
 from pickout.explain.pair import BATCH, Pair, text_batch
-from pickout.methods.aga import Aga
+from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.hiding import choose_positions
-from pickout.saliency.masking import Guidance, random_probabilities
+from pickout.saliency.masking import random_probabilities
 from pickout.shapes import AttentionRequest, Float, TokenBatch
 
 
@@ -49,7 +49,7 @@ def guided_weights(method: PlanningModel, texts: TokenBatch) -> Float[Tensor, "b
     """The class token's attention over a caption's pieces as weights, by the method's own settings, or by AGA's where
     it has none (AGA, Eq. 6 to 8)."""
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
-    return _guidance(method).weights(rows, method.text.content(texts))
+    return _rules(method).attention_weights(rows, method.text.content(texts))
 
 
 def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Float[Tensor, "batch tokens"]]:
@@ -57,13 +57,13 @@ def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Fl
     content = method.text.content(texts)
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
     return {
-        "random": random_probabilities(content, method.words.probability),
-        "guided": _guidance(method).probabilities(rows, content),
+        "random": random_probabilities(content, method.settings.mask_probability),
+        "guided": _rules(method).guided_probabilities(rows, content),
     }
 
 
-def _guidance(method: PlanningModel) -> Guidance:
-    return method.attending.guidance if isinstance(method, Aga) else Guidance()
+def _rules(method: PlanningModel) -> AgaSettings:
+    return method.settings if isinstance(method, Aga) else AgaSettings()
 
 
 @torch.no_grad()

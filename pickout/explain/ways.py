@@ -17,8 +17,7 @@ from pickout.explain.evidence import Evidence, Game
 from pickout.explain.pair import Array, text_batch
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.itself import Itself
-from pickout.saliency.aggregation import layer_mean, rollout_row
-from pickout.saliency.readout import point_at
+from pickout.saliency.aggregation import layer_mean, point_at, rollout_row
 from pickout.shapes import AttentionTrace
 
 

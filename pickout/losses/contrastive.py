@@ -1,10 +1,7 @@
-"""Contrast of images and captions against momentum keys, with soft targets (ALBEF; RaSa; AGA, Eq. 1, 2 and 12).
+"""Contrast of images and captions against momentum keys of this batch and of earlier ones, which a queue keeps (MoCo),
+with soft targets (ALBEF; RaSa; AGA, Eq. 1, 2 and 12), in float32 whatever the features' type."""
 
-Computed in float32 whatever the features' type.
-"""
-
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,33 +12,19 @@ Direction = Literal["i2t", "t2i", "i2i", "t2t"]
 """Which query meets which keys: i an image, t a caption."""
 # Differs from the paper: AGA, Eq. 1 and 2 print i2t and t2i alone; the program that it builds on has all four.
 DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i", "i2i", "t2t")
+EMPTY = -100
+"""The identity of a place in the queue that no batch has filled yet; nobody's positive."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContrastiveLoss:
-    """The loss, and the similarities from which hard negatives are drawn.
-
-    Args:
-        loss: the mean over the directions.
-        image_to_text: online images against the batch's momentum captions, divided by the temperature, detached.
-            Shape: (batch, batch).
-        text_to_image: online captions against the batch's momentum images, likewise.
-    """
+class ContrastiveLoss(NamedTuple):
+    """The loss, and the similarities from which hard negatives are drawn."""
 
     loss: Float[Tensor, ""]
+    """The mean over the directions."""
     image_to_text: Float[Tensor, "batch batch"]
+    """Online images against the batch's momentum captions, divided by the temperature, detached."""
     text_to_image: Float[Tensor, "batch batch"]
-
-
-def distillation_weight(alpha: float, *, step: int, steps_per_epoch: int) -> float:
-    """The share of the soft targets: 0 at the first step, up in a line to `alpha` after one epoch (ALBEF; RaSa).
-
-    Args:
-        alpha: the final share.
-        step: the optimiser step about to be taken, from 1, over the whole run.
-        steps_per_epoch: optimiser steps in one epoch.
-    """
-    return alpha * min(1.0, (step - 1) / max(1, steps_per_epoch))
+    """Online captions against the batch's momentum images, likewise."""
 
 
 def positive_keys(
@@ -81,11 +64,11 @@ def contrastive(
         text_BE: online features of captions; row b belongs to image b.
         image_m_BE: momentum features of the same images.
         text_m_BE: momentum features of the same captions.
-        image_keys_EK: from `queue.with_queue`.
-        text_keys_EK: from `queue.with_queue`.
+        image_keys_EK: from `with_queue`.
+        text_keys_EK: from `with_queue`.
         positive_BK: from `positive_keys`; each row has one.
         temperature: divides the cosines; a gradient flows to it.
-        alpha: the share of the soft targets, from `distillation_weight`.
+        alpha: the share of the soft targets.
         directions: the terms.
     """
     own = image_BE.shape[0]
@@ -118,3 +101,50 @@ def soft_cross_entropy(
         target_BK: rows sum to one; no gradient flows to them.
     """
     return -(target_BK.detach() * scores_BK.float().log_softmax(dim=1)).sum(dim=1).mean()
+
+
+@torch.no_grad()
+def enqueue(
+    image_queue_EQ: Float[Tensor, "dimension queue"],
+    text_queue_EQ: Float[Tensor, "dimension queue"],
+    identity_Q: Int[Tensor, " queue"],
+    pointer: Int[Tensor, "1"],
+    image_BE: Float[Tensor, "batch dimension"],
+    text_BE: Float[Tensor, "batch dimension"],
+    identity_B: Int[Tensor, " batch"],
+) -> None:
+    """Write a batch over the oldest places, in place, going on at the front behind the last place (ALBEF; RaSa).
+
+    The queues and the pointer are changed, nothing is read back from the device. Call it after the loss that used the
+    queue. Of a batch larger than the queue the last rows stay.
+
+    Args:
+        image_queue_EQ: momentum features of images, one a column.
+        text_queue_EQ: momentum features of captions.
+        identity_Q: who is shown in each column; `EMPTY` at first.
+        pointer: the next place to write, from 0.
+        image_BE: the batch's momentum features of images, of all processes.
+        text_BE: the same of captions.
+        identity_B: who is shown.
+    """
+    places, count = len(identity_Q), len(identity_B)
+    if places == 0:
+        return
+    skipped = max(0, count - places)
+    place = (pointer + torch.arange(skipped, count, device=pointer.device)) % places
+    image_queue_EQ.index_copy_(1, place, image_BE[skipped:].T.to(image_queue_EQ.dtype))
+    text_queue_EQ.index_copy_(1, place, text_BE[skipped:].T.to(text_queue_EQ.dtype))
+    identity_Q.index_copy_(0, place, identity_B[skipped:].to(identity_Q.dtype))
+    pointer.add_(count).remainder_(places)
+
+
+def with_queue(
+    features_BE: Float[Tensor, "batch dimension"], queue_EQ: Float[Tensor, "dimension queue"]
+) -> Float[Tensor, "dimension keys"]:
+    """The keys of the contrastive loss, one a column: the batch's own first, then the queue (a copy, no gradient).
+
+    Args:
+        features_BE: momentum features of the batch.
+        queue_EQ: of earlier batches.
+    """
+    return torch.cat([features_BE.detach().float().T, queue_EQ.float()], dim=1)

@@ -3,14 +3,13 @@
 The choice of hard negatives carries no gradient; cross-entropies are computed in float32.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.losses.alignment import cosine_similarity, same_identity
+from pickout.losses.alignment import same_identity
 from pickout.shapes import Float, Int
 
 MismatchClass = Literal["n_id", "batch_max_plus_one"]
@@ -19,28 +18,15 @@ IGNORED = -100
 """The label of a pair that is left out, because its sample has no negative in the batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class HardNegatives:
-    """For each sample the most similar one of another person, or -1 where the batch shows one person only.
-
-    Args:
-        text: of each image. Shape: (batch,).
-        image: of each caption. Shape: (batch,).
-    """
+class HardNegatives(NamedTuple):
+    """The most similar text of another person for each image, and image for each text; -1 where there is none."""
 
     text: Int[Tensor, " batch"]
     image: Int[Tensor, " batch"]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledPairs:
-    """Pairs of an image and a caption with the class they should get.
-
-    Args:
-        image: which image. Shape: (pairs,).
-        text: which caption. Shape: (pairs,).
-        label: an identity, the mismatch class, or `IGNORED`. Shape: (pairs,).
-    """
+class LabelledPairs(NamedTuple):
+    """Pairs of an image and a text with the class they should get: an identity, the mismatch class, or `IGNORED`."""
 
     image: Int[Tensor, " pairs"]
     text: Int[Tensor, " pairs"]
@@ -48,35 +34,16 @@ class LabelledPairs:
 
 
 @torch.no_grad()
-def hard_negatives(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
-) -> HardNegatives:
-    """The nearest sample of another identity, by cosine, in both directions (ITSELF, CID; CFAM).
+def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Int[Tensor, " batch"]) -> HardNegatives:
+    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM).
 
     Args:
-        image_BE: image features, any norm.
-        text_BE: text features, any norm.
-        identity_B: who is shown.
-    """
-    return nearest_others(cosine_similarity(image_BE, text_BE), identity_B)
-
-
-def nearest_others(similarity_BB: Float[Tensor, "batch batch"], identity_B: Int[Tensor, " batch"]) -> HardNegatives:
-    """As `hard_negatives`, from similarities.
-
-    Args:
-        similarity_BB: images in rows, captions in columns.
+        similarity_BB: cosines, images in rows, captions in columns.
         identity_B: who is shown.
     """
     same_BB = same_identity(identity_B)
-    others_BB = similarity_BB.masked_fill(same_BB, -torch.inf)
-    alone_B = same_BB.all(dim=1)
-    return HardNegatives(
-        text=others_BB.argmax(dim=1).masked_fill(alone_B, -1),
-        image=others_BB.argmax(dim=0).masked_fill(alone_B, -1),
-    )
+    others_BB, alone_B = similarity_BB.masked_fill(same_BB, -torch.inf), same_BB.all(dim=1)
+    return HardNegatives(*(others_BB.argmax(dim=side).masked_fill(alone_B, -1) for side in (1, 0)))
 
 
 def mismatch_label(identity_B: Int[Tensor, " batch"], identities: int, rule: MismatchClass) -> Int[Tensor, ""]:
@@ -88,9 +55,7 @@ def mismatch_label(identity_B: Int[Tensor, " batch"], identities: int, rule: Mis
         rule: `n_id` is the one class that is no identity. `batch_max_plus_one` is the batch's largest identity plus
             one, usually a real identity, as ITSELF's program has it.
     """
-    if rule == "n_id":
-        return torch.full_like(identity_B[0], identities)
-    return identity_B.max() + 1
+    return torch.full_like(identity_B[0], identities) if rule == "n_id" else identity_B.max() + 1
 
 
 def matching_pairs(
@@ -106,19 +71,15 @@ def matching_pairs(
     own_B = torch.arange(len(identity_B), device=identity_B.device)
     image_B3 = torch.stack([own_B, negatives.image.clamp(min=0), own_B], dim=1)
     text_B3 = torch.stack([own_B, own_B, negatives.text.clamp(min=0)], dim=1)
-    wrong_image_B = torch.where(negatives.image < 0, IGNORED, mismatch)
-    wrong_text_B = torch.where(negatives.text < 0, IGNORED, mismatch)
+    wrong_image_B, wrong_text_B = (
+        torch.where(wrong_B < 0, IGNORED, mismatch) for wrong_B in (negatives.image, negatives.text)
+    )
     label_B3 = torch.stack([identity_B, wrong_image_B, wrong_text_B], dim=1)
     return LabelledPairs(image_B3.flatten(), text_B3.flatten(), label_B3.flatten())
 
 
 def classification(logits_PC: Float[Tensor, "samples classes"], label_P: Int[Tensor, " samples"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the samples that are not `IGNORED` (ITSELF, the identity terms of CID).
-
-    Args:
-        logits_PC: one row a sample.
-        label_P: class of each.
-    """
+    """Mean cross-entropy over the samples that are not `IGNORED` (ITSELF, the identity terms of CID)."""
     return F.cross_entropy(logits_PC.float(), label_P, ignore_index=IGNORED)
 
 

@@ -8,7 +8,6 @@ docs/methods/aga.md tells paper, release and ours apart.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,28 +15,29 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pickout.errors import RecipeError
+from pickout.methods.base import ImageTower
 from pickout.methods.fusion import Fusion
-from pickout.methods.fusion_build import fusion_towers, fusion_values
 from pickout.methods.fusion_plan import Given, Weak
 from pickout.methods.fusion_settings import FusionSettings
 from pickout.methods.processes import total
 from pickout.methods.step_choices import Chooser, Hidden
-from pickout.nn.vision import VisionTransformer
+from pickout.saliency.aggregation import layer_ema, layer_mean
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
 from pickout.saliency.masking import (
-    Aggregation,
-    Guidance,
     Normalisation,
+    clip,
+    probabilities,
     random_probabilities,
     vacuous_probabilities,
+    word_weights,
 )
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
-Mask = Literal["agm", "random", "vacuous", "off"]
-"""Which words are hidden: those with attention, any, empty ones alone, or none (AGA, table I)."""
 Source = Literal["online", "momentum"]
 """Which model is asked."""
+Rows = Mapping[int, Float[Tensor, "batch tokens"]]
+"""By text layer from 1: the class token's attention, heads averaged (AGA, Eq. 6)."""
 
 
 class AgaSettings(FusionSettings):
@@ -48,7 +48,7 @@ class AgaSettings(FusionSettings):
         "as_released": FusionSettings.presets["as_released"],
     }
 
-    mask: Mask = "agm"
+    mask: Literal["agm", "random", "vacuous", "off"] = "agm"
     """Which words are hidden: `agm`, `random` (RaSa), `vacuous` (empty words alone) or `off` (AGA, table I)."""
     # Differs from the paper: it reads the pass of the contrast, whose caption may be a weak one or already enriched.
     attention_source: Source = "online"
@@ -56,7 +56,7 @@ class AgaSettings(FusionSettings):
     # The paper reads a pass of training, so dropout acts on the states below; the weights are read before their own.
     attention_dropout: bool = True
     """Whether dropout is on in the pass that is read; off, a caption has the same probabilities each time."""
-    aggregation: Aggregation = "ema"
+    aggregation: Literal["ema", "mean", "last"] = "ema"
     """How layers are fused (AGA, Eq. 7, table IV)."""
     beta: float = Field(default=0.95, ge=0, lt=1)
     """Of Eq. 7 (AGA, table VIII)."""
@@ -103,69 +103,83 @@ class AgaSettings(FusionSettings):
 
     @model_validator(mode="after")
     def _something_to_enrich(self) -> "AgaSettings":
-        if self.enrich and self.mask != "off" and self.word_weight == 0:
+        if self.enrich and self.mask != "off" and not self.hides_words:
             raise ValueError(
                 "enrich = true needs hidden words: set word_weight above 0, mask = 'off' or enrich = false"
             )
         return self
 
+    @property
+    def hides_words(self) -> bool:
+        """Whether words are hidden, to be guessed."""
+        return super().hides_words and self.mask != "off"
 
-@dataclass(frozen=True, slots=True)
-class Attending:
-    """How words are chosen by attention; see `AgaSettings` for each."""
+    @torch.no_grad()
+    def attention_weights(self, rows: Rows, content_BT: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
+        """The weight of each word in its caption; 0 at tokens that are no content (AGA, Eq. 6 to 8).
 
-    mask: Mask
-    source: Source
-    dropout: bool
-    guidance: Guidance
+        Args:
+            rows: of all text layers.
+            content_BT: True where a token is a word piece; start, end and padding take no part in any step.
+        """
+        in_order = [rows[layer] for layer in sorted(rows)]
+        if self.aggregation == "ema":
+            fused_BT = layer_ema(in_order, beta=self.beta, debias=self.debias)
+        else:
+            fused_BT = layer_mean(in_order if self.aggregation == "mean" else in_order[-1:])
+        return word_weights(fused_BT, content_BT, self.attention_temperature)
 
-
-@dataclass(frozen=True, slots=True)
-class Enriching:
-    """How captions gain other words; see `AgaSettings` for each."""
-
-    probability: float
-    by_word: bool
-    source: Source
-    k: int
-    order: CandidateOrder
-    online_only: bool
-    weak: bool
-    hidden_only: bool
-    special: bool
-    any_piece: bool
+    def guided_probabilities(
+        self, rows: Rows, content_BT: Bool[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch tokens"]:
+        """The probability that each word is hidden (AGM: AGA, Eq. 6 to 9); as `attention_weights`."""
+        scale = self.scale if self.scale is not None else 2 / 3 if self.normalisation == "mean" else 1.0
+        raw_BT = probabilities(
+            self.attention_weights(rows, content_BT),
+            content_BT,
+            normalisation=self.normalisation,
+            scale=scale,
+            alpha1=self.alpha1,
+            alpha2=self.alpha2,
+        )
+        return clip(raw_BT, redistribute=self.redistribute)
 
 
 class Aga(Fusion):
-    """RaSa with attention-guided masking and text enrichment.
+    """RaSa with attention-guided masking and text enrichment; arguments as in `MethodEntry.build`.
 
-    Args:
-        towers: the image tower and the fusion encoder.
-        attending: how words are chosen.
-        enriching: how captions gain other words; None: not at all.
-        model: further arguments of `Fusion`.
+    Raises:
+        RecipeError: whole words are to be proposed, and the tokenizer does not know them.
     """
 
-    def __init__(self, *towers: nn.Module, attending: Attending, enriching: Enriching | None, **model: Any) -> None:
-        super().__init__(*towers, **model)
-        self.attending, self.enriching = attending, enriching
+    settings: AgaSettings
+
+    def __init__(
+        self, settings: AgaSettings, vision: ImageTower, text: Any, identities: int, vocabulary: Vocabulary
+    ) -> None:
+        if settings.enrich and not settings.enrich_any_piece and identities and vocabulary.whole_words is None:
+            raise RecipeError(
+                "enrich = true: this tokenizer does not tell whole words from parts of words; "
+                "use tokenizer.kind = 'wordpiece' or 'trained', or set enrich_any_piece = true"
+            )
+        super().__init__(settings, vision, text, identities, vocabulary)
 
     def masking_probability(
         self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch tokens"]:
         """By attention, evenly, or empty words alone (AGA, Eq. 6 to 9 and table I)."""
-        mask, ratio = self.attending.mask, self.words.probability
-        if mask == "random":
-            return random_probabilities(content, ratio)
-        if mask == "vacuous":
-            return vacuous_probabilities(self.vacuous_positions(texts.ids, content), content, ratio)
+        rules = self.settings
+        if rules.mask == "random":
+            return random_probabilities(content, rules.mask_probability)
+        if rules.mask == "vacuous":
+            return vacuous_probabilities(self.vacuous_positions(texts.ids, content), content, rules.mask_probability)
         # A model for use has no twin, so it asks itself.
-        text = self.text if self.attending.source == "online" or self.momentum is None else self.momentum.text
-        with nullcontext() if self.attending.dropout else _without_dropout(text):
+        text = self.text if rules.attention_source == "online" or self.momentum is None else self.momentum.text
+        with nullcontext() if rules.attention_dropout else _without_dropout(text):
             rows = text(texts, AttentionRequest(rows="all")).trace.rows
         # Autocast would hand the casts of this pass, which have no gradient, to the passes that need one.
         torch.clear_autocast_cache()
-        return self.attending.guidance.probabilities(rows, content)
+        return rules.guided_probabilities(rows, content)
 
     def enrich(
         self,
@@ -176,54 +190,50 @@ class Aga(Fusion):
         image_BND: Float[Tensor, "batch image_tokens width"],
     ) -> Weak:
         """Captions with other words in the place of the hidden ones, where they are drawn (AGA, Eq. 10 and 11)."""
-        rule = self.enriching
-        if rule is None or hidden is None or teacher is None:
+        rules = self.settings
+        if not rules.enrich or hidden is None or teacher is None:
             return super().enrich(given, hidden, teacher, chooser, image_BND)
         replaceable = self.replaceable(given.strong.ids, given.content)
-        if rule.hidden_only:
+        if rules.enrich_positions == "hidden":
             replaceable = replaceable & (hidden.ids == self.mask_id)
-        logits = teacher if rule.source == "momentum" else self._online_words(given, hidden, image_BND)
         found = candidates(
-            logits,
+            teacher if rules.enrich_logits == "momentum" else self._online_words(given, hidden, image_BND),
             given.strong.ids[hidden.chosen],
             self.candidate_ids(),
             replaceable[hidden.chosen],
-            k=rule.k,
-            order=rule.order,
+            k=rules.enrich_candidates,
+            order=rules.enrich_order,
         )
-        uniforms, length = chooser.uniforms, hidden.ids.shape[1]
-        decision = uniforms.tokens["enriched_token"][:, :length] if rule.by_word else uniforms.rows["enriched"][:, None]
-        changed = enrich(
+        uniforms, length, by_word = chooser.uniforms, hidden.ids.shape[1], rules.enrich_unit == "word"
+        ids = enrich(
             given.strong.ids,
             hidden.chosen,
             found,
             uniform_BT=uniforms.tokens["enriched_word"][:, :length],
-            decision_BU=decision,
-            allowed_B=torch.ones_like(given.replaced, dtype=torch.bool) if rule.weak else given.replaced == 0,
-            probability=rule.probability,
+            decision_BU=uniforms.tokens["enriched_token"][:, :length]
+            if by_word
+            else uniforms.rows["enriched"][:, None],
+            allowed_B=torch.ones_like(given.replaced, dtype=torch.bool) if rules.enrich_weak else given.replaced == 0,
+            probability=rules.enrich_probability,
         )
-        row = changed.rows[:, None]
-        online = TokenBatch(
-            torch.where(row, changed.ids, given.weak.ids), torch.where(row, given.strong.mask, given.weak.mask)
-        )
-        return Weak(
-            online,
-            given.weak if rule.online_only else online,
-            given.replaced.masked_fill(changed.rows, 0),
-            {"enriched_share": float(total(changed.rows.sum())) / given.part.whole},
-        )
+        changed = (ids != given.strong.ids).any(dim=1)
+        row = changed[:, None]
+        online = TokenBatch(torch.where(row, ids, given.weak.ids), torch.where(row, given.strong.mask, given.weak.mask))
+        momentum = given.weak if rules.enrich_view == "online" else online
+        share = float(total(changed.sum())) / given.part.whole
+        return Weak(online, momentum, given.replaced.masked_fill(changed, 0), {"enriched_share": share})
 
     def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
         """Whole words, unless the options say otherwise."""
-        rule = self.enriching
-        allowed = self.proposable if rule is not None and rule.any_piece else super().candidate_ids()
-        return allowed | ~self.proposable if rule is not None and rule.special else allowed
+        rules = self.settings
+        allowed = self.proposable if rules.enrich and rules.enrich_any_piece else super().candidate_ids()
+        return allowed | ~self.proposable if rules.enrich and rules.enrich_special else allowed
 
     def replaceable(
         self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
     ) -> Bool[Tensor, "batch tokens"]:
         """Words of one piece, unless the options say otherwise."""
-        any_piece = self.enriching is not None and self.enriching.any_piece
+        any_piece = self.settings.enrich and self.settings.enrich_any_piece
         return content if any_piece else super().replaceable(ids, content)
 
     def _online_words(self, given: Given, hidden: Hidden, image_BND: Tensor) -> Tensor:
@@ -243,46 +253,3 @@ def _without_dropout(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(mode)
-
-
-def build_aga(
-    settings: AgaSettings, vision: VisionTransformer, text: Any, identities: int, vocabulary: Vocabulary
-) -> Aga:
-    """AGA over two towers; see `pickout.methods.Build`."""
-    if settings.enrich and not settings.enrich_any_piece and identities and vocabulary.whole_words is None:
-        raise RecipeError(
-            "enrich = true: this tokenizer does not tell whole words from parts of words; "
-            "use tokenizer.kind = 'wordpiece' or 'trained', or set enrich_any_piece = true"
-        )
-    scale = settings.scale if settings.scale is not None else 2 / 3 if settings.normalisation == "mean" else 1.0
-    attending = Attending(
-        settings.mask,
-        settings.attention_source,
-        settings.attention_dropout,
-        Guidance(
-            settings.aggregation,
-            settings.beta,
-            settings.debias,
-            settings.attention_temperature,
-            settings.normalisation,
-            scale,
-            settings.alpha1,
-            settings.alpha2,
-            settings.redistribute,
-        ),
-    )
-    enriching = Enriching(
-        settings.enrich_probability,
-        settings.enrich_unit == "word",
-        settings.enrich_logits,
-        settings.enrich_candidates,
-        settings.enrich_order,
-        settings.enrich_view == "online",
-        settings.enrich_weak,
-        settings.enrich_positions == "hidden",
-        settings.enrich_special,
-        settings.enrich_any_piece,
-    )
-    towers = fusion_towers(vision, text)
-    values = fusion_values(settings, identities, vocabulary, hide=settings.mask != "off")
-    return Aga(*towers, attending=attending, enriching=enriching if settings.enrich else None, **values)

@@ -1,18 +1,28 @@
 """What every method promises: losses to train it, one embedding per image and per caption, and its parameter groups."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
+from pickout.config import Settings
 from pickout.data.batching import Batch
-from pickout.nn.memory import ImageMemory
+from pickout.nn.frozen import MultiStageTower, SentenceTower
+from pickout.nn.shared_keys import ImageMemory
+from pickout.nn.text import TextTransformer
+from pickout.nn.vision import VisionTransformer
 from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
 
 ALL_ROWS = AttentionRequest(rows="all")
 """What a method asks of its towers for a trace."""
+ImageTower = VisionTransformer | MultiStageTower
+"""What a method can look at images with."""
+TextTower = TextTransformer | SentenceTower
+"""What a method without second look can read captions with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,7 @@ class LossTerms:
     @property
     def total(self) -> Float[Tensor, ""]:
         """The weighted sum that is minimised."""
-        parts = [self.weights[name] * term for name, term in self.terms.items()]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+        return torch.stack([self.weights[name] * term for name, term in self.terms.items()]).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,46 @@ class ParameterGroup:
     weight_decay_scale: float = 1.0
 
 
+def group_parameters(
+    module: nn.Module, rule: Callable[[str, nn.Parameter], tuple[str, float, float]]
+) -> list[ParameterGroup]:
+    """Every trainable parameter of `module` in exactly one group, in order of first appearance.
+
+    Args:
+        module: usually a method.
+        rule: from a parameter's name and itself to its group's name, learning rate scale and weight decay scale.
+    """
+    groups: dict[str, ParameterGroup] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            group, rate, decay = rule(name, parameter)
+            groups.setdefault(group, ParameterGroup(group, [], rate, decay)).parameters.append(parameter)
+    return list(groups.values())
+
+
+class PresetSettings(Settings):
+    """Settings of a method with presets: named sets of values that take the place of its defaults.
+
+    A preset sets whole choices: a number and the unit that it is counted in are one key, so that no key of a recipe can
+    keep the one while a preset changes the other.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
+
+    preset: Literal["recommended", "as_paper", "as_released"] = "recommended"
+    """Fills in defaults: ours, the paper to the letter where that can be built, or the released program."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_the_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        filled = {**cls.presets.get(str(values.get("preset")), {}), **values}
+        # Behind a validator of this kind a list of TOML no longer passes for a tuple by itself.
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()}
+
+
 class Method(nn.Module, ABC):
     """A way to train and to score. One file each; see `pickout.methods.METHODS`."""
 
@@ -139,7 +185,7 @@ class Method(nn.Module, ABC):
             tokens: as in `ImageFeatures`.
 
         Raises:
-            NotImplementedError: the method has no second score (`candidates` is 0).
+            NotImplementedError: the method has no second score (`candidates` is 0), as for `match_pairs`.
         """
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
@@ -157,9 +203,6 @@ class Method(nn.Module, ABC):
             states: the tokens of each pair's caption, as in `TextFeatures`.
             mask: True where a token is not padding.
             image: which image of the memory each pair has.
-
-        Raises:
-            NotImplementedError: the method has no second score.
         """
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 

@@ -1,6 +1,7 @@
 """Run the fusion encoder over rows of similar length together, so that little padding is computed.
 
-Padding changes no other token, so results are equal; what comes back at padding is zero.
+Padding changes no other token, so results are equal; what comes back at padding is zero. With `whole` it is computed
+too, and all rows go together.
 """
 
 from collections.abc import Iterator
@@ -10,36 +11,36 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.nn.fusion_encoder import Fused, FusionEncoder
-from pickout.nn.memory import ImageMemory
+from pickout.nn.shared_keys import ImageMemory
 from pickout.shapes import Bool, Float, Int, TokenBatch
 
 _ROWS, _MOST = 48, 4
 """Rows of a band at least, and bands at most: narrower bands pad less, and make more and smaller products."""
 
 
-def bands(mask_RT: Bool[Tensor, "rows tokens"]) -> Iterator[tuple[Int[Tensor, " band"], int]]:
+def bands(mask_RT: Bool[Tensor, "rows tokens"], *, whole: bool) -> Iterator[tuple[Int[Tensor, " band"], int]]:
     """Rows by ascending length, in bands, each in the order of its rows, and the longest length of each.
 
     Args:
         mask_RT: True where a token is not padding, which stands at the end.
+        whole: whether all rows make one band as long as they are padded.
     """
+    if whole:
+        yield torch.arange(len(mask_RT), device=mask_RT.device), mask_RT.shape[1]
+        return
     lengths = mask_RT.sum(dim=1).clamp(min=1).cpu()
-    count = min(_MOST, max(1, len(lengths) // _ROWS))
-    for band in lengths.argsort(stable=True).chunk(count):
+    for band in lengths.argsort(stable=True).chunk(min(_MOST, max(1, len(lengths) // _ROWS))):
         yield band.sort().values.to(mask_RT.device), int(lengths[band].max())
 
 
-def read_by_length(encoder: FusionEncoder, texts: TokenBatch) -> Float[Tensor, "rows tokens width"]:
-    """The text layers' states.
-
-    Args:
-        encoder: whose text layers.
-        texts: captions, padded to one length.
-    """
-    length, order, parts = texts.ids.shape[1], list[Tensor](), list[Tensor]()
-    for rows, longest in bands(texts.mask):
+def read_by_length(
+    encoder: FusionEncoder, texts: TokenBatch, *, whole: bool = False
+) -> Float[Tensor, "rows tokens width"]:
+    """The text layers' states of captions that are padded to one length."""
+    order, parts = list[Tensor](), list[Tensor]()
+    for rows, longest in bands(texts.mask, whole=whole):
         states = encoder(TokenBatch(texts.ids[rows, :longest], texts.mask[rows, :longest])).tokens
-        parts.append(F.pad(states, (0, 0, 0, length - longest)))
+        parts.append(F.pad(states, (0, 0, 0, texts.ids.shape[1] - longest)))
         order.append(rows)
     return _restored(parts, order)
 
@@ -52,32 +53,22 @@ def fuse_by_length(
     image_R: Int[Tensor, " rows"],
     *,
     summary_rows: int = 0,
+    whole: bool = False,
 ) -> Fused:
-    """The fusion layers; arguments as in `FusionEncoder.fuse`.
-
-    Args:
-        encoder: whose fusion layers.
-        states_RTD: captions after the text layers.
-        mask_RT: True where a token is not padding.
-        memory: of the images.
-        image_R: which image each row looks at.
-        summary_rows: of so many rows, the first ones, only the class token is wanted.
-    """
-    length = mask_RT.shape[1]
+    """The fusion layers; arguments as in `FusionEncoder.fuse`."""
     summaries, order, tokens, full = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
-    for rows, longest in bands(mask_RT):
+    for rows, longest in bands(mask_RT, whole=whole):
         short = int((rows < summary_rows).sum())
         states, mask = states_RTD[rows, :longest], mask_RT[rows, :longest]
         fused = encoder.fuse(states, mask, memory, image_R[rows], summary_rows=short)
         summaries.append(fused.summary)
         order.append(rows)
-        tokens.append(F.pad(fused.tokens, (0, 0, 0, length - longest)) if short < len(rows) else states_RTD[:0])
+        padding = (0, 0, 0, mask_RT.shape[1] - longest)
+        tokens.append(F.pad(fused.tokens, padding) if short < len(rows) else states_RTD[:0])
         full.append(rows[short:] - summary_rows)
     return Fused(_restored(summaries, order), _restored(tokens, full))
 
 
 def _restored(parts: list[Tensor], order: list[Tensor]) -> Tensor:
     """Rows of all bands in their first order."""
-    if len(parts) == 1:
-        return parts[0]
-    return torch.cat(parts).index_select(0, torch.cat(order).argsort())
+    return torch.cat(parts).index_select(0, torch.cat(order).argsort()) if len(parts) > 1 else parts[0]

@@ -6,22 +6,24 @@ layers over five rows a pair whose keys and values are projected once an image. 
 release and ours apart.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pickout.data.batching import Batch
 from pickout.draws import Drawn
-from pickout.losses.contrastive import Direction, contrastive, distillation_weight, positive_keys
+from pickout.losses.contrastive import contrastive, enqueue, positive_keys, with_queue
+from pickout.losses.fusion import (
+    masked_word_loss,
+    masked_word_loss_over_sequence,
+    matching_loss,
+    negative_weights,
+    relation_loss,
+    replaced_word_loss,
+    same_caption,
+)
 from pickout.losses.identity import IGNORED
-from pickout.losses.masked_words import masked_word_loss, masked_word_loss_over_sequence
-from pickout.losses.matching import matching_loss, negative_weights, relation_loss, same_caption
-from pickout.losses.queue import enqueue, with_queue
-from pickout.losses.replaced_words import replaced_word_loss
 from pickout.methods.base import LossTerms, Progress
+from pickout.methods.by_length import fuse_by_length, read_by_length
 from pickout.methods.fusion_plan import Given, Plan, PlanningModel, unit
 from pickout.methods.processes import find_partners, mean_over_processes
 from pickout.methods.step_choices import Chooser
@@ -29,89 +31,44 @@ from pickout.nn.fusion_encoder import Fused
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import Float, TokenBatch
 
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Choices of the losses; see `FusionSettings` for each.
-
-    Args:
-        weights: factor of each term, by its name.
-        directions: of the contrast.
-        one_hot: whether only the own pair is the hard target.
-        alpha: the share of soft targets.
-        ramp: whether it grows over the first epoch.
-        momentum: the share of the twin that stays.
-        clamp: whether the temperature is kept within `TEMPERATURES`.
-        group: runs from which hard negatives come; None: the whole batch.
-        guard: added to the weights that they are drawn by.
-        exclude_equal: whether equal captions are no negatives.
-    """
-
-    weights: Mapping[str, float]
-    directions: tuple[Direction, ...]
-    one_hot: bool
-    alpha: float
-    ramp: bool
-    momentum: float
-    clamp: bool
-    group: int | None
-    guard: float
-    exclude_equal: bool
-
-
 TEMPERATURES = (0.001, 0.5)
 """Least and largest temperature in ALBEF's pre-training."""
 
 
 class Fusion(PlanningModel):
-    """RaSa's five objectives.
-
-    Args:
-        towers: the image tower and the fusion encoder.
-        rules: choices of the losses.
-        model: further arguments of `PlanningModel`.
-    """
-
-    def __init__(self, *towers: nn.Module, rules: Rules, **model: Any) -> None:
-        super().__init__(*towers, **model)
-        self.rules = rules
+    """RaSa's five objectives; arguments as in `MethodEntry.build`."""
 
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
         """The five objectives, over the batches of all processes together.
 
         In training the momentum twin moves on before (at the first batch of an optimiser step) and the queues after.
         """
-        rules, given = self.rules, self.given(batch)
+        given, alpha = self.given(batch), self.settings.alpha(progress)
         if self.training:
             self._move_on(progress)
-        alpha = rules.alpha
-        if rules.ramp:
-            alpha = distillation_weight(alpha, step=progress.step, steps_per_epoch=progress.steps_per_epoch)
         chooser = self.chooser(progress, given.part, batch.identity.device)
         image_BND = self.vision(given.images).tokens
         plan = self.plan(given, chooser, image_BND)
         states = self._read(given, plan)
         contrast, negatives = self._contrast(given, plan, chooser, image_BND, states[0], alpha)
-        terms = {"contrastive": contrast}
-        terms |= self._fusion_terms(given, plan, image_BND, states, negatives, alpha)
+        fused = self._fuse(given, plan, image_BND, states, negatives)
+        terms = {"contrastive": contrast, **self._fusion_terms(given, plan, fused, len(states) - 1, negatives, alpha)}
         logs = {**plan.logs, "temperature": self.temperature.item(), "alpha": alpha}
-        return LossTerms(terms, {name: rules.weights[name] for name in terms}, logs)
+        return LossTerms(terms, {name: self.settings.weights[name] for name in terms}, logs)
 
     @torch.no_grad()
     def _move_on(self, progress: Progress) -> None:
-        if self.rules.clamp:
+        if self.settings.clamp_temperature:
             self.temperature.clamp_(*TEMPERATURES)
         if progress.part == 0:
-            self.twin.follow(self, self.rules.momentum)
+            self.twin.follow(self, self.settings.momentum)
 
     def _read(self, given: Given, plan: Plan) -> tuple[Tensor, ...]:
         """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""
-        ids, masks = [plan.weak.online.ids], [plan.weak.online.mask]
-        for changed in (None if plan.hidden is None else plan.hidden.ids, plan.sampled):
-            if changed is not None:
-                ids.append(changed)
-                masks.append(given.strong.mask)
-        return self.read(self.text, TokenBatch(torch.cat(ids), torch.cat(masks))).chunk(len(ids))
+        changed = [ids for ids in (None if plan.hidden is None else plan.hidden.ids, plan.sampled) if ids is not None]
+        ids = torch.cat([plan.weak.online.ids, *changed])
+        masks = torch.cat([plan.weak.online.mask, *[given.strong.mask] * len(changed)])
+        return read_by_length(self.text, TokenBatch(ids, masks), whole=self.whole_rows).chunk(1 + len(changed))
 
     def _contrast(
         self,
@@ -123,7 +80,7 @@ class Fusion(PlanningModel):
         alpha: float,
     ) -> tuple[Float[Tensor, ""], tuple[Drawn, Drawn]]:
         """The contrast of the whole batch, and this process's hard negatives: images for captions, then captions."""
-        rules = self.rules
+        rules = self.settings
         # Differs from the paper: keys are the whole batch's, not one device's, so the number of processes is no matter.
         image_WE = gather_with_gradient(unit(self.image_projection(image_BND[:, 0])))
         text_WE = gather_with_gradient(unit(self.text_projection(states_BTD[:, 0])))
@@ -145,45 +102,18 @@ class Fusion(PlanningModel):
         if self.training:
             queues = (self.image_queue, self.text_queue, self.identity_queue, self.queue_pointer)
             enqueue(*queues, image_m_WE, text_m_WE, identity_W)
-        equal = same_caption(gather(plan.weak.online.ids)) if rules.exclude_equal else None
-        own = slice(given.part.start, given.part.start + given.part.rows)
+        equal = same_caption(gather(plan.weak.online.ids)) if rules.exclude_equal_captions else None
         to_images, to_texts = (
-            negative_weights(similarity, identity_W, group=rules.group, epsilon=rules.guard, equal_captions_BB=equal)
+            negative_weights(
+                similarity,
+                identity_W,
+                group=rules.negative_group,
+                epsilon=rules.negative_guard,
+                equal_captions_BB=equal,
+            )[given.part.own]
             for similarity in (found.text_to_image, found.image_to_text)
         )
-        return found.loss, chooser.negatives(to_images[own], to_texts[own])
-
-    def _fusion_terms(
-        self,
-        given: Given,
-        plan: Plan,
-        image_BND: Float[Tensor, "batch tokens width"],
-        states: tuple[Tensor, ...],
-        negatives: tuple[Drawn, Drawn],
-        alpha: float,
-    ) -> dict[str, Tensor]:
-        """The terms of the fusion layers; their token means are over the tokens of all processes."""
-        fused = self._fuse(given, plan, image_BND, states, negatives)
-        rows, part, terms = given.part.rows, given.part, dict[str, Tensor]()
-        if "matching" in self.heads:
-            logits = self.matching_head(fused.summary[: 3 * rows])
-            valid = torch.cat([torch.ones_like(negatives[0].valid), negatives[0].valid, negatives[1].valid])
-            matches = torch.arange(3 * rows, device=valid.device) < rows
-            terms["matching"] = mean_over_processes(
-                matching_loss(logits, matches, valid, count=part.share(valid.sum()))
-            )
-        if "relation" in self.heads:
-            logits = self.relation_head(fused.summary[:rows])
-            loss = relation_loss(logits, plan.weak.replaced, count=part.whole / part.processes)
-            terms["relation"] = mean_over_processes(loss)
-        tokens = list(fused.tokens.chunk(max(1, len(states) - 1)))
-        if plan.hidden is not None:
-            terms["words"] = mean_over_processes(self._word_loss(given, plan, tokens.pop(0), alpha))
-        if plan.labels is not None:
-            logits = self.replaced_head(tokens.pop(0))
-            count = part.share((plan.labels != IGNORED).sum())
-            terms["replaced"] = mean_over_processes(replaced_word_loss(logits, plan.labels, count=count))
-        return terms
+        return found.loss, chooser.negatives(to_images, to_texts)
 
     def _fuse(
         self,
@@ -201,23 +131,41 @@ class Fusion(PlanningModel):
         weak_BTD, mask_BT, part = states[0], plan.weak.online.mask, given.part
         images = find_partners(image_BND, negatives[0].index, negatives[0].valid, part)
         own = torch.arange(images.start, images.start + part.rows, device=image_BND.device)
-        rows: list[Tensor] = []
-        masks: list[Tensor] = []
-        reads: list[Tensor] = []
-        if {"matching", "relation"} & self.heads:
-            rows, masks, reads = [weak_BTD], [mask_BT], [own]
+        rows = [(weak_BTD, mask_BT, own)] if {"matching", "relation"} & self.heads else []
         if "matching" in self.heads:
             texts = find_partners(weak_BTD, negatives[1].index, negatives[1].valid, part)
             bank_mask = gather(mask_BT.long()).bool() if texts.everyone else mask_BT
-            rows += [weak_BTD, texts.bank[texts.index]]
-            masks += [mask_BT, bank_mask[texts.index]]
-            reads += [images.index, own]
+            rows.append((weak_BTD, mask_BT, images.index))
+            rows.append((texts.bank[texts.index], bank_mask[texts.index], own))
         summaries = len(rows) * part.rows
-        rows += states[1:]
-        masks += [given.strong.mask] * (len(states) - 1)
-        reads += [own] * (len(states) - 1)
+        rows += [(changed_BTD, given.strong.mask, own) for changed_BTD in states[1:]]
+        read, masks, image = (torch.cat(parts) for parts in zip(*rows, strict=True))
         memory = self.text.remember(images.bank)
-        return self.fuse(self.text, torch.cat(rows), torch.cat(masks), memory, torch.cat(reads), summaries)
+        return fuse_by_length(self.text, read, masks, memory, image, summary_rows=summaries, whole=self.whole_rows)
+
+    def _fusion_terms(
+        self, given: Given, plan: Plan, fused: Fused, changed: int, negatives: tuple[Drawn, Drawn], alpha: float
+    ) -> dict[str, Tensor]:
+        """The terms of the fusion layers; their token means are over the tokens of all processes.
+
+        `changed` tells how many captions a pair were read with hidden or replaced words.
+        """
+        rows, part, terms = given.part.rows, given.part, dict[str, Tensor]()
+        if "matching" in self.heads:
+            logits = self.matching_head(fused.summary[: 3 * rows])
+            valid = torch.cat([torch.ones_like(negatives[0].valid), negatives[0].valid, negatives[1].valid])
+            matches = torch.arange(3 * rows, device=valid.device) < rows
+            terms["matching"] = matching_loss(logits, matches, valid, count=part.share(valid.sum()))
+        if "relation" in self.heads:
+            logits = self.relation_head(fused.summary[:rows])
+            terms["relation"] = relation_loss(logits, plan.weak.replaced, count=part.whole / part.processes)
+        tokens = list(fused.tokens.chunk(max(1, changed)))
+        if plan.hidden is not None:
+            terms["words"] = self._word_loss(given, plan, tokens.pop(0), alpha)
+        if plan.labels is not None:
+            count = part.share((plan.labels != IGNORED).sum())
+            terms["replaced"] = replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
+        return {name: mean_over_processes(loss) for name, loss in terms.items()}
 
     def _word_loss(
         self, given: Given, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float
@@ -225,7 +173,7 @@ class Fusion(PlanningModel):
         assert plan.hidden is not None and plan.teacher is not None
         chosen, ids, table = plan.hidden.chosen, given.strong.ids, self.text.embeddings.words.weight
         count = given.part.share(chosen.sum())
-        if self.words.axis == "vocabulary":
+        if not self.whole_rows:
             logits_nV = self.word_head(tokens_BTD[chosen], table)
             return masked_word_loss(logits_nV, ids[chosen], plan.teacher, alpha, count=count)
         length = given.part.strong

@@ -1,31 +1,38 @@
 """The modules of `fusion` and `aga`, and what they do outside training: ALBEF's model with RaSa's heads."""
 
-from typing import cast
+import copy
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.errors import TrainingError
-from pickout.losses.queue import EMPTY
-from pickout.methods.base import ALL_ROWS, ImageFeatures, Method, ParameterGroup, TextFeatures
+from pickout.errors import RecipeError, TrainingError
+from pickout.losses.contrastive import EMPTY
+from pickout.methods.base import (
+    ALL_ROWS,
+    ImageFeatures,
+    ImageTower,
+    Method,
+    ParameterGroup,
+    TextFeatures,
+    group_parameters,
+)
+from pickout.methods.fusion_settings import FusionSettings
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
-from pickout.nn.memory import ImageMemory
-from pickout.nn.momentum import momentum_copy, update_momentum
+from pickout.nn.shared_keys import ImageMemory
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import NO_ATTENTION, Bool, Float, Int, TokenBatch
 
-TRAINING_ONLY = (
-    *("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer"),
-    *("relation_head.", "replaced_head."),
-)
+_NEW = ("relation_head.", "replaced_head.")
+TRAINING_ONLY = ("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer", *_NEW)
 """Prefixes of state keys that only training needs."""
 _FOLLOWED = ("vision", "text", "image_projection", "text_projection", "word_head")
 _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
 
 
 class Momentum(nn.Module):
-    """The momentum twin: slow copies of both towers, both projections and the word head, without gradient.
+    """The momentum twin: a slow average of both towers, both projections and the word head, without gradient.
 
     Args:
         online: the model to follow; parts that it does not have are left out.
@@ -43,37 +50,36 @@ class Momentum(nn.Module):
         self.dropout = dropout
         for name in _FOLLOWED:
             if hasattr(online, name):
-                self.add_module(name, momentum_copy(online.get_submodule(name)))
+                self.add_module(name, copy.deepcopy(online.get_submodule(name)).requires_grad_(False))
 
     def train(self, mode: bool = True) -> "Momentum":
         """Training mode only where dropout is wanted."""
         super().train(mode and self.dropout)
         return self
 
+    @torch.no_grad()
     def follow(self, online: nn.Module, momentum: float) -> None:
-        """Move every weight towards the online model's."""
+        """Move: theta_m <- m * theta_m + (1 - m) * theta, in place, all tensors in few kernels (ALBEF, RaSa).
+
+        Buffers, which are no average, are copied.
+        """
         for name, twin in self.named_children():
-            update_momentum(twin, online.get_submodule(name), momentum)
+            leader = online.get_submodule(name)
+            slow = list(twin.parameters())
+            torch._foreach_mul_(slow, momentum)
+            torch._foreach_add_(slow, list(leader.parameters()), alpha=1 - momentum)
+            for kept, current in zip(twin.buffers(), leader.buffers(), strict=True):
+                kept.copy_(current)
 
 
 class FusionModel(Method):
     """Two towers with a contrastive score, and a fusion encoder whose matching head looks at the best again.
 
-    Without training-only parts it has no momentum twin, no queues, and of the heads only `matching_head` and
-    `word_head`.
+    Built for no identities it has no momentum twin, no queues, and of the heads only `matching_head` and `word_head`.
+    Arguments as in `MethodEntry.build`.
 
-    Args:
-        vision: the image tower, of kind `vit`.
-        text: the fusion encoder.
-        heads: which heads there are, of `matching`, `word`, `relation` and `replaced`.
-        train_words: whether the word head learns; otherwise it keeps its weights and only proposes words.
-        trainable: whether the training-only parts are built.
-        momentum_dropout: as in `Momentum`.
-        queue: length of the queues.
-        temperature: starting value.
-        candidates: as in `Method`.
-        head_rate: learning rate of the relation and replaced-word heads relative to the recipe's.
-        decay_positions: whether temperature, class token and image positions lose weight (RaSa).
+    Raises:
+        RecipeError: a tower of another kind, or no term that uses the fusion layers.
     """
 
     momentum: Momentum | None
@@ -86,40 +92,42 @@ class FusionModel(Method):
     identity_queue: Tensor
     queue_pointer: Tensor
 
-    def __init__(
-        self,
-        vision: VisionTransformer,
-        text: FusionEncoder,
-        *,
-        heads: frozenset[str],
-        train_words: bool = True,
-        trainable: bool = True,
-        momentum_dropout: bool = True,
-        queue: int = 65536,
-        temperature: float = 0.07,
-        candidates: int = 128,
-        head_rate: float = 10.0,
-        decay_positions: bool = False,
-    ) -> None:
+    def __init__(self, settings: FusionSettings, vision: ImageTower, text: Any, identities: int) -> None:
         super().__init__()
-        self.vision, self.text = vision, text
-        self.dimension = vision.embedding
-        self.heads, self.head_rate, self.decay_positions = heads, head_rate, decay_positions
+        if not isinstance(text, FusionEncoder):
+            raise RecipeError(
+                "model.text.kind = 'clip': this method fuses captions and images; set model.text.kind = 'bert'"
+            )
+        if not isinstance(vision, VisionTransformer) or vision.settings.kind != "vit":
+            raise RecipeError(
+                f"model.vision.kind = '{vision.settings.kind}': this method projects image tokens itself; "
+                "set model.vision.kind = 'vit'"
+            )
+        self.heads = {name for name in ("matching", "relation", "replaced") if settings.weights[name] > 0}
+        if settings.hides_words or "replaced" in self.heads:
+            self.heads.add("word")
+        if not self.heads:
+            raise RecipeError(
+                "matching_weight, word_weight, relation_weight and replaced_weight are all 0; set one above 0"
+            )
+        self.settings, self.vision, self.text, self.dimension = settings, vision, text, vision.embedding
         self.image_projection = nn.Linear(vision.channels, vision.embedding)
         self.text_projection = nn.Linear(text.width, vision.embedding)
-        self.temperature = nn.Parameter(torch.tensor(temperature))
-        if "word" in heads:
-            self.word_head = MaskedWordHead(text.width, text.vocabulary_size).requires_grad_(train_words)
-        if "matching" in heads:
-            self.matching_head, self.candidates = nn.Linear(text.width, 2), candidates
+        self.temperature = nn.Parameter(torch.tensor(settings.temperature))
+        if "word" in self.heads:
+            # Without a loss of its own the word head keeps its weights and only proposes words.
+            head = MaskedWordHead(text.width, text.vocabulary_size)
+            self.word_head = head.requires_grad_(settings.hides_words)
+        if "matching" in self.heads:
+            self.matching_head, self.candidates = nn.Linear(text.width, 2), settings.candidates
         self.momentum = None
-        if trainable:
-            for name in sorted({"relation", "replaced"} & heads):
+        if identities > 0:
+            for name in sorted({"relation", "replaced"} & self.heads):
                 self.add_module(f"{name}_head", nn.Linear(text.width, 2))
-            self.momentum = Momentum(self, dropout=momentum_dropout)
+            self.momentum = Momentum(self, dropout=settings.momentum_dropout)
             for name in ("image_queue", "text_queue"):
-                self.register_buffer(name, F.normalize(torch.randn(vision.embedding, queue), dim=0))
-            self.register_buffer("identity_queue", torch.full((queue,), EMPTY, dtype=torch.int64))
+                self.register_buffer(name, F.normalize(torch.randn(vision.embedding, settings.queue), dim=0))
+            self.register_buffer("identity_queue", torch.full((settings.queue,), EMPTY, dtype=torch.int64))
             self.register_buffer("queue_pointer", torch.zeros(1, dtype=torch.int64))
 
     @property
@@ -136,18 +144,14 @@ class FusionModel(Method):
     def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised; `tokens` is what `remember` reads."""
         out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
-        summary = self.image_projection(out.tokens[:, 0]).float()
-        return ImageFeatures(
-            F.normalize(summary, dim=-1), out.tokens, {"global": summary}, out.trace if trace else None
-        )
+        whole, seen = self.image_projection(out.tokens[:, 0]).float(), out.trace if trace else None
+        return ImageFeatures(F.normalize(whole, dim=-1), out.tokens, {"global": whole}, seen)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions; `parts` holds `global`, not normalised; `tokens` are the text layers' states."""
         out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
-        summary = self.text_projection(out.tokens[:, 0]).float()
-        return TextFeatures(
-            F.normalize(summary, dim=-1), out.tokens, texts, {"global": summary}, out.trace if trace else None
-        )
+        whole, seen = self.text_projection(out.tokens[:, 0]).float(), out.trace if trace else None
+        return TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
 
     def remember(self, tokens: Float[Tensor, "images tokens width"]) -> ImageMemory:
         """Keys and values of the images for every fusion layer."""
@@ -172,16 +176,9 @@ class FusionModel(Method):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Everything pretrained, new heads, and of both what loses no weight: biases and other vectors (ALBEF)."""
-        groups: dict[str, ParameterGroup] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                new = name.startswith(("relation_head.", "replaced_head."))
-                kind = ("heads" if new else "base") + ("" if self._decays(name, parameter) else ".bias")
-                rate, decay = self.head_rate if new else 1.0, 0.0 if kind.endswith(".bias") else 1.0
-                groups.setdefault(kind, ParameterGroup(kind, [], rate, decay)).parameters.append(parameter)
-        return list(groups.values())
+        return group_parameters(self, self._group_of)
 
-    def _decays(self, name: str, parameter: nn.Parameter) -> bool:
-        if name in _RELEASED_DECAY:
-            return self.decay_positions
-        return parameter.dim() > 1
+    def _group_of(self, name: str, parameter: nn.Parameter) -> tuple[str, float, float]:
+        kind, rate = ("heads", self.settings.head_rate) if name.startswith(_NEW) else ("base", 1.0)
+        decays = self.settings.decay_positions if name in _RELEASED_DECAY else parameter.dim() > 1
+        return (kind, rate, 1.0) if decays else (f"{kind}.bias", rate, 0.0)

@@ -1,6 +1,7 @@
 """The half of a step of `fusion` and `aga` without gradient: what the momentum model sees, guesses and proposes."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,16 +9,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.data.batching import Batch
-from pickout.losses.masked_words import DistillationAxis
-from pickout.losses.replaced_words import replace_words, replaced_labels
-from pickout.methods.base import Progress
+from pickout.errors import RecipeError
+from pickout.losses.fusion import replaced_labels
+from pickout.methods.base import ImageTower, Progress
 from pickout.methods.by_length import fuse_by_length, read_by_length
 from pickout.methods.fusion_model import FusionModel
-from pickout.methods.processes import Part, find_part, report_of_all
+from pickout.methods.fusion_settings import FusionSettings
+from pickout.methods.processes import Part, find_part, total
 from pickout.methods.step_choices import Chooser, Hidden, draw_uniforms
-from pickout.nn.fusion_encoder import Fused, FusionEncoder
-from pickout.nn.memory import ImageMemory
-from pickout.saliency.hiding import report_mask, vacuous_positions, word_numbers, word_sizes
+from pickout.nn.gather import gather_with_gradient
+from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.masking import random_probabilities
 from pickout.saliency.vacuous_words import vacuous_table
 from pickout.shapes import Bool, Float, Int, TokenBatch
@@ -91,43 +92,13 @@ class Plan:
     logs: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class WordRules:
-    """How words are hidden and replaced; see `FusionSettings` for each.
-
-    Args:
-        hide: whether words are hidden at all.
-        probability: that a word is hidden where attention does not decide.
-        whole: whether words are hidden whole.
-        ordinary: whether a hidden word becomes an ordinary id only, when it becomes a random one.
-        axis: what the student's soft-max runs over.
-        replace: probability that a word is hidden from the generator of replaced words.
-        ignore_sampled: whether words replaced by padding or start are not asked for.
-    """
-
-    hide: bool = True
-    probability: float = 0.15
-    whole: bool = False
-    ordinary: bool = False
-    axis: DistillationAxis = "vocabulary"
-    replace: float = 0.3
-    ignore_sampled: bool = False
-
-
 def unit(features: Tensor) -> Tensor:
     """Float32 rows of norm one."""
     return F.normalize(features.float(), dim=-1)
 
 
 class PlanningModel(FusionModel):
-    """A `FusionModel` that prepares its steps; further arguments as there.
-
-    Args:
-        towers: the image tower and the fusion encoder.
-        vocabulary: of the tokenizer.
-        words: how words are hidden and replaced.
-        model: further arguments of `FusionModel`.
-    """
+    """A `FusionModel` that prepares its steps; arguments as in `MethodEntry.build`."""
 
     vacuous: Tensor
     proposable: Tensor
@@ -135,37 +106,43 @@ class PlanningModel(FusionModel):
     continues: Tensor | None
     choices: Tensor
 
-    def __init__(self, *towers: torch.nn.Module, vocabulary: Vocabulary, words: WordRules, **model: object) -> None:
-        super().__init__(*towers, **model)  # type: ignore[arg-type]
-        self.words, self.mask_id = words, vocabulary.special.mask
-        self.released_ignored = (vocabulary.special.padding, vocabulary.special.start)
+    def __init__(
+        self, settings: FusionSettings, vision: ImageTower, text: Any, identities: int, vocabulary: Vocabulary
+    ) -> None:
+        super().__init__(settings, vision, text, identities)
+        continues, whole = vocabulary.continues, vocabulary.whole_words
+        if settings.whole_words and continues is None:
+            raise RecipeError(
+                "whole_words = true: this tokenizer does not tell where words begin; use kind = 'wordpiece'"
+            )
+        special, sampled = vocabulary.special, settings.replaced_labels == "sampled"
+        self.mask_id, self.ignored_ids = special.mask, (special.padding, special.start) if sampled else ()
         proposable = torch.from_numpy(vocabulary.proposable)
-        continues = None if vocabulary.continues is None else torch.from_numpy(vocabulary.continues)
-        starts = None if vocabulary.continues is None else vocabulary.continues.tolist()
-        whole = np.zeros_like(vocabulary.proposable) if vocabulary.whole_words is None else vocabulary.whole_words
-        choices = proposable.nonzero().squeeze(1) if words.ordinary else torch.arange(vocabulary.size)
+        ordinary = settings.random_words == "ordinary"
+        tables = {
+            "vacuous": vacuous_table(vocabulary.texts, None if continues is None else continues.tolist()),
+            "proposable": proposable,
+            "whole_words": torch.from_numpy(np.zeros_like(vocabulary.proposable) if whole is None else whole),
+            "continues": None if continues is None else torch.from_numpy(continues),
+            "choices": proposable.nonzero().squeeze(1) if ordinary else torch.arange(vocabulary.size),
+        }
         # What the vocabulary says is no weight: it moves with the model and is not saved.
-        self.register_buffer("vacuous", vacuous_table(vocabulary.texts, starts), persistent=False)
-        self.register_buffer("proposable", proposable, persistent=False)
-        self.register_buffer("whole_words", torch.from_numpy(whole), persistent=False)
-        self.register_buffer("continues", continues, persistent=False)
-        self.register_buffer("choices", choices, persistent=False)
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
+
+    @property
+    def whole_rows(self) -> bool:
+        """Whether the states at padding matter, which they do to the released loss of hidden words alone (RaSa)."""
+        return self.settings.distillation_axis == "sequence"
 
     def given(self, batch: Batch) -> Given:
         """A batch ready for a step; what it lacks of a second view or a weak caption is the first again."""
         weak = batch.texts if batch.weak_texts is None else batch.weak_texts
         part = find_part(batch.texts.mask, weak.mask)
         strong, weak = (TokenBatch(t.ids[:, : part.length], t.mask[:, : part.length]) for t in (batch.texts, weak))
-        return Given(
-            images=batch.images,
-            second=batch.images if batch.second_images is None else batch.second_images,
-            strong=strong,
-            weak=weak,
-            replaced=torch.zeros_like(batch.identity) if batch.replaced is None else batch.replaced,
-            identity=batch.identity,
-            content=self.text.content(strong),
-            part=part,
-        )
+        second = batch.images if batch.second_images is None else batch.second_images
+        replaced = torch.zeros_like(batch.identity) if batch.replaced is None else batch.replaced
+        return Given(batch.images, second, strong, weak, replaced, batch.identity, self.text.content(strong), part)
 
     def chooser(self, progress: Progress, part: Part, device: torch.device) -> Chooser:
         """What makes the choices of a step."""
@@ -180,50 +157,27 @@ class PlanningModel(FusionModel):
             chooser: makes the choices.
             image_BND: the online model's image tokens.
         """
-        twin, rows, logs = self.twin, len(given.identity), dict[str, float]()
+        twin, logs, masked = self.twin, dict[str, float](), list[Tensor]()
         tokens_m = twin.vision(given.second).tokens
-        masked: list[Tensor] = []
-        hidden = None
-        if self.words.hide:
+        hidden = teacher = sampled = labels = None
+        if self.settings.hides_words:
             hidden = self._hide(given, chooser, logs)
             masked.append(hidden.ids)
         if "replaced" in self.heads:
-            rate = random_probabilities(given.content, self.words.replace)
+            rate = random_probabilities(given.content, self.settings.replace_probability)
             masked.append(chooser.hide_from_generator(given.strong.ids, given.content, rate))
         fused = self._twin_fused(masked, given, tokens_m)
-        teacher = None if hidden is None else self._twin_words(fused[0][hidden.chosen])
-        sampled = labels = None
+        if hidden is not None:
+            teacher = self._twin_words(fused[0][hidden.chosen])
         if "replaced" in self.heads:
-            words = chooser.sample(self._twin_words, fused[-1], given.content)
-            sampled = replace_words(given.strong.ids, given.content, words)
-            ignored = self.released_ignored if self.words.ignore_sampled else ()
-            labels = replaced_labels(sampled, given.strong.ids, given.content, ignored_ids=ignored)
+            ids, content = given.strong.ids, given.content
+            sampled = chooser.replace(ids, content, fused[-1], self._twin_words, self.text.vocabulary_size)
+            labels = replaced_labels(sampled, ids, content, ignored_ids=self.ignored_ids)
         weak = self.enrich(given, hidden, teacher, chooser, image_BND)
         image_m = unit(twin.image_projection(tokens_m[:, 0]))
-        text_m = unit(twin.text_projection(self.read(twin.text, weak.momentum)[:, 0]))
-        assert len(image_m) == rows
+        states_m = read_by_length(twin.text, weak.momentum, whole=self.whole_rows)
+        text_m = unit(twin.text_projection(states_m[:, 0]))
         return Plan(image_m, text_m, weak, hidden, teacher, sampled, labels, logs | weak.logs)
-
-    def read(self, text: FusionEncoder, texts: TokenBatch) -> Float[Tensor, "rows tokens width"]:
-        """The states of captions; at padding anything, unless the loss of hidden words reads it (RaSa)."""
-        if self.words.axis == "sequence":
-            states: Tensor = text(texts).tokens
-            return states
-        return read_by_length(text, texts)
-
-    def fuse(
-        self,
-        text: FusionEncoder,
-        states_RTD: Float[Tensor, "rows tokens width"],
-        mask_RT: Bool[Tensor, "rows tokens"],
-        memory: ImageMemory,
-        image_R: Int[Tensor, " rows"],
-        summary_rows: int = 0,
-    ) -> Fused:
-        """The fusion layers of one of the two models; arguments as in `FusionEncoder.fuse`, padding as in `read`."""
-        if self.words.axis == "sequence":
-            return text.fuse(states_RTD, mask_RT, memory, image_R, summary_rows=summary_rows)
-        return fuse_by_length(text, states_RTD, mask_RT, memory, image_R, summary_rows=summary_rows)
 
     def masking_probability(
         self,
@@ -236,7 +190,7 @@ class PlanningModel(FusionModel):
             texts: captions.
             content: True where a token is a word piece.
         """
-        return random_probabilities(content, self.words.probability)
+        return random_probabilities(content, self.settings.mask_probability)
 
     def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
         """True for ids that may stand in for a word: whole words."""
@@ -269,15 +223,16 @@ class PlanningModel(FusionModel):
     def _hide(self, given: Given, chooser: Chooser, logs: dict[str, float]) -> Hidden:
         ids, content = given.strong.ids, given.content
         probability = self.masking_probability(given.strong, content)
-        numbers = self._word_numbers(ids, content) if self.words.whole else None
+        numbers = self._word_numbers(ids, content) if self.settings.whole_words else None
         hidden = chooser.hide(ids, content, probability, numbers)
-        vacuous = self.vacuous_positions(ids, content)
-        report = report_of_all(report_mask(hidden.chosen, probability, content, vacuous))
+        vacuous = hidden.chosen & self.vacuous_positions(ids, content)
+        sums = [part.float().sum() for part in (content, hidden.chosen, vacuous, probability)]
+        tokens, chosen, empty, expected = total(torch.stack(sums)).tolist()
         logs |= {
-            "hidden_share": float(report.ratio),
-            "hidden_vacuous": float(report.vacuous_share),
-            "hiding_largest": float(report.largest),
-            "hiding_mean": float(report.mean),
+            "hidden_share": chosen / max(1, tokens),
+            "hidden_vacuous": empty / max(1, chosen),
+            "hiding_largest": float(gather_with_gradient(probability.float().amax().reshape(1)).amax()),
+            "hiding_mean": expected / max(1, tokens),
         }
         return hidden
 
@@ -289,11 +244,11 @@ class PlanningModel(FusionModel):
         """The momentum model's fused tokens of each list of masked captions."""
         if not masked:
             return ()
-        twin, rows = self.twin, len(given.identity)
-        mask = given.strong.mask.repeat(len(masked), 1)
-        states = self.read(twin.text, TokenBatch(torch.cat(masked), mask))
-        image = torch.arange(rows, device=mask.device).repeat(len(masked))
-        return self.fuse(twin.text, states, mask, twin.text.remember(tokens_m), image).tokens.chunk(len(masked))
+        text, mask = self.twin.text, given.strong.mask.repeat(len(masked), 1)
+        states = read_by_length(text, TokenBatch(torch.cat(masked), mask), whole=self.whole_rows)
+        image = torch.arange(len(given.identity), device=mask.device).repeat(len(masked))
+        fused = fuse_by_length(text, states, mask, text.remember(tokens_m), image, whole=self.whole_rows)
+        return fused.tokens.chunk(len(masked))
 
     def _twin_words(self, tokens: Tensor) -> Tensor:
         logits: Tensor = self.twin.word_head(tokens, self.twin.text.embeddings.words.weight)

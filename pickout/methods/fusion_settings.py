@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from pickout.data.training_pairs import Pairing
 from pickout.losses.contrastive import DIRECTIONS, Direction
-from pickout.losses.masked_words import DistillationAxis
-from pickout.methods.presets import PresetSettings
+from pickout.methods.base import PresetSettings, Progress
 
 
 class FusionSettings(PresetSettings):
@@ -72,7 +72,7 @@ class FusionSettings(PresetSettings):
     random_words: Literal["all", "ordinary"] = "all"
     """What a tenth of the hidden words becomes: any id, special ones included (RaSa), or ordinary ones alone."""
     # Differs from the paper: the release soft-maxes the student over the sequence; ALBEF mended the line as a slip.
-    distillation_axis: DistillationAxis = "vocabulary"
+    distillation_axis: Literal["vocabulary", "sequence"] = "vocabulary"
     """What the student's soft-max runs over in the soft labels of masked words; the release: `sequence`."""
     replace_probability: float = Field(default=0.3, ge=0, le=1)
     """Share of the words that the generator of replaced words does not see (RaSa)."""
@@ -84,3 +84,29 @@ class FusionSettings(PresetSettings):
     """Learning rate of the relation and replaced-word heads relative to the recipe's (RaSa: 1e-4 beside 1e-5)."""
     decay_positions: bool = False
     """Whether temperature, class token and image positions lose weight too, as RaSa's rule for biases has it."""
+
+    @property
+    def hides_words(self) -> bool:
+        """Whether words are hidden, to be guessed."""
+        return self.word_weight > 0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The factor of each term by its name."""
+        return {
+            "contrastive": self.contrastive_weight,
+            "matching": self.matching_weight,
+            "words": self.word_weight,
+            "relation": self.relation_weight,
+            "replaced": self.replaced_weight,
+        }
+
+    def alpha(self, progress: Progress) -> float:
+        """The share of the momentum model's guesses at this step: from 0 in a line over one epoch (ALBEF; RaSa)."""
+        ramp = min(1.0, (progress.step - 1) / max(1, progress.steps_per_epoch)) if self.distillation_ramp else 1.0
+        return self.distillation * ramp
+
+
+def pairing(settings: FusionSettings) -> Pairing:
+    """What training items hold: two views of an image, and a caption of the same person (RaSa)."""
+    return Pairing(second_view=True, weak_captions=settings.weak_positive)

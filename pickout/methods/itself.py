@@ -17,17 +17,24 @@ from torch.nn import functional as F
 
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
-from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, Progress, TextFeatures
-from pickout.methods.objective import Objective, ObjectiveSettings, build_objective
-from pickout.methods.parameter_groups import Rates, group_parameters
-from pickout.methods.selection import Selection
+from pickout.methods.base import (
+    ImageFeatures,
+    ImageTower,
+    LossTerms,
+    Method,
+    ParameterGroup,
+    Progress,
+    TextFeatures,
+    TextTower,
+    group_parameters,
+)
+from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead, Pool, Residual
-from pickout.nn.text import TextTower
-from pickout.nn.vision import ImageTower
-from pickout.saliency.budget import Budget, BudgetMode, CountedTokens, fixed_budget
+from pickout.nn.transformer import TowerOutput
+from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
-from pickout.shapes import AttentionRequest, Float, TokenBatch
+from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
 
@@ -58,7 +65,7 @@ class ItselfSettings(ObjectiveSettings):
     """Order of the product in ITSELF, Eq. 2, which the paper leaves open; released: the later layer on the left."""
     query_row: QueryRow = "query"
     """The row that is read: the class or end-of-text token's as released, or the mean row of the content."""
-    budget: BudgetMode = "step"
+    budget: Literal["off", "epoch", "step"] = "step"
     """Whether the bank shrinks in training, and whether by epoch or by step (ITSELF, Eq. 4, table 4)."""
     start_ratio: float = Field(default=0.65, gt=0, le=1)
     """Rho_s, the share of tokens kept at first (released program)."""
@@ -69,7 +76,7 @@ class ItselfSettings(ObjectiveSettings):
     """T of ITSELF, Eq. 4, with its unit: "1450 steps" as released, for every data set, or "10 epochs", what that is on
     RSTPReid. The other unit follows from the steps of an epoch, rounded to whole epochs where `budget` counts those."""
     # Differs from the paper: it counts tokens without saying which; the release counts those that can be selected.
-    budget_counts: CountedTokens = "selectable"
+    budget_counts: Literal["selectable", "all"] = "selectable"
     """M of ITSELF, Eq. 4: patches and context - 2 (released: 192 and 75), or `all` tokens as the paper's words say."""
     fixed_ratio: float = Field(default=0.4, gt=0, le=1)
     """The share kept in training when `budget` is off (released program)."""
@@ -105,161 +112,147 @@ class ItselfSettings(ObjectiveSettings):
         rest = {key: value for key, value in values.items() if key != "budget_unit"}
         return rest | {"budget_duration": f"{values['budget_duration']} {values.get('budget_unit', 'steps')}"}
 
+    def kind_of(self, name: str) -> tuple[str, float] | None:
+        """As in `ObjectiveSettings`; the GRAB heads are new too."""
+        head = name.partition(".")[0]
+        return (head, self.grab_rate) if head in ("image_head", "text_head") else super().kind_of(name)
+
+
+class Selection:
+    """The choice of one tower's tokens: by a rule and a shrinking budget in training, by another rule outside it.
+
+    Args:
+        settings: the method's.
+        tower: `image` or `text`.
+        depth: layers of the tower.
+        selectable: tokens that can be kept: patches, or the context less start and end.
+        tokens: all tokens of a sample.
+
+    Raises:
+        RecipeError: a rule names a layer that the tower does not have, or none.
+    """
+
+    def __init__(self, settings: ItselfSettings, tower: str, depth: int, selectable: int, tokens: int) -> None:
+        self.settings, self.selectable = settings, selectable
+        self.counted = selectable if settings.budget_counts == "selectable" else tokens
+        self.training = _scoring(settings, settings.selection, tower, depth)
+        self.evaluation = Scoring("last", (depth,), row=settings.query_row)
+        if settings.eval_attention == "mars":
+            self.evaluation = _scoring(settings, "mars", tower, depth)
+        self.evaluation_kept = fixed_budget(selectable, settings.eval_ratio)
+
+    def training_kept(self, progress: Progress) -> int:
+        """How many tokens training keeps at this moment, from 1 to those that can be kept (ITSELF, Eq. 4)."""
+        rules = self.settings
+        if rules.budget == "off":
+            return fixed_budget(self.selectable, rules.fixed_ratio)
+        number, unit = rules.budget_duration.split()
+        time, duration = progress.step, int(number) * (progress.steps_per_epoch if unit == "epochs" else 1)
+        if rules.budget == "epoch":
+            # ITSELF's 1450 steps are its ten epochs of RSTPReid, where the sampler yields 144 of the 145 batches.
+            time, duration = progress.epoch, max(1, round(duration / progress.steps_per_epoch))
+        kept = annealed_budget(self.counted, start=rules.start_ratio, end=rules.end_ratio, time=time, duration=duration)
+        return min(self.selectable, kept)
+
+    def choose(
+        self, out: TowerOutput, padding: Bool[Tensor, "batch tokens"] | None, kept: int | None = None
+    ) -> tuple[Float[Tensor, "batch kept width"], Int[Tensor, " batch"]]:
+        """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1.
+
+        Args:
+            out: holds the attention of the rule's request.
+            padding: True at padding; None where there is none.
+            kept: how many tokens to keep, by the training rule; None: as outside training.
+        """
+        rule, kept = (self.evaluation, self.evaluation_kept) if kept is None else (self.training, kept)
+        padding = torch.zeros_like(out.trace.content) if padding is None else padding
+        bank = select_bank(rule.scores(out.trace), out.trace.content, padding, kept, largest=rule.largest)
+        return gather_tokens(out.tokens, bank.index), bank.length
+
 
 class Itself(Method):
     """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8).
 
-    Args:
-        vision: the image tower.
-        text: the text tower.
-        heads: the GRAB heads of images and of captions.
-        objectives: the losses of the global and of the local features.
-        selections: how tokens of images and of captions are chosen.
-        fusion_weight: lambda.
-        local_dimension: length of a local feature.
-        rates: learning rates of the parameter groups.
+    Arguments as in `MethodEntry.build`.
     """
 
     def __init__(
         self,
+        settings: ItselfSettings,
         vision: ImageTower,
         text: TextTower,
-        *,
-        heads: tuple[GrabHead, GrabHead],
-        objectives: tuple[Objective, Objective],
-        selections: tuple[Selection, Selection],
-        fusion_weight: float,
-        local_dimension: int,
-        rates: Rates,
+        identities: int,
+        vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
     ) -> None:
         super().__init__()
-        self.vision = vision
-        self.text = text
-        self.image_head, self.text_head = heads
-        self.global_objective, self.local_objective = objectives
-        self.image_selection, self.text_selection = selections
-        self.fusion_weight = fusion_weight
-        self.rates = rates
-        self.dimension = vision.embedding + local_dimension
+        width, local, rules = vision.embedding, settings.local_dimension, settings
+        if settings.residual == "identity" and local != width:
+            raise RecipeError(
+                f"method.residual = 'identity' adds a token of {width} channels to a local embedding of {local}; "
+                f"set method.local_dimension = {width} or method.residual = 'linear'"
+            )
+        self.settings, self.vision, self.text, self.dimension = settings, vision, text, width + local
+        self.image_head, self.text_head = (
+            GrabHead(
+                width, rules.hidden, local, residual=rules.residual, pool=rules.pool, mask_fillers=rules.mask_fillers
+            )
+            for _ in range(2)
+        )
+        self.global_objective = Objective(settings, "global", width, identities)
+        self.local_objective = Objective(settings, "local", local, identities)
+        patches = vision.grid[0] * vision.grid[1]
+        self.image_selection = Selection(settings, "image", vision.layers, patches, patches + 1)
+        self.text_selection = Selection(settings, "text", text.layers, max(1, text.context - 2), text.context)
 
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
         """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7).
 
         Tokens are chosen by the training rule, also in evaluation mode.
         """
-        kept_images = self.image_selection.training_kept(progress)
-        kept_words = self.text_selection.training_kept(progress)
+        patches, words = (one.training_kept(progress) for one in (self.image_selection, self.text_selection))
         images = self.vision(batch.images, self.image_selection.training.request)
         texts = self.text(batch.texts, self.text_selection.training.request)
-        image_bank = self.image_selection.in_training(images, None, kept_images)
-        text_bank = self.text_selection.in_training(texts, ~batch.texts.mask, kept_words)
+        image_bank, image_length = self.image_selection.choose(images, None, patches)
+        text_bank, text_length = self.text_selection.choose(texts, ~batch.texts.mask, words)
         # Banks, not local embeddings, are gathered: the heads' batch statistics then see all processes too.
-        image_local = self.image_head(gather_with_gradient(image_bank.tokens.float()), gather(image_bank.length))
-        text_local = self.text_head(gather_with_gradient(text_bank.tokens.float()), gather(text_bank.length))
+        image_local = self.image_head(gather_with_gradient(image_bank.float()), gather(image_length))
+        text_local = self.text_head(gather_with_gradient(text_bank.float()), gather(text_length))
+        image_global, text_global = (gather_with_gradient(out.summary.float()) for out in (images, texts))
         identity = gather(batch.identity)
-        whole: LossTerms = self.global_objective(
-            gather_with_gradient(images.summary.float()), gather_with_gradient(texts.summary.float()), identity
-        )
+        whole: LossTerms = self.global_objective(image_global, text_global, identity)
         part: LossTerms = self.local_objective(image_local, text_local, identity)
-        logs = {"kept_patches": float(kept_images), "kept_words": float(kept_words)}
+        logs = {"kept_patches": float(patches), "kept_words": float(words)}
         return LossTerms({**whole.terms, **part.terms}, {**whole.weights, **part.weights}, logs)
 
     def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, _with_trace(self.image_selection.evaluation.request, trace))
-        bank = self.image_selection.in_evaluation(out, None)
-        parts = {"global": out.summary.float(), "local": self.image_head(bank.tokens, bank.length)}
+        parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
         return ImageFeatures(self._embed(parts), out.tokens, parts, out.trace if trace else None)
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
         """Embed tokenized captions in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.text(texts, _with_trace(self.text_selection.evaluation.request, trace))
-        bank = self.text_selection.in_evaluation(out, ~texts.mask)
-        parts = {"global": out.summary.float(), "local": self.text_head(bank.tokens, bank.length)}
+        parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
         return TextFeatures(self._embed(parts), out.tokens, texts, parts, out.trace if trace else None)
 
     def _embed(self, parts: Mapping[str, Tensor]) -> Float[Tensor, "batch dimension"]:
         """[sqrt(lambda) g ; sqrt(1 - lambda) u] of unit g and u: inner products are fused scores (ITSELF, Eq. 8)."""
-        whole = sqrt(self.fusion_weight) * F.normalize(parts["global"], dim=-1)
-        part = sqrt(1 - self.fusion_weight) * F.normalize(parts["local"], dim=-1)
-        return torch.cat([whole, part], dim=-1)
+        share = self.settings.fusion_weight
+        whole, part = F.normalize(parts["global"], dim=-1), F.normalize(parts["local"], dim=-1)
+        return torch.cat([sqrt(share) * whole, sqrt(1 - share) * part], dim=-1)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Towers, classifiers, GRAB heads, and the biases of each."""
-        return group_parameters(self, self.rates)
+        return group_parameters(self, self.settings.group_of)
 
 
 def _with_trace(request: AttentionRequest, trace: bool) -> AttentionRequest:
     return AttentionRequest(rows="all", maps=request.maps) if trace else request
 
 
-def build_itself(
-    settings: ItselfSettings,
-    vision: ImageTower,
-    text: TextTower,
-    identities: int,
-    vocabulary: Vocabulary | None = None,  # noqa: ARG001  (no piece is hidden or proposed)
-) -> Itself:
-    """ITSELF over two towers; see `pickout.methods.Build`."""
-    if settings.residual == "identity" and settings.local_dimension != vision.embedding:
-        raise RecipeError(
-            f"method.residual = 'identity' adds a token of {vision.embedding} channels to a local embedding of "
-            f"{settings.local_dimension}; set method.local_dimension = {vision.embedding} or method.residual = 'linear'"
-        )
-    patches = vision.grid[0] * vision.grid[1]
-
-    def head() -> GrabHead:
-        return GrabHead(
-            vision.embedding,
-            settings.hidden,
-            settings.local_dimension,
-            residual=settings.residual,
-            pool=settings.pool,
-            mask_fillers=settings.mask_fillers,
-        )
-
-    return Itself(
-        vision,
-        text,
-        heads=(head(), head()),
-        objectives=(
-            build_objective(settings, "global", vision.embedding, identities),
-            build_objective(settings, "local", settings.local_dimension, identities),
-        ),
-        selections=(
-            _selection(settings, "image", vision.layers, patches, patches + 1),
-            _selection(settings, "text", text.layers, max(1, text.context - 2), text.context),
-        ),
-        fusion_weight=settings.fusion_weight,
-        local_dimension=settings.local_dimension,
-        rates=settings.rates({"image_head": settings.grab_rate, "text_head": settings.grab_rate}),
-    )
-
-
-def _selection(settings: ItselfSettings, tower: str, depth: int, selectable: int, tokens: int) -> Selection:
-    last = Scoring("last", (depth,), row=settings.query_row)
-    evaluation = last if settings.eval_attention == "last_layer" else _scoring(settings, "mars", tower, depth)
-    kept = min(selectable, fixed_budget(selectable, settings.eval_ratio))
-    duration, unit = settings.budget_duration.split()
-    budget = Budget(
-        settings.budget,
-        settings.fixed_ratio,
-        settings.start_ratio,
-        settings.end_ratio,
-        int(duration),
-        unit == "epochs",
-        settings.budget_counts,
-    )
-    training = _scoring(settings, settings.selection, tower, depth)
-    return Selection(training, evaluation, budget, selectable, tokens, kept)
-
-
 def _scoring(settings: ItselfSettings, statistic: Statistic, tower: str, depth: int) -> Scoring:
-    """The rule for a tower of `depth` layers.
-
-    Raises:
-        RecipeError: it names a layer that the tower does not have, or none.
-    """
+    """The rule for a tower of `depth` layers."""
     key, layers = "selection", tuple(range(1, depth + 1))
     if statistic == "last":
         layers = (depth,)

@@ -6,11 +6,11 @@ from pickout.config import Settings, nearest, parse_settings
 from pickout.data.transforms import ImageSettings
 from pickout.errors import RecipeError
 from pickout.methods import METHODS
-from pickout.methods.base import Method
-from pickout.nn.frozen import SentenceTower
-from pickout.nn.fusion_encoder import FusionEncoder, build_fusion_encoder
-from pickout.nn.text import TextSettings, TextTower, build_text
-from pickout.nn.vision import VisionSettings, build_vision
+from pickout.methods.base import ImageTower, Method, TextTower
+from pickout.nn.frozen import MultiStageTower, SentenceTower
+from pickout.nn.fusion_encoder import FusionEncoder
+from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.vision import VisionSettings, VisionTransformer
 from pickout.text.tokenizer import TokenizerSettings
 from pickout.text.vocabulary import SpecialTokens, Vocabulary
 
@@ -93,8 +93,9 @@ def build_model(
         raise RecipeError(
             f"{source}: vision.embedding = {vision.embedding} and text.embedding = {text.embedding} must be equal"
         )
+    kind = MultiStageTower if vision.kind == "lite0" else VisionTransformer
     try:
-        image_tower = build_vision(vision, height=settings.image.height, width=settings.image.width)
+        image_tower: ImageTower = kind(vision, height=settings.image.height, width=settings.image.width)
         text_tower = _text_tower(text, tokenizer, image_tower.channels, vision.branches)
     except ValueError as error:
         raise RecipeError(f"{source}: {error}") from None
@@ -102,31 +103,15 @@ def build_model(
 
 
 def _text_tower(
-    settings: TextSettings, tokenizer: TokenizerFacts, memory_width: int, branches: int
+    settings: TextSettings, tokenizer: TokenizerFacts, channels: int, branches: int
 ) -> TextTower | FusionEncoder:
     size, context, special = tokenizer.vocabulary_size, tokenizer.context, tokenizer.special
+    padding, start, end = special.padding, special.start, special.end
     if settings.kind == "clip":
-        return build_text(settings, vocabulary_size=size, context=context, start=special.start, end=special.end)
+        return TextTransformer(settings, vocabulary_size=size, context=context, start=start, end=end)
     if settings.kind == "sentence":
-        return SentenceTower(
-            vocabulary_size=size,
-            context=context,
-            width=settings.width,
-            depth=settings.layers,
-            heads=settings.heads,
-            channels=memory_width,
-            layers=settings.fusion_layers,
-            embedding=settings.embedding,
-            branches=branches,
-            padding=special.padding,
-            end=special.end,
-        )
-    return build_fusion_encoder(
-        settings,
-        vocabulary_size=size,
-        context=context,
-        memory_width=memory_width,
-        padding=special.padding,
-        start=special.start,
-        end=special.end,
-    )
+        kept = {"context": context, "channels": channels, "branches": branches}
+        return SentenceTower(settings, vocabulary_size=size, **kept, padding=padding, end=end)
+    if settings.positions < context:
+        raise ValueError(f"text.positions = {settings.positions} is less than the tokenizer's context {context}")
+    return FusionEncoder(settings, vocabulary_size=size, memory_width=channels, padding=padding, start=start, end=end)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pickout.errors import TrainingError
-from pickout.losses.alignment import info_nce, similarity_distribution, triplet_alignment
+from pickout.losses.alignment import cosine_similarity, info_nce, similarity_distribution, triplet_alignment
 from pickout.losses.identity import (
     MismatchClass,
     classification,
@@ -17,16 +17,12 @@ from pickout.losses.identity import (
     mismatch_label,
     pair_classification,
 )
-from pickout.methods.base import LossTerms
-from pickout.methods.parameter_groups import Rates
-from pickout.methods.presets import PresetSettings
+from pickout.methods.base import LossTerms, PresetSettings
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
 
 FIRST_LOG_SCALE = 2.6
 """Where the learnt scale of InfoNCE begins: 1 / 0.074, about CLIP's. A sharp start learns from chance neighbours."""
-
-Alignment = Literal["tal", "sdm", "nce", "off"]
 
 
 class ObjectiveSettings(PresetSettings):
@@ -37,7 +33,7 @@ class ObjectiveSettings(PresetSettings):
         "as_released": {"mismatch_class": "batch_max_plus_one"},
     }
 
-    alignment: Alignment = "tal"
+    alignment: Literal["tal", "sdm", "nce", "off"] = "tal"
     """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), InfoNCE with
     all images and captions of a person as positives, or none."""
     temperature: float = Field(default=0.015, gt=0)
@@ -70,61 +66,54 @@ class ObjectiveSettings(PresetSettings):
 
     @model_validator(mode="after")
     def _minimise_something(self) -> "ObjectiveSettings":
-        if self.alignment == "off" and not self.pair_loss and not self.id_terms:
+        if not self.weights:
             raise ValueError("alignment, pair_loss and id_terms are all off; switch one of them on")
         return self
 
     @property
     def weights(self) -> dict[str, float]:
         """The factor of each term that is switched on, by the term's name without its branch."""
-        weights: dict[str, float] = {}
-        if self.alignment != "off":
-            weights[self.alignment] = self.alignment_weight
+        weights = {} if self.alignment == "off" else {str(self.alignment): self.alignment_weight}
         if self.pair_loss:
             weights["cid_pair"] = self.pair_weight
         if self.id_terms:
             weights["id_image"] = weights["id_text"] = self.id_weight
         return weights
 
-    def rates(self, fast: Mapping[str, float] | None = None) -> Rates:
-        """The learning rates, with those of a method's new layers by prefix."""
-        return Rates(self.bias_rate, self.bias_decay, self.classifier_rate, fast or {})
+    def group_of(self, name: str, _: nn.Parameter) -> tuple[str, float, float]:
+        """Group, learning rate scale and weight decay scale of a parameter of this name (IRRA, RDE, ITSELF)."""
+        is_bias = "bias" in name.rpartition(".")[2]
+        group, rate = self.kind_of(name) or ("base", self.bias_rate if is_bias else 1.0)
+        return (f"{group}.bias", rate, self.bias_decay) if is_bias else (group, rate, 1.0)
+
+    def kind_of(self, name: str) -> tuple[str, float] | None:
+        """Group and learning rate of a parameter of a new layer, its biases too; None in a pretrained tower."""
+        return ("classifier", self.classifier_rate) if "classifier" in name else None
 
 
 class Objective(nn.Module):
     """The losses of one branch, with the heads they need.
 
     Args:
-        branch: name of the branch; ends the names of its terms, as in `tal_global`.
+        settings: the method's.
+        branch: `global` or `local`; ends the names of its terms, as in `tal_global`.
+        dimension: length of the branch's features.
         identities: training identities; 0 for a model that is only used, which gets no heads.
-        heads: the classifiers, or None where no term needs them.
-        weights: factor of each term that is wanted: `tal`, `sdm`, `nce`, `cid_pair`, `id_image`, `id_text`.
-        temperature: tau of TAL.
-        margin: m of TAL.
-        sdm_temperature: of SDM and InfoNCE.
-        mismatch: class of mismatched pairs.
     """
 
-    def __init__(
-        self,
-        branch: str,
-        identities: int,
-        heads: IdentityHeads | None,
-        weights: Mapping[str, float],
-        *,
-        temperature: float,
-        margin: float,
-        sdm_temperature: float,
-        mismatch: MismatchClass,
-    ) -> None:
+    def __init__(self, settings: ObjectiveSettings, branch: str, dimension: int, identities: int) -> None:
         super().__init__()
-        self.branch = branch
-        self.identities = identities
-        self.heads = heads
-        self.weights = dict(weights)
-        self.temperature, self.margin, self.sdm_temperature = temperature, margin, sdm_temperature
-        self.mismatch: MismatchClass = mismatch
-        self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE)) if "nce" in self.weights else None
+        self.settings, self.branch, self.identities, self.weights = settings, branch, identities, settings.weights
+        self.heads = None
+        if identities > 0 and (settings.pair_loss or settings.id_terms):
+            self.heads = IdentityHeads(
+                dimension,
+                identities + 1,
+                pairs=settings.pair_loss,
+                alone=settings.id_terms,
+                deviation=settings.classifier_spread,
+            )
+        self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE)) if settings.alignment == "nce" else None
 
     def forward(
         self,
@@ -142,69 +131,26 @@ class Objective(nn.Module):
         Raises:
             TrainingError: the model was built without identities.
         """
+        rules, given = self.settings, (image_BE, text_BE, identity_B)
         terms: dict[str, Tensor] = {}
-        if "tal" in self.weights:
-            terms["tal"] = triplet_alignment(
-                image_BE, text_BE, identity_B, temperature=self.temperature, margin=self.margin
-            )
-        if "sdm" in self.weights:
-            terms["sdm"] = similarity_distribution(image_BE, text_BE, identity_B, temperature=self.sdm_temperature)
-        if self.log_scale is not None:
-            scale = self.log_scale.exp().clamp(max=1 / self.sdm_temperature)
-            terms["nce"] = info_nce(image_BE, text_BE, identity_B, scale=scale)
-        terms |= self._identity_terms(image_BE, text_BE, identity_B)
+        if rules.alignment == "tal":
+            terms["tal"] = triplet_alignment(*given, temperature=rules.temperature, margin=rules.margin)
+        elif rules.alignment == "sdm":
+            terms["sdm"] = similarity_distribution(*given, temperature=rules.sdm_temperature)
+        elif self.log_scale is not None:
+            terms["nce"] = info_nce(*given, scale=self.log_scale.exp().clamp(max=1 / rules.sdm_temperature))
+        if (rules.pair_loss or rules.id_terms) and self.heads is None:
+            raise TrainingError("this model was built without identities, so it has no classifiers to train")
+        if rules.pair_loss and self.heads is not None:
+            mismatch = mismatch_label(identity_B, self.identities, rules.mismatch_class)
+            negatives = hard_negatives(cosine_similarity(image_BE, text_BE), identity_B)
+            pairs = matching_pairs(negatives, identity_B, mismatch)
+            logits = self.heads.pair_logits(image_BE, text_BE, pairs.image, pairs.text)
+            terms["cid_pair"] = pair_classification(*logits, pairs.label)
+        if rules.id_terms and self.heads is not None:
+            terms["id_image"] = classification(self.heads.identity_logits(image_BE), identity_B)
+            terms["id_text"] = classification(self.heads.identity_logits(text_BE), identity_B)
         return LossTerms(
             {f"{name}_{self.branch}": term for name, term in terms.items()},
             {f"{name}_{self.branch}": self.weights[name] for name in terms},
         )
-
-    def _identity_terms(
-        self,
-        image_BE: Float[Tensor, "batch dimension"],
-        text_BE: Float[Tensor, "batch dimension"],
-        identity_B: Int[Tensor, " batch"],
-    ) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = {}
-        if not {"cid_pair", "id_image", "id_text"} & self.weights.keys():
-            return terms
-        if self.heads is None:
-            raise TrainingError("this model was built without identities, so it has no classifiers to train")
-        if "cid_pair" in self.weights:
-            mismatch = mismatch_label(identity_B, self.identities, self.mismatch)
-            pairs = matching_pairs(hard_negatives(image_BE, text_BE, identity_B), identity_B, mismatch)
-            logits = self.heads.pair_logits(image_BE, text_BE, pairs.image, pairs.text)
-            terms["cid_pair"] = pair_classification(logits.image_first, logits.text_first, pairs.label)
-        for name, features_BE in (("id_image", image_BE), ("id_text", text_BE)):
-            if name in self.weights:
-                terms[name] = classification(self.heads.identity_logits(features_BE), identity_B)
-        return terms
-
-
-def build_objective(settings: ObjectiveSettings, branch: str, dimension: int, identities: int) -> Objective:
-    """The objective of one branch with fresh heads.
-
-    Args:
-        settings: the method's settings.
-        branch: `global` or `local`.
-        dimension: length of the branch's features.
-        identities: training identities; 0 for none, and no heads.
-    """
-    heads = None
-    if identities > 0 and (settings.pair_loss or settings.id_terms):
-        heads = IdentityHeads(
-            dimension,
-            identities + 1,
-            pairs=settings.pair_loss,
-            alone=settings.id_terms,
-            deviation=settings.classifier_spread,
-        )
-    return Objective(
-        branch,
-        identities,
-        heads,
-        settings.weights,
-        temperature=settings.temperature,
-        margin=settings.margin,
-        sdm_temperature=settings.sdm_temperature,
-        mismatch=settings.mismatch_class,
-    )

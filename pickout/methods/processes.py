@@ -1,12 +1,12 @@
 """This process's part of a batch that is spread over processes, and sums and draws over the whole of it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, distributed
 
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.saliency.hiding import MaskReport
 from pickout.shapes import Bool, Float, Int
 
 
@@ -30,12 +30,17 @@ class Part:
     length: int
     strong: int
 
+    @property
+    def own(self) -> slice:
+        """This process's rows of the whole batch."""
+        return slice(self.start, self.start + self.rows)
+
     def share(self, count: Tensor) -> Float[Tensor, ""]:
         """The number of terms of all processes divided by the number of processes.
 
         A sum over this process's terms divided by it is what `mean_over_processes` wants.
         """
-        return total(count).float() / self.processes
+        return total(count) / self.processes
 
 
 def find_part(strong_BT: Bool[Tensor, "batch tokens"], weak_BT: Bool[Tensor, "batch tokens"]) -> Part:
@@ -45,31 +50,17 @@ def find_part(strong_BT: Bool[Tensor, "batch tokens"], weak_BT: Bool[Tensor, "ba
         strong_BT: True where a token of this process's captions is not padding.
         weak_BT: the same of the captions that stand in for them.
     """
-    own = torch.stack([strong_BT.new_tensor(len(strong_BT), dtype=torch.int64), _longest(strong_BT), _longest(weak_BT)])
-    sizes = gather(own[None]).tolist()
+    longest = [mask_BT.sum(dim=1).amax() for mask_BT in (strong_BT, weak_BT)]
+    sizes = gather(torch.stack([torch.full_like(longest[0], len(strong_BT)), *longest])[None]).tolist()
     rank = distributed.get_rank() if len(sizes) > 1 else 0
-    counts = [size[0] for size in sizes]
-    strong, weak = (max(1, *(size[which] for size in sizes)) for which in (1, 2))
-    return Part(sum(counts[:rank]), counts[rank], sum(counts), len(counts), max(strong, weak), strong)
+    counts, strong, weak = zip(*sizes, strict=True)
+    return Part(sum(counts[:rank]), counts[rank], sum(counts), len(counts), max(1, *strong, *weak), max(1, *strong))
 
 
-def _longest(mask_BT: Tensor) -> Tensor:
-    return mask_BT.sum(dim=1).amax()
-
-
-def total(count: Tensor) -> Tensor:
-    """The sum of a number over all processes, without gradient."""
-    with torch.no_grad():
-        return gather_with_gradient(count.detach().float().reshape(1)).sum()
-
-
-def report_of_all(report: MaskReport) -> MaskReport:
-    """What was hidden in the whole batch, from what was hidden in this process's part."""
-    with torch.no_grad():
-        own = torch.stack([report.tokens, report.chosen, report.vacuous, report.expected, report.largest])
-        parts = gather_with_gradient(own[None])
-    tokens, chosen, vacuous, expected = parts[:, :4].sum(dim=0).unbind()
-    return MaskReport(tokens, chosen, vacuous, expected, parts[:, 4].amax())
+@torch.no_grad()
+def total(numbers: Tensor) -> Tensor:
+    """The sum of numbers over all processes, without gradient, float32."""
+    return gather_with_gradient(numbers.float()[None]).sum(dim=0)
 
 
 def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
@@ -81,21 +72,17 @@ def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
     return gather_with_gradient(loss.reshape(1)).mean()
 
 
-@dataclass(frozen=True, slots=True)
-class Partners:
-    """Rows from which those of a draw over the whole batch are taken.
-
-    Args:
-        bank: this process's rows alone, or those of all. Shape: (bank, tokens, width).
-        start: position of this process's first row in the bank.
-        index: the drawn rows' positions in the bank; where nothing was drawn, any position. Shape: (drawn,).
-        everyone: whether the bank holds the rows of all processes.
-    """
+class Partners(NamedTuple):
+    """Rows from which those of a draw over the whole batch are taken."""
 
     bank: Float[Tensor, "bank tokens width"]
+    """This process's rows alone, or those of all."""
     start: int
+    """Position of this process's first row in the bank."""
     index: Int[Tensor, " drawn"]
+    """The drawn rows' positions in the bank; where nothing was drawn, any position."""
     everyone: bool
+    """Whether the bank holds the rows of all processes."""
 
 
 def find_partners(

@@ -6,21 +6,20 @@ with half a batch each.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pickout.draws import Drawn, categorical
-from pickout.losses.replaced_words import sample_words
 from pickout.methods.base import Progress
 from pickout.methods.processes import Part, total
 from pickout.saliency.hiding import apply_mask, choose_positions, ensure_chosen, random_words
 from pickout.shapes import Bool, Float, Int
 
 _LOGITS_AT_ONCE = 2**22
-"""How many of the generator's logits exist at a time."""
+"""How many of the generator's logits exist at a time; those of a whole batch would be the step's largest tensor."""
 _TOKEN_DRAWS = (
     *("choose", "kind", "word", "choose_replaced", "kind_replaced", "word_replaced"),
     *("sample", "enriched_word", "enriched_token"),
@@ -28,14 +27,8 @@ _TOKEN_DRAWS = (
 _ROW_DRAWS = ("image", "text", "enriched")
 
 
-@dataclass(frozen=True, slots=True)
-class Uniforms:
-    """Uniform random numbers of this process's rows, each purpose its own.
-
-    Args:
-        tokens: by purpose. Shape of each: (rows, context).
-        rows: by purpose. Shape of each: (rows,).
-    """
+class Uniforms(NamedTuple):
+    """Uniform random numbers of this process's rows, each purpose its own."""
 
     tokens: dict[str, Float[Tensor, "rows context"]]
     rows: dict[str, Float[Tensor, " rows"]]
@@ -52,22 +45,13 @@ def draw_uniforms(progress: Progress, part: Part, context: int, device: torch.de
     """
     seed = np.random.SeedSequence([progress.seed, progress.step, progress.part]).generate_state(2, np.uint32)
     generator = torch.Generator(device).manual_seed(int(seed[0]) << 31 | int(seed[1]) >> 1)
-    own = slice(part.start, part.start + part.rows)
-    tokens = torch.rand(len(_TOKEN_DRAWS), part.whole, context, generator=generator, device=device)[:, own]
-    rows = torch.rand(len(_ROW_DRAWS), part.whole, generator=generator, device=device)[:, own]
-    return Uniforms(
-        dict(zip(_TOKEN_DRAWS, tokens.unbind(), strict=True)), dict(zip(_ROW_DRAWS, rows.unbind(), strict=True))
-    )
+    tokens = torch.rand(len(_TOKEN_DRAWS), part.whole, context, generator=generator, device=device)[:, part.own]
+    rows = torch.rand(len(_ROW_DRAWS), part.whole, generator=generator, device=device)[:, part.own]
+    return Uniforms(dict(zip(_TOKEN_DRAWS, tokens, strict=True)), dict(zip(_ROW_DRAWS, rows, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """Captions with hidden words.
-
-    Args:
-        ids: what the model reads. Shape: (batch, tokens).
-        chosen: where words were chosen, whatever stands there now. Shape: (batch, tokens).
-    """
+class Hidden(NamedTuple):
+    """Captions with hidden words: what the model reads, and where words were chosen, whatever stands there now."""
 
     ids: Int[Tensor, "batch tokens"]
     chosen: Bool[Tensor, "batch tokens"]
@@ -100,7 +84,7 @@ class Chooser:
             probability_BT: that a token is chosen.
             words_BT: from `hiding.word_numbers`, to hide whole words; None: pieces.
         """
-        uniform_BT = self.uniforms.tokens["choose"][:, : ids_BT.shape[1]]
+        uniform_BT = self._tokens("choose", ids_BT)
         chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT, words_BT=words_BT)
         nothing = total(chosen_BT.sum()) == 0
         chosen_BT = ensure_chosen(chosen_BT, probability_BT, content_BT, words_BT=words_BT, empty=nothing)
@@ -113,36 +97,32 @@ class Chooser:
         probability_BT: Float[Tensor, "batch tokens"],
     ) -> Int[Tensor, "batch tokens"]:
         """Hide words from the momentum model that proposes replacements; arguments as in `hide`."""
-        uniform_BT = self.uniforms.tokens["choose_replaced"][:, : ids_BT.shape[1]]
-        chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT)
+        chosen_BT = choose_positions(probability_BT, self._tokens("choose_replaced", ids_BT), content_BT)
         return self._masked(ids_BT, chosen_BT, "_replaced")
 
-    def _masked(self, ids_BT: Tensor, chosen_BT: Tensor, suffix: str) -> Tensor:
-        length = ids_BT.shape[1]
-        random_BT = random_words(self.uniforms.tokens[f"word{suffix}"][:, :length], self.choices)
-        return apply_mask(ids_BT, chosen_BT, self.uniforms.tokens[f"kind{suffix}"][:, :length], random_BT, self.mask_id)
-
-    def sample(
-        self, logits: Callable[[Tensor], Tensor], tokens_BTD: Tensor, content_BT: Bool[Tensor, "batch tokens"]
+    def replace(
+        self,
+        ids_BT: Int[Tensor, "batch tokens"],
+        content_BT: Bool[Tensor, "batch tokens"],
+        tokens_BTD: Tensor,
+        logits: Callable[[Tensor], Tensor],
+        size: int,
     ) -> Int[Tensor, "batch tokens"]:
-        """One word a place from the generator; 0 at tokens that are no content.
-
-        The logits of a whole batch would be the step's largest tensor, so only some exist at a time.
+        """Every word drawn anew from the generator; most equal the original (RaSa, MRTD).
 
         Args:
-            logits: from tokens (n, width) to logits (n, vocabulary).
+            ids_BT: the captions.
+            content_BT: True where a token is a word piece; all others stay.
             tokens_BTD: the generator's fused tokens.
-            content_BT: True where a token is a word piece.
+            logits: from tokens (n, width) to logits (n, `size`).
+            size: of the vocabulary.
         """
-        tokens_nD = tokens_BTD[content_BT]
-        uniform_n = self.uniforms.tokens["sample"][:, : content_BT.shape[1]][content_BT]
-        drawn, start, step = torch.zeros_like(content_BT, dtype=torch.int64), 0, 1
-        words = []
-        while start < len(tokens_nD):
-            found = logits(tokens_nD[start : start + step])
-            words.append(sample_words(found, uniform_n[start : start + step]))
-            start, step = start + step, max(1, _LOGITS_AT_ONCE // found.shape[1])
-        return drawn.masked_scatter(content_BT, torch.cat(words)) if words else drawn
+        uniform_n, step = self._tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)
+        words = [
+            categorical(logits(tokens_nD).float().softmax(dim=1), some_n).index
+            for tokens_nD, some_n in zip(tokens_BTD[content_BT].split(step), uniform_n.split(step), strict=True)
+        ]
+        return ids_BT.masked_scatter(content_BT, torch.cat(words))
 
     def negatives(
         self, images_BW: Float[Tensor, "batch whole"], texts_BW: Float[Tensor, "batch whole"]
@@ -154,3 +134,10 @@ class Chooser:
             texts_BW: weights of the whole batch's captions for each of this process's images.
         """
         return categorical(images_BW, self.uniforms.rows["image"]), categorical(texts_BW, self.uniforms.rows["text"])
+
+    def _masked(self, ids_BT: Tensor, chosen_BT: Tensor, suffix: str) -> Tensor:
+        random_BT = random_words(self._tokens(f"word{suffix}", ids_BT), self.choices)
+        return apply_mask(ids_BT, chosen_BT, self._tokens(f"kind{suffix}", ids_BT), random_BT, self.mask_id)
+
+    def _tokens(self, purpose: str, ids_BT: Tensor) -> Tensor:
+        return self.uniforms.tokens[purpose][:, : ids_BT.shape[1]]

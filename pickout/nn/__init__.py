@@ -1,1 +1,1 @@
-"""Towers and their parts. Parts take values; `build_vision` and `build_text` take settings."""
+"""Towers, made from their settings, and their parts, made from values."""

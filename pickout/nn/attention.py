@@ -15,18 +15,17 @@ from pickout.shapes import Bool, Float, Int
 
 
 class Attended(NamedTuple):
-    """What one attention layer gives.
+    """What one attention layer gives; row and map have heads averaged, float32, no gradient, before dropout.
 
     Args:
-        tokens: the mixed tokens. Shape: (batch, tokens, width).
-        row: where the query token looked, heads averaged, float32, no gradient; None unless asked for.
-            Shape: (batch, tokens).
-        map: where every token looked, as `row`. Shape: (batch, tokens, tokens).
+        tokens: the mixed tokens. Shape: (batch, queries, width).
+        row: where the query token looked; None unless asked for. Shape: (batch, tokens).
+        map: where every token looked; None unless asked for. Shape: (batch, queries, tokens).
     """
 
-    tokens: Float[Tensor, "batch tokens width"]
+    tokens: Float[Tensor, "batch queries width"]
     row: Float[Tensor, "batch tokens"] | None
-    map: Float[Tensor, "batch tokens tokens"] | None
+    map: Float[Tensor, "batch mapped tokens"] | None
 
 
 def split_heads(
@@ -42,6 +41,12 @@ def split_heads(
     return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
 
 
+def check_heads(width: int, heads: int) -> None:
+    """Raise `ValueError` where heads do not divide the width."""
+    if width % heads:
+        raise ValueError(f"width {width} cannot be split into {heads} heads")
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention.
 
@@ -49,22 +54,23 @@ class SelfAttention(nn.Module):
         width: token width.
         heads: number of heads; must divide `width`.
         causal: whether a token sees only itself and earlier ones.
+        dropout: of attention probabilities in training.
     """
 
-    def __init__(self, width: int, heads: int, *, causal: bool = False) -> None:
+    def __init__(self, width: int, heads: int, *, causal: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
-        if width % heads:
-            raise ValueError(f"width {width} cannot be split into {heads} heads")
-        self.heads = heads
-        self.causal = causal
+        check_heads(width, heads)
+        self.heads, self.causal, self.dropout = heads, causal, dropout
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
 
     def forward(
         self,
         x_BND: Float[Tensor, "batch tokens width"],
-        query_B: Int[Tensor, " batch"],
+        query_B: Int[Tensor, " batch"] | None = None,
         *,
+        mask_BN: Bool[Tensor, "batch tokens"] | None = None,
+        queries: int | None = None,
         row: bool = False,
         map: bool = False,
     ) -> Attended:
@@ -72,16 +78,30 @@ class SelfAttention(nn.Module):
 
         Args:
             x_BND: normalised tokens.
-            query_B: position of the token whose row may be read.
+            query_B: position of the token whose row may be read; None: the first.
+            mask_BN: True where a token is not padding; None where none is. Not with `causal`.
+            queries: how many of the first tokens are wanted; None for all.
             row: whether to compute the row of `query_B`.
             map: whether to compute the whole map.
         """
         q_BHNd, k_BHNd, v_BHNd = split_heads(self.project_in(x_BND), 3, self.heads)
-        mixed_BHNd = F.scaled_dot_product_attention(q_BHNd, k_BHNd, v_BHNd, is_causal=self.causal)
+        mixed_BHNd = F.scaled_dot_product_attention(
+            q_BHNd[:, :, :queries],
+            k_BHNd,
+            v_BHNd,
+            attn_mask=None if mask_BN is None else mask_BN[:, None, None],
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=self.causal,
+        )
+        seen_BN, seen_BNN = mask_BN, None if mask_BN is None else mask_BN[:, None]
+        if self.causal and (row or map):
+            place_N = torch.arange(x_BND.shape[1], device=x_BND.device)
+            seen_BN = place_N <= (torch.zeros_like(place_N[:1]) if query_B is None else query_B)[:, None]
+            seen_BNN = (place_N <= place_N[:, None])[None]
         return Attended(
             self.project_out(mixed_BHNd.transpose(1, 2).flatten(2)),
-            attention_row(q_BHNd, k_BHNd, query_B, causal=self.causal) if row else None,
-            attention_map(q_BHNd, k_BHNd, causal=self.causal) if map else None,
+            attention_row(q_BHNd, k_BHNd, query_B, seen_BN) if row else None,
+            attention_map(q_BHNd, k_BHNd, seen_BNN) if map else None,
         )
 
 
@@ -89,67 +109,52 @@ class SelfAttention(nn.Module):
 def attention_row(
     q_BHNd: Float[Tensor, "batch heads queries depth"],
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    query_B: Int[Tensor, " batch"],
-    *,
-    causal: bool,
-    mask_BN: Bool[Tensor, "batch tokens"] | None = None,
+    query_B: Int[Tensor, " batch"] | None = None,
+    seen_BN: Bool[Tensor, "seers tokens"] | None = None,
 ) -> Float[Tensor, "batch tokens"]:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)).
 
     Args:
-        q_BHNd: queries, of as many tokens as keys where `causal`.
+        q_BHNd: queries.
         k_BHNd: keys of all tokens.
-        query_B: position of the token whose row is wanted.
-        causal: whether keys after `query_B` are hidden.
-        mask_BN: True for keys that may be seen; None for all.
+        query_B: position of the token whose row is wanted; None: the first.
+        seen_BN: True for keys that may be seen, for each sample or for all; None for all keys.
 
     Returns:
         Float32, detached; each row sums to 1.
     """
-    batch, _, tokens, depth = k_BHNd.shape
-    with torch.autocast(q_BHNd.device.type, enabled=False):
-        chosen_BHd = q_BHNd[torch.arange(batch, device=q_BHNd.device), :, query_B].float()
-        scores_BHN = torch.einsum("bhd,bhnd->bhn", chosen_BHd, k_BHNd.float()) * depth**-0.5
-        if causal:
-            hidden_BN = torch.arange(tokens, device=query_B.device) > query_B[:, None]
-            scores_BHN = scores_BHN.masked_fill(hidden_BN[:, None], float("-inf"))
-        if mask_BN is not None:
-            scores_BHN = scores_BHN.masked_fill(~mask_BN[:, None], float("-inf"))
-        row_BN: Tensor = scores_BHN.softmax(dim=-1).mean(dim=1)
-    return row_BN
+    first = query_B is None
+    q_BHd = q_BHNd[:, :, 0] if first else q_BHNd[torch.arange(len(q_BHNd), device=q_BHNd.device), :, query_B]
+    seen = None if seen_BN is None else seen_BN[:, None, None]
+    return _weights(q_BHd[:, :, None], k_BHNd, seen).mean(dim=1).squeeze(1)
 
 
 @torch.no_grad()
 def attention_map(
     q_BHNd: Float[Tensor, "batch heads queries depth"],
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    *,
-    causal: bool,
-    mask_BN: Bool[Tensor, "batch tokens"] | None = None,
+    seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None,
 ) -> Float[Tensor, "batch queries tokens"]:
     """The soft-max attention of every token, averaged over heads.
 
     Head by head, so that the peak is two maps a sample instead of one for each head.
 
     Args:
-        q_BHNd: queries, of as many tokens as keys where `causal`.
+        q_BHNd: queries.
         k_BHNd: keys.
-        causal: whether a token's later keys are hidden; the map is then lower-triangular.
-        mask_BN: True for keys that may be seen; None for all.
+        seen_BNN: True for keys that a query may see, each axis for all or for each; None for all keys.
 
     Returns:
         Float32, detached; rows are queries and sum to 1.
     """
-    batch, heads, queries, depth = q_BHNd.shape
-    tokens = k_BHNd.shape[2]
-    total_BNN = q_BHNd.new_zeros((batch, queries, tokens), dtype=torch.float32)
-    hidden_NN = torch.ones(queries, tokens, dtype=torch.bool, device=q_BHNd.device).triu(1)
-    with torch.autocast(q_BHNd.device.type, enabled=False):
-        for q_BNd, k_BNd in zip(q_BHNd.unbind(1), k_BHNd.unbind(1), strict=True):
-            scores_BNN = q_BNd.float() @ k_BNd.float().transpose(1, 2) * depth**-0.5
-            if causal:
-                scores_BNN = scores_BNN.masked_fill(hidden_NN, float("-inf"))
-            if mask_BN is not None:
-                scores_BNN = scores_BNN.masked_fill(~mask_BN[:, None], float("-inf"))
-            total_BNN += scores_BNN.softmax(dim=-1)
-    return total_BNN / heads
+    heads = list(zip(q_BHNd.unbind(1), k_BHNd.unbind(1), strict=True))
+    total_BNN = _weights(*heads[0], seen_BNN)
+    for q_BNd, k_BNd in heads[1:]:
+        total_BNN += _weights(q_BNd, k_BNd, seen_BNN)
+    return total_BNN / len(heads)
+
+
+def _weights(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
+    with torch.autocast(q.device.type, enabled=False):
+        scores = q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5
+        return (scores if seen is None else scores.masked_fill(~seen, -torch.inf)).softmax(dim=-1)

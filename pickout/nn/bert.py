@@ -4,13 +4,11 @@ Projections that read the same tokens are one matrix product: queries, keys and 
 values of cross-attention.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import attention_map, attention_row, split_heads
+from pickout.nn.attention import Attended, SelfAttention, attention_map, attention_row, check_heads, split_heads
 from pickout.nn.shared_keys import Grouping, attend_in_groups
 from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Bool, Float, Int
@@ -50,7 +48,7 @@ class Embeddings(nn.Module):
         return embedded
 
 
-class BertSelfAttention(nn.Module):
+class BertSelfAttention(SelfAttention):
     """Self-attention over the tokens that are not padding, with its residual and norm.
 
     Args:
@@ -60,65 +58,21 @@ class BertSelfAttention(nn.Module):
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        if width % heads:
-            raise ValueError(f"width {width} cannot be split into {heads} heads")
-        self.heads, self.dropout = heads, dropout
-        self.project_in = nn.Linear(width, 3 * width)
-        self.project_out = nn.Linear(width, width)
+        super().__init__(width, heads, dropout=dropout)
         self.norm = LayerNorm(width, eps=EPSILON)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         x_BTD: Float[Tensor, "batch tokens width"],
         mask_BT: Bool[Tensor, "batch tokens"] | None,
         *,
         queries: int | None = None,
-        row: bool = False,
-        map: bool = False,
-    ) -> tuple[Float[Tensor, "batch queries width"], Tensor | None, Tensor | None]:
-        """Mix the tokens.
-
-        Args:
-            x_BTD: tokens.
-            mask_BT: True where a token is not padding; None where none is.
-            queries: how many of the first tokens are wanted; None for all.
-            row: whether to read where the class token, the first, looked.
-            map: whether to read where every token looked.
-
-        Returns:
-            The mixed tokens, the row (batch, tokens) or None, the map (batch, tokens, tokens) or None.
-        """
-        q_BHTd, k_BHTd, v_BHTd = split_heads(self.project_in(x_BTD), 3, self.heads)
-        mixed_BHTd = F.scaled_dot_product_attention(
-            q_BHTd[:, :, :queries],
-            k_BHTd,
-            v_BHTd,
-            attn_mask=None if mask_BT is None else mask_BT[:, None, None],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
-        out_BTD = self.project_out(mixed_BHTd.transpose(1, 2).flatten(2))
-        out_BTD = self.norm(F.dropout(out_BTD, self.dropout, self.training) + x_BTD[:, :queries])
-        first_B = torch.zeros(len(x_BTD), dtype=torch.int64, device=x_BTD.device)
-        return (
-            out_BTD,
-            attention_row(q_BHTd, k_BHTd, first_B, causal=False, mask_BN=mask_BT) if row else None,
-            attention_map(q_BHTd, k_BHTd, causal=False, mask_BN=mask_BT) if map else None,
-        )
-
-
-class Looked(NamedTuple):
-    """Text tokens after they looked in their images, and where: probabilities before dropout, heads averaged, float32.
-
-    Args:
-        tokens: the mixed tokens. Shape: (rows, tokens, width).
-        row: the class token's, no gradient; None unless asked for. Shape: (rows, image_tokens).
-        map: every token's, as `row`. Shape: (rows, tokens, image_tokens).
-    """
-
-    tokens: Float[Tensor, "rows tokens width"]
-    row: Float[Tensor, "rows image_tokens"] | None
-    map: Float[Tensor, "rows tokens image_tokens"] | None
+        **read: bool,
+    ) -> Attended:
+        """Mix the tokens; arguments as in `SelfAttention`, and the row is that of the class token, the first."""
+        mixed_BTD, row, map_ = super().forward(x_BTD, mask_BN=mask_BT, queries=queries, **read)
+        mixed_BTD = F.dropout(mixed_BTD, self.dropout, self.training)
+        return Attended(self.norm(mixed_BTD + x_BTD[:, :queries]), row, map_)
 
 
 class CrossAttention(nn.Module):
@@ -133,8 +87,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, memory_width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        if width % heads:
-            raise ValueError(f"width {width} cannot be split into {heads} heads")
+        check_heads(width, heads)
         self.heads, self.dropout = heads, dropout
         self.project_query = nn.Linear(width, width)
         self.project_memory = nn.Linear(memory_width, 2 * width)
@@ -157,7 +110,7 @@ class CrossAttention(nn.Module):
         *,
         row: bool = False,
         map: bool = False,
-    ) -> Looked:
+    ) -> Attended:
         """Mix image tokens into text tokens.
 
         Args:
@@ -173,13 +126,12 @@ class CrossAttention(nn.Module):
         out_RTD = self.project_out(mixed_RTHd.flatten(2))
         mixed_RTD = self.norm(F.dropout(out_RTD, self.dropout, self.training) + x_RTD)
         if not (row or map):
-            return Looked(mixed_RTD, None, None)
+            return Attended(mixed_RTD, None, None)
         q_RHTd, k_RHNd = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
-        first_R = torch.zeros(len(x_RTD), dtype=torch.int64, device=x_RTD.device)
-        return Looked(
+        return Attended(
             mixed_RTD,
-            attention_row(q_RHTd, k_RHNd, first_R, causal=False) if row else None,
-            attention_map(q_RHTd, k_RHNd, causal=False) if map else None,
+            attention_row(q_RHTd, k_RHNd) if row else None,
+            attention_map(q_RHTd, k_RHNd) if map else None,
         )
 
 
@@ -220,17 +172,16 @@ class TextLayer(nn.Module):
         self.attention = BertSelfAttention(width, heads, dropout)
         self.feed_forward = BertFeedForward(width, hidden, dropout)
 
+    def forward(
+        self, x_BTD: Float[Tensor, "batch tokens width"], mask_BT: Bool[Tensor, "batch tokens"] | None, **read: bool
+    ) -> Attended:
+        """Run the layer; arguments as in `BertSelfAttention`."""
+        mixed_BTD, row, map_ = self.attention(x_BTD, mask_BT, **read)
+        return Attended(self.feed_forward(mixed_BTD), row, map_)
+
 
 class FusionLayer(nn.Module):
-    """Self-attention, cross-attention to images, feed-forward.
-
-    Args:
-        width: token width.
-        heads: heads of both attentions.
-        hidden: width inside the feed-forward part.
-        dropout: in training.
-        memory_width: width of an image token.
-    """
+    """Self-attention, cross-attention to images, feed-forward; arguments as in `TextLayer` and `CrossAttention`."""
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float, memory_width: int) -> None:
         super().__init__()
@@ -247,24 +198,15 @@ class FusionLayer(nn.Module):
         grouping: Grouping | None,
         *,
         queries: int | None = None,
-        row: bool = False,
-        map: bool = False,
-    ) -> Looked:
-        """Mix text tokens, then image tokens into them.
+        **read: bool,
+    ) -> Attended:
+        """Mix text tokens, of which the first `queries` are wanted, then image tokens into them; as `CrossAttention`.
 
-        Args:
-            x_RTD: text tokens.
-            mask_RT: True where a token is not padding; None where none is.
-            k_IHNd: keys of the images.
-            v_IHNd: their values.
-            grouping: which image each row reads; None: row r reads image r.
-            queries: how many of the first tokens are wanted; None for all.
-            row: whether to read where the class token looked in its image.
-            map: whether to read where every wanted token looked.
+        The mask is True where a text token is not padding.
         """
-        mixed, _, _ = self.attention(x_RTD, mask_RT, queries=queries)
-        looked = self.cross(mixed, k_IHNd, v_IHNd, grouping, row=row, map=map)
-        return Looked(self.feed_forward(looked.tokens), looked.row, looked.map)
+        mixed_RTD = self.attention(x_RTD, mask_RT, queries=queries).tokens
+        mixed_RTD, row, map_ = self.cross(mixed_RTD, k_IHNd, v_IHNd, grouping, **read)
+        return Attended(self.feed_forward(mixed_RTD), row, map_)
 
 
 def start_as_bert(module: nn.Module, width: int = WIDTH) -> None:

@@ -3,8 +3,7 @@
 The frozen part can be computed once for all: both towers also take its result (`Frozen`, or tokens instead of pixels).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +11,9 @@ from torch.nn import functional as F
 
 from pickout.nn.bert import Embeddings, TextLayer, start_as_bert
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.nn.reduction import Reduction
-from pickout.nn.tower import TowerOutput
-from pickout.nn.transformer import LayerNorm, Transformer, check_request
+from pickout.nn.text import TextSettings, check_length
+from pickout.nn.transformer import LayerNorm, Stacked, TowerOutput, Transformer, check_request, run_layers
+from pickout.nn.vision import VisionSettings
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
 
 STRIDE = 16
@@ -25,14 +24,58 @@ DEPTH = 32
 """Channels of a head in the trained text layers."""
 KEPT_IMAGE, KEPT_TEXT = 192, 160
 """Channels of a token behind the reduction."""
+ROOT = 0.25
+"""Each kept direction is divided by its variance to this power: between plain projection (0) and whitening (0.5)."""
+FLOOR = 0.02
+"""Added to the variances, as a share of the largest."""
+LARGEST = 6.0
+"""Standardised values are cut here, so that no single channel of an unusual picture takes over."""
 
 
-class Branched(NamedTuple):
-    """What trained layers give: projected tokens, and by layer (from 1) the attention that was asked for."""
+class Reduction(nn.Module):
+    """Standardise each channel, cut outliers, and project to the directions that vary most.
 
-    tokens: Float[Tensor, "batch tokens embedding"]
-    rows: Mapping[int, Tensor]
-    maps: Mapping[int, Tensor]
+    It is set once from data and then stays; `pickout adapt` moves its mean and scale.
+
+    Args:
+        width: channels of a token.
+        kept: channels that remain.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    basis: Tensor
+    offset: Tensor
+
+    def __init__(self, width: int, kept: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("offset", torch.zeros(width))
+        self.register_buffer("basis", torch.eye(width)[:, :kept].clone())
+
+    def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes kept"]:
+        """Reduce tokens, in float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            out: Tensor = (self._standard(x.float()) - self.offset) @ self.basis
+            return out
+
+    def _standard(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.scale).clamp(-LARGEST, LARGEST)
+
+    @torch.no_grad()
+    def fit(self, x: Float[Tensor, "tokens width"]) -> None:
+        """Take statistics and directions from tokens of the training data."""
+        x = x.float()
+        self.mean.copy_(x.mean(dim=0))
+        self.scale.copy_(x.std(dim=0) + 1e-3)
+        standard = self._standard(x)
+        self.offset.copy_(standard.mean(dim=0))
+        centred = standard - self.offset
+        variances, directions = torch.linalg.eigh(centred.T @ centred / len(x))
+        kept = self.basis.shape[1]
+        variances, directions = variances.flip(0)[:kept], directions.flip(1)[:, :kept]
+        self.basis.copy_(directions / (variances + FLOOR * variances[0]) ** ROOT)
 
 
 class ImageBranch(nn.Module):
@@ -57,16 +100,13 @@ class ImageBranch(nn.Module):
         self.projection = nn.Linear(channels, embedding)
 
     def forward(
-        self,
-        seen_BND: Float[Tensor, "batch tokens kept"],
-        query_B: Int[Tensor, " batch"],
-        attention: AttentionRequest,
-    ) -> Branched:
+        self, seen_BND: Float[Tensor, "batch tokens kept"], query_B: Int[Tensor, " batch"], attention: AttentionRequest
+    ) -> Stacked:
         """Class token first."""
         class_B1D = self.class_token.expand(len(seen_BND), 1, -1)
         tokens = torch.cat([class_B1D, self.norm_in(self.narrow(seen_BND))], dim=1) + self.positions
-        stacked = self.transformer(tokens, query_B, attention)
-        return Branched(_by_summary(self.projection(self.norm_out(stacked.tokens))), stacked.rows, stacked.maps)
+        tokens, rows, maps = self.transformer(tokens, query_B, attention)
+        return Stacked(_by_summary(self.projection(self.norm_out(tokens))), rows, maps)
 
 
 class TextBranch(nn.Module):
@@ -91,22 +131,11 @@ class TextBranch(nn.Module):
         seen_BTD: Float[Tensor, "batch tokens kept"],
         mask_BT: Bool[Tensor, "batch tokens"],
         attention: AttentionRequest,
-    ) -> Branched:
+    ) -> Stacked:
         """The first token stands for the whole."""
         x_BTD = self.norm_in(self.narrow(seen_BTD))
-        rows: dict[int, Tensor] = {}
-        maps: dict[int, Tensor] = {}
-        for number, layer in enumerate(self.layers, start=1):
-            assert isinstance(layer, TextLayer)
-            x_BTD, row, map_ = layer.attention(
-                x_BTD, mask_BT, row=attention.wants_row(number), map=attention.wants_map(number)
-            )
-            x_BTD = layer.feed_forward(x_BTD)
-            if row is not None:
-                rows[number] = row
-            if map_ is not None:
-                maps[number] = map_
-        return Branched(_by_summary(self.projection(x_BTD)), rows, maps)
+        tokens, rows, maps = run_layers(self.layers, x_BTD, attention, mask_BT)
+        return Stacked(_by_summary(self.projection(tokens)), rows, maps)
 
 
 def _by_summary(tokens_BND: Float[Tensor, "batch tokens embedding"]) -> Float[Tensor, "batch tokens embedding"]:
@@ -115,14 +144,13 @@ def _by_summary(tokens_BND: Float[Tensor, "batch tokens embedding"]) -> Float[Te
     return tokens_BND / length_B11.clamp_min(1e-6)
 
 
-def _side_by_side(branches: Sequence[Branched]) -> Branched:
+def _side_by_side(branches: Sequence[Stacked]) -> Stacked:
     """The branches' tokens one behind the other, and the means of their attention."""
-
-    def mean(parts: Sequence[Mapping[int, Tensor]]) -> dict[int, Tensor]:
-        return {layer: torch.stack([part[layer] for part in parts]).mean(dim=0) for layer in parts[0]}
-
-    tokens = torch.cat([branch.tokens for branch in branches], dim=-1)
-    return Branched(tokens, mean([branch.rows for branch in branches]), mean([branch.maps for branch in branches]))
+    rows, maps = (
+        {layer: torch.stack([part[layer] for part in parts]).mean(dim=0) for layer in parts[0]}
+        for parts in ([branch.rows for branch in branches], [branch.maps for branch in branches])
+    )
+    return Stacked(torch.cat([branch.tokens for branch in branches], dim=-1), rows, maps)
 
 
 class MultiStageTower(nn.Module):
@@ -133,34 +161,27 @@ class MultiStageTower(nn.Module):
     stride 16, and the cell of stride 32 that it lies in.
 
     Args:
+        settings: of kind `lite0`; its embedding is that of all branches together.
         height: image height in pixels, a multiple of 32.
         width: image width in pixels, a multiple of 32.
-        channels: width of a token in the trained layers.
-        layers: number of trained layers.
-        heads: heads of each.
-        embedding: length of a projected token, over all branches together.
-        branches: trained layers side by side, each from weights of its own.
 
     Raises:
         ValueError: a height or width that is no multiple of 32, or an embedding that cannot be shared out.
     """
 
-    def __init__(
-        self, *, height: int, width: int, channels: int, layers: int, heads: int, embedding: int, branches: int = 1
-    ) -> None:
+    def __init__(self, settings: VisionSettings, *, height: int, width: int) -> None:
         super().__init__()
         if height % 32 or width % 32:
             raise ValueError(f"images of {height}x{width} pixels: this tower takes multiples of 32")
+        embedding, branches = settings.embedding, settings.branches
         if embedding % branches:
             raise ValueError(f"an embedding of {embedding} cannot be shared out among {branches} branches")
-        self.size, self.grid = (height, width), (height // STRIDE, width // STRIDE)
-        self.channels, self.embedding, self.layers = channels, embedding, layers
+        self.settings, self.size, self.grid = settings, (height, width), (height // STRIDE, width // STRIDE)
+        self.channels, self.embedding, self.layers = settings.width, embedding, settings.layers
         self.trunk = EfficientNetLite0().requires_grad_(False)
         self.reduction = Reduction(CHANNELS, KEPT_IMAGE)
-        tokens = self.grid[0] * self.grid[1]
-        self.branches = nn.ModuleList(
-            ImageBranch(tokens, channels, layers, heads, embedding // branches) for _ in range(branches)
-        )
+        sizes = (self.grid[0] * self.grid[1], settings.width, settings.layers, settings.heads, embedding // branches)
+        self.branches = nn.ModuleList(ImageBranch(*sizes) for _ in range(branches))
 
     def stages(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens channels"]:
         """What the frozen network sees at each place, not reduced."""
@@ -201,14 +222,11 @@ class SentenceTower(nn.Module):
     """Captions to tokens in the joint space: a frozen BERT and trained layers of the same kind behind it.
 
     Args:
+        settings: of kind `sentence`: width, layers and heads are the frozen BERT's, `fusion_layers` are trained, and
+            the embedding is that of all branches together.
         vocabulary_size: number of token ids.
         context: longest caption in tokens.
-        width: token width of the frozen BERT.
-        depth: its layers.
-        heads: its heads.
         channels: width of a token in the trained layers.
-        layers: number of trained layers.
-        embedding: length of a projected token, over all branches together.
         branches: trained layers side by side.
         padding: id of padding.
         end: id of the closing token, None where captions have none.
@@ -216,42 +234,36 @@ class SentenceTower(nn.Module):
 
     def __init__(
         self,
+        settings: TextSettings,
         *,
         vocabulary_size: int,
         context: int,
-        width: int,
-        depth: int,
-        heads: int,
         channels: int,
-        layers: int,
-        embedding: int,
         branches: int = 1,
         padding: int,
         end: int | None,
     ) -> None:
         super().__init__()
-        self.context, self.embedding, self.layers, self.end = context, embedding, layers, end
+        width, layers, self.end = settings.width, settings.fusion_layers, end
+        self.context, self.embedding, self.layers = context, settings.embedding, layers
         self.embeddings = Embeddings(
             vocabulary_size=vocabulary_size, positions=context, width=width, padding=padding, dropout=0.0
         )
-        self.trunk = nn.ModuleList(TextLayer(width, heads, 4 * width, 0.0) for _ in range(depth))
+        self.trunk = nn.ModuleList(TextLayer(width, settings.heads, 4 * width, 0.0) for _ in range(settings.layers))
         for part in (self.embeddings, self.trunk):
             part.requires_grad_(False)
         self.reduction = Reduction(width, KEPT_TEXT)
-        self.branches = nn.ModuleList(TextBranch(channels, layers, embedding // branches) for _ in range(branches))
+        self.branches = nn.ModuleList(
+            TextBranch(channels, layers, settings.embedding // branches) for _ in range(branches)
+        )
 
     def states(self, texts: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """What the frozen BERT makes of captions, not reduced."""
-        length = texts.ids.shape[1]
-        if length > self.context:
-            raise ValueError(f"captions of {length} tokens, the tower is built for {self.context}")
+        check_length(texts, self.context)
         longest = int(texts.mask.sum(dim=1).max())
-        mask_BT = texts.mask[:, :longest]
-        x_BTD: Tensor = self.embeddings(texts.ids[:, :longest])
-        for layer in self.trunk:
-            assert isinstance(layer, TextLayer)
-            x_BTD = layer.feed_forward(layer.attention(x_BTD, mask_BT)[0])
-        return F.pad(x_BTD, (0, 0, 0, length - longest))
+        x_BTD = self.embeddings(texts.ids[:, :longest])
+        x_BTD = run_layers(self.trunk, x_BTD, NO_ATTENTION, texts.mask[:, :longest]).tokens
+        return F.pad(x_BTD, (0, 0, 0, texts.ids.shape[1] - longest))
 
     def frozen(self, texts: TokenBatch) -> Float[Tensor, "batch tokens kept"]:
         """The states of the frozen part, reduced."""

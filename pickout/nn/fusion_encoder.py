@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, Looked, TextLayer, start_as_bert
-from pickout.nn.memory import ImageMemory
-from pickout.nn.shared_keys import Grouping, group_rows
-from pickout.nn.text import TextSettings
-from pickout.nn.tower import TowerOutput
-from pickout.nn.transformer import LayerNorm, check_request
+from pickout.nn.attention import Attended
+from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
+from pickout.nn.shared_keys import Grouping, ImageMemory, group_rows
+from pickout.nn.text import TextSettings, check_length
+from pickout.nn.transformer import LayerNorm, TowerOutput, check_request, run_layers
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
 
 
@@ -42,16 +41,9 @@ class FusionEncoder(nn.Module):
     """Captions to states, and states with images to fused states.
 
     Args:
+        settings: of kind `bert`; its embedding is only remembered, for whoever projects.
         vocabulary_size: number of token ids.
-        positions: longest caption in tokens.
-        width: token width.
-        layers: text layers.
-        fusion_layers: layers with cross-attention behind them.
-        heads: heads of each attention.
-        feed_forward: width inside the feed-forward parts.
         memory_width: width of an image token.
-        embedding: length of the joint embedding; only remembered, for whoever projects.
-        dropout: of hidden states and attention probabilities, in training.
         padding: id of padding.
         start: id of the class token that opens a caption.
         end: id of the closing token, None where captions have none.
@@ -59,32 +51,29 @@ class FusionEncoder(nn.Module):
 
     def __init__(
         self,
+        settings: TextSettings,
         *,
         vocabulary_size: int,
-        positions: int,
-        width: int,
-        layers: int,
-        fusion_layers: int,
-        heads: int,
-        feed_forward: int,
         memory_width: int,
-        embedding: int,
-        dropout: float,
         padding: int,
         start: int,
         end: int | None = None,
     ) -> None:
         super().__init__()
-        self.context, self.width, self.embedding, self.vocabulary_size = positions, width, embedding, vocabulary_size
-        self.heads = heads
+        self.context, self.width, self.embedding = settings.positions, settings.width, settings.embedding
+        self.vocabulary_size, self.heads = vocabulary_size, settings.heads
         self.padding, self.start, self.end = padding, start, end
+        width, dropout = settings.width, settings.dropout
+        sizes = (width, settings.heads, settings.feed_forward or 4 * width, dropout)
         self.embeddings = Embeddings(
-            vocabulary_size=vocabulary_size, positions=positions, width=width, padding=padding, dropout=dropout
+            vocabulary_size=vocabulary_size,
+            positions=settings.positions,
+            width=width,
+            padding=padding,
+            dropout=dropout,
         )
-        self.text_layers = nn.ModuleList(TextLayer(width, heads, feed_forward, dropout) for _ in range(layers))
-        self.fusion = nn.ModuleList(
-            FusionLayer(width, heads, feed_forward, dropout, memory_width) for _ in range(fusion_layers)
-        )
+        self.text_layers = nn.ModuleList(TextLayer(*sizes) for _ in range(settings.layers))
+        self.fusion = nn.ModuleList(FusionLayer(*sizes, memory_width) for _ in range(settings.fusion_layers))
         start_as_bert(self, width)
 
     @property
@@ -110,25 +99,11 @@ class FusionEncoder(nn.Module):
         Raises:
             ValueError: captions longer than the context, or a layer that is not there.
         """
-        batch, length = texts.ids.shape
-        if length > self.context:
-            raise ValueError(f"captions of {length} tokens, the tower is built for {self.context}")
+        check_length(texts, self.context)
         check_request(attention, self.layers)
-        rows: dict[int, Tensor] = {}
-        maps: dict[int, Tensor] = {}
-        x_BTD = self.embeddings(texts.ids)
         seen_BT = None if bool(texts.mask.all()) else texts.mask
-        for number, layer in enumerate(self.text_layers, start=1):
-            assert isinstance(layer, TextLayer)
-            x_BTD, row, map_ = layer.attention(
-                x_BTD, seen_BT, row=attention.wants_row(number), map=attention.wants_map(number)
-            )
-            x_BTD = layer.feed_forward(x_BTD)
-            if row is not None:
-                rows[number] = row
-            if map_ is not None:
-                maps[number] = map_
-        query_B = torch.zeros(batch, dtype=torch.int64, device=x_BTD.device)
+        x_BTD, rows, maps = run_layers(self.text_layers, self.embeddings(texts.ids), attention, seen_BT)
+        query_B = torch.zeros(len(texts), dtype=torch.int64, device=x_BTD.device)
         return TowerOutput(x_BTD, AttentionTrace(rows, maps, query_B, self.content(texts)))
 
     def content(self, texts: TokenBatch) -> Bool[Tensor, "batch tokens"]:
@@ -183,7 +158,7 @@ class FusionEncoder(nn.Module):
         seen_RT = None if bool(mask_RT.all()) else mask_RT
         looks: dict[int, Tensor] = {}
         look_maps: dict[int, Tensor] = {}
-        x_RTD, parts = states_RTD, [Looked(states_RTD, None, None)]
+        x_RTD, parts = states_RTD, [Attended(states_RTD, None, None)]
         for number, layer in enumerate(self.fusion, start=1):
             x_RTD = parts[0].tokens
             parts = [
@@ -268,37 +243,3 @@ class MaskedWordHead(nn.Module):
             words_VD: the word embeddings, which the decoder shares.
         """
         return F.linear(self.norm(F.gelu(self.dense(states))), words_VD, self.bias)
-
-
-def build_fusion_encoder(
-    settings: TextSettings,
-    *,
-    vocabulary_size: int,
-    context: int,
-    memory_width: int,
-    padding: int,
-    start: int,
-    end: int | None = None,
-) -> FusionEncoder:
-    """A fusion encoder with BERT's starting weights for a tokenizer and an image tower of these facts.
-
-    Raises:
-        ValueError: fewer positions than the tokenizer's context.
-    """
-    if settings.positions < context:
-        raise ValueError(f"text.positions = {settings.positions} is less than the tokenizer's context {context}")
-    return FusionEncoder(
-        vocabulary_size=vocabulary_size,
-        positions=settings.positions,
-        width=settings.width,
-        layers=settings.layers,
-        fusion_layers=settings.fusion_layers,
-        heads=settings.heads,
-        feed_forward=settings.feed_forward or 4 * settings.width,
-        memory_width=memory_width,
-        embedding=settings.embedding,
-        dropout=settings.dropout,
-        padding=padding,
-        start=start,
-        end=end,
-    )

@@ -7,9 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pickout.config import Layers, Settings, Size
-from pickout.nn.frozen import SentenceTower
-from pickout.nn.tower import TowerOutput
-from pickout.nn.transformer import Activation, LayerNorm, Transformer
+from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, TokenBatch
 
 
@@ -41,45 +39,42 @@ class TextSettings(Settings):
     """Of hidden states and attention probabilities in training; `bert` only."""
 
 
+def check_length(texts: TokenBatch, context: int) -> None:
+    """Raise `ValueError` for captions longer than a tower's context."""
+    if texts.ids.shape[1] > context:
+        raise ValueError(f"captions of {texts.ids.shape[1]} tokens, the tower is built for {context}")
+
+
 class TextTransformer(nn.Module):
     """Token ids to tokens in the joint space.
 
     Padding needs no mask: it stands at the end, and a causal tower never looks there.
 
     Args:
+        settings: of kind `clip`.
         vocabulary_size: number of token ids.
         context: longest caption in tokens, start and end included.
-        width: width of a token inside the tower.
-        layers: number of layers.
-        heads: heads of each layer.
-        embedding: length of a projected token.
-        activation: of the feed-forward parts.
         start: id of the start token, or None where captions have none.
         end: id of the end token, or None to take the largest id of each caption, as CLIP does.
     """
 
     def __init__(
         self,
+        settings: TextSettings,
         *,
         vocabulary_size: int,
         context: int,
-        width: int,
-        layers: int,
-        heads: int,
-        embedding: int,
-        activation: Activation = "quick_gelu",
         start: int | None = None,
         end: int | None = None,
     ) -> None:
         super().__init__()
-        self.context = context
-        self.embedding = embedding
-        self.start, self.end = start, end
+        self.context, self.embedding, self.start, self.end = context, settings.embedding, start, end
+        width = settings.width
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.positions = nn.Parameter(torch.empty(context, width))
-        self.transformer = Transformer(width, layers, heads, activation, causal=True)
+        self.transformer = Transformer(width, settings.layers, settings.heads, settings.activation, causal=True)
         self.norm_out = LayerNorm(width)
-        self.projection = nn.Linear(width, embedding, bias=False)
+        self.projection = nn.Linear(width, settings.embedding, bias=False)
         nn.init.normal_(self.tokens.weight, std=0.02)
         nn.init.normal_(self.positions, std=0.01)
         nn.init.normal_(self.projection.weight, std=width**-0.5)
@@ -99,18 +94,14 @@ class TextTransformer(nn.Module):
         Raises:
             ValueError: captions longer than the context, or a layer that is not there.
         """
-        batch, length = texts.ids.shape
-        if length > self.context:
-            raise ValueError(f"captions of {length} tokens, the tower is built for {self.context}")
+        check_length(texts, self.context)
         query_B = self.end_positions(texts)
-        x_BTD = self.tokens(texts.ids) + self.positions[:length]
-        stacked = self.transformer(x_BTD, query_B, attention)
-        content_BT = texts.mask.clone()
-        content_BT[torch.arange(batch, device=query_B.device), query_B] = False
+        x_BTD = self.tokens(texts.ids) + self.positions[: texts.ids.shape[1]]
+        tokens_BTD, rows, maps = self.transformer(x_BTD, query_B, attention)
+        content_BT = texts.mask.scatter(1, query_B[:, None], False)
         if self.start is not None:
             content_BT &= texts.ids != self.start
-        trace = AttentionTrace(stacked.rows, stacked.maps, query_B, content_BT)
-        return TowerOutput(self.projection(self.norm_out(stacked.tokens)), trace)
+        return TowerOutput(self.projection(self.norm_out(tokens_BTD)), AttentionTrace(rows, maps, query_B, content_BT))
 
     def end_positions(self, texts: TokenBatch) -> Int[Tensor, " batch"]:
         """Where each caption ends: the first end token, or the last token where there is none.
@@ -123,24 +114,3 @@ class TextTransformer(nn.Module):
         first = torch.where(ends, place, ids.shape[1]).amin(dim=1)
         last = torch.where(texts.mask, place, 0).amax(dim=1)
         return torch.where(ends.any(dim=1), first, last)
-
-
-TextTower = TextTransformer | SentenceTower
-"""What a method without second look can read captions with."""
-
-
-def build_text(
-    settings: TextSettings, *, vocabulary_size: int, context: int, start: int | None = None, end: int | None = None
-) -> TextTransformer:
-    """A text tower with CLIP's starting weights for a tokenizer of these facts."""
-    return TextTransformer(
-        vocabulary_size=vocabulary_size,
-        context=context,
-        width=settings.width,
-        layers=settings.layers,
-        heads=settings.heads,
-        embedding=settings.embedding,
-        activation=settings.activation,
-        start=start,
-        end=end,
-    )

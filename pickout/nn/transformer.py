@@ -1,15 +1,37 @@
-"""A stack of pre-norm transformer layers, as in CLIP, with its starting weights."""
+"""A stack of pre-norm transformer layers, as in CLIP, with its starting weights, and what a tower gives."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import SelfAttention
-from pickout.shapes import AttentionRequest, Float, Int
+from pickout.nn.attention import Attended, SelfAttention
+from pickout.shapes import AttentionRequest, AttentionTrace, Float, Int
 
 Activation = Literal["quick_gelu", "gelu"]
+
+
+@dataclass(frozen=True, slots=True)
+class TowerOutput:
+    """Tokens in the joint space, and the attention that was asked for.
+
+    Args:
+        tokens: all tokens after the final norm and the projection, not normalised.
+            Shape: (batch, tokens, embedding).
+        trace: always there; its `rows` and `maps` hold the layers that were asked for, its `query` the position of the
+            token that stands for the whole sample.
+    """
+
+    tokens: Float[Tensor, "batch tokens embedding"]
+    trace: AttentionTrace
+
+    @property
+    def summary(self) -> Float[Tensor, "batch embedding"]:
+        """The class token of each image, or the end-of-text token of each caption."""
+        return self.tokens.take_along_dim(self.trace.query[:, None, None], dim=1).squeeze(1)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -53,6 +75,12 @@ class Layer(nn.Module):
         self.norm_feed_forward = LayerNorm(width, eps=epsilon)
         self.feed_forward = FeedForward(width, activation)
 
+    def forward(self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"], **read: bool) -> Attended:
+        """Run the layer; arguments as in `SelfAttention`."""
+        mixed, row, map_ = self.attention(self.norm_attention(x), query, **read)
+        x = x + mixed
+        return Attended(x + self.feed_forward(self.norm_feed_forward(x)), row, map_)
+
 
 class Stacked(NamedTuple):
     """What a stack gives: the tokens, and by layer number (from 1) the rows and maps that were asked for."""
@@ -60,6 +88,28 @@ class Stacked(NamedTuple):
     tokens: Float[Tensor, "batch tokens width"]
     rows: dict[int, Tensor]
     maps: dict[int, Tensor]
+
+
+def run_layers(
+    layers: Iterable[nn.Module], x: Float[Tensor, "batch tokens width"], attention: AttentionRequest, *given: Any
+) -> Stacked:
+    """Run layers one after the other.
+
+    Args:
+        layers: each gives an `Attended`.
+        x: tokens.
+        attention: which rows and maps to expose.
+        given: what each layer takes behind the tokens.
+    """
+    rows: dict[int, Tensor] = {}
+    maps: dict[int, Tensor] = {}
+    for number, layer in enumerate(layers, start=1):
+        x, row, map_ = layer(x, *given, row=attention.wants_row(number), map=attention.wants_map(number))
+        if row is not None:
+            rows[number] = row
+        if map_ is not None:
+            maps[number] = map_
+    return Stacked(x, rows, maps)
 
 
 class Transformer(nn.Module):
@@ -85,16 +135,11 @@ class Transformer(nn.Module):
         epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            Layer(width, heads, activation, causal=causal, epsilon=epsilon) for _ in range(layers)
-        )
-        self._start(width, layers)
-
-    def _start(self, width: int, layers: int) -> None:
-        """CLIP's starting weights: the residual branches shrink with depth; biases are zero."""
+        stack = [Layer(width, heads, activation, causal=causal, epsilon=epsilon) for _ in range(layers)]
+        self.layers = nn.ModuleList(stack)
+        # CLIP's starting weights: the residual branches shrink with depth; biases are zero.
         shrink = (2 * layers) ** -0.5
-        for layer in self.layers:
-            assert isinstance(layer, Layer)
+        for layer in stack:
             nn.init.normal_(layer.attention.project_in.weight, std=width**-0.5)
             nn.init.normal_(layer.attention.project_out.weight, std=width**-0.5 * shrink)
             nn.init.normal_(layer.feed_forward.widen.weight, std=(2 * width) ** -0.5)
@@ -117,28 +162,11 @@ class Transformer(nn.Module):
             ValueError: a layer is asked for that the stack does not have.
         """
         check_request(attention, len(self.layers))
-        rows: dict[int, Tensor] = {}
-        maps: dict[int, Tensor] = {}
-        for number, layer in enumerate(self.layers, start=1):
-            assert isinstance(layer, Layer)
-            mixed, row, map_ = layer.attention(
-                layer.norm_attention(x), query, row=attention.wants_row(number), map=attention.wants_map(number)
-            )
-            x = x + mixed
-            x = x + layer.feed_forward(layer.norm_feed_forward(x))
-            if row is not None:
-                rows[number] = row
-            if map_ is not None:
-                maps[number] = map_
-        return Stacked(x, rows, maps)
+        return run_layers(self.layers, x, attention, query)
 
 
 def check_request(attention: AttentionRequest, layers: int) -> None:
-    """Refuse a request for layers that are not there, instead of leaving them out.
-
-    Raises:
-        ValueError: names the layers and how many there are.
-    """
+    """Raise `ValueError` for a request of layers that are not there, instead of leaving them out."""
     wanted = {layer for part in (attention.rows, attention.maps) if part != "all" for layer in part}
     beyond = sorted(layer for layer in wanted if not 1 <= layer <= layers)
     if beyond:

@@ -4,19 +4,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pickout.config import Layers, Settings, Size
-from pickout.nn.frozen import MultiStageTower
-from pickout.nn.positions import patch_grid
-from pickout.nn.tower import TowerOutput
-from pickout.nn.transformer import Activation, LayerNorm, Transformer
+from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float
 
 VisionKind = Literal["clip", "vit", "lite0"]
-"""`clip`: a norm before the layers and a projection behind them; `vit`: neither, as in ALBEF; `lite0`: trained layers
-behind a frozen EfficientNet-Lite0, whose sizes are fixed."""
-
-_EPSILON = {"clip": 1e-5, "vit": 1e-6}
 
 
 class VisionSettings(Settings):
@@ -51,45 +45,25 @@ class VisionTransformer(nn.Module):
     them (IRRA, RDE, ITSELF).
 
     Args:
+        settings: of kind `clip`, whose layers are normed before and projected after, or `vit`, neither (ALBEF).
         height: image height in pixels.
         width: image width in pixels.
-        patch: side of a patch in pixels.
-        stride: distance between patches in pixels.
-        channels: width of a token inside the tower.
-        layers: number of layers.
-        heads: heads of each layer.
-        embedding: length of a projected token; with kind `vit` only remembered, for whoever projects.
-        activation: of the feed-forward parts.
-        kind: whether the layers are normed before and projected after (`clip`) or neither (`vit`).
     """
 
-    def __init__(
-        self,
-        *,
-        height: int,
-        width: int,
-        patch: int,
-        stride: int,
-        channels: int,
-        layers: int,
-        heads: int,
-        embedding: int,
-        activation: Activation = "quick_gelu",
-        kind: VisionKind = "clip",
-    ) -> None:
+    def __init__(self, settings: VisionSettings, *, height: int, width: int) -> None:
         super().__init__()
-        self.size = (height, width)
-        self.grid = patch_grid(height, width, patch, stride)
-        self.embedding, self.channels, self.kind = embedding, channels, kind
-        scale = channels**-0.5
-        plain, epsilon = kind == "vit", _EPSILON[kind]
-        self.patches = nn.Conv2d(3, channels, kernel_size=patch, stride=stride, bias=plain)
+        self.settings, self.size = settings, (height, width)
+        self.grid = patch_grid(height, width, settings.patch, settings.stride)
+        self.embedding, self.channels, channels = settings.embedding, settings.width, settings.width
+        scale, plain = channels**-0.5, settings.kind == "vit"
+        epsilon = 1e-6 if plain else 1e-5
+        self.patches = nn.Conv2d(3, channels, kernel_size=settings.patch, stride=settings.stride, bias=plain)
         self.class_token = nn.Parameter(scale * torch.randn(channels))
         self.positions = nn.Parameter(scale * torch.randn(1 + self.grid[0] * self.grid[1], channels))
         self.norm_in = nn.Identity() if plain else LayerNorm(channels)
-        self.transformer = Transformer(channels, layers, heads, activation, epsilon=epsilon)
+        self.transformer = Transformer(channels, settings.layers, settings.heads, settings.activation, epsilon=epsilon)
         self.norm_out = LayerNorm(channels, eps=epsilon)
-        self.projection = nn.Identity() if plain else nn.Linear(channels, embedding, bias=False)
+        self.projection = nn.Identity() if plain else nn.Linear(channels, settings.embedding, bias=False)
         if isinstance(self.projection, nn.Linear):
             nn.init.normal_(self.projection.weight, std=scale)
 
@@ -126,31 +100,54 @@ class VisionTransformer(nn.Module):
         return TowerOutput(self.projection(self.norm_out(stacked.tokens)), trace)
 
 
-ImageTower = VisionTransformer | MultiStageTower
-"""What a method can look at images with."""
+def patch_grid(height: int, width: int, patch: int, stride: int) -> tuple[int, int]:
+    """Rows and columns of patches: floor((side - patch) / stride) + 1 along each side.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        patch: side of a patch, in pixels.
+        stride: distance between patches, in pixels; less than `patch` makes them overlap.
+
+    Raises:
+        ValueError: the image is smaller than one patch.
+    """
+    if min(height, width) < patch:
+        raise ValueError(f"an image of {height}x{width} pixels is smaller than one patch of {patch}x{patch}")
+    return (height - patch) // stride + 1, (width - patch) // stride + 1
 
 
-def build_vision(settings: VisionSettings, *, height: int, width: int) -> ImageTower:
-    """An image tower at its starting weights for images of `height` x `width` pixels."""
-    if settings.kind == "lite0":
-        return MultiStageTower(
-            height=height,
-            width=width,
-            channels=settings.width,
-            layers=settings.layers,
-            heads=settings.heads,
-            embedding=settings.embedding,
-            branches=settings.branches,
-        )
-    return VisionTransformer(
-        height=height,
-        width=width,
-        patch=settings.patch,
-        stride=settings.stride,
-        channels=settings.width,
-        layers=settings.layers,
-        heads=settings.heads,
-        embedding=settings.embedding,
-        activation=settings.activation,
-        kind=settings.kind,
-    )
+def resize_positions(
+    table: Float[Tensor, "tokens width"],
+    old: tuple[int, int],
+    new: tuple[int, int],
+    *,
+    mode: Literal["bilinear", "bicubic"] = "bilinear",
+    first: int = 1,
+) -> Float[Tensor, "resized width"]:
+    """Interpolate the positions of a grid of patches; positions of leading tokens (class token) stay.
+
+    Bilinear, half-pixel centres, no antialias, as IRRA, RDE and ITSELF do; `bicubic` as AGA's lineage does.
+
+    Args:
+        table: one row for each leading token, then the grid row by row.
+        old: rows and columns of the grid in `table`.
+        new: rows and columns wanted.
+        mode: the interpolation.
+        first: how many leading rows are no part of the grid.
+
+    Returns:
+        Float32 on the table's device; a copy, also where the grids are equal.
+
+    Raises:
+        ValueError: `table` does not hold `first` + old rows x old columns rows.
+    """
+    rows, columns = old
+    if table.shape[0] != first + rows * columns:
+        raise ValueError(f"a position table of {table.shape[0]} rows is not {first} + a grid of {rows}x{columns}")
+    table = table.float()
+    if old == new:
+        return table.clone()
+    grid_1DRC = table[first:].T.reshape(1, -1, rows, columns)
+    resized_1DRC = F.interpolate(grid_1DRC, size=new, mode=mode, align_corners=False)
+    return torch.cat([table[:first], resized_1DRC.flatten(2)[0].T])

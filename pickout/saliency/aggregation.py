@@ -1,7 +1,9 @@
 """Make one score a token of the attention of several layers: single rows, means, deviations, roll-out (MARS).
 
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
-one and multiplies the layers. Nothing here carries a gradient, all of it is float32, and no input is written to.
+one and multiplies the layers. A row of a map is written as a start vector times the map, so that a roll-out can carry
+the vector through its layers and never needs the product of whole maps. Nothing here carries a gradient, all of it is
+float32, and no input is written to.
 """
 
 from collections.abc import Sequence
@@ -9,7 +11,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pickout.shapes import Float
+from pickout.shapes import Bool, Float, Int
+
+
+def point_at(query_B: Int[Tensor, " batch"], tokens: int) -> Float[Tensor, "batch tokens"]:
+    """The start vector of the class or end-of-text row: one at each sample's query token, zero elsewhere."""
+    return (torch.arange(tokens, device=query_B.device) == query_B[:, None]).float()
+
+
+def average_over(content_BN: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
+    """The start vector of the mean row of a sample's content; zero where a sample has no content."""
+    return content_BN.float() / content_BN.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+@torch.no_grad()
+def read_row(
+    map_BNN: Float[Tensor, "batch tokens tokens"], start_BN: Float[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch tokens"]:
+    """`start` times the map, rows of which are queries: where the starting tokens look."""
+    with torch.autocast(map_BNN.device.type, enabled=False):
+        return torch.einsum("bn,bnm->bm", start_BN.float(), map_BNN.float())
 
 
 @torch.no_grad()
@@ -22,12 +43,6 @@ def layer_mean(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "
 def layer_deviation(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
     """The population standard deviation of the rows over layers (ITSELF, table 6 D)."""
     return torch.stack([row_BN.float() for row_BN in rows]).std(dim=0, correction=0)
-
-
-@torch.no_grad()
-def last_layer(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
-    """The row of the last layer (AGA, table IV)."""
-    return rows[-1].float()
 
 
 @torch.no_grad()
@@ -69,8 +84,7 @@ def discard_smallest(
     if count == 0:
         return flat_BM.view_as(map_BNN).clone()
     threshold_B1 = flat_BM.topk(count, dim=1, largest=False, sorted=False).values.amax(dim=1, keepdim=True)
-    below_BM = flat_BM < threshold_B1
-    equal_BM = flat_BM == threshold_B1
+    below_BM, equal_BM = flat_BM < threshold_B1, flat_BM == threshold_B1
     wanted_B1 = count - below_BM.sum(dim=1, keepdim=True)
     dropped_BM = below_BM | (equal_BM & (equal_BM.cumsum(dim=1) <= wanted_B1))
     dropped_BM[:, 0] = False
@@ -85,9 +99,7 @@ def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) 
         map_BNN: attention of one layer, rows are queries.
         share: part of the entries to discard.
     """
-    kept_BNN = discard_smallest(map_BNN, share)
-    identity_NN = torch.eye(kept_BNN.shape[-1], device=kept_BNN.device)
-    mixed_BNN = (kept_BNN + identity_NN) / 2
+    mixed_BNN = (discard_smallest(map_BNN, share) + torch.eye(map_BNN.shape[-1], device=map_BNN.device)) / 2
     return mixed_BNN / mixed_BNN.sum(dim=-1, keepdim=True)
 
 
@@ -103,12 +115,11 @@ def rollout_row(
 
     Args:
         maps: attention of the selected layers, earliest first.
-        start_BN: one at the class or end-of-text token (`readout.point_at`), or any weights of the rows.
+        start_BN: one at the class or end-of-text token (`point_at`), or any weights of the rows.
         share: part of each map to discard.
         later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open.
     """
     row_BN = start_BN.float()
-    with torch.autocast(start_BN.device.type, enabled=False):
-        for map_BNN in reversed(maps) if later_left else maps:
-            row_BN = torch.einsum("bn,bnm->bm", row_BN, rollout_factor(map_BNN, share))
+    for map_BNN in reversed(maps) if later_left else maps:
+        row_BN = read_row(rollout_factor(map_BNN, share), row_BN)
     return row_BN

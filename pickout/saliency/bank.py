@@ -1,6 +1,7 @@
-"""Keep the best tokens: from one score a token to a bank of positions (ITSELF, section 3.2, GRAB)."""
+"""Keep the best tokens: how many, a fixed share or one that shrinks while training goes on (ATS), and which, from one
+score a token to a bank of positions (ITSELF, section 3.2, GRAB)."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,23 +9,37 @@ from torch import Tensor
 from pickout.shapes import Bool, Float, Int
 
 
-@dataclass(frozen=True, slots=True)
-class Bank:
-    """Positions of the kept tokens.
+def fixed_budget(tokens: int, ratio: float) -> int:
+    """int(M * ratio), at least 1, of M tokens to choose from."""
+    return max(1, int(tokens * ratio))
+
+
+def annealed_budget(tokens: int, *, start: float, end: float, time: int, duration: int) -> int:
+    """The adaptive token schedule: int(M * start * (end / start) ** (t / T)) (ITSELF, Eq. 4).
+
+    It falls geometrically from `start` to `end` and stays there: from T on it is int(M * end) outright, since the power
+    may end a rounding error below. Times below 1 count as 1. The count has no state of its own, so a resumed run goes
+    on where it stopped.
 
     Args:
-        index: best first; content before padding before special tokens. Shape: (batch, kept).
-        length: how many of them are content, at least 1; the rest fills the row up. Shape: (batch,).
+        tokens: M, the tokens to choose from.
+        start: the share kept at first.
+        end: the share kept from `duration` on.
+        time: t, optimiser steps or epochs, from 1.
+        duration: T, in the unit of `time`.
     """
+    if time >= duration:
+        return fixed_budget(tokens, end)
+    return max(1, int(tokens * start * (end / start) ** (max(time, 1) / duration)))
+
+
+class Bank(NamedTuple):
+    """Positions of the kept tokens."""
 
     index: Int[Tensor, "batch kept"]
+    """Best first; content before padding before special tokens."""
     length: Int[Tensor, " batch"]
-
-    @property
-    def filled(self) -> Bool[Tensor, "batch kept"]:
-        """True at the first `length` places of each row."""
-        place_K = torch.arange(self.index.shape[1], device=self.index.device)
-        return place_K < self.length[:, None]
+    """How many of them are content, at least 1; the rest fills the row up."""
 
 
 @torch.no_grad()
@@ -56,17 +71,11 @@ def select_bank(
     filler_BN = torch.where(padding_BN, torch.finfo(torch.float32).min, -torch.inf)
     merit_BN = torch.where(content_BN, merit_BN, filler_BN)
     index_BK = merit_BN.sort(dim=1, descending=True, stable=True).indices[:, :kept]
-    length_B = content_BN.sum(dim=1).clamp(min=1, max=kept)
-    return Bank(index_BK, length_B)
+    return Bank(index_BK, content_BN.sum(dim=1).clamp(min=1, max=kept))
 
 
 def gather_tokens(
     tokens_BND: Float[Tensor, "batch tokens width"], index_BK: Int[Tensor, "batch kept"]
 ) -> Float[Tensor, "batch kept width"]:
-    """The tokens at the kept positions, in the bank's order; gradients flow to them.
-
-    Args:
-        tokens_BND: all tokens.
-        index_BK: positions, as in `Bank.index`.
-    """
+    """The tokens at the kept positions, in the bank's order; gradients flow to them."""
     return tokens_BND.gather(1, index_BK[..., None].expand(-1, -1, tokens_BND.shape[-1]))

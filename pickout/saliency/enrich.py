@@ -3,8 +3,7 @@
 The chosen words of a caption are replaced, all or some; the rest of the caption stays as it was, unmasked.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,30 +15,13 @@ CandidateOrder = Literal["topk_then_drop", "drop_then_topk"]
 """Whether the original word is taken out of the k best, which leaves k - 1 or k, or before, which leaves k."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Words that may stand in for the chosen ones.
-
-    Args:
-        ids: best first. Shape: (chosen, candidates).
-        probabilities: 0 for a word that is refused; a row of zeros has no candidate. Shape: (chosen, candidates).
-    """
+class Candidates(NamedTuple):
+    """Words that may stand in for the chosen ones."""
 
     ids: Int[Tensor, "chosen candidates"]
+    """Best first."""
     probabilities: Float[Tensor, "chosen candidates"]
-
-
-@dataclass(frozen=True, slots=True)
-class Enriched:
-    """Captions, some of them with other words.
-
-    Args:
-        ids: as long as the given captions, with the same start, end and padding. Shape: (batch, tokens).
-        rows: True for captions that got at least one other word. Shape: (batch,).
-    """
-
-    ids: Int[Tensor, "batch tokens"]
-    rows: Bool[Tensor, " batch"]
+    """0 for a word that is refused; a row of zeros has no candidate."""
 
 
 @torch.no_grad()
@@ -83,10 +65,10 @@ def enrich(
     decision_BU: Float[Tensor, "batch units"],
     allowed_B: Bool[Tensor, " batch"],
     probability: float = 0.3,
-) -> Enriched:
+) -> Int[Tensor, "batch tokens"]:
     """Draw a word for each chosen position (AGA, Eq. 11) and put it in with the given probability (p_tem).
 
-    A chosen position without a candidate keeps its word.
+    A chosen position without a candidate keeps its word, as does every other: start, end and padding stay.
 
     Args:
         ids_BT: the captions, unmasked.
@@ -98,8 +80,6 @@ def enrich(
         probability: p_tem (AGA, table V).
     """
     drawn = categorical(found.probabilities, uniform_BT[chosen_BT])
-    word_n1 = found.ids.gather(1, drawn.index[:, None])
-    word_n = torch.where(drawn.valid, word_n1.squeeze(1), ids_BT[chosen_BT])
-    proposed_BT = ids_BT.masked_scatter(chosen_BT, word_n)
-    enriched_BT = torch.where((decision_BU < probability) & allowed_B[:, None], proposed_BT, ids_BT)
-    return Enriched(enriched_BT, (enriched_BT != ids_BT).any(dim=1))
+    word_n = found.ids.gather(1, drawn.index[:, None]).squeeze(1)
+    proposed_BT = ids_BT.masked_scatter(chosen_BT, torch.where(drawn.valid, word_n, ids_BT[chosen_BT]))
+    return torch.where((decision_BU < probability) & allowed_B[:, None], proposed_BT, ids_BT)

@@ -3,8 +3,6 @@
 Random numbers come in as uniforms, so the caller decides what is repeatable.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -155,61 +153,3 @@ def apply_mask(
     hidden_BT = chosen_BT & (uniform_BT < hidden)
     changed_BT = chosen_BT & ~hidden_BT & (uniform_BT < hidden + changed)
     return torch.where(hidden_BT, mask_id, torch.where(changed_BT, random_BT, ids_BT))
-
-
-@dataclass(frozen=True, slots=True)
-class MaskReport:
-    """What was hidden, as sums, so that those of several processes add up; nothing is read back from the device.
-
-    Args:
-        tokens: word pieces in the captions.
-        chosen: how many of them were chosen.
-        vacuous: how many of the chosen are empty words.
-        expected: the sum of the probabilities.
-        largest: the largest probability.
-    """
-
-    tokens: Float[Tensor, ""]
-    chosen: Float[Tensor, ""]
-    vacuous: Float[Tensor, ""]
-    expected: Float[Tensor, ""]
-    largest: Float[Tensor, ""]
-
-    @property
-    def ratio(self) -> Float[Tensor, ""]:
-        """The share of the word pieces that were chosen."""
-        return self.chosen / self.tokens.clamp(min=1)
-
-    @property
-    def vacuous_share(self) -> Float[Tensor, ""]:
-        """The share of empty words among the chosen (AGA, table I, Ratio_v)."""
-        return self.vacuous / self.chosen.clamp(min=1)
-
-    @property
-    def mean(self) -> Float[Tensor, ""]:
-        """The mean probability of a word piece."""
-        return self.expected / self.tokens.clamp(min=1)
-
-
-@torch.no_grad()
-def report_mask(
-    chosen_BT: Bool[Tensor, "batch tokens"],
-    probability_BT: Float[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    vacuous_BT: Bool[Tensor, "batch tokens"],
-) -> MaskReport:
-    """What was hidden in one batch.
-
-    Args:
-        chosen_BT: from `choose_positions`.
-        probability_BT: what it chose by.
-        content_BT: True where a token is a word piece.
-        vacuous_BT: from `vacuous_positions`.
-    """
-    return MaskReport(
-        tokens=content_BT.sum().float(),
-        chosen=chosen_BT.sum().float(),
-        vacuous=(chosen_BT & vacuous_BT).sum().float(),
-        expected=probability_BT.float().sum(),
-        largest=probability_BT.float().amax(),
-    )

@@ -3,79 +3,15 @@
 What is hidden is drawn in `pickout.saliency.hiding`. All of it is float32 and without gradient.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pickout.saliency.aggregation import last_layer, layer_ema, layer_mean
 from pickout.shapes import Bool, Float
 
-Aggregation = Literal["ema", "mean", "last"]
-"""How layers are fused (AGA, table IV)."""
 Normalisation = Literal["none", "mean", "max", "minmax"]
 """What a word's weight is divided by before Eq. 9: nothing, the mean, the largest, or the span above the smallest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Guidance:
-    """How attention becomes the probability that a word is hidden (AGM: AGA, Eq. 6 to 9).
-
-    Args:
-        aggregation: how layers are fused: Eq. 7, or the rows of table IV.
-        beta: of Eq. 7.
-        debias: as in `aggregation.layer_ema`.
-        temperature: tau of Eq. 8.
-        normalisation: as in `probabilities`.
-        scale: as in `probabilities`.
-        alpha1: of Eq. 9.
-        alpha2: of Eq. 9.
-        redistribute: as in `clip`.
-    """
-
-    aggregation: Aggregation = "ema"
-    beta: float = 0.95
-    debias: bool = False
-    temperature: float = 0.02
-    normalisation: Normalisation = "mean"
-    scale: float = 2 / 3
-    alpha1: float = 0.05
-    alpha2: float = 0.15
-    redistribute: bool = True
-
-    @torch.no_grad()
-    def weights(
-        self, rows: Mapping[int, Float[Tensor, "batch tokens"]], content_BT: Bool[Tensor, "batch tokens"]
-    ) -> Float[Tensor, "batch tokens"]:
-        """The weight of each word in its caption; 0 at tokens that are no content (Eq. 6 to 8).
-
-        Args:
-            rows: by layer from 1: the class token's attention, heads averaged (Eq. 6).
-            content_BT: True where a token is a word piece; start, end and padding take no part in any step.
-        """
-        in_order = [rows[layer] for layer in sorted(rows)]
-        if self.aggregation == "ema":
-            fused_BT = layer_ema(in_order, beta=self.beta, debias=self.debias)
-        else:
-            fused_BT = layer_mean(in_order) if self.aggregation == "mean" else last_layer(in_order)
-        return word_weights(fused_BT, content_BT, self.temperature)
-
-    @torch.no_grad()
-    def probabilities(
-        self, rows: Mapping[int, Float[Tensor, "batch tokens"]], content_BT: Bool[Tensor, "batch tokens"]
-    ) -> Float[Tensor, "batch tokens"]:
-        """The probability that each word is hidden; 0 at tokens that are no content (Eq. 6 to 9); as `weights`."""
-        raw_BT = probabilities(
-            self.weights(rows, content_BT),
-            content_BT,
-            normalisation=self.normalisation,
-            scale=self.scale,
-            alpha1=self.alpha1,
-            alpha2=self.alpha2,
-        )
-        return clip(raw_BT, redistribute=self.redistribute)
 
 
 @torch.no_grad()

@@ -5,8 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from pickout.saliency.aggregation import layer_deviation, layer_mean, rollout_row
-from pickout.saliency.readout import average_over, point_at, read_row
+from pickout.saliency.aggregation import average_over, layer_deviation, layer_mean, point_at, read_row, rollout_row
 from pickout.shapes import AttentionRequest, AttentionTrace, Float
 
 Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
@@ -40,9 +39,8 @@ class Scoring:
     @property
     def request(self) -> AttentionRequest:
         """The attention that `scores` reads: rows where they are enough, since maps are quadratic."""
-        if self.statistic == "mars" or self.row == "content":
-            return AttentionRequest(maps=self.layers)
-        return AttentionRequest(rows=self.layers)
+        needs_maps = self.statistic == "mars" or self.row == "content"
+        return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
 
     def scores(self, trace: AttentionTrace) -> Float[Tensor, "batch tokens"]:
         """One score a token, float32, without gradient; the trace is only read.

@@ -27,8 +27,7 @@ from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import DataError, NothingFound, UsageError
-from pickout.nn.frozen import MultiStageTower
-from pickout.nn.reduction import Reduction
+from pickout.nn.frozen import MultiStageTower, Reduction
 
 BATCH = 32
 _RESAMPLES = 1000

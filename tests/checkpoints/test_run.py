@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,9 @@ from pickout.methods import METHODS, MethodEntry
 from pickout.methods.base import Method
 from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.model import ModelSettings, build_model
-from pickout.methods.objective import build_objective
-from pickout.nn.text import TextSettings, TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.text import TextSettings
 from pickout.text.tokenizer import Tokenizer
 from pickout.text.train import train_tokenizer
-from pickout.text.vocabulary import Vocabulary
 
 CROPS = [Image.fromarray(np.random.default_rng(i).integers(0, 255, (60, 25, 3), np.uint8)) for i in range(5)]
 SENTENCES = ["a red hat", "blue", "", "he's in a very long sentence with many more words than fit into the context"]
@@ -93,7 +91,7 @@ def test_a_learned_pooling_comes_back_too(tmp_path: Path, tokenizer: Tokenizer, 
 class WithTable(Dual):
     """A method that computes a table when it is built and does not save it."""
 
-    def __init__(self, *parts: object) -> None:
+    def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self.register_buffer("table", torch.arange(4.0), persistent=False)
 
@@ -101,13 +99,7 @@ class WithTable(Dual):
 def test_buffers_that_are_not_saved_are_computed_again(
     tmp_path: Path, tokenizer: Tokenizer, settings: ModelSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(
-        own: DualSettings, vision: VisionTransformer, text: TextTransformer, identities: int, vocabulary: Vocabulary
-    ) -> WithTable:
-        objective = build_objective(own, "global", vision.embedding, identities)
-        return WithTable(vision, text, objective, own.rates())
-
-    monkeypatch.setitem(METHODS, "with-table", MethodEntry(DualSettings, build))
+    monkeypatch.setitem(METHODS, "with-table", MethodEntry(DualSettings, WithTable))
     settings = settings.model_copy(update={"method": {"name": "with-table"}})
     method = build_model(settings, tokenizer, identities=3)
     save_model(tmp_path / "table", method, tokenizer, settings, identities=3)

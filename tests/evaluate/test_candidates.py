@@ -24,7 +24,7 @@ from pickout.evaluate.processes import Share
 from pickout.evaluate.protocol import evaluate, validate
 from pickout.evaluate.relevant_ranks import find_relevant, rank_pairs
 from pickout.evaluate.token_store import TokenStore, joined
-from pickout.nn.memory import ImageMemory
+from pickout.nn.shared_keys import ImageMemory
 from pickout.text.tokenizer import Tokenizer
 from tests.evaluate.conftest import ColourMethod
 

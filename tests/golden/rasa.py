@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.text import TextSettings
+from pickout.nn.vision import VisionSettings, VisionTransformer
 
 
 def tower_state(weights: Mapping[str, Tensor], suffix: str = "") -> dict[str, Tensor]:
@@ -74,30 +75,8 @@ def _layers(weights: Mapping[str, Tensor], prefix: str) -> int:
 
 def tiny_towers() -> tuple[VisionTransformer, FusionEncoder]:
     """Towers of the golden sizes, without the weights."""
-    vision = VisionTransformer(
-        height=64,
-        width=64,
-        patch=16,
-        stride=16,
-        channels=32,
-        layers=2,
-        heads=2,
-        embedding=16,
-        activation="gelu",
-        kind="vit",
-    )
-    text = FusionEncoder(
-        vocabulary_size=200,
-        positions=32,
-        width=32,
-        layers=2,
-        fusion_layers=2,
-        heads=2,
-        feed_forward=64,
-        memory_width=32,
-        embedding=16,
-        dropout=0.1,
-        padding=0,
-        start=1,
-    )
+    sizes = {"width": 32, "layers": 2, "heads": 2, "embedding": 16}
+    vision = VisionTransformer(VisionSettings(kind="vit", activation="gelu", **sizes), height=64, width=64)
+    layout = TextSettings(kind="bert", fusion_layers=2, feed_forward=64, positions=32, dropout=0.1, **sizes)
+    text = FusionEncoder(layout, vocabulary_size=200, memory_width=32, padding=0, start=1)
     return vision, text

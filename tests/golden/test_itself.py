@@ -12,10 +12,9 @@ from torch.nn import functional as F
 from pickout.checkpoints.formats.itself_family import translate
 from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Progress, TextFeatures
-from pickout.methods.itself import Itself, ItselfSettings, build_itself
-from pickout.nn.positions import resize_positions
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.methods.itself import Itself, ItselfSettings
+from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.vision import VisionSettings, VisionTransformer, resize_positions
 from pickout.saliency.scoring import Scoring
 from pickout.shapes import AttentionRequest, TokenBatch
 from tests.saliency.whole_rollout import rollout
@@ -49,11 +48,11 @@ def golden(shared: Path) -> Golden:
     tensors = {f"base_model.{key}": tensor for key, tensor in clip.items()} | heads
     # heads.safetensors holds the resized table rounded to float16; the recorded run had it in float32.
     tensors[TABLE] = resize_positions(clip["visual.positional_embedding"], (3, 3), (6, 2))
-    vision = VisionTransformer(height=96, width=32, patch=16, stride=16, channels=128, layers=12, heads=2, embedding=16)
+    vision = VisionTransformer(VisionSettings(width=128, heads=2, embedding=16), height=96, width=32)
     text = TextTransformer(
-        vocabulary_size=300, context=20, width=64, layers=12, heads=1, embedding=16, start=298, end=299
+        TextSettings(width=64, heads=1, embedding=16), vocabulary_size=300, context=20, start=298, end=299
     )
-    method = build_itself(ItselfSettings(local_dimension=32, hidden=16), vision, text, identities=5)
+    method = Itself(ItselfSettings(local_dimension=32, hidden=16), vision, text, identities=5)
     method.load_state_dict(translate("golden", tensors).state)
     method.eval()
     texts = TokenBatch(io["caption_ids"], io["caption_ids"] != 0)
@@ -134,7 +133,7 @@ def test_gradients(golden: Golden, recorded: str) -> None:
 
 
 def test_mismatch_rules_agree_where_the_batch_holds_the_last_identity(golden: Golden) -> None:
-    released = build_itself(
+    released = Itself(
         ItselfSettings(preset="as_released", local_dimension=32, hidden=16), golden.method.vision, golden.method.text, 5
     )
     released.load_state_dict(golden.method.state_dict())

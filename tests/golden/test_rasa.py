@@ -18,11 +18,11 @@ from pickout.data.batching import Batch
 from pickout.draws import Drawn
 from pickout.methods.base import LossTerms, Progress
 from pickout.methods.fusion import Fusion
-from pickout.methods.fusion_build import build_fusion
 from pickout.methods.fusion_settings import FusionSettings
 from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.text import TextSettings
+from pickout.nn.vision import VisionSettings, VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary
 
@@ -50,7 +50,14 @@ class Recorded(Chooser):
     def hide_from_generator(self, ids_BT: Tensor, content_BT: Tensor, probability_BT: Tensor) -> Tensor:
         return self.io["mrtd_masked_ids"]
 
-    def sample(self, logits: Callable[[Tensor], Tensor], tokens_BTD: Tensor, content_BT: Tensor) -> Tensor:
+    def replace(
+        self,
+        ids_BT: Tensor,
+        content_BT: Tensor,
+        tokens_BTD: Tensor,
+        logits: Callable[[Tensor], Tensor],
+        size: int,
+    ) -> Tensor:
         return self.io["mrtd_input_ids"]
 
     def negatives(self, images_BW: Tensor, texts_BW: Tensor) -> tuple[Drawn, Drawn]:
@@ -76,37 +83,15 @@ def weak(io: dict[str, Tensor]) -> TokenBatch:
 
 
 def small_fusion() -> Fusion:
-    vision = VisionTransformer(
-        height=64,
-        width=64,
-        patch=16,
-        stride=16,
-        channels=32,
-        layers=2,
-        heads=2,
-        embedding=16,
-        activation="gelu",
-        kind="vit",
-    )
-    text = FusionEncoder(
-        vocabulary_size=200,
-        positions=32,
-        width=32,
-        layers=2,
-        fusion_layers=2,
-        heads=2,
-        feed_forward=64,
-        memory_width=32,
-        embedding=16,
-        dropout=0.0,
-        padding=0,
-        start=1,
-    )
+    sizes = {"width": 32, "layers": 2, "heads": 2, "embedding": 16}
+    vision = VisionTransformer(VisionSettings(kind="vit", activation="gelu", **sizes), height=64, width=64)
+    layout = TextSettings(kind="bert", fusion_layers=2, feed_forward=64, positions=32, dropout=0.0, **sizes)
+    text = FusionEncoder(layout, vocabulary_size=200, memory_width=32, padding=0, start=1)
     vocabulary = read_vocabulary(
         "wordpiece", ("[PAD]", "[CLS]", "[MASK]", *(f"w{n}" for n in range(3, 200))), SpecialTokens(0, 1, None, 2)
     )
     settings = FusionSettings(preset="as_released", queue=24, distillation_ramp=False, candidates=3)
-    return build_fusion(settings, vision, text, 4, vocabulary)
+    return Fusion(settings, vision, text, 4, vocabulary)
 
 
 class Files(NamedTuple):
@@ -233,7 +218,7 @@ def test_the_vocabulary_axis_gives_another_loss_of_hidden_words_and_no_other(gol
     method, io = small_fusion(), files.io
     method.load_state_dict(translate("golden", files.weights).state)
     method.chooser = lambda *_: Recorded(io)  # type: ignore[method-assign]
-    method.words = type(method.words)(axis="vocabulary", ignore_sampled=True)
+    method.settings = method.settings.model_copy(update={"distillation_axis": "vocabulary"})
     batch = Batch(io["image1"], strong(io), io["idx"], io["image2"], weak(io), io["replace"])
     terms = method.losses(batch, Progress(2, 1, 1, 1)).terms
     for name, term in terms.items():

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import import_file
-from pickout.nn.text import TextTransformer, build_text
-from pickout.nn.vision import VisionTransformer, build_vision
+from pickout.nn.text import TextTransformer
+from pickout.nn.vision import VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 
 ASKED = AttentionRequest(rows="all", maps=(5, 12))
@@ -37,14 +37,14 @@ def part(imported: ForeignModel, tower: str) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def vision(imported: ForeignModel) -> VisionTransformer:
-    tower = build_vision(imported.vision, height=96, width=32)
+    tower = VisionTransformer(imported.vision, height=96, width=32)
     tower.load_state_dict(part(imported, "vision."))
     return tower
 
 
 @pytest.fixture(scope="module")
 def text(imported: ForeignModel) -> TextTransformer:
-    tower = build_text(imported.text, vocabulary_size=300, context=20, start=298, end=299)
+    tower = TextTransformer(imported.text, vocabulary_size=300, context=20, start=298, end=299)
     tower.load_state_dict(part(imported, "text."))
     return tower
 

@@ -14,11 +14,10 @@ from pickout.losses.contrastive import (
     ContrastiveLoss,
     Direction,
     contrastive,
-    distillation_weight,
     positive_keys,
     soft_cross_entropy,
+    with_queue,
 )
-from pickout.losses.queue import with_queue
 
 KEY_IDENTITY = torch.tensor([7, 9, 7, -100, 9])
 
@@ -153,11 +152,6 @@ def test_similarities_are_those_of_the_batch_without_gradient() -> None:
         torch.testing.assert_close(found.image_to_text, given["i"] @ given["t_m"].T / given["temperature"])
         torch.testing.assert_close(found.text_to_image, given["t"] @ given["i_m"].T / given["temperature"])
     assert not found.image_to_text.requires_grad and not found.text_to_image.requires_grad
-
-
-def test_soft_targets_grow_over_the_first_epoch() -> None:
-    found = [distillation_weight(0.4, step=step, steps_per_epoch=10) for step in (1, 2, 6, 10, 11, 400)]
-    assert found == pytest.approx([0.0, 0.04, 0.2, 0.36, 0.4, 0.4])
 
 
 def test_autocast_does_not_lower_the_precision() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pickout.losses.alignment import cosine_similarity
 from pickout.losses.identity import (
     IGNORED,
     HardNegatives,
@@ -15,7 +16,6 @@ from pickout.losses.identity import (
     hard_negatives,
     matching_pairs,
     mismatch_label,
-    nearest_others,
     pair_classification,
 )
 
@@ -60,7 +60,7 @@ def cross_entropy_by_loops(logits: list[list[float]], labels: list[int]) -> floa
 
 
 def test_hard_negatives_of_the_worked_example() -> None:
-    negatives = nearest_others(SIMILARITY, IDENTITY)
+    negatives = hard_negatives(SIMILARITY, IDENTITY)
     assert negatives.text.tolist() == [2, 3, 1, 2]
     assert negatives.image.tolist() == [2, 2, 0, 2]
 
@@ -68,7 +68,7 @@ def test_hard_negatives_of_the_worked_example() -> None:
 @pytest.mark.parametrize(("rule", "mismatch"), [("n_id", 11), ("batch_max_plus_one", 9)])
 def test_pairs_of_the_worked_example(rule: str, mismatch: int) -> None:
     label = mismatch_label(IDENTITY, 11, rule)  # type: ignore[arg-type]
-    pairs = matching_pairs(nearest_others(SIMILARITY, IDENTITY), IDENTITY, label)
+    pairs = matching_pairs(hard_negatives(SIMILARITY, IDENTITY), IDENTITY, label)
     both = list(zip(pairs.image.tolist(), pairs.text.tolist(), strict=True))
     assert both == [
         *[(0, 0), (2, 0), (0, 2)],
@@ -86,7 +86,7 @@ def test_negatives_and_pairs_equal_their_loop_twins(identity: list[int], seed: i
     generator = torch.Generator().manual_seed(seed)
     similarity = (torch.rand(len(identity), len(identity), generator=generator) * 6).round() / 6  # with ties
     who = torch.tensor(identity)
-    negatives = nearest_others(similarity, who)
+    negatives = hard_negatives(similarity, who)
     texts, images = negatives_by_loops(similarity, identity)
     assert (negatives.text.tolist(), negatives.image.tolist()) == (texts, images)
     pairs = matching_pairs(negatives, who, mismatch_label(who, 4, "n_id"))
@@ -102,7 +102,7 @@ def test_negatives_and_pairs_equal_their_loop_twins(identity: list[int], seed: i
 def test_negatives_go_by_cosine_not_by_norm() -> None:
     image = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     text = torch.tensor([[1.0, 0.0], [0.0, 50.0], [1.0, 0.9]])
-    negatives = hard_negatives(image, text, torch.tensor([0, 1, 2]))
+    negatives = hard_negatives(cosine_similarity(image, text), torch.tensor([0, 1, 2]))
     assert negatives.text.tolist() == [2, 2, 0]
     assert negatives.image.tolist() == [2, 2, 0]
 
@@ -128,7 +128,7 @@ def test_half_precision_logits_are_scored_in_float32() -> None:
 
 def test_a_batch_of_one_person_has_own_pairs_only() -> None:
     who = torch.tensor([1, 1])
-    negatives = nearest_others(torch.rand(2, 2), who)
+    negatives = hard_negatives(torch.rand(2, 2), who)
     assert isinstance(negatives, HardNegatives)
     pairs = matching_pairs(negatives, who, mismatch_label(who, 3, "n_id"))
     assert pairs.label.tolist() == [1, IGNORED, IGNORED, 1, IGNORED, IGNORED]

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pickout.losses.counting import counted_mean
+from pickout.losses.fusion import counted_mean, masked_word_loss, masked_word_loss_over_sequence
 from pickout.losses.identity import IGNORED
-from pickout.losses.masked_words import masked_word_loss, masked_word_loss_over_sequence
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0]])
 TEACHER = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]).log()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pickout.draws import categorical
-from pickout.losses.matching import matching_loss, negative_weights, relation_loss, same_caption
+from pickout.losses.fusion import matching_loss, negative_weights, relation_loss, same_caption
 
 
 def weights_by_loops(
@@ -47,7 +47,7 @@ def test_weights_equal_their_loop_twin(identity: list[int], group: int | None, s
     ids = torch.randint(0, 2, (len(identity), 2), generator=generator)
     captions = [str(row) for row in ids.tolist()] if read else None
     equal = same_caption(ids) if read else None
-    found = negative_weights(similarity, torch.tensor(identity), group=group, equal_captions_BB=equal)
+    found = negative_weights(similarity, torch.tensor(identity), group=group or 0, equal_captions_BB=equal)
     expected = weights_by_loops(similarity, identity, group, 1e-5, captions)
     torch.testing.assert_close(found, torch.tensor(expected), atol=1e-6, rtol=1e-4)
 
@@ -57,7 +57,7 @@ def test_weights_equal_their_loop_twin(identity: list[int], group: int | None, s
 def test_no_negative_shows_the_same_person_or_another_group(identity: list[int], group: int | None, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     size = len(identity)
-    weights = negative_weights(torch.randn(size, size, generator=generator) * 20, torch.tensor(identity), group=group)
+    weights = negative_weights(torch.randn(size, size, generator=generator) * 20, torch.tensor(identity), group=group or 0)
     drawn = categorical(weights, torch.rand(size, generator=generator))
     for i in range(size):
         near = [j for j in range(size) if group is None or i // group == j // group]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pickout.losses.queue import EMPTY, enqueue, with_queue
+from pickout.losses.contrastive import EMPTY, enqueue, with_queue
 
 
 def enqueue_by_loops(columns: list[int], pointer: int, items: list[int]) -> tuple[list[int], int]:

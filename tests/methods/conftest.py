@@ -11,9 +11,9 @@ from pickout.data.batching import Batch
 from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextTransformer
+from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.transformer import Activation
-from pickout.nn.vision import VisionKind, VisionTransformer
+from pickout.nn.vision import VisionKind, VisionSettings, VisionTransformer
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
 
@@ -30,43 +30,24 @@ FUSING = ("fusion", "aga")
 MASK, START, END = 27, 28, 29
 
 
+SIZES: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2, "embedding": 8}
+
+
 def small_vision(kind: VisionKind = "clip") -> VisionTransformer:
     activation: Activation = "gelu" if kind == "vit" else "quick_gelu"
-    sizes = {
-        "height": 48,
-        "width": 16,
-        "patch": 8,
-        "stride": 8,
-        "channels": 16,
-        "layers": 2,
-        "heads": 2,
-        "embedding": 8,
-    }
-    return VisionTransformer(**sizes, activation=activation, kind=kind)
+    settings = VisionSettings(kind=kind, patch=8, stride=8, activation=activation, **SIZES)
+    return VisionTransformer(settings, height=48, width=16)
 
 
 def small_text(context: int = 12) -> TextTransformer:
-    return TextTransformer(
-        vocabulary_size=30, context=context, width=16, layers=2, heads=2, embedding=8, start=START, end=END
-    )
+    return TextTransformer(TextSettings(**SIZES), vocabulary_size=30, context=context, start=START, end=END)
 
 
-def small_fusion_encoder(dropout: float = 0.0, context: int = 12) -> FusionEncoder:
-    return FusionEncoder(
-        vocabulary_size=30,
-        positions=context,
-        width=16,
-        layers=2,
-        fusion_layers=2,
-        heads=2,
-        feed_forward=32,
-        memory_width=16,
-        embedding=8,
-        dropout=dropout,
-        padding=0,
-        start=START,
-        end=END,
-    )
+def small_fusion_encoder(
+    dropout: float = 0.0, context: int = 12, *, size: int = 30, start: int = START, end: int | None = END
+) -> FusionEncoder:
+    settings = TextSettings(kind="bert", fusion_layers=2, feed_forward=32, positions=context, dropout=dropout, **SIZES)
+    return FusionEncoder(settings, vocabulary_size=size, memory_width=16, padding=0, start=start, end=end)
 
 
 def small_towers(name: str, dropout: float = 0.0) -> tuple[VisionTransformer, TextTransformer | FusionEncoder]:

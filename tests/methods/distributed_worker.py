@@ -15,11 +15,8 @@ from pickout.config import parse_settings
 from pickout.data.batching import Batch
 from pickout.methods import METHODS
 from pickout.methods.base import Method, Progress
-from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionKind, VisionTransformer
 from pickout.shapes import TokenBatch
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from tests.methods.conftest import FUSING, small_towers, small_vocabulary
 
 
 class Losses(nn.Module):
@@ -34,26 +31,12 @@ class Losses(nn.Module):
         return losses.total, {name: term.item() for name, term in losses.terms.items()}
 
 
-def towers(fusing: bool) -> tuple[VisionTransformer, TextTransformer | FusionEncoder]:
-    sizes = {"layers": 2, "heads": 2, "embedding": 8}
-    kind: VisionKind = "vit" if fusing else "clip"
-    vision = VisionTransformer(height=48, width=16, patch=8, stride=8, channels=16, kind=kind, **sizes)
-    sizes |= {"vocabulary_size": 30, "width": 16, "start": 28, "end": 29}
-    if not fusing:
-        return vision, TextTransformer(**sizes, context=12)
-    sizes |= {"positions": 12, "fusion_layers": 2, "feed_forward": 32, "memory_width": 16, "padding": 0}
-    return vision, FusionEncoder(**sizes, dropout=0.0)
-
-
 def main(name: str, rank: int, processes: int, meeting: str, given: str, out: str) -> None:
     torch.set_num_threads(1)
     stored = torch.load(given, weights_only=True)
     torch.manual_seed(0)
-    vision, text = towers(name in stored["fusing"])
     settings = parse_settings(METHODS[name].settings, stored["settings"][name], source="test")
-    entries = ("[PAD]", *(f"w{n}" for n in range(1, 27)), "[MASK]", "[CLS]", "[SEP]")
-    vocabulary = read_vocabulary("wordpiece", entries, SpecialTokens(0, 28, 29, 27))
-    module: nn.Module = Losses(METHODS[name].build(settings, vision, text, 4, vocabulary))
+    module: nn.Module = Losses(METHODS[name].build(settings, *small_towers(name), 4, small_vocabulary()))
     method = module.method
     share = slice(None)
     if rank >= 0:
@@ -62,7 +45,7 @@ def main(name: str, rank: int, processes: int, meeting: str, given: str, out: st
         share = slice(rank * 2, rank * 2 + 2) if rank < processes - 1 else slice(rank * 2, None)  # the last holds more
     ids = stored["ids"][share]
     batch = Batch(stored["images"][share], TokenBatch(ids, ids != 0), stored["identity"][share])
-    if name in stored["fusing"]:
+    if name in FUSING:
         weak = stored["weak"][share]
         second, replaced = stored["second"][share], stored["replaced"][share]
         batch = replace(batch, second_images=second, weak_texts=TokenBatch(weak, weak != 0), replaced=replaced)

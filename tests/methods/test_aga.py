@@ -11,14 +11,13 @@ from torch import Tensor
 from pickout.config import parse_settings
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
-from pickout.methods.aga import Aga, AgaSettings, build_aga
+from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion_plan import Given, Plan
-from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.shapes import TokenBatch
 from pickout.text.train import train_tokenizer
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary
-from tests.methods.conftest import small_towers, small_vision, small_vocabulary
+from tests.methods.conftest import small_fusion_encoder, small_towers, small_vision, small_vocabulary
 
 Make = Callable[..., Method]
 LATE = Progress(step=21, epoch=3, steps_per_epoch=10, epochs=4)
@@ -175,7 +174,7 @@ def test_the_pass_that_is_read_may_be_without_dropout(make_batch: Callable[..., 
     towers = small_towers("aga", dropout=0.5)
     for dropout in (True, False):
         settings = parse(queue=16, negative_group=4, attention_dropout=dropout)
-        method = build_aga(settings, *towers, 4, small_vocabulary()).train()
+        method = Aga(settings, *towers, 4, small_vocabulary()).train()
         given = method.given(make_batch())
         with torch.no_grad():
             first, second = (
@@ -191,9 +190,9 @@ def test_a_tokenizer_that_does_not_know_whole_words_is_refused_in_training_alone
     assert vocabulary.whole_words is None
     settings = parse(queue=16)
     with pytest.raises(RecipeError, match="does not tell whole words from parts of words"):
-        build_aga(settings, *small_towers("aga"), 4, vocabulary)
-    assert build_aga(settings, *small_towers("aga"), 0, vocabulary).momentum is None
-    assert build_aga(parse(queue=16, enrich_any_piece=True), *small_towers("aga"), 4, vocabulary).momentum
+        Aga(settings, *small_towers("aga"), 4, vocabulary)
+    assert Aga(settings, *small_towers("aga"), 0, vocabulary).momentum is None
+    assert Aga(parse(queue=16, enrich_any_piece=True), *small_towers("aga"), 4, vocabulary).momentum
 
 
 def test_guards_can_be_lifted(make_method: Make, make_batch: Callable[..., Batch]) -> None:
@@ -277,7 +276,15 @@ def test_asking_the_online_model_leaves_its_gradients_whole_under_autocast(
 
 
 def test_logs_tell_what_was_hidden_and_enriched(make_method: Make, make_batch: Callable[..., Batch]) -> None:
-    logs = made(make_method, enrich_probability=1.0).losses(make_batch(), LATE).logs
+    method = made(make_method, enrich_probability=1.0)
+    method.vacuous[:14] = True
+    given, plan = planned(method, make_batch())
+    logs, chosen, content = plan.logs, plan.hidden.chosen, given.content
+    empty = chosen & method.vacuous_positions(given.strong.ids, content)
+    probability = method.masking_probability(given.strong, content)
+    assert logs["hidden_share"] == pytest.approx(int(chosen.sum()) / int(content.sum()))
+    assert logs["hidden_vacuous"] == pytest.approx(int(empty.sum()) / int(chosen.sum())) > 0
+    assert logs["hiding_largest"] == pytest.approx(float(probability.max()))
     assert 0 < logs["hidden_share"] < 1
     assert logs["hiding_mean"] == pytest.approx(0.15, abs=1e-3)
     assert logs["hiding_largest"] >= logs["hiding_mean"]
@@ -290,22 +297,9 @@ def test_enriched_captions_of_a_learnt_vocabulary_are_made_of_words() -> None:
     captions = [f"a woman in a {colour} jacket and {other} trousers" for colour in colours for other in colours]
     tokenizer = train_tokenizer(captions, 420, 12, closing=False, cleaning="albef")
     torch.manual_seed(0)
-    encoder = FusionEncoder(
-        vocabulary_size=tokenizer.vocabulary_size,
-        positions=12,
-        width=16,
-        layers=2,
-        fusion_layers=2,
-        heads=2,
-        feed_forward=32,
-        memory_width=16,
-        embedding=8,
-        dropout=0.0,
-        padding=0,
-        start=tokenizer.special.start,
-    )
+    encoder = small_fusion_encoder(size=tokenizer.vocabulary_size, start=tokenizer.special.start, end=None)
     settings = parse(queue=16, negative_group=4, **BROAD)
-    method = build_aga(settings, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
+    method = Aga(settings, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
     ids = torch.from_numpy(tokenizer.encode(captions[::6]))
     batch = Batch(torch.randn(len(ids), 3, 48, 16), TokenBatch(ids, ids != 0), torch.arange(len(ids)))
     given, plan = planned(method, batch)
@@ -314,6 +308,6 @@ def test_enriched_captions_of_a_learnt_vocabulary_are_made_of_words() -> None:
     known = {word for caption in captions for word in caption.split()}
     assert {word for caption in new for word in caption.split()} <= known
     pieces = parse(queue=16, negative_group=4, enrich_any_piece=True, **BROAD)
-    free = build_aga(pieces, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
+    free = Aga(pieces, small_vision("vit"), encoder, 4, tokenizer.vocabulary).eval()
     broken = [tokenizer.decode(row) for row in planned(free, batch)[1].weak.online.ids]
     assert not {word for caption in broken for word in caption.split()} <= known

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from pickout.methods import by_length
 from pickout.methods.by_length import bands, fuse_by_length, read_by_length
 from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.shapes import TokenBatch
+from tests.methods.conftest import small_fusion_encoder
 
 LENGTHS = [3, 12, 5, 1, 7, 7, 2, 12, 9, 4]
 
@@ -14,9 +16,7 @@ LENGTHS = [3, 12, 5, 1, 7, 7, 2, 12, 9, 4]
 @pytest.fixture
 def encoder() -> FusionEncoder:
     torch.manual_seed(0)
-    sizes = {"positions": 12, "width": 16, "layers": 2, "fusion_layers": 2, "heads": 2, "feed_forward": 32}
-    more = {"memory_width": 16, "embedding": 8, "padding": 0, "start": 28}
-    return FusionEncoder(vocabulary_size=30, dropout=0.0, **sizes, **more)
+    return small_fusion_encoder()
 
 
 @pytest.fixture
@@ -28,16 +28,21 @@ def texts() -> TokenBatch:
 
 def test_every_row_is_in_one_band_and_bands_grow(texts: TokenBatch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_length, "_ROWS", 3)
-    found = list(bands(texts.mask))
+    found = list(bands(texts.mask, whole=False))
     assert sorted(torch.cat([rows for rows, _ in found]).tolist()) == list(range(10))
     assert [longest for _, longest in found] == [4, 9, 12]
     assert all(max(LENGTHS[row] for row in rows.tolist()) == longest for rows, longest in found)
 
 
 def test_few_rows_stay_together(texts: TokenBatch) -> None:
-    ((rows, longest),) = bands(texts.mask)
+    ((rows, longest),) = bands(texts.mask, whole=False)
     assert rows.tolist() == list(range(10))
     assert longest == 12
+
+
+def test_whole_rows_are_read_as_they_are_padded(encoder: FusionEncoder, texts: TokenBatch) -> None:
+    longer = TokenBatch(F.pad(texts.ids[:4, :7], (0, 2)), F.pad(texts.mask[:4, :7], (0, 2)))
+    torch.testing.assert_close(read_by_length(encoder, longer, whole=True), encoder(longer).tokens)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 40])

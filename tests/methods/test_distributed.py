@@ -20,7 +20,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "fusion": {"queue": 16, "negative_group": 0, "exclude_equal_captions": True},
     "aga": {"queue": 16, "negative_group": 2, "enrich_probability": 0.7},
 }
-FUSING = ["fusion", "aga"]
 
 
 def start(name: str, rank: int, processes: int, folder: Path) -> subprocess.Popen[str]:
@@ -49,7 +48,7 @@ def test_two_processes_equal_one(name: str, tmp_path: Path, make_batch: Callable
     batch = make_batch(6)
     identity = torch.tensor([0, 1, 0, 2, 3, 1])  # a person's pairs lie in different processes
     given = {"images": batch.images, "ids": batch.texts.ids, "identity": identity, "settings": SETTINGS}
-    given |= {"fusing": FUSING, "second": make_batch(6, seed=1).images, "weak": batch.texts.ids.clone()}
+    given |= {"second": make_batch(6, seed=1).images, "weak": batch.texts.ids.clone()}
     given["weak"][[0, 3]] = batch.texts.ids[[2, 5]]  # longer captions, in both processes
     given["replaced"] = torch.tensor([1, 0, 0, 1, 0, 0])
     torch.save(given, tmp_path / "given.pt")

@@ -17,12 +17,11 @@ from pickout.methods import METHODS
 from pickout.methods.aga import AgaSettings
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion import Fusion
-from pickout.methods.fusion_build import pairing
-from pickout.methods.fusion_settings import FusionSettings
-from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.methods.fusion_settings import FusionSettings, pairing
+from pickout.nn.frozen import MultiStageTower
+from pickout.nn.vision import VisionSettings
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from tests.methods.conftest import small_fusion_encoder, small_text, small_towers, small_vision
 
 Make = Callable[..., Method]
 LATE = Progress(step=21, epoch=3, steps_per_epoch=10, epochs=4)
@@ -105,29 +104,14 @@ def test_settings_that_build_nothing_are_refused(make_method: Make) -> None:
 
 
 def test_clips_towers_are_refused() -> None:
-    sizes = {"layers": 2, "heads": 2, "embedding": 8}
-    clip = TextTransformer(vocabulary_size=30, context=12, width=16, **sizes)
-    bert = FusionEncoder(
-        vocabulary_size=30,
-        positions=12,
-        width=16,
-        fusion_layers=1,
-        feed_forward=8,
-        memory_width=16,
-        dropout=0.0,
-        padding=0,
-        start=28,
-        **sizes,
-    )
-    vision = VisionTransformer(height=48, width=16, patch=8, stride=8, channels=16, **sizes)
     vocabulary = read_vocabulary("clip", ("piece",) * 30, SpecialTokens(0, 28, 29, 27))
     with pytest.raises(RecipeError, match=r"model\.text\.kind = 'bert'"):
-        METHODS["fusion"].build(parse(), vision, clip, 3, vocabulary)
-    with pytest.raises(RecipeError, match=r"model\.vision\.kind = 'vit'"):
-        METHODS["fusion"].build(parse(), vision, bert, 3, vocabulary)
-    plain = VisionTransformer(height=48, width=16, patch=8, stride=8, channels=16, kind="vit", **sizes)
+        METHODS["fusion"].build(parse(), small_vision("vit"), small_text(), 3, vocabulary)
+    for vision in (small_vision(), MultiStageTower(VisionSettings(kind="lite0"), height=64, width=32)):
+        with pytest.raises(RecipeError, match=r"model\.vision\.kind = 'vit'"):
+            METHODS["fusion"].build(parse(), vision, small_fusion_encoder(), 3, vocabulary)
     with pytest.raises(RecipeError, match="whole_words"):
-        METHODS["fusion"].build(parse(whole_words=True), plain, bert, 3, vocabulary)
+        METHODS["fusion"].build(parse(whole_words=True), *small_towers("fusion"), 3, vocabulary)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +223,7 @@ def test_the_temperature_is_clamped_unless_released(make_method: Make, make_batc
 
 def test_alpha_ramps_over_the_first_epoch(make_method: Make, make_batch: Callable[..., Batch]) -> None:
     method = made(make_method)
-    for step, alpha in ((1, 0.0), (6, 0.2), (11, 0.4), (30, 0.4)):
+    for step, alpha in ((1, 0.0), (2, 0.04), (6, 0.2), (10, 0.36), (11, 0.4), (400, 0.4)):
         assert method.losses(make_batch(), replace(LATE, step=step)).logs["alpha"] == pytest.approx(alpha)
     steady = made(make_method, distillation_ramp=False)
     assert steady.losses(make_batch(), replace(LATE, step=1)).logs["alpha"] == pytest.approx(0.4)

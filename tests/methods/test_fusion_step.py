@@ -67,8 +67,8 @@ def both(method: Fusion, batch: Batch, progress: Progress, *, aga: bool, group: 
         batch.replaced if batch.replaced is not None else torch.zeros(len(batch)),
         p_tem=0.5,
     )
-    alpha = method.rules.alpha * min(1.0, (progress.step - 1) / progress.steps_per_epoch)
-    rates = Rates(alpha=alpha, group=group or None, sequence_axis=method.words.axis == "sequence")
+    alpha = method.settings.distillation * min(1.0, (progress.step - 1) / progress.steps_per_epoch)
+    rates = Rates(alpha=alpha, group=group or None, sequence_axis=method.settings.distillation_axis == "sequence")
     slow = Sequential(state, sizes_of(method, 2, method.mask_id), rates).step(inputs_of(batch), loops.draws(aga=aga))
     slow.total.backward()
     fast = method.losses(batch, progress)

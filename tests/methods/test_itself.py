@@ -13,10 +13,12 @@ from pickout.config import parse_settings, to_toml
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError, TrainingError
 from pickout.methods.base import Method, Progress
-from pickout.methods.itself import Itself, ItselfSettings, build_itself
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.methods.itself import Itself, ItselfSettings, Selection
+from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.saliency.bank import annealed_budget
 from pickout.shapes import AttentionRequest
+from tests.methods.conftest import small_towers
 
 Make = Callable[..., Method]
 START = Progress(step=1, epoch=1, steps_per_epoch=145, epochs=60)
@@ -27,12 +29,10 @@ def parse(**values: Any) -> ItselfSettings:
 
 
 def towers(layers: int = 12, *, text_layers: int | None = None) -> tuple[VisionTransformer, TextTransformer]:
-    vision = VisionTransformer(
-        height=384, width=128, patch=16, stride=16, channels=8, layers=layers, heads=1, embedding=8
-    )
-    text = TextTransformer(
-        vocabulary_size=30, context=77, width=8, layers=text_layers or layers, heads=1, embedding=8, start=28, end=29
-    )
+    sizes = {"width": 8, "heads": 1, "embedding": 8}
+    vision = VisionTransformer(VisionSettings(layers=layers, **sizes), height=384, width=128)
+    settings = TextSettings(layers=text_layers or layers, **sizes)
+    text = TextTransformer(settings, vocabulary_size=30, context=77, start=28, end=29)
     return vision, text
 
 
@@ -62,7 +62,7 @@ def test_presets_survive_the_recipe_file_and_can_be_built(preset: str) -> None:
     settings = parse(preset=preset, local_dimension=8, hidden=4)
     assert parse(**tomllib.loads(to_toml(settings))) == settings
     assert ItselfSettings(preset=preset, local_dimension=8, hidden=4) == settings  # type: ignore[arg-type]
-    assert isinstance(build_itself(settings, *towers(), identities=3), Itself)
+    assert isinstance(Itself(settings, *towers(), identities=3), Itself)
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_wrong_settings_are_refused_by_name(values: dict[str, Any], message: str
 )
 def test_settings_that_do_not_fit_the_towers_are_refused(values: dict[str, Any], depth: int, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        build_itself(parse(**values), *towers(depth), identities=3)
+        Itself(parse(**values), *towers(depth), identities=3)
 
 
 def test_towers_of_different_depths_name_their_layers() -> None:
     settings = parse(text_selection_layers=[2, 4], local_dimension=8, hidden=4)
-    method = build_itself(settings, *towers(12, text_layers=4), identities=3)
+    method = Itself(settings, *towers(12, text_layers=4), identities=3)
     assert method.image_selection.training.layers == (5, 12)
     assert method.text_selection.training.layers == (2, 4)
     with pytest.raises(RecipeError, match="the text tower has layers 1 to 4"):
-        build_itself(parse(), *towers(12, text_layers=4), identities=3)
+        Itself(parse(), *towers(12, text_layers=4), identities=3)
 
 
 def test_budgets_of_the_papers_towers_follow_the_table() -> None:
-    method = build_itself(parse(local_dimension=8, hidden=4), *towers(), identities=3)
+    method = Itself(parse(local_dimension=8, hidden=4), *towers(), identities=3)
     for step, image, text in ((1, 124, 48), (500, 114, 44), (1450, 96, 37), (5000, 96, 37)):
         progress = Progress(step, 1, 145, 60)
         assert method.image_selection.training_kept(progress) == image
@@ -115,15 +115,34 @@ def test_budgets_of_the_papers_towers_follow_the_table() -> None:
     assert method.text_selection.evaluation_kept == 30
 
 
+def kept(step: int, epoch: int, steps_per_epoch: int, selectable: int = 192, **rules: Any) -> int:
+    selection = Selection(parse(**rules), "image", 12, selectable, selectable + 2)
+    return selection.training_kept(Progress(step, epoch, steps_per_epoch, 60))
+
+
+def scheduled(tokens: int, time: int, duration: int) -> int:
+    return annealed_budget(tokens, start=0.65, end=0.5, time=time, duration=duration)
+
+
+def test_budgets_follow_the_mode_and_the_unit() -> None:
+    assert kept(291, 3, 145, budget="off") == 76
+    assert kept(291, 3, 145) == kept(291, 3, 145, budget_duration="10 epochs") == scheduled(192, 291, 1450)
+    for duration in ("10 epochs", "1450 steps"):
+        for step in (291, 400):
+            found = kept(step, 3, 145, budget="epoch", budget_duration=duration)
+            assert found == scheduled(192, 3, 10)
+
+
+def test_counting_all_tokens_keeps_no_more_than_can_be_selected() -> None:
+    assert kept(1, 1, 100, 75, budget_counts="all") == int(77 * 0.65 * (0.5 / 0.65) ** (1 / 1450))
+    assert kept(1, 1, 100, 75, budget_counts="all", start_ratio=1.0, end_ratio=1.0) == 75
+
+
 def test_the_loss_starts_at_six_times_the_log_of_the_classes(make_batch: Callable[..., Batch]) -> None:
     torch.manual_seed(0)
-    vision, text = (
-        VisionTransformer(height=48, width=16, patch=8, stride=8, channels=16, layers=1, heads=2, embedding=8),
-        TextTransformer(vocabulary_size=30, context=12, width=16, layers=1, heads=2, embedding=8, start=28, end=29),
-    )
-    settings = parse(alignment="off", selection_layers=[1], local_dimension=16, hidden=8)
+    settings = parse(alignment="off", selection_layers=[1, 2], local_dimension=16, hidden=8)
     with torch.no_grad():
-        total = build_itself(settings, vision, text, identities=11003).losses(make_batch(), START).total.item()
+        total = Itself(settings, *small_towers("itself"), identities=11003).losses(make_batch(), START).total.item()
     assert total == pytest.approx(6 * math.log(11004), abs=0.05)
     assert total == pytest.approx(55.84, abs=0.05)
 

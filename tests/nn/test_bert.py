@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel
 from pickout.nn.bert import BertFeedForward, BertSelfAttention, CrossAttention, Embeddings, start_as_bert
 from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.shared_keys import group_rows
+from pickout.nn.text import TextSettings
 from pickout.shapes import AttentionRequest, TokenBatch
 
 MASK = torch.tensor([[True] * 5, [True, True, True, False, False], [True, False, False, False, False]])
@@ -126,20 +127,8 @@ def test_a_width_that_does_not_split_into_heads_is_refused() -> None:
 
 def test_starting_weights_are_berts() -> None:
     torch.manual_seed(0)
-    encoder = FusionEncoder(
-        vocabulary_size=500,
-        positions=64,
-        width=64,
-        layers=1,
-        fusion_layers=1,
-        heads=4,
-        feed_forward=256,
-        memory_width=96,
-        embedding=16,
-        dropout=0.1,
-        padding=0,
-        start=1,
-    )
+    settings = TextSettings(kind="bert", width=64, layers=1, fusion_layers=1, heads=4, embedding=16, positions=64)
+    encoder = FusionEncoder(settings, vocabulary_size=500, memory_width=96, padding=0, start=1)
     start_as_bert(encoder)
     for name, parameter in encoder.named_parameters():
         if name.endswith("bias"):
@@ -187,20 +176,9 @@ def theirs(*, cross: bool) -> BertModel:
 
 
 def ours(model: BertModel, *, fusion: int) -> FusionEncoder:
-    encoder = FusionEncoder(
-        vocabulary_size=40,
-        positions=16,
-        width=24,
-        layers=4 - fusion,
-        fusion_layers=fusion,
-        heads=3,
-        feed_forward=50,
-        memory_width=24,
-        embedding=8,
-        dropout=0.1,
-        padding=0,
-        start=1,
-    ).eval()
+    settings = TextSettings(kind="bert", width=24, heads=3, feed_forward=50, embedding=8, positions=16)
+    settings = settings.model_copy(update={"layers": 4 - fusion, "fusion_layers": fusion})
+    encoder = FusionEncoder(settings, vocabulary_size=40, memory_width=24, padding=0, start=1).eval()
     given = model.state_dict()
     names = {"words": "word_embeddings", "positions": "position_embeddings", "types": "token_type_embeddings"}
     state = {f"embeddings.{mine}.weight": given[f"embeddings.{other}.weight"] for mine, other in names.items()}

@@ -1,30 +1,22 @@
 import pytest
 import torch
 
-from pickout.nn.frozen import MultiStageTower, SentenceTower
-from pickout.nn.reduction import Reduction
+from pickout.nn.frozen import MultiStageTower, Reduction, SentenceTower
+from pickout.nn.text import TextSettings
+from pickout.nn.vision import VisionSettings
 from pickout.shapes import AttentionRequest, TokenBatch
 
 
 def image_tower(branches: int = 1) -> MultiStageTower:
     torch.manual_seed(3)
-    return MultiStageTower(height=64, width=32, channels=32, layers=1, heads=2, embedding=24, branches=branches).eval()
+    settings = VisionSettings(kind="lite0", width=32, layers=1, heads=2, embedding=24, branches=branches)
+    return MultiStageTower(settings, height=64, width=32).eval()
 
 
 def text_tower() -> SentenceTower:
     torch.manual_seed(4)
-    tower = SentenceTower(
-        vocabulary_size=50,
-        context=10,
-        width=64,
-        depth=2,
-        heads=2,
-        channels=32,
-        layers=1,
-        embedding=24,
-        padding=0,
-        end=3,
-    )
+    settings = TextSettings(kind="sentence", width=64, layers=2, heads=2, fusion_layers=1, embedding=24)
+    tower = SentenceTower(settings, vocabulary_size=50, context=10, channels=32, padding=0, end=3)
     tower.reduction = Reduction(64, 40)
     for branch in tower.branches:
         branch.narrow = torch.nn.Linear(40, 32)
@@ -79,7 +71,7 @@ def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="built for"):
         image_tower()(torch.rand(1, 3, 96, 32))
     with pytest.raises(ValueError, match="multiples of 32"):
-        MultiStageTower(height=72, width=24, channels=32, layers=1, heads=2, embedding=8)
+        MultiStageTower(VisionSettings(kind="lite0"), height=72, width=24)
 
 
 def test_states_of_the_frozen_part_stand_for_the_caption() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead, build_fusion_encoder
+from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
 from pickout.nn.text import TextSettings
 from pickout.shapes import AttentionRequest, TokenBatch
 
@@ -16,15 +16,8 @@ SIZES = TextSettings(
 
 def encoder(*, dropout: float = 0.0, end: int | None = None) -> FusionEncoder:
     torch.manual_seed(1)
-    built = build_fusion_encoder(
-        SIZES.model_copy(update={"dropout": dropout}),
-        vocabulary_size=30,
-        context=10,
-        memory_width=8,
-        padding=0,
-        start=28,
-        end=end,
-    )
+    settings = SIZES.model_copy(update={"dropout": dropout})
+    built = FusionEncoder(settings, vocabulary_size=30, memory_width=8, padding=0, start=28, end=end)
     for parameter in built.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return built

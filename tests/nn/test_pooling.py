@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pickout.nn.pooling import LearnedPool, max_pool
+from pickout.nn.heads import LearnedPool, max_pool
 
 
 def filled(lengths: list[int], kept: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pickout.nn.text import TextSettings, TextTransformer, build_text
+from pickout.nn.text import TextSettings, TextTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 
 SMALL = TextSettings(width=32, layers=3, heads=2, embedding=12)
@@ -18,7 +18,7 @@ def batch(*rows: list[int]) -> TokenBatch:
 @pytest.fixture
 def tower() -> TextTransformer:
     torch.manual_seed(0)
-    return build_text(SMALL, vocabulary_size=20, context=8, start=START, end=END)
+    return TextTransformer(SMALL, vocabulary_size=20, context=8, start=START, end=END)
 
 
 def test_captions_become_tokens_and_the_end_token_stands_for_them(tower: TextTransformer) -> None:
@@ -47,7 +47,7 @@ def test_padding_changes_nothing(tower: TextTransformer) -> None:
 
 
 def test_without_an_end_id_the_largest_id_ends_the_caption() -> None:
-    tower = build_text(SMALL, vocabulary_size=20, context=8)
+    tower = TextTransformer(SMALL, vocabulary_size=20, context=8)
     texts = batch([START, 3, END, 0], [2, 7, 7, 1])
     assert tower.end_positions(texts).tolist() == [2, 1]
 
@@ -70,7 +70,7 @@ def test_captions_beyond_the_context_are_refused(tower: TextTransformer) -> None
 
 def test_starting_weights_have_clips_spread() -> None:
     torch.manual_seed(0)
-    tower = build_text(TextSettings(width=128, layers=1, heads=2, embedding=64), vocabulary_size=400, context=77)
+    tower = TextTransformer(TextSettings(width=128, layers=1, heads=2, embedding=64), vocabulary_size=400, context=77)
     assert tower.tokens.weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert tower.positions.std().item() == pytest.approx(0.01, rel=0.05)
     assert tower.projection.weight.std().item() == pytest.approx(128**-0.5, rel=0.05)

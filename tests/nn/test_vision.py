@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pickout.nn.vision import VisionSettings, VisionTransformer, build_vision
+from pickout.nn.vision import VisionSettings, VisionTransformer
 from pickout.shapes import AttentionRequest
 
 SMALL = VisionSettings(patch=8, stride=8, width=32, layers=3, heads=2, embedding=12)
@@ -11,7 +11,7 @@ SMALL = VisionSettings(patch=8, stride=8, width=32, layers=3, heads=2, embedding
 @pytest.fixture
 def tower() -> VisionTransformer:
     torch.manual_seed(0)
-    return build_vision(SMALL, height=48, width=16)
+    return VisionTransformer(SMALL, height=48, width=16)
 
 
 def test_rectangular_images_become_class_token_and_patches_in_the_joint_space(tower: VisionTransformer) -> None:
@@ -33,7 +33,7 @@ def test_patches_are_numbered_row_by_row(tower: VisionTransformer) -> None:
 
 
 def test_a_stride_below_the_patch_makes_patches_overlap() -> None:
-    tower = build_vision(SMALL.model_copy(update={"stride": 4}), height=48, width=16)
+    tower = VisionTransformer(SMALL.model_copy(update={"stride": 4}), height=48, width=16)
     assert tower.grid == (11, 3)
     assert tower(torch.randn(1, 3, 48, 16)).tokens.shape == (1, 34, 12)
 
@@ -80,7 +80,7 @@ PLAIN = SMALL.model_copy(update={"kind": "vit", "activation": "gelu"})
 def test_a_plain_transformer_equals_its_formula() -> None:
     """ALBEF's: no norm before the layers, biases everywhere, exact GELU, epsilon 1e-6, tokens not projected."""
     torch.manual_seed(0)
-    tower, images = build_vision(PLAIN, height=48, width=16), torch.randn(2, 3, 48, 16)
+    tower, images = VisionTransformer(PLAIN, height=48, width=16), torch.randn(2, 3, 48, 16)
     for parameter in tower.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     patches = F.conv2d(images, tower.patches.weight, tower.patches.bias, stride=8).flatten(2).transpose(1, 2)
@@ -99,7 +99,7 @@ def test_a_plain_transformer_equals_its_formula() -> None:
 
 
 def test_a_plain_transformer_keeps_its_own_width_and_knows_the_joint_one() -> None:
-    tower = build_vision(PLAIN, height=48, width=16)
+    tower = VisionTransformer(PLAIN, height=48, width=16)
     assert (tower.channels, tower.embedding) == (32, 12)
     assert tower(torch.randn(1, 3, 48, 16)).tokens.shape == (1, 13, 32)
     names = set(dict(tower.named_parameters()))

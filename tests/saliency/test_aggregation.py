@@ -10,10 +10,10 @@ from pickout.saliency.aggregation import (
     discard_smallest,
     layer_deviation,
     layer_mean,
+    point_at,
     rollout_factor,
     rollout_row,
 )
-from pickout.saliency.readout import point_at
 from tests.saliency.whole_rollout import rollout
 
 MIDDLE = [[0.50, 0.28, 0.22], [0.10, 0.60, 0.30], [0.15, 0.25, 0.60]]

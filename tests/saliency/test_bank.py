@@ -41,7 +41,6 @@ def test_a_short_caption_is_filled_up_with_padding() -> None:
     bank = text_bank([100, 11, 12, 13, 14, 101, 0, 0, 0, 0], [0.5, 0.05, 0.2, 0.1, 0.08, 0.07, 0, 0, 0, 0], 5)
     assert bank.index.tolist() == [[2, 3, 4, 1, 6]]
     assert bank.length.tolist() == [4]
-    assert bank.filled.tolist() == [[True, True, True, True, False]]
 
 
 def test_a_long_caption_fills_the_bank_by_itself() -> None:

@@ -6,24 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickout.saliency.budget import Budget, annealed_budget, fixed_budget
+from pickout.saliency.bank import annealed_budget, fixed_budget
 
 
 def released(tokens: int, time: int) -> int:
     return annealed_budget(tokens, start=0.65, end=0.5, time=time, duration=1450)
-
-
-def budget(**changes: object) -> Budget:
-    values = {
-        "mode": "step",
-        "ratio": 0.4,
-        "start": 0.65,
-        "end": 0.5,
-        "duration": 1450,
-        "in_epochs": False,
-        "counted": "selectable",
-    }
-    return Budget(**(values | changes))  # type: ignore[arg-type]
 
 
 def test_fixed_budgets() -> None:
@@ -76,24 +63,6 @@ def test_the_schedule_never_rises_and_ends_at_the_floor(tokens: int, start: floa
 @pytest.mark.parametrize("tokens", [14, 28, 30, 50, 100])
 def test_the_end_is_not_below_the_floor_by_rounding(tokens: int) -> None:
     assert released(tokens, 1450) == tokens // 2
-
-
-def test_modes_and_units() -> None:
-    at = {"step": 291, "epoch": 3, "steps_per_epoch": 145}
-    assert budget(mode="off").kept(192, 193, **at) == 76
-    assert budget().kept(192, 193, **at) == released(192, 291)
-    assert budget(in_epochs=True, duration=10).kept(192, 193, **at) == released(192, 291)
-    per_epoch = annealed_budget(192, start=0.65, end=0.5, time=3, duration=10)
-    assert budget(mode="epoch", in_epochs=True, duration=10).kept(192, 193, **at) == per_epoch
-    assert budget(mode="epoch").kept(192, 193, **at) == per_epoch
-    later = {**at, "step": 400}
-    assert budget(mode="epoch").kept(192, 193, **later) == per_epoch
-
-
-def test_counting_all_tokens_keeps_no_more_than_can_be_selected() -> None:
-    at = {"step": 1, "epoch": 1, "steps_per_epoch": 100}
-    assert budget(counted="all").kept(75, 77, **at) == int(77 * 0.65 * (0.5 / 0.65) ** (1 / 1450))
-    assert budget(counted="all", start=1.0, end=1.0).kept(75, 77, **at) == 75
 
 
 @pytest.mark.parametrize("time", [-1, 0])

@@ -11,7 +11,6 @@ from pickout.saliency.hiding import (
     choose_positions,
     ensure_chosen,
     random_words,
-    report_mask,
     vacuous_positions,
     word_numbers,
 )
@@ -176,20 +175,3 @@ def test_a_listed_piece_at_the_front_of_a_longer_word_is_no_empty_word() -> None
     assert vacuous_positions(ids, content, vacuous).nonzero()[:, 1].tolist() == [1, 3, 5]
     everything = torch.ones(30, dtype=torch.bool)
     assert torch.equal(vacuous_positions(ids, content, everything), content)
-
-
-def test_a_report_counts() -> None:
-    ids, content = caption_batch([[5, 6, 7, 8], [9, 5]])
-    probability = content * 0.25
-    probability[0, 2] = 0.75
-    chosen = torch.zeros_like(content)
-    chosen[0, 1:3] = True
-    chosen[1, 2] = True
-    vacuous = vacuous_positions(ids, content, torch.arange(30) == 5)
-    report = report_mask(chosen, probability, content, vacuous)
-    assert report.ratio.item() == pytest.approx(3 / 6)
-    assert report.vacuous_share.item() == pytest.approx(2 / 3)
-    assert report.largest.item() == 0.75
-    assert report.mean.item() == pytest.approx(2 / 6)
-    nothing = report_mask(torch.zeros_like(chosen), probability, content, vacuous)
-    assert nothing.ratio.item() == 0 and nothing.vacuous_share.item() == 0

@@ -2,7 +2,7 @@
 
 import torch
 
-from pickout.saliency.readout import average_over, point_at, read_row
+from pickout.saliency.aggregation import average_over, point_at, read_row
 
 MAP = torch.arange(18, dtype=torch.float32).reshape(2, 3, 3)
 

@@ -11,10 +11,9 @@ from torch import Tensor
 from pickout.checkpoints.formats.names import Translation
 from pickout.config import Settings
 from pickout.errors import CheckpointMismatch
-from pickout.nn.positions import patch_grid, resize_positions
 from pickout.nn.text import TextSettings
 from pickout.nn.transformer import Activation
-from pickout.nn.vision import VisionSettings
+from pickout.nn.vision import VisionSettings, patch_grid, resize_positions
 from pickout.text.tokenizer import TokenizerSettings
 
 S = TypeVar("S", bound=Settings)
