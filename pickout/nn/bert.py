@@ -32,7 +32,7 @@ class Embeddings(nn.Module):
         dropout: probability that a channel is dropped in training.
     """
 
-    def __init__(self, *, vocabulary_size: int, positions: int, width: int, padding: int, dropout: float) -> None:
+    def __init__(self, vocabulary_size: int, positions: int, width: int, padding: int, dropout: float) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary_size, width, padding_idx=padding)
         self.positions = nn.Embedding(positions, width)
@@ -42,8 +42,7 @@ class Embeddings(nn.Module):
 
     def forward(self, ids_BT: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
         """Embed ids; the type is 0 throughout (ALBEF)."""
-        length = ids_BT.shape[1]
-        x_BTD = self.words(ids_BT) + self.positions.weight[:length] + self.types.weight[0]
+        x_BTD = self.words(ids_BT) + self.positions.weight[: ids_BT.shape[1]] + self.types.weight[0]
         embedded: Tensor = self.dropout(self.norm(x_BTD))
         return embedded
 

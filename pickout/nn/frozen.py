@@ -246,9 +246,7 @@ class SentenceTower(nn.Module):
         super().__init__()
         width, layers, self.end = settings.width, settings.fusion_layers, end
         self.context, self.embedding, self.layers = context, settings.embedding, layers
-        self.embeddings = Embeddings(
-            vocabulary_size=vocabulary_size, positions=context, width=width, padding=padding, dropout=0.0
-        )
+        self.embeddings = Embeddings(vocabulary_size, context, width, padding, dropout=0.0)
         self.trunk = nn.ModuleList(TextLayer(width, settings.heads, 4 * width, 0.0) for _ in range(settings.layers))
         for part in (self.embeddings, self.trunk):
             part.requires_grad_(False)

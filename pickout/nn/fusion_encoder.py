@@ -6,7 +6,6 @@ the last layer computes no other.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,19 +21,16 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool,
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """Captions after they looked at images.
-
-    Args:
-        summary: the class token of every row. Shape: (rows, width).
-        tokens: all tokens of the rows behind the first `summary_rows`. Shape: (rows - summary_rows, tokens, width).
-        looks: by fusion layer (from 1), where each row's class token looked. Shape of each: (rows, image_tokens).
-        look_maps: by fusion layer, where every token looked. Shape of each: (rows, tokens, image_tokens).
-    """
+    """Captions after they looked at images."""
 
     summary: Float[Tensor, "rows width"]
+    """The class token of every row."""
     tokens: Float[Tensor, "full_rows tokens width"]
+    """All tokens of the rows behind the first `summary_rows`."""
     looks: dict[int, Tensor] = field(default_factory=dict)
+    """By fusion layer (from 1), where each row's class token looked. Shape of each: (rows, image_tokens)."""
     look_maps: dict[int, Tensor] = field(default_factory=dict)
+    """By fusion layer, where every token looked. Shape of each: (rows, tokens, image_tokens)."""
 
 
 class FusionEncoder(nn.Module):
@@ -65,13 +61,7 @@ class FusionEncoder(nn.Module):
         self.padding, self.start, self.end = padding, start, end
         width, dropout = settings.width, settings.dropout
         sizes = (width, settings.heads, settings.feed_forward or 4 * width, dropout)
-        self.embeddings = Embeddings(
-            vocabulary_size=vocabulary_size,
-            positions=settings.positions,
-            width=width,
-            padding=padding,
-            dropout=dropout,
-        )
+        self.embeddings = Embeddings(vocabulary_size, settings.positions, width, padding, dropout)
         self.text_layers = nn.ModuleList(TextLayer(*sizes) for _ in range(settings.layers))
         self.fusion = nn.ModuleList(FusionLayer(*sizes, memory_width) for _ in range(settings.fusion_layers))
         start_as_bert(self, width)
@@ -113,13 +103,9 @@ class FusionEncoder(nn.Module):
         return content_BT if self.end is None else content_BT & (texts.ids != self.end)
 
     def remember(self, tokens_IND: Float[Tensor, "images tokens width"]) -> ImageMemory:
-        """Keys and values of images for every fusion layer.
-
-        Args:
-            tokens_IND: image tokens after the tower's final norm.
-        """
+        """Keys and values of images, from tokens after the tower's final norm, for every fusion layer."""
         pairs = [layer.cross.remember(tokens_IND) for layer in self.fusion if isinstance(layer, FusionLayer)]
-        return ImageMemory(tuple(keys for keys, _ in pairs), tuple(values for _, values in pairs))
+        return ImageMemory(*zip(*pairs, strict=True))
 
     def fuse(
         self,
@@ -147,74 +133,52 @@ class FusionEncoder(nn.Module):
             ValueError: without `image_R` another number of rows than images, more `summary_rows` than rows, or a layer
                 that is not there.
         """
-        rows = len(states_RTD)
-        _check_rows(rows, memory.images if image_R is None else rows, summary_rows)
-        check_request(request, self.fusion_layers)
+        rows, last = len(states_RTD), self.fusion_layers
+        if image_R is None and rows != memory.images:
+            raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
+        if not 0 <= summary_rows <= rows:
+            raise ValueError(f"the class token alone is wanted of {summary_rows} rows, and there are {rows}")
+        check_request(request, last)
         if rows == 0:
             return Fused(states_RTD[:, 0], states_RTD)
-        alone = 0 if request.wants_map(self.fusion_layers) else summary_rows
-        whole = _cut(states_RTD, image_R, memory.images)
-        last = _cut(states_RTD, image_R, memory.images, alone=alone) if alone else whole
+        alone = 0 if request.wants_map(last) else summary_rows
+        whole = _cut(states_RTD, image_R, memory.images, 0)
+        at_last = _cut(states_RTD, image_R, memory.images, alone) if alone else whole
         seen_RT = None if bool(mask_RT.all()) else mask_RT
         looks: dict[int, Tensor] = {}
         look_maps: dict[int, Tensor] = {}
-        x_RTD, parts = states_RTD, [Attended(states_RTD, None, None)]
+        parts = [Attended(states_RTD, None, None)]
         for number, layer in enumerate(self.fusion, start=1):
-            x_RTD = parts[0].tokens
-            parts = [
-                layer(
-                    x_RTD[cut.rows],
-                    None if seen_RT is None else seen_RT[cut.rows],
-                    memory.keys[number - 1],
-                    memory.values[number - 1],
-                    cut.grouping,
-                    queries=cut.queries,
-                    row=request.wants_row(number),
-                    map=request.wants_map(number),
-                )
-                for cut in (whole if number < self.fusion_layers else last)
-            ]
-            if request.wants_row(number):
+            x_RTD, keys, values = parts[0].tokens, memory.keys[number - 1], memory.values[number - 1]
+            read = {"row": request.wants_row(number), "map": request.wants_map(number)}
+            parts = []
+            for part, queries, grouping in whole if number < last else at_last:
+                seen = None if seen_RT is None else seen_RT[part]
+                parts.append(layer(x_RTD[part], seen, keys, values, grouping, queries=queries, **read))
+            if read["row"]:
                 looks[number] = torch.cat([part.row for part in parts if part.row is not None])
-            if request.wants_map(number):
+            if read["map"]:
                 look_maps[number] = torch.cat([part.map for part in parts if part.map is not None])
-        summary_RD = torch.cat([part.tokens[:, 0] for part in parts])
-        if alone == rows:
-            return Fused(summary_RD, x_RTD[:0], looks, look_maps)
-        return Fused(summary_RD, parts[-1].tokens[summary_rows - alone :], looks, look_maps)
-
-
-def _check_rows(rows: int, images: int, summary_rows: int) -> None:
-    if rows != images:
-        raise ValueError(f"{rows} captions and {images} images do not pair off")
-    if not 0 <= summary_rows <= rows:
-        raise ValueError(f"the class token alone is wanted of {summary_rows} rows, and there are {rows}")
-
-
-class _Cut(NamedTuple):
-    """Some of the rows, how many of their first tokens are wanted (None: all), and which images they read."""
-
-    rows: slice
-    queries: int | None
-    grouping: Grouping | None
+        tokens = parts[-1].tokens[summary_rows - alone :] if alone < rows else states_RTD[:0]
+        return Fused(torch.cat([part.tokens[:, 0] for part in parts]), tokens, looks, look_maps)
 
 
 def _cut(
-    states_RTD: Float[Tensor, "rows tokens width"],
-    image_R: Int[Tensor, " rows"] | None,
-    images: int,
-    *,
-    alone: int = 0,
-) -> list[_Cut]:
-    """All rows together, or cut in two where only the class token is wanted of the first `alone`."""
+    states_RTD: Tensor, image_R: Tensor | None, images: int, alone: int
+) -> list[tuple[slice, int | None, Grouping | None]]:
+    """Rows, how many of their first tokens are wanted (None: all), and which images they read.
+
+    All rows together, or cut in two where only the class token is wanted of the first `alone`.
+    """
     (rows, tokens), cuts = states_RTD.shape[:2], []
     for part, queries in ((slice(0, alone), 1), (slice(alone, rows), None)):
         count = part.stop - part.start
-        if count and image_R is None and count == rows:
-            cuts.append(_Cut(part, queries, None))
-        elif count:
-            read = torch.arange(part.start, part.stop, device=states_RTD.device) if image_R is None else image_R[part]
-            cuts.append(_Cut(part, queries, group_rows(read, images, queries or tokens)))
+        grouping = None
+        if image_R is not None or count < rows:
+            read = torch.arange(rows, device=states_RTD.device) if image_R is None else image_R
+            grouping = group_rows(read[part], images, queries or tokens)
+        if count:
+            cuts.append((part, queries, grouping))
     return cuts
 
 

@@ -5,7 +5,7 @@ in one product with the image's keys and values. Those are then neither computed
 are put into bands of similar row counts, and the rows of a band are padded to its largest count.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,14 +19,8 @@ COPY = 25
 """Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageMemory:
-    """Keys and values of images for every layer that looks at them.
-
-    Args:
-        keys: for each layer. Shape of each: (images, heads, tokens, depth).
-        values: for each layer, as `keys`.
-    """
+class ImageMemory(NamedTuple):
+    """Keys and values of images for every layer that looks at them."""
 
     keys: tuple[Float[Tensor, "images heads tokens depth"], ...]
     values: tuple[Float[Tensor, "images heads tokens depth"], ...]
@@ -34,39 +28,31 @@ class ImageMemory:
     @property
     def images(self) -> int:
         """How many images there are."""
-        return int(self.keys[0].shape[0])
+        return len(self.keys[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Images with similar numbers of rows.
-
-    Args:
-        images: which images; None for all in order. Shape: (images,).
-        count: how many images.
-        slots: rows of an image, padding included.
-    """
+class Band(NamedTuple):
+    """Images with similar numbers of rows."""
 
     images: Int[Tensor, " images"] | None
+    """Which images; None for all in order."""
     count: int
+    """How many images."""
     slots: int
+    """Rows of an image, padding included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """All rows by the image they read.
-
-    Args:
-        bands: every row is in exactly one.
-        order: the rows in the order of bands and images, each image's padded by repeating one. Shape: (slots,).
-        back: where each row stands in `order`. Shape: (rows,).
-        image: which image each row reads. Shape: (rows,).
-    """
+class Grouping(NamedTuple):
+    """All rows by the image they read."""
 
     bands: tuple[Band, ...]
+    """Every row is in exactly one."""
     order: Int[Tensor, " slots"]
+    """The rows in the order of bands and images, each image's padded by repeating one."""
     back: Int[Tensor, " rows"]
+    """Where each row stands in `order`."""
     image: Int[Tensor, " rows"]
+    """Which image each row reads."""
 
 
 def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> Grouping:
@@ -78,21 +64,16 @@ def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> G
         tokens: how many tokens of a row ask; the more, the sooner are images cut into bands instead of padding rows.
     """
     of = image_R.cpu()
-    by_image = of.argsort(stable=True)
-    counts = torch.bincount(of, minlength=images)
+    by_image, counts = of.argsort(stable=True), torch.bincount(of, minlength=images)
     starts = counts.cumsum(0) - counts
-    bands: list[Band] = []
-    orders: list[Tensor] = []
-    back = torch.empty_like(of)
-    filled = 0
+    bands, orders, back, filled = list[Band](), list[Tensor](), torch.empty_like(of), 0
     for members in _bands(counts, tokens):
         slots = int(counts[members].max())
         place_IS = torch.arange(slots).expand(len(members), slots)
         real_IS = place_IS < counts[members][:, None]
         rows_IS = by_image[(starts[members][:, None] + torch.where(real_IS, place_IS, 0)).clamp(max=len(of) - 1)]
         back[rows_IS[real_IS]] = filled + real_IS.flatten().nonzero().squeeze(1)
-        whole = len(members) == images
-        bands.append(Band(None if whole else members.to(image_R.device), len(members), slots))
+        bands.append(Band(None if len(members) == images else members.to(image_R.device), len(members), slots))
         orders.append(rows_IS.flatten())
         filled += rows_IS.numel()
     order = torch.cat(orders) if orders else of
@@ -110,15 +91,13 @@ def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " me
     if int((counts.max() - counts).sum()) * tokens <= COPY * len(counts):
         return [torch.arange(len(counts))]
     bands: list[list[int]] = []
-    smallest = 0
-    order = counts.argsort(stable=True)
+    smallest, order = 0, counts.argsort(stable=True)
     for image, count in zip(order.tolist(), counts[order].tolist(), strict=True):
-        if count == 0:
-            continue
-        if not bands or count > smallest * WIDEST:
+        if count and count > smallest * WIDEST:
             bands.append([])
             smallest = count
-        bands[-1].append(image)
+        if count:
+            bands[-1].append(image)
     return [torch.tensor(sorted(band)) for band in bands]
 
 
@@ -137,7 +116,7 @@ def attend_in_groups(
         k_IHNd: keys, once an image.
         v_IHNd: values, once an image.
         grouping: which image each row reads; None: row r reads image r.
-        dropout: probability that an attention weight is dropped.
+        dropout: of attention weights.
     """
     if grouping is None:
         return F.scaled_dot_product_attention(q_RTHd.transpose(1, 2), k_IHNd, v_IHNd, dropout_p=dropout).transpose(1, 2)

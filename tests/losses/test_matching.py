@@ -57,7 +57,9 @@ def test_weights_equal_their_loop_twin(identity: list[int], group: int | None, s
 def test_no_negative_shows_the_same_person_or_another_group(identity: list[int], group: int | None, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     size = len(identity)
-    weights = negative_weights(torch.randn(size, size, generator=generator) * 20, torch.tensor(identity), group=group or 0)
+    weights = negative_weights(
+        torch.randn(size, size, generator=generator) * 20, torch.tensor(identity), group=group or 0
+    )
     drawn = categorical(weights, torch.rand(size, generator=generator))
     for i in range(size):
         near = [j for j in range(size) if group is None or i // group == j // group]

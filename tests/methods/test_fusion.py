@@ -18,13 +18,22 @@ from pickout.methods.aga import AgaSettings
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_settings import FusionSettings, pairing
+from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.frozen import MultiStageTower
+from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary
-from tests.methods.conftest import small_fusion_encoder, small_text, small_towers, small_vision
+from tests.methods.conftest import SIZES, small_fusion_encoder, small_text, small_towers, small_vision, small_vocabulary
 
 Make = Callable[..., Method]
 LATE = Progress(step=21, epoch=3, steps_per_epoch=10, epochs=4)
+
+
+class Facts:
+    """What a model must know of a tokenizer."""
+
+    vocabulary_size, context, special = 30, 12, SpecialTokens(0, 28, 29, 27)
+    vocabulary = small_vocabulary()
 
 
 def parse(**values: Any) -> FusionSettings:
@@ -112,6 +121,13 @@ def test_clips_towers_are_refused() -> None:
             METHODS["fusion"].build(parse(), vision, small_fusion_encoder(), 3, vocabulary)
     with pytest.raises(RecipeError, match="whole_words"):
         METHODS["fusion"].build(parse(whole_words=True), *small_towers("fusion"), 3, vocabulary)
+
+
+def test_fewer_positions_than_the_tokenizers_context_are_refused() -> None:
+    text, vision = TextSettings(kind="bert", positions=11, **SIZES), VisionSettings(kind="vit", **SIZES)
+    settings = ModelSettings(method={"name": "fusion"}, vision=vision, text=text)
+    with pytest.raises(RecipeError, match=r"text\.positions = 11 is less than the tokenizer's context 12"):
+        build_model(settings, Facts(), 3)
 
 
 @pytest.mark.parametrize(

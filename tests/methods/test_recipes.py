@@ -146,8 +146,8 @@ def test_contrast_temperature_decay_and_soft_labels_are_the_presets(name: str, p
     recipe, method = under(name, preset)
     assert isinstance(method, Fusion)
     paper, released = preset == "as_paper", preset == "as_released"
-    assert len(method.rules.directions) == (2 if paper else 4)
-    assert method.rules.one_hot is paper
+    assert len(method.settings.directions) == (2 if paper else 4)
+    assert method.settings.one_hot is paper
     with torch.no_grad():
         method.temperature.fill_(0.9)
     method.train()
@@ -157,8 +157,8 @@ def test_contrast_temperature_decay_and_soft_labels_are_the_presets(name: str, p
     decaying = {id(p) for group in method.parameter_groups() if group.weight_decay_scale for p in group.parameters}
     assert (id(method.temperature) in decaying) is released
     assert (id(method.vision.positions) in decaying) is released
-    assert method.words.axis == ("sequence" if released else "vocabulary")
-    assert method.words.ignore_sampled is released
+    assert method.settings.distillation_axis == ("sequence" if released else "vocabulary")
+    assert bool(method.ignored_ids) is released
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -111,7 +111,7 @@ def test_feed_forward_and_embeddings_are_post_normed_sums() -> None:
     part = BertFeedForward(12, 20, 0.1).eval()
     x = torch.randn(2, 5, 12)
     torch.testing.assert_close(part(x), part.norm(part.narrow(F.gelu(part.widen(x))) + x))
-    embed = Embeddings(vocabulary_size=9, positions=6, width=12, padding=0, dropout=0.1).eval()
+    embed = Embeddings(9, 6, 12, padding=0, dropout=0.1).eval()
     ids = torch.tensor([[1, 4, 0]])
     for place, token in enumerate(ids[0].tolist()):
         total = embed.words.weight[token] + embed.positions.weight[place] + embed.types.weight[0]
@@ -150,7 +150,7 @@ def test_a_product_with_a_normed_token_starts_equally_large_at_every_width(width
 
 
 def test_no_gradient_reaches_the_embedding_of_padding() -> None:
-    embed = Embeddings(vocabulary_size=9, positions=6, width=12, padding=0, dropout=0.0)
+    embed = Embeddings(9, 6, 12, padding=0, dropout=0.0)
     (embed(torch.tensor([[1, 4, 0]])) * torch.randn(1, 3, 12)).sum().backward()
     gradient = embed.words.weight.grad
     assert gradient is not None and not gradient[0].any() and gradient[4].any()

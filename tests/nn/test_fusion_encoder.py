@@ -228,5 +228,3 @@ def test_what_does_not_fit_is_refused() -> None:
         text.fuse(text(texts).tokens, texts.mask, memory, torch.tensor([0, 1]), summary_rows=3)
     with pytest.raises(ValueError, match=r"layers \[5\]"):
         text.fuse(text(texts).tokens, texts.mask, memory, torch.tensor([0, 1]), request=AttentionRequest(maps=(5,)))
-    with pytest.raises(ValueError, match=r"text\.positions = 12 is less than the tokenizer's context 40"):
-        build_fusion_encoder(SIZES, vocabulary_size=30, context=40, memory_width=8, padding=0, start=28)
