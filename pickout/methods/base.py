@@ -27,38 +27,29 @@ TextTower = TextTransformer | SentenceTower
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands, for methods whose behaviour changes over time.
-
-    Args:
-        step: the optimiser step about to be taken, from 1, counted over the whole run (also after a resume).
-        epoch: the current epoch, from 1.
-        steps_per_epoch: optimiser steps in one epoch.
-        epochs: epochs of the whole run.
-        part: which of the batches that make up this optimiser step, from 0 (more than one with accumulation).
-        seed: the recipe's seed, for methods that draw at random in their step.
-    """
+    """Where training stands, for methods whose behaviour changes over time."""
 
     step: int
+    """The optimiser step about to be taken, from 1, counted over the whole run (also after a resume)."""
     epoch: int
+    """The current epoch, from 1."""
     steps_per_epoch: int
     epochs: int
     part: int = 0
+    """Which of the batches that make up this optimiser step, from 0 (more than one with accumulation)."""
     seed: int = 0
+    """The recipe's seed, for methods that draw at random in their step."""
 
 
 @dataclass(frozen=True, slots=True)
 class LossTerms:
-    """Named losses and their weights; the two have equal keys.
-
-    Args:
-        terms: scalar tensors with gradients.
-        weights: the factor of each term in `total`.
-        logs: further numbers worth a line in the journal; no gradient.
-    """
+    """Named losses and their weights; the two have equal keys."""
 
     terms: Mapping[str, Float[Tensor, ""]]
     weights: Mapping[str, float]
+    """The factor of each term in `total`."""
     logs: Mapping[str, float] = field(default_factory=dict)
+    """Further numbers worth a line in the journal; no gradient."""
 
     def __post_init__(self) -> None:
         if self.terms.keys() != self.weights.keys():
@@ -72,22 +63,16 @@ class LossTerms:
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """What a method knows of a batch of images.
-
-    Args:
-        embedding: L2-normalised; its inner product with a text embedding is the method's score.
-            Shape: (batch, dimension), float32.
-        tokens: all tokens, class token first: in the joint space, or as `Method.remember` reads them.
-            Shape: (batch, tokens, width).
-        parts: the method's own named vectors, not normalised, for example `global` and `local`.
-            Shape of each: (batch, any).
-        trace: attention, when it was asked for.
-    """
+    """What a method knows of a batch of images."""
 
     embedding: Float[Tensor, "batch dimension"]
+    """L2-normalised, float32; its inner product with a text embedding is the method's score."""
     tokens: Float[Tensor, "batch tokens width"]
+    """All tokens, class token first: in the joint space, or as `Method.remember` reads them."""
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    """The method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any)."""
     trace: AttentionTrace | None = None
+    """Attention, when it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +88,10 @@ class TextFeatures:
 
 @dataclass(frozen=True, slots=True)
 class ParameterGroup:
-    """Parameters that share a learning rate and a weight decay, both relative to the recipe's.
-
-    Args:
-        name: for the journal, for example `classifier.bias`.
-        parameters: each trainable parameter of the method is in exactly one group.
-        learning_rate_scale: factor on the recipe's learning rate.
-        weight_decay_scale: factor on the recipe's weight decay.
-    """
+    """Parameters that share a learning rate and a weight decay, both factors of the recipe's."""
 
     name: str
+    """For the journal, for example `classifier.bias`."""
     parameters: list[nn.Parameter]
     learning_rate_scale: float = 1.0
     weight_decay_scale: float = 1.0

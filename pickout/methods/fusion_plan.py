@@ -27,68 +27,54 @@ from pickout.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A batch ready for a step, its captions cut to the longest of all processes.
-
-    Args:
-        images: what the online model sees.
-        second: what the momentum model sees: another view, or the same where the batch has no other.
-        strong: the captions as drawn; words of these are hidden and replaced.
-        weak: captions of the same people for contrast, matching and relation, mostly the strong ones.
-        replaced: 1 where `weak` is another caption. Shape: (batch,).
-        identity: who is shown. Shape: (batch,).
-        content: True where a token of `strong` is a word piece. Shape: (batch, tokens).
-        part: of this process.
-    """
+    """A batch ready for a step, its captions cut to the longest of all processes."""
 
     images: Float[Tensor, "batch 3 height width"]
+    """What the online model sees."""
     second: Float[Tensor, "batch 3 height width"]
+    """What the momentum model sees: another view, or the same where the batch has no other."""
     strong: TokenBatch
+    """The captions as drawn; words of these are hidden and replaced."""
     weak: TokenBatch
+    """Captions of the same people for contrast, matching and relation, mostly the strong ones."""
     replaced: Int[Tensor, " batch"]
+    """1 where `weak` is another caption."""
     identity: Int[Tensor, " batch"]
     content: Bool[Tensor, "batch tokens"]
+    """True where a token of `strong` is a word piece."""
     part: Part
 
 
 @dataclass(frozen=True, slots=True)
 class Weak:
-    """The captions of contrast, matching and relation, after AGA has put other words into some.
-
-    Args:
-        online: what the online model reads.
-        momentum: what the momentum model reads.
-        replaced: 1 for a weak pair. Shape: (batch,).
-        logs: numbers for the journal.
-    """
+    """The captions of contrast, matching and relation, after AGA has put other words into some."""
 
     online: TokenBatch
+    """What the online model reads."""
     momentum: TokenBatch
+    """What the momentum model reads."""
     replaced: Int[Tensor, " batch"]
+    """1 for a weak pair."""
     logs: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the online model is trained with.
-
-    Args:
-        image: momentum features of the images, unit norm. Shape: (batch, dimension).
-        text: momentum features of the captions, unit norm. Shape: (batch, dimension).
-        weak: captions of contrast, matching and relation.
-        hidden: captions with hidden words; None where no words are hidden.
-        teacher: momentum logits at the chosen positions, in reading order. Shape: (chosen, vocabulary).
-        sampled: captions with replaced words; None where none are asked for. Shape: (batch, tokens).
-        labels: which words were replaced. Shape: (batch, tokens).
-        logs: numbers for the journal.
-    """
+    """What the online model is trained with."""
 
     image: Float[Tensor, "batch dimension"]
+    """Momentum features of the images, unit norm."""
     text: Float[Tensor, "batch dimension"]
+    """Momentum features of the captions, unit norm."""
     weak: Weak
     hidden: Hidden | None
+    """Captions with hidden words; None where no words are hidden."""
     teacher: Float[Tensor, "chosen vocabulary"] | None
+    """Momentum logits at the chosen positions, in reading order."""
     sampled: Int[Tensor, "batch tokens"] | None
+    """Captions with replaced words; None where none are asked for."""
     labels: Int[Tensor, "batch tokens"] | None
+    """Which words were replaced."""
     logs: dict[str, float]
 
 

@@ -12,23 +12,19 @@ from pickout.shapes import Bool, Float, Int
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where this process's rows stand in the whole batch.
-
-    Args:
-        start: position of its first row.
-        rows: how many rows it has.
-        whole: how many rows all processes have.
-        processes: how many processes there are.
-        length: tokens of the longest caption of all processes.
-        strong: tokens of the longest caption as drawn, weak ones left out.
-    """
+    """Where this process's rows stand in the whole batch."""
 
     start: int
+    """Position of its first row."""
     rows: int
+    """How many rows it has."""
     whole: int
+    """How many rows all processes have."""
     processes: int
     length: int
+    """Tokens of the longest caption of all processes."""
     strong: int
+    """Tokens of the longest caption as drawn, weak ones left out."""
 
     @property
     def own(self) -> slice:

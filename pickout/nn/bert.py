@@ -15,10 +15,8 @@ from pickout.shapes import Bool, Float, Int
 
 EPSILON = 1e-12
 """Of BERT's layer normalisation."""
-DEVIATION = 0.02
-"""Standard deviation of BERT's starting weights, at its width."""
-WIDTH = 768
-"""BERT's width."""
+DEVIATION, WIDTH = 0.02, 768
+"""Standard deviation of BERT's starting weights, and its width."""
 
 
 class Embeddings(nn.Module):
@@ -29,7 +27,7 @@ class Embeddings(nn.Module):
         positions: longest caption in tokens.
         width: width of a token.
         padding: id of padding, whose embedding is not trained.
-        dropout: probability that a channel is dropped in training.
+        dropout: of channels, in training.
     """
 
     def __init__(self, vocabulary_size: int, positions: int, width: int, padding: int, dropout: float) -> None:
@@ -48,13 +46,7 @@ class Embeddings(nn.Module):
 
 
 class BertSelfAttention(SelfAttention):
-    """Self-attention over the tokens that are not padding, with its residual and norm.
-
-    Args:
-        width: token width.
-        heads: number of heads; must divide `width`.
-        dropout: of attention probabilities and of the output, in training.
-    """
+    """Self-attention over the tokens that are not padding, with dropout of the output too, residual and norm."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__(width, heads, dropout=dropout)
@@ -135,13 +127,7 @@ class CrossAttention(nn.Module):
 
 
 class BertFeedForward(nn.Module):
-    """Widen, exact GELU, narrow, with residual and norm.
-
-    Args:
-        width: token width.
-        hidden: width in between.
-        dropout: of the output, in training.
-    """
+    """Widen to `hidden`, exact GELU, narrow, with dropout in training, residual and norm."""
 
     def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -157,14 +143,7 @@ class BertFeedForward(nn.Module):
 
 
 class TextLayer(nn.Module):
-    """Self-attention and feed-forward.
-
-    Args:
-        width: token width.
-        heads: heads of the attention.
-        hidden: width inside the feed-forward part.
-        dropout: in training.
-    """
+    """Self-attention and feed-forward; arguments as in `BertSelfAttention` and `BertFeedForward`."""
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()

@@ -26,23 +26,15 @@ READ = (1, 2, 4, 6)
 
 
 class SameConvolution(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding, which at stride 2 pads right and bottom first.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel: side of the kernel.
-        stride: 1 or 2.
-        groups: as in torch.
-    """
+    """A convolution with TensorFlow's SAME padding, which at stride 2 pads right and bottom first."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding=0 if stride > 1 else kernel // 2, groups=groups)
 
     def forward(self, input: Float[Tensor, "batch inputs height width"]) -> Tensor:
         """Convolve; a side of n pixels becomes ceil(n / stride)."""
-        if self.stride[0] > 1:
-            kernel, stride = self.kernel_size[0], self.stride[0]
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride > 1:
             rows, columns = (max(kernel - (side % stride or stride), 0) for side in input.shape[2:])
             input = F.pad(input, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
         return super().forward(input)
@@ -80,21 +72,15 @@ class EfficientNetLite0(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = SameConvolution(3, STEM, 3, 2)
-        stages, inputs = [], STEM
+        self.stages, inputs = nn.ModuleList(), STEM
         for blocks, kernel, stride, widening, outputs in STAGES:
-            stage = []
-            for number in range(blocks):
-                stage.append(InvertedResidual(inputs, outputs, kernel, 1 if number else stride, widening))
-                inputs = outputs
-            stages.append(nn.Sequential(*stage))
-        self.stages = nn.ModuleList(stages)
+            first = InvertedResidual(inputs, outputs, kernel, stride, widening)
+            rest = (InvertedResidual(outputs, outputs, kernel, 1, widening) for _ in range(blocks - 1))
+            self.stages.append(nn.Sequential(first, *rest))
+            inputs = outputs
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> list[Tensor]:
-        """Maps of the stages in `READ`.
-
-        Args:
-            images: (value - 127) / 128 of 8-bit values, as the ImageNet weights expect.
-        """
+        """Maps of the stages in `READ`, of (value - 127) / 128 of 8-bit values, as the ImageNet weights expect."""
         x = F.relu6(self.stem(images.contiguous(memory_format=torch.channels_last)))
         maps = []
         for number, stage in enumerate(self.stages):

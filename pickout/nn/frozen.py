@@ -4,6 +4,7 @@ The frozen part can be computed once for all: both towers also take its result (
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -49,10 +50,9 @@ class Reduction(nn.Module):
 
     def __init__(self, width: int, kept: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
-        self.register_buffer("offset", torch.zeros(width))
-        self.register_buffer("basis", torch.eye(width)[:, :kept].clone())
+        whole = {"mean": torch.zeros(width), "scale": torch.ones(width), "offset": torch.zeros(width)}
+        for name, start in {**whole, "basis": torch.eye(width)[:, :kept].clone()}.items():
+            self.register_buffer(name, start)
 
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes kept"]:
         """Reduce tokens, in float32."""
@@ -79,15 +79,7 @@ class Reduction(nn.Module):
 
 
 class ImageBranch(nn.Module):
-    """Trained layers behind a frozen image network.
-
-    Args:
-        tokens: number of image tokens.
-        channels: width of a token in the layers.
-        layers: number of layers.
-        heads: heads of each.
-        embedding: length of a projected token.
-    """
+    """Trained layers behind a frozen image network; `channels` is the width of a token in them."""
 
     def __init__(self, tokens: int, channels: int, layers: int, heads: int, embedding: int) -> None:
         super().__init__()
@@ -103,20 +95,14 @@ class ImageBranch(nn.Module):
         self, seen_BND: Float[Tensor, "batch tokens kept"], query_B: Int[Tensor, " batch"], attention: AttentionRequest
     ) -> Stacked:
         """Class token first."""
-        class_B1D = self.class_token.expand(len(seen_BND), 1, -1)
-        tokens = torch.cat([class_B1D, self.norm_in(self.narrow(seen_BND))], dim=1) + self.positions
+        class_B1D, patches_BND = self.class_token.expand(len(seen_BND), 1, -1), self.norm_in(self.narrow(seen_BND))
+        tokens = torch.cat([class_B1D, patches_BND], dim=1) + self.positions
         tokens, rows, maps = self.transformer(tokens, query_B, attention)
         return Stacked(_by_summary(self.projection(self.norm_out(tokens))), rows, maps)
 
 
 class TextBranch(nn.Module):
-    """Trained layers of BERT's kind behind a frozen BERT.
-
-    Args:
-        channels: width of a token in the layers.
-        layers: number of layers.
-        embedding: length of a projected token.
-    """
+    """Trained layers of BERT's kind behind a frozen BERT; `channels` is the width of a token in them."""
 
     def __init__(self, channels: int, layers: int, embedding: int) -> None:
         super().__init__()
@@ -197,8 +183,7 @@ class MultiStageTower(nn.Module):
 
     def frozen(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens kept"]:
         """The tokens of the frozen part; `forward` takes them too."""
-        tokens: Tensor = self.reduction(self.stages(images))
-        return tokens
+        return cast(Tensor, self.reduction(self.stages(images)))
 
     def forward(self, images: Float[Tensor, "batch *axes"], attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
         """Encode prepared images, or the tokens that `frozen` made of them.
@@ -265,8 +250,7 @@ class SentenceTower(nn.Module):
 
     def frozen(self, texts: TokenBatch) -> Float[Tensor, "batch tokens kept"]:
         """The states of the frozen part, reduced."""
-        states: Tensor = self.reduction(self.states(texts))
-        return states
+        return cast(Tensor, self.reduction(self.states(texts)))
 
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
         """Encode captions; the first token stands for the whole.

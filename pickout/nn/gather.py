@@ -21,22 +21,13 @@ def gather_with_gradient(tensor: Float[Tensor, "local *axes"]) -> Float[Tensor, 
 
     The processes may hold different numbers of rows; all other axes agree. Without a process group, or with one
     process, the tensor itself.
-
-    Args:
-        tensor: this process's rows.
     """
-    if not _is_spread():
-        return tensor
-    gathered: Tensor = _Gather.apply(tensor)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _Gather.apply(tensor) if _is_spread() else tensor  # type: ignore[no-untyped-call]
     return gathered
 
 
 def gather(tensor: Int[Tensor, "local *axes"]) -> Int[Tensor, "whole *axes"]:
-    """As `gather_with_gradient`, for labels and lengths, which have no gradient.
-
-    Args:
-        tensor: this process's rows.
-    """
+    """As `gather_with_gradient`, for labels and lengths, which have no gradient."""
     return _rows_of_all(tensor)[0] if _is_spread() else tensor
 
 

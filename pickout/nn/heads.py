@@ -16,19 +16,13 @@ Pool = Literal["max", "gpo"]
 def unit_tokens(tokens: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
     """Each token divided by (its norm + 1e-8), float32 (RDE, ITSELF)."""
     tokens = tokens.float()
-    norms: Tensor = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True)
-    return tokens / (norms + 1e-8)
+    return tokens / (torch.linalg.vector_norm(tokens, dim=-1, keepdim=True) + 1e-8)
 
 
 def max_pool(
     z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]
 ) -> Float[Tensor, "batch dimension"]:
-    """Each channel's largest value over the tokens that count (ITSELF as released; RDE).
-
-    Args:
-        z_BKE: adapted tokens.
-        filled_BK: True at tokens that count; at least one a sample.
-    """
+    """Each channel's largest value over the tokens that count, at least one a sample (ITSELF as released; RDE)."""
     return z_BKE.masked_fill(~filled_BK[..., None], -torch.inf).max(dim=1).values
 
 
@@ -37,43 +31,27 @@ class LearnedPool(nn.Module):
 
     The weight of rank r among n tokens is a soft-max over ranks of a score that a small bidirectional GRU reads off
     sinusoidal codes of the ranks. It depends on n and r alone, so one run of the GRU a length serves the whole batch.
-
-    Args:
-        code: length of a rank's code.
-        hidden: width of the GRU in each direction.
-        temperature: divides the scores before the soft-max.
     """
 
-    def __init__(self, code: int = 32, hidden: int = 32, temperature: float = 0.1) -> None:
+    code, hidden, temperature = 32, 32, 0.1
+
+    def __init__(self) -> None:
         super().__init__()
-        self.code = code
-        self.temperature = temperature
-        self.reader = nn.GRU(code, hidden, batch_first=True, bidirectional=True)
-        self.score = nn.Linear(hidden, 1, bias=False)
+        self.reader = nn.GRU(self.code, self.hidden, batch_first=True, bidirectional=True)
+        self.score = nn.Linear(self.hidden, 1, bias=False)
 
     def forward(
         self, z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]
     ) -> Float[Tensor, "batch dimension"]:
-        """Pool.
-
-        Args:
-            z_BKE: adapted tokens, float32.
-            filled_BK: True at the first tokens of each sample, at least one.
-        """
-        lengths_B = filled_BK.sum(dim=1)
+        """Pool the first tokens of each sample, at least one, where `filled_BK` is True; float32."""
         sorted_BKE = z_BKE.masked_fill(~filled_BK[..., None], -torch.inf).sort(dim=1, descending=True).values
         sorted_BKE = sorted_BKE.masked_fill(~filled_BK[..., None], 0.0)
-        present_L, place_B = torch.unique(lengths_B, return_inverse=True)
+        present_L, place_B = torch.unique(filled_BK.sum(dim=1), return_inverse=True)
         weights_BK = self.rank_weights(present_L, z_BKE.shape[1])[place_B]
         return (weights_BK[..., None] * sorted_BKE).sum(dim=1)
 
-    def rank_weights(self, lengths: Tensor, kept: int) -> Float[Tensor, "lengths kept"]:
-        """The weight of each rank for samples of these lengths; zero from each length on, rows sum to 1.
-
-        Args:
-            lengths: how many tokens count. Shape: (lengths,).
-            kept: the longest.
-        """
+    def rank_weights(self, lengths: Int[Tensor, " lengths"], kept: int) -> Float[Tensor, "lengths kept"]:
+        """The weight of each of `kept` ranks in samples of these lengths; zero from each length on, rows sum to 1."""
         with torch.autocast(lengths.device.type, enabled=False):
             codes_LKD = self._codes(kept, self.score.weight).expand(len(lengths), -1, -1)
             packed = nn.utils.rnn.pack_padded_sequence(codes_LKD, lengths.cpu(), batch_first=True, enforce_sorted=False)
@@ -92,9 +70,8 @@ class LearnedPool(nn.Module):
 
 
 class GrabAdapter(nn.Module):
-    """z = shortcut(x) + MLP(x), token by token (ITSELF, algorithm 1).
-
-    The MLP is linear, batch normalisation over all rows, ReLU, linear.
+    """z = shortcut(x) + MLP(x), token by token; the MLP is linear, batch norm over all rows, ReLU, linear (ITSELF,
+    algorithm 1).
 
     Args:
         width: width of a token.
@@ -120,8 +97,7 @@ class GrabAdapter(nn.Module):
     def forward(self, x_PD: Float[Tensor, "rows width"]) -> Float[Tensor, "rows dimension"]:
         """Adapt rows that are normalised already; while training they share batch statistics."""
         x_PD = x_PD.to(self.inner.weight.dtype)
-        hidden = F.relu(self.norm(self.inner(x_PD)))
-        out: Tensor = self.shortcut(x_PD) + self.outer(hidden)
+        out: Tensor = self.shortcut(x_PD) + self.outer(F.relu(self.norm(self.inner(x_PD))))
         return out
 
 
@@ -156,14 +132,11 @@ class GrabHead(nn.Module):
     def forward(
         self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch dimension"]:
-        """Embed banks.
+        """Embed banks; float32, not normalised.
 
         Args:
             bank_BKD: kept tokens, content first, not normalised.
             length_B: how many tokens of each bank count.
-
-        Returns:
-            Float32, not normalised.
         """
         unit_BKD = unit_tokens(bank_BKD)
         filled_BK = torch.arange(bank_BKD.shape[1], device=bank_BKD.device) < length_B[:, None]
@@ -173,14 +146,12 @@ class GrabHead(nn.Module):
             z_BKE[filled_BK] = rows_PE
         else:
             z_BKE = self.adapter(unit_BKD.flatten(0, 1)).float().unflatten(0, filled_BK.shape)
-        if self.pool is None:
-            return max_pool(z_BKE, filled_BK)
-        pooled: Tensor = self.pool(z_BKE, filled_BK)
+        pooled: Tensor = (max_pool if self.pool is None else self.pool)(z_BKE, filled_BK)
         return pooled
 
 
 class PairLogits(NamedTuple):
-    """Logits of pairs in both orders. Shape of each: (pairs, classes)."""
+    """Logits of pairs in both orders."""
 
     image_first: Float[Tensor, "pairs classes"]
     text_first: Float[Tensor, "pairs classes"]
@@ -200,18 +171,26 @@ class IdentityHeads(nn.Module):
         deviation: standard deviation of the classifiers' starting weights; their biases start at 0.
     """
 
+    fusion: nn.Linear
+    fusion_norm: nn.LayerNorm
+    pair_classifier: nn.Linear
+    identity_classifier: nn.Linear
+
     def __init__(
         self, dimension: int, classes: int, *, pairs: bool = True, alone: bool = True, deviation: float = 0.001
     ) -> None:
         super().__init__()
-        self.fusion = nn.Linear(2 * dimension, dimension) if pairs else None
-        self.fusion_norm = nn.LayerNorm(dimension) if pairs else None
-        self.pair_classifier = nn.Linear(dimension, classes) if pairs else None
-        self.identity_classifier = nn.Linear(dimension, classes) if alone else None
-        for classifier in (self.pair_classifier, self.identity_classifier):
-            if classifier is not None:
-                nn.init.normal_(classifier.weight, std=deviation)
-                nn.init.zeros_(classifier.bias)
+        if pairs:
+            self.fusion = nn.Linear(2 * dimension, dimension)
+            self.fusion_norm = nn.LayerNorm(dimension)
+        for name, wanted in (("pair_classifier", pairs), ("identity_classifier", alone)):
+            if wanted:
+                self.add_module(name, nn.Linear(dimension, classes))
+        for name, parameter in self.named_parameters():
+            if "classifier.weight" in name:
+                nn.init.normal_(parameter, std=deviation)
+            elif "classifier.bias" in name:
+                nn.init.zeros_(parameter)
 
     def pair_logits(
         self,
@@ -230,27 +209,18 @@ class IdentityHeads(nn.Module):
             image_P: the image of each pair.
             text_P: the caption of each pair.
         """
-        assert self.fusion is not None
         with torch.autocast(image_BE.device.type, enabled=False):
             image_BE, text_BE = image_BE.float(), text_BE.float()
             left, right = self.fusion.weight.float().chunk(2, dim=1)
             bias = self.fusion.bias.float()
             image_first = F.linear(image_BE, left, bias)[image_P] + F.linear(text_BE, right)[text_P]
             text_first = F.linear(text_BE, left, bias)[text_P] + F.linear(image_BE, right)[image_P]
-            return PairLogits(self._classify_pair(image_first), self._classify_pair(text_first))
-
-    def _classify_pair(self, fused_PE: Float[Tensor, "pairs dimension"]) -> Float[Tensor, "pairs classes"]:
-        assert self.fusion_norm is not None and self.pair_classifier is not None
-        logits: Tensor = self.pair_classifier(F.gelu(self.fusion_norm(fused_PE)))
-        return logits
+            return PairLogits(
+                *(self.pair_classifier(F.gelu(self.fusion_norm(fused))) for fused in (image_first, text_first))
+            )
 
     def identity_logits(self, features_BE: Float[Tensor, "batch dimension"]) -> Float[Tensor, "batch classes"]:
-        """Classify images or captions by themselves.
-
-        Args:
-            features_BE: not normalised.
-        """
-        assert self.identity_classifier is not None
+        """Classify images or captions by themselves, from features that are not normalised."""
         with torch.autocast(features_BE.device.type, enabled=False):
             logits: Tensor = self.identity_classifier(features_BE.float())
             return logits

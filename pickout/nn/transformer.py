@@ -46,9 +46,7 @@ class LayerNorm(nn.LayerNorm):
 class FeedForward(nn.Module):
     """Widen four times, activate, narrow again.
 
-    Args:
-        width: token width.
-        activation: `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the exact `gelu`.
+    The activation is `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the exact `gelu`.
     """
 
     def __init__(self, width: int, activation: Activation) -> None:
@@ -93,14 +91,7 @@ class Stacked(NamedTuple):
 def run_layers(
     layers: Iterable[nn.Module], x: Float[Tensor, "batch tokens width"], attention: AttentionRequest, *given: Any
 ) -> Stacked:
-    """Run layers one after the other.
-
-    Args:
-        layers: each gives an `Attended`.
-        x: tokens.
-        attention: which rows and maps to expose.
-        given: what each layer takes behind the tokens.
-    """
+    """Run layers one after the other; each takes tokens and `given`, and gives an `Attended`."""
     rows: dict[int, Tensor] = {}
     maps: dict[int, Tensor] = {}
     for number, layer in enumerate(layers, start=1):
