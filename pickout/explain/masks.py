@@ -13,7 +13,6 @@ from pickout.explain.pair import BATCH, Pair, text_batch
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.hiding import choose_positions
-from pickout.saliency.masking import random_probabilities
 from pickout.shapes import AttentionRequest, Float, TokenBatch
 
 
@@ -57,7 +56,7 @@ def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Fl
     content = method.text.content(texts)
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
     return {
-        "random": random_probabilities(content, method.settings.mask_probability),
+        "random": content.float() * method.settings.mask_probability,
         "guided": _rules(method).guided_probabilities(rows, content),
     }
 

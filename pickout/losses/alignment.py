@@ -43,8 +43,7 @@ def triplet_alignment(
         temperature: tau.
         margin: m.
     """
-    similarity_BB = cosine_similarity(text_BE, image_BE)
-    same_BB = same_identity(identity_B)
+    similarity_BB, same_BB = cosine_similarity(text_BE, image_BE), same_identity(identity_B)
     with torch.autocast(similarity_BB.device.type, enabled=False):
         rows = hinge_sum(similarity_BB, same_BB, temperature=temperature, margin=margin)
         return rows + hinge_sum(similarity_BB.T, same_BB.T, temperature=temperature, margin=margin)
@@ -101,11 +100,9 @@ def similarity_distribution(
     similarity_BB = cosine_similarity(text_BE, image_BE) / temperature
     same_BB = same_identity(identity_B).float()
     target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + floor).log()
-    total = similarity_BB.new_zeros(())
-    for scores_BB in (similarity_BB, similarity_BB.T):
-        guess_BB = scores_BB.log_softmax(dim=1)
-        total = total + (guess_BB.exp() * (guess_BB - target_BB)).sum(dim=1).mean()
-    return total
+    guesses = [scores_BB.log_softmax(dim=1) for scores_BB in (similarity_BB, similarity_BB.T)]
+    losses = [(guess_BB.exp() * (guess_BB - target_BB)).sum(dim=1).mean() for guess_BB in guesses]
+    return losses[0] + losses[1]
 
 
 def info_nce(

@@ -87,12 +87,9 @@ def matching_loss(
 def relation_loss(
     logits_B2: Float[Tensor, "batch 2"], replaced_B: Int[Tensor, " batch"], *, count: Count | None = None
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of strong against weak positive pairs (RaSa, PRD).
+    """Mean cross-entropy of strong against weak positive pairs, whose caption is another of the person (RaSa, PRD).
 
-    Args:
-        logits_B2: of the positive pairs; class 1 means a weak one.
-        replaced_B: 1 where the caption was replaced by another one of the same person.
-        count: the denominator.
+    Class 1 means a weak one, and `replaced_B` is 1 there.
     """
     return _cross_entropy(logits_B2, replaced_B, count)
 
@@ -122,13 +119,7 @@ def replaced_labels(
 def replaced_word_loss(
     logits_BT2: Float[Tensor, "batch tokens 2"], labels_BT: Int[Tensor, "batch tokens"], *, count: Count | None = None
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the words that are asked for (RaSa, MRTD).
-
-    Args:
-        logits_BT2: class 1 means replaced.
-        labels_BT: from `replaced_labels`.
-        count: the denominator.
-    """
+    """Mean cross-entropy over the words that `replaced_labels` asks for; class 1 means replaced (RaSa, MRTD)."""
     return _cross_entropy(logits_BT2.flatten(0, 1), labels_BT.flatten(), count)
 
 

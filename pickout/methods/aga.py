@@ -23,14 +23,7 @@ from pickout.methods.processes import total
 from pickout.methods.step_choices import Chooser, Hidden
 from pickout.saliency.aggregation import layer_ema, layer_mean
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
-from pickout.saliency.masking import (
-    Normalisation,
-    clip,
-    probabilities,
-    random_probabilities,
-    vacuous_probabilities,
-    word_weights,
-)
+from pickout.saliency.masking import Normalisation, clip, probabilities, vacuous_probabilities, word_weights
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
@@ -170,7 +163,7 @@ class Aga(Fusion):
         """By attention, evenly, or empty words alone (AGA, Eq. 6 to 9 and table I)."""
         rules = self.settings
         if rules.mask == "random":
-            return random_probabilities(content, rules.mask_probability)
+            return super().masking_probability(texts, content)
         if rules.mask == "vacuous":
             return vacuous_probabilities(self.vacuous_positions(texts.ids, content), content, rules.mask_probability)
         # A model for use has no twin, so it asks itself.
@@ -182,12 +175,7 @@ class Aga(Fusion):
         return rules.guided_probabilities(rows, content)
 
     def enrich(
-        self,
-        given: Given,
-        hidden: Hidden | None,
-        teacher: Float[Tensor, "chosen vocabulary"] | None,
-        chooser: Chooser,
-        image_BND: Float[Tensor, "batch image_tokens width"],
+        self, given: Given, hidden: Hidden | None, teacher: Tensor | None, chooser: Chooser, image_BND: Tensor
     ) -> Weak:
         """Captions with other words in the place of the hidden ones, where they are drawn (AGA, Eq. 10 and 11)."""
         rules = self.settings

@@ -37,12 +37,11 @@ def read_by_length(
     encoder: FusionEncoder, texts: TokenBatch, *, whole: bool = False
 ) -> Float[Tensor, "rows tokens width"]:
     """The text layers' states of captions that are padded to one length."""
-    order, parts = list[Tensor](), list[Tensor]()
+    found = []
     for rows, longest in bands(texts.mask, whole=whole):
         states = encoder(TokenBatch(texts.ids[rows, :longest], texts.mask[rows, :longest])).tokens
-        parts.append(F.pad(states, (0, 0, 0, texts.ids.shape[1] - longest)))
-        order.append(rows)
-    return _restored(parts, order)
+        found.append((rows, F.pad(states, (0, 0, 0, texts.ids.shape[1] - longest))))
+    return _restored(*zip(*found, strict=True))
 
 
 def fuse_by_length(
@@ -56,19 +55,17 @@ def fuse_by_length(
     whole: bool = False,
 ) -> Fused:
     """The fusion layers; arguments as in `FusionEncoder.fuse`."""
-    summaries, order, tokens, full = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
+    summaries, tokens = [], []
     for rows, longest in bands(mask_RT, whole=whole):
         short = int((rows < summary_rows).sum())
         states, mask = states_RTD[rows, :longest], mask_RT[rows, :longest]
         fused = encoder.fuse(states, mask, memory, image_R[rows], summary_rows=short)
-        summaries.append(fused.summary)
-        order.append(rows)
-        padding = (0, 0, 0, mask_RT.shape[1] - longest)
-        tokens.append(F.pad(fused.tokens, padding) if short < len(rows) else states_RTD[:0])
-        full.append(rows[short:] - summary_rows)
-    return Fused(_restored(summaries, order), _restored(tokens, full))
+        summaries.append((rows, fused.summary))
+        padded = F.pad(fused.tokens, (0, 0, 0, mask_RT.shape[1] - longest))
+        tokens.append((rows[short:] - summary_rows, padded if short < len(rows) else states_RTD[:0]))
+    return Fused(_restored(*zip(*summaries, strict=True)), _restored(*zip(*tokens, strict=True)))
 
 
-def _restored(parts: list[Tensor], order: list[Tensor]) -> Tensor:
+def _restored(order: tuple[Tensor, ...], parts: tuple[Tensor, ...]) -> Tensor:
     """Rows of all bands in their first order."""
     return torch.cat(parts).index_select(0, torch.cat(order).argsort()) if len(parts) > 1 else parts[0]

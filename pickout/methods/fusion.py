@@ -24,9 +24,8 @@ from pickout.losses.fusion import (
 from pickout.losses.identity import IGNORED
 from pickout.methods.base import LossTerms, Progress
 from pickout.methods.by_length import fuse_by_length, read_by_length
-from pickout.methods.fusion_plan import Given, Plan, PlanningModel, unit
+from pickout.methods.fusion_plan import Plan, PlanningModel, unit
 from pickout.methods.processes import find_partners, mean_over_processes
-from pickout.methods.step_choices import Chooser
 from pickout.nn.fusion_encoder import Fused
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import Float, TokenBatch
@@ -47,12 +46,11 @@ class Fusion(PlanningModel):
         if self.training:
             self._move_on(progress)
         chooser = self.chooser(progress, given.part, batch.identity.device)
-        image_BND = self.vision(given.images).tokens
-        plan = self.plan(given, chooser, image_BND)
-        states = self._read(given, plan)
-        contrast, negatives = self._contrast(given, plan, chooser, image_BND, states[0], alpha)
-        fused = self._fuse(given, plan, image_BND, states, negatives)
-        terms = {"contrastive": contrast, **self._fusion_terms(given, plan, fused, len(states) - 1, negatives, alpha)}
+        plan = self.plan(given, chooser, self.vision(given.images).tokens)
+        states = self._read(plan)
+        contrast, negatives = self._contrast(plan, states[0], alpha)
+        fused = self._fuse(plan, states, negatives)
+        terms = {"contrastive": contrast, **self._fusion_terms(plan, fused, negatives, alpha)}
         logs = {**plan.logs, "temperature": self.temperature.item(), "alpha": alpha}
         return LossTerms(terms, {name: self.settings.weights[name] for name in terms}, logs)
 
@@ -63,30 +61,23 @@ class Fusion(PlanningModel):
         if progress.part == 0:
             self.twin.follow(self, self.settings.momentum)
 
-    def _read(self, given: Given, plan: Plan) -> tuple[Tensor, ...]:
+    def _read(self, plan: Plan) -> tuple[Tensor, ...]:
         """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""
-        changed = [ids for ids in (None if plan.hidden is None else plan.hidden.ids, plan.sampled) if ids is not None]
-        ids = torch.cat([plan.weak.online.ids, *changed])
-        masks = torch.cat([plan.weak.online.mask, *[given.strong.mask] * len(changed)])
-        return read_by_length(self.text, TokenBatch(ids, masks), whole=self.whole_rows).chunk(1 + len(changed))
+        ids = torch.cat([plan.weak.online.ids, *plan.changed])
+        masks = torch.cat([plan.weak.online.mask, *[plan.given.strong.mask] * len(plan.changed)])
+        return read_by_length(self.text, TokenBatch(ids, masks), whole=self.whole_rows).chunk(1 + len(plan.changed))
 
     def _contrast(
-        self,
-        given: Given,
-        plan: Plan,
-        chooser: Chooser,
-        image_BND: Float[Tensor, "batch tokens width"],
-        states_BTD: Float[Tensor, "batch length text_width"],
-        alpha: float,
+        self, plan: Plan, states_BTD: Float[Tensor, "batch length text_width"], alpha: float
     ) -> tuple[Float[Tensor, ""], tuple[Drawn, Drawn]]:
         """The contrast of the whole batch, and this process's hard negatives: images for captions, then captions."""
         rules = self.settings
         # Differs from the paper: keys are the whole batch's, not one device's, so the number of processes is no matter.
-        image_WE = gather_with_gradient(unit(self.image_projection(image_BND[:, 0])))
+        image_WE = gather_with_gradient(unit(self.image_projection(plan.tokens[:, 0])))
         text_WE = gather_with_gradient(unit(self.text_projection(states_BTD[:, 0])))
         with torch.no_grad():
             image_m_WE, text_m_WE = gather_with_gradient(plan.image), gather_with_gradient(plan.text)
-        identity_W = gather(given.identity)
+        identity_W = gather(plan.given.identity)
         found = contrastive(
             image_WE,
             text_WE,
@@ -110,47 +101,38 @@ class Fusion(PlanningModel):
                 group=rules.negative_group,
                 epsilon=rules.negative_guard,
                 equal_captions_BB=equal,
-            )[given.part.own]
+            )[plan.given.part.own]
             for similarity in (found.text_to_image, found.image_to_text)
         )
-        return found.loss, chooser.negatives(to_images, to_texts)
+        return found.loss, plan.chooser.negatives(to_images, to_texts)
 
-    def _fuse(
-        self,
-        given: Given,
-        plan: Plan,
-        image_BND: Float[Tensor, "batch tokens width"],
-        states: tuple[Tensor, ...],
-        negatives: tuple[Drawn, Drawn],
-    ) -> Fused:
+    def _fuse(self, plan: Plan, states: tuple[Tensor, ...], negatives: tuple[Drawn, Drawn]) -> Fused:
         """One pass of up to five rows a pair: the pair, its two negatives, hidden words, replaced words.
 
         Of the first three only the class token is wanted. A negative that could not be drawn reads anything and counts
         nothing.
         """
-        weak_BTD, mask_BT, part = states[0], plan.weak.online.mask, given.part
-        images = find_partners(image_BND, negatives[0].index, negatives[0].valid, part)
-        own = torch.arange(images.start, images.start + part.rows, device=image_BND.device)
+        weak_BTD, mask_BT, part = states[0], plan.weak.online.mask, plan.given.part
+        images = find_partners(plan.tokens, negatives[0], part)
+        own = torch.arange(images.start, images.start + part.rows, device=weak_BTD.device)
         rows = [(weak_BTD, mask_BT, own)] if {"matching", "relation"} & self.heads else []
         if "matching" in self.heads:
-            texts = find_partners(weak_BTD, negatives[1].index, negatives[1].valid, part)
+            texts = find_partners(weak_BTD, negatives[1], part)
             bank_mask = gather(mask_BT.long()).bool() if texts.everyone else mask_BT
             rows.append((weak_BTD, mask_BT, images.index))
             rows.append((texts.bank[texts.index], bank_mask[texts.index], own))
         summaries = len(rows) * part.rows
-        rows += [(changed_BTD, given.strong.mask, own) for changed_BTD in states[1:]]
+        rows += [(changed_BTD, plan.given.strong.mask, own) for changed_BTD in states[1:]]
         read, masks, image = (torch.cat(parts) for parts in zip(*rows, strict=True))
         memory = self.text.remember(images.bank)
         return fuse_by_length(self.text, read, masks, memory, image, summary_rows=summaries, whole=self.whole_rows)
 
     def _fusion_terms(
-        self, given: Given, plan: Plan, fused: Fused, changed: int, negatives: tuple[Drawn, Drawn], alpha: float
+        self, plan: Plan, fused: Fused, negatives: tuple[Drawn, Drawn], alpha: float
     ) -> dict[str, Tensor]:
-        """The terms of the fusion layers; their token means are over the tokens of all processes.
-
-        `changed` tells how many captions a pair were read with hidden or replaced words.
-        """
-        rows, part, terms = given.part.rows, given.part, dict[str, Tensor]()
+        """The terms of the fusion layers; their token means are over the tokens of all processes."""
+        part, terms = plan.given.part, dict[str, Tensor]()
+        rows, tokens = part.rows, list(fused.tokens.chunk(max(1, len(plan.changed))))
         if "matching" in self.heads:
             logits = self.matching_head(fused.summary[: 3 * rows])
             valid = torch.cat([torch.ones_like(negatives[0].valid), negatives[0].valid, negatives[1].valid])
@@ -159,24 +141,22 @@ class Fusion(PlanningModel):
         if "relation" in self.heads:
             logits = self.relation_head(fused.summary[:rows])
             terms["relation"] = relation_loss(logits, plan.weak.replaced, count=part.whole / part.processes)
-        tokens = list(fused.tokens.chunk(max(1, changed)))
         if plan.hidden is not None:
-            terms["words"] = self._word_loss(given, plan, tokens.pop(0), alpha)
+            terms["words"] = self._word_loss(plan, tokens.pop(0), alpha)
         if plan.labels is not None:
             count = part.share((plan.labels != IGNORED).sum())
             terms["replaced"] = replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
         return {name: mean_over_processes(loss) for name, loss in terms.items()}
 
     def _word_loss(
-        self, given: Given, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float
+        self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float
     ) -> Float[Tensor, ""]:
         assert plan.hidden is not None and plan.teacher is not None
-        chosen, ids, table = plan.hidden.chosen, given.strong.ids, self.text.embeddings.words.weight
-        count = given.part.share(chosen.sum())
+        chosen, ids, table = plan.hidden.chosen, plan.given.strong.ids, self.text.embeddings.words.weight
+        count, length = plan.given.part.share(chosen.sum()), plan.given.part.strong
         if not self.whole_rows:
             logits_nV = self.word_head(tokens_BTD[chosen], table)
             return masked_word_loss(logits_nV, ids[chosen], plan.teacher, alpha, count=count)
-        length = given.part.strong
         labels = ids.masked_fill(~chosen, IGNORED)[:, :length]
         logits_BTV = self.word_head(tokens_BTD[:, :length], table)
         return masked_word_loss_over_sequence(logits_BTV, labels, plan.teacher, alpha, count=count)

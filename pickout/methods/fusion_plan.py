@@ -19,7 +19,6 @@ from pickout.methods.processes import Part, find_part, total
 from pickout.methods.step_choices import Chooser, Hidden, draw_uniforms
 from pickout.nn.gather import gather_with_gradient
 from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
-from pickout.saliency.masking import random_probabilities
 from pickout.saliency.vacuous_words import vacuous_table
 from pickout.shapes import Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
@@ -62,6 +61,10 @@ class Weak:
 class Plan:
     """What the online model is trained with."""
 
+    given: Given
+    chooser: Chooser
+    tokens: Float[Tensor, "batch image_tokens width"]
+    """The online model's image tokens."""
     image: Float[Tensor, "batch dimension"]
     """Momentum features of the images, unit norm."""
     text: Float[Tensor, "batch dimension"]
@@ -76,6 +79,11 @@ class Plan:
     labels: Int[Tensor, "batch tokens"] | None
     """Which words were replaced."""
     logs: dict[str, float]
+
+    @property
+    def changed(self) -> list[Int[Tensor, "batch tokens"]]:
+        """The captions with hidden words and those with replaced words, as far as there are any."""
+        return [ids for ids in (None if self.hidden is None else self.hidden.ids, self.sampled) if ids is not None]
 
 
 def unit(features: Tensor) -> Tensor:
@@ -150,8 +158,8 @@ class PlanningModel(FusionModel):
             hidden = self._hide(given, chooser, logs)
             masked.append(hidden.ids)
         if "replaced" in self.heads:
-            rate = random_probabilities(given.content, self.settings.replace_probability)
-            masked.append(chooser.hide_from_generator(given.strong.ids, given.content, rate))
+            rate = given.content.float() * self.settings.replace_probability
+            masked.append(chooser.hide(given.strong.ids, given.content, rate, from_generator=True).ids)
         fused = self._twin_fused(masked, given, tokens_m)
         if hidden is not None:
             teacher = self._twin_words(fused[0][hidden.chosen])
@@ -163,20 +171,16 @@ class PlanningModel(FusionModel):
         image_m = unit(twin.image_projection(tokens_m[:, 0]))
         states_m = read_by_length(twin.text, weak.momentum, whole=self.whole_rows)
         text_m = unit(twin.text_projection(states_m[:, 0]))
-        return Plan(image_m, text_m, weak, hidden, teacher, sampled, labels, logs | weak.logs)
+        return Plan(
+            given, chooser, image_BND, image_m, text_m, weak, hidden, teacher, sampled, labels, logs | weak.logs
+        )
 
     def masking_probability(
-        self,
-        texts: TokenBatch,  # noqa: ARG002
-        content: Bool[Tensor, "batch tokens"],
+        self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch tokens"]:
-        """The probability that each token is hidden: the same for every word (RaSa).
-
-        Args:
-            texts: captions.
-            content: True where a token is a word piece.
-        """
-        return random_probabilities(content, self.settings.mask_probability)
+        """The probability that each token of captions is hidden: the same for every word (BERT; RaSa)."""
+        del texts
+        return content.float() * self.settings.mask_probability
 
     def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
         """True for ids that may stand in for a word: whole words."""
@@ -196,14 +200,10 @@ class PlanningModel(FusionModel):
         return vacuous_positions(ids, content, self.vacuous, self._word_numbers(ids, content))
 
     def enrich(
-        self,
-        given: Given,
-        hidden: Hidden | None,  # noqa: ARG002
-        teacher: Float[Tensor, "chosen vocabulary"] | None,  # noqa: ARG002
-        chooser: Chooser,  # noqa: ARG002
-        image_BND: Float[Tensor, "batch tokens width"],  # noqa: ARG002
+        self, given: Given, hidden: Hidden | None, teacher: Tensor | None, chooser: Chooser, image_BND: Tensor
     ) -> Weak:
         """The captions of contrast, matching and relation: the weak ones as they are."""
+        del hidden, teacher, chooser, image_BND
         return Weak(given.weak, given.weak, given.replaced)
 
     def _hide(self, given: Given, chooser: Chooser, logs: dict[str, float]) -> Hidden:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, distributed
 
+from pickout.draws import Drawn
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import Bool, Float, Int
 
@@ -81,19 +82,16 @@ class Partners(NamedTuple):
     """Whether the bank holds the rows of all processes."""
 
 
-def find_partners(
-    rows: Float[Tensor, "local tokens width"], index: Int[Tensor, " drawn"], valid: Bool[Tensor, " drawn"], part: Part
-) -> Partners:
+def find_partners(rows: Float[Tensor, "local tokens width"], drawn: Drawn, part: Part) -> Partners:
     """Bring in the rows of other processes, when any process has drawn one; a gradient flows back to them.
 
     Args:
         rows: this process's.
-        index: positions in the whole batch.
-        valid: False where nothing was drawn.
+        drawn: positions in the whole batch.
         part: of this process.
     """
-    local = torch.where(valid, index - part.start, 0)
+    local = torch.where(drawn.valid, drawn.index - part.start, 0)
     away = (local < 0) | (local >= part.rows)
     if part.processes == 1 or not bool(gather(away.any().long().reshape(1)).any()):
         return Partners(rows, 0, local, everyone=False)
-    return Partners(gather_with_gradient(rows), part.start, index, everyone=True)
+    return Partners(gather_with_gradient(rows), part.start, drawn.index, everyone=True)

@@ -75,6 +75,8 @@ class Chooser:
         content_BT: Bool[Tensor, "batch tokens"],
         probability_BT: Float[Tensor, "batch tokens"],
         words_BT: Int[Tensor, "batch tokens"] | None = None,
+        *,
+        from_generator: bool = False,
     ) -> Hidden:
         """Hide words to be guessed: some 80 % of the chosen ones become the mask, 10 % a random word.
 
@@ -83,22 +85,18 @@ class Chooser:
             content_BT: True where a token is a word piece.
             probability_BT: that a token is chosen.
             words_BT: from `hiding.word_numbers`, to hide whole words; None: pieces.
+            from_generator: whether they are hidden from the momentum model that proposes replacements; then there need
+                not be any.
         """
-        uniform_BT = self._tokens("choose", ids_BT)
+        end = "_replaced" if from_generator else ""
+        uniform_BT = self._tokens(f"choose{end}", ids_BT)
         chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT, words_BT=words_BT)
-        nothing = total(chosen_BT.sum()) == 0
-        chosen_BT = ensure_chosen(chosen_BT, probability_BT, content_BT, words_BT=words_BT, empty=nothing)
-        return Hidden(self._masked(ids_BT, chosen_BT, ""), chosen_BT)
-
-    def hide_from_generator(
-        self,
-        ids_BT: Int[Tensor, "batch tokens"],
-        content_BT: Bool[Tensor, "batch tokens"],
-        probability_BT: Float[Tensor, "batch tokens"],
-    ) -> Int[Tensor, "batch tokens"]:
-        """Hide words from the momentum model that proposes replacements; arguments as in `hide`."""
-        chosen_BT = choose_positions(probability_BT, self._tokens("choose_replaced", ids_BT), content_BT)
-        return self._masked(ids_BT, chosen_BT, "_replaced")
+        if not from_generator:
+            nothing = total(chosen_BT.sum()) == 0
+            chosen_BT = ensure_chosen(chosen_BT, probability_BT, content_BT, words_BT=words_BT, empty=nothing)
+        random_BT = random_words(self._tokens(f"word{end}", ids_BT), self.choices)
+        kind_BT = self._tokens(f"kind{end}", ids_BT)
+        return Hidden(apply_mask(ids_BT, chosen_BT, kind_BT, random_BT, self.mask_id), chosen_BT)
 
     def replace(
         self,
@@ -134,10 +132,6 @@ class Chooser:
             texts_BW: weights of the whole batch's captions for each of this process's images.
         """
         return categorical(images_BW, self.uniforms.rows["image"]), categorical(texts_BW, self.uniforms.rows["text"])
-
-    def _masked(self, ids_BT: Tensor, chosen_BT: Tensor, suffix: str) -> Tensor:
-        random_BT = random_words(self._tokens(f"word{suffix}", ids_BT), self.choices)
-        return apply_mask(ids_BT, chosen_BT, self._tokens(f"kind{suffix}", ids_BT), random_BT, self.mask_id)
 
     def _tokens(self, purpose: str, ids_BT: Tensor) -> Tensor:
         return self.uniforms.tokens[purpose][:, : ids_BT.shape[1]]

@@ -15,29 +15,20 @@ from pickout.shapes import Bool, Float, Int
 
 
 class Attended(NamedTuple):
-    """What one attention layer gives; row and map have heads averaged, float32, no gradient, before dropout.
-
-    Args:
-        tokens: the mixed tokens. Shape: (batch, queries, width).
-        row: where the query token looked; None unless asked for. Shape: (batch, tokens).
-        map: where every token looked; None unless asked for. Shape: (batch, queries, tokens).
-    """
+    """What one attention layer gives; row and map have heads averaged, float32, no gradient, before dropout."""
 
     tokens: Float[Tensor, "batch queries width"]
+    """The mixed tokens."""
     row: Float[Tensor, "batch tokens"] | None
+    """Where the query token looked; None unless asked for."""
     map: Float[Tensor, "batch mapped tokens"] | None
+    """Where every token looked; None unless asked for."""
 
 
 def split_heads(
     x_BTW: Float[Tensor, "batch tokens width"], parts: int, heads: int
 ) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
-    """Projections that stand side by side, each cut into heads; views that going back cost one copy together.
-
-    Args:
-        x_BTW: `parts` times heads times depth channels a token.
-        parts: how many projections.
-        heads: heads of each.
-    """
+    """Projections that stand side by side, each cut into heads; going back, the views cost one copy together."""
     return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
 
 

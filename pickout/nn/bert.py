@@ -89,8 +89,8 @@ class CrossAttention(nn.Module):
         self, tokens_IND: Float[Tensor, "images tokens width"]
     ) -> tuple[Float[Tensor, "images heads tokens depth"], Float[Tensor, "images heads tokens depth"]]:
         """Keys and values of images."""
-        k_IHNd, v_IHNd = split_heads(self.project_memory(tokens_IND), 2, self.heads)
-        return k_IHNd, v_IHNd
+        keys, values = split_heads(self.project_memory(tokens_IND), 2, self.heads)
+        return keys, values
 
     def forward(
         self,
@@ -106,7 +106,7 @@ class CrossAttention(nn.Module):
 
         Args:
             x_RTD: text tokens.
-            k_IHNd: keys of the images.
+            k_IHNd: keys of the images, from `remember`.
             v_IHNd: their values.
             grouping: which image each row reads; None: row r reads image r.
             row: whether to read where the class token, the first, looked; copies the keys for each row.

@@ -75,14 +75,11 @@ class VisionTransformer(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"], attention: AttentionRequest = NO_ATTENTION
     ) -> TowerOutput:
-        """Encode prepared images.
+        """Encode prepared images: 1 + rows x columns tokens each, class token first, then patches row by row.
 
         Args:
             images: normalised as the weights expect.
             attention: which rows and maps to expose.
-
-        Returns:
-            1 + rows x columns tokens an image, class token first, then patches row by row.
 
         Raises:
             ValueError: images of another size than the tower's, or a layer that is not there.
@@ -101,13 +98,7 @@ class VisionTransformer(nn.Module):
 
 
 def patch_grid(height: int, width: int, patch: int, stride: int) -> tuple[int, int]:
-    """Rows and columns of patches: floor((side - patch) / stride) + 1 along each side.
-
-    Args:
-        height: of the image, in pixels.
-        width: of the image, in pixels.
-        patch: side of a patch, in pixels.
-        stride: distance between patches, in pixels; less than `patch` makes them overlap.
+    """Rows and columns of patches: floor((side - patch) / stride) + 1 along each side; all in pixels.
 
     Raises:
         ValueError: the image is smaller than one patch.

@@ -1,4 +1,4 @@
-"""How likely each word is hidden: by attention (AGM: AGA, Eq. 6 to 9), evenly, or empty words alone (AGA, table I).
+"""How likely each word is hidden: by attention (AGM: AGA, Eq. 8 and 9), or empty words alone (AGA, table I).
 
 What is hidden is drawn in `pickout.saliency.hiding`. All of it is float32 and without gradient.
 """
@@ -94,20 +94,8 @@ def clip(raw_BT: Float[Tensor, "batch tokens"], *, redistribute: bool = True) ->
     return torch.where((clipped_BT == raw_BT).all(dim=1, keepdim=True), raw_BT, spread_BT)
 
 
-def random_probabilities(
-    content_BT: Bool[Tensor, "batch tokens"], ratio: float = 0.15
-) -> Float[Tensor, "batch tokens"]:
-    """The same probability for every word (BERT; RaSa).
-
-    Args:
-        content_BT: True where a token is a word piece.
-        ratio: the probability.
-    """
-    return content_BT.float() * ratio
-
-
 def vacuous_probabilities(
-    vacuous_BT: Bool[Tensor, "batch tokens"], content_BT: Bool[Tensor, "batch tokens"], ratio: float = 0.15
+    vacuous_BT: Bool[Tensor, "batch tokens"], content_BT: Bool[Tensor, "batch tokens"], ratio: float
 ) -> Float[Tensor, "batch tokens"]:
     """Empty words alone, each with one probability, so that `ratio` of a caption's words is expected (AGA, table I).
 

@@ -43,12 +43,17 @@ class Recorded(Chooser):
         self.io = io
 
     def hide(
-        self, ids_BT: Tensor, content_BT: Tensor, probability_BT: Tensor, words_BT: Tensor | None = None
+        self,
+        ids_BT: Tensor,
+        content_BT: Tensor,
+        probability_BT: Tensor,
+        words_BT: Tensor | None = None,
+        *,
+        from_generator: bool = False,
     ) -> Hidden:
+        if from_generator:
+            return Hidden(self.io["mrtd_masked_ids"], content_BT)
         return Hidden(self.io["mlm_input_ids"], self.io["mlm_positions"].bool() & content_BT)
-
-    def hide_from_generator(self, ids_BT: Tensor, content_BT: Tensor, probability_BT: Tensor) -> Tensor:
-        return self.io["mrtd_masked_ids"]
 
     def replace(
         self,
