@@ -21,9 +21,7 @@ _ROWS, _MOST = 48, 4
 def bands(mask_RT: Bool[Tensor, "rows tokens"], *, whole: bool) -> Iterator[tuple[Int[Tensor, " band"], int]]:
     """Rows by ascending length, in bands, each in the order of its rows, and the longest length of each.
 
-    Args:
-        mask_RT: True where a token is not padding, which stands at the end.
-        whole: whether all rows make one band as long as they are padded.
+    With `whole` all rows make one band, as long as they are padded.
     """
     if whole:
         yield torch.arange(len(mask_RT), device=mask_RT.device), mask_RT.shape[1]

@@ -132,11 +132,7 @@ class FusionModel(Method):
 
     @property
     def twin(self) -> Momentum:
-        """The momentum twin.
-
-        Raises:
-            TrainingError: the model was built without what training needs.
-        """
+        """The momentum twin; raises `TrainingError` for a model that was built without what training needs."""
         if self.momentum is None:
             raise TrainingError("this model was built without identities, so it has no momentum twin to train with")
         return self.momentum
@@ -164,11 +160,7 @@ class FusionModel(Method):
         mask: Bool[Tensor, "pairs tokens"],
         image: Int[Tensor, " pairs"],
     ) -> Float[Tensor, " pairs"]:
-        """The matching head's logit of class 1 (RaSa); see `Method.match_pairs`.
-
-        Raises:
-            NotImplementedError: the model has no matching head.
-        """
+        """The matching head's logit of class 1 (RaSa); as `Method.match_pairs`."""
         if "matching" not in self.heads:
             return super().match_pairs(memory, states, mask, image)
         fused = self.text.fuse(states, mask, memory, image, summary_rows=len(states))

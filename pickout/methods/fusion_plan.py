@@ -144,13 +144,7 @@ class PlanningModel(FusionModel):
 
     @torch.no_grad()
     def plan(self, given: Given, chooser: Chooser, image_BND: Float[Tensor, "batch tokens width"]) -> Plan:
-        """Everything of a step that needs no gradient.
-
-        Args:
-            given: the batch.
-            chooser: makes the choices.
-            image_BND: the online model's image tokens.
-        """
+        """Everything of a step that needs no gradient; `image_BND` are the online model's image tokens."""
         twin, logs, masked = self.twin, dict[str, float](), list[Tensor]()
         tokens_m = twin.vision(given.second).tokens
         hidden = teacher = sampled = labels = None

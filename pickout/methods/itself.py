@@ -159,10 +159,7 @@ class Selection:
     ) -> tuple[Float[Tensor, "batch kept width"], Int[Tensor, " batch"]]:
         """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1.
 
-        Args:
-            out: holds the attention of the rule's request.
-            padding: True at padding; None where there is none.
-            kept: how many tokens to keep, by the training rule; None: as outside training.
+        With `kept`, so many by the training rule, else as outside training. `padding` is True at padding.
         """
         rule, kept = (self.evaluation, self.evaluation_kept) if kept is None else (self.training, kept)
         padding = torch.zeros_like(out.trace.content) if padding is None else padding

@@ -93,7 +93,7 @@ def build_model(
         raise RecipeError(
             f"{source}: vision.embedding = {vision.embedding} and text.embedding = {text.embedding} must be equal"
         )
-    kind = MultiStageTower if vision.kind == "lite0" else VisionTransformer
+    kind: type[MultiStageTower | VisionTransformer] = MultiStageTower if vision.kind == "lite0" else VisionTransformer
     try:
         image_tower: ImageTower = kind(vision, height=settings.image.height, width=settings.image.width)
         text_tower = _text_tower(text, tokenizer, image_tower.channels, vision.branches)

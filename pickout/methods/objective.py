@@ -121,12 +121,7 @@ class Objective(nn.Module):
         text_BE: Float[Tensor, "batch dimension"],
         identity_B: Int[Tensor, " batch"],
     ) -> LossTerms:
-        """The branch's terms over the whole batch.
-
-        Args:
-            image_BE: image features, not normalised.
-            text_BE: text features, not normalised; row i belongs to image i.
-            identity_B: from 0 to `identities` - 1.
+        """The branch's terms over the whole batch; features are not normalised, and text i belongs to image i.
 
         Raises:
             TrainingError: the model was built without identities.

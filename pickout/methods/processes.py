@@ -33,20 +33,12 @@ class Part:
         return slice(self.start, self.start + self.rows)
 
     def share(self, count: Tensor) -> Float[Tensor, ""]:
-        """The number of terms of all processes divided by the number of processes.
-
-        A sum over this process's terms divided by it is what `mean_over_processes` wants.
-        """
+        """The number of terms of all processes divided by that of processes, for `mean_over_processes`."""
         return total(count) / self.processes
 
 
 def find_part(strong_BT: Bool[Tensor, "batch tokens"], weak_BT: Bool[Tensor, "batch tokens"]) -> Part:
-    """Ask the other processes how many rows they have, and how long their captions are.
-
-    Args:
-        strong_BT: True where a token of this process's captions is not padding.
-        weak_BT: the same of the captions that stand in for them.
-    """
+    """Ask the other processes how many rows they have, and how long their captions are; False at padding."""
     longest = [mask_BT.sum(dim=1).amax() for mask_BT in (strong_BT, weak_BT)]
     sizes = gather(torch.stack([torch.full_like(longest[0], len(strong_BT)), *longest])[None]).tolist()
     rank = distributed.get_rank() if len(sizes) > 1 else 0
@@ -61,7 +53,7 @@ def total(numbers: Tensor) -> Tensor:
 
 
 def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """A loss of this process's terms, divided by `Part.share`, as the loss of all of them, equal in every process.
+    """A loss of this process's terms, their sum divided by `Part.share`, as the loss of all, equal in every process.
 
     Going back, each process holds (number of processes) times its own terms' share, which averaging mends; see
     `pickout.nn.gather`.
@@ -83,13 +75,7 @@ class Partners(NamedTuple):
 
 
 def find_partners(rows: Float[Tensor, "local tokens width"], drawn: Drawn, part: Part) -> Partners:
-    """Bring in the rows of other processes, when any process has drawn one; a gradient flows back to them.
-
-    Args:
-        rows: this process's.
-        drawn: positions in the whole batch.
-        part: of this process.
-    """
+    """Bring in the rows of other processes, when any process has drawn one; a gradient flows back to them."""
     local = torch.where(drawn.valid, drawn.index - part.start, 0)
     away = (local < 0) | (local >= part.rows)
     if part.processes == 1 or not bool(gather(away.any().long().reshape(1)).any()):

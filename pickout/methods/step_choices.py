@@ -35,14 +35,7 @@ class Uniforms(NamedTuple):
 
 
 def draw_uniforms(progress: Progress, part: Part, context: int, device: torch.device) -> Uniforms:
-    """The numbers of one batch.
-
-    Args:
-        progress: its `seed`, `step` and `part` decide all numbers.
-        part: which rows of the whole batch are this process's.
-        context: longest caption of the tokenizer, so that the numbers do not depend on the batch's longest.
-        device: where they are made.
-    """
+    """The numbers of one batch, by `progress` alone, for captions of `context` tokens, whatever the batch's longest."""
     seed = np.random.SeedSequence([progress.seed, progress.step, progress.part]).generate_state(2, np.uint32)
     generator = torch.Generator(device).manual_seed(int(seed[0]) << 31 | int(seed[1]) >> 1)
     tokens = torch.rand(len(_TOKEN_DRAWS), part.whole, context, generator=generator, device=device)[:, part.own]
@@ -58,13 +51,7 @@ class Hidden(NamedTuple):
 
 
 class Chooser:
-    """Makes each choice of a step from its uniform numbers.
-
-    Args:
-        uniforms: of this process's rows.
-        mask_id: stands for a hidden word.
-        choices: ids that a hidden word may become.
-    """
+    """Makes each choice of a step from its uniform numbers; `choices` are ids that a hidden word may become."""
 
     def __init__(self, uniforms: Uniforms, mask_id: int, choices: Int[Tensor, " choices"]) -> None:
         self.uniforms, self.mask_id, self.choices = uniforms, mask_id, choices
@@ -80,13 +67,8 @@ class Chooser:
     ) -> Hidden:
         """Hide words to be guessed: some 80 % of the chosen ones become the mask, 10 % a random word.
 
-        Args:
-            ids_BT: the captions.
-            content_BT: True where a token is a word piece.
-            probability_BT: that a token is chosen.
-            words_BT: from `hiding.word_numbers`, to hide whole words; None: pieces.
-            from_generator: whether they are hidden from the momentum model that proposes replacements; then there need
-                not be any.
+        With `words_BT`, from `hiding.word_numbers`, whole words. From the generator of replacements there need not be
+        any hidden.
         """
         end = "_replaced" if from_generator else ""
         uniform_BT = self._tokens(f"choose{end}", ids_BT)
@@ -108,12 +90,7 @@ class Chooser:
     ) -> Int[Tensor, "batch tokens"]:
         """Every word drawn anew from the generator; most equal the original (RaSa, MRTD).
 
-        Args:
-            ids_BT: the captions.
-            content_BT: True where a token is a word piece; all others stay.
-            tokens_BTD: the generator's fused tokens.
-            logits: from tokens (n, width) to logits (n, `size`).
-            size: of the vocabulary.
+        `logits` leads from the generator's fused tokens (n, width) to (n, `size`), the size of the vocabulary.
         """
         uniform_n, step = self._tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)
         words = [
@@ -125,12 +102,7 @@ class Chooser:
     def negatives(
         self, images_BW: Float[Tensor, "batch whole"], texts_BW: Float[Tensor, "batch whole"]
     ) -> tuple[Drawn, Drawn]:
-        """A hard negative image for each caption, and a hard negative caption for each image.
-
-        Args:
-            images_BW: weights of the whole batch's images for each of this process's captions.
-            texts_BW: weights of the whole batch's captions for each of this process's images.
-        """
+        """A hard negative image for each caption, and caption for each image, by weights over the whole batch."""
         return categorical(images_BW, self.uniforms.rows["image"]), categorical(texts_BW, self.uniforms.rows["text"])
 
     def _tokens(self, purpose: str, ids_BT: Tensor) -> Tensor:

@@ -102,15 +102,9 @@ class CrossAttention(nn.Module):
         row: bool = False,
         map: bool = False,
     ) -> Attended:
-        """Mix image tokens into text tokens.
+        """Mix image tokens, from `remember`, into text tokens; without `grouping` row r reads image r.
 
-        Args:
-            x_RTD: text tokens.
-            k_IHNd: keys of the images, from `remember`.
-            v_IHNd: their values.
-            grouping: which image each row reads; None: row r reads image r.
-            row: whether to read where the class token, the first, looked; copies the keys for each row.
-            map: whether to read where every token looked; copies as `row`.
+        Reading where the class token (`row`) or every token (`map`) looked copies the keys for each row.
         """
         q_RTHd = self.project_query(x_RTD).unflatten(-1, (self.heads, -1))
         mixed_RTHd = attend_in_groups(q_RTHd, k_IHNd, v_IHNd, grouping, dropout=self.dropout if self.training else 0.0)
@@ -193,9 +187,7 @@ def start_as_bert(module: nn.Module, width: int = WIDTH) -> None:
     Narrower modules start with a larger one, so that a product with a normed token is as large as in BERT: with 0.02 at
     a width of 128 what a caption sees of an image drowns in its own residual, and matching does not begin to learn.
 
-    Args:
-        module: changed in place.
-        width: of its tokens.
+    `width` is that of its tokens.
     """
     # Differs from the paper: BERT's deviation was chosen for one width; at that width nothing differs.
     deviation = DEVIATION * (WIDTH / width) ** 0.5

@@ -12,10 +12,18 @@ from torch.nn import functional as F
 
 from pickout.nn.bert import Embeddings, TextLayer, start_as_bert
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.nn.text import TextSettings, check_length
-from pickout.nn.transformer import LayerNorm, Stacked, TowerOutput, Transformer, check_request, run_layers
+from pickout.nn.text import TextSettings, check_length, first_content
+from pickout.nn.transformer import (
+    LayerNorm,
+    Stacked,
+    TowerOutput,
+    Transformer,
+    by_first_token,
+    check_request,
+    run_layers,
+)
 from pickout.nn.vision import VisionSettings
-from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, TokenBatch
 
 STRIDE = 16
 """Pixels between two tokens."""
@@ -91,13 +99,11 @@ class ImageBranch(nn.Module):
         self.norm_out = LayerNorm(channels)
         self.projection = nn.Linear(channels, embedding)
 
-    def forward(
-        self, seen_BND: Float[Tensor, "batch tokens kept"], query_B: Int[Tensor, " batch"], attention: AttentionRequest
-    ) -> Stacked:
+    def forward(self, seen_BND: Float[Tensor, "batch tokens kept"], attention: AttentionRequest) -> Stacked:
         """Class token first."""
         class_B1D, patches_BND = self.class_token.expand(len(seen_BND), 1, -1), self.norm_in(self.narrow(seen_BND))
         tokens = torch.cat([class_B1D, patches_BND], dim=1) + self.positions
-        tokens, rows, maps = self.transformer(tokens, query_B, attention)
+        tokens, rows, maps = self.transformer(tokens, None, attention)
         return Stacked(_by_summary(self.projection(self.norm_out(tokens))), rows, maps)
 
 
@@ -115,8 +121,8 @@ class TextBranch(nn.Module):
     def forward(
         self,
         seen_BTD: Float[Tensor, "batch tokens kept"],
-        mask_BT: Bool[Tensor, "batch tokens"],
         attention: AttentionRequest,
+        mask_BT: Bool[Tensor, "batch tokens"],
     ) -> Stacked:
         """The first token stands for the whole."""
         x_BTD = self.norm_in(self.narrow(seen_BTD))
@@ -186,21 +192,13 @@ class MultiStageTower(nn.Module):
         return cast(Tensor, self.reduction(self.stages(images)))
 
     def forward(self, images: Float[Tensor, "batch *axes"], attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """Encode prepared images, or the tokens that `frozen` made of them.
-
-        Args:
-            images: Shape: (batch, 3, height, width), or (batch, tokens, kept).
-            attention: which trained layers' rows and maps to expose.
+        """Encode prepared images (batch, 3, height, width), or the tokens (batch, tokens, kept) that `frozen` made.
 
         Raises:
             ValueError: images of another size than the tower's, or a layer that is not there.
         """
         seen = self.frozen(images) if images.ndim == 4 else images.float()
-        query_B = torch.zeros(len(seen), dtype=torch.int64, device=seen.device)
-        tokens, rows, maps = _side_by_side([branch(seen, query_B, attention) for branch in self.branches])
-        content_BN = torch.ones(tokens.shape[:2], dtype=torch.bool, device=seen.device)
-        content_BN[:, 0] = False
-        return TowerOutput(tokens, AttentionTrace(rows, maps, query_B, content_BN))
+        return by_first_token(*_side_by_side([branch(seen, attention) for branch in self.branches]))
 
 
 class SentenceTower(nn.Module):
@@ -253,21 +251,12 @@ class SentenceTower(nn.Module):
         return cast(Tensor, self.reduction(self.states(texts)))
 
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """Encode captions; the first token stands for the whole.
-
-        Args:
-            texts: at most `context` tokens each; with `states` the frozen part is not computed again.
-            attention: which trained layers' rows and maps to expose.
+        """Encode captions; with `states` the frozen part is not computed again.
 
         Raises:
             ValueError: captions longer than the context, or a layer that is not there.
         """
         check_request(attention, self.layers)
         seen = self.frozen(texts) if texts.states is None else texts.states.float()
-        tokens, rows, maps = _side_by_side([branch(seen, texts.mask, attention) for branch in self.branches])
-        query_B = torch.zeros(len(texts), dtype=torch.int64, device=tokens.device)
-        content_BT = texts.mask.clone()
-        content_BT[:, 0] = False
-        if self.end is not None:
-            content_BT &= texts.ids != self.end
-        return TowerOutput(tokens, AttentionTrace(rows, maps, query_B, content_BT))
+        tokens, rows, maps = _side_by_side([branch(seen, attention, texts.mask) for branch in self.branches])
+        return by_first_token(tokens, rows, maps, first_content(texts, self.end))

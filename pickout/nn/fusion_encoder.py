@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from pickout.nn.attention import Attended
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
 from pickout.nn.shared_keys import Grouping, ImageMemory, group_rows
-from pickout.nn.text import TextSettings, check_length
-from pickout.nn.transformer import LayerNorm, TowerOutput, check_request, run_layers
-from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
+from pickout.nn.text import TextSettings, check_length, first_content
+from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_request, run_layers
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class FusionEncoder(nn.Module):
         self.context, self.width, self.embedding = settings.positions, settings.width, settings.embedding
         self.vocabulary_size, self.heads = vocabulary_size, settings.heads
         self.padding, self.start, self.end = padding, start, end
+        self.layers, self.fusion_layers = settings.layers, settings.fusion_layers
         width, dropout = settings.width, settings.dropout
         sizes = (width, settings.heads, settings.feed_forward or 4 * width, dropout)
         self.embeddings = Embeddings(vocabulary_size, settings.positions, width, padding, dropout)
@@ -66,25 +67,8 @@ class FusionEncoder(nn.Module):
         self.fusion = nn.ModuleList(FusionLayer(*sizes, memory_width) for _ in range(settings.fusion_layers))
         start_as_bert(self, width)
 
-    @property
-    def layers(self) -> int:
-        """Number of text layers."""
-        return len(self.text_layers)
-
-    @property
-    def fusion_layers(self) -> int:
-        """Number of fusion layers."""
-        return len(self.fusion)
-
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """The text layers.
-
-        Args:
-            texts: at most `context` tokens each; the first is the class token.
-            attention: which text layers' class rows and maps to expose.
-
-        Returns:
-            The states, not projected. Shape of `tokens`: (batch, tokens, width).
+        """The text layers' states of captions whose first token is the class token; not projected.
 
         Raises:
             ValueError: captions longer than the context, or a layer that is not there.
@@ -93,14 +77,11 @@ class FusionEncoder(nn.Module):
         check_request(attention, self.layers)
         seen_BT = None if bool(texts.mask.all()) else texts.mask
         x_BTD, rows, maps = run_layers(self.text_layers, self.embeddings(texts.ids), attention, seen_BT)
-        query_B = torch.zeros(len(texts), dtype=torch.int64, device=x_BTD.device)
-        return TowerOutput(x_BTD, AttentionTrace(rows, maps, query_B, self.content(texts)))
+        return by_first_token(x_BTD, rows, maps, self.content(texts))
 
     def content(self, texts: TokenBatch) -> Bool[Tensor, "batch tokens"]:
         """True where a token is a word piece: no class token, closing token or padding."""
-        content_BT = texts.mask.clone()
-        content_BT[:, 0] = False
-        return content_BT if self.end is None else content_BT & (texts.ids != self.end)
+        return first_content(texts, self.end)
 
     def remember(self, tokens_IND: Float[Tensor, "images tokens width"]) -> ImageMemory:
         """Keys and values of images, from tokens after the tower's final norm, for every fusion layer."""

@@ -73,12 +73,7 @@ class GrabAdapter(nn.Module):
     """z = shortcut(x) + MLP(x), token by token; the MLP is linear, batch norm over all rows, ReLU, linear (ITSELF,
     algorithm 1).
 
-    Args:
-        width: width of a token.
-        hidden: width inside the MLP.
-        dimension: length of the result.
-        residual: `linear` for a learned shortcut; `identity` adds the token itself, as the paper's algorithm does, and
-            needs `dimension` equal to `width`.
+    The shortcut is `linear`, learned, or the `identity`, as in the paper's algorithm, which needs equal widths.
 
     Raises:
         ValueError: an identity shortcut between unequal widths.
@@ -146,7 +141,7 @@ class GrabHead(nn.Module):
             z_BKE[filled_BK] = rows_PE
         else:
             z_BKE = self.adapter(unit_BKD.flatten(0, 1)).float().unflatten(0, filled_BK.shape)
-        pooled: Tensor = (max_pool if self.pool is None else self.pool)(z_BKE, filled_BK)
+        pooled: Tensor = max_pool(z_BKE, filled_BK) if self.pool is None else self.pool(z_BKE, filled_BK)
         return pooled
 
 

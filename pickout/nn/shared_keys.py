@@ -56,12 +56,9 @@ class Grouping(NamedTuple):
 
 
 def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> Grouping:
-    """Group rows by image.
+    """Group rows by the image that each reads, from 0 to `images` - 1; some may have no row.
 
-    Args:
-        image_R: which image each row reads, from 0 to `images` - 1.
-        images: how many images there are; some may have no row.
-        tokens: how many tokens of a row ask; the more, the sooner are images cut into bands instead of padding rows.
+    The more tokens of a row ask, the sooner are images cut into bands instead of padding rows.
     """
     of = image_R.cpu()
     by_image, counts = of.argsort(stable=True), torch.bincount(of, minlength=images)
@@ -109,15 +106,7 @@ def attend_in_groups(
     *,
     dropout: float = 0.0,
 ) -> Float[Tensor, "rows tokens heads depth"]:
-    """Soft-max attention of each row's queries over its image's tokens.
-
-    Args:
-        q_RTHd: queries.
-        k_IHNd: keys, once an image.
-        v_IHNd: values, once an image.
-        grouping: which image each row reads; None: row r reads image r.
-        dropout: of attention weights.
-    """
+    """Soft-max attention of each row's queries over its image's tokens; without `grouping` row r reads image r."""
     if grouping is None:
         return F.scaled_dot_product_attention(q_RTHd.transpose(1, 2), k_IHNd, v_IHNd, dropout_p=dropout).transpose(1, 2)
     inner = q_RTHd.shape[1:]

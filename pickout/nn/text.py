@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pickout.config import Layers, Settings, Size
 from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer
-from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Int, TokenBatch
 
 
 class TextSettings(Settings):
@@ -45,6 +45,13 @@ def check_length(texts: TokenBatch, context: int) -> None:
         raise ValueError(f"captions of {texts.ids.shape[1]} tokens, the tower is built for {context}")
 
 
+def first_content(texts: TokenBatch, end: int | None) -> Bool[Tensor, "batch tokens"]:
+    """True where a token of captions that a class token opens is a word piece: none of start, end or padding."""
+    content_BT = texts.mask.clone()
+    content_BT[:, 0] = False
+    return content_BT if end is None else content_BT & (texts.ids != end)
+
+
 class TextTransformer(nn.Module):
     """Token ids to tokens in the joint space.
 
@@ -69,7 +76,7 @@ class TextTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.context, self.embedding, self.start, self.end = context, settings.embedding, start, end
-        width = settings.width
+        width, self.layers = settings.width, settings.layers
         self.tokens = nn.Embedding(vocabulary_size, width)
         self.positions = nn.Parameter(torch.empty(context, width))
         self.transformer = Transformer(width, settings.layers, settings.heads, settings.activation, causal=True)
@@ -79,17 +86,8 @@ class TextTransformer(nn.Module):
         nn.init.normal_(self.positions, std=0.01)
         nn.init.normal_(self.projection.weight, std=width**-0.5)
 
-    @property
-    def layers(self) -> int:
-        """Number of transformer layers."""
-        return len(self.transformer.layers)
-
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """Encode captions.
-
-        Args:
-            texts: at most `context` tokens each.
-            attention: which rows and maps to expose; the row is the end-of-text token's.
+        """Encode captions; the row that `attention` may expose is the end-of-text token's.
 
         Raises:
             ValueError: captions longer than the context, or a layer that is not there.

@@ -9,29 +9,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pickout.nn.attention import Attended, SelfAttention
-from pickout.shapes import AttentionRequest, AttentionTrace, Float, Int
+from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int
 
 Activation = Literal["quick_gelu", "gelu"]
 
 
 @dataclass(frozen=True, slots=True)
 class TowerOutput:
-    """Tokens in the joint space, and the attention that was asked for.
-
-    Args:
-        tokens: all tokens after the final norm and the projection, not normalised.
-            Shape: (batch, tokens, embedding).
-        trace: always there; its `rows` and `maps` hold the layers that were asked for, its `query` the position of the
-            token that stands for the whole sample.
-    """
+    """Tokens in the joint space, and the attention that was asked for."""
 
     tokens: Float[Tensor, "batch tokens embedding"]
+    """All tokens after the final norm and the projection, not normalised."""
     trace: AttentionTrace
+    """Always there, with the rows and maps that were asked for and the place of the token that stands for the whole."""
 
     @property
     def summary(self) -> Float[Tensor, "batch embedding"]:
         """The class token of each image, or the end-of-text token of each caption."""
         return self.tokens.take_along_dim(self.trace.query[:, None, None], dim=1).squeeze(1)
+
+
+def by_first_token(
+    tokens: Float[Tensor, "batch tokens embedding"],
+    rows: dict[int, Tensor],
+    maps: dict[int, Tensor],
+    content: Bool[Tensor, "batch tokens"] | None = None,
+) -> TowerOutput:
+    """The output of a tower whose first token stands for the whole; without `content` all others are content."""
+    query = torch.zeros(len(tokens), dtype=torch.int64, device=tokens.device)
+    if content is None:
+        content = (torch.arange(tokens.shape[1], device=tokens.device) > 0).expand(len(tokens), -1)
+    return TowerOutput(tokens, AttentionTrace(rows, maps, query, content))
 
 
 class LayerNorm(nn.LayerNorm):
@@ -73,7 +81,9 @@ class Layer(nn.Module):
         self.norm_feed_forward = LayerNorm(width, eps=epsilon)
         self.feed_forward = FeedForward(width, activation)
 
-    def forward(self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"], **read: bool) -> Attended:
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"] | None, **read: bool
+    ) -> Attended:
         """Run the layer; arguments as in `SelfAttention`."""
         mixed, row, map_ = self.attention(self.norm_attention(x), query, **read)
         x = x + mixed
@@ -104,16 +114,7 @@ def run_layers(
 
 
 class Transformer(nn.Module):
-    """A stack of layers.
-
-    Args:
-        width: token width.
-        layers: how many layers.
-        heads: heads of each layer.
-        activation: of the feed-forward parts.
-        causal: whether a token sees only itself and earlier ones.
-        epsilon: of the layer normalisations.
-    """
+    """A stack of layers; where `causal`, a token sees only itself and earlier ones; `epsilon` is the norms'."""
 
     def __init__(
         self,
@@ -140,13 +141,13 @@ class Transformer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(
-        self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"], attention: AttentionRequest
+        self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"] | None, attention: AttentionRequest
     ) -> Stacked:
-        """Run the stack.
+        """Run the stack over tokens with their positions added.
 
         Args:
-            x: tokens with their positions added.
-            query: position of the class or end-of-text token of each sample, whose rows may be read.
+            x: the tokens.
+            query: position of the token of each sample whose rows may be read; None: the first.
             attention: which rows and maps to expose.
 
         Raises:

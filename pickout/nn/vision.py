@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pickout.config import Layers, Settings, Size
-from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer
-from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float
+from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer, by_first_token
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Float
 
 VisionKind = Literal["clip", "vit", "lite0"]
 
@@ -54,7 +54,8 @@ class VisionTransformer(nn.Module):
         super().__init__()
         self.settings, self.size = settings, (height, width)
         self.grid = patch_grid(height, width, settings.patch, settings.stride)
-        self.embedding, self.channels, channels = settings.embedding, settings.width, settings.width
+        self.embedding, self.layers = settings.embedding, settings.layers
+        self.channels = channels = settings.width
         scale, plain = channels**-0.5, settings.kind == "vit"
         epsilon = 1e-6 if plain else 1e-5
         self.patches = nn.Conv2d(3, channels, kernel_size=settings.patch, stride=settings.stride, bias=plain)
@@ -67,34 +68,20 @@ class VisionTransformer(nn.Module):
         if isinstance(self.projection, nn.Linear):
             nn.init.normal_(self.projection.weight, std=scale)
 
-    @property
-    def layers(self) -> int:
-        """Number of transformer layers."""
-        return len(self.transformer.layers)
-
     def forward(
         self, images: Float[Tensor, "batch 3 height width"], attention: AttentionRequest = NO_ATTENTION
     ) -> TowerOutput:
-        """Encode prepared images: 1 + rows x columns tokens each, class token first, then patches row by row.
-
-        Args:
-            images: normalised as the weights expect.
-            attention: which rows and maps to expose.
+        """Encode images, normalised as the weights expect: class token first, then patches row by row.
 
         Raises:
-            ValueError: images of another size than the tower's, or a layer that is not there.
+            ValueError: images of another size than the tower's, or a layer in `attention` that is not there.
         """
         if tuple(images.shape[2:]) != self.size:
             raise ValueError(f"images of {tuple(images.shape[2:])} pixels, the tower is built for {self.size}")
         patches_BND = self.patches(images).flatten(2).transpose(1, 2)
-        batch = images.shape[0]
-        x_BND = torch.cat([self.class_token.expand(batch, 1, -1), patches_BND], dim=1) + self.positions
-        query_B = torch.zeros(batch, dtype=torch.int64, device=images.device)
-        stacked = self.transformer(self.norm_in(x_BND), query_B, attention)
-        content_BN = torch.ones(x_BND.shape[:2], dtype=torch.bool, device=images.device)
-        content_BN[:, 0] = False
-        trace = AttentionTrace(stacked.rows, stacked.maps, query_B, content_BN)
-        return TowerOutput(self.projection(self.norm_out(stacked.tokens)), trace)
+        x_BND = torch.cat([self.class_token.expand(len(images), 1, -1), patches_BND], dim=1) + self.positions
+        tokens_BND, rows, maps = self.transformer(self.norm_in(x_BND), None, attention)
+        return by_first_token(self.projection(self.norm_out(tokens_BND)), rows, maps)
 
 
 def patch_grid(height: int, width: int, patch: int, stride: int) -> tuple[int, int]:
