@@ -110,7 +110,7 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     state = {key: tensor for start in starts for key, tensor in start.state.items()}
     ignored = {key: reason for start in starts for key, reason in start.ignored.items()}
     grid = next((start.grid for start in starts if start.grid), vision.grid)
-    resized = fit_positions(state, grid, vision.grid, bicubic=vision.kind == "vit")
+    resized = fit_positions(state, grid, vision.grid, bicubic=vision.settings.kind == "vit")
     if isinstance(method, FusionModel):
         resized |= _cut_captions(state, method.text.context)
         lacks = {prefix: reason for start in starts for prefix, reason in start.lacks.items()}
