@@ -1,7 +1,6 @@
 """This process's part of a batch that is spread over processes, and sums and draws over the whole of it."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, distributed
@@ -61,7 +60,8 @@ def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
     return gather_with_gradient(loss.reshape(1)).mean()
 
 
-class Partners(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Partners:
     """Rows from which those of a draw over the whole batch are taken."""
 
     bank: Float[Tensor, "bank tokens width"]

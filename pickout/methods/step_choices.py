@@ -95,7 +95,9 @@ class Chooser:
         uniform_n, step = self._tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)
         words = [
             categorical(logits(tokens_nD).float().softmax(dim=1), some_n).index
-            for tokens_nD, some_n in zip(tokens_BTD[content_BT].split(step), uniform_n.split(step), strict=True)
+            for tokens_nD, some_n in zip(
+                torch.split(tokens_BTD[content_BT], step), torch.split(uniform_n, step), strict=True
+            )
         ]
         return ids_BT.masked_scatter(content_BT, torch.cat(words))
 

@@ -148,4 +148,5 @@ def attention_map(
 def _weights(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
     with torch.autocast(q.device.type, enabled=False):
         scores = q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5
-        return (scores if seen is None else scores.masked_fill(~seen, -torch.inf)).softmax(dim=-1)
+        weights: Tensor = (scores if seen is None else scores.masked_fill(~seen, -torch.inf)).softmax(dim=-1)
+        return weights

@@ -58,12 +58,13 @@ class BertSelfAttention(SelfAttention):
         mask_BT: Bool[Tensor, "batch tokens"] | None,
         *,
         queries: int | None = None,
-        **read: bool,
+        row: bool = False,
+        map: bool = False,
     ) -> Attended:
         """Mix the tokens; arguments as in `SelfAttention`, and the row is that of the class token, the first."""
-        mixed_BTD, row, map_ = super().forward(x_BTD, mask_BN=mask_BT, queries=queries, **read)
-        mixed_BTD = F.dropout(mixed_BTD, self.dropout, self.training)
-        return Attended(self.norm(mixed_BTD + x_BTD[:, :queries]), row, map_)
+        mixed = super().forward(x_BTD, mask_BN=mask_BT, queries=queries, row=row, map=map)
+        out_BTD = F.dropout(mixed.tokens, self.dropout, self.training)
+        return mixed._replace(tokens=self.norm(out_BTD + x_BTD[:, :queries]))
 
 
 class CrossAttention(nn.Module):

@@ -15,8 +15,8 @@ Pool = Literal["max", "gpo"]
 
 def unit_tokens(tokens: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
     """Each token divided by (its norm + 1e-8), float32 (RDE, ITSELF)."""
-    tokens = tokens.float()
-    return tokens / (torch.linalg.vector_norm(tokens, dim=-1, keepdim=True) + 1e-8)
+    norms: Tensor = torch.linalg.vector_norm(tokens.float(), dim=-1, keepdim=True)
+    return tokens.float() / (norms + 1e-8)
 
 
 def max_pool(

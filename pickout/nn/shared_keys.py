@@ -5,6 +5,7 @@ in one product with the image's keys and values. Those are then neither computed
 are put into bands of similar row counts, and the rows of a band are padded to its largest count.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -31,7 +32,8 @@ class ImageMemory(NamedTuple):
         return len(self.keys[0])
 
 
-class Band(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Band:
     """Images with similar numbers of rows."""
 
     images: Int[Tensor, " images"] | None

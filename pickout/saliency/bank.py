@@ -1,7 +1,7 @@
 """Keep the best tokens: how many, a fixed share or one that shrinks while training goes on (ATS), and which, from one
 score a token to a bank of positions (ITSELF, section 3.2, GRAB)."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -33,7 +33,8 @@ def annealed_budget(tokens: int, *, start: float, end: float, time: int, duratio
     return max(1, int(tokens * start * (end / start) ** (max(time, 1) / duration)))
 
 
-class Bank(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bank:
     """Positions of the kept tokens."""
 
     index: Int[Tensor, "batch kept"]
