@@ -115,8 +115,8 @@ def enqueue(
 ) -> None:
     """Write a batch over the oldest places, in place, going on at the front behind the last place (ALBEF; RaSa).
 
-    The queues and the pointer are changed, nothing is read back from the device. Call it after the loss that used the
-    queue. Of a batch larger than the queue the last rows stay.
+    Nothing is read back from the device. Call it after the loss that used the queue. Of a batch larger than the queue
+    the last rows stay.
 
     Args:
         image_queue_EQ: momentum features of images, one a column.

@@ -100,12 +100,7 @@ class ParameterGroup:
 def group_parameters(
     module: nn.Module, rule: Callable[[str, nn.Parameter], tuple[str, float, float]]
 ) -> list[ParameterGroup]:
-    """Every trainable parameter of `module` in exactly one group, in order of first appearance.
-
-    Args:
-        module: usually a method.
-        rule: from a parameter's name and itself to its group's name, learning rate scale and weight decay scale.
-    """
+    """Every trainable parameter in exactly one group; `rule` gives its group's name, rate scale and decay scale."""
     groups: dict[str, ParameterGroup] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:

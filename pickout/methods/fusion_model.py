@@ -34,9 +34,7 @@ _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
 class Momentum(nn.Module):
     """The momentum twin: a slow average of both towers, both projections and the word head, without gradient.
 
-    Args:
-        online: the model to follow; parts that it does not have are left out.
-        dropout: whether dropout is active in training.
+    Parts that the online model does not have are left out; `dropout` tells whether it is active in training.
     """
 
     vision: VisionTransformer

@@ -123,10 +123,8 @@ class Selection:
 
     Args:
         settings: the method's.
-        tower: `image` or `text`.
-        depth: layers of the tower.
-        selectable: tokens that can be kept: patches, or the context less start and end.
-        tokens: all tokens of a sample.
+        tower: `image` or `text`, of so many layers (`depth`).
+        selectable: tokens that can be kept: patches, or the context less start and end; of `tokens` in all.
 
     Raises:
         RecipeError: a rule names a layer that the tower does not have, or none.

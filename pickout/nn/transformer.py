@@ -143,12 +143,7 @@ class Transformer(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"] | None, attention: AttentionRequest
     ) -> Stacked:
-        """Run the stack over tokens with their positions added.
-
-        Args:
-            x: the tokens.
-            query: position of the token of each sample whose rows may be read; None: the first.
-            attention: which rows and maps to expose.
+        """Run the stack over tokens with their positions added; rows are those of `query`, or of the first token.
 
         Raises:
             ValueError: a layer is asked for that the stack does not have.
