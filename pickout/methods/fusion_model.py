@@ -63,9 +63,9 @@ class Momentum(nn.Module):
         """
         for name, twin in self.named_children():
             leader = online.get_submodule(name)
-            slow = list(twin.parameters())
+            slow: list[Tensor] = list(twin.parameters())
             torch._foreach_mul_(slow, momentum)
-            torch._foreach_add_(slow, list(leader.parameters()), alpha=1 - momentum)
+            torch._foreach_add_(slow, [*leader.parameters()], alpha=1 - momentum)
             for kept, current in zip(twin.buffers(), leader.buffers(), strict=True):
                 kept.copy_(current)
 
