@@ -73,11 +73,7 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
 
 
 def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto") -> LoadedModel:
-    """Read what `write_bundle` wrote.
-
-    Raises:
-        CheckpointError: damaged, or of another version.
-    """
+    """Read what `write_bundle` wrote."""
     read = read_weights(file)
     if read.metadata.get(_MARK) != FORMAT:
         raise CheckpointError(

@@ -34,11 +34,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> Literal["fp32", "bf16"]:
-    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively.
-
-    Raises:
-        UsageError: an unknown precision.
-    """
+    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively."""
     if precision == "auto":
         return "bf16" if _has_native_bfloat16(device) else "fp32"
     if precision not in _PRECISIONS:

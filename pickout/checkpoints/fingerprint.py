@@ -26,13 +26,7 @@ _WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
 
 
 def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
-    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits.
-
-    Args:
-        method: with its weights.
-        settings: its settings; where the tokenizer once came from does not count, its content does.
-        tokenizer: its tokenizer.
-    """
+    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits."""
     digest = hashlib.sha256()
     digest.update(described(settings).encode())
     digest.update(tokenizer.to_json().encode())
@@ -55,10 +49,7 @@ def _add(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> None:
 
 
 def described(settings: ModelSettings) -> str:
-    """The settings as text, without those that came later and stand at what everything was before them.
-
-    So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
-    """
+    """The settings as text, without those that came later and stand at what everything was before them."""
     told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
     if settings.vision.branches == 1:
         told["vision"].pop("branches")

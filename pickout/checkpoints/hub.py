@@ -21,19 +21,12 @@ _SIZE = re.compile("[1-9][0-9]{0,14}")
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One file that is there and has been checked.
+    """One file that is there and has been checked."""
 
-    Args:
-        path: where it lies.
-        size: in bytes.
-        checksum: as the hub states it.
-        downloaded: bytes that were transferred now; 0 where the file was there already.
-    """
-
-    path: Path
-    size: int
-    checksum: str
-    downloaded: int
+    path: Path  # where it lies
+    size: int  # in bytes
+    checksum: str  # as the hub states it
+    downloaded: int  # bytes that were transferred now; 0 where the file was there already
 
 
 def hub_address(endpoint: str | None = None) -> str:
@@ -50,20 +43,7 @@ def fetch(
     endpoint: str | None = None,
     progress: bool = False,
 ) -> Fetched:
-    """Fetch one file, go on where an earlier transfer broke off, and check every byte.
-
-    Args:
-        repository: `owner/name`.
-        file: its path in the repository.
-        folder: where to put it, without the repository's own folders.
-        kind: `dataset` for a repository of that kind; by default one of models.
-        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
-        progress: whether to draw a bar on standard error.
-
-    Raises:
-        DownloadFailed: offline, not found, broken off, or not what the hub's checksum says.
-        StorageFull: no space left; what was fetched stays for the next attempt.
-    """
+    """Fetch one file, go on where an earlier transfer broke off, and check every byte."""
     from huggingface_hub import hf_hub_url
 
     url = hf_hub_url(repository, file, repo_type=kind, endpoint=hub_address(endpoint))
@@ -88,12 +68,7 @@ def fetch(
 
 
 def repository_files(repository: str, *, kind: str | None = None, endpoint: str | None = None) -> list[str]:
-    """The files of a repository, as the hub's API lists them.
-
-    Raises:
-        NotOnHub: no such repository.
-        DownloadFailed: offline, or an answer that is none of a hub.
-    """
+    """The files of a repository, as the hub's API lists them."""
     listed = _listed(f"/api/{kind or 'model'}s/{repository}", endpoint)
     if len(listed) != 1:
         raise DownloadFailed(f"{hub_address(endpoint)}/{repository}: no answer of a model hub about one repository")
@@ -121,15 +96,7 @@ def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
 
 
 def ask(url: str) -> HubFacts:
-    """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked.
-
-    Args:
-        url: the file's address on the hub.
-
-    Raises:
-        NotOnHub: no such file.
-        DownloadFailed: not reachable, an error there, or no checksum or size stated.
-    """
+    """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked."""
     from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
     at = url

@@ -13,31 +13,21 @@ SHOWN = 6
 
 @dataclass(frozen=True, slots=True)
 class KeyReport:
-    """The account of one import. Nothing is silently random, nothing silently dropped.
+    """The account of one import. Nothing is silently random, nothing silently dropped."""
 
-    Args:
-        source: the file or folder.
-        format: what the importer took it for, for example `OpenAI CLIP`.
-        loaded: our tensors that came from the file.
-        missing: our tensors that the file does not have.
-        left_over: the file's keys that nothing uses and no reason excuses.
-        unfit: our tensor to what is wrong with the file's: "found, expected".
-        resized: our tensor to how it was changed to fit.
-        ignored: the file's keys that are left out on purpose, each with the reason.
-        fresh: our tensors that keep their starting weights on purpose, each with the reason.
-        spelled: how the file spells one of our names; errors name its keys, not ours.
-    """
-
-    source: str
-    format: str
-    loaded: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    left_over: tuple[str, ...] = ()
+    source: str  # the file or folder
+    format: str  # what the importer took it for, for example `OpenAI CLIP`
+    loaded: tuple[str, ...] = ()  # our tensors that came from the file
+    missing: tuple[str, ...] = ()  # our tensors that the file does not have
+    left_over: tuple[str, ...] = ()  # the file's keys that nothing uses and no reason excuses
+    # our tensor to what is wrong with the file's: "found, expected"
     unfit: Mapping[str, str] = field(default_factory=dict)
-    resized: Mapping[str, str] = field(default_factory=dict)
+    resized: Mapping[str, str] = field(default_factory=dict)  # our tensor to how it was changed to fit
+    # the file's keys that are left out on purpose, each with the reason
     ignored: Mapping[str, str] = field(default_factory=dict)
+    # our tensors that keep their starting weights on purpose, each with the reason
     fresh: Mapping[str, str] = field(default_factory=dict)
-    spelled: Callable[[str], str] = str
+    spelled: Callable[[str], str] = str  # how the file spells one of our names; errors name its keys, not ours
 
     @property
     def complete(self) -> bool:
@@ -85,19 +75,7 @@ def compare(
     fresh: Mapping[str, str] | None = None,
     spelled: Callable[[str], str] = str,
 ) -> KeyReport:
-    """Hold a state dict against the one a model expects.
-
-    Args:
-        source: the file or folder.
-        format: what it was taken for.
-        found: tensors under our names.
-        expected: the model's own state dict.
-        left_over: keys of the file that have no name of ours.
-        resized: passed on.
-        ignored: passed on.
-        fresh: tensors of `expected` that need not be found.
-        spelled: passed on.
-    """
+    """Hold a state dict against the one a model expects."""
     fresh = fresh or {}
     faults = {key: _fault(found[key], tensor) for key, tensor in expected.items() if key in found}
     return KeyReport(

@@ -21,29 +21,19 @@ _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 @dataclass(frozen=True, slots=True)
 class NamedWeights:
-    """Weights that can be fetched by name.
+    """Weights that can be fetched by name."""
 
-    Args:
-        repository: `owner/name` on the hub; of an organisation alone, its repositories are listed and the one file is
-            taken whose path holds `word`.
-        about: one line for `pickout weights list`.
-        size: of the download in bytes, roughly; None where it is not known.
-        licence: of the weights, as their repository states it.
-        note: what else to know before they are used.
-        files: the files to take, instead of those that the repository turns out to have.
-        kind: `dataset` for a repository of that kind.
-        word: see `repository`.
-        beside: further files that are needed, each with the repository that has it.
-    """
-
+    # `owner/name` on the hub; of an organisation alone, its repositories are listed and the one file is taken whose
+    # path holds `word`
     repository: str
-    about: str
-    size: int | None = None
-    licence: str = "MIT"
-    note: str = ""
-    files: Sequence[str] = ()
-    kind: str | None = None
-    word: str = ""
+    about: str  # one line for `pickout weights list`
+    size: int | None = None  # of the download in bytes, roughly; None where it is not known
+    licence: str = "MIT"  # of the weights, as their repository states it
+    note: str = ""  # what else to know before they are used
+    files: Sequence[str] = ()  # the files to take, instead of those that the repository turns out to have
+    kind: str | None = None  # `dataset` for a repository of that kind
+    word: str = ""  # see `repository`
+    # further files that are needed, each with the repository that has it
     beside: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -94,11 +84,7 @@ NAMED_WEIGHTS: Mapping[str, NamedWeights] = MappingProxyType(
 
 
 def weights_home() -> Path:
-    """Where named weights lie: `PICKOUT_WEIGHTS`, or the user's cache folder.
-
-    Raises:
-        CheckpointError: neither is told, and the user has no home.
-    """
+    """Where named weights lie: `PICKOUT_WEIGHTS`, or the user's cache folder."""
     chosen, cache = os.environ.get("PICKOUT_WEIGHTS"), os.environ.get("XDG_CACHE_HOME")
     if chosen:
         return Path(chosen)
@@ -173,16 +159,7 @@ def fetch_named(
 
 
 def choose_files(repository: str, files: Sequence[str], folder: Path) -> list[str]:
-    """The files of a repository that make a model: a run of ours, a Hugging Face model, or its one weight file.
-
-    Args:
-        repository: for the error.
-        files: all that it has.
-        folder: where earlier ones may lie; of two weight files the one that is here is taken again.
-
-    Raises:
-        DownloadFailed: none, or several.
-    """
+    """The files of a repository that make a model: a run of ours, a Hugging Face model, or its one weight file."""
     if SETTINGS_FILE in files:
         return [SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE]
     heavy = [file for file in HF_WEIGHTS if file in files]

@@ -20,17 +20,11 @@ BATCH_NORM_EPSILON = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package that is nothing but weights.
+    """A package that is nothing but weights."""
 
-    Args:
-        install: its name for pip, with the version that was tested.
-        module: its import name; the package is looked for, never imported.
-        file: the weight file inside it.
-    """
-
-    install: str
-    module: str
-    file: str
+    install: str  # its name for pip, with the version that was tested
+    module: str  # its import name; the package is looked for, never imported
+    file: str  # the weight file inside it
 
 
 PACKAGES: Mapping[str, Package] = {
@@ -60,15 +54,7 @@ def packaged_file(name: str) -> Path:
 
 
 def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
-    """Put EfficientNet-Lite0 and MiniLM into the frozen parts of a method's towers.
-
-    Args:
-        method: with a `MultiStageTower` and a `SentenceTower`; changed in place.
-        paths: one file of each, in any order.
-
-    Raises:
-        CheckpointMismatch: other files, or of other sizes.
-    """
+    """Put EfficientNet-Lite0 and MiniLM into the frozen parts of a method's towers."""
     state: dict[str, Tensor] = {}
     ignored: dict[str, str] = {}
     for path in paths:

@@ -89,14 +89,7 @@ def publish(
 
 
 def model_card(model: LoadedModel, run: Path, repository: str, licence: str | None = None) -> str:
-    """What a model is and what it found, in the hub's form; nothing of this machine is in it.
-
-    Args:
-        model: the run's.
-        run: its folder; evaluations in it are told.
-        repository: `owner/name`, for the commands.
-        licence: the hub's name of one.
-    """
+    """What a model is and what it found, in the hub's form; nothing of this machine is in it."""
     settings = model.settings
     return _CARD.format(
         licence=f"license: {licence}\n" if licence else "",

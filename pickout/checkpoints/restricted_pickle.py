@@ -23,12 +23,7 @@ _CONVERT = (
 
 
 def read_pickle(path: Path) -> Any:
-    """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU.
-
-    Raises:
-        CheckpointUnsafe: the file would run code, is a TorchScript archive, or unpacks to more than it holds.
-        CheckpointTruncated: the file ends too early or is damaged.
-    """
+    """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU."""
     _check_archive(path)
     _check_calls(path)
     try:
@@ -56,12 +51,8 @@ def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` stores and never deflates.
-
-    Raises:
-        CheckpointUnsafe: the archive is one of these.
-        CheckpointTruncated: it cannot be read.
-    """
+    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` stores and never
+    deflates."""
     if not zipfile.is_zipfile(path):
         return
     try:
@@ -80,11 +71,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_calls(path: Path) -> None:
-    """Refuse the one call that the restricted reader allows and that takes memory by a number alone.
-
-    Raises:
-        CheckpointUnsafe: the pickle asks for it.
-    """
+    """Refuse the one call that the restricted reader allows and that takes memory by a number alone."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content.find(b"bytearray") >= 0:
             raise _refused(path, "GLOBAL builtins.bytearray")

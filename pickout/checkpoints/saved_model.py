@@ -130,11 +130,7 @@ def load_run(
 
 
 def read_run_settings(path: Path) -> RunSettings:
-    """The settings in a run's folder.
-
-    Raises:
-        CheckpointError: missing, damaged, of another version or of an unknown method.
-    """
+    """The settings in a run's folder."""
     file = path / SETTINGS_FILE
     try:
         run = parse_settings(RunSettings, read_toml(file), source=str(file))
@@ -149,12 +145,7 @@ def read_run_settings(path: Path) -> RunSettings:
 
 
 def run_folder(path: Path) -> Path | None:
-    """The run that `path` is, or whose weights it is; None for anything else.
-
-    Raises:
-        CheckpointError: weights of a run without the rest of it.
-        CheckpointTruncated: damaged weights.
-    """
+    """The run that `path` is, or whose weights it is; None for anything else."""
     folder, weights = (path, path / WEIGHTS_FILE) if path.is_dir() else (path.parent, path)
     if path.is_dir() and (folder / SETTINGS_FILE).is_file():
         return folder
@@ -169,10 +160,7 @@ def run_folder(path: Path) -> Path | None:
 
 
 def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
-    """The same settings with every default of the method spelled out and no path of this machine.
-
-    So a later version with other defaults computes the same, and a fingerprint stays.
-    """
+    """The same settings with every default of the method spelled out and no path of this machine."""
     name, own = method_settings(settings)
     method: dict[str, Any] = {"name": name, **own.model_dump(mode="json", exclude_none=True)}
     tokens = settings.tokenizer.model_copy(update={"file": None, "context": tokenizer.context})
@@ -206,8 +194,8 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
 
 
 def _order_metadata(file: Path) -> None:
-    """Sort the text entries of a safetensors header, in place: the library writes them in an order of chance, and
-    equal models shall be equal files."""
+    """Sort the text entries of a safetensors header, in place: the library writes them in an order of chance, and equal
+    models shall be equal files."""
     with file.open("r+b") as content:
         size = int.from_bytes(content.read(8), "little")
         header = content.read(size)

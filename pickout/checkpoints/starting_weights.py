@@ -50,27 +50,17 @@ _NEW = "a head that the file does not have at this size; it starts anew"
 
 @dataclass(slots=True)
 class _Start:
-    """What one file gives.
+    """What one file gives."""
 
-    Args:
-        format: what it was taken for.
-        state: tensors under our names.
-        computes: what shapes do not show of its towers, such as `vision.heads`.
-        ignored: keys left out on purpose, each with the reason.
-        left_over: keys without a name of ours.
-        lacks: prefixes of ours that this kind of file need not have, each with the reason.
-        grid: rows and columns of its image position table; None without one.
-        spelled: how the file spells one of our names.
-    """
-
-    format: str
-    state: dict[str, Tensor]
-    computes: Mapping[str, object]
-    ignored: Mapping[str, str] = field(default_factory=dict)
-    left_over: Sequence[str] = ()
+    format: str  # what it was taken for
+    state: dict[str, Tensor]  # tensors under our names
+    computes: Mapping[str, object]  # what shapes do not show of its towers, such as `vision.heads`
+    ignored: Mapping[str, str] = field(default_factory=dict)  # keys left out on purpose, each with the reason
+    left_over: Sequence[str] = ()  # keys without a name of ours
+    # prefixes of ours that this kind of file need not have, each with the reason
     lacks: Mapping[str, str] = field(default_factory=dict)
-    grid: tuple[int, int] | None = None
-    spelled: Callable[[str], str] = str
+    grid: tuple[int, int] | None = None  # rows and columns of its image position table; None without one
+    spelled: Callable[[str], str] = str  # how the file spells one of our names
 
 
 def initialise(method: Method, source: str | Path | Sequence[str | Path], queues: Queues = "keep") -> KeyReport:
@@ -211,11 +201,7 @@ def _bert(path: Path, file: WeightFile, method: FusionModel) -> _Start:
 
 
 def _require_equal(source: str, method: Method, vision: VisionTransformer, start: _Start) -> None:
-    """Compare what shapes do not show.
-
-    Raises:
-        CheckpointMismatch: other heads or another activation.
-    """
+    """Compare what shapes do not show."""
     text = method.get_submodule("text")
     ours: dict[str, object] = {}
     for tower, layers in (("vision", vision.transformer), ("text", text)):
@@ -253,14 +239,7 @@ def _without_parts(
     ignored: dict[str, str],
     lacks: Mapping[str, str],
 ) -> dict[str, str]:
-    """Take out, in place, what a fusion model does not want of its files, with the reason in `ignored`.
-
-    Returns:
-        Our tensors that the files need not have, each with the reason.
-
-    Raises:
-        CheckpointMismatch: a pointer of the queues that points nowhere.
-    """
+    """Take out, in place, what a fusion model does not want of its files, with the reason in `ignored`."""
     reason, found = None, [key for key in _QUEUES if key in state and key in expected]
     if queues == "random":
         reason = "queues start at random"

@@ -34,37 +34,15 @@ class BrokenOff(DownloadFailed):
 
 @dataclass(frozen=True, slots=True)
 class HubFacts:
-    """What the hub says of a file.
+    """What the hub says of a file."""
 
-    Args:
-        location: where its content is, perhaps on another host.
-        checksum: `sha256:...` of a large file, `git-sha1:...` of a small one.
-        size: in bytes.
-    """
-
-    location: str
-    checksum: str
-    size: int
+    location: str  # where its content is, perhaps on another host
+    checksum: str  # `sha256:...` of a large file, `git-sha1:...` of a small one
+    size: int  # in bytes
 
 
 def transfer(url: str, facts: HubFacts, partial: Path, advance: Callable[[int], None]) -> int:
-    """Append to `partial` what it lacks; go on by itself where the transfer breaks off.
-
-    Only bytes beyond the furthest that ever came are progress, so a server that sends the same ones again and again
-    comes to an end.
-
-    Args:
-        url: the file's address on the hub, for errors.
-        facts: what the hub says of it; never more than its size is written.
-        partial: grows as bytes come, so that a later call can go on.
-        advance: called with each number of bytes gained; negative where a server starts over.
-
-    Returns:
-        The bytes transferred.
-
-    Raises:
-        DownloadFailed: it broke off again and again; what came is kept.
-    """
+    """Append to `partial` what it lacks; go on by itself where the transfer breaks off."""
     have = partial.stat().st_size if partial.exists() else 0
     if have > facts.size:
         partial.unlink()
@@ -105,17 +83,7 @@ def digest(path: Path, checksum: str) -> str:
 
 @contextmanager
 def hub_errors(url: str, partial: Path | None = None) -> Iterator[None]:
-    """Turn the client's many exceptions into one sentence.
-
-    Args:
-        url: what is asked for.
-        partial: what came of it so far; None before a transfer.
-
-    Raises:
-        NotOnHub: the hub has no such thing.
-        BrokenOff: a connection ended too early.
-        DownloadFailed: anything else but a full disk.
-    """
+    """Turn the client's many exceptions into one sentence."""
     import httpx2
     from huggingface_hub import errors
 

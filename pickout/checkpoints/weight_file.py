@@ -27,30 +27,19 @@ _SHARED = 4
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """What a file holds.
+    """What a file holds."""
 
-    Args:
-        path: the file.
-        tensors: the state dict under the file's own names, without a `module.` prefix of data-parallel training.
-        metadata: the text entries of a safetensors header; empty for pickles.
-        ignored: what stood beside the state dict, each with the reason why it is left out.
-    """
-
-    path: Path
+    path: Path  # the file
+    # the state dict under the file's own names, without a `module.` prefix of data-parallel training
     tensors: Mapping[str, Tensor]
+    # the text entries of a safetensors header; empty for pickles
     metadata: Mapping[str, str] = field(default_factory=dict)
+    # what stood beside the state dict, each with the reason why it is left out
     ignored: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_weights(path: Path) -> WeightFile:
-    """Read a safetensors file or a pickle of tensors.
-
-    Raises:
-        CheckpointError: no such file, or not readable.
-        CheckpointUnknown: not a weight file, or one without a state dict; says what it looks like.
-        CheckpointUnsafe: a pickle that wants to run code, or a TorchScript archive.
-        CheckpointTruncated: the file ends too early or is damaged.
-    """
+    """Read a safetensors file or a pickle of tensors."""
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -70,11 +59,7 @@ def read_weights(path: Path) -> WeightFile:
 
 
 def safetensors_header(path: Path) -> dict[str, str]:
-    """The text entries of a safetensors header, without reading the tensors; empty where there are none.
-
-    Raises:
-        CheckpointTruncated: the file is damaged.
-    """
+    """The text entries of a safetensors header, without reading the tensors; empty where there are none."""
     with _safetensors(path) as file:
         return dict(file.metadata() or {})
 
@@ -120,12 +105,7 @@ def _unwrap(path: Path, content: Any) -> WeightFile:
 
 
 def _plain(file: WeightFile) -> WeightFile:
-    """Refuse tensors that are no plain arrays of numbers, before anything is made of them.
-
-    Raises:
-        CheckpointUnknown: one is sparse, quantised, complex or of another such kind, or more is asked for than is
-            there.
-    """
+    """Refuse tensors that are no plain arrays of numbers, before anything is made of them."""
     for key, tensor in file.tensors.items():
         odd = _oddness(tensor)
         if odd:

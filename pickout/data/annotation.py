@@ -21,63 +21,37 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a split holds.
+    """How much a split holds."""
 
-    Args:
-        identities: different people.
-        images: records of the annotation file.
-        captions: over all images.
-    """
-
-    identities: int
-    images: int
-    captions: int
+    identities: int  # different people
+    images: int  # records of the annotation file
+    captions: int  # over all images
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image as the annotation file tells it.
+    """One image as the annotation file tells it."""
 
-    Args:
-        record: position in the file, from 0.
-        split: `train`, `val` or `test`.
-        identity: the number that the file gives the person.
-        path: relative to the image folder, parted by `/`, without `.` in it.
-        captions: in the file's order.
-        camera: the camera's name where it is known.
-        time: when the image was taken where it is known.
-    """
-
-    record: int
-    split: str
-    identity: int
-    path: str
-    captions: tuple[str, ...]
-    camera: str | None = None
-    time: datetime | None = None
+    record: int  # position in the file, from 0
+    split: str  # `train`, `val` or `test`
+    identity: int  # the number that the file gives the person
+    path: str  # relative to the image folder, parted by `/`, without `.` in it
+    captions: tuple[str, ...]  # in the file's order
+    camera: str | None = None  # the camera's name where it is known
+    time: datetime | None = None  # when the image was taken where it is known
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An annotation file, read whole.
+    """An annotation file, read whole."""
 
-    Args:
-        name: the data set's name in the registry.
-        root: the data set's own folder.
-        file: the annotation file.
-        images: the folder that image paths start from.
-        entries: what could be read.
-        problems: what could not, in the file's order; a data set has none.
-        notes: what the reader had to assume.
-    """
-
-    name: str
-    root: Path
-    file: Path
-    images: Path
-    entries: Sequence[Entry]
-    problems: Sequence[AnnotationError] = ()
-    notes: Sequence[str] = ()
+    name: str  # the data set's name in the registry
+    root: Path  # the data set's own folder
+    file: Path  # the annotation file
+    images: Path  # the folder that image paths start from
+    entries: Sequence[Entry]  # what could be read
+    problems: Sequence[AnnotationError] = ()  # what could not, in the file's order; a data set has none
+    notes: Sequence[str] = ()  # what the reader had to assume
 
     def image(self, entry: Entry) -> Path:
         """The file of an entry, which need not be there."""
@@ -86,20 +60,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Reader(ABC):
-    """Reads the original files of one data set.
+    """Reads the original files of one data set."""
 
-    Args:
-        name: the data set's name in the registry.
-        title: its name in papers.
-        request: where it can be had, one sentence.
-        files: names that the annotation file may have, the usual one first.
-        published: the size of each split as the released files count; empty where there is nothing to compare with.
-    """
-
-    name: str
-    title: str
-    request: str
-    files: tuple[str, ...]
+    name: str  # the data set's name in the registry
+    title: str  # its name in papers
+    request: str  # where it can be had, one sentence
+    files: tuple[str, ...]  # names that the annotation file may have, the usual one first
+    # the size of each split as the released files count; empty where there is nothing to compare with
     published: Mapping[str, Counts] = field(default_factory=dict, kw_only=True)
 
     @property
@@ -109,20 +76,11 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, root: Path) -> Reading:
-        """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened.
-
-        Raises:
-            DataMissing: the annotation file or the image folder is not there.
-            AnnotationError: the file as a whole cannot be read.
-        """
+        """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened."""
 
 
 def to_data_set(reading: Reading) -> DataSet:
-    """The data set of a reading. Training identities become 0, 1, ... in ascending order; others stay as they are.
-
-    Raises:
-        AnnotationError: the first of the reading's problems.
-    """
+    """The data set of a reading. Training identities become 0, 1, ... in ascending order; others stay as they are."""
     if reading.problems:
         raise reading.problems[0]
     ranks = {raw: rank for rank, raw in enumerate(training_identities(reading.entries))}
@@ -141,12 +99,7 @@ def training_identities(entries: Sequence[Entry]) -> list[int]:
 
 
 class RecordCheck:
-    """Checks the values of one record and names it in errors.
-
-    Args:
-        file: the annotation file.
-        record: position in the file, from 0.
-    """
+    """Checks the values of one record and names it in errors."""
 
     def __init__(self, file: Path, record: int) -> None:
         self.file, self.record = file, record
@@ -156,22 +109,14 @@ class RecordCheck:
         return AnnotationError(self.file, self.record, field, problem)
 
     def split(self, value: Any) -> str:
-        """One of the names in `SPLITS`; capitals, and the long forms of the names, are read as well.
-
-        Raises:
-            AnnotationError: another value.
-        """
+        """One of the names in `SPLITS`; capitals, and the long forms of the names, are read as well."""
         split = _SPLIT_NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
         if split is None:
             raise self.wrong("split", f"{show(value)}; expected one of {', '.join(SPLITS)}")
         return split
 
     def path(self, field: str, value: Any) -> str:
-        """A relative path that stays below the image folder, in one form: `/` for a backslash, and no `.` in it.
-
-        Raises:
-            AnnotationError: not a string, empty, absolute, upward or impossible as a file name.
-        """
+        """A relative path that stays below the image folder, in one form: `/` for a backslash, and no `.` in it."""
         if not isinstance(value, str) or not value.strip():
             raise self.wrong(field, f"{show(value)}; expected the path of an image file")
         path = PurePosixPath(value.replace("\\", "/"))
@@ -195,11 +140,7 @@ def spelt_on_disk(folder: Path, path: str) -> Path:
 
 
 def read_text(file: Path) -> str:
-    """The text of an annotation file.
-
-    Raises:
-        AnnotationError: it cannot be read, or is not UTF-8.
-    """
+    """The text of an annotation file."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

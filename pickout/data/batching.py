@@ -15,23 +15,17 @@ from pickout.shapes import Float, Int, TokenBatch
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pairs of images and captions.
+    """Pairs of images and captions."""
 
-    Args:
-        images: prepared images. Shape: (batch, 3, height, width); or what a tower's frozen part makes of them.
-        texts: tokenized captions, one for each image.
-        identity: from 0 to the number of training identities - 1. Shape: (batch,).
-        second_images: another augmentation of the same images, where the method asks for one (see `Pairing`).
-            Shape: as `images`.
-        weak_texts: a caption of the same person, mostly the one in `texts`, where the method asks for one.
-        replaced: 1 where `weak_texts` holds another sentence than `texts`, else 0. Shape: (batch,).
-    """
-
+    # prepared images. Shape: (batch, 3, height, width); or what a tower's frozen part makes of them
     images: Float[Tensor, "batch *axes"]
-    texts: TokenBatch
-    identity: Int[Tensor, " batch"]
+    texts: TokenBatch  # tokenized captions, one for each image
+    identity: Int[Tensor, " batch"]  # from 0 to the number of training identities - 1. Shape: (batch,)
+    # another augmentation of the same images, where the method asks for one (see `Pairing`). Shape: as `images`
     second_images: Float[Tensor, "batch 3 height width"] | None = None
+    # a caption of the same person, mostly the one in `texts`, where the method asks for one
     weak_texts: TokenBatch | None = None
+    # 1 where `weak_texts` holds another sentence than `texts`, else 0. Shape: (batch,)
     replaced: Int[Tensor, " batch"] | None = None
 
     def to(self, device: Any, non_blocking: bool = False) -> "Batch":
@@ -58,24 +52,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One training item, augmented.
+    """One training item, augmented."""
 
-    Args:
-        image: prepared image. Shape: (3, height, width).
-        ids: token ids. Shape: (context,).
-        identity: the person's number.
-        second_image: another augmentation of the same image, or None.
-        weak_ids: token ids of a caption of the same person, or None.
-        replaced: whether `weak_ids` is of another sentence.
-        states: what the text tower's frozen part makes of the caption, or None. Shape: (tokens, any).
-    """
-
-    image: Float[Tensor, "*axes"]
-    ids: NDArray[np.int64]
-    identity: int
-    second_image: Float[Tensor, "3 height width"] | None = None
-    weak_ids: NDArray[np.int64] | None = None
-    replaced: bool = False
+    image: Float[Tensor, "*axes"]  # prepared image. Shape: (3, height, width)
+    ids: NDArray[np.int64]  # token ids. Shape: (context,)
+    identity: int  # the person's number
+    second_image: Float[Tensor, "3 height width"] | None = None  # another augmentation of the same image, or None
+    weak_ids: NDArray[np.int64] | None = None  # token ids of a caption of the same person, or None
+    replaced: bool = False  # whether `weak_ids` is of another sentence
+    # what the text tower's frozen part makes of the caption, or None. Shape: (tokens, any)
     states: Tensor | None = None
 
 

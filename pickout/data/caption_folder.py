@@ -23,19 +23,13 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class CaptionFolder(Reader):
-    """A folder with an annotation file and a folder of images.
+    """A folder with an annotation file and a folder of images."""
 
-    Args:
-        folder: the usual name of the data set's own folder.
-        path_field: the record's field with the image's path.
-        image_folders: folders where images may lie, looked for in this order; the data set's own folder comes last.
-        camera: the camera's name from an image's path.
-    """
-
-    folder: str
-    path_field: str = "file_path"
+    folder: str  # the usual name of the data set's own folder
+    path_field: str = "file_path"  # the record's field with the image's path
+    # folders where images may lie, looked for in this order; the data set's own folder comes last
     image_folders: tuple[str, ...] = ("imgs",)
-    camera: Callable[[str], str | None] = lambda _: None
+    camera: Callable[[str], str | None] = lambda _: None  # the camera's name from an image's path
 
     @property
     def layout(self) -> str:
@@ -44,12 +38,7 @@ class CaptionFolder(Reader):
         return f"{self.folder}/\n  {files}\n  {self.image_folders[0]}/..."
 
     def read(self, root: Path) -> Reading:
-        """Read the annotation file: `root`, or in it, or in the data set's own folder there; no image is opened.
-
-        Raises:
-            DataMissing: the annotation file or the image folder is not there.
-            AnnotationError: the file as a whole is no JSON list, or holds nothing.
-        """
+        """Read the annotation file: `root`, or in it, or in the data set's own folder there; no image is opened."""
         file = self._find(root.absolute())
         entries: list[Entry] = []
         problems: list[AnnotationError] = []
@@ -125,11 +114,7 @@ def what_it_is(folder: Path, names: Mapping[str, str] | list[str]) -> str:
 
 
 def read_json_list(file: Path) -> list[Any]:
-    """The records of a JSON list.
-
-    Raises:
-        AnnotationError: unreadable, not UTF-8, not JSON (with the place), not a list, or empty.
-    """
+    """The records of a JSON list."""
     try:
         content = json.loads(read_text(file))
     except json.JSONDecodeError as error:

@@ -13,16 +13,11 @@ Chance = np.random.Generator
 
 @dataclass(slots=True)
 class Picture:
-    """A crop on its way through the changes.
+    """A crop on its way through the changes."""
 
-    Args:
-        pixels: red, green and blue from 0 to 1; changes may leave that range. Shape: (height, width, 3).
-        parts: part numbers, None where the data set has none. Shape: (height, width).
-        others: crops of other people with their part masks, for backgrounds and neighbours; may be empty.
-    """
-
-    pixels: Pixels
-    parts: NDArray[np.uint8] | None = None
+    pixels: Pixels  # red, green and blue from 0 to 1; changes may leave that range. Shape: (height, width, 3)
+    parts: NDArray[np.uint8] | None = None  # part numbers, None where the data set has none. Shape: (height, width)
+    # crops of other people with their part masks, for backgrounds and neighbours; may be empty
     others: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = ()
 
     @property

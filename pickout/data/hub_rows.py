@@ -68,11 +68,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 
 
 def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Their columns by our names.
-
-    Raises:
-        DataError: no column of images or captions, or one that was given is not there.
-    """
+    """Their columns by our names."""
     lower = {name.lower(): name for name in reversed(there)}
     names = {ours: next((lower[word] for word in words if word in lower), "") for ours, words in SYNONYMS.items()}
     names |= given
@@ -86,11 +82,7 @@ def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dic
 
 
 def _write(image: Any, out: Path, name: str, roots: Sequence[Path]) -> str:
-    """Write one image as its own bytes; its path from the table's folder.
-
-    Raises:
-        DataError: it has none; a path counts only below `roots`, since a row may name any file of this machine.
-    """
+    """Write one image as its own bytes; its path from the table's folder."""
     path, data = Path(str((image or {}).get("path") or "")), (image or {}).get("bytes")
     if data is None and path.is_file() and any(path.resolve().is_relative_to(root.resolve()) for root in roots):
         data = path.read_bytes()

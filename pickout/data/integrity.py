@@ -28,38 +28,23 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is missing or odd.
+    """One thing that is missing or odd."""
 
-    Args:
-        level: `error` makes the data set unusable, `warning` does not.
-        kind: a stable name for programs, for example `missing-images`.
-        message: one sentence for people.
-        count: how many records are affected.
-        examples: some of them.
-    """
-
-    level: Literal["error", "warning"]
-    kind: str
-    message: str
-    count: int
-    examples: tuple[str, ...] = ()
+    level: Literal["error", "warning"]  # `error` makes the data set unusable, `warning` does not
+    kind: str  # a stable name for programs, for example `missing-images`
+    message: str  # one sentence for people
+    count: int  # how many records are affected
+    examples: tuple[str, ...] = ()  # some of them
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a check.
+    """The result of a check."""
 
-    Args:
-        name: the data set's name in the registry.
-        root: the folder that was checked.
-        splits: size of each split; empty when nothing could be read.
-        findings: errors first.
-    """
-
-    name: str
-    root: Path
-    splits: dict[str, Counts]
-    findings: tuple[Finding, ...]
+    name: str  # the data set's name in the registry
+    root: Path  # the folder that was checked
+    splits: dict[str, Counts]  # size of each split; empty when nothing could be read
+    findings: tuple[Finding, ...]  # errors first
 
     @property
     def usable(self) -> bool:

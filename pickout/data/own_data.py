@@ -33,13 +33,7 @@ class Table(Reader):
         return f"FOLDER/\n  {' or '.join(self.files)} with the columns {', '.join(COLUMNS)}\n  images, anywhere below"
 
     def read(self, root: Path) -> Reading:
-        """Read a table: `root` is the file, or a folder with one of `files`. No image is opened.
-
-        Raises:
-            DataMissing: no table there.
-            AnnotationError: the file as a whole cannot be read, or has no image column.
-            DataError: a Parquet file, and pyarrow is not installed.
-        """
+        """Read a table: `root` is the file, or a folder with one of `files`. No image is opened."""
         file = self._find(root.absolute())
         sheet = read_spreadsheet(file, COLUMNS, others=False)
         problems = list(sheet.problems)

@@ -31,17 +31,11 @@ _STREAM = 1
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One item's turn in one epoch. It names all that its random augmentation may depend on.
+    """One item's turn in one epoch. It names all that its random augmentation may depend on."""
 
-    Args:
-        epoch: from 1.
-        place: position among all the items drawn in this epoch, from 0, over all processes.
-        item: position among the training pairs.
-    """
-
-    epoch: int
-    place: int
-    item: int
+    epoch: int  # from 1
+    place: int  # position among all the items drawn in this epoch, from 0, over all processes
+    item: int  # position among the training pairs
 
 
 class EpochSampler(Sampler[list[Draw]], ABC):
@@ -83,16 +77,7 @@ class EpochSampler(Sampler[list[Draw]], ABC):
 
 
 class ShuffleSampler(EpochSampler):
-    """Every pair once an epoch in random order; a short last batch is left out.
-
-    Args:
-        items: number of training pairs.
-        size: pairs in a batch.
-        seed: the recipe's seed.
-
-    Raises:
-        RecipeError: fewer pairs than one batch holds.
-    """
+    """Every pair once an epoch in random order; a short last batch is left out."""
 
     def __init__(self, items: int, size: int, seed: int) -> None:
         super().__init__(size, seed)

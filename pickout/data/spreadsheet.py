@@ -54,22 +54,15 @@ _BLANKS = "\ufeff \t\r\n\f\v\xa0"
 
 @dataclass(frozen=True, slots=True)
 class Spreadsheet:
-    """A table, read whole.
+    """A table, read whole."""
 
-    Args:
-        file: where it lies.
-        columns: their standard names where they have one, else as the file has them.
-        rows: position in the file, from 0, and the cells by column; a missing value is None, a float that is a whole
-            number is an int. Rows without any value are left out.
-        problems: rows that could not be read.
-        notes: which column was read as which.
-    """
-
-    file: Path
-    columns: Sequence[str]
+    file: Path  # where it lies
+    columns: Sequence[str]  # their standard names where they have one, else as the file has them
+    # position in the file, from 0, and the cells by column; a missing value is None, a float that is a whole number is
+    # an int. Rows without any value are left out
     rows: Sequence[tuple[int, Row]]
-    problems: Sequence[AnnotationError]
-    notes: Sequence[str]
+    problems: Sequence[AnnotationError]  # rows that could not be read
+    notes: Sequence[str]  # which column was read as which
 
 
 def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Spreadsheet:
@@ -100,11 +93,7 @@ def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Sprea
 
 
 def name_of(value: object) -> str:
-    """A name as text, composed (NFC); a whole number loses the `.0` that a data frame gave it.
-
-    Raises:
-        ValueError: neither text nor a whole number.
-    """
+    """A name as text, composed (NFC); a whole number loses the `.0` that a data frame gave it."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"{show(value)}; expected a name or a whole number")
     return whole(normalize("NFC", str(value)))
@@ -122,11 +111,7 @@ def is_whole(value: object) -> bool:
 
 
 def moment(value: object) -> datetime:
-    """The time in a cell: ISO 8601, or a Parquet time or date (its midnight); finer than microseconds is cut.
-
-    Raises:
-        ValueError: something else.
-    """
+    """The time in a cell: ISO 8601, or a Parquet time or date (its midnight); finer than microseconds is cut."""
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):

@@ -60,28 +60,19 @@ class DataSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to the two halves of an item.
+    """What is done to the two halves of an item."""
 
-    Args:
-        image: the image's augmentation.
-        caption: the caption's augmentation.
-    """
-
-    image: AugmentationSettings
-    caption: CaptionAugmentationSettings
+    image: AugmentationSettings  # the image's augmentation
+    caption: CaptionAugmentationSettings  # the caption's augmentation
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What a method wants of an item beside its image and caption.
+    """What a method wants of an item beside its image and caption."""
 
-    Args:
-        second_view: whether the image is augmented a second time, by other random numbers.
-        weak_captions: probability that a further caption is drawn from all captions of the person (RaSa: 0.1); else it
-            is the item's own. None: no further caption.
-    """
-
-    second_view: bool = False
+    second_view: bool = False  # whether the image is augmented a second time, by other random numbers
+    # probability that a further caption is drawn from all captions of the person (RaSa: 0.1); else it is the item's
+    # own. None: no further caption
     weak_captions: float | None = None
 
 

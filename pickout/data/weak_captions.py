@@ -6,13 +6,7 @@ import numpy as np
 
 
 class WeakCaptions:
-    """Draws captions of the same person.
-
-    Args:
-        captions: of all training items.
-        identities: of all training items.
-        probability: that a caption is drawn at all; else an item keeps its own (RaSa: 0.1).
-    """
+    """Draws captions of the same person."""
 
     def __init__(self, captions: Sequence[str], identities: Sequence[int], probability: float) -> None:
         self.probability = probability

@@ -40,9 +40,5 @@ def build_tokenizer(settings: TokenizerSettings, captions: Iterable[str] | None 
     if settings.kind == "clip":
         return clip_tokenizer(settings.file, settings.context)
     return wordpiece_tokenizer(
-        settings.file,
-        settings.context,
-        closing=settings.closing,
-        cleaning=settings.cleaning,
-        words=settings.words,
+        settings.file, settings.context, closing=settings.closing, cleaning=settings.cleaning, words=settings.words
     )

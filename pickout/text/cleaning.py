@@ -20,14 +20,10 @@ _SPACED = frozenset("-/")
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A cleaned caption.
+    """A cleaned caption."""
 
-    Args:
-        text: the text to cut into pieces.
-        origins: for each character of `text` its position in the caption; None when every character kept its place.
-    """
-
-    text: str
+    text: str  # the text to cut into pieces
+    # for each character of `text` its position in the caption; None when every character kept its place
     origins: tuple[int, ...] | None = None
 
     def origin(self, position: int) -> int:
@@ -36,14 +32,7 @@ class Cleaned:
 
 
 def clean(caption: str, *, entities: bool) -> Cleaned:
-    """Make a caption fit for a tokenizer: lone surrogates become U+FFFD.
-
-    Args:
-        caption: any string.
-        entities: for byte pairs: HTML entities are resolved, twice, as CLIP does ("&amp;lt;" is "<"), and a single
-            quote whose word CLIP's rule would take for an English ending is a blank: it cuts 'red' into 're and d, and
-            'small' into 's and mall.
-    """
+    """Make a caption fit for a tokenizer: lone surrogates become U+FFFD."""
     cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption))
     for _ in range(2 if entities else 0):
         cleaned = _resolve(cleaned)
@@ -69,12 +58,7 @@ def _resolve(cleaned: Cleaned) -> Cleaned:
 
 
 def clean_as_albef(caption: str, words: int | None) -> Cleaned:
-    """Lower-case, drop punctuation, split "-" and "/", and keep the first words (ALBEF; RaSa and AGA train with it).
-
-    Args:
-        caption: any string.
-        words: how many words to keep; None for all.
-    """
+    """Lower-case, drop punctuation, split "-" and "/", and keep the first words (ALBEF; RaSa and AGA train with it)."""
     letters = [
         (small, place)
         for place, letter in enumerate(_SURROGATE.sub("\ufffd", caption))

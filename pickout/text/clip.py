@@ -21,20 +21,7 @@ SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
-    """CLIP's tokenizer, with a mask token as IRRA, RDE and ITSELF add it.
-
-    The last entry of CLIP's vocabulary gives its place to the mask, so with CLIP's file the ids are: padding 0,
-    mask 49405, start 49406, end 49407. Text is lower-cased, HTML entities are resolved and white space is one space.
-
-    Args:
-        file: `bpe_simple_vocab_16e6.txt.gz` of the CLIP release, or the `merges.txt` or `tokenizer.json` of a Hugging
-            Face copy.
-        context: length of a row.
-
-    Raises:
-        DataMissing: no such file.
-        DataError: the file holds no merges.
-    """
+    """CLIP's tokenizer, with a mask token as IRRA, RDE and ITSELF add it."""
     merges = _read_merges(file)[:MERGES]
     alphabet = byte_characters()
     entries = [

@@ -19,20 +19,13 @@ class Familiarity:
     A word is unknown when it has a piece that stands for anything, or when it falls apart into two or more pieces of
     at most two letters on average. It is foreign when its pieces outnumber its letters, as bytes do in a script that
     the vocabulary was not made for.
-
-    Args:
-        words: how many words the sentence has, punctuation not counted.
-        unknown: the unknown words, foreign ones included, in order, each once.
-        foreign: share of the words' letters that stand in foreign words.
-        strange: share of the words that are unknown.
-        cut: words behind the end of the context, which the model does not see.
     """
 
-    words: int
-    unknown: tuple[str, ...]
-    foreign: float
-    strange: float
-    cut: int
+    words: int  # how many words the sentence has, punctuation not counted
+    unknown: tuple[str, ...]  # the unknown words, foreign ones included, in order, each once
+    foreign: float  # share of the words' letters that stand in foreign words
+    strange: float  # share of the words that are unknown
+    cut: int  # words behind the end of the context, which the model does not see
 
 
 def familiarity(tokenizer: Tokenizer, sentence: str) -> Familiarity:

@@ -19,19 +19,12 @@ BLANK = "\u0120"
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Ids that stand for no text.
+    """Ids that stand for no text."""
 
-    Args:
-        padding: fills the row behind the caption.
-        start: opens every row.
-        end: closes every row; None for a tokenizer without closing token (AGA's use of BERT's).
-        mask: stands for a hidden piece.
-    """
-
-    padding: int
-    start: int
-    end: int | None
-    mask: int
+    padding: int  # fills the row behind the caption
+    start: int  # opens every row
+    end: int | None  # closes every row; None for a tokenizer without closing token (AGA's use of BERT's)
+    mask: int  # stands for a hidden piece
 
     def ids(self) -> tuple[int, ...]:
         """The special ids in ascending order."""
@@ -40,22 +33,18 @@ class SpecialTokens:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
-    """Every id of a tokenizer.
+    """Every id of a tokenizer."""
 
-    Args:
-        special: the special ids.
-        texts: what each id stands for, lower-cased, without marks of the vocabulary; empty for special entries.
-        proposable: True for ids that may stand in a caption: no special, unknown or unused entry. Shape: (ids,).
-        continues: True for pieces that go on with the word of the piece before; None where the spelling of a piece
-            does not tell (CLIP). Shape: (ids,).
-        whole_words: True for pieces that are a word by themselves, and not the start of one or a mark; None where that
-            is not known (CLIP; a vocabulary that was learnt before it was kept). Shape: (ids,).
-    """
-
-    special: SpecialTokens
+    special: SpecialTokens  # the special ids
+    # what each id stands for, lower-cased, without marks of the vocabulary; empty for special entries
     texts: tuple[str, ...]
+    # True for ids that may stand in a caption: no special, unknown or unused entry. Shape: (ids,)
     proposable: NDArray[np.bool_]
+    # True for pieces that go on with the word of the piece before; None where the spelling of a piece does not tell
+    # (CLIP). Shape: (ids,)
     continues: NDArray[np.bool_] | None
+    # True for pieces that are a word by themselves, and not the start of one or a mark; None where that is not known
+    # (CLIP; a vocabulary that was learnt before it was kept). Shape: (ids,)
     whole_words: NDArray[np.bool_] | None
 
     @property
@@ -65,15 +54,7 @@ class Vocabulary:
 
 
 def numbered(file: Path, entries: Sequence[str]) -> dict[str, int]:
-    """Each entry with its id.
-
-    Args:
-        file: where they were read, for the error.
-        entries: in the order of their ids.
-
-    Raises:
-        DataError: an entry comes twice, so that one of its ids would stand for nothing.
-    """
+    """Each entry with its id."""
     vocabulary = {entry: number for number, entry in enumerate(entries)}
     if len(vocabulary) < len(entries):
         twice = next(entry for number, entry in enumerate(entries) if vocabulary[entry] != number)
@@ -82,12 +63,7 @@ def numbered(file: Path, entries: Sequence[str]) -> dict[str, int]:
 
 
 def ids_fault(vocabulary: Mapping[str, int], special: SpecialTokens) -> str:
-    """What keeps entries from being a vocabulary, whose ids go from 0 on without a gap; empty where nothing does.
-
-    Args:
-        vocabulary: entries with their ids, of whatever a file holds.
-        special: the special ids.
-    """
+    """What keeps entries from being a vocabulary, whose ids go from 0 on without a gap; empty where nothing does."""
     if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
         return f"the ids of its {len(vocabulary):,} entries do not go from 0 to {len(vocabulary) - 1:,} without a gap"
     wrong = [number for number in special.ids() if type(number) is not int or not 0 <= number < len(vocabulary)]
@@ -135,8 +111,8 @@ def _plain(entry: str) -> str:
 
 @lru_cache(maxsize=1)
 def _bytes() -> dict[str, int]:
-    """The letter that stands for each byte in byte-level vocabularies (GPT-2): printable bytes as they are, the rest
-    in order from U+0100."""
+    """The letter that stands for each byte in byte-level vocabularies (GPT-2): printable bytes as they are, the rest in
+    order from U+0100."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [value for value in range(256) if value not in printable]
     return {chr(value): value for value in printable} | {chr(256 + n): value for n, value in enumerate(rest)}

@@ -16,26 +16,9 @@ LONGEST_WORD = 100
 
 
 def wordpiece_tokenizer(
-    file: Path,
-    context: int = 64,
-    *,
-    closing: bool = True,
-    cleaning: Cleaning = "none",
-    words: int | None = None,
+    file: Path, context: int = 64, *, closing: bool = True, cleaning: Cleaning = "none", words: int | None = None
 ) -> Tokenizer:
-    """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left.
-
-    Args:
-        file: a `vocab.txt` with one entry a line; bert-base-uncased has 30522.
-        context: length of a row.
-        closing: whether [SEP] closes a row. ALBEF, and with it RaSa and AGA, closes none.
-        cleaning: what happens to a caption first.
-        words: words kept by `albef` cleaning; None for all.
-
-    Raises:
-        DataMissing: no such file.
-        DataError: the file is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK].
-    """
+    """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left."""
     try:
         lines = read_text(file).split("\n")
     except (FileNotFoundError, IsADirectoryError):

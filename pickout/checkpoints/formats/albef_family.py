@@ -215,16 +215,7 @@ def translate(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
 
 
 def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int) -> Translation:
-    """A BERT and its masked-word head under our names.
-
-    Args:
-        source: the file, for errors.
-        tensors: its state dict; its norms may be called gamma and beta, as in bert-base-uncased.
-        text_layers: layers from this number on become fusion layers.
-
-    Raises:
-        CheckpointMismatch: the head's decoder is not the word embeddings, or has another bias.
-    """
+    """A BERT and its masked-word head under our names."""
     old = {"gamma": "weight", "beta": "bias"}
     tensors = {
         re.sub(r"(?<=LayerNorm\.)(gamma|beta)$", lambda name: old[name[1]], key): tensor
@@ -245,11 +236,7 @@ def without_ones(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def square_side(source: str, table: Tensor) -> int:
-    """Patches along a side of the square image that a position table belongs to; its first row is the class token's.
-
-    Raises:
-        CheckpointMismatch: no square.
-    """
+    """Patches along a side of the square image that a position table belongs to; its first row is the class token's."""
     rows = len(table) if table.ndim else 0
     side = isqrt(max(rows - 1, 0))
     if side == 0 or side * side != rows - 1:
@@ -258,11 +245,7 @@ def square_side(source: str, table: Tensor) -> int:
 
 
 def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor]) -> Translation:
-    """Hold the tied tensors of a word head against those that they share; they are then no news.
-
-    Raises:
-        CheckpointMismatch: one is another tensor.
-    """
+    """Hold the tied tensors of a word head against those that they share; they are then no news."""
     for key in [key for key in weights.ignored if _PREDICTIONS in key]:
         head, _, tied = key.rpartition(_PREDICTIONS)
         twin = MOMENTUM if head.startswith("text_encoder_m.") else ""

@@ -86,12 +86,7 @@ _ACTIVATIONS: dict[str, Activation] = {"quick_gelu": "quick_gelu", "gelu": "gelu
 
 
 def read_config(path: Path) -> Facts:
-    """The sizes in a `config.json` of a CLIP: image size, heads and activation.
-
-    Raises:
-        CheckpointUnknown: the config is of another kind of model.
-        CheckpointError: the config is missing, damaged or asks for something that the towers cannot do.
-    """
+    """The sizes in a `config.json` of a CLIP: image size, heads and activation."""
     try:
         config = json.loads(read_text(path))
         kind = config.get("model_type")

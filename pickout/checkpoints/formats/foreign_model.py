@@ -41,31 +41,19 @@ _CLIP_TENSORS = {
 
 @dataclass(frozen=True, slots=True)
 class ForeignModel:
-    """A checkpoint translated to our names.
+    """A checkpoint translated to our names."""
 
-    Args:
-        format: what it was taken for.
-        method: the `method` table of the model's settings.
-        vision: sizes of the image tower.
-        text: sizes of the text tower.
-        image: height and width in pixels that the position table belongs to.
-        identities: outputs of its classification heads, as training identities; 0 without heads.
-        weights: its tensors.
-        resized: changed tensors, each with what was done.
-        tokenizer: the kind of tokenizer that its captions go through.
-        resample: how its images are resized.
-    """
-
-    format: str
-    method: Mapping[str, Any]
-    vision: VisionSettings
-    text: TextSettings
-    image: tuple[int, int]
-    identities: int
-    weights: Translation
-    resized: Mapping[str, str] = field(default_factory=dict)
+    format: str  # what it was taken for
+    method: Mapping[str, Any]  # the `method` table of the model's settings
+    vision: VisionSettings  # sizes of the image tower
+    text: TextSettings  # sizes of the text tower
+    image: tuple[int, int]  # height and width in pixels that the position table belongs to
+    identities: int  # outputs of its classification heads, as training identities; 0 without heads
+    weights: Translation  # its tensors
+    resized: Mapping[str, str] = field(default_factory=dict)  # changed tensors, each with what was done
+    # the kind of tokenizer that its captions go through
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
-    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    resample: Literal["bilinear", "bicubic"] = "bilinear"  # how its images are resized
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -80,21 +68,14 @@ class ForeignModel:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a config tells beyond the tensors.
+    """What a config tells beyond the tensors."""
 
-    Args:
-        image: height and width that the position table was made for; None: told by its length.
-        stride: distance of the patches; None: no overlap unless the table's length asks for it.
-        vision_heads: heads of the image tower; None: its width / 64, as in all of OpenAI's models.
-        text_heads: the same for text.
-        activation: of the feed-forward parts.
-    """
-
+    # height and width that the position table was made for; None: told by its length
     image: tuple[int, int] | None = None
-    stride: int | None = None
-    vision_heads: int | None = None
-    text_heads: int | None = None
-    activation: Activation = "quick_gelu"
+    stride: int | None = None  # distance of the patches; None: no overlap unless the table's length asks for it
+    vision_heads: int | None = None  # heads of the image tower; None: its width / 64, as in all of OpenAI's models
+    text_heads: int | None = None  # the same for text
+    activation: Activation = "quick_gelu"  # of the feed-forward parts
 
 
 def clip_model(
@@ -107,20 +88,7 @@ def clip_model(
     method: Mapping[str, Any] | None = None,
     identities: int = 0,
 ) -> ForeignModel:
-    """A model on CLIP's towers, its sizes read off its tensors.
-
-    Args:
-        source: the file, for errors.
-        format: what it was taken for.
-        weights: at least the tensors of both towers.
-        facts: what is known from elsewhere.
-        stated: height and width in pixels that the user gives; believed where the position table can be of that size.
-        method: the `method` table; `dual` where none is given.
-        identities: as in `ForeignModel`.
-
-    Raises:
-        CheckpointMismatch: a tensor that tells a size is missing, or no image size fits the position table.
-    """
+    """A model on CLIP's towers, its sizes read off its tensors."""
     shapes = shapes_of(source, weights, _CLIP_TENSORS)
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     context, words = shapes["text.positions"][0], shapes["text.tokens.weight"][1]
@@ -153,16 +121,7 @@ def clip_model(
 
 
 def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors that tell a model's sizes.
-
-    Args:
-        source: the file, for errors.
-        weights: its tensors.
-        telling: our names, and how many axes each has.
-
-    Raises:
-        CheckpointMismatch: one is missing, empty or has other axes.
-    """
+    """The shapes of the tensors that tell a model's sizes."""
     state = weights.state
     absent = [
         key for key, axes in telling.items() if key not in state or state[key].ndim != axes or not len(state[key])
@@ -175,11 +134,7 @@ def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> 
 
 
 def checked(source: str, schema: type[S], **values: Any) -> S:
-    """Settings from sizes of tensors, which may be anything.
-
-    Raises:
-        CheckpointMismatch: sizes that no model has.
-    """
+    """Settings from sizes of tensors, which may be anything."""
     try:
         return schema(**values)
     except ValidationError as error:
@@ -223,16 +178,7 @@ def at_size(model: ForeignModel, image: tuple[int, int] | None) -> ForeignModel:
 def fit_positions(
     state: dict[str, Tensor], old: tuple[int, int], new: tuple[int, int], *, bicubic: bool
 ) -> dict[str, str]:
-    """Bring the image tower's position table, and its momentum twin's, to another grid, in place; what was done.
-
-    A table that is not of the grid `old` stays as it is, for the key report to name.
-
-    Args:
-        state: holds the tables. Class position first, then the grid. Shape: (tokens, width).
-        old: the tables' grid.
-        new: the wanted grid.
-        bicubic: how it is interpolated: ALBEF's lineage bicubic, CLIP's bilinear.
-    """
+    """Bring the image tower's position table, and its momentum twin's, to another grid, in place; what was done."""
     mode: Literal["bilinear", "bicubic"] = "bicubic" if bicubic else "bilinear"
     notes = {}
     for key in (POSITIONS, MOMENTUM + POSITIONS):
@@ -246,12 +192,7 @@ def fit_positions(
 def _image_size(
     source: str, patches: int, patch: int, facts: Facts, stated: tuple[int, int] | None
 ) -> tuple[tuple[int, int], int]:
-    """Height, width and stride whose grid has `patches` patches.
-
-    Without overlap the number alone tells a square apart, since no number is a square and three times or twice a
-    square. Three to one (384x128) and two to one (256x128) are guesses, the lineage's own sizes: 192 patches may also
-    be 256x192, so a stated size is believed first where it fits.
-    """
+    """Height, width and stride whose grid has `patches` patches."""
     side = math.isqrt(max(patches, 0))
     if facts.image is not None:
         tries = [(facts.image, stride) for stride in ((facts.stride,) if facts.stride else range(patch, 0, -1))]

@@ -54,11 +54,7 @@ def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> Foreign
 
 
 def weights_in(folder: Path) -> Path:
-    """The weight file of a Hugging Face folder.
-
-    Raises:
-        CheckpointError: none, or in several parts.
-    """
+    """The weight file of a Hugging Face folder."""
     for name in HF_WEIGHTS:
         if (folder / name).is_file():
             return folder / name

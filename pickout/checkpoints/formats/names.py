@@ -19,21 +19,13 @@ def prefixed(table: Mapping[str, str], theirs: str, ours: str = "") -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Tensors of a file under our names.
+    """Tensors of a file under our names."""
 
-    Args:
-        names: the table that was used, to spell our names as the file does.
-        state: tensors under our names, floating ones in float32.
-        ignored: keys left out on purpose, each with the reason.
-        left_over: keys without a name of ours.
-        found: the file's keys.
-    """
-
-    names: "Names"
-    state: dict[str, Tensor] = field(default_factory=dict)
-    ignored: dict[str, str] = field(default_factory=dict)
-    left_over: list[str] = field(default_factory=list)
-    found: frozenset[str] = frozenset()
+    names: "Names"  # the table that was used, to spell our names as the file does
+    state: dict[str, Tensor] = field(default_factory=dict)  # tensors under our names, floating ones in float32
+    ignored: dict[str, str] = field(default_factory=dict)  # keys left out on purpose, each with the reason
+    left_over: list[str] = field(default_factory=list)  # keys without a name of ours
+    found: frozenset[str] = frozenset()  # the file's keys
 
     def spelled(self, name: str) -> str:
         """Our name as the file spells it: the parts that it lacks, where several make one tensor of ours."""
@@ -43,20 +35,15 @@ class Translation:
 
 @dataclass(frozen=True)
 class Names:
-    """Which of their keys is which of our tensors.
+    """Which of their keys is which of our tensors."""
 
-    Args:
-        table: their key to our name. `#` stands for the number of a layer, `*` for what a tensor is of its part
-            (weight, bias ...). Parts of one tensor of ours end in `|0`, `|1` ... and are joined along the first axis.
-        ignored: their key, spelled as in the table, to the reason why it is left out.
-        transposed: their keys that are stored the other way round.
-        split: layers `text.layer.#` from this number on are called `text.fusion.#`, those before it
-            `text.text_layers.#`.
-    """
-
+    # their key to our name. `#` stands for the number of a layer, `*` for what a tensor is of its part (weight, bias
+    # ...). Parts of one tensor of ours end in `|0`, `|1` ... and are joined along the first axis
     table: Mapping[str, str]
+    # their key, spelled as in the table, to the reason why it is left out
     ignored: Mapping[str, str] = field(default_factory=dict)
-    transposed: frozenset[str] = frozenset()
+    transposed: frozenset[str] = frozenset()  # their keys that are stored the other way round
+    # layers `text.layer.#` from this number on are called `text.fusion.#`, those before it `text.text_layers.#`
     split: int = 0
 
     @cached_property
