@@ -12,11 +12,20 @@ from typing import Any
 from unicodedata import normalize
 
 from pickout.data.data_set import DataSet, ImageRecord, Split
-from pickout.errors import AnnotationError
+from pickout.errors import AnnotationError, DataMissing
 
 SPLITS = ("train", "val", "test")
-_SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | {"training": "train", "validation": "val", "testing": "test"}
+_SPLIT_NAMES = {name: name for name in SPLITS} | {"training": "train", "validation": "val", "testing": "test"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+FORMATS = {
+    "reid_raw.json": "is CUHK-PEDES's (or a drawn street's): use the name cuhk-pedes or street",
+    "data_captions.json": "is RSTPReid's: use the name rstpreid",
+    "ICFG-PEDES.json": "is ICFG-PEDES's: use the name icfg-pedes",
+    "ICFG_PEDES.json": "is ICFG-PEDES's: use the name icfg-pedes",
+    "caption_all.json": "is CUHK-PEDES's first release, which has no splits: take reid_raw.json of the same archive",
+    **{f"table{ending}": "is a table of own data: use the name table" for ending in (".csv", ".jsonl", ".parquet")},
+}
+"""What the annotation files of the field are, by their names, and what to do with each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,12 @@ class Entry:
     """One image as the annotation file tells it."""
 
     record: int  # position in the file, from 0
-    split: str  # `train`, `val` or `test`
+    split: str  # one of `SPLITS`
     identity: int  # the number that the file gives the person
     path: str  # relative to the image folder, parted by `/`, without `.` in it
     captions: tuple[str, ...]  # in the file's order
-    camera: str | None = None  # the camera's name where it is known
-    time: datetime | None = None  # when the image was taken where it is known
+    camera: str | None = None
+    time: datetime | None = None  # when the image was taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +55,7 @@ class Reading:
     """An annotation file, read whole."""
 
     name: str  # the data set's name in the registry
-    root: Path  # the data set's own folder
-    file: Path  # the annotation file
+    file: Path  # the annotation file, in the data set's own folder
     images: Path  # the folder that image paths start from
     entries: Sequence[Entry]  # what could be read
     problems: Sequence[AnnotationError] = ()  # what could not, in the file's order; a data set has none
@@ -76,7 +84,22 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, root: Path) -> Reading:
-        """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened."""
+        """Read the annotation file; no image is opened.
+
+        Args:
+            root: the file, the data set's own folder or, for those of the field, its parent.
+
+        Raises:
+            DataMissing: the annotation file or the image folder is not there.
+            AnnotationError: the file as a whole cannot be read.
+        """
+
+    def missing(self, place: Path, state: str, looked: Sequence[Path] = ()) -> DataMissing:
+        """The error to raise where no annotation file is, with what is there in its stead."""
+        instead = [what_it_is(folder, FORMATS) for folder in looked]
+        return DataMissing(
+            f"{place}: {state}{''.join(instead)}; {self.name} is expected as\n{self.layout}\n{self.request}"
+        )
 
 
 def to_data_set(reading: Reading) -> DataSet:
@@ -90,7 +113,7 @@ def to_data_set(reading: Reading) -> DataSet:
         image = ImageRecord(reading.image(entry), identity, entry.captions, entry.camera, entry.time)
         records[entry.split].append(image)
     splits = {name: Split(reading.name, name, tuple(records[name])) for name in SPLITS if name in records}
-    return DataSet(reading.name, reading.root, splits, tuple(reading.notes))
+    return DataSet(reading.name, reading.file.parent, splits, tuple(reading.notes))
 
 
 def training_identities(entries: Sequence[Entry]) -> list[int]:
@@ -98,11 +121,12 @@ def training_identities(entries: Sequence[Entry]) -> list[int]:
     return sorted({entry.identity for entry in entries if entry.split == "train"})
 
 
+@dataclass(frozen=True, slots=True)
 class RecordCheck:
     """Checks the values of one record and names it in errors."""
 
-    def __init__(self, file: Path, record: int) -> None:
-        self.file, self.record = file, record
+    file: Path
+    record: int  # position in the file, from 0
 
     def wrong(self, field: str | None, problem: str) -> AnnotationError:
         """The error to raise for a field of this record."""
@@ -127,9 +151,20 @@ class RecordCheck:
         return str(path)
 
 
+def what_it_is(folder: Path, names: Mapping[str, str] | Sequence[str]) -> str:
+    """`, but reid_raw.json, which is ...` for the first of the field's annotation files that is in a folder."""
+    found = next((name for name in names if name in FORMATS and is_file(folder / name)), None)
+    return "" if found is None else f", but {found}, which {FORMATS[found]}"
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. Not `Path.is_file`: a name that the system refuses is just missing."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def spelt_on_disk(folder: Path, path: str) -> Path:
     """`folder / path`, with accents as the disk has them: composed (NFC), or apart (NFD) as macOS writes them."""
-    # os.path instead of Path: a name that the system refuses is just missing.
+    # os.path.lexists and not Path.exists, for the same names.
     found = folder / path
     if path.isascii() or os.path.lexists(found):
         return found
