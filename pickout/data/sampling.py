@@ -1,6 +1,7 @@
 """Which training items meet in a batch: drawn anew each epoch, the same for any number of workers or processes."""
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,9 @@ from torch.utils.data import Sampler
 from pickout.config import Settings
 from pickout.errors import RecipeError
 
+_STREAM = 1
+"""Keeps the sampler's random stream apart from those of the items."""
+
 
 class SamplerSettings(Settings):
     """How batches are drawn. Defaults: ITSELF, implementation details."""
@@ -23,10 +27,6 @@ class SamplerSettings(Settings):
     """Pairs in one batch, over all processes together."""
     per_identity: int = Field(2, ge=1)
     """Pairs of each person in a batch; `identity` only."""
-
-
-_STREAM = 1
-"""Keeps the sampler's random stream apart from those of the items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,12 @@ class EpochSampler(Sampler[list[Draw]], ABC):
         self.drop_last = True
         self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
 
-    @abstractmethod
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """The items of each batch of `epoch`. Shape of each: (batch,)."""
+        return self._drawn(np.random.default_rng([_STREAM, self.seed, epoch]))
 
-    def generator(self, epoch: int) -> np.random.Generator:
-        """The random generator that draws the batches of `epoch`."""
-        return np.random.default_rng([_STREAM, self.seed, epoch])
+    @abstractmethod
+    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]: ...
 
     def __len__(self) -> int:
         return len(self._batches())
@@ -85,11 +84,8 @@ class ShuffleSampler(EpochSampler):
             raise RecipeError(f"sampler.batch = {size}, but the data has only {items} training pairs; lower it")
         self.items = items
 
-    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The items of each batch of `epoch`. Shape of each: (batch,)."""
-        order = self.generator(epoch).permutation(self.items)
-        batches = self.items // self.batch_size
-        return list(order[: batches * self.batch_size].reshape(batches, self.batch_size))
+    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+        return list(_rows(generator.permutation(self.items), self.batch_size))
 
 
 class IdentitySampler(EpochSampler):
@@ -115,9 +111,9 @@ class IdentitySampler(EpochSampler):
         if size % per_identity:
             raise RecipeError(f"sampler.batch = {size} is no multiple of sampler.per_identity = {per_identity}")
         self.people, self.per_identity = size // per_identity, per_identity
-        by_identity: dict[int, list[int]] = {}
+        by_identity: dict[int, list[int]] = defaultdict(list)
         for item, identity in enumerate(identities):
-            by_identity.setdefault(identity, []).append(item)
+            by_identity[identity].append(item)
         self.items = [np.array(items) for items in by_identity.values()]
         if len(self.items) < self.people:
             raise RecipeError(
@@ -125,10 +121,12 @@ class IdentitySampler(EpochSampler):
                 f"batch, but the training split shows {len(self.items)}; lower sampler.batch"
             )
 
-    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The items of each batch of `epoch`. Shape of each: (batch,)."""
-        generator = self.generator(epoch)
-        groups = [self._groups(items, generator) for items in self.items]
+    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+        each = self.per_identity
+        groups = [
+            generator.choice(items, (1, each)) if len(items) < each else _rows(generator.permutation(items), each)
+            for items in self.items
+        ]
         left = np.array([len(rows) for rows in groups])
         batches = []
         while len(available := np.flatnonzero(left)) >= self.people:
@@ -137,12 +135,10 @@ class IdentitySampler(EpochSampler):
             left[chosen] -= 1
         return batches
 
-    def _groups(self, items: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-        """One person's pairs in random groups. Shape: (groups, per_identity)."""
-        if len(items) < self.per_identity:
-            return generator.choice(items, (1, self.per_identity), replace=True)
-        count = len(items) // self.per_identity
-        return generator.permutation(items)[: count * self.per_identity].reshape(count, self.per_identity)
+
+def _rows(items: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The items in rows of `width`; a remainder is left out."""
+    return items[: len(items) // width * width].reshape(-1, width)
 
 
 def build_sampler(settings: SamplerSettings, identities: Sequence[int], seed: int) -> EpochSampler:
