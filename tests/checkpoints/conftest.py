@@ -22,7 +22,7 @@ from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
-from pickout.text.clip import clip_tokenizer
+from pickout.text.build import clip_tokenizer
 from pickout.text.tokenizer import Tokenizer
 
 

@@ -20,8 +20,8 @@ from pickout.methods.model import ModelSettings, build_model
 from pickout.methods.objective import build_objective
 from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.vision import VisionTransformer
+from pickout.text.build import train_tokenizer
 from pickout.text.tokenizer import Tokenizer
-from pickout.text.train import train_tokenizer
 from pickout.text.vocabulary import Vocabulary
 
 CROPS = [Image.fromarray(np.random.default_rng(i).integers(0, 255, (60, 25, 3), np.uint8)) for i in range(5)]

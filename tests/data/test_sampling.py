@@ -1,6 +1,7 @@
 import random
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 
 from pickout.data.sampling import IdentitySampler, SamplerSettings, ShuffleSampler, build_sampler
