@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.saved_model import RunSettings
 from pickout.checkpoints.weight_file import read_weights, safetensors_header
 from pickout.config import parse_settings
@@ -81,17 +81,8 @@ def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto
         )
     run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
     tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
-    method, report = assemble(str(file), "a whole model", run.model, tokenizer, 0, _widened(read.tensors))
-    return LoadedModel(
-        name=run.name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=run.model,
-        identities=0,
-        report=report,
-        device=device,
-        precision=precision,
-    )
+    report, state = KeyReport(str(file), "a whole model"), _widened(read.tensors)
+    return assemble(report, run.model, tokenizer, 0, state, name=run.name, device=device, precision=precision)
 
 
 def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
 """What became of every key of a weight file, and of every tensor of the model."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ class KeyReport:
     format: str  # what the importer took it for, for example `OpenAI CLIP`
     loaded: tuple[str, ...] = ()  # our tensors that came from the file
     missing: tuple[str, ...] = ()  # our tensors that the file does not have
-    left_over: tuple[str, ...] = ()  # the file's keys that nothing uses and no reason excuses
+    left_over: Sequence[str] = ()  # the file's keys that nothing uses and no reason excuses
     # our tensor to what is wrong with the file's: "found, expected"
     unfit: Mapping[str, str] = field(default_factory=dict)
     resized: Mapping[str, str] = field(default_factory=dict)  # our tensor to how it was changed to fit
@@ -42,11 +43,10 @@ class KeyReport:
         """
         if self.complete:
             return
-        unfit = [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()]
         faults = {
             "missing": [self.spelled(key) for key in self.missing],
             "left over": self.left_over,
-            "of another shape or kind": unfit,
+            "of another shape or kind": [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()],
         }
         told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
         raise CheckpointMismatch(
@@ -58,37 +58,20 @@ class KeyReport:
         """One line: how many tensors were loaded, and what was resized, ignored or left fresh and why."""
         parts = [f"{self.format}: {len(self.loaded)} tensors loaded"]
         parts += [f"{key} {change}" for key, change in self.resized.items()]
-        parts += [f"{len(keys)} ignored ({reason})" for reason, keys in _by_reason(self.ignored).items()]
-        parts += [f"{len(keys)} fresh ({reason})" for reason, keys in _by_reason(self.fresh).items()]
+        for what, reasons in (("ignored", self.ignored), ("fresh", self.fresh)):
+            parts += [f"{count} {what} ({reason})" for reason, count in Counter(reasons.values()).items()]
         return "; ".join(parts)
 
 
-def compare(
-    source: str,
-    format: str,
-    found: Mapping[str, Tensor],
-    expected: Mapping[str, Tensor],
-    *,
-    left_over: Sequence[str] = (),
-    resized: Mapping[str, str] | None = None,
-    ignored: Mapping[str, str] | None = None,
-    fresh: Mapping[str, str] | None = None,
-    spelled: Callable[[str], str] = str,
-) -> KeyReport:
-    """Hold a state dict against the one a model expects."""
-    fresh = fresh or {}
+def compare(report: KeyReport, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> KeyReport:
+    """The report, with what came of tensors under our names held against the state dict that a model expects."""
     faults = {key: _fault(found[key], tensor) for key, tensor in expected.items() if key in found}
-    return KeyReport(
-        source=source,
-        format=format,
+    return replace(
+        report,
         loaded=tuple(key for key, fault in faults.items() if not fault),
-        missing=tuple(key for key in expected if key not in found and key not in fresh),
-        left_over=(*left_over, *(spelled(key) for key in found if key not in expected)),
+        missing=tuple(key for key in expected if key not in found and key not in report.fresh),
+        left_over=(*report.left_over, *(report.spelled(key) for key in found if key not in expected)),
         unfit={key: fault for key, fault in faults.items() if fault},
-        resized=resized or {},
-        ignored=ignored or {},
-        fresh=fresh,
-        spelled=spelled,
     )
 
 
@@ -105,10 +88,3 @@ def _fault(found: Tensor, expected: Tensor) -> str:
 def _some(keys: Sequence[str]) -> str:
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return ", ".join(keys[:SHOWN]) + more
-
-
-def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for key, reason in reasons.items():
-        grouped.setdefault(reason, []).append(key)
-    return grouped

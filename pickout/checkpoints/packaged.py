@@ -68,7 +68,8 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
         state[positions] = state[positions][: len(expected[positions])]
     fresh = {key: "trained here" for key in expected if ".trunk." not in key and not key.startswith("text.embeddings.")}
     source = ", ".join(map(str, paths))
-    report = compare(source, "EfficientNet-Lite0 and MiniLM", state, expected, ignored=ignored, fresh=fresh)
+    report = KeyReport(source, "EfficientNet-Lite0 and MiniLM", ignored=ignored, fresh=fresh)
+    report = compare(report, state, expected)
     try:
         report.require_complete()
     except CheckpointMismatch as error:

@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.weight_file import read_weights
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
@@ -114,18 +114,9 @@ def load_run(
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
-    method, report = assemble(
-        str(path), "a run of Pickout", run.model, tokenizer, run.identities, file.tensors, ignored=file.ignored
-    )
-    return LoadedModel(
-        name=run.name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=run.model,
-        identities=run.identities,
-        report=report,
-        device=device,
-        precision=precision,
+    report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)
+    return assemble(
+        report, run.model, tokenizer, run.identities, file.tensors, name=run.name, device=device, precision=precision
     )
 
 

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from pickout.checkpoints.formats import albef_family
 from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, fit_positions, usual_heads
-from pickout.checkpoints.formats.importer import import_file, nearly, weights_in
-from pickout.checkpoints.formats.likeness import model_looks_like
+from pickout.checkpoints.formats.importer import import_file, likeness, weights_in
 from pickout.checkpoints.key_report import KeyReport, compare
 from pickout.checkpoints.packaged import initialise_frozen
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
@@ -112,17 +111,16 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
                 ignored[key] = "a head of another size or kind"
                 del state[key]
         fresh = {key: _NEW for key in expected if key not in state and not key.startswith(_TOWERS)}
-    report = compare(
+    report = KeyReport(
         told,
         " and ".join(start.format for start in starts),
-        state,
-        expected,
         left_over=[key for start in starts for key in start.left_over],
         resized=resized,
         ignored=ignored,
         fresh=fresh,
         spelled=starts[0].spelled if len(starts) == 1 else str,
     )
+    report = compare(report, state, expected)
     report.require_complete("; give vision and text the sizes of these weights, or start without")
     _take(expected, state, fresh)
     return report
@@ -185,9 +183,8 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
         heads = {"vision.heads": usual_heads(vit.state["vision.class_token"].numel())}
         ignored, lacks = {**file.ignored, **vit.ignored}, dict.fromkeys(_HEADS, _NEITHER)
         return _Start("a vision transformer", vit.state, heads, ignored, vit.left_over, lacks, (side, side))
-    like = nearly(file.tensors) or f"it looks like {model_looks_like(file.tensors)}"
     raise CheckpointUnknown(
-        f"{path}: a fusion model cannot start from it; {like}. Known: ALBEF, "
+        f"{path}: a fusion model cannot start from it; {likeness(file.tensors)}. Known: ALBEF, "
         "RaSa, runs of Pickout, and BERT together with a vision transformer in timm's names"
     )
 

@@ -1,7 +1,15 @@
-"""Tensors out of a weight file, whatever its container, told by its first bytes and not by its name."""
+"""Tensors out of a weight file, whatever its container, told by its first bytes and not by its name.
+
+A pickle can run any program when it is loaded. PyTorch's restricted reader builds tensors, containers and numbers only;
+there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused.
+"""
 
 import json
+import mmap
+import pickle
 import re
+import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pickout.checkpoints.formats.likeness import file_looks_like
-from pickout.checkpoints.restricted_pickle import read_pickle
-from pickout.errors import CheckpointError, CheckpointTruncated, CheckpointUnknown
+from pickout.errors import CheckpointError, CheckpointTruncated, CheckpointUnknown, CheckpointUnsafe
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
 # The first bytes of a pickle in the old text form: a dictionary, a list, or a call.
@@ -23,6 +29,26 @@ _TRAINING_STATE = "training state (optimiser, schedule, counters), not weights"
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SHARED = 4
 """How many times the file's own bytes its tensors may have together: tied ones share theirs."""
+
+_CONVERT = (
+    "Of CLIP there is a safetensors copy: `pickout weights get clip-vit-base-patch16`; "
+    "convert another file, on a machine you trust, to a safetensors file of its state dict"
+)
+_FILES = (
+    (b"version https://git-lfs", "a Git LFS pointer: the weights themselves were not fetched (git lfs pull)"),
+    (b"<", "a web page or XML, perhaps an error page saved under this name"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x89HDF", "an HDF5 file (TensorFlow or Keras weights)"),
+    (b"GGUF", "a GGUF file (llama.cpp)"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"%PDF", "a PDF document"),
+    (b"\x08", "an ONNX or another protobuf file"),
+    (b"\xde", "a MessagePack file (Flax weights)"),
+    (b"{", "JSON text"),
+    (b"[", "JSON text"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +78,10 @@ def read_weights(path: Path) -> WeightFile:
     if head[8:9] == b"{":
         return _plain(_read_safetensors(path))
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or _TEXT_PICKLE.match(head):
-        return _plain(_unwrap(path, read_pickle(path)))
+        return _plain(_unwrap(path, _read_pickle(path)))
     if path.suffix == ".safetensors" and len(head) < 9:
         raise CheckpointTruncated(f"{path}: the file ends inside its header; fetch it again")
-    raise CheckpointUnknown(f"{path}: not a weight file: it looks like {file_looks_like(head)}")
+    raise CheckpointUnknown(f"{path}: not a weight file: it looks like {_file_looks_like(head)}")
 
 
 def safetensors_header(path: Path) -> dict[str, str]:
@@ -147,3 +173,72 @@ def _without_module(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if tensors and all(key.startswith("module.") for key in tensors):
         return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
     return dict(tensors)
+
+
+def _file_looks_like(head: bytes) -> str:
+    """A guess from a file's first bytes; never empty."""
+    for magic, name in _FILES:
+        if head.startswith(magic):
+            return name
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        return f"text beginning {head[:40].decode('ascii')!r}"
+    return f"binary data beginning {head[:8].hex(' ')}"
+
+
+def _read_pickle(path: Path) -> Any:
+    """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU."""
+    _check_archive(path)
+    _check_calls(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refused(path, str(error)) from None
+    except Exception as error:  # Whatever a constructor makes of arguments that no program wrote.
+        raise CheckpointTruncated(
+            f"{path}: the file is damaged or ends too early ({_first_line(error)}); fetch it again"
+        ) from None
+
+
+def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe:
+    if "truncated" in message or "Ran out of input" in message:
+        return CheckpointTruncated(f"{path}: the file ends too early; fetch it again")
+    wanted = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class|GLOBAL) ([\w.]+)", message)
+    what = "it holds more than tensors, containers and numbers"
+    if wanted:
+        what = f"it asks for '{wanted[1]}'"
+    elif "Unsupported operand" in message:
+        what = "it is a pickle that torch.save did not write"
+    return CheckpointUnsafe(f"{path}: refused, loading it could run a program: {what}. Nothing was run. {_CONVERT}")
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` stores and never
+    deflates."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointTruncated(f"{path}: the archive is damaged ({error}); fetch it again") from None
+    if any(member.filename.endswith("/constants.pkl") or "/code/" in member.filename for member in members):
+        raise CheckpointUnsafe(f"{path}: a TorchScript archive; it holds a program, not only weights. {_CONVERT}")
+    unpacked, there = sum(member.file_size for member in members), path.stat().st_size
+    if unpacked > there:
+        raise CheckpointUnsafe(
+            f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not written "
+            "by it. Fetch the original file"
+        )
+
+
+def _check_calls(path: Path) -> None:
+    """Refuse the one call that the restricted reader allows and that takes memory by a number alone."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"bytearray") >= 0:
+            raise _refused(path, "GLOBAL builtins.bytearray")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -82,10 +82,6 @@ class Names:
         """Why their key is left out; None where no reason excuses it."""
         return next((self.ignored[form] for form, _, _ in _forms(key) if form in self.ignored), None)
 
-    def known(self, keys: Mapping[str, Tensor]) -> int:
-        """How many of the keys the table knows."""
-        return sum(self.ours(key) is not None for key in keys)
-
     def translate(self, tensors: Mapping[str, Tensor]) -> Translation:
         """A state dict under our names; what is not whole, or comes twice, is left over."""
         done = Translation(self, found=frozenset(tensors))
