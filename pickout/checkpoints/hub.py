@@ -130,10 +130,9 @@ def _progress_bar(name: str, size: int, *, shown: bool) -> Iterator[Callable[[in
 
 def _checksum(url: str, tag: str | None) -> str:
     text = (tag or "").removeprefix("W/").strip('"').lower()
-    if re.fullmatch("[0-9a-f]{64}", text):
-        return f"sha256:{text}"
-    if re.fullmatch("[0-9a-f]{40}", text):
-        return f"git-sha1:{text}"
+    for length, kind in ((64, "sha256"), (40, "git-sha1")):
+        if re.fullmatch(f"[0-9a-f]{{{length}}}", text):
+            return f"{kind}:{text}"
     raise DownloadFailed(f"{url}: the server states no checksum (ETag {tag!r}); it is not a model hub, or a broken one")
 
 

@@ -70,7 +70,7 @@ def save_model(
     Raises:
         StorageFull: no space left.
     """
-    tokens = tokenizer.to_json()
+    tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
     run = RunSettings(
         name=name or folder.resolve().name,
@@ -85,7 +85,6 @@ def save_model(
         if not key.startswith(training_only)
     }
     metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: _sha256(tokens)}
-    target = folder / WEIGHTS_FILE
     with atomic_path(target) as temporary:
         try:
             save_file(tensors, temporary, metadata)
@@ -138,11 +137,12 @@ def read_run_settings(path: Path) -> RunSettings:
 def run_folder(path: Path) -> Path | None:
     """The run that `path` is, or whose weights it is; None for anything else."""
     folder, weights = (path, path / WEIGHTS_FILE) if path.is_dir() else (path.parent, path)
-    if path.is_dir() and (folder / SETTINGS_FILE).is_file():
+    whole = (folder / SETTINGS_FILE).is_file()
+    if path.is_dir() and whole:
         return folder
     if weights.suffix != ".safetensors" or not weights.is_file() or not _is_ours(weights):
         return None
-    if not (folder / SETTINGS_FILE).is_file():
+    if not whole:
         raise CheckpointError(
             f"{weights}: the weights of a Pickout run without the run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong "
             "beside it"
@@ -152,6 +152,7 @@ def run_folder(path: Path) -> Path | None:
 
 def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
     """The same settings with every default of the method spelled out and no path of this machine."""
+    # So a later version with other defaults computes the same, and a fingerprint stays.
     name, own = method_settings(settings)
     method: dict[str, Any] = {"name": name, **own.model_dump(mode="json", exclude_none=True)}
     tokens = settings.tokenizer.model_copy(update={"file": None, "context": tokenizer.context})
@@ -185,12 +186,10 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
 
 
 def _order_metadata(file: Path) -> None:
-    """Sort the text entries of a safetensors header, in place: the library writes them in an order of chance, and equal
-    models shall be equal files."""
+    # The library writes the text entries of a header in an order of chance, and equal models shall be equal files.
     with file.open("r+b") as content:
         size = int.from_bytes(content.read(8), "little")
-        header = content.read(size)
-        told = json.loads(header)
+        told = json.loads(content.read(size))
         told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
         ordered = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
         assert len(ordered) == size
@@ -199,10 +198,9 @@ def _order_metadata(file: Path) -> None:
 
 
 def _is_ours(weights: Path) -> bool:
-    """Whether a safetensors file has our mark; only its header is read, and a damaged one has none."""
+    """Whether a safetensors file has our mark; a damaged one has none."""
     with weights.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = file.read(min(size, 1 << 24))
+        header = file.read(min(int.from_bytes(file.read(8), "little"), 1 << 24))
     try:
         return _MARK in json.loads(header)["__metadata__"]
     except (ValueError, KeyError, TypeError, RecursionError):

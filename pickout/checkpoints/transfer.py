@@ -48,6 +48,8 @@ def transfer(url: str, facts: HubFacts, partial: Path, advance: Callable[[int], 
         partial.unlink()
         have = 0
     advance(have)
+    # Only bytes beyond the furthest that ever came are progress: a server that sends the same ones again and again
+    # comes to an end.
     furthest, transferred, fruitless = have, 0, 0
     while have < facts.size:
         start = furthest
@@ -71,14 +73,10 @@ def transfer(url: str, facts: HubFacts, partial: Path, advance: Callable[[int], 
 def digest(path: Path, checksum: str) -> str:
     """The checksum of a file, of the same kind as `checksum`."""
     kind = checksum.partition(":")[0]
-    if kind == "sha256":
-        state = hashlib.sha256()
-    else:
-        state = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    head = b"" if kind == "sha256" else f"blob {path.stat().st_size}\0".encode()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            state.update(block)
-    return f"{kind}:{state.hexdigest()}"
+        found = hashlib.file_digest(file, lambda: hashlib.new(kind.removeprefix("git-"), head, usedforsecurity=False))
+    return f"{kind}:{found.hexdigest()}"
 
 
 @contextmanager
@@ -101,11 +99,12 @@ def hub_errors(url: str, partial: Path | None = None) -> Iterator[None]:
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.TooManyRedirects, ValueError) as error:
         where = "leads on to an address that is none" if partial is None else "its content is at no address"
         raise DownloadFailed(f"{url}: cannot be reached, or {where} ({error}); try another --endpoint") from None
-    except ConnectionError as error:  # Of the library's own upload.
-        raise DownloadFailed(f"{url}: the connection is lost ({_why(error)}); try again") from None
-    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+    except (ConnectionError, httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        lost = f"{url}: the connection is lost ({_why(error)})"
+        if isinstance(error, ConnectionError):  # Of the library's own upload.
+            raise DownloadFailed(f"{lost}; try again") from None
         if partial is not None:
-            raise BrokenOff(f"{url}: the connection is lost ({_why(error)}){_kept(partial)}") from None
+            raise BrokenOff(f"{lost}{_kept(partial)}") from None
         raise DownloadFailed(
             f"{url}: cannot be reached ({error}); check the network, or name a mirror with --endpoint or HF_ENDPOINT"
         ) from None

@@ -12,7 +12,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,10 @@ def read_weights(path: Path) -> WeightFile:
     if not head:
         raise CheckpointTruncated(f"{path}: the file is empty; fetch it again")
     if head[8:9] == b"{":
-        return _plain(_read_safetensors(path))
+        with _safetensors(path) as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a mapping
+            read = WeightFile(path, tensors, dict(opened.metadata() or {}))
+        return _plain(read)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or _TEXT_PICKLE.match(head):
         return _plain(_unwrap(path, _read_pickle(path)))
     if path.suffix == ".safetensors" and len(head) < 9:
@@ -101,33 +104,23 @@ def _safetensors(path: Path) -> Iterator[Any]:
         ) from None
 
 
-def _read_safetensors(path: Path) -> WeightFile:
-    with _safetensors(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-        return WeightFile(path, _without_module(tensors), dict(file.metadata() or {}))
-
-
 def _unwrap(path: Path, content: Any) -> WeightFile:
     """Find the state dict in what a pickle holds: the content itself, or under a usual key."""
-    if isinstance(content, Mapping):
-        if _is_state_dict(content):
-            return WeightFile(path, _without_module(content))
-        for key in _WRAPPERS:
-            if key in content and _is_state_dict(content[key]):
-                beside = {other: _TRAINING_STATE for other in content if isinstance(other, str) and other != key}
-                return WeightFile(path, _without_module(content[key]), ignored=beside)
-        if {"method", "epoch", "optimiser"} <= set(content):
-            raise CheckpointUnknown(
-                f"{path}: a checkpoint for resuming a Pickout training; give the run's folder instead"
-            )
-        if "param_groups" in content or "optimizer" in content:
-            raise CheckpointUnknown(f"{path}: an optimizer state without a model; give the file with the weights")
-        keys = ", ".join(key if isinstance(key, str) else f"a {type(key).__name__}" for key in list(content)[:6])
-        raise CheckpointUnknown(
-            f"{path}: no state dict in it; it looks like a mapping with the keys {keys or '(none)'}"
-        )
-    kind = "a single tensor" if isinstance(content, Tensor) else f"a Python {type(content).__name__}"
-    raise CheckpointUnknown(f"{path}: no state dict in it; it looks like {kind}")
+    if _is_state_dict(content):
+        return WeightFile(path, content)
+    if not isinstance(content, Mapping):
+        like = "a single tensor" if isinstance(content, Tensor) else f"a Python {type(content).__name__}"
+        raise CheckpointUnknown(f"{path}: no state dict in it; it looks like {like}")
+    for key in _WRAPPERS:
+        if _is_state_dict(content.get(key)):
+            beside = {other: _TRAINING_STATE for other in content if isinstance(other, str) and other != key}
+            return WeightFile(path, content[key], ignored=beside)
+    if {"method", "epoch", "optimiser"} <= set(content):
+        raise CheckpointUnknown(f"{path}: a checkpoint for resuming a Pickout training; give the run's folder instead")
+    if "param_groups" in content or "optimizer" in content:
+        raise CheckpointUnknown(f"{path}: an optimizer state without a model; give the file with the weights")
+    keys = ", ".join(key if isinstance(key, str) else f"a {type(key).__name__}" for key in list(content)[:6])
+    raise CheckpointUnknown(f"{path}: no state dict in it; it looks like a mapping with the keys {keys or '(none)'}")
 
 
 def _plain(file: WeightFile) -> WeightFile:
@@ -141,9 +134,10 @@ def _plain(file: WeightFile) -> WeightFile:
     asked, there = sum(t.numel() * t.element_size() for t in file.tensors.values()), file.path.stat().st_size
     if asked > _SHARED * there:
         raise CheckpointUnknown(f"{file.path}: its tensors ask for {asked:,} bytes, the file has {there:,}")
-    return WeightFile(
-        file.path, {key: tensor.detach() for key, tensor in file.tensors.items()}, file.metadata, file.ignored
-    )
+    # Data-parallel training puts `module.` before each key.
+    whole = any(not key.startswith("module.") for key in file.tensors)
+    names = {key: key if whole else key.removeprefix("module.") for key in file.tensors}
+    return replace(file, tensors={names[key]: tensor.detach() for key, tensor in file.tensors.items()})
 
 
 def _oddness(tensor: Tensor) -> str:
@@ -169,12 +163,6 @@ def _is_state_dict(content: Any) -> bool:
     )
 
 
-def _without_module(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if tensors and all(key.startswith("module.") for key in tensors):
-        return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
-    return dict(tensors)
-
-
 def _file_looks_like(head: bytes) -> str:
     """A guess from a file's first bytes; never empty."""
     for magic, name in _FILES:
@@ -188,7 +176,10 @@ def _file_looks_like(head: bytes) -> str:
 def _read_pickle(path: Path) -> Any:
     """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU."""
     _check_archive(path)
-    _check_calls(path)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # The one call that the restricted reader allows and that takes memory by a number alone.
+        if content.find(b"bytearray") >= 0:
+            raise _refused(path, "GLOBAL builtins.bytearray")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -196,9 +187,8 @@ def _read_pickle(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from None
     except Exception as error:  # Whatever a constructor makes of arguments that no program wrote.
-        raise CheckpointTruncated(
-            f"{path}: the file is damaged or ends too early ({_first_line(error)}); fetch it again"
-        ) from None
+        told = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise CheckpointTruncated(f"{path}: the file is damaged or ends too early ({told}); fetch it again") from None
 
 
 def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe:
@@ -231,14 +221,3 @@ def _check_archive(path: Path) -> None:
             f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not written "
             "by it. Fetch the original file"
         )
-
-
-def _check_calls(path: Path) -> None:
-    """Refuse the one call that the restricted reader allows and that takes memory by a number alone."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b"bytearray") >= 0:
-            raise _refused(path, "GLOBAL builtins.bytearray")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -95,26 +95,13 @@ def clip_model(
     if context < SHORTEST:
         raise CheckpointMismatch(f"{source}: captions of {context} tokens are too short for any tokenizer")
     image, stride = _image_size(source, shapes[POSITIONS][0] - 1, patch, facts, stated)
-    vision = checked(
-        source,
-        VisionSettings,
-        patch=patch,
-        stride=stride,
-        width=width,
-        layers=layers_of(weights, "vision.transformer.layers."),
-        heads=facts.vision_heads or usual_heads(width),
-        embedding=shapes["vision.projection.weight"][0],
-        activation=facts.activation,
+    beside = {"embedding": shapes["vision.projection.weight"][0], "activation": facts.activation}
+    layers = "vision.transformer.layers."
+    vision = tower(
+        source, VisionSettings, weights, layers, width, facts.vision_heads, patch=patch, stride=stride, **beside
     )
-    text = checked(
-        source,
-        TextSettings,
-        width=words,
-        layers=layers_of(weights, "text.transformer.layers."),
-        heads=facts.text_heads or usual_heads(words),
-        embedding=shapes["text.projection.weight"][0],
-        activation=facts.activation,
-    )
+    beside["embedding"] = shapes["text.projection.weight"][0]
+    text = tower(source, TextSettings, weights, "text.transformer.layers.", words, facts.text_heads, **beside)
     tokenizer = checked(source, TokenizerSettings, context=context)
     method = method or {"name": "dual"}
     return ForeignModel(format, method, vision, text, image, identities, weights, tokenizer=tokenizer)
@@ -123,13 +110,10 @@ def clip_model(
 def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors that tell a model's sizes."""
     state = weights.state
-    absent = [
-        key for key, axes in telling.items() if key not in state or state[key].ndim != axes or not len(state[key])
-    ]
+    there = {key for key, axes in telling.items() if key in state and state[key].ndim == axes and len(state[key])}
+    absent = [weights.spelled(key) for key in telling if key not in there]
     if absent:
-        raise CheckpointMismatch(
-            f"{source}: nothing usable for {', '.join(map(weights.spelled, absent))}; it is only a part of a model"
-        )
+        raise CheckpointMismatch(f"{source}: nothing usable for {', '.join(absent)}; it is only a part of a model")
     return {key: tuple(state[key].shape) for key in telling}
 
 
@@ -152,6 +136,14 @@ def usual_heads(width: int) -> int:
 def layers_of(weights: Translation, prefix: str) -> int:
     """How many layers there are below a prefix of our names."""
     return len({key.removeprefix(prefix).split(".")[0] for key in weights.state if key.startswith(prefix)})
+
+
+def tower(
+    source: str, schema: type[S], weights: Translation, layers: str, width: int, heads: int | None = None, **values: Any
+) -> S:
+    """The settings of a tower whose layers are below the prefix `layers`; without `heads` it has the usual ones."""
+    counted, heads = layers_of(weights, layers), heads or usual_heads(width)
+    return checked(source, schema, width=width, layers=counted, heads=heads, **values)
 
 
 def at_size(model: ForeignModel, image: tuple[int, int] | None) -> ForeignModel:
@@ -193,6 +185,8 @@ def _image_size(
     source: str, patches: int, patch: int, facts: Facts, stated: tuple[int, int] | None
 ) -> tuple[tuple[int, int], int]:
     """Height, width and stride whose grid has `patches` patches."""
+    # Without overlap the number alone tells a square: no square is three times or twice another. Three to one (384x128)
+    # and two to one (256x128) are guesses; 192 patches may also be 256x192, so a stated size is believed first.
     side = math.isqrt(max(patches, 0))
     if facts.image is not None:
         tries = [(facts.image, stride) for stride in ((facts.stride,) if facts.stride else range(patch, 0, -1))]
