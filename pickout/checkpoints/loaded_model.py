@@ -93,13 +93,7 @@ class LoadedModel:
         return fingerprint(self.method, self.settings, self.tokenizer)
 
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Embed pictures of people.
-
-        Args:
-            images: of any size and mode, upright; they are prepared here.
-
-        Returns:
-            L2-normalised. Shape: (images, dimension).
+        """L2-normalised vectors of upright pictures of any size and mode. Shape: (images, dimension).
 
         Raises:
             CheckpointError: the weights give numbers that are not finite.
@@ -108,17 +102,7 @@ class LoadedModel:
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
 
     def encode_images_with_tokens(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-        """Embed pictures of people, and keep what a second look reads.
-
-        Args:
-            images: as for `encode_images`.
-
-        Returns:
-            L2-normalised vectors (images, dimension), and tokens (images, tokens, width) as bfloat16 bit patterns.
-
-        Raises:
-            CheckpointError: the weights give numbers that are not finite.
-        """
+        """As `encode_images`, and what a second look reads: bfloat16 bit patterns. Shape: (images, tokens, width)."""
         vectors, tokens = [np.empty((0, self.dimension), np.float32)], []
         for found in self._look_at(images):
             vectors.append(self._finished(found.embedding))
@@ -126,14 +110,11 @@ class LoadedModel:
         return np.concatenate(vectors), np.concatenate(tokens) if tokens else np.empty((0, 0, 0), np.uint16)
 
     def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """The second score of a sentence with each picture: the higher, the better they fit.
+        """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
 
         Args:
             sentence: any string.
             tokens: of the pictures, from `encode_images_with_tokens`. Shape: (images, tokens, width).
-
-        Returns:
-            Shape: (images,).
 
         Raises:
             UsageError: the method has no second score, or the tokens are not this model's.
@@ -164,22 +145,15 @@ class LoadedModel:
         return self._finite(np.concatenate(scores))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed sentences.
-
-        Args:
-            texts: any strings; what is longer than the context is cut.
-
-        Returns:
-            L2-normalised. Shape: (texts, dimension).
+        """L2-normalised vectors of any strings, cut to the context. Shape: (texts, dimension).
 
         Raises:
-            CheckpointError: as for `encode_images`.
+            CheckpointError: the weights give numbers that are not finite.
         """
         parts = [np.empty((0, self.dimension), np.float32)]
         for batch in _batches(texts):
             with torch.inference_mode(), self._autocast():
-                embedding = self.method.encode_texts(self._tokens(batch)).embedding
-            parts.append(self._finished(embedding))
+                parts.append(self._finished(self.method.encode_texts(self._tokens(batch)).embedding))
         return np.concatenate(parts)
 
     def familiarity(self, sentence: str) -> Familiarity:
@@ -202,7 +176,7 @@ class LoadedModel:
         return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids))).to(self.device)
 
     def _prepare(self, image: Image) -> Tensor:
-        return prepare(image if image.mode == "RGB" else to_rgb(image), self.image_settings)
+        return prepare(image if image.mode == "RGB" else to_rgb(image), self.settings.image)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")

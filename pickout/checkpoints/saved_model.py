@@ -98,13 +98,7 @@ def save_model(
 def load_run(
     path: Path, *, device: str = "cpu", precision: Precision = "auto", weights: Path | None = None
 ) -> LoadedModel:
-    """Read a folder that `save_model` wrote.
-
-    Args:
-        path: the folder.
-        device: where to compute.
-        precision: see `LoadedModel`.
-        weights: other weights of the same model; the folder's own by default.
+    """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.
@@ -160,11 +154,7 @@ def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
 
 
 def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
-    """The tokenizer in a run's folder.
-
-    Args:
-        folder: of the run.
-        sha256: of the text that was saved with the weights, where they tell; held against it before it is looked into.
+    """The tokenizer in a run's folder; its text is held against the hash saved with the weights, where they tell.
 
     Raises:
         CheckpointError: missing or damaged.

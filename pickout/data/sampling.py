@@ -41,11 +41,7 @@ class Draw:
 class EpochSampler(Sampler[list[Draw]], ABC):
     """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass.
 
-    Every process draws the same whole batches; the launcher cuts each batch into equal parts.
-
-    Args:
-        size: pairs in a batch.
-        seed: the recipe's seed.
+    Every process draws the same whole batches of `size` pairs; the launcher cuts each batch into equal parts.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -94,13 +90,7 @@ class IdentitySampler(EpochSampler):
     Each person's pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with
     fewer pairs than that gets one group drawn with replacement. Each batch takes one group of each of `size /
     per_identity` people drawn among those who have groups left; the epoch ends when fewer such people remain. So the
-    number of batches can differ a little from epoch to epoch.
-
-    Args:
-        identities: the identity of each training pair.
-        size: pairs in a batch.
-        per_identity: pairs of each person in a batch.
-        seed: the recipe's seed.
+    number of batches can differ a little from epoch to epoch. `identities` has that of each training pair.
 
     Raises:
         RecipeError: the batch is no multiple of `per_identity`, or wants more people than there are.

@@ -136,11 +136,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         return ids
 
     def fill_cache(self, *, threads: int = 4, advance: Callable[[], None] = lambda: None) -> None:
-        """Decode and resize every image into memory: height * width * 3 bytes each.
-
-        Args:
-            threads: decoding threads.
-            advance: called after each image.
+        """Decode and resize every image into memory (height * width * 3 bytes each); `advance` is called after each.
 
         Raises:
             ImageUnreadable: an image cannot be decoded.
@@ -180,11 +176,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         return Example(pixels, ids, identity, second, weak, self._sentence[own] != self._sentence[other])
 
     def changed(self, position: int, generator: np.random.Generator) -> Image.Image:
-        """The image at `position` as a camera might have had it; as it is where the recipe wants no changes.
-
-        Raises:
-            ImageUnreadable: it cannot be decoded.
-        """
+        """The image at `position`, changed as the recipe says; an `ImageUnreadable` where it cannot be decoded."""
         image, rates = self._open(position), self.augmentation.image.changes
         if not rates:
             return image
@@ -230,12 +222,8 @@ def with_captions(split: Split) -> Split:
 def require_files(split: Split, remedy: str) -> None:
     """Check that every image is there, without opening it.
 
-    Args:
-        split: any split.
-        remedy: what to do about missing ones.
-
     Raises:
-        DataMissing: names the first missing file and says how many are missing.
+        DataMissing: names the first missing file, says how many are missing, and ends with `remedy`.
     """
     missing = [record.image for record in split.images if not record.image.is_file()]
     if missing:
@@ -249,11 +237,6 @@ def readable(
     split: Split, *, threads: int = 4, advance: Callable[[], None] = lambda: None
 ) -> tuple[Split, list[ImageUnreadable]]:
     """The split without the images that cannot be read, and what is wrong with each of those.
-
-    Args:
-        split: any split.
-        threads: decoding threads.
-        advance: called after each image.
 
     Raises:
         DataError: no image can be read.
