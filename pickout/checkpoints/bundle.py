@@ -43,16 +43,7 @@ def is_bundle(file: Path) -> bool:
 
 
 def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
-    """Write a model whole.
-
-    Args:
-        model: as loaded.
-        file: written whole or not at all.
-        bits: how matrices are kept.
-
-    Raises:
-        StorageFull: no space left.
-    """
+    """Write a model whole, its matrices as `bits` says, or nothing at all; StorageFull where no space is left."""
     tensors: dict[str, Tensor] = {}
     for key, tensor in model.method.state_dict().items():
         kept = tensor.detach().cpu().float().contiguous()

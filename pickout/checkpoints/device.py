@@ -13,11 +13,7 @@ _PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16
 
 
 def choose_device(device: str) -> torch.device:
-    """The device of that name.
-
-    Args:
-        device: `cpu`; `cuda` or `cuda:1` for a GPU; `auto` for a GPU where there is one. Under a launcher each process
-            has its own by `auto`.
+    """The device of that name: `cpu`, `cuda`, `cuda:1`; `auto` for a GPU where there is one, each process its own.
 
     Raises:
         UsageError: another kind of device, or one that is not in this machine.

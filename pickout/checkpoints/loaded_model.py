@@ -203,14 +203,14 @@ def assemble(
     device: str = "cpu",
     precision: Precision = "auto",
 ) -> LoadedModel:
-    """Build a model around the given tensors. Starting weights are never drawn, so none can remain.
+    """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
 
     Args:
         report: where the tensors are from, and what is told of them so far.
         settings: what to build.
         tokenizer: as in `LoadedModel`, like all the rest.
         identities: how many people its classification heads tell apart.
-        state: tensors under the method's names; floating ones become float32.
+        state: the tensors; floating ones become float32.
 
     Raises:
         CheckpointMismatch: keys missing, left over, or of another shape or kind, or a tokenizer of another size.

@@ -40,11 +40,7 @@ PACKAGES: Mapping[str, Package] = {
 
 
 def packaged_file(name: str) -> Path:
-    """The weight file of a name in `PACKAGES`.
-
-    Raises:
-        CheckpointError: the package is not installed, or lacks the file.
-    """
+    """The weight file of a name in `PACKAGES`; a CheckpointError where it is not installed."""
     package = PACKAGES[name]
     spec = find_spec(package.module)
     for folder in (spec and spec.submodule_search_locations) or ():

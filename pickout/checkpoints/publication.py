@@ -7,10 +7,9 @@ from pathlib import Path
 
 import tomli_w
 
-from pickout.checkpoints.hub import hub_address
+from pickout.checkpoints.hub import hub_address, hub_errors
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE, load_run
-from pickout.checkpoints.transfer import hub_errors
 from pickout.errors import DownloadFailed, UsageError
 from pickout.files import read_text
 

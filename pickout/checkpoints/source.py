@@ -124,15 +124,7 @@ def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, p
 
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
-    """The tokenizer of imported files.
-
-    Looked for in turn: the file given; beside the weights; among the weights that were fetched by name. For CLIP it is
-    `bpe_simple_vocab_16e6.txt.gz`, `merges.txt` or `tokenizer.json`, for BERT `vocab.txt`.
-
-    Args:
-        paths: the weight files or folders.
-        settings: kind, context, closing and cleaning.
-        given: a file to use in any case.
+    """The tokenizer of imported files: the file given; else beside the weights, else among the weights fetched by name.
 
     Raises:
         CheckpointError: none found, or not readable.

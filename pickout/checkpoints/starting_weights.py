@@ -70,9 +70,6 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
         source: whatever `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
         queues: what becomes of the queues in ALBEF's and RaSa's files.
 
-    Returns:
-        The account of every key.
-
     Raises:
         CheckpointError: and its kinds, as `pickout.load`.
         CheckpointUnknown: a file of no kind that this method can start from.

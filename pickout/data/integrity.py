@@ -52,13 +52,9 @@ class Report:
 
 
 def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Look for everything that is missing or odd in a data set.
+    """Look for everything that is missing or odd in a data set, its own folder or its parent.
 
-    Args:
-        name: the data set's name in the registry.
-        root: its own folder or its parent.
-        decode: also open every image, which takes a while.
-        progress: called with images opened and images in all.
+    `decode` also opens every image; `progress` is then called with images opened and images in all.
 
     Raises:
         UsageError: no data set of that name.

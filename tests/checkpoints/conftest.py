@@ -16,7 +16,7 @@ from local_hub import Hub, local_hub
 from tiny_albef import WORDS
 from tiny_clip import CONTEXT, MERGES
 
-from pickout.checkpoints import transfer
+from pickout.checkpoints import hub as transfer
 from pickout.data.transforms import ImageSettings
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, build_model

@@ -144,15 +144,7 @@ def is_vit(keys: Collection[str]) -> bool:
 
 
 def translate(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
-    """A file of the ALBEF family under our names, the momentum twin's tensors under `momentum.`.
-
-    Args:
-        source: the file, for errors.
-        tensors: its state dict.
-
-    Raises:
-        CheckpointMismatch: a tensor that tells a size is missing, tied tensors differ, or the images are not square.
-    """
+    """A file of the ALBEF family under our names, the momentum twin's tensors under `momentum.`."""
     weights = _tied(source, family_names(tensors).translate(without_ones(tensors)), tensors)
     state = weights.state
     for key in [key for key in state if key.startswith(MOMENTUM)]:

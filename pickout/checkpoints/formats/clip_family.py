@@ -180,16 +180,7 @@ def family_names(keys: Collection[str]) -> Names:
 
 
 def translate(source: str, tensors: Mapping[str, Tensor], stated: tuple[int, int] | None = None) -> ForeignModel:
-    """An official file under our names.
-
-    Args:
-        source: the file, for errors.
-        tensors: its state dict.
-        stated: the image size that the user gives.
-
-    Raises:
-        CheckpointMismatch: parts of the trunk or of a head are missing.
-    """
+    """An official ITSELF, RDE or IRRA file under our names."""
     weights = family_names(tensors).translate(tensors)
     format, method, identities = _release(source, weights)
     return clip_model(source, format, weights, stated=stated, method=method, identities=identities)

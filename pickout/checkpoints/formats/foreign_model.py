@@ -147,15 +147,7 @@ def tower(
 
 
 def at_size(model: ForeignModel, image: tuple[int, int] | None) -> ForeignModel:
-    """The same model for images of another size: the position table is interpolated and the report says so.
-
-    Args:
-        model: at its own size.
-        image: height and width in pixels; None for its own.
-
-    Raises:
-        CheckpointMismatch: the image is smaller than one patch.
-    """
+    """The same model for images of another size; None for its own. The position table is interpolated."""
     if image is None or image == model.image:
         return model
     state = dict(model.weights.state)

@@ -44,19 +44,9 @@ _MODELS = (
 
 
 def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
-    """Read a foreign weight file, or the weight file of a Hugging Face folder, under our names.
+    """Read a foreign weight file, or that of a Hugging Face folder, under our names.
 
-    Args:
-        path: the file or folder.
-        stated: height and width in pixels that the user gives; taken for the model's own where its position table can
-            be of that size.
-
-    Raises:
-        CheckpointUnknown: no importer knows it; says what it looks like.
-        CheckpointUnsafe: a pickle that wants to run code, or a TorchScript archive.
-        CheckpointTruncated: damaged.
-        CheckpointMismatch: only a part of a model.
-        CheckpointError: a file of the folder is missing.
+    A `stated` height and width are taken for the model's own where its position table can be of that size.
     """
     file = read_weights(weights_in(path) if path.is_dir() else path)
     tensors, source = file.tensors, str(path)

@@ -62,9 +62,7 @@ class Names:
                 if layered:
                     fused = int(number) - self.split
                     rest = layer.partition(".")[2]
-                    return f"{before}text." + (
-                        f"text_layers.{number}.{rest}" if fused < 0 else f"fusion.{fused}.{rest}"
-                    )
+                    return f"{before}text.{f'text_layers.{number}' if fused < 0 else f'fusion.{fused}'}.{rest}"
                 return name
         return None
 
@@ -78,16 +76,13 @@ class Names:
                 return [key.replace("#", number).replace("*", kind) for key in self._back[form]]
         return []
 
-    def reason(self, key: str) -> str | None:
-        """Why their key is left out; None where no reason excuses it."""
-        return next((self.ignored[form] for form, _, _ in _forms(key) if form in self.ignored), None)
-
     def translate(self, tensors: Mapping[str, Tensor]) -> Translation:
         """A state dict under our names; what is not whole, or comes twice, is left over."""
         done = Translation(self, found=frozenset(tensors))
         parts: dict[str, dict[str, str]] = {}
         for key in tensors:
-            name, reason = self.ours(key), self.reason(key)
+            name = self.ours(key)
+            reason = next((self.ignored[form] for form, _, _ in _forms(key) if form in self.ignored), None)
             if name is not None:
                 whole, _, part = name.partition("|")
                 if part in parts.setdefault(whole, {}):
@@ -98,7 +93,11 @@ class Names:
             else:
                 done.left_over.append(key)
         for whole, keys in parts.items():
-            some = [self._plain(keys[part], tensors[keys[part]]) for part in sorted(keys)]
+            some = []
+            for _, key in sorted(keys.items()):
+                tensor = tensors[key].T if key in self.transposed and tensors[key].ndim == 2 else tensors[key]
+                # Whole numbers stay what they are, so that they are told from weights and refused in their place.
+                some.append(tensor.float().contiguous() if tensor.is_floating_point() else tensor)
             if len(some) == 1 and "" in keys:
                 done.state[whole] = some[0]
             elif len(some) == len(self.theirs(whole)) and len({(t.shape, t.dtype) for t in some}) == 1 and some[0].ndim:
@@ -106,11 +105,6 @@ class Names:
             else:
                 done.left_over.extend(keys.values())
         return done
-
-    def _plain(self, key: str, tensor: Tensor) -> Tensor:
-        tensor = tensor.T if key in self.transposed and tensor.ndim == 2 else tensor
-        # Whole numbers stay what they are, so that they are told from weights and refused in their place.
-        return tensor.float().contiguous() if tensor.is_floating_point() else tensor
 
 
 def _forms(key: str) -> Iterator[tuple[str, str, str]]:
