@@ -63,9 +63,11 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
         else:
             found = MINILM.translate(tensors)
             state |= found.state
-            layers = {key for key in found.left_over if key.startswith(("embeddings.", "encoder.layer."))}
-            left_over += sorted(layers)
-            ignored |= found.ignored | {key: "no part of the layers" for key in found.left_over if key not in layers}
+            for key in found.left_over:
+                if key.startswith(("embeddings.", "encoder.layer.")) and "_ids" not in key:
+                    left_over.append(key)
+                else:
+                    ignored[key] = "no part of the layers"
     expected = method.state_dict()
     positions = "text.embeddings.positions.weight"
     if positions in state and positions in expected:

@@ -13,10 +13,8 @@ from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_fo
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import SETTINGS_FILE, load_run, run_folder, written_out
 from pickout.config import nearest
-from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, DataError
 from pickout.methods import METHODS
-from pickout.methods.model import ModelSettings
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
@@ -71,7 +69,7 @@ def load(
             f"it {holds}"
         )
     model = at_size(import_file(path, stated=image), image)
-    return _ready(path, model, find_tokenizer([path], model.tokenizer, tokenizer), device, precision)
+    return _ready(path, model, find_tokenizer([path], model.settings.tokenizer, tokenizer), device, precision)
 
 
 def resolve(path_or_name: str | Path) -> Path:
@@ -99,15 +97,7 @@ def resolve(path_or_name: str | Path) -> Path:
 
 
 def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
-    height, width = model.image
-    settings = ModelSettings(
-        method=dict(model.method),
-        image=ImageSettings(height=height, width=width, resample=model.resample),
-        vision=model.vision,
-        text=model.text,
-        tokenizer=model.tokenizer,
-    )
-    training_only = METHODS[str(settings.method["name"])].training_only
+    training_only = METHODS[str(model.settings.method["name"])].training_only
     state = {key: tensor for key, tensor in model.weights.state.items() if not key.startswith(training_only)}
     unused = {key: "needed in training only" for key in model.weights.state if key not in state}
     report = KeyReport(
@@ -119,7 +109,7 @@ def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, p
         spelled=model.weights.spelled,
     )
     name = path.stem if path.is_file() else path.resolve().name
-    form = written_out(settings, tokenizer)
+    form = written_out(model.settings, tokenizer)
     return assemble(report, form, tokenizer, model.identities, state, name=name, device=device, precision=precision)
 
 

@@ -24,6 +24,7 @@ from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
+from pickout.methods.model import ModelSettings
 from pickout.nn.frozen import MultiStageTower
 from pickout.nn.positions import patch_grid
 from pickout.nn.text import TextSettings, TextTransformer
@@ -137,7 +138,7 @@ def _run(path: Path) -> _Start | None:
     weights = Translation(Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
     lacks = dict.fromkeys(_HEADS, "the run does not have it")
     grid = patch_grid(model.image.height, model.image.width, model.vision.patch, model.vision.stride)
-    return _Start("a run of Pickout", weights, _computes(model.vision, model.text), lacks, grid)
+    return _Start("a run of Pickout", weights, _computes(model), lacks, grid)
 
 
 def _whole(model: ForeignModel) -> _Start:
@@ -148,11 +149,11 @@ def _whole(model: ForeignModel) -> _Start:
         lacks = dict.fromkeys(new, "RaSa's own, which ALBEF does not have")
     if model.format == albef_family.RETRIEVAL:
         lacks["word_head."] = "ALBEF's files for retrieval have no word head"
-    return _Start(model.format, model.weights, _computes(model.vision, model.text), lacks, model.grid)
+    return _Start(model.format, model.weights, _computes(model.settings), lacks, model.grid)
 
 
-def _computes(vision: VisionSettings, text: TextSettings) -> dict[str, object]:
-    towers: dict[str, VisionSettings | TextSettings] = {"vision": vision, "text": text}
+def _computes(model: ModelSettings) -> dict[str, object]:
+    towers: dict[str, VisionSettings | TextSettings] = {"vision": model.vision, "text": model.text}
     return {f"{name}.{key}": getattr(tower, key) for name, tower in towers.items() for key in ("heads", "activation")}
 
 

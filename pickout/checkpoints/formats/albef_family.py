@@ -17,12 +17,15 @@ from pickout.checkpoints.formats.foreign_model import (
     POSITIONS,
     SHORTEST,
     ForeignModel,
+    checked,
     layers_of,
     shapes_of,
     tower,
 )
 from pickout.checkpoints.formats.names import Names, Translation, prefixed
+from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
+from pickout.methods.model import ModelSettings
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
 from pickout.text.tokenizer import TokenizerSettings
@@ -170,18 +173,16 @@ def translate(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
     text = tower(source, TextSettings, weights, "text.text_layers.", words, kind="bert", **sizes, **shared)
     rasa = any(key.startswith(("relation_head.", "replaced_head.")) for key in state)
     head = any(key.startswith("word_head.") for key in state)
+    bare = {} if rasa or head else {"word_weight": 0.0, "replaced_weight": 0.0}
     context = min(CONTEXT, positions)
-    return ForeignModel(
-        format=RASA if rasa else ALBEF if head else RETRIEVAL,
-        method={"name": "fusion"} if rasa or head else {"name": "fusion", "word_weight": 0.0, "replaced_weight": 0.0},
+    settings = ModelSettings(
+        method={"name": "fusion", **bare},
+        image=checked(source, ImageSettings, height=side * patch, width=side * patch, resample="bicubic"),
         vision=vision,
         text=text,
-        image=(side * patch, side * patch),
-        identities=0,
-        weights=weights,
         tokenizer=TokenizerSettings(kind="wordpiece", context=context, closing=False, cleaning="albef", words=CONTEXT),
-        resample="bicubic",
     )
+    return ForeignModel(RASA if rasa else ALBEF if head else RETRIEVAL, settings, 0, weights)
 
 
 def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int) -> Translation:

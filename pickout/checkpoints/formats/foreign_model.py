@@ -10,7 +10,9 @@ from torch import Tensor
 
 from pickout.checkpoints.formats.names import Translation
 from pickout.config import Settings
+from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
+from pickout.methods.model import ModelSettings
 from pickout.nn.positions import patch_grid, resize_positions
 from pickout.nn.text import TextSettings
 from pickout.nn.transformer import Activation
@@ -44,16 +46,10 @@ class ForeignModel:
     """A checkpoint translated to our names."""
 
     format: str  # what it was taken for
-    method: Mapping[str, Any]  # the `method` table of the model's settings
-    vision: VisionSettings  # sizes of the image tower
-    text: TextSettings  # sizes of the text tower
-    image: tuple[int, int]  # height and width in pixels that the position table belongs to
+    settings: ModelSettings  # its image size is that of the position table
     identities: int  # outputs of its classification heads, as training identities; 0 without heads
-    weights: Translation  # its tensors
+    weights: Translation
     resized: Mapping[str, str] = field(default_factory=dict)  # changed tensors, each with what was done
-    # the kind of tokenizer that its captions go through
-    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
-    resample: Literal["bilinear", "bicubic"] = "bilinear"  # how its images are resized
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -63,7 +59,8 @@ class ForeignModel:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of its image position table."""
-        return patch_grid(*self.image, self.vision.patch, self.vision.stride)
+        image, vision = self.settings.image, self.settings.vision
+        return patch_grid(image.height, image.width, vision.patch, vision.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +99,14 @@ def clip_model(
     )
     beside["embedding"] = shapes["text.projection.weight"][0]
     text = tower(source, TextSettings, weights, "text.transformer.layers.", words, facts.text_heads, **beside)
-    tokenizer = checked(source, TokenizerSettings, context=context)
-    method = method or {"name": "dual"}
-    return ForeignModel(format, method, vision, text, image, identities, weights, tokenizer=tokenizer)
+    settings = ModelSettings(
+        method=dict(method or {"name": "dual"}),
+        image=checked(source, ImageSettings, height=image[0], width=image[1]),
+        vision=vision,
+        text=text,
+        tokenizer=checked(source, TokenizerSettings, context=context),
+    )
+    return ForeignModel(format, settings, identities, weights)
 
 
 def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
@@ -148,15 +150,17 @@ def tower(
 
 def at_size(model: ForeignModel, image: tuple[int, int] | None) -> ForeignModel:
     """The same model for images of another size; None for its own. The position table is interpolated."""
-    if image is None or image == model.image:
+    if image is None or image == (model.settings.image.height, model.settings.image.width):
         return model
-    state = dict(model.weights.state)
+    vision, state = model.settings.vision, dict(model.weights.state)
     try:
-        grid = patch_grid(*image, model.vision.patch, model.vision.stride)
+        grid = patch_grid(*image, vision.patch, vision.stride)
     except ValueError as error:
         raise CheckpointMismatch(str(error)) from None
-    notes = fit_positions(state, model.grid, grid, bicubic=model.vision.kind == "vit")
-    return replace(model, image=image, weights=replace(model.weights, state=state), resized=notes)
+    notes = fit_positions(state, model.grid, grid, bicubic=vision.kind == "vit")
+    sized = model.settings.image.model_copy(update={"height": image[0], "width": image[1]})
+    settings = model.settings.model_copy(update={"image": sized})
+    return replace(model, settings=settings, weights=replace(model.weights, state=state), resized=notes)
 
 
 def fit_positions(
