@@ -14,7 +14,7 @@ from torch import Tensor
 from pickout.checkpoints.device import Precision
 from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel, assemble
-from pickout.checkpoints.weight_file import read_weights
+from pickout.checkpoints.weight_file import read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
 from pickout.files import atomic_path, read_text, write_atomically
@@ -134,7 +134,7 @@ def run_folder(path: Path) -> Path | None:
     whole = (folder / SETTINGS_FILE).is_file()
     if path.is_dir() and whole:
         return folder
-    if weights.suffix != ".safetensors" or not weights.is_file() or not _is_ours(weights):
+    if weights.suffix != ".safetensors" or _MARK not in safetensors_header(weights):
         return None
     if not whole:
         raise CheckpointError(
@@ -185,16 +185,6 @@ def _order_metadata(file: Path) -> None:
         assert len(ordered) == size
         content.seek(8)
         content.write(ordered)
-
-
-def _is_ours(weights: Path) -> bool:
-    """Whether a safetensors file has our mark; a damaged one has none."""
-    with weights.open("rb") as file:
-        header = file.read(min(int.from_bytes(file.read(8), "little"), 1 << 24))
-    try:
-        return _MARK in json.loads(header)["__metadata__"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
 
 
 def _sha256(text: str) -> str:

@@ -51,7 +51,7 @@ def load(
         UsageError: a device or a precision that is not there.
     """
     path = resolve(path_or_name)
-    bundle = path.is_file() and is_bundle(path)
+    bundle = is_bundle(path)
     run = None if bundle else run_folder(path)
     if (bundle or run) and (image is not None or tokenizer is not None):
         kind = "a whole model" if bundle else "a run"
