@@ -108,7 +108,10 @@ class _Decoding:
     """What threads share while they decode: silence, and memory."""
 
     def __init__(self) -> None:
-        # Called anew in a forked process, where the threads that were decoding are gone.
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew: in a forked process the threads that were decoding are gone."""
         self._changed = threading.Condition()
         self._inside, self._taken = 0, 0
         self._outer = warnings.catch_warnings()
@@ -145,7 +148,7 @@ class _Decoding:
 
 
 _DECODING = _Decoding()
-os.register_at_fork(after_in_child=_DECODING.__init__)
+os.register_at_fork(after_in_child=_DECODING.reset)
 
 
 def kind_of(head: bytes) -> str | None:
