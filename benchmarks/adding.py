@@ -43,7 +43,7 @@ from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.drawing import draw_crop
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.views import sample_view
-from pickout.text.train import train_tokenizer
+from pickout.text.build import train_tokenizer
 from pickout.train.recipe import find_recipe, load_recipe
 
 HEIGHT, WIDTH = 384, 128

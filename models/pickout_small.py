@@ -20,9 +20,9 @@ from typing import Any
 import torch
 
 import pickout
-from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.bundle import write_bundle
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.source import DEFAULT_FILE
 from pickout.config import parse_settings
@@ -127,16 +127,8 @@ def side_by_side(runs: list[Path]) -> LoadedModel:
             "text": first.settings.text.model_copy(update={"embedding": length}),
         }
     )
-    method, report = assemble("runs side by side", "Pickout", settings, first.tokenizer, 0, state)
-    return LoadedModel(
-        name="pickout-small",
-        method=method,
-        tokenizer=first.tokenizer,
-        settings=settings,
-        identities=0,
-        report=report,
-        precision="fp32",
-    )
+    report = KeyReport("runs side by side", "Pickout")
+    return assemble(report, settings, first.tokenizer, 0, state, name="pickout-small", precision="fp32")
 
 
 def pack(work: Path, avatars: Path | None) -> None:

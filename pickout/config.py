@@ -26,7 +26,6 @@ _DEEP_KEY = re.compile(rf"""(?<![\w"'-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{DEEPE
 """A dotted key of more parts: the reader of TOML takes time and memory by their square."""
 _WHOLE = 1 << 63
 
-
 Size = Annotated[int, Field(gt=0, le=1 << 20)]
 """A width, in numbers; far above any model's."""
 Layers = Annotated[int, Field(gt=0, le=1000)]
@@ -111,7 +110,10 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
             table = table.setdefault(parent, {})
             if not isinstance(table, dict):
                 raise RecipeError(f"--set {pair}: '{parent}' is a value, not a table")
-        table[last] = _toml_value(text.strip())
+        try:
+            table[last] = tomllib.loads(f"value = {text.strip()}")["value"]
+        except (ValueError, RecursionError):
+            table[last] = text.strip()
     return dict(result)
 
 
@@ -124,19 +126,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(names)})" if names else ""
 
 
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
-
-
 def _check_numbers(values: Any, source: str, path: list[str]) -> None:
-    """Refuse whole numbers that no part could compute with, and tables within tables without end.
-
-    Raises:
-        RecipeError: names the key.
-    """
+    """Refuse whole numbers that no part could compute with, and tables within tables without end."""
     key = ".".join(path)
     if len(path) > DEEPEST:
         raise RecipeError(f"{source}: '{key}': tables within tables, more than {DEEPEST} of them")
@@ -160,15 +151,9 @@ def _explain(schema: type[BaseModel], detail: ErrorDetails, prefix: str) -> str:
 def _fields_at(schema: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         field = schema.model_fields.get(part)
-        inner = None if field is None else _settings_in(field.annotation)
-        if inner is None:
+        inner = () if field is None else (field.annotation, *get_args(field.annotation))
+        tables = [each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)]
+        if not tables:
             return []
-        schema = inner
+        schema = tables[0]
     return list(schema.model_fields)
-
-
-def _settings_in(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None

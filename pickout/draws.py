@@ -16,15 +16,10 @@ _BELOW_ONE = 1 - 2**-24
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One draw a row.
+    """One draw a row."""
 
-    Args:
-        index: what was drawn; 0 where `valid` is False. Shape: (rows,).
-        valid: False for a row whose weights are all zero: it has nothing to draw. Shape: (rows,).
-    """
-
-    index: Int[Tensor, " rows"]
-    valid: Bool[Tensor, " rows"]
+    index: Int[Tensor, " rows"]  # what was drawn; 0 where `valid` is False
+    valid: Bool[Tensor, " rows"]  # False for a row whose weights are all zero: it has nothing to draw
 
 
 @torch.no_grad()

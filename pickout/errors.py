@@ -1,33 +1,4 @@
-"""Every error that Pickout raises on purpose, in the user's words.
-
-    PickoutError                     exit code 3: bad input
-    +-- UsageError                   exit code 2: the command's words are wrong
-    +-- NothingFound                 exit code 4: the question was fine, the answer is empty
-    +-- RecipeError                  a recipe or --set with an unknown key, a wrong type or an impossible value
-    +-- DataError                    a data set that cannot be used
-    |   +-- AnnotationError          names the file, the record and the field
-    |   +-- DataMissing              an expected file or folder is not there; says where to get it
-    |   +-- ImageUnreadable          one image cannot be decoded (galleries quarantine it instead of stopping)
-    +-- CheckpointError              a weight file that cannot be used
-    |   +-- CheckpointUnknown        no importer knows this file; says what it looks like
-    |   +-- CheckpointUnsafe         a pickle that wants to run code, or a TorchScript archive
-    |   +-- CheckpointTruncated      the file ends too early or is damaged
-    |   +-- CheckpointMismatch       keys missing, left over or of another shape; carries the report
-    |   +-- DownloadFailed           the hub did not give the file, or gave another one
-    +-- TrainingError                a run that cannot start or go on
-    |   +-- LossNotFinite            names the step and the terms
-    |   +-- ResumeMismatch           the folder holds a run of another recipe
-    +-- GalleryError                 a gallery that cannot be used
-    |   +-- GalleryMissing           nothing there
-    |   +-- GalleryModelMismatch     built with another model
-    |   +-- GalleryDamaged           files changed or missing below us
-    +-- VideoError                   recordings, a detector or a folder of crops that cannot be used
-    |   +-- VideoUnreadable          one recording that cannot be read at all
-    +-- AccessDenied                 the token may not do this
-    |   +-- NotKnown                 no token, or one that is not valid
-    +-- NotThere                     no such thing, or none that the token may see: told alike
-    +-- ServerBusy                   too much is waiting; says when to come back
-    +-- StorageFull                  no space left on the device; what was written before is whole
+"""Every error that Pickout raises on purpose, in the user's words; the classes that follow an error's are its kinds.
 
 A message names the file, the value and the remedy. The command line prints it after `error:` and exits with the
 class's `exit_code`; a traceback that reaches a user is a bug.
@@ -61,7 +32,7 @@ def printable(text: object, *, keep: str = "") -> str:
 
 
 class PickoutError(Exception):
-    """The root: anything a user can mend."""
+    """The root: anything a user can mend. Bad input, unless a kind has another exit code."""
 
     exit_code: ClassVar[int] = 3
 
@@ -86,7 +57,7 @@ class NothingFound(PickoutError):
 
 
 class RecipeError(PickoutError):
-    """A recipe, a settings file or `--set` that does not fit."""
+    """A recipe, a settings file or `--set` with an unknown key, a wrong type or an impossible value."""
 
 
 class DataError(PickoutError):
@@ -114,11 +85,11 @@ class AnnotationError(DataError):
 
 
 class DataMissing(DataError):
-    """An expected file or folder is not there."""
+    """An expected file or folder is not there; says where to get it."""
 
 
 class ImageUnreadable(DataError):
-    """One image cannot be decoded.
+    """One image cannot be decoded; galleries quarantine it instead of stopping.
 
     Args:
         path: the image.
@@ -138,11 +109,11 @@ class CheckpointError(PickoutError):
 
 
 class CheckpointUnknown(CheckpointError):
-    """No importer knows this file."""
+    """No importer knows this file; says what it looks like."""
 
 
 class CheckpointUnsafe(CheckpointError):
-    """The file would run code when loaded."""
+    """A pickle that would run code when loaded, or a TorchScript archive."""
 
 
 class CheckpointTruncated(CheckpointError):
@@ -150,7 +121,7 @@ class CheckpointTruncated(CheckpointError):
 
 
 class CheckpointMismatch(CheckpointError):
-    """Keys are missing, left over or of another shape."""
+    """Keys are missing, left over or of another shape; carries the report."""
 
 
 class DownloadFailed(CheckpointError):
@@ -162,7 +133,7 @@ class TrainingError(PickoutError):
 
 
 class LossNotFinite(TrainingError):
-    """A loss term became NaN or infinite."""
+    """A loss term became NaN or infinite; names the step and the terms."""
 
 
 class ResumeMismatch(TrainingError):
@@ -194,7 +165,7 @@ class GalleryDamaged(GalleryError):
 
 
 class StorageFull(PickoutError):
-    """No space left on the device."""
+    """No space left on the device; what was written before is whole."""
 
 
 class AccessDenied(PickoutError):
@@ -206,7 +177,7 @@ class NotKnown(AccessDenied):
 
 
 class NotThere(PickoutError):
-    """There is no such thing, or none that the token may see."""
+    """There is no such thing, or none that the token may see: told alike."""
 
 
 class ServerBusy(PickoutError):

@@ -27,15 +27,14 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     """A temporary path beside `path` that takes its name when the block ends well.
 
     After a kill at any moment `path` is the old file or the new one, never half of one. When the block raises, the
-    temporary file is removed and `path` stays as it was. Nobody may read it who may not read the folder it lies in.
+    temporary file is removed and `path` stays as it was. Nobody may read it who may not read the folder it lies in. A
+    link stays and what it leads to is replaced; a folder, a device or a pipe never is.
 
     Args:
         path: the file to make.
         durable: whether it must survive a power failure too. Without, the file is there at once but the disk follows
             later, which is several times faster: for many small files that can be made again.
         private: whether only its owner may read it, at any moment.
-
-    A link stays and what it leads to is replaced; a folder, a device or a pipe never is.
 
     Raises:
         StorageFull: no space left while writing.
@@ -67,12 +66,7 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
 
 
 def half_written(folder: Path, *, below: bool = True) -> list[Path]:
-    """Files in `folder` that were being written when a process was killed, or are being written now, in order.
-
-    Args:
-        folder: where to look.
-        below: whether to look into the folders in it too.
-    """
+    """Files in `folder`, or `below` it too, that were being written when a process was killed, or are now, in order."""
     found = folder.glob(f"{'**/' if below else ''}.*{_PARTIAL}")
     return sorted(file for file in found if _HALF_WRITTEN.fullmatch(file.name))
 
@@ -91,22 +85,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """A small text file in UTF-8, whole; errors as of `read_bytes`.
-
-    Raises:
-        UnicodeDecodeError: it is no such text.
-    """
+    """A small text file whole; errors as of `read_bytes`, and a UnicodeDecodeError where it is no UTF-8."""
     return read_bytes(path).decode("utf-8")
 
 
 def gunzip(data: bytes) -> bytes:
-    """A small file that was compressed.
-
-    Raises:
-        OSError: it has more than `LONGEST` bytes.
-        zlib.error: damaged.
-        EOFError: it ends too early.
-    """
+    """A small file that was compressed; OSError as of `read_bytes`, zlib.error or EOFError where it is damaged."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     unpacked = _bounded(unpacker.decompress(data, LONGEST + 1))
     if not unpacker.eof:
@@ -121,11 +105,7 @@ def _bounded(data: bytes) -> bytes:
 
 
 def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:
-    """Write `data` (text as UTF-8) to `path`, whole or not at all; `durable` as for `atomic_path`.
-
-    Raises:
-        StorageFull: no space left while writing.
-    """
+    """Write `data` (text as UTF-8) to `path`, whole or not at all; `durable` and errors as of `atomic_path`."""
     with atomic_path(path, durable=durable) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
@@ -158,11 +138,7 @@ def own_file(file: Path) -> Iterator[int]:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn "no space left on device" into `StorageFull` that names `path`.
-
-    Raises:
-        StorageFull: the block ran out of space.
-    """
+    """Turn "no space left on device" into a `StorageFull` that names `path`."""
     try:
         yield
     except OSError as error:
@@ -173,14 +149,10 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _umask() -> int:
-    # Reading the mask means setting it; once, at import, before any thread could see the moment between.
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
-_MODE = 0o666 & ~_umask()
+# Reading the mask means setting it; once, at import, before any thread could see the moment between.
+_MODE = os.umask(0)
+os.umask(_MODE)
+_MODE = 0o666 & ~_MODE
 
 
 def _sync(path: Path) -> None:

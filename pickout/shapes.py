@@ -59,35 +59,23 @@ NO_ATTENTION = AttentionRequest()
 
 @dataclass(frozen=True, slots=True)
 class AttentionTrace:
-    """Soft-max self-attention as a tower computed it, heads averaged, float32, detached. Readers never write into it.
+    """Soft-max self-attention as a tower computed it, heads averaged, float32, detached; read-only."""
 
-    Args:
-        rows: layer number (from 1) to the query token's row. Shape of each: (batch, tokens).
-        maps: layer number (from 1) to the whole map, rows are queries. Shape of each: (batch, tokens, tokens).
-        query: position of the class token (images: 0) or end-of-text token of each sample. Shape: (batch,).
-        content: True where a token is a patch or a word piece, False for class, start, end and padding.
-            Shape: (batch, tokens).
-    """
-
-    rows: Mapping[int, Float[Tensor, "batch tokens"]]
-    maps: Mapping[int, Float[Tensor, "batch tokens tokens"]]
-    query: Int[Tensor, " batch"]
-    content: Bool[Tensor, "batch tokens"]
+    rows: Mapping[int, Float[Tensor, "batch tokens"]]  # layer number (from 1) to the query token's row
+    maps: Mapping[int, Float[Tensor, "batch tokens tokens"]]  # layer number to the whole map, rows are queries
+    query: Int[Tensor, " batch"]  # position of the class token (images: 0) or end-of-text token of each sample
+    content: Bool[
+        Tensor, "batch tokens"
+    ]  # True where a token is a patch or a word piece; not class, start, end, padding
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Token ids of captions, padded at the end.
+    """Token ids of captions, padded at the end."""
 
-    Args:
-        ids: Shape: (batch, tokens), int64.
-        mask: True where a token is not padding. Shape: (batch, tokens).
-        states: what a tower's frozen part makes of the captions, where it was computed before (`SentenceTower`).
-            Shape: (batch, tokens, any).
-    """
-
-    ids: Int[Tensor, "batch tokens"]
-    mask: Bool[Tensor, "batch tokens"] = field(repr=False)
+    ids: Int[Tensor, "batch tokens"]  # int64
+    mask: Bool[Tensor, "batch tokens"] = field(repr=False)  # True where a token is not padding
+    # what a tower's frozen part makes of the captions, computed before (`SentenceTower`). Shape: (batch, tokens, any)
     states: Tensor | None = field(default=None, repr=False)
 
     def to(self, device: Any) -> "TokenBatch":

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.saved_model import RunSettings
 from pickout.checkpoints.weight_file import read_weights, safetensors_header
 from pickout.config import parse_settings
@@ -34,25 +34,11 @@ Bits = Literal["int8", "float16"]
 
 def is_bundle(file: Path) -> bool:
     """Whether a file is a whole model. Raises nothing: what cannot be read is none."""
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(9)
-    except OSError:
-        return False
-    return head[8:] == b"{" and _MARK in safetensors_header(file)
+    return _MARK in safetensors_header(file)
 
 
 def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
-    """Write a model whole.
-
-    Args:
-        model: as loaded.
-        file: written whole or not at all.
-        bits: how matrices are kept.
-
-    Raises:
-        StorageFull: no space left.
-    """
+    """Write a model whole, its matrices as `bits` says, or nothing at all; StorageFull where no space is left."""
     tensors: dict[str, Tensor] = {}
     for key, tensor in model.method.state_dict().items():
         kept = tensor.detach().cpu().float().contiguous()
@@ -73,11 +59,7 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
 
 
 def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto") -> LoadedModel:
-    """Read what `write_bundle` wrote.
-
-    Raises:
-        CheckpointError: damaged, or of another version.
-    """
+    """Read what `write_bundle` wrote."""
     read = read_weights(file)
     if read.metadata.get(_MARK) != FORMAT:
         raise CheckpointError(
@@ -85,17 +67,8 @@ def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto
         )
     run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
     tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
-    method, report = assemble(str(file), "a whole model", run.model, tokenizer, 0, _widened(read.tensors))
-    return LoadedModel(
-        name=run.name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=run.model,
-        identities=0,
-        report=report,
-        device=device,
-        precision=precision,
-    )
+    report, state = KeyReport(str(file), "a whole model"), _widened(read.tensors)
+    return assemble(report, run.model, tokenizer, 0, state, name=run.name, device=device, precision=precision)
 
 
 def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,11 +13,7 @@ _PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16
 
 
 def choose_device(device: str) -> torch.device:
-    """The device of that name.
-
-    Args:
-        device: `cpu`; `cuda` or `cuda:1` for a GPU; `auto` for a GPU where there is one. Under a launcher each process
-            has its own by `auto`.
+    """The device of that name: `cpu`, `cuda`, `cuda:1`; `auto` for a GPU where there is one, each process its own.
 
     Raises:
         UsageError: another kind of device, or one that is not in this machine.
@@ -34,20 +30,14 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> Literal["fp32", "bf16"]:
-    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively.
-
-    Raises:
-        UsageError: an unknown precision.
-    """
+    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively."""
     if precision == "auto":
-        return "bf16" if _has_native_bfloat16(device) else "fp32"
+        if device.type == "cuda":
+            native = torch.cuda.get_device_capability(device) >= (8, 0)
+        else:
+            probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+            native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
+        return "bf16" if native else "fp32"
     if precision not in _PRECISIONS:
         raise UsageError(f"precision '{precision}': unknown; use auto, fp32 or bf16")
     return _PRECISIONS[precision]
-
-
-def _has_native_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)

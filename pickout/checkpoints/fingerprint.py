@@ -26,39 +26,27 @@ _WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
 
 
 def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
-    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits.
-
-    Args:
-        method: with its weights.
-        settings: its settings; where the tokenizer once came from does not count, its content does.
-        tokenizer: its tokenizer.
-    """
-    digest = hashlib.sha256()
-    digest.update(described(settings).encode())
-    digest.update(tokenizer.to_json().encode())
-    _add(digest, method.state_dict())
-    return digest.hexdigest()[:FINGERPRINT]
+    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits."""
+    digest = hashlib.sha256((described(settings) + tokenizer.to_json()).encode())
+    return _with_tensors(digest, method.state_dict())[:FINGERPRINT]
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over every tensor by name, shape and bytes."""
-    digest = hashlib.sha256()
-    _add(digest, tensors)
-    return digest.hexdigest()
+    return _with_tensors(hashlib.sha256(), tensors)
 
 
-def _add(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> None:
+def _with_tensors(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> str:
     for key, tensor in sorted(tensors.items()):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{key} {array.dtype} {array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def described(settings: ModelSettings) -> str:
-    """The settings as text, without those that came later and stand at what everything was before them.
-
-    So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
-    """
+    """The settings as text, without those that came later and stand at what everything was before them."""
+    # So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
     told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
     if settings.vision.branches == 1:
         told["vision"].pop("branches")

@@ -1,14 +1,17 @@
-"""Files of a model hub: where one is, what the hub says of it, and whether the right bytes came."""
+"""Files of a model hub: what the hub says of one, its bytes, resumed where a transfer breaks off and never without end,
+and whether the right ones came."""
 
+import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import quote, urljoin
 
-from pickout.checkpoints.transfer import TIMEOUT, HubFacts, client_headers, digest, hub_errors, transfer
 from pickout.errors import DownloadFailed
 from pickout.files import storage_errors
 
@@ -16,24 +19,43 @@ HUB = "https://huggingface.co"
 """The hub that is asked unless `HF_ENDPOINT` or an argument names another."""
 REDIRECTS = 5
 """How many redirects are followed to the answer that states a checksum."""
-_SIZE = re.compile("[1-9][0-9]{0,14}")
+ATTEMPTS = 5
+"""How often in a row a transfer may break off without progress."""
+PROGRESS = 1 << 16
+"""New bytes that count as progress; a server that gives a few at a time gives up as one that gives none."""
+PAUSE = 1.0
+"""Seconds before a transfer that broke off is taken up again; doubled each time in a row."""
+TIMEOUT = 10.0
+"""Seconds without an answer or a byte after which a connection counts as broken."""
+PATIENCE = 60.0
+"""Seconds in which a transfer must make progress."""
+
+
+class NotOnHub(DownloadFailed):
+    """The hub answers, but has no such repository, revision or file."""
+
+
+class BrokenOff(DownloadFailed):
+    """A transfer ended before its end; another attempt may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubFacts:
+    """What the hub says of a file."""
+
+    location: str  # where its content is, perhaps on another host
+    checksum: str  # `sha256:...` of a large file, `git-sha1:...` of a small one
+    size: int  # in bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One file that is there and has been checked.
+    """One file that is there and has been checked."""
 
-    Args:
-        path: where it lies.
-        size: in bytes.
-        checksum: as the hub states it.
-        downloaded: bytes that were transferred now; 0 where the file was there already.
-    """
-
-    path: Path
-    size: int
-    checksum: str
-    downloaded: int
+    path: Path  # where it lies
+    size: int  # in bytes
+    checksum: str  # as the hub states it
+    downloaded: int  # bytes that were transferred now; 0 where the file was there already
 
 
 def hub_address(endpoint: str | None = None) -> str:
@@ -50,20 +72,7 @@ def fetch(
     endpoint: str | None = None,
     progress: bool = False,
 ) -> Fetched:
-    """Fetch one file, go on where an earlier transfer broke off, and check every byte.
-
-    Args:
-        repository: `owner/name`.
-        file: its path in the repository.
-        folder: where to put it, without the repository's own folders.
-        kind: `dataset` for a repository of that kind; by default one of models.
-        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
-        progress: whether to draw a bar on standard error.
-
-    Raises:
-        DownloadFailed: offline, not found, broken off, or not what the hub's checksum says.
-        StorageFull: no space left; what was fetched stays for the next attempt.
-    """
+    """Fetch one file, go on where an earlier transfer broke off, and check every byte."""
     from huggingface_hub import hf_hub_url
 
     url = hf_hub_url(repository, file, repo_type=kind, endpoint=hub_address(endpoint))
@@ -88,12 +97,7 @@ def fetch(
 
 
 def repository_files(repository: str, *, kind: str | None = None, endpoint: str | None = None) -> list[str]:
-    """The files of a repository, as the hub's API lists them.
-
-    Raises:
-        NotOnHub: no such repository.
-        DownloadFailed: offline, or an answer that is none of a hub.
-    """
+    """The files of a repository, as the hub's API lists them."""
     listed = _listed(f"/api/{kind or 'model'}s/{repository}", endpoint)
     if len(listed) != 1:
         raise DownloadFailed(f"{hub_address(endpoint)}/{repository}: no answer of a model hub about one repository")
@@ -106,12 +110,9 @@ def author_files(author: str, *, endpoint: str | None = None) -> dict[str, list[
 
 
 def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
-    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
-
     url = hub_address(endpoint) + path
     with hub_errors(url):
-        response = get_session().get(url, headers=client_headers(), timeout=TIMEOUT, follow_redirects=True)
-        hf_raise_for_status(response)
+        response = _asked("GET", url, follow_redirects=True)
     try:
         answer = response.json()
         entries = answer if isinstance(answer, list) else [answer]
@@ -121,57 +122,168 @@ def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
 
 
 def ask(url: str) -> HubFacts:
-    """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked.
-
-    Args:
-        url: the file's address on the hub.
-
-    Raises:
-        NotOnHub: no such file.
-        DownloadFailed: not reachable, an error there, or no checksum or size stated.
-    """
-    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
-
+    """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked."""
     at = url
     for _ in range(REDIRECTS):
         with hub_errors(url):
-            response = get_session().request(
-                "HEAD", at, headers=client_headers(), timeout=TIMEOUT, follow_redirects=False
-            )
-            hf_raise_for_status(response)
+            response = _asked("HEAD", at, follow_redirects=False)
             onward = response.headers.get("Location") if response.is_redirect else None
             at = urljoin(at, onward or at)
         tag, size = response.headers.get("X-Linked-ETag"), response.headers.get("X-Linked-Size")
         if onward is None:
             tag, size = tag or response.headers.get("ETag"), size or response.headers.get("Content-Length")
         if tag is not None or onward is None:
-            return HubFacts(at, _checksum(url, tag), _size(url, size))
-    raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects; try another --endpoint")
+            break
+    else:
+        raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects; try another --endpoint")
+    text = (tag or "").removeprefix("W/").strip('"').lower()
+    kind = "sha256" if re.fullmatch("[0-9a-f]{64}", text) else "git-sha1" if re.fullmatch("[0-9a-f]{40}", text) else ""
+    if not kind:
+        fault = f"no checksum (ETag {tag!r})"
+    elif size is None or not re.fullmatch("[1-9][0-9]{0,14}", size):
+        fault = "no size" if size is None else f"a size of '{size[:20]}'"
+    else:
+        return HubFacts(at, f"{kind}:{text}", int(size))
+    raise DownloadFailed(f"{url}: the server states {fault}; it is not a model hub, or a broken one")
+
+
+def _asked(method: str, url: str, **form: Any) -> Any:
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    response = get_session().request(method, url, headers=client_headers(), timeout=TIMEOUT, **form)
+    hf_raise_for_status(response)
+    return response
 
 
 @contextmanager
 def _progress_bar(name: str, size: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
     """A bar on standard error with speed and time left; yields the function that moves it on."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    first, *others = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(first, *others, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown) as bar:
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress("{task.description}", *columns, console=Console(stderr=True), disable=not shown) as bar:
         task = bar.add_task(name, total=size)
         yield lambda count: bar.advance(task, count)
 
 
-def _checksum(url: str, tag: str | None) -> str:
-    text = (tag or "").removeprefix("W/").strip('"').lower()
-    if re.fullmatch("[0-9a-f]{64}", text):
-        return f"sha256:{text}"
-    if re.fullmatch("[0-9a-f]{40}", text):
-        return f"git-sha1:{text}"
-    raise DownloadFailed(f"{url}: the server states no checksum (ETag {tag!r}); it is not a model hub, or a broken one")
+def transfer(url: str, facts: HubFacts, partial: Path, advance: Callable[[int], None]) -> int:
+    """Append to `partial` what it lacks; go on by itself where the transfer breaks off."""
+    have = partial.stat().st_size if partial.exists() else 0
+    if have > facts.size:
+        partial.unlink()
+        have = 0
+    advance(have)
+    # Only bytes beyond the furthest that ever came are progress: a server that sends the same ones again and again
+    # comes to an end.
+    furthest, transferred, fruitless = have, 0, 0
+    while have < facts.size:
+        start = furthest
+        try:
+            with hub_errors(url, partial):
+                for count in _stream(facts, partial, have):
+                    have += count
+                    transferred += max(count, 0)
+                    furthest = max(furthest, have)
+                    advance(count)
+            if have < facts.size:
+                raise BrokenOff(f"{url}: {have:,} bytes came, the hub states {facts.size:,}{_kept(partial)}")
+        except BrokenOff:
+            fruitless = 0 if furthest - start >= PROGRESS else fruitless + 1
+            if fruitless >= ATTEMPTS:
+                raise
+            time.sleep(PAUSE * 2**fruitless)
+    return transferred
 
 
-def _size(url: str, size: str | None) -> int:
-    if size is None or not _SIZE.fullmatch(size):
-        told = "no size" if size is None else f"a size of '{size[:20]}'"
-        raise DownloadFailed(f"{url}: the server states {told}; it is not a model hub, or a broken one")
-    return int(size)
+def digest(path: Path, checksum: str) -> str:
+    """The checksum of a file, of the same kind as `checksum`."""
+    kind = checksum.partition(":")[0]
+    head = b"" if kind == "sha256" else f"blob {path.stat().st_size}\0".encode()
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.new(kind.removeprefix("git-"), head, usedforsecurity=False))
+    return f"{kind}:{found.hexdigest()}"
+
+
+@contextmanager
+def hub_errors(url: str, partial: Path | None = None) -> Iterator[None]:
+    """Turn the client's many exceptions into one sentence."""
+    import httpx2
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
+        raise NotOnHub(f"{url}: not there (404); check the name, or try another --endpoint") from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        kind = BrokenOff if partial is not None and (status == 429 or status >= 500) else DownloadFailed
+        remedy = "set HF_TOKEN to a token that may do this" if status in (401, 403) else "try again later"
+        raise kind(f"{url}: the hub answered {status}; {remedy}") from None
+    except errors.OfflineModeIsEnabled:
+        raise DownloadFailed(f"{url}: offline mode is on (HF_HUB_OFFLINE); unset it to download") from None
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.TooManyRedirects, ValueError) as error:
+        where = "leads on to an address that is none" if partial is None else "its content is at no address"
+        raise DownloadFailed(f"{url}: cannot be reached, or {where} ({error}); try another --endpoint") from None
+    except (ConnectionError, httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        lost = f"{url}: the connection is lost ({_why(error)})"
+        if isinstance(error, ConnectionError):  # Of the library's own upload.
+            raise DownloadFailed(f"{lost}; try again") from None
+        if partial is not None:
+            raise BrokenOff(f"{lost}{_kept(partial)}") from None
+        raise DownloadFailed(
+            f"{url}: cannot be reached ({error}); check the network, or name a mirror with --endpoint or HF_ENDPOINT"
+        ) from None
+    except httpx2.HTTPError as error:
+        raise BrokenOff(f"{url}: the transfer broke off ({_why(error)}){_kept(partial)}") from None
+
+
+def client_headers() -> dict[str, str]:
+    """What every request says."""
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    # No token: nothing private is fetched. No compression: sizes and ranges are of the file itself.
+    return {**build_hf_headers(token=False), "Accept-Encoding": "identity"}
+
+
+def _stream(facts: HubFacts, partial: Path, have: int) -> Iterator[int]:
+    """Ask for the bytes from `have` on and append them as they come, up to the stated size; yields how many."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    headers = {**client_headers(), **({"Range": f"bytes={have}-"} if have else {})}
+    asked = get_session().stream("GET", facts.location, headers=headers, timeout=TIMEOUT, follow_redirects=True)
+    with asked as response, partial.open("ab", buffering=0) as file:
+        if have and response.status_code == 416:
+            return  # Nothing from there on: the content is shorter than was stated.
+        hf_raise_for_status(response)
+        begun = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if have and (response.status_code != 206 or (begun and int(begun[1]) != have)):
+            # The server sends the whole file again.
+            file.truncate(0)
+            yield -have
+            have = 0
+        gained, since = 0, time.monotonic()
+        try:
+            for chunk in response.iter_bytes():
+                part = chunk[: facts.size - have]
+                file.write(part)
+                have, gained = have + len(part), gained + len(part)
+                yield len(part)
+                if have >= facts.size:
+                    return
+                if gained >= PROGRESS:
+                    gained, since = 0, time.monotonic()
+                elif time.monotonic() - since > PATIENCE:
+                    return
+        finally:
+            os.fsync(file.fileno())
+
+
+def _why(error: Any) -> str:
+    return str(error).partition(" (")[0] or type(error).__name__
+
+
+def _kept(partial: Path | None) -> str:
+    if partial is None or not partial.exists():
+        return "; try again"
+    return f"; {partial.stat().st_size:,} bytes are kept, run the same command to go on"

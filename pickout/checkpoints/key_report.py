@@ -1,7 +1,8 @@
 """What became of every key of a weight file, and of every tensor of the model."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -13,31 +14,21 @@ SHOWN = 6
 
 @dataclass(frozen=True, slots=True)
 class KeyReport:
-    """The account of one import. Nothing is silently random, nothing silently dropped.
+    """The account of one import. Nothing is silently random, nothing silently dropped."""
 
-    Args:
-        source: the file or folder.
-        format: what the importer took it for, for example `OpenAI CLIP`.
-        loaded: our tensors that came from the file.
-        missing: our tensors that the file does not have.
-        left_over: the file's keys that nothing uses and no reason excuses.
-        unfit: our tensor to what is wrong with the file's: "found, expected".
-        resized: our tensor to how it was changed to fit.
-        ignored: the file's keys that are left out on purpose, each with the reason.
-        fresh: our tensors that keep their starting weights on purpose, each with the reason.
-        spelled: how the file spells one of our names; errors name its keys, not ours.
-    """
-
-    source: str
-    format: str
-    loaded: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    left_over: tuple[str, ...] = ()
+    source: str  # the file or folder
+    format: str  # what the importer took it for, for example `OpenAI CLIP`
+    loaded: tuple[str, ...] = ()  # our tensors that came from the file
+    missing: tuple[str, ...] = ()  # our tensors that the file does not have
+    left_over: Sequence[str] = ()  # the file's keys that nothing uses and no reason excuses
+    # our tensor to what is wrong with the file's: "found, expected"
     unfit: Mapping[str, str] = field(default_factory=dict)
-    resized: Mapping[str, str] = field(default_factory=dict)
+    resized: Mapping[str, str] = field(default_factory=dict)  # our tensor to how it was changed to fit
+    # the file's keys that are left out on purpose, each with the reason
     ignored: Mapping[str, str] = field(default_factory=dict)
+    # our tensors that keep their starting weights on purpose, each with the reason
     fresh: Mapping[str, str] = field(default_factory=dict)
-    spelled: Callable[[str], str] = str
+    spelled: Callable[[str], str] = str  # how the file spells one of our names; errors name its keys, not ours
 
     @property
     def complete(self) -> bool:
@@ -52,11 +43,10 @@ class KeyReport:
         """
         if self.complete:
             return
-        unfit = [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()]
         faults = {
             "missing": [self.spelled(key) for key in self.missing],
             "left over": self.left_over,
-            "of another shape or kind": unfit,
+            "of another shape or kind": [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()],
         }
         told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
         raise CheckpointMismatch(
@@ -68,49 +58,20 @@ class KeyReport:
         """One line: how many tensors were loaded, and what was resized, ignored or left fresh and why."""
         parts = [f"{self.format}: {len(self.loaded)} tensors loaded"]
         parts += [f"{key} {change}" for key, change in self.resized.items()]
-        parts += [f"{len(keys)} ignored ({reason})" for reason, keys in _by_reason(self.ignored).items()]
-        parts += [f"{len(keys)} fresh ({reason})" for reason, keys in _by_reason(self.fresh).items()]
+        for what, reasons in (("ignored", self.ignored), ("fresh", self.fresh)):
+            parts += [f"{count} {what} ({reason})" for reason, count in Counter(reasons.values()).items()]
         return "; ".join(parts)
 
 
-def compare(
-    source: str,
-    format: str,
-    found: Mapping[str, Tensor],
-    expected: Mapping[str, Tensor],
-    *,
-    left_over: Sequence[str] = (),
-    resized: Mapping[str, str] | None = None,
-    ignored: Mapping[str, str] | None = None,
-    fresh: Mapping[str, str] | None = None,
-    spelled: Callable[[str], str] = str,
-) -> KeyReport:
-    """Hold a state dict against the one a model expects.
-
-    Args:
-        source: the file or folder.
-        format: what it was taken for.
-        found: tensors under our names.
-        expected: the model's own state dict.
-        left_over: keys of the file that have no name of ours.
-        resized: passed on.
-        ignored: passed on.
-        fresh: tensors of `expected` that need not be found.
-        spelled: passed on.
-    """
-    fresh = fresh or {}
+def compare(report: KeyReport, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> KeyReport:
+    """The report, with what came of tensors under our names held against the state dict that a model expects."""
     faults = {key: _fault(found[key], tensor) for key, tensor in expected.items() if key in found}
-    return KeyReport(
-        source=source,
-        format=format,
+    return replace(
+        report,
         loaded=tuple(key for key, fault in faults.items() if not fault),
-        missing=tuple(key for key in expected if key not in found and key not in fresh),
-        left_over=(*left_over, *(spelled(key) for key in found if key not in expected)),
+        missing=tuple(key for key in expected if key not in found and key not in report.fresh),
+        left_over=(*report.left_over, *(report.spelled(key) for key in found if key not in expected)),
         unfit={key: fault for key, fault in faults.items() if fault},
-        resized=resized or {},
-        ignored=ignored or {},
-        fresh=fresh,
-        spelled=spelled,
     )
 
 
@@ -127,10 +88,3 @@ def _fault(found: Tensor, expected: Tensor) -> str:
 def _some(keys: Sequence[str]) -> str:
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return ", ".join(keys[:SHOWN]) + more
-
-
-def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for key, reason in reasons.items():
-        grouped.setdefault(reason, []).append(key)
-    return grouped

@@ -1,6 +1,6 @@
 """A model ready for use: pictures and sentences in, vectors out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TypeVar
@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from pickout.checkpoints.device import Precision, choose_device, choose_precision
 from pickout.checkpoints.fingerprint import fingerprint
-from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.key_report import KeyReport, compare
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
-from pickout.errors import CheckpointError, UsageError
+from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, UsageError
 from pickout.methods.base import ImageFeatures, Method
-from pickout.methods.model import ModelSettings
+from pickout.methods.model import ModelSettings, build_model
 from pickout.shapes import TokenBatch
 from pickout.text.familiarity import Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer
@@ -28,11 +28,10 @@ Item = TypeVar("Item")
 
 BATCH = 32
 """Images or captions encoded at a time."""
-
-_NOT_FINITE = "the model gives numbers that are not finite; its weights are damaged or diverged"
-
 WORKERS = 4
 """Threads that prepare images while the towers compute."""
+_LEAST = 12
+"""Tensors of a transformer layer: two projections, two norms, two feed-forward parts, a weight and a bias each."""
 
 
 class LoadedModel:
@@ -94,13 +93,7 @@ class LoadedModel:
         return fingerprint(self.method, self.settings, self.tokenizer)
 
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Embed pictures of people.
-
-        Args:
-            images: of any size and mode, upright; they are prepared here.
-
-        Returns:
-            L2-normalised. Shape: (images, dimension).
+        """L2-normalised vectors of upright pictures of any size and mode. Shape: (images, dimension).
 
         Raises:
             CheckpointError: the weights give numbers that are not finite.
@@ -109,17 +102,7 @@ class LoadedModel:
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
 
     def encode_images_with_tokens(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-        """Embed pictures of people, and keep what a second look reads.
-
-        Args:
-            images: as for `encode_images`.
-
-        Returns:
-            L2-normalised vectors (images, dimension), and tokens (images, tokens, width) as bfloat16 bit patterns.
-
-        Raises:
-            CheckpointError: the weights give numbers that are not finite.
-        """
+        """As `encode_images`, and what a second look reads: bfloat16 bit patterns. Shape: (images, tokens, width)."""
         vectors, tokens = [np.empty((0, self.dimension), np.float32)], []
         for found in self._look_at(images):
             vectors.append(self._finished(found.embedding))
@@ -127,14 +110,11 @@ class LoadedModel:
         return np.concatenate(vectors), np.concatenate(tokens) if tokens else np.empty((0, 0, 0), np.uint16)
 
     def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """The second score of a sentence with each picture: the higher, the better they fit.
+        """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
 
         Args:
             sentence: any string.
             tokens: of the pictures, from `encode_images_with_tokens`. Shape: (images, tokens, width).
-
-        Returns:
-            Shape: (images,).
 
         Raises:
             UsageError: the method has no second score, or the tokens are not this model's.
@@ -162,19 +142,10 @@ class LoadedModel:
                     torch.arange(count, device=self.device),
                 )
                 scores.append(matched.float().cpu().numpy())
-        whole = np.concatenate(scores)
-        if not np.isfinite(whole).all():
-            raise CheckpointError(f"{self.name}: {_NOT_FINITE}")
-        return whole
+        return self._finite(np.concatenate(scores))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed sentences.
-
-        Args:
-            texts: any strings; what is longer than the context is cut.
-
-        Returns:
-            L2-normalised. Shape: (texts, dimension).
+        """L2-normalised vectors of any strings, cut to the context. Shape: (texts, dimension).
 
         Raises:
             CheckpointError: the weights give numbers that are not finite.
@@ -182,8 +153,7 @@ class LoadedModel:
         parts = [np.empty((0, self.dimension), np.float32)]
         for batch in _batches(texts):
             with torch.inference_mode(), self._autocast():
-                embedding = self.method.encode_texts(self._tokens(batch)).embedding
-            parts.append(self._finished(embedding))
+                parts.append(self._finished(self.method.encode_texts(self._tokens(batch)).embedding))
         return np.concatenate(parts)
 
     def familiarity(self, sentence: str) -> Familiarity:
@@ -206,16 +176,83 @@ class LoadedModel:
         return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids))).to(self.device)
 
     def _prepare(self, image: Image) -> Tensor:
-        return prepare(image if image.mode == "RGB" else to_rgb(image), self.image_settings)
+        return prepare(image if image.mode == "RGB" else to_rgb(image), self.settings.image)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def _finished(self, embedding: Tensor) -> NDArray[np.float32]:
-        array: NDArray[np.float32] = F.normalize(embedding.float(), dim=-1).cpu().numpy()
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{self.name}: {_NOT_FINITE}")
-        return array
+        return self._finite(F.normalize(embedding.float(), dim=-1).cpu().numpy())
+
+    def _finite(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not np.isfinite(numbers).all():
+            raise CheckpointError(
+                f"{self.name}: the model gives numbers that are not finite; its weights are damaged or diverged"
+            )
+        return numbers
+
+
+def assemble(
+    report: KeyReport,
+    settings: ModelSettings,
+    tokenizer: Tokenizer,
+    identities: int,
+    state: Mapping[str, Tensor],
+    *,
+    name: str,
+    device: str = "cpu",
+    precision: Precision = "auto",
+) -> LoadedModel:
+    """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
+
+    Args:
+        report: where the tensors are from, and what is told of them so far.
+        settings: what to build.
+        tokenizer: as in `LoadedModel`, like all the rest.
+        identities: how many people its classification heads tell apart.
+        state: the tensors; floating ones become float32.
+
+    Raises:
+        CheckpointMismatch: keys missing, left over, or of another shape or kind, or a tokenizer of another size.
+    """
+    source, layers = report.source, settings.vision.layers + settings.text.layers
+    if layers * _LEAST > len(state):
+        raise CheckpointMismatch(
+            f"{source}: its settings ask for {layers:,} layers; its {len(state):,} tensors are too few for so many"
+        )
+    words = state.get("text.tokens.weight", state.get("text.embeddings.words.weight"))
+    if words is not None and words.ndim and words.shape[0] != tokenizer.vocabulary_size:
+        raise CheckpointMismatch(
+            f"{source}: the text tower knows {words.shape[0]} tokens, the tokenizer {tokenizer.vocabulary_size}; "
+            "it is another model's tokenizer"
+        )
+    try:
+        # On the meta device a build allocates nothing; the tensors of the file take the places.
+        with torch.device("meta"):
+            method = build_model(settings, tokenizer, identities, source=source)
+    except RecipeError as error:
+        raise CheckpointMismatch(str(error)) from None
+    except (RuntimeError, OverflowError) as error:
+        raise CheckpointMismatch(f"{source}: no model has the sizes in its settings ({error})") from None
+    own = method.state_dict()
+    report = compare(report, state, own)
+    report.require_complete()
+    tensors = {key: tensor.to(own[key].dtype) for key, tensor in state.items()}
+    method.load_state_dict(tensors, strict=True, assign=True)
+    if any(buffer.is_meta for buffer in method.buffers()):
+        # A buffer that is computed and not saved, such as a table of angles, needs a build that computes it.
+        method = build_model(settings, tokenizer, identities, source=source)
+        method.load_state_dict(tensors, strict=True)
+    return LoadedModel(
+        name=name,
+        method=method,
+        tokenizer=tokenizer,
+        settings=settings,
+        identities=identities,
+        report=report,
+        device=device,
+        precision=precision,
+    )
 
 
 def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

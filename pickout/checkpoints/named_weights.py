@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from pickout.checkpoints.formats.importer import HF_WEIGHTS
 from pickout.checkpoints.hub import Fetched, author_files, fetch, repository_files
@@ -21,29 +20,19 @@ _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 @dataclass(frozen=True, slots=True)
 class NamedWeights:
-    """Weights that can be fetched by name.
+    """Weights that can be fetched by name."""
 
-    Args:
-        repository: `owner/name` on the hub; of an organisation alone, its repositories are listed and the one file is
-            taken whose path holds `word`.
-        about: one line for `pickout weights list`.
-        size: of the download in bytes, roughly; None where it is not known.
-        licence: of the weights, as their repository states it.
-        note: what else to know before they are used.
-        files: the files to take, instead of those that the repository turns out to have.
-        kind: `dataset` for a repository of that kind.
-        word: see `repository`.
-        beside: further files that are needed, each with the repository that has it.
-    """
-
+    # `owner/name` on the hub; of an organisation alone, its repositories are listed and the one file is taken whose
+    # path holds `word`
     repository: str
-    about: str
-    size: int | None = None
-    licence: str = "MIT"
-    note: str = ""
-    files: Sequence[str] = ()
-    kind: str | None = None
-    word: str = ""
+    about: str  # one line for `pickout weights list`
+    size: int | None = None  # of the download in bytes, roughly; None where it is not known
+    licence: str = "MIT"  # of the weights, as their repository states it
+    note: str = ""  # what else to know before they are used
+    files: Sequence[str] = ()  # the files to take, instead of those that the repository turns out to have
+    kind: str | None = None  # `dataset` for a repository of that kind
+    word: str = ""  # see `repository`
+    # further files that are needed, each with the repository that has it
     beside: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,51 +43,43 @@ def _itself(word: str, data: str) -> NamedWeights:
 
 def _nam(number: int) -> NamedWeights:
     about = f"NAM, checkpoint {number} of 3: CLIP trained on generated captions of people"
-    files = (f"best{number}.pth",)
-    return NamedWeights(
-        "TwT-6/MLLM4Text-ReID", about, 1_050_000_000, "none stated", DATA_NOTE, files, "dataset", beside=_MERGES
-    )
+    facts = (1_050_000_000, "none stated", DATA_NOTE, (f"best{number}.pth",), "dataset")
+    return NamedWeights("TwT-6/MLLM4Text-ReID", about, *facts, beside=_MERGES)
 
 
-NAMED_WEIGHTS: Mapping[str, NamedWeights] = MappingProxyType(
-    {
-        "itself-cuhk-pedes": _itself("cuhk", "CUHK-PEDES"),
-        "itself-icfg-pedes": _itself("icfg", "ICFG-PEDES"),
-        "itself-rstpreid": _itself("rstp", "RSTPReid"),
-        **{f"nam-best{number}": _nam(number) for number in range(3)},
-        "tinyclip-vit-8m-16": NamedWeights(
-            "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", "TinyCLIP: the best small general model", 94_000_000
-        ),
-        "clip-vit-base-patch16": NamedWeights(_CLIP, "CLIP ViT-B/16: where ITSELF, RDE and IRRA start", 599_000_000),
-        "clip-vit-base-patch32": NamedWeights(
-            "openai/clip-vit-base-patch32", "CLIP ViT-B/32: larger patches, less to compute", 605_000_000
-        ),
-        "clip-vit-large-patch14-laion": NamedWeights(
-            "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "CLIP ViT-L/14 trained on LAION-2B, with GELU", 1_710_000_000
-        ),
-        "bert-base-uncased": NamedWeights(
-            "google-bert/bert-base-uncased",
-            "BERT and the vocabulary of ALBEF, RaSa and AGA; half of where a fusion model can start",
-            440_000_000,
-            "Apache-2.0",
-        ),
-        "deit-base-patch16": NamedWeights(
-            "timm/deit_base_patch16_224.fb_in1k",
-            "DeiT-B/16, where ALBEF's image tower began; the other half",
-            346_000_000,
-            "Apache-2.0",
-        ),
-    }
-)
+NAMED_WEIGHTS: Mapping[str, NamedWeights] = {
+    "itself-cuhk-pedes": _itself("cuhk", "CUHK-PEDES"),
+    "itself-icfg-pedes": _itself("icfg", "ICFG-PEDES"),
+    "itself-rstpreid": _itself("rstp", "RSTPReid"),
+    **{f"nam-best{number}": _nam(number) for number in range(3)},
+    "tinyclip-vit-8m-16": NamedWeights(
+        "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", "TinyCLIP: the best small general model", 94_000_000
+    ),
+    "clip-vit-base-patch16": NamedWeights(_CLIP, "CLIP ViT-B/16: where ITSELF, RDE and IRRA start", 599_000_000),
+    "clip-vit-base-patch32": NamedWeights(
+        "openai/clip-vit-base-patch32", "CLIP ViT-B/32: larger patches, less to compute", 605_000_000
+    ),
+    "clip-vit-large-patch14-laion": NamedWeights(
+        "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "CLIP ViT-L/14 trained on LAION-2B, with GELU", 1_710_000_000
+    ),
+    "bert-base-uncased": NamedWeights(
+        "google-bert/bert-base-uncased",
+        "BERT and the vocabulary of ALBEF, RaSa and AGA; half of where a fusion model can start",
+        440_000_000,
+        "Apache-2.0",
+    ),
+    "deit-base-patch16": NamedWeights(
+        "timm/deit_base_patch16_224.fb_in1k",
+        "DeiT-B/16, where ALBEF's image tower began; the other half",
+        346_000_000,
+        "Apache-2.0",
+    ),
+}
 """Names for `pickout weights get`, `--model` and `pickout.load`."""
 
 
 def weights_home() -> Path:
-    """Where named weights lie: `PICKOUT_WEIGHTS`, or the user's cache folder.
-
-    Raises:
-        CheckpointError: neither is told, and the user has no home.
-    """
+    """Where named weights lie: `PICKOUT_WEIGHTS`, or the user's cache folder."""
     chosen, cache = os.environ.get("PICKOUT_WEIGHTS"), os.environ.get("XDG_CACHE_HOME")
     if chosen:
         return Path(chosen)
@@ -160,57 +141,42 @@ def fetch_named(
             raise UsageError(f"weights '{name}': unknown name{nearest(name, NAMED_WEIGHTS)}; or give OWNER/NAME")
         weights = NamedWeights(f"{owner}/{repository}", "", files=(file,) if file else ())
     folder = folder or named_folder(name)
-    repository, files = weights.repository, list(weights.files)
+    repository, files = weights.repository, weights.files
     if weights.word:
-        repository, file = _only(name, weights, author_files(repository, endpoint=endpoint))
-        files = [file]
-    files = files or choose_files(
-        repository, repository_files(repository, kind=weights.kind, endpoint=endpoint), folder
-    )
+        repository, *files = _only(name, weights, author_files(repository, endpoint=endpoint))
+    elif not files:
+        files = _choice(repository, repository_files(repository, kind=weights.kind, endpoint=endpoint), folder)
     wanted = [(repository, file, weights.kind) for file in files]
     wanted += [(other, file, None) for file, other in weights.beside.items()]
     return [fetch(of, file, folder, kind=kind, endpoint=endpoint, progress=progress) for of, file, kind in wanted]
 
 
-def choose_files(repository: str, files: Sequence[str], folder: Path) -> list[str]:
-    """The files of a repository that make a model: a run of ours, a Hugging Face model, or its one weight file.
-
-    Args:
-        repository: for the error.
-        files: all that it has.
-        folder: where earlier ones may lie; of two weight files the one that is here is taken again.
-
-    Raises:
-        DownloadFailed: none, or several.
-    """
+def _choice(repository: str, files: Sequence[str], folder: Path) -> list[str]:
+    """The files of a repository that make a model: a run of ours, a Hugging Face model, or its one weight file."""
     if SETTINGS_FILE in files:
         return [SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE]
     heavy = [file for file in HF_WEIGHTS if file in files]
     if heavy and "config.json" in files:
+        # Of two weight files the one that is here is taken again.
         here = [file for file in heavy if (folder / file).is_file()]
         words = [file for file in _TOKENIZERS if file in files]
         return ["config.json", *words[:1], (here or heavy)[0]]
     single = [file for file in files if file.endswith(_SUFFIXES)]
     if len(single) == 1:
         return single
-    raise DownloadFailed(
-        f"{repository}: has {_some(single)}; name one, as {repository}/{single[0] if single else 'FILE'}"
-    )
+    one = single[0] if single else "FILE"
+    raise DownloadFailed(f"{repository}: has {_some(single)}; name one, as {repository}/{one}")
 
 
 def _only(name: str, weights: NamedWeights, listed: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """The one weight file of an organisation's repositories whose path holds the word."""
-    found = [
-        (repository, file)
-        for repository, files in listed.items()
-        for file in files
-        if file.endswith(_SUFFIXES) and weights.word in f"{repository}/{file}".lower()
-    ]
+    pairs = [(repository, file) for repository, files in listed.items() for file in files]
+    found = [pair for pair in pairs if pair[1].endswith(_SUFFIXES) and weights.word in "/".join(pair).lower()]
     if len(found) == 1:
         return found[0]
-    shown = [f"{repository}/{file}" for repository, file in found] or list(listed)
+    shown = _some(["/".join(pair) for pair in found] or list(listed))
     raise DownloadFailed(
-        f"{name}: {len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {_some(shown)}. "
+        f"{name}: {len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}. "
         "Name one: pickout weights get OWNER/NAME/FILE"
     )
 

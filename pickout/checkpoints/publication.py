@@ -7,10 +7,9 @@ from pathlib import Path
 
 import tomli_w
 
-from pickout.checkpoints.hub import hub_address
+from pickout.checkpoints.hub import hub_address, hub_errors
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE, load_run
-from pickout.checkpoints.transfer import hub_errors
 from pickout.errors import DownloadFailed, UsageError
 from pickout.files import read_text
 
@@ -89,14 +88,7 @@ def publish(
 
 
 def model_card(model: LoadedModel, run: Path, repository: str, licence: str | None = None) -> str:
-    """What a model is and what it found, in the hub's form; nothing of this machine is in it.
-
-    Args:
-        model: the run's.
-        run: its folder; evaluations in it are told.
-        repository: `owner/name`, for the commands.
-        licence: the hub's name of one.
-    """
+    """What a model is and what it found, in the hub's form; nothing of this machine is in it."""
     settings = model.settings
     return _CARD.format(
         licence=f"license: {licence}\n" if licence else "",

@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.checkpoints.weight_file import read_weights
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
+from pickout.checkpoints.weight_file import read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
 from pickout.files import atomic_path, read_text, write_atomically
@@ -70,7 +70,7 @@ def save_model(
     Raises:
         StorageFull: no space left.
     """
-    tokens = tokenizer.to_json()
+    tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
     run = RunSettings(
         name=name or folder.resolve().name,
@@ -85,7 +85,6 @@ def save_model(
         if not key.startswith(training_only)
     }
     metadata = {"format": "pt", _MARK: str(FORMAT), _TOKENIZER_HASH: _sha256(tokens)}
-    target = folder / WEIGHTS_FILE
     with atomic_path(target) as temporary:
         try:
             save_file(tensors, temporary, metadata)
@@ -99,13 +98,7 @@ def save_model(
 def load_run(
     path: Path, *, device: str = "cpu", precision: Precision = "auto", weights: Path | None = None
 ) -> LoadedModel:
-    """Read a folder that `save_model` wrote.
-
-    Args:
-        path: the folder.
-        device: where to compute.
-        precision: see `LoadedModel`.
-        weights: other weights of the same model; the folder's own by default.
+    """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another version.
@@ -114,27 +107,14 @@ def load_run(
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
-    method, report = assemble(
-        str(path), "a run of Pickout", run.model, tokenizer, run.identities, file.tensors, ignored=file.ignored
-    )
-    return LoadedModel(
-        name=run.name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=run.model,
-        identities=run.identities,
-        report=report,
-        device=device,
-        precision=precision,
+    report = KeyReport(str(path), "a run of Pickout", ignored=file.ignored)
+    return assemble(
+        report, run.model, tokenizer, run.identities, file.tensors, name=run.name, device=device, precision=precision
     )
 
 
 def read_run_settings(path: Path) -> RunSettings:
-    """The settings in a run's folder.
-
-    Raises:
-        CheckpointError: missing, damaged, of another version or of an unknown method.
-    """
+    """The settings in a run's folder."""
     file = path / SETTINGS_FILE
     try:
         run = parse_settings(RunSettings, read_toml(file), source=str(file))
@@ -149,18 +129,14 @@ def read_run_settings(path: Path) -> RunSettings:
 
 
 def run_folder(path: Path) -> Path | None:
-    """The run that `path` is, or whose weights it is; None for anything else.
-
-    Raises:
-        CheckpointError: weights of a run without the rest of it.
-        CheckpointTruncated: damaged weights.
-    """
+    """The run that `path` is, or whose weights it is; None for anything else."""
     folder, weights = (path, path / WEIGHTS_FILE) if path.is_dir() else (path.parent, path)
-    if path.is_dir() and (folder / SETTINGS_FILE).is_file():
+    whole = (folder / SETTINGS_FILE).is_file()
+    if path.is_dir() and whole:
         return folder
-    if weights.suffix != ".safetensors" or not weights.is_file() or not _is_ours(weights):
+    if weights.suffix != ".safetensors" or _MARK not in safetensors_header(weights):
         return None
-    if not (folder / SETTINGS_FILE).is_file():
+    if not whole:
         raise CheckpointError(
             f"{weights}: the weights of a Pickout run without the run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong "
             "beside it"
@@ -169,10 +145,8 @@ def run_folder(path: Path) -> Path | None:
 
 
 def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
-    """The same settings with every default of the method spelled out and no path of this machine.
-
-    So a later version with other defaults computes the same, and a fingerprint stays.
-    """
+    """The same settings with every default of the method spelled out and no path of this machine."""
+    # So a later version with other defaults computes the same, and a fingerprint stays.
     name, own = method_settings(settings)
     method: dict[str, Any] = {"name": name, **own.model_dump(mode="json", exclude_none=True)}
     tokens = settings.tokenizer.model_copy(update={"file": None, "context": tokenizer.context})
@@ -180,11 +154,7 @@ def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
 
 
 def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
-    """The tokenizer in a run's folder.
-
-    Args:
-        folder: of the run.
-        sha256: of the text that was saved with the weights, where they tell; held against it before it is looked into.
+    """The tokenizer in a run's folder; its text is held against the hash saved with the weights, where they tell.
 
     Raises:
         CheckpointError: missing or damaged.
@@ -206,28 +176,15 @@ def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
 
 
 def _order_metadata(file: Path) -> None:
-    """Sort the text entries of a safetensors header, in place: the library writes them in an order of chance, and
-    equal models shall be equal files."""
+    # The library writes the text entries of a header in an order of chance, and equal models shall be equal files.
     with file.open("r+b") as content:
         size = int.from_bytes(content.read(8), "little")
-        header = content.read(size)
-        told = json.loads(header)
+        told = json.loads(content.read(size))
         told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
         ordered = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
         assert len(ordered) == size
         content.seek(8)
         content.write(ordered)
-
-
-def _is_ours(weights: Path) -> bool:
-    """Whether a safetensors file has our mark; only its header is read, and a damaged one has none."""
-    with weights.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = file.read(min(size, 1 << 24))
-    try:
-        return _MARK in json.loads(header)["__metadata__"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
 
 
 def _sha256(text: str) -> str:

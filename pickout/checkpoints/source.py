@@ -1,26 +1,22 @@
 """`pickout.load`: a run, a checkpoint file or a name, ready for use."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
-from pickout.checkpoints.assembly import assemble
 from pickout.checkpoints.bundle import is_bundle, load_bundle
 from pickout.checkpoints.device import Precision
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
-from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched
+from pickout.checkpoints.key_report import KeyReport
+from pickout.checkpoints.loaded_model import LoadedModel, assemble
+from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import SETTINGS_FILE, load_run, run_folder, written_out
-from pickout.checkpoints.tokenizer_files import find_tokenizer
 from pickout.config import nearest
-from pickout.data.transforms import ImageSettings
-from pickout.errors import CheckpointError
+from pickout.errors import CheckpointError, DataError
 from pickout.methods import METHODS
-from pickout.methods.model import ModelSettings
-from pickout.text.tokenizer import Tokenizer
+from pickout.text.build import build_tokenizer
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 DEFAULT = "pickout-small"
 """The model that comes with the package, and is taken where none is named."""
@@ -55,23 +51,25 @@ def load(
         UsageError: a device or a precision that is not there.
     """
     path = resolve(path_or_name)
-    if path.is_file() and is_bundle(path):
-        if image is not None or tokenizer is not None:
-            raise CheckpointError(f"{path}: a whole model carries its image size and tokenizer; leave both out")
+    bundle = is_bundle(path)
+    run = None if bundle else run_folder(path)
+    if (bundle or run) and (image is not None or tokenizer is not None):
+        kind = "a whole model" if bundle else "a run"
+        raise CheckpointError(f"{path}: {kind} carries its own image size and tokenizer; leave both out")
+    if bundle:
         return load_bundle(path, device=device, precision=precision)
-    run = run_folder(path)
     if run is not None:
-        if image is not None or tokenizer is not None:
-            raise CheckpointError(f"{path}: a run carries its own image size and tokenizer; leave both out")
         weights = path if path.is_file() else None
         return load_run(run, device=device, precision=precision, weights=weights)
     if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
+        names = sorted(entry.name for entry in path.iterdir())
+        holds = f"holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "is empty"
         raise CheckpointError(
             f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json); "
-            f"{_contents(path)}"
+            f"it {holds}"
         )
     model = at_size(import_file(path, stated=image), image)
-    return _ready(path, model, find_tokenizer([path], model.tokenizer, tokenizer), device, precision)
+    return _ready(path, model, find_tokenizer([path], model.settings.tokenizer, tokenizer), device, precision)
 
 
 def resolve(path_or_name: str | Path) -> Path:
@@ -99,46 +97,46 @@ def resolve(path_or_name: str | Path) -> Path:
 
 
 def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
-    height, width = model.image
-    settings = ModelSettings(
-        method=dict(model.method),
-        image=ImageSettings(height=height, width=width, resample=model.resample),
-        vision=model.vision,
-        text=model.text,
-        tokenizer=model.tokenizer,
-    )
-    state, unused = _for_use(settings, model.state)
-    method, report = assemble(
+    training_only = METHODS[str(model.settings.method["name"])].training_only
+    state = {key: tensor for key, tensor in model.weights.state.items() if not key.startswith(training_only)}
+    unused = {key: "needed in training only" for key in model.weights.state if key not in state}
+    report = KeyReport(
         str(path),
         model.format,
-        settings,
-        tokenizer,
-        model.identities,
-        state,
         left_over=model.weights.left_over,
         ignored={**model.weights.ignored, **unused},
         resized={key: note for key, note in model.resized.items() if key in state},
         spelled=model.weights.spelled,
     )
-    return LoadedModel(
-        name=path.stem if path.is_file() else path.resolve().name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=written_out(settings, tokenizer),
-        identities=model.identities,
-        report=report,
-        device=device,
-        precision=precision,
-    )
+    name = path.stem if path.is_file() else path.resolve().name
+    form = written_out(model.settings, tokenizer)
+    return assemble(report, form, tokenizer, model.identities, state, name=name, device=device, precision=precision)
 
 
-def _for_use(settings: ModelSettings, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors that a model in use has, and those that only training needs."""
-    prefixes = METHODS[str(settings.method["name"])].training_only
-    kept = {key: tensor for key, tensor in state.items() if not key.startswith(prefixes)}
-    return kept, {key: "needed in training only" for key in state if key not in kept}
+def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
+    """The tokenizer of imported files: the file given; else beside the weights, else among the weights fetched by name.
 
-
-def _contents(folder: Path) -> str:
-    names = sorted(entry.name for entry in folder.iterdir())
-    return f"it holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it is empty"
+    Raises:
+        CheckpointError: none found, or not readable.
+    """
+    told = ", ".join(map(str, paths))
+    if settings.kind == "clip":
+        names: tuple[str, ...] = ("bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json")
+        remedy = (
+            "CLIP's tokenizer is not beside it; put bpe_simple_vocab_16e6.txt.gz (github.com/openai/CLIP, folder clip) "
+            "or a Hugging Face merges.txt there, or run `pickout weights get clip-vit-base-patch16` once"
+        )
+    else:
+        names = ("vocab.txt",)
+        remedy = (
+            "vocab.txt is not beside it; put that of bert-base-uncased there, or run `pickout weights get "
+            "bert-base-uncased` once, or name it (`tokenizer=`; in a recipe model.tokenizer.file)"
+        )
+    folders = [*(path if path.is_dir() else path.parent for path in paths), *fetched_folders()]
+    file = given or next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
+    if file is None:
+        raise CheckpointError(f"{told}: {remedy}")
+    try:
+        return build_tokenizer(settings.model_copy(update={"file": file}))
+    except DataError as error:
+        raise CheckpointError(str(error)) from None

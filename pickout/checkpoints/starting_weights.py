@@ -4,8 +4,8 @@ A method on two towers takes the towers, and heads where they fit. A fusion mode
 or from BERT and a vision transformer together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,16 +14,17 @@ from torch import Tensor
 
 from pickout.checkpoints.formats import albef_family
 from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, fit_positions, usual_heads
-from pickout.checkpoints.formats.importer import import_file, nearly, weights_in
-from pickout.checkpoints.formats.likeness import model_looks_like
+from pickout.checkpoints.formats.importer import import_file, likeness, weights_in
+from pickout.checkpoints.formats.names import Names, Translation
 from pickout.checkpoints.key_report import KeyReport, compare
 from pickout.checkpoints.packaged import initialise_frozen
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.checkpoints.source import resolve
-from pickout.checkpoints.weight_file import WeightFile, read_weights
+from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
+from pickout.methods.model import ModelSettings
 from pickout.nn.frozen import MultiStageTower
 from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.transformer import Layer, Transformer
@@ -42,34 +43,19 @@ _FOLLOWED = tuple(
     MOMENTUM + part for part in ("vision.", "text.", "image_projection.", "text_projection.", "word_head.")
 )
 _WORD_POSITIONS = "text.embeddings.positions.weight"
-_NEITHER = "neither BERT nor a vision transformer has it"
 _COPIED = "copied from the trained part"
 _NEW = "a head that the file does not have at this size; it starts anew"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Start:
-    """What one file gives.
+    """What one file gives."""
 
-    Args:
-        format: what it was taken for.
-        state: tensors under our names.
-        computes: what shapes do not show of its towers, such as `vision.heads`.
-        ignored: keys left out on purpose, each with the reason.
-        left_over: keys without a name of ours.
-        lacks: prefixes of ours that this kind of file need not have, each with the reason.
-        grid: rows and columns of its image position table; None without one.
-        spelled: how the file spells one of our names.
-    """
-
-    format: str
-    state: dict[str, Tensor]
-    computes: Mapping[str, object]
-    ignored: Mapping[str, str] = field(default_factory=dict)
-    left_over: Sequence[str] = ()
-    lacks: Mapping[str, str] = field(default_factory=dict)
-    grid: tuple[int, int] | None = None
-    spelled: Callable[[str], str] = str
+    format: str  # what it was taken for
+    weights: Translation
+    computes: Mapping[str, object]  # what shapes do not show of its towers, such as `vision.heads`
+    lacks: Mapping[str, str]  # prefixes of ours that this kind of file need not have, each with the reason
+    grid: tuple[int, int] | None  # rows and columns of its image position table; None without one
 
 
 def initialise(method: Method, source: str | Path | Sequence[str | Path], queues: Queues = "keep") -> KeyReport:
@@ -83,9 +69,6 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
         method: at its starting weights; changed in place.
         source: whatever `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
         queues: what becomes of the queues in ALBEF's and RaSa's files.
-
-    Returns:
-        The account of every key.
 
     Raises:
         CheckpointError: and its kinds, as `pickout.load`.
@@ -107,12 +90,16 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     for start in starts:
         _require_equal(told, method, vision, start)
     expected = method.state_dict()
-    state = {key: tensor for start in starts for key, tensor in start.state.items()}
-    ignored = {key: reason for start in starts for key, reason in start.ignored.items()}
+    state = {key: tensor for start in starts for key, tensor in start.weights.state.items()}
+    ignored = {key: reason for start in starts for key, reason in start.weights.ignored.items()}
     grid = next((start.grid for start in starts if start.grid), vision.grid)
     resized = fit_positions(state, grid, vision.grid, bicubic=vision.settings.kind == "vit")
     if isinstance(method, FusionModel):
-        resized |= _cut_captions(state, method.text.context)
+        for key in (_WORD_POSITIONS, MOMENTUM + _WORD_POSITIONS):
+            table, context = state.get(key), method.text.context
+            if table is not None and table.ndim and len(table) > context:
+                resized[key] = f"cut from {len(table)} to {context} positions"
+                state[key] = table[:context]
         lacks = {prefix: reason for start in starts for prefix, reason in start.lacks.items()}
         fresh = _without_parts(told, state, expected, queues, ignored, lacks)
     else:
@@ -121,29 +108,24 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
                 ignored[key] = "a head of another size or kind"
                 del state[key]
         fresh = {key: _NEW for key in expected if key not in state and not key.startswith(_TOWERS)}
-    report = compare(
+    report = KeyReport(
         told,
         " and ".join(start.format for start in starts),
-        state,
-        expected,
-        left_over=[key for start in starts for key in start.left_over],
+        left_over=[key for start in starts for key in start.weights.left_over],
         resized=resized,
         ignored=ignored,
         fresh=fresh,
-        spelled=starts[0].spelled if len(starts) == 1 else str,
+        spelled=starts[0].weights.spelled if len(starts) == 1 else str,
     )
+    report = compare(report, state, expected)
     report.require_complete("; give vision and text the sizes of these weights, or start without")
-    _take(expected, state, fresh)
-    return report
-
-
-def _take(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], fresh: Mapping[str, str]) -> None:
     with torch.no_grad():
         for key, tensor in state.items():
             expected[key].copy_(tensor)
         for key, reason in fresh.items():
             if reason == _COPIED:
                 expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
+    return report
 
 
 def _run(path: Path) -> _Start | None:
@@ -152,13 +134,10 @@ def _run(path: Path) -> _Start | None:
     if folder is None:
         return None
     model = read_run_settings(folder).model
-    return _Start(
-        "a run of Pickout",
-        dict(read_weights(folder / WEIGHTS_FILE).tensors),
-        _computes(model.vision, model.text),
-        lacks=dict.fromkeys(_HEADS, "the run does not have it"),
-        grid=patch_grid(model.image.height, model.image.width, model.vision.patch, model.vision.stride),
-    )
+    weights = Translation(Names({}), dict(read_weights(folder / WEIGHTS_FILE).tensors))
+    lacks = dict.fromkeys(_HEADS, "the run does not have it")
+    grid = patch_grid(model.image.height, model.image.width, model.vision.patch, model.vision.stride)
+    return _Start("a run of Pickout", weights, _computes(model), lacks, grid)
 
 
 def _whole(model: ForeignModel) -> _Start:
@@ -169,13 +148,11 @@ def _whole(model: ForeignModel) -> _Start:
         lacks = dict.fromkeys(new, "RaSa's own, which ALBEF does not have")
     if model.format == albef_family.RETRIEVAL:
         lacks["word_head."] = "ALBEF's files for retrieval have no word head"
-    weights, computes = model.weights, _computes(model.vision, model.text)
-    file = (weights.ignored, weights.left_over, lacks, model.grid, weights.spelled)
-    return _Start(model.format, dict(weights.state), computes, *file)
+    return _Start(model.format, model.weights, _computes(model.settings), lacks, model.grid)
 
 
-def _computes(vision: VisionSettings, text: TextSettings) -> dict[str, object]:
-    towers: dict[str, VisionSettings | TextSettings] = {"vision": vision, "text": text}
+def _computes(model: ModelSettings) -> dict[str, object]:
+    towers: dict[str, VisionSettings | TextSettings] = {"vision": model.vision, "text": model.text}
     return {f"{name}.{key}": getattr(tower, key) for name, tower in towers.items() for key in ("heads", "activation")}
 
 
@@ -186,41 +163,33 @@ def _fusion_part(path: Path, method: FusionModel) -> _Start:
     file = read_weights(weights_in(path) if path.is_dir() else path)
     if albef_family.is_albef(file.tensors):
         return _whole(import_file(path))
+    lacks, grid = dict.fromkeys(_HEADS, "neither BERT nor a vision transformer has it"), None
     if albef_family.is_bert(file.tensors):
-        return _bert(path, file, method)
-    if albef_family.is_vit(file.tensors):
-        vit = albef_family.VIT.translate(albef_family.without_ones(file.tensors))
-        side = albef_family.square_side(str(path), vit.state[POSITIONS])
-        heads = {"vision.heads": usual_heads(vit.state["vision.class_token"].numel())}
-        ignored, lacks = {**file.ignored, **vit.ignored}, dict.fromkeys(_HEADS, _NEITHER)
-        return _Start("a vision transformer", vit.state, heads, ignored, vit.left_over, lacks, (side, side))
-    like = nearly(file.tensors) or f"it looks like {model_looks_like(file.tensors)}"
-    raise CheckpointUnknown(
-        f"{path}: a fusion model cannot start from it; {like}. Known: ALBEF, "
-        "RaSa, runs of Pickout, and BERT together with a vision transformer in timm's names"
-    )
-
-
-def _bert(path: Path, file: WeightFile, method: FusionModel) -> _Start:
-    bert = albef_family.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
-    lacks = {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
-    heads = {"text.heads": usual_heads(bert.state["text.embeddings.words.weight"].shape[-1:].numel())}
-    ignored = {**file.ignored, **bert.ignored}
-    return _Start("BERT", bert.state, heads, ignored, bert.left_over, lacks | dict.fromkeys(_HEADS, _NEITHER))
+        format, tower = "BERT", "text"
+        weights = albef_family.bert_tensors(str(path), file.tensors, text_layers=method.text.layers)
+        width = weights.state["text.embeddings.words.weight"].shape[-1:].numel()
+        lacks |= {f"text.fusion.{n}.cross.": "BERT looks at no image" for n in range(method.text.fusion_layers)}
+    elif albef_family.is_vit(file.tensors):
+        format, tower = "a vision transformer", "vision"
+        weights = albef_family.VIT.translate(albef_family.without_ones(file.tensors))
+        width = weights.state["vision.class_token"].numel()
+        side = albef_family.square_side(str(path), weights.state[POSITIONS])
+        grid = (side, side)
+    else:
+        raise CheckpointUnknown(
+            f"{path}: a fusion model cannot start from it; {likeness(file.tensors)}. Known: ALBEF, "
+            "RaSa, runs of Pickout, and BERT together with a vision transformer in timm's names"
+        )
+    weights = replace(weights, ignored={**file.ignored, **weights.ignored})
+    return _Start(format, weights, {f"{tower}.heads": usual_heads(width)}, lacks, grid)
 
 
 def _require_equal(source: str, method: Method, vision: VisionTransformer, start: _Start) -> None:
-    """Compare what shapes do not show.
-
-    Raises:
-        CheckpointMismatch: other heads or another activation.
-    """
-    text = method.get_submodule("text")
+    """Compare what shapes do not show."""
     ours: dict[str, object] = {}
-    for tower, layers in (("vision", vision.transformer), ("text", text)):
-        if isinstance(layers, TextTransformer):
-            layers = layers.transformer
-        first = layers.layers[0] if isinstance(layers, Transformer) else None
+    for tower, layers in (("vision", vision.transformer), ("text", method.get_submodule("text"))):
+        inner = layers.transformer if isinstance(layers, TextTransformer) else layers
+        first = inner.layers[0] if isinstance(inner, Transformer) else None
         if isinstance(first, Layer):
             ours |= {f"{tower}.heads": first.attention.heads, f"{tower}.activation": first.feed_forward.activation}
     if isinstance(method, FusionModel):
@@ -234,16 +203,6 @@ def _require_equal(source: str, method: Method, vision: VisionTransformer, start
         raise CheckpointMismatch(f"{source}: its towers compute otherwise: {'; '.join(wrong)}")
 
 
-def _cut_captions(state: dict[str, Tensor], context: int) -> dict[str, str]:
-    """Cut BERT's position tables to the model's captions, in place; what was done."""
-    cut: dict[str, str] = {}
-    for key in (_WORD_POSITIONS, MOMENTUM + _WORD_POSITIONS):
-        if key in state and state[key].ndim and len(state[key]) > context:
-            cut[key] = f"cut from {len(state[key])} to {context} positions"
-            state[key] = state[key][:context]
-    return cut
-
-
 def _without_parts(
     source: str,
     state: dict[str, Tensor],
@@ -252,14 +211,7 @@ def _without_parts(
     ignored: dict[str, str],
     lacks: Mapping[str, str],
 ) -> dict[str, str]:
-    """Take out, in place, what a fusion model does not want of its files, with the reason in `ignored`.
-
-    Returns:
-        Our tensors that the files need not have, each with the reason.
-
-    Raises:
-        CheckpointMismatch: a pointer of the queues that points nowhere.
-    """
+    """Take out, in place, what a fusion model does not want of its files, with the reason in `ignored`."""
     reason, found = None, [key for key in _QUEUES if key in state and key in expected]
     if queues == "random":
         reason = "queues start at random"

@@ -1,10 +1,18 @@
-"""Tensors out of a weight file, whatever its container, told by its first bytes and not by its name."""
+"""Tensors out of a weight file, whatever its container, told by its first bytes and not by its name.
+
+A pickle can run any program when it is loaded. PyTorch's restricted reader builds tensors, containers and numbers only;
+there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused.
+"""
 
 import json
+import mmap
+import pickle
 import re
+import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +20,53 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pickout.checkpoints.formats.likeness import file_looks_like
-from pickout.checkpoints.restricted_pickle import read_pickle
-from pickout.errors import CheckpointError, CheckpointTruncated, CheckpointUnknown
+from pickout.errors import CheckpointError, CheckpointTruncated, CheckpointUnknown, CheckpointUnsafe
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
 # The first bytes of a pickle in the old text form: a dictionary, a list, or a call.
 _TEXT_PICKLE = re.compile(rb"\((?:dp|lp)\d|\(?[ci][\w.]+\n\w+\n")
 _TRAINING_STATE = "training state (optimiser, schedule, counters), not weights"
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_LONGEST_HEADER = 1 << 24
 _SHARED = 4
 """How many times the file's own bytes its tensors may have together: tied ones share theirs."""
+
+_CONVERT = (
+    "Of CLIP there is a safetensors copy: `pickout weights get clip-vit-base-patch16`; "
+    "convert another file, on a machine you trust, to a safetensors file of its state dict"
+)
+_FILES = (
+    (b"version https://git-lfs", "a Git LFS pointer: the weights themselves were not fetched (git lfs pull)"),
+    (b"<", "a web page or XML, perhaps an error page saved under this name"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x89HDF", "an HDF5 file (TensorFlow or Keras weights)"),
+    (b"GGUF", "a GGUF file (llama.cpp)"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"%PDF", "a PDF document"),
+    (b"\x08", "an ONNX or another protobuf file"),
+    (b"\xde", "a MessagePack file (Flax weights)"),
+    (b"{", "JSON text"),
+    (b"[", "JSON text"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """What a file holds.
+    """What a file holds."""
 
-    Args:
-        path: the file.
-        tensors: the state dict under the file's own names, without a `module.` prefix of data-parallel training.
-        metadata: the text entries of a safetensors header; empty for pickles.
-        ignored: what stood beside the state dict, each with the reason why it is left out.
-    """
-
-    path: Path
+    path: Path  # the file
+    # the state dict under the file's own names, without a `module.` prefix of data-parallel training
     tensors: Mapping[str, Tensor]
+    # the text entries of a safetensors header; empty for pickles
     metadata: Mapping[str, str] = field(default_factory=dict)
+    # what stood beside the state dict, each with the reason why it is left out
     ignored: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_weights(path: Path) -> WeightFile:
-    """Read a safetensors file or a pickle of tensors.
-
-    Raises:
-        CheckpointError: no such file, or not readable.
-        CheckpointUnknown: not a weight file, or one without a state dict; says what it looks like.
-        CheckpointUnsafe: a pickle that wants to run code, or a TorchScript archive.
-        CheckpointTruncated: the file ends too early or is damaged.
-    """
+    """Read a safetensors file or a pickle of tensors."""
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -61,22 +77,28 @@ def read_weights(path: Path) -> WeightFile:
     if not head:
         raise CheckpointTruncated(f"{path}: the file is empty; fetch it again")
     if head[8:9] == b"{":
-        return _plain(_read_safetensors(path))
+        with _safetensors(path) as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a mapping
+            read = WeightFile(path, tensors, dict(opened.metadata() or {}))
+        return _plain(read)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or _TEXT_PICKLE.match(head):
-        return _plain(_unwrap(path, read_pickle(path)))
+        return _plain(_unwrap(path, _read_pickle(path)))
     if path.suffix == ".safetensors" and len(head) < 9:
         raise CheckpointTruncated(f"{path}: the file ends inside its header; fetch it again")
-    raise CheckpointUnknown(f"{path}: not a weight file: it looks like {file_looks_like(head)}")
+    raise CheckpointUnknown(f"{path}: not a weight file: it looks like {_file_looks_like(head)}")
 
 
 def safetensors_header(path: Path) -> dict[str, str]:
-    """The text entries of a safetensors header, without reading the tensors; empty where there are none.
-
-    Raises:
-        CheckpointTruncated: the file is damaged.
-    """
-    with _safetensors(path) as file:
-        return dict(file.metadata() or {})
+    """The text entries of a safetensors header, without reading the tensors; empty where there are none, or damage."""
+    try:
+        if not path.is_file():
+            return {}  # a pipe would wait for a writer
+        with path.open("rb") as file:
+            size, first = int.from_bytes(file.read(8), "little"), file.read(1)
+            header = first + file.read(min(size, _LONGEST_HEADER)) if first == b"{" else b""
+        return dict(json.loads(header[:size])["__metadata__"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 @contextmanager
@@ -90,42 +112,27 @@ def _safetensors(path: Path) -> Iterator[Any]:
         ) from None
 
 
-def _read_safetensors(path: Path) -> WeightFile:
-    with _safetensors(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-        return WeightFile(path, _without_module(tensors), dict(file.metadata() or {}))
-
-
 def _unwrap(path: Path, content: Any) -> WeightFile:
     """Find the state dict in what a pickle holds: the content itself, or under a usual key."""
-    if isinstance(content, Mapping):
-        if _is_state_dict(content):
-            return WeightFile(path, _without_module(content))
-        for key in _WRAPPERS:
-            if key in content and _is_state_dict(content[key]):
-                beside = {other: _TRAINING_STATE for other in content if isinstance(other, str) and other != key}
-                return WeightFile(path, _without_module(content[key]), ignored=beside)
-        if {"method", "epoch", "optimiser"} <= set(content):
-            raise CheckpointUnknown(
-                f"{path}: a checkpoint for resuming a Pickout training; give the run's folder instead"
-            )
-        if "param_groups" in content or "optimizer" in content:
-            raise CheckpointUnknown(f"{path}: an optimizer state without a model; give the file with the weights")
-        keys = ", ".join(key if isinstance(key, str) else f"a {type(key).__name__}" for key in list(content)[:6])
-        raise CheckpointUnknown(
-            f"{path}: no state dict in it; it looks like a mapping with the keys {keys or '(none)'}"
-        )
-    kind = "a single tensor" if isinstance(content, Tensor) else f"a Python {type(content).__name__}"
-    raise CheckpointUnknown(f"{path}: no state dict in it; it looks like {kind}")
+    if _is_state_dict(content):
+        return WeightFile(path, content)
+    if not isinstance(content, Mapping):
+        like = "a single tensor" if isinstance(content, Tensor) else f"a Python {type(content).__name__}"
+        raise CheckpointUnknown(f"{path}: no state dict in it; it looks like {like}")
+    for key in _WRAPPERS:
+        if _is_state_dict(content.get(key)):
+            beside = {other: _TRAINING_STATE for other in content if isinstance(other, str) and other != key}
+            return WeightFile(path, content[key], ignored=beside)
+    if {"method", "epoch", "optimiser"} <= set(content):
+        raise CheckpointUnknown(f"{path}: a checkpoint for resuming a Pickout training; give the run's folder instead")
+    if "param_groups" in content or "optimizer" in content:
+        raise CheckpointUnknown(f"{path}: an optimizer state without a model; give the file with the weights")
+    keys = ", ".join(key if isinstance(key, str) else f"a {type(key).__name__}" for key in list(content)[:6])
+    raise CheckpointUnknown(f"{path}: no state dict in it; it looks like a mapping with the keys {keys or '(none)'}")
 
 
 def _plain(file: WeightFile) -> WeightFile:
-    """Refuse tensors that are no plain arrays of numbers, before anything is made of them.
-
-    Raises:
-        CheckpointUnknown: one is sparse, quantised, complex or of another such kind, or more is asked for than is
-            there.
-    """
+    """Refuse tensors that are no plain arrays of numbers, before anything is made of them."""
     for key, tensor in file.tensors.items():
         odd = _oddness(tensor)
         if odd:
@@ -135,9 +142,10 @@ def _plain(file: WeightFile) -> WeightFile:
     asked, there = sum(t.numel() * t.element_size() for t in file.tensors.values()), file.path.stat().st_size
     if asked > _SHARED * there:
         raise CheckpointUnknown(f"{file.path}: its tensors ask for {asked:,} bytes, the file has {there:,}")
-    return WeightFile(
-        file.path, {key: tensor.detach() for key, tensor in file.tensors.items()}, file.metadata, file.ignored
-    )
+    # Data-parallel training puts `module.` before each key.
+    whole = any(not key.startswith("module.") for key in file.tensors)
+    names = {key: key if whole else key.removeprefix("module.") for key in file.tensors}
+    return replace(file, tensors={names[key]: tensor.detach() for key, tensor in file.tensors.items()})
 
 
 def _oddness(tensor: Tensor) -> str:
@@ -163,7 +171,61 @@ def _is_state_dict(content: Any) -> bool:
     )
 
 
-def _without_module(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if tensors and all(key.startswith("module.") for key in tensors):
-        return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
-    return dict(tensors)
+def _file_looks_like(head: bytes) -> str:
+    """A guess from a file's first bytes; never empty."""
+    for magic, name in _FILES:
+        if head.startswith(magic):
+            return name
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        return f"text beginning {head[:40].decode('ascii')!r}"
+    return f"binary data beginning {head[:8].hex(' ')}"
+
+
+def _read_pickle(path: Path) -> Any:
+    """What a `.pth`, `.pt` or `.bin` file holds, tensors on the CPU."""
+    _check_archive(path)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # The one call that the restricted reader allows and that takes memory by a number alone.
+        if content.find(b"bytearray") >= 0:
+            raise _refused(path, "GLOBAL builtins.bytearray")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refused(path, str(error)) from None
+    except Exception as error:  # Whatever a constructor makes of arguments that no program wrote.
+        told = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise CheckpointTruncated(f"{path}: the file is damaged or ends too early ({told}); fetch it again") from None
+
+
+def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe:
+    if "truncated" in message or "Ran out of input" in message:
+        return CheckpointTruncated(f"{path}: the file ends too early; fetch it again")
+    wanted = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class|GLOBAL) ([\w.]+)", message)
+    what = "it holds more than tensors, containers and numbers"
+    if wanted:
+        what = f"it asks for '{wanted[1]}'"
+    elif "Unsupported operand" in message:
+        what = "it is a pickle that torch.save did not write"
+    return CheckpointUnsafe(f"{path}: refused, loading it could run a program: {what}. Nothing was run. {_CONVERT}")
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` stores and never
+    deflates."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointTruncated(f"{path}: the archive is damaged ({error}); fetch it again") from None
+    if any(member.filename.endswith("/constants.pkl") or "/code/" in member.filename for member in members):
+        raise CheckpointUnsafe(f"{path}: a TorchScript archive; it holds a program, not only weights. {_CONVERT}")
+    unpacked, there = sum(member.file_size for member in members), path.stat().st_size
+    if unpacked > there:
+        raise CheckpointUnsafe(
+            f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not written "
+            "by it. Fetch the original file"
+        )

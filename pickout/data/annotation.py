@@ -12,72 +12,54 @@ from typing import Any
 from unicodedata import normalize
 
 from pickout.data.data_set import DataSet, ImageRecord, Split
-from pickout.errors import AnnotationError
+from pickout.errors import AnnotationError, DataMissing
 
 SPLITS = ("train", "val", "test")
-_SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | {"training": "train", "validation": "val", "testing": "test"}
+_SPLIT_NAMES = {name: name for name in SPLITS} | {"training": "train", "validation": "val", "testing": "test"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+FORMATS = {
+    "reid_raw.json": "is CUHK-PEDES's (or a drawn street's): use the name cuhk-pedes or street",
+    "data_captions.json": "is RSTPReid's: use the name rstpreid",
+    "ICFG-PEDES.json": "is ICFG-PEDES's: use the name icfg-pedes",
+    "ICFG_PEDES.json": "is ICFG-PEDES's: use the name icfg-pedes",
+    "caption_all.json": "is CUHK-PEDES's first release, which has no splits: take reid_raw.json of the same archive",
+    **{f"table{ending}": "is a table of own data: use the name table" for ending in (".csv", ".jsonl", ".parquet")},
+}
+"""What the annotation files of the field are, by their names, and what to do with each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a split holds.
+    """How much a split holds."""
 
-    Args:
-        identities: different people.
-        images: records of the annotation file.
-        captions: over all images.
-    """
-
-    identities: int
-    images: int
-    captions: int
+    identities: int  # different people
+    images: int  # records of the annotation file
+    captions: int  # over all images
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image as the annotation file tells it.
+    """One image as the annotation file tells it."""
 
-    Args:
-        record: position in the file, from 0.
-        split: `train`, `val` or `test`.
-        identity: the number that the file gives the person.
-        path: relative to the image folder, parted by `/`, without `.` in it.
-        captions: in the file's order.
-        camera: the camera's name where it is known.
-        time: when the image was taken where it is known.
-    """
-
-    record: int
-    split: str
-    identity: int
-    path: str
-    captions: tuple[str, ...]
+    record: int  # position in the file, from 0
+    split: str  # one of `SPLITS`
+    identity: int  # the number that the file gives the person
+    path: str  # relative to the image folder, parted by `/`, without `.` in it
+    captions: tuple[str, ...]  # in the file's order
     camera: str | None = None
-    time: datetime | None = None
+    time: datetime | None = None  # when the image was taken
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An annotation file, read whole.
+    """An annotation file, read whole."""
 
-    Args:
-        name: the data set's name in the registry.
-        root: the data set's own folder.
-        file: the annotation file.
-        images: the folder that image paths start from.
-        entries: what could be read.
-        problems: what could not, in the file's order; a data set has none.
-        notes: what the reader had to assume.
-    """
-
-    name: str
-    root: Path
-    file: Path
-    images: Path
-    entries: Sequence[Entry]
-    problems: Sequence[AnnotationError] = ()
-    notes: Sequence[str] = ()
+    name: str  # the data set's name in the registry
+    file: Path  # the annotation file, in the data set's own folder
+    images: Path  # the folder that image paths start from
+    entries: Sequence[Entry]  # what could be read
+    problems: Sequence[AnnotationError] = ()  # what could not, in the file's order; a data set has none
+    notes: Sequence[str] = ()  # what the reader had to assume
 
     def image(self, entry: Entry) -> Path:
         """The file of an entry, which need not be there."""
@@ -86,20 +68,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Reader(ABC):
-    """Reads the original files of one data set.
+    """Reads the original files of one data set."""
 
-    Args:
-        name: the data set's name in the registry.
-        title: its name in papers.
-        request: where it can be had, one sentence.
-        files: names that the annotation file may have, the usual one first.
-        published: the size of each split as the released files count; empty where there is nothing to compare with.
-    """
-
-    name: str
-    title: str
-    request: str
-    files: tuple[str, ...]
+    name: str  # the data set's name in the registry
+    title: str  # its name in papers
+    request: str  # where it can be had, one sentence
+    files: tuple[str, ...]  # names that the annotation file may have, the usual one first
+    # the size of each split as the released files count; empty where there is nothing to compare with
     published: Mapping[str, Counts] = field(default_factory=dict, kw_only=True)
 
     @property
@@ -109,20 +84,26 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, root: Path) -> Reading:
-        """Read the annotation file below `root`, the data set's own folder or its parent; no image is opened.
+        """Read the annotation file; no image is opened.
+
+        Args:
+            root: the file, the data set's own folder or, for those of the field, its parent.
 
         Raises:
             DataMissing: the annotation file or the image folder is not there.
             AnnotationError: the file as a whole cannot be read.
         """
 
+    def missing(self, place: Path, state: str, looked: Sequence[Path] = ()) -> DataMissing:
+        """The error to raise where no annotation file is, with what is there in its stead."""
+        instead = [what_it_is(folder, FORMATS) for folder in looked]
+        return DataMissing(
+            f"{place}: {state}{''.join(instead)}; {self.name} is expected as\n{self.layout}\n{self.request}"
+        )
+
 
 def to_data_set(reading: Reading) -> DataSet:
-    """The data set of a reading. Training identities become 0, 1, ... in ascending order; others stay as they are.
-
-    Raises:
-        AnnotationError: the first of the reading's problems.
-    """
+    """The data set of a reading. Training identities become 0, 1, ... in ascending order; others stay as they are."""
     if reading.problems:
         raise reading.problems[0]
     ranks = {raw: rank for rank, raw in enumerate(training_identities(reading.entries))}
@@ -132,7 +113,7 @@ def to_data_set(reading: Reading) -> DataSet:
         image = ImageRecord(reading.image(entry), identity, entry.captions, entry.camera, entry.time)
         records[entry.split].append(image)
     splits = {name: Split(reading.name, name, tuple(records[name])) for name in SPLITS if name in records}
-    return DataSet(reading.name, reading.root, splits, tuple(reading.notes))
+    return DataSet(reading.name, reading.file.parent, splits, tuple(reading.notes))
 
 
 def training_identities(entries: Sequence[Entry]) -> list[int]:
@@ -140,38 +121,26 @@ def training_identities(entries: Sequence[Entry]) -> list[int]:
     return sorted({entry.identity for entry in entries if entry.split == "train"})
 
 
+@dataclass(frozen=True, slots=True)
 class RecordCheck:
-    """Checks the values of one record and names it in errors.
+    """Checks the values of one record and names it in errors."""
 
-    Args:
-        file: the annotation file.
-        record: position in the file, from 0.
-    """
-
-    def __init__(self, file: Path, record: int) -> None:
-        self.file, self.record = file, record
+    file: Path
+    record: int  # position in the file, from 0
 
     def wrong(self, field: str | None, problem: str) -> AnnotationError:
         """The error to raise for a field of this record."""
         return AnnotationError(self.file, self.record, field, problem)
 
     def split(self, value: Any) -> str:
-        """One of the names in `SPLITS`; capitals, and the long forms of the names, are read as well.
-
-        Raises:
-            AnnotationError: another value.
-        """
+        """One of the names in `SPLITS`; capitals, and the long forms of the names, are read as well."""
         split = _SPLIT_NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
         if split is None:
             raise self.wrong("split", f"{show(value)}; expected one of {', '.join(SPLITS)}")
         return split
 
     def path(self, field: str, value: Any) -> str:
-        """A relative path that stays below the image folder, in one form: `/` for a backslash, and no `.` in it.
-
-        Raises:
-            AnnotationError: not a string, empty, absolute, upward or impossible as a file name.
-        """
+        """A relative path that stays below the image folder, in one form: `/` for a backslash, and no `.` in it."""
         if not isinstance(value, str) or not value.strip():
             raise self.wrong(field, f"{show(value)}; expected the path of an image file")
         path = PurePosixPath(value.replace("\\", "/"))
@@ -182,9 +151,20 @@ class RecordCheck:
         return str(path)
 
 
+def what_it_is(folder: Path, names: Mapping[str, str] | Sequence[str]) -> str:
+    """`, but reid_raw.json, which is ...` for the first of the field's annotation files that is in a folder."""
+    found = next((name for name in names if name in FORMATS and is_file(folder / name)), None)
+    return "" if found is None else f", but {found}, which {FORMATS[found]}"
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. Not `Path.is_file`: a name that the system refuses is just missing."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def spelt_on_disk(folder: Path, path: str) -> Path:
     """`folder / path`, with accents as the disk has them: composed (NFC), or apart (NFD) as macOS writes them."""
-    # os.path instead of Path: a name that the system refuses is just missing.
+    # os.path.lexists and not Path.exists, for the same names.
     found = folder / path
     if path.isascii() or os.path.lexists(found):
         return found
@@ -195,11 +175,7 @@ def spelt_on_disk(folder: Path, path: str) -> Path:
 
 
 def read_text(file: Path) -> str:
-    """The text of an annotation file.
-
-    Raises:
-        AnnotationError: it cannot be read, or is not UTF-8.
-    """
+    """The text of an annotation file."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

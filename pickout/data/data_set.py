@@ -8,21 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image of one person.
+    """One image of one person."""
 
-    Args:
-        image: absolute path of the file; it may be missing until someone opens it.
-        identity: the person's number. In a training split identities run from 0 without gaps.
-        captions: the sentences about this image, in the file's order; may be empty.
-        camera: the camera's name where the data set tells.
-        time: when the image was taken where the data set tells.
-    """
-
-    image: Path
-    identity: int
-    captions: tuple[str, ...]
-    camera: str | None = None
-    time: datetime | None = None
+    image: Path  # absolute path of the file; it may be missing until someone opens it
+    identity: int  # the person's number. In a training split identities run from 0 without gaps
+    captions: tuple[str, ...]  # the sentences about this image, in the file's order; may be empty
+    camera: str | None = None  # the camera's name where the data set tells
+    time: datetime | None = None  # when the image was taken where the data set tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +28,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The images of one split of a data set.
+    """The images of one split of a data set."""
 
-    Args:
-        data: the data set's name, for example `cuhk-pedes`.
-        name: `train`, `val` or `test`.
-        images: in the order of the annotation file.
-    """
-
-    data: str
-    name: str
-    images: tuple[ImageRecord, ...]
+    data: str  # the data set's name, for example `cuhk-pedes`
+    name: str  # `train`, `val` or `test`
+    images: tuple[ImageRecord, ...]  # in the order of the annotation file
 
     def pairs(self) -> Iterator[Pair]:
         """Every (image, caption) pair, image by image: the training items, and the queries of an evaluation."""
@@ -62,16 +48,9 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A data set on disk, all splits read, no image opened.
+    """A data set on disk, all splits read, no image opened."""
 
-    Args:
-        name: its name in the registry.
-        root: the folder it was read from.
-        splits: by name; a set without validation split has no `val` entry.
-        notes: what the reader had to assume; every command says so.
-    """
-
-    name: str
-    root: Path
-    splits: dict[str, Split]
-    notes: tuple[str, ...] = ()
+    name: str  # its name in the registry
+    root: Path  # the folder it was read from
+    splits: dict[str, Split]  # by name; a set without validation split has no `val` entry
+    notes: tuple[str, ...] = ()  # what the reader had to assume; every command says so

@@ -56,11 +56,11 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
         names = _columns(f"{repository}, split {split}", rows.column_names, columns or {})
         rows = rows.cast_column(names["image"], datasets.Image(decode=False))
         for number, row in enumerate(rows):
-            image = _write(row[names["image"]], out, f"{split}-{number:07d}", roots)
-            facts = {ours: row[theirs] for ours, theirs in names.items() if ours not in ("image", "caption")}
-            facts |= {"image": image, "split": _SPLITS.get(split, split)}
-            captions = row[names["caption"]]
+            facts = {ours: row[theirs] for ours, theirs in names.items()}
+            captions = facts.pop("caption")
             texts: Iterable[Any] = [captions] if isinstance(captions, str) else captions or ()
+            facts["image"] = _write(facts["image"] or {}, out, f"{split}-{number:07d}", roots)
+            facts["split"] = _SPLITS.get(split, split)
             lines += [json.dumps({**facts, "caption": str(text)}, ensure_ascii=False, default=str) for text in texts]
             count += 1
     write_atomically(out / "table.jsonl", "".join(f"{line}\n" for line in lines))
@@ -68,11 +68,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 
 
 def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Their columns by our names.
-
-    Raises:
-        DataError: no column of images or captions, or one that was given is not there.
-    """
+    """Their columns by our names."""
     lower = {name.lower(): name for name in reversed(there)}
     names = {ours: next((lower[word] for word in words if word in lower), "") for ours, words in SYNONYMS.items()}
     names |= given
@@ -85,13 +81,10 @@ def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dic
     return {ours: theirs for ours, theirs in names.items() if theirs}
 
 
-def _write(image: Any, out: Path, name: str, roots: Sequence[Path]) -> str:
-    """Write one image as its own bytes; its path from the table's folder.
-
-    Raises:
-        DataError: it has none; a path counts only below `roots`, since a row may name any file of this machine.
-    """
-    path, data = Path(str((image or {}).get("path") or "")), (image or {}).get("bytes")
+def _write(image: Mapping[str, Any], out: Path, name: str, roots: Sequence[Path]) -> str:
+    """Write one image as its own bytes; its path from the table's folder."""
+    path, data = Path(str(image.get("path") or "")), image.get("bytes")
+    # A row may name any file of this machine, so a path counts only below the roots.
     if data is None and path.is_file() and any(path.resolve().is_relative_to(root.resolve()) for root in roots):
         data = path.read_bytes()
     if data is None:

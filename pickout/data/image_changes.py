@@ -14,8 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.data.changed_picture import Chance, Picture, blurred, to_bytes, to_floats, to_image, waves
-from pickout.data.scene_changes import background, folds, frame, neighbours, occlusion, side_light
+from pickout.data.scene_changes import (
+    Chance,
+    Picture,
+    background,
+    blurred,
+    folds,
+    frame,
+    neighbours,
+    occlusion,
+    side_light,
+    to_bytes,
+    to_floats,
+    to_image,
+    waves,
+)
 
 
 def mirror(picture: Picture, chance: Chance) -> None:
@@ -110,66 +123,37 @@ def compression(picture: Picture, chance: Chance) -> None:
     picture.pixels = to_floats(decoded if decoded.size == (width, height) else decoded.resize((width, height)))
 
 
-CHANGES: Mapping[str, Callable[[Picture, Chance], None]] = {
-    change.__name__: change
-    for change in (
-        folds,
-        side_light,
-        background,
-        neighbours,
-        frame,
-        mirror,
-        darkness,
-        cast,
-        desaturation,
-        contrast,
-        haze,
-        uneven_light,
-        motion_blur,
-        defocus,
-        low_resolution,
-        sharpening,
-        noise,
-        compression,
-        occlusion,
-    )
-}
+_RATES = (
+    (folds, 0.7),
+    (side_light, 0.35),
+    (background, 0.6),
+    (neighbours, 0.15),
+    (frame, 0.9),
+    (mirror, 0.5),
+    (darkness, 0.9),
+    (cast, 0.9),
+    (desaturation, 0.9),
+    (contrast, 0.9),
+    (haze, 0.4),
+    (uneven_light, 0.3),
+    (motion_blur, 0.25),
+    (defocus, 0.45),
+    (low_resolution, 0.4),
+    (sharpening, 0.25),
+    (noise, 0.9),
+    (compression, 0.9),
+    (occlusion, 0.25),
+)
+CHANGES: Mapping[str, Callable[[Picture, Chance], None]] = {change.__name__: change for change, _ in _RATES}
 """Every change by name, in the order in which they happen on the way from the person to the file."""
-
-STRONG: Mapping[str, float] = {
-    "folds": 0.7,
-    "side_light": 0.35,
-    "background": 0.6,
-    "neighbours": 0.15,
-    "frame": 0.9,
-    "mirror": 0.5,
-    "darkness": 0.9,
-    "cast": 0.9,
-    "desaturation": 0.9,
-    "contrast": 0.9,
-    "haze": 0.4,
-    "uneven_light": 0.3,
-    "motion_blur": 0.25,
-    "defocus": 0.45,
-    "low_resolution": 0.4,
-    "sharpening": 0.25,
-    "noise": 0.9,
-    "compression": 0.9,
-    "occlusion": 0.25,
-}
+STRONG: Mapping[str, float] = {change.__name__: rate for change, rate in _RATES}
 """Rates that turn drawn crops into something like cameras' (found for the default model; docs/default-model.md)."""
 
 
 def change_picture(picture: Picture, rates: Mapping[str, float], chance: Chance) -> NDArray[np.uint8]:
-    """Apply each change with its probability.
+    """Apply each change, by its name in `CHANGES`, with its probability. Consumes `picture`. Shape: (height, width, 3).
 
-    Args:
-        picture: consumed.
-        rates: name in `CHANGES` to probability.
-        chance: all randomness comes from here; a change that is left out does not shift the others' numbers.
-
-    Returns:
-        Shape: (height, width, 3).
+    All randomness comes from `chance`; a change that is left out does not shift the others' numbers.
     """
     streams = chance.spawn(len(CHANGES))
     for (name, change), own in zip(CHANGES.items(), streams, strict=True):

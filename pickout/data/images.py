@@ -33,8 +33,8 @@ NOT_READ = frozenset(
 )
 """Endings of pictures of kinds that are not read."""
 
-# Formats that Pillow reads without starting another program (it would hand EPS to Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
+"""Formats that Pillow reads without starting another program (it would hand EPS to Ghostscript)."""
 _SIGNATURES = {
     "JPEG": (b"\xff\xd8\xff",),
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -49,16 +49,12 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
 )
 """Brands of the container that AVIF and HEIC share (ISO/IEC 23008-12)."""
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_WITH_ALPHA = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
+_TRANSPOSES = (
+    *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
+    *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90),
+)
+_TURNS = dict(enumerate(_TRANSPOSES, start=2))
+"""What sets an image of each EXIF orientation upright."""
 _BAND = 256
 """Rows of deep grey that are scaled at a time."""
 _PNG_NOTES = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
@@ -93,7 +89,10 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     except Image.DecompressionBombError:
         reason = f"more than {max_pixels} pixels; refused as a decompression bomb"
     except UnidentifiedImageError:
-        reason = _unknown(source)
+        kind = _kind(source)
+        reason = f"{kind}, a format that is not read; convert it to JPEG or PNG"
+        if kind is None or kind in _FORMATS:
+            reason = "not an image, or of an unknown format"
     except MemoryError:
         reason = "too large for the memory"
     except Exception as error:  # Pillow's decoders raise almost any error on damaged data.
@@ -166,18 +165,14 @@ def kind_of(head: bytes) -> str | None:
 def is_image(file: Path) -> bool:
     """Whether a file is a picture that can be read, by its first bytes; False where it cannot be opened."""
     try:
-        with _content(file) as content:
-            return kind_of(content.read(32)) in _FORMATS
+        return _kind(file) in _FORMATS
     except (OSError, _RefusedError):
         return False
 
 
-def _unknown(source: str | Path | bytes) -> str:
+def _kind(source: str | Path | bytes) -> str | None:
     with _content(source) as content:
-        kind = kind_of(content.read(32))
-    if kind is None or kind in _FORMATS:
-        return "not an image, or of an unknown format"
-    return f"{kind}, a format that is not read; convert it to JPEG or PNG"
+        return kind_of(content.read(32))
 
 
 def without_notes(content: bytes) -> bytes:
@@ -196,18 +191,15 @@ def without_notes(content: bytes) -> bytes:
 
 def _content(source: str | Path | bytes) -> IO[bytes]:
     if isinstance(source, bytes):
-        size, content = len(source), io.BytesIO(source)
-        if size == 0:
-            raise _RefusedError("empty file")
-        return content
-    status = Path(source).stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise _RefusedError("a folder, not a file")
-    if not stat.S_ISREG(status.st_mode):
-        raise _RefusedError("not an ordinary file")
-    if status.st_size == 0:
+        size = len(source)
+    else:
+        status = Path(source).stat()
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            raise _RefusedError("a folder, not a file" if stat.S_ISDIR(status.st_mode) else "not an ordinary file")
+    if size == 0:
         raise _RefusedError("empty file")
-    return Path(source).open("rb")
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
 def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
@@ -224,12 +216,22 @@ def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
             raise _RefusedError(f"{width} x {height} pixels take {size} bytes, more than {MAX_BYTES}; refused")
         with _DECODING.room_for(size):
             image.load()
-            return _upright(to_rgb(image), image)
+            rgb = to_rgb(image)
+            try:
+                turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+            except Exception:  # Damaged EXIF data; the picture itself is whole.
+                turn = None
+            rgb.info.clear()
+            return rgb if turn is None else rgb.transpose(turn)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
 
 
 def _memory(image: Image.Image) -> int:
     """Bytes that decoding takes: the pixels as the file has them, what lies between, and RGB in 4 bytes."""
-    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+    if _has_alpha(image):
         each = 4 + 4 + 1
     elif image.mode.startswith("I;16"):
         each = 2 + 1
@@ -244,7 +246,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image.copy()
     if image.mode.startswith(("I", "F")):
         return _from_deep(image)
-    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+    if _has_alpha(image):
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", layer.size, "white")
         white.paste(layer, mask=layer.getchannel("A"))
@@ -261,21 +263,11 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
     tops = range(0, image.height, _BAND)
     largest = max((band(top).max(initial=0) for top in tops), default=0)
-    scale = 1.0
     if image.mode == "F":
         scale = 255.0 if largest <= 1 else 1.0
-    elif image.mode != "I" or largest > 255:
-        scale = 1 / 256
+    else:
+        scale = 1.0 if image.mode == "I" and largest <= 255 else 1 / 256
     grey = np.empty((image.height, image.width), np.uint8)
     for top in tops:
         grey[top : top + _BAND] = np.clip(band(top) * np.float32(scale), 0, 255)
     return Image.fromarray(grey).convert("RGB")
-
-
-def _upright(image: Image.Image, opened: Image.Image) -> Image.Image:
-    try:
-        turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
-    except Exception:  # Damaged EXIF data; the picture itself is whole.
-        turn = None
-    image.info.clear()
-    return image if turn is None else image.transpose(turn)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pickout.data.annotation import SPLITS, Counts, Entry, Reader, Reading, training_identities
+from pickout.data.annotation import SPLITS, Counts, Entry, Reader, Reading, is_file, training_identities
 from pickout.data.images import open_image
 from pickout.data.registry import reader_of
 from pickout.errors import AnnotationError, DataError, DataMissing, ImageUnreadable
@@ -23,43 +23,27 @@ CLOSE = 20
 # Letters and signs that a caption in a European language may hold; others are junk in the known data sets.
 _PLAIN = re.compile(r"[\t\n\r\x20-\x7e\xa0-\u024f\u2010-\u2027\u2030-\u203a\u20ac]*")
 _CODE = re.compile(r"[{}<>\\]|https?:|&#?\w+;")
-_SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is missing or odd.
+    """One thing that is missing or odd."""
 
-    Args:
-        level: `error` makes the data set unusable, `warning` does not.
-        kind: a stable name for programs, for example `missing-images`.
-        message: one sentence for people.
-        count: how many records are affected.
-        examples: some of them.
-    """
-
-    level: Literal["error", "warning"]
-    kind: str
-    message: str
-    count: int
-    examples: tuple[str, ...] = ()
+    level: Literal["error", "warning"]  # `error` makes the data set unusable, `warning` does not
+    kind: str  # a stable name for programs, for example `missing-images`
+    message: str  # one sentence for people
+    count: int  # how many records are affected
+    examples: tuple[str, ...] = ()  # some of them
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a check.
+    """The result of a check."""
 
-    Args:
-        name: the data set's name in the registry.
-        root: the folder that was checked.
-        splits: size of each split; empty when nothing could be read.
-        findings: errors first.
-    """
-
-    name: str
-    root: Path
-    splits: dict[str, Counts]
-    findings: tuple[Finding, ...]
+    name: str  # the data set's name in the registry
+    root: Path  # the folder that was checked
+    splits: dict[str, Counts]  # size of each split; empty when nothing could be read
+    findings: tuple[Finding, ...]  # errors first
 
     @property
     def usable(self) -> bool:
@@ -68,13 +52,9 @@ class Report:
 
 
 def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Look for everything that is missing or odd in a data set.
+    """Look for everything that is missing or odd in a data set, its own folder or its parent.
 
-    Args:
-        name: the data set's name in the registry.
-        root: its own folder or its parent.
-        decode: also open every image, which takes a while.
-        progress: called with images opened and images in all.
+    `decode` also opens every image; `progress` is then called with images opened and images in all.
 
     Raises:
         UsageError: no data set of that name.
@@ -82,18 +62,25 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
     reader = reader_of(name)
     try:
         reading = reader.read(root)
-    except AnnotationError as error:
-        return Report(name, root, {}, (Finding("error", _annotation_kind(error), str(error), 1),))
-    except DataMissing as error:
-        return Report(name, root, {}, (Finding("error", "missing-data", str(error), 1),))
     except DataError as error:
-        return Report(name, root, {}, (Finding("error", "unreadable-data", str(error), 1),))
-    findings = [*_all_findings(reader, reading), *(_undecodable(reading, progress) if decode else ())]
+        kind = "missing-data" if isinstance(error, DataMissing) else _annotation_kind(error)
+        return Report(name, root, {}, (Finding("error", kind, str(error), 1),))
+    counts, entries = _count(reading.entries), reading.entries
+    findings = [
+        *_problems(reading),
+        *_missing(reading),
+        *_numbering(entries),
+        *_shared_and_repeated(entries),
+        *_captions(entries),
+        *_published(reader, counts),
+        *(Finding("warning", "assumed", note, 1) for note in reading.notes),
+        *(_undecodable(reading, progress) if decode else ()),
+    ]
     findings.sort(key=lambda finding: finding.level != "error")
-    return Report(name, reading.root, count(reading.entries), tuple(findings))
+    return Report(name, reading.file.parent, counts, tuple(findings))
 
 
-def count(entries: Iterable[Entry]) -> dict[str, Counts]:
+def _count(entries: Iterable[Entry]) -> dict[str, Counts]:
     """Identities, images and captions of each split that has any."""
     by_split: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -105,53 +92,36 @@ def count(entries: Iterable[Entry]) -> dict[str, Counts]:
     }
 
 
-def _all_findings(reader: Reader, reading: Reading) -> Iterator[Finding]:
-    yield from _problems(reading)
-    yield from _missing(reading)
-    yield from _numbering(reading.entries)
-    yield from _shared_identities(reading.entries)
-    yield from _repeated_images(reading.entries)
-    yield from _captions(reading.entries)
-    yield from _repeated_captions(reading.entries)
-    yield from _published(reader, reading)
-    for note in reading.notes:
-        yield Finding("warning", "assumed", note, 1)
-
-
 def _finding(level: Literal["error", "warning"], kind: str, message: str, found: Sequence[str]) -> Iterator[Finding]:
     """A finding over `found`, unless there is nothing. `{}` in the message becomes their number."""
     if found:
         yield Finding(level, kind, message.format(len(found)), len(found), tuple(found[:EXAMPLES]))
 
 
-def _annotation_kind(error: AnnotationError) -> str:
-    return f"annotation-{error.field}" if error.field else "annotation"
+def _annotation_kind(error: DataError) -> str:
+    field = error.field if isinstance(error, AnnotationError) else None
+    return f"annotation-{field}" if field else "annotation"
 
 
 def _problems(reading: Reading) -> Iterator[Finding]:
-    by_field: dict[str, list[AnnotationError]] = defaultdict(list)
+    by_field: dict[str | None, list[AnnotationError]] = defaultdict(list)
     for problem in reading.problems:
-        by_field[_annotation_kind(problem)].append(problem)
-    for kind, problems in by_field.items():
-        place = f"field '{problems[0].field}'" if problems[0].field else "record"
+        by_field[problem.field].append(problem)
+    for field, problems in by_field.items():
+        place = f"field '{field}'" if field else "record"
         message = f"{reading.file.name}: {{}} records with a wrong {place}"
-        yield from _finding("error", kind, message, [_at(problem) for problem in problems])
-
-
-def _at(problem: AnnotationError) -> str:
-    return f"record {problem.record}: {problem.problem}"
+        told = [f"record {problem.record}: {problem.problem}" for problem in problems]
+        yield from _finding("error", _annotation_kind(problems[0]), message, told)
 
 
 def _missing(reading: Reading) -> Iterator[Finding]:
-    # os.path.isfile: a name that the file system refuses is just missing.
-    missing = [entry.path for entry in reading.entries if not os.path.isfile(reading.image(entry))]  # noqa: PTH113
+    missing = [entry.path for entry in reading.entries if not is_file(reading.image(entry))]
     message = f"{{}} of {len(reading.entries)} images are missing below {reading.images}"
     yield from _finding("error", "missing-images", message, missing)
 
 
 def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
-    files = {entry.path: reading.image(entry) for entry in reading.entries}
-    paths = sorted(files)
+    files = dict(sorted((entry.path, reading.image(entry)) for entry in reading.entries))
 
     def reason(path: str) -> str | None:
         try:
@@ -161,11 +131,11 @@ def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) 
         return None
 
     found: list[str] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for done, problem in enumerate(pool.map(reason, paths), start=1):
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, problem in enumerate(pool.map(reason, files), start=1):
             found += [problem] if problem else []
             if progress is not None:
-                progress(done, len(paths))
+                progress(done, len(files))
     yield from _finding("error", "unreadable-images", "{} images cannot be decoded", found)
 
 
@@ -174,22 +144,19 @@ def _numbering(entries: Sequence[Entry]) -> Iterator[Finding]:
     if not known:
         yield Finding("warning", "no-training", "no training split: the data set serves for evaluation only", 1)
         return
-    gaps = sorted(set(range(known[0], min(known[-1], known[0] + 10 * len(known)))) - set(known))
-    if known[-1] - known[0] + 1 > len(known):
+    absent = known[-1] - known[0] + 1 - len(known)
+    if absent:
         message = f"training identities run from {known[0]} to {known[-1]} with gaps; they are numbered anew from 0"
-        absent = known[-1] - known[0] + 1 - len(known)
+        gaps = sorted(set(range(known[0], min(known[-1], known[0] + 10 * len(known)))) - set(known))
         yield Finding("warning", "identity-gaps", message, absent, tuple(f"no {gap}" for gap in gaps[:EXAMPLES]))
 
 
-def _shared_identities(entries: Sequence[Entry]) -> Iterator[Finding]:
+def _shared_and_repeated(entries: Sequence[Entry]) -> Iterator[Finding]:
     splits: dict[int, set[str]] = defaultdict(set)
     for entry in entries:
         splits[entry.identity].add(entry.split)
     shared = [f"{who}: {', '.join(sorted(where))}" for who, where in sorted(splits.items()) if len(where) > 1]
     yield from _finding("warning", "shared-identities", "{} identities stand in more than one split", shared)
-
-
-def _repeated_images(entries: Sequence[Entry]) -> Iterator[Finding]:
     times = Counter(entry.path for entry in entries)
     repeated = [f"{path}: {number} times" for path, number in times.items() if number > 1]
     yield from _finding("warning", "repeated-images", "{} images are listed more than once", repeated)
@@ -198,11 +165,20 @@ def _repeated_images(entries: Sequence[Entry]) -> Iterator[Finding]:
 def _captions(entries: Sequence[Entry]) -> Iterator[Finding]:
     without = [entry.path for entry in entries if not entry.captions]
     yield from _finding("warning", "no-captions", "{} images have no caption", without)
-    named = [(entry.record, caption) for entry in entries for caption in entry.captions]
-    empty = [f"record {record}" for record, caption in named if not caption.strip()]
+    named = [(entry, caption) for entry in entries for caption in entry.captions]
+    empty = [f"record {entry.record}" for entry, caption in named if not caption.strip()]
     yield from _finding("warning", "empty-captions", "{} captions are empty", empty)
-    junk = [f"record {record}: {caption!a}" for record, caption in named if is_junk(caption)]
+    junk = [f"record {entry.record}: {caption!a}" for entry, caption in named if is_junk(caption)]
     yield from _finding("warning", "junk-captions", "{} captions hold foreign characters or pieces of code", junk)
+    people: dict[str, set[int]] = defaultdict(set)
+    for entry, caption in named:
+        people[" ".join(caption.split()).casefold()].add(entry.identity)
+    shared = sorted(
+        ((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda pair: -pair[0]
+    )
+    examples = [f"{number} identities: {text}" for number, text in shared]
+    message = "{} captions stand, word for word, at more than one identity"
+    yield from _finding("warning", "repeated-captions", message, examples)
 
 
 def is_junk(caption: str) -> bool:
@@ -210,29 +186,15 @@ def is_junk(caption: str) -> bool:
     return _PLAIN.fullmatch(caption) is None or _CODE.search(caption) is not None
 
 
-def _repeated_captions(entries: Sequence[Entry]) -> Iterator[Finding]:
-    people: dict[str, set[int]] = defaultdict(set)
-    for entry in entries:
-        for caption in entry.captions:
-            people[_SPACES.sub(" ", caption).strip().casefold()].add(entry.identity)
-    shared = [(text, who) for text, who in people.items() if text and len(who) > 1]
-    shared.sort(key=lambda pair: -len(pair[1]))
-    examples = [f"{len(who)} identities: {text}" for text, who in shared]
-    message = "{} captions stand, word for word, at more than one identity"
-    yield from _finding("warning", "repeated-captions", message, examples)
-
-
-def _published(reader: Reader, reading: Reading) -> Iterator[Finding]:
-    found = count(reading.entries)
+def _published(reader: Reader, found: dict[str, Counts]) -> Iterator[Finding]:
     for split, published in reader.published.items():
         here = found.get(split, Counts(0, 0, 0))
         if here == published:
             continue
         same_people = (here.identities, here.images) == (published.identities, published.images)
         few = same_people and abs(here.captions - published.captions) <= CLOSE
-        message = f"{split}: {_told(here)}; published: {_told(published)}"
-        yield Finding("warning", "counts", f"{message} (copies differ so much)" if few else message, 1)
-
-
-def _told(counts: Counts) -> str:
-    return f"{counts.identities:,} identities, {counts.images:,} images, {counts.captions:,} captions"
+        told = "; published: ".join(
+            f"{each.identities:,} identities, {each.images:,} images, {each.captions:,} captions"
+            for each in (here, published)
+        )
+        yield Finding("warning", "counts", f"{split}: {told}{' (copies differ so much)' if few else ''}", 1)

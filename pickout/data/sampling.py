@@ -1,6 +1,7 @@
 """Which training items meet in a batch: drawn anew each epoch, the same for any number of workers or processes."""
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,9 @@ from torch.utils.data import Sampler
 
 from pickout.config import Settings
 from pickout.errors import RecipeError
+
+_STREAM = 1
+"""Keeps the sampler's random stream apart from those of the items."""
 
 
 class SamplerSettings(Settings):
@@ -25,33 +29,19 @@ class SamplerSettings(Settings):
     """Pairs of each person in a batch; `identity` only."""
 
 
-_STREAM = 1
-"""Keeps the sampler's random stream apart from those of the items."""
-
-
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One item's turn in one epoch. It names all that its random augmentation may depend on.
+    """One item's turn in one epoch. It names all that its random augmentation may depend on."""
 
-    Args:
-        epoch: from 1.
-        place: position among all the items drawn in this epoch, from 0, over all processes.
-        item: position among the training pairs.
-    """
-
-    epoch: int
-    place: int
-    item: int
+    epoch: int  # from 1
+    place: int  # position among all the items drawn in this epoch, from 0, over all processes
+    item: int  # position among the training pairs
 
 
 class EpochSampler(Sampler[list[Draw]], ABC):
     """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass.
 
-    Every process draws the same whole batches; the launcher cuts each batch into equal parts.
-
-    Args:
-        size: pairs in a batch.
-        seed: the recipe's seed.
+    Every process draws the same whole batches of `size` pairs; the launcher cuts each batch into equal parts.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -59,13 +49,12 @@ class EpochSampler(Sampler[list[Draw]], ABC):
         self.drop_last = True
         self._planned: tuple[int, list[NDArray[np.int64]]] | None = None
 
-    @abstractmethod
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """The items of each batch of `epoch`. Shape of each: (batch,)."""
+        return self._drawn(np.random.default_rng([_STREAM, self.seed, epoch]))
 
-    def generator(self, epoch: int) -> np.random.Generator:
-        """The random generator that draws the batches of `epoch`."""
-        return np.random.default_rng([_STREAM, self.seed, epoch])
+    @abstractmethod
+    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]: ...
 
     def __len__(self) -> int:
         return len(self._batches())
@@ -83,16 +72,7 @@ class EpochSampler(Sampler[list[Draw]], ABC):
 
 
 class ShuffleSampler(EpochSampler):
-    """Every pair once an epoch in random order; a short last batch is left out.
-
-    Args:
-        items: number of training pairs.
-        size: pairs in a batch.
-        seed: the recipe's seed.
-
-    Raises:
-        RecipeError: fewer pairs than one batch holds.
-    """
+    """Every pair once an epoch in random order; a short last batch is left out."""
 
     def __init__(self, items: int, size: int, seed: int) -> None:
         super().__init__(size, seed)
@@ -100,11 +80,8 @@ class ShuffleSampler(EpochSampler):
             raise RecipeError(f"sampler.batch = {size}, but the data has only {items} training pairs; lower it")
         self.items = items
 
-    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The items of each batch of `epoch`. Shape of each: (batch,)."""
-        order = self.generator(epoch).permutation(self.items)
-        batches = self.items // self.batch_size
-        return list(order[: batches * self.batch_size].reshape(batches, self.batch_size))
+    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+        return list(_rows(generator.permutation(self.items), self.batch_size))
 
 
 class IdentitySampler(EpochSampler):
@@ -113,13 +90,7 @@ class IdentitySampler(EpochSampler):
     Each person's pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with
     fewer pairs than that gets one group drawn with replacement. Each batch takes one group of each of `size /
     per_identity` people drawn among those who have groups left; the epoch ends when fewer such people remain. So the
-    number of batches can differ a little from epoch to epoch.
-
-    Args:
-        identities: the identity of each training pair.
-        size: pairs in a batch.
-        per_identity: pairs of each person in a batch.
-        seed: the recipe's seed.
+    number of batches can differ a little from epoch to epoch. `identities` has that of each training pair.
 
     Raises:
         RecipeError: the batch is no multiple of `per_identity`, or wants more people than there are.
@@ -130,9 +101,9 @@ class IdentitySampler(EpochSampler):
         if size % per_identity:
             raise RecipeError(f"sampler.batch = {size} is no multiple of sampler.per_identity = {per_identity}")
         self.people, self.per_identity = size // per_identity, per_identity
-        by_identity: dict[int, list[int]] = {}
+        by_identity: dict[int, list[int]] = defaultdict(list)
         for item, identity in enumerate(identities):
-            by_identity.setdefault(identity, []).append(item)
+            by_identity[identity].append(item)
         self.items = [np.array(items) for items in by_identity.values()]
         if len(self.items) < self.people:
             raise RecipeError(
@@ -140,10 +111,12 @@ class IdentitySampler(EpochSampler):
                 f"batch, but the training split shows {len(self.items)}; lower sampler.batch"
             )
 
-    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The items of each batch of `epoch`. Shape of each: (batch,)."""
-        generator = self.generator(epoch)
-        groups = [self._groups(items, generator) for items in self.items]
+    def _drawn(self, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+        each = self.per_identity
+        groups = [
+            generator.choice(items, (1, each)) if len(items) < each else _rows(generator.permutation(items), each)
+            for items in self.items
+        ]
         left = np.array([len(rows) for rows in groups])
         batches = []
         while len(available := np.flatnonzero(left)) >= self.people:
@@ -152,12 +125,10 @@ class IdentitySampler(EpochSampler):
             left[chosen] -= 1
         return batches
 
-    def _groups(self, items: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-        """One person's pairs in random groups. Shape: (groups, per_identity)."""
-        if len(items) < self.per_identity:
-            return generator.choice(items, (1, self.per_identity), replace=True)
-        count = len(items) // self.per_identity
-        return generator.permutation(items)[: count * self.per_identity].reshape(count, self.per_identity)
+
+def _rows(items: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The items in rows of `width`; a remainder is left out."""
+    return items[: len(items) // width * width].reshape(-1, width)
 
 
 def build_sampler(settings: SamplerSettings, identities: Sequence[int], seed: int) -> EpochSampler:

@@ -1,17 +1,60 @@
-"""Changes of what is before the camera: cloth, light, place, other people, and how the box sits."""
+"""A crop on its way through changes, and those of what is before the camera: cloth, light, place, people, the box."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from pickout.data.changed_picture import Chance, Picture, Pixels, blurred, to_bytes, to_floats, waves
-
+Pixels = NDArray[np.float32]
+Chance = np.random.Generator
 GARMENTS = (4, 8)
-"""First and last part number of what is worn or carried (`pickout.synthetic.surfaces.Part`)."""
-FOREGROUND = 0
-"""Parts above this number are no background."""
+"""First and last part number of what is worn or carried (`pickout.synthetic.surfaces.Part`); 0 is background."""
+
+
+@dataclass(slots=True)
+class Picture:
+    """A crop on its way through the changes."""
+
+    pixels: Pixels  # red, green and blue from 0 to 1; changes may leave that range. Shape: (height, width, 3)
+    parts: NDArray[np.uint8] | None = None  # part numbers, None where the data set has none. Shape: (height, width)
+    # crops of other people with their part masks, for backgrounds and neighbours; may be empty
+    others: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def waves(size: tuple[int, int], knots: int, chance: Chance) -> Pixels:
+    """A smooth field of about -1 to 1 with `knots` knots across."""
+    height, width = size
+    coarse = chance.standard_normal((max(2, int(knots * height / width)), knots), dtype=np.float32)
+    smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(smooth) / np.float32(1.5), -1.5, 1.5)
+
+
+def blurred(pixels: Pixels, radius: float) -> Pixels:
+    """Through a Gaussian of this radius in pixels."""
+    return to_floats(to_image(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def to_bytes(pixels: Pixels) -> NDArray[np.uint8]:
+    """Cut to 0 to 1 and in 8 bits."""
+    return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def to_image(pixels: Pixels) -> Image.Image:
+    """As Pillow has it."""
+    return Image.fromarray(to_bytes(pixels))
+
+
+def to_floats(image: Image.Image) -> Pixels:
+    """From 0 to 1."""
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def folds(picture: Picture, chance: Chance) -> None:
@@ -40,10 +83,15 @@ def background(picture: Picture, chance: Chance) -> None:
     if picture.parts is None:
         return
     if picture.others and chance.random() < 0.45:
-        place = _another_place(picture, chance)
+        pixels, _ = picture.others[int(chance.integers(len(picture.others)))]
+        top, left = (int(chance.integers(0, max(1, length // 3))) for length in pixels.shape[:2])
+        other = Image.fromarray(np.ascontiguousarray(pixels[top:, left:])).resize(picture.size[::-1])
+        place = to_floats(other.filter(ImageFilter.GaussianBlur(chance.uniform(0.5, 4))))
     else:
         place = _made_up_place(picture.size, chance)
-    _put_behind(picture, place)
+    person = Image.fromarray(((picture.parts > 0) * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.7))
+    soft = to_floats(person)[..., None]
+    picture.pixels = picture.pixels * soft + place * (1 - soft)
 
 
 def neighbours(picture: Picture, chance: Chance) -> None:
@@ -61,10 +109,10 @@ def neighbours(picture: Picture, chance: Chance) -> None:
     from_rows = slice(max(0, -fall), height + min(0, -fall))
     from_columns = slice(max(0, -shift), width + min(0, -shift))
     other[rows, columns, :3] = pixels[from_rows, from_columns] / np.float32(255)
-    other[rows, columns, 3] = parts[from_rows, from_columns] > FOREGROUND
+    other[rows, columns, 3] = parts[from_rows, from_columns] > 0
     shown = other[..., 3:]
     if chance.random() < 0.6:
-        shown = shown * (picture.parts <= FOREGROUND)[..., None]
+        shown = shown * (picture.parts == 0)[..., None]
     picture.pixels = picture.pixels * (1 - shown) + other[..., :3] * shown
 
 
@@ -81,12 +129,9 @@ def frame(picture: Picture, chance: Chance) -> None:
     corners = []
     for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
         near = 1 + above * (1 if y == 0 else -1)  # seen from above the head is larger than the feet
-        corners.append(
-            (
-                (x - width / 2) * across * near + width / 2 + side + lean * (y - height / 2) / height * width,
-                (y - height / 2) * down + height / 2 - fall,
-            )
-        )
+        leaning = lean * (y - height / 2) / height * width
+        right = (x - width / 2) * across * near + width / 2 + side + leaning
+        corners.append((right, (y - height / 2) * down + height / 2 - fall))
     top, left = height // 3, width // 2
     mode = "edge" if chance.random() < 0.6 else "reflect"
     padded = np.pad(to_bytes(picture.pixels), ((top, top), (left, left), (0, 0)), mode=mode)  # type: ignore[call-overload]
@@ -105,14 +150,6 @@ def occlusion(picture: Picture, chance: Chance) -> None:
     tall, wide = min(height, int(math.sqrt(area * ratio * 2))), min(width, int(math.sqrt(area / ratio / 2)) + 1)
     top, left = int(chance.integers(0, height - tall + 1)), int(chance.integers(0, width - wide + 1))
     picture.pixels[top : top + tall, left : left + wide] = chance.uniform(0, 1, 3).astype(np.float32)
-
-
-def _another_place(picture: Picture, chance: Chance) -> Pixels:
-    pixels, _ = picture.others[int(chance.integers(len(picture.others)))]
-    height, width = picture.size
-    top, left = int(chance.integers(0, pixels.shape[0] // 3)), int(chance.integers(0, max(1, pixels.shape[1] // 3)))
-    image = Image.fromarray(np.ascontiguousarray(pixels[top:, left:])).resize((width, height))
-    return to_floats(image.filter(ImageFilter.GaussianBlur(chance.uniform(0.5, 4))))
 
 
 def _made_up_place(size: tuple[int, int], chance: Chance) -> Pixels:
@@ -140,13 +177,6 @@ def _made_up_place(size: tuple[int, int], chance: Chance) -> Pixels:
         light = waves(size, int(chance.integers(4, 20)), chance) * np.float32(chance.uniform(0.02, 0.2))
         pixels += light[..., None]
     return blurred(pixels, chance.uniform(0.4, 3)) if chance.random() < 0.5 else np.clip(pixels, 0, 1)
-
-
-def _put_behind(picture: Picture, place: Pixels) -> None:
-    assert picture.parts is not None
-    person = Image.fromarray(((picture.parts > FOREGROUND) * 255).astype(np.uint8))
-    soft = np.asarray(person.filter(ImageFilter.GaussianBlur(0.7)), np.float32)[..., None] / np.float32(255)
-    picture.pixels = picture.pixels * soft + place * (1 - soft)
 
 
 def _perspective(to: Sequence[tuple[float, float]], back: Sequence[tuple[float, float]]) -> tuple[float, ...]:

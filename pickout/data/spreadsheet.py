@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -16,9 +16,11 @@ from typing import Any
 from unicodedata import normalize
 
 from pickout.data.annotation import read_text, show
-from pickout.errors import AnnotationError, DataError, DataMissing
+from pickout.errors import AnnotationError, DataMissing
 
 Row = Mapping[str, Any]
+Table = tuple[list[str], Iterable[tuple[int, Sequence[Any]]]]
+"""A header; and the position of each row in the file, from 0, with its cells."""
 
 SYNONYMS: Mapping[str, frozenset[str]] = {
     column: frozenset(names.split())
@@ -54,22 +56,14 @@ _BLANKS = "\ufeff \t\r\n\f\v\xa0"
 
 @dataclass(frozen=True, slots=True)
 class Spreadsheet:
-    """A table, read whole.
+    """A table, read whole."""
 
-    Args:
-        file: where it lies.
-        columns: their standard names where they have one, else as the file has them.
-        rows: position in the file, from 0, and the cells by column; a missing value is None, a float that is a whole
-            number is an int. Rows without any value are left out.
-        problems: rows that could not be read.
-        notes: which column was read as which.
-    """
-
-    file: Path
-    columns: Sequence[str]
+    columns: Sequence[str]  # their standard names where they have one, else as the file has them
+    # position in the file, from 0, and the cells by column; a missing value is None, a float that is a whole number is
+    # an int. Rows without any value are left out
     rows: Sequence[tuple[int, Row]]
-    problems: Sequence[AnnotationError]
-    notes: Sequence[str]
+    problems: Sequence[AnnotationError]  # rows that could not be read
+    notes: Sequence[str]  # which column was read as which
 
 
 def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Spreadsheet:
@@ -83,28 +77,27 @@ def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Sprea
     Raises:
         DataMissing: there is no such file.
         AnnotationError: the file as a whole cannot be read, has no image column, or has a column twice.
-        DataError: a Parquet file, and pyarrow is not installed.
     """
     if not file.is_file():
         state = "is a folder" if file.is_dir() else "no such table"
         raise DataMissing(f"{file}: {state}; give a CSV, JSON-lines or Parquet file with a column 'image'")
     problems: list[AnnotationError] = []
-    header, cells = _READERS.get(file.suffix.lower(), _csv)(file, problems)
+    ending = file.suffix.lower()
+    if ending == ".parquet":
+        header, cells = _parquet(file)
+    else:
+        header, cells = (_json_lines if ending in (".jsonl", ".ndjson", ".json") else _csv)(file, problems)
     names, notes = _standard_names(file, header, known, others=others)
     rows = []
     for number, values in cells:
         row = {name: _cell(value) for name, value in zip(names, values, strict=True) if name is not None}
         if any(value is not None for value in row.values()):
             rows.append((number, row))
-    return Spreadsheet(file, [name for name in names if name is not None], rows, problems, notes)
+    return Spreadsheet([name for name in names if name is not None], rows, problems, notes)
 
 
 def name_of(value: object) -> str:
-    """A name as text, composed (NFC); a whole number loses the `.0` that a data frame gave it.
-
-    Raises:
-        ValueError: neither text nor a whole number.
-    """
+    """A name as text, composed (NFC); a whole number loses the `.0` that a data frame gave it. Else a ValueError."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"{show(value)}; expected a name or a whole number")
     return whole(normalize("NFC", str(value)))
@@ -122,11 +115,7 @@ def is_whole(value: object) -> bool:
 
 
 def moment(value: object) -> datetime:
-    """The time in a cell: ISO 8601, or a Parquet time or date (its midnight); finer than microseconds is cut.
-
-    Raises:
-        ValueError: something else.
-    """
+    """The time in a cell: ISO 8601, or a Parquet time or date (its midnight). Else a ValueError."""
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
@@ -171,50 +160,42 @@ def _standard_names(
     for column in missing:
         near = [] if others else difflib.get_close_matches(column, left, n=1, cutoff=_NEAR)
         if near:
-            raise AnnotationError(
-                file, None, column, f"no such column, but '{left[near[0]]}'; rename one that means it"
-            )
+            problem = f"no such column, but '{left[near[0]]}'; rename one that means it"
+            raise AnnotationError(file, None, column, problem)
     if "image" in missing:
         found = ", ".join(names) or "none"
         raise AnnotationError(file, None, "image", f"no such column; found {found} (columns are parted by commas)")
     return standard, notes
 
 
-Cells = Iterator[tuple[int, Sequence[Any]]]
-
-
-def _csv(file: Path, problems: list[AnnotationError]) -> tuple[list[str], Cells]:
+def _csv(file: Path, problems: list[AnnotationError]) -> Table:
     reader = csv.reader(io.StringIO(read_text(file), newline=""), strict=True)
-    lines: list[list[str]] = []
     try:
-        lines += (cells for cells in reader if any(cell.strip(_BLANKS) for cell in cells))
+        lines = [cells for cells in reader if any(cell.strip(_BLANKS) for cell in cells)]
     except csv.Error as error:
         raise AnnotationError(file, None, None, f"not valid CSV at line {reader.line_num}: {error}") from None
-    header = lines[0] if lines else []
-
-    def rows() -> Cells:
-        for number, cells in enumerate(lines[1:]):
-            if len(cells) < len(header) or any(cells[len(header) :]):
-                problem = f"{len(cells)} cells; the header has {len(header)}"
-                problems.append(AnnotationError(file, number, None, problem))
-            else:
-                yield number, cells[: len(header)]
-
-    return header, rows()
+    header, rows = lines[0] if lines else [], []
+    for number, cells in enumerate(lines[1:]):
+        if len(cells) < len(header) or any(cells[len(header) :]):
+            problem = f"{len(cells)} cells; the header has {len(header)}"
+            problems.append(AnnotationError(file, number, None, problem))
+        else:
+            rows.append((number, cells[: len(header)]))
+    return header, rows
 
 
-def _json_lines(file: Path, problems: list[AnnotationError]) -> tuple[list[str], Cells]:
+def _json_lines(file: Path, problems: list[AnnotationError]) -> Table:
     rows: list[tuple[int, Row]] = []
     # splitlines would also part a line at letters that JSON allows inside of a text.
     for number, line in enumerate(line for line in read_text(file).split("\n") if line.strip()):
         try:
-            rows.append((number, json.loads(line, object_pairs_hook=_unique)))
-            if not isinstance(rows[-1][1], dict):
-                raise ValueError(f"{show(rows.pop()[1])}; expected an object")
-        except (json.JSONDecodeError, RecursionError) as error:
-            problems.append(AnnotationError(file, number, None, f"not valid JSON: {error}"))
-        except ValueError as error:
-            problems.append(AnnotationError(file, number, None, str(error)))
+            row = json.loads(line, object_pairs_hook=_unique)
+            if not isinstance(row, dict):
+                raise ValueError(f"{show(row)}; expected an object")
+            rows.append((number, row))
+        except (ValueError, RecursionError) as error:
+            told = str(error) if type(error) is ValueError else f"not valid JSON: {error}"
+            problems.append(AnnotationError(file, number, None, told))
     if not rows and problems:
         raise problems[0]
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
@@ -222,30 +203,23 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> tuple[list[str],
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    [(twice, count)] = Counter(name for name, _ in pairs).most_common(1) or [("", 0)]
+    if count > 1:
         raise ValueError(f"the field {show(twice)} stands in it twice")
-    return found
+    return dict(pairs)
 
 
-def _parquet(file: Path, problems: list[AnnotationError]) -> tuple[list[str], Cells]:
-    del problems
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise DataError(f"{file}: reading Parquet needs pyarrow; install it or save the table as CSV") from None
+def _parquet(file: Path) -> Table:
+    import pyarrow
+    from pyarrow import parquet
+
     try:
         table = parquet.ParquetFile(file).read()
         columns = []
         for column in table.columns:
-            if pyarrow.types.is_timestamp(column.type):  # Python's times end at microseconds
+            if pyarrow.types.is_timestamp(column.type):  # Python's times end at microseconds; finer ones are cut
                 column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
             columns.append(column.to_pylist())
     except Exception as error:  # pyarrow has its own errors, OSError among them.
         raise AnnotationError(file, None, None, f"not a readable Parquet file ({error})") from None
     return list(table.column_names), enumerate(zip_longest(*columns))
-
-
-_READERS = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines, ".parquet": _parquet}

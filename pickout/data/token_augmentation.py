@@ -32,18 +32,7 @@ def augment_tokens(
     settings: CaptionAugmentationSettings,
     generator: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Hide, replace or delete tokens at random; special tokens stay.
-
-    Args:
-        ids: an encoded caption. Shape: (context,).
-        special: the tokenizer's special ids.
-        vocabulary_size: the tokenizer's number of ids.
-        settings: the three probabilities.
-        generator: all randomness comes from here.
-
-    Returns:
-        The changed row; after deletions the rest moves left and padding follows. Shape: (context,).
-    """
+    """Hide, replace or delete tokens at random; special tokens stay."""
     if settings.mask + settings.random + settings.delete == 0:
         return ids.copy()
     draws = generator.random(len(ids))
@@ -58,18 +47,7 @@ def change_tokens(
     draws: NDArray[np.float64],
     replacements: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """`augment_tokens` with its draws given (ITSELF, released program).
-
-    Args:
-        ids: an encoded caption. Shape: (context,).
-        special: the tokenizer's special ids.
-        settings: the three probabilities.
-        draws: from [0, 1): below `mask` hides, then `random` replaces, then `delete` deletes. Shape: (context,).
-        replacements: the id that each position takes when it is replaced. Shape: (context,).
-
-    Returns:
-        Shape: (context,).
-    """
+    """`augment_tokens` with its draws given (ITSELF, released program)."""
     free = ~np.isin(ids, special.ids())
     hidden = settings.mask
     replaced = hidden + settings.random
@@ -83,14 +61,7 @@ def change_tokens(
 
 
 def ordinary_ids(ranks: NDArray[np.int64], special: SpecialTokens) -> NDArray[np.int64]:
-    """The ids of rank 0, 1, ... among those that are not special; for CLIP rank 0 is id 1 and the last is 49404.
-
-    Args:
-        ranks: from 0 to the number of ordinary ids - 1. Shape: any.
-
-    Returns:
-        Shape: that of `ranks`.
-    """
+    """The ids of rank 0, 1, ... among those that are not special; for CLIP rank 0 is id 1 and the last is 49404."""
     ids = ranks.copy()
     for reserved in special.ids():
         ids += ids >= reserved

@@ -1,6 +1,7 @@
 """The training split as items: an image and a caption, augmented as a pure function of seed, epoch and place."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,14 +16,13 @@ from torch.utils.data import Dataset
 
 from pickout.config import Settings
 from pickout.data.batching import Example
-from pickout.data.changed_picture import Picture
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.image_changes import change_picture, read_parts
 from pickout.data.images import open_image
 from pickout.data.sampling import Draw
+from pickout.data.scene_changes import Picture
 from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
 from pickout.data.transforms import AugmentationSettings, ImageSettings, augment, resize
-from pickout.data.weak_captions import WeakCaptions
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
@@ -60,28 +60,19 @@ class DataSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to the two halves of an item.
+    """What is done to the two halves of an item."""
 
-    Args:
-        image: the image's augmentation.
-        caption: the caption's augmentation.
-    """
-
-    image: AugmentationSettings
-    caption: CaptionAugmentationSettings
+    image: AugmentationSettings  # the image's augmentation
+    caption: CaptionAugmentationSettings  # the caption's augmentation
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What a method wants of an item beside its image and caption.
+    """What a method wants of an item beside its image and caption."""
 
-    Args:
-        second_view: whether the image is augmented a second time, by other random numbers.
-        weak_captions: probability that a further caption is drawn from all captions of the person (RaSa: 0.1); else it
-            is the item's own. None: no further caption.
-    """
-
-    second_view: bool = False
+    second_view: bool = False  # whether the image is augmented a second time, by other random numbers
+    # probability that a further caption is drawn from all captions of the person (RaSa: 0.1); else it is the item's
+    # own. None: no further caption
     weak_captions: float | None = None
 
 
@@ -113,18 +104,19 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         pairing: Pairing = PLAIN,
     ) -> None:
         pairs = list(split.pairs())
-        self._weak = None
-        if pairing.weak_captions is not None:
-            captions, identities = [pair.caption for pair in pairs], [pair.identity for pair in pairs]
-            self._weak = WeakCaptions(captions, identities, pairing.weak_captions)
-        self._second_view = pairing.second_view
+        captions = [pair.caption for pair in pairs]
         self.identities = [pair.identity for pair in pairs]
-        self.seed, self.image, self.augmentation = seed, image, augmentation
-        self._files = [str(record.image) for record in split.images]
+        self.seed, self.image, self.augmentation, self._pairing = seed, image, augmentation, pairing
+        self._files = [record.image for record in split.images]
         self._image_of = np.array([pair.image for pair in pairs], dtype=np.int64)
-        self.ids = tokenizer.encode([pair.caption for pair in pairs]).astype(np.int32)
+        self.ids = tokenizer.encode(captions).astype(np.int32)
         self._special, self._vocabulary, self.mask = tokenizer.special, tokenizer.vocabulary_size, tokenizer.mask
         self._cache: list[NDArray[np.uint8]] | None = None
+        numbers: dict[str, int] = {}
+        self._sentence = [numbers.setdefault(caption, len(numbers)) for caption in captions]
+        self._items: dict[int, list[int]] = defaultdict(list)
+        for item, identity in enumerate(self.identities):
+            self._items[identity].append(item)
 
     def __len__(self) -> int:
         return len(self._image_of)
@@ -144,19 +136,15 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         return ids
 
     def fill_cache(self, *, threads: int = 4, advance: Callable[[], None] = lambda: None) -> None:
-        """Decode and resize every image into memory: height * width * 3 bytes each.
-
-        Args:
-            threads: decoding threads.
-            advance: called after each image.
+        """Decode and resize every image into memory (height * width * 3 bytes each); `advance` is called after each.
 
         Raises:
             ImageUnreadable: an image cannot be decoded.
         """
 
-        def load(file: str) -> NDArray[np.uint8]:
+        def load(file: Path) -> NDArray[np.uint8]:
             try:
-                image = open_image(Path(file))
+                image = open_image(file)
             except ImageUnreadable as error:
                 raise ImageUnreadable(error.path, f"{error.reason}; {REMEDY}") from None
             advance()
@@ -174,32 +162,33 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             return error
         pixels = augment(image, self.image, self.augmentation.image, generator)
         ids = self._caption(draw.item, generator)
-        second = augment(image, self.image, self.augmentation.image, generator) if self._second_view else None
-        if self._weak is None:
-            return Example(pixels, ids, self.identities[draw.item], second)
-        other = self._weak.draw(draw.item, generator)
-        weak = ids if other == draw.item else self._caption(other, generator)
-        replaced = self._weak.differ(draw.item, other)
-        return Example(pixels, ids, self.identities[draw.item], second, weak, replaced)
+        identity, second, own = self.identities[draw.item], None, draw.item
+        if self._pairing.second_view:
+            second = augment(image, self.image, self.augmentation.image, generator)
+        if self._pairing.weak_captions is None:
+            return Example(pixels, ids, identity, second)
+        # Another sentence about the same person, which may fit another of the person's images better (RaSa).
+        other, theirs = own, self._items[identity]
+        if generator.random() < self._pairing.weak_captions:
+            other = theirs[int(generator.integers(len(theirs)))]
+        weak = ids if other == own else self._caption(other, generator)
+        # Letter for letter, before any cleaning.
+        return Example(pixels, ids, identity, second, weak, self._sentence[own] != self._sentence[other])
 
     def changed(self, position: int, generator: np.random.Generator) -> Image.Image:
-        """The image at `position` as a camera might have had it; as it is where the recipe wants no changes.
-
-        Raises:
-            ImageUnreadable: it cannot be decoded.
-        """
+        """The image at `position`, changed as the recipe says; an `ImageUnreadable` where it cannot be decoded."""
         image, rates = self._open(position), self.augmentation.image.changes
         if not rates:
             return image
         pixels = np.asarray(image, np.float32) / np.float32(255)
-        picture = Picture(pixels, read_parts(Path(self._files[position])), self._others)
+        picture = Picture(pixels, read_parts(self._files[position]), self._others)
         return Image.fromarray(change_picture(picture, rates, generator))
 
     @cached_property
     def _others(self) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """Some of the images with their masks, for backgrounds and neighbours of others."""
         chosen = np.random.default_rng([_STREAM, self.seed]).integers(len(self._files), size=OTHERS)
-        masks = [(int(position), read_parts(Path(self._files[position]))) for position in chosen]
+        masks = [(int(position), read_parts(self._files[position])) for position in chosen]
         return [(np.asarray(self._open(position)), mask) for position, mask in masks if mask is not None]
 
     def _caption(self, item: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -208,14 +197,14 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
     def fingerprint(self) -> str:
         """A digest of identities, file names and token ids; another one means other training items."""
         digest = hashlib.sha256(np.array(self.identities, dtype=np.int64).tobytes())
-        digest.update("\n".join(Path(self._files[i]).name for i in self._image_of).encode())
+        digest.update("\n".join(self._files[i].name for i in self._image_of).encode())
         digest.update(self.ids.tobytes())
         return digest.hexdigest()
 
     def _open(self, position: int) -> Image.Image:
         if self._cache is not None:
             return Image.fromarray(self._cache[position])
-        return open_image(Path(self._files[position]))
+        return open_image(self._files[position])
 
 
 def with_captions(split: Split) -> Split:
@@ -233,12 +222,8 @@ def with_captions(split: Split) -> Split:
 def require_files(split: Split, remedy: str) -> None:
     """Check that every image is there, without opening it.
 
-    Args:
-        split: any split.
-        remedy: what to do about missing ones.
-
     Raises:
-        DataMissing: names the first missing file and says how many are missing.
+        DataMissing: names the first missing file, says how many are missing, and ends with `remedy`.
     """
     missing = [record.image for record in split.images if not record.image.is_file()]
     if missing:
@@ -252,11 +237,6 @@ def readable(
     split: Split, *, threads: int = 4, advance: Callable[[], None] = lambda: None
 ) -> tuple[Split, list[ImageUnreadable]]:
     """The split without the images that cannot be read, and what is wrong with each of those.
-
-    Args:
-        split: any split.
-        threads: decoding threads.
-        advance: called after each image.
 
     Raises:
         DataError: no image can be read.

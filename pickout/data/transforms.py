@@ -82,15 +82,7 @@ class AugmentationSettings(Settings):
 
 
 def prepare(image: Image.Image, settings: ImageSettings) -> Float[Tensor, "3 height width"]:
-    """Resize (aspect ratio not kept) and normalise.
-
-    Args:
-        image: an RGB image.
-        settings: size and statistics.
-
-    Returns:
-        float32. Shape: (3, height, width).
-    """
+    """Resize an RGB image (aspect ratio not kept) and normalise it. float32. Shape: (3, height, width)."""
     return torch.from_numpy(_normalise(np.asarray(resize(image, settings)), settings))
 
 
@@ -108,18 +100,28 @@ def augment(
     Returns:
         float32. Shape: (3, height, width).
     """
-    pixels = np.asarray(_jitter(resize(image, settings), augmentation, generator))
+    image = resize(image, settings)
+    changes = (
+        (ImageEnhance.Brightness, augmentation.brightness),
+        (ImageEnhance.Contrast, augmentation.contrast),
+        (ImageEnhance.Color, augmentation.saturation),
+    )
+    for enhance, amount in changes:
+        if amount:
+            image = enhance(image).enhance(generator.uniform(1 - amount, 1 + amount))
+    pixels, pad = np.asarray(image), augmentation.pad
     if generator.random() < augmentation.flip:
         pixels = pixels[:, ::-1]
-    if augmentation.pad:
-        pixels = _shift(pixels, augmentation.pad, generator)
+    if pad:
+        top, left = (int(value) for value in generator.integers(0, 2 * pad + 1, size=2))
+        black = np.pad(pixels, ((pad, pad), (pad, pad), (0, 0)))
+        pixels = black[top : top + settings.height, left : left + settings.width]
     values = _normalise(pixels, settings)
     if generator.random() < augmentation.erase:
         box = _rectangle(settings.height, settings.width, augmentation, generator)
         if box is not None:
-            top, left, height, width = box
             fill = settings.mean if augmentation.erase_fill == "mean" else (0.0, 0.0, 0.0)
-            values[:, top : top + height, left : left + width] = np.array(fill, np.float32)[:, None, None]
+            values[:, box[0], box[1]] = np.array(fill, np.float32)[:, None, None]
     return torch.from_numpy(values)
 
 
@@ -132,39 +134,18 @@ def resize(image: Image.Image, settings: ImageSettings) -> Image.Image:
     return image if image.size == size else image.resize(size, _FILTERS[settings.resample])
 
 
-def _jitter(image: Image.Image, augmentation: AugmentationSettings, generator: np.random.Generator) -> Image.Image:
-    changes = (
-        (ImageEnhance.Brightness, augmentation.brightness),
-        (ImageEnhance.Contrast, augmentation.contrast),
-        (ImageEnhance.Color, augmentation.saturation),
-    )
-    for enhance, amount in changes:
-        if amount:
-            image = enhance(image).enhance(generator.uniform(1 - amount, 1 + amount))
-    return image
-
-
-def _shift(pixels: NDArray[np.uint8], pad: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Pad with black on each side and crop back to size at a random place. Shape: (height, width, 3)."""
-    height, width, _ = pixels.shape
-    top, left = (int(value) for value in generator.integers(0, 2 * pad + 1, size=2))
-    canvas = np.zeros((height + 2 * pad, width + 2 * pad, 3), dtype=np.uint8)
-    canvas[pad : pad + height, pad : pad + width] = pixels
-    return canvas[top : top + height, left : left + width]
-
-
 def _rectangle(
     height: int, width: int, augmentation: AugmentationSettings, generator: np.random.Generator
-) -> tuple[int, int, int, int] | None:
-    """Top, left, height and width of a random rectangle smaller than the image; None when no attempt fitted."""
+) -> tuple[slice, slice] | None:
+    """Rows and columns of a random rectangle smaller than the image; None when no attempt fitted."""
     low, high = (math.log(ratio) for ratio in augmentation.erase_ratio)
     for _ in range(ATTEMPTS):
         area = height * width * generator.uniform(*augmentation.erase_area)
         ratio = math.exp(generator.uniform(low, high))
         tall, wide = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if tall < height and wide < width:
-            top, left = generator.integers(0, height - tall + 1), generator.integers(0, width - wide + 1)
-            return int(top), int(left), tall, wide
+            top, left = (int(generator.integers(0, room + 1)) for room in (height - tall, width - wide))
+            return slice(top, top + tall), slice(left, left + wide)
     return None
 
 
@@ -179,7 +160,5 @@ def _normalise(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np
 @lru_cache(maxsize=8)
 def _tables(mean: Triple, std: Triple) -> NDArray[np.float32]:
     shares = np.arange(256, dtype=np.float32) / np.float32(255)
-    table: NDArray[np.float32] = (shares[None, :] - np.array(mean, np.float32)[:, None]) / np.array(std, np.float32)[
-        :, None
-    ]
+    table: NDArray[np.float32] = (shares - np.array(mean, np.float32)[:, None]) / np.array(std, np.float32)[:, None]
     return table

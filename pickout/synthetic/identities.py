@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.data.changed_picture import Picture
 from pickout.data.image_changes import STRONG, change_picture
+from pickout.data.scene_changes import Picture
 from pickout.files import write_atomically
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.avatars import Avatar, load_avatar

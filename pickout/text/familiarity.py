@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pickout.text.tokenizer import Tokenizer, Word
+from pickout.text.tokenizer import Tokenizer
 
 UNKNOWN = "[UNK]"
 """The piece that stands for anything in a wordpiece vocabulary."""
@@ -19,46 +19,33 @@ class Familiarity:
     A word is unknown when it has a piece that stands for anything, or when it falls apart into two or more pieces of
     at most two letters on average. It is foreign when its pieces outnumber its letters, as bytes do in a script that
     the vocabulary was not made for.
-
-    Args:
-        words: how many words the sentence has, punctuation not counted.
-        unknown: the unknown words, foreign ones included, in order, each once.
-        foreign: share of the words' letters that stand in foreign words.
-        strange: share of the words that are unknown.
-        cut: words behind the end of the context, which the model does not see.
     """
 
-    words: int
-    unknown: tuple[str, ...]
-    foreign: float
-    strange: float
-    cut: int
+    words: int  # how many words the sentence has, punctuation not counted
+    unknown: tuple[str, ...]  # the unknown words, foreign ones included, in order, each once
+    foreign: float  # share of the words' letters that stand in foreign words
+    strange: float  # share of the words that are unknown
+    cut: int  # words behind the end of the context, which the model does not see
 
 
 def familiarity(tokenizer: Tokenizer, sentence: str) -> Familiarity:
     """How much of `sentence` the tokenizer knows."""
     words = [word for word in tokenizer.words(sentence) if word.spoken]
-    cut = [word for word in words if not word.positions]
     seen = [word for word in words if word.positions]
     pieces = tokenizer.pieces(sentence)
-    costs = [_pieces(word, pieces) for word in seen]
-    unknown = [word for word, cost in zip(seen, costs, strict=True) if _is_unknown(word, cost)]
-    foreign = sum(len(word.text) for word, cost in zip(seen, costs, strict=True) if cost >= _BYTES * len(word.text))
-    letters = sum(len(word.text) for word in seen)
+    letters, foreign, unknown = 0, 0, []
+    for word in seen:
+        own, length = [pieces[position - 1] for position in word.positions], len(word.text)
+        # A piece that stands for anything costs as much as foreign letters.
+        cost = 2 * length if UNKNOWN in own else len(own)
+        letters += length
+        foreign += length if cost >= _BYTES * length else 0
+        if cost > 1 and length / cost < _LETTERS:
+            unknown.append(word.text)
     return Familiarity(
         words=len(words),
-        unknown=tuple(dict.fromkeys(word.text for word in unknown)),
+        unknown=tuple(dict.fromkeys(unknown)),
         foreign=foreign / letters if letters else 0.0,
         strange=len(unknown) / len(seen) if seen else 0.0,
-        cut=len(cut),
+        cut=len(words) - len(seen),
     )
-
-
-def _pieces(word: Word, pieces: list[str]) -> int:
-    """How many pieces a word costs; one that stands for anything costs as much as foreign letters."""
-    own = [pieces[position - 1] for position in word.positions]
-    return 2 * len(word.text) if UNKNOWN in own else len(own)
-
-
-def _is_unknown(word: Word, cost: int) -> bool:
-    return cost > 1 and len(word.text) / cost < _LETTERS

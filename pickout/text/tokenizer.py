@@ -55,19 +55,12 @@ class TokenizerSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word or a run of punctuation of a caption.
+    """A word or a run of punctuation of a caption."""
 
-    Args:
-        text: as the caption spells it.
-        start: first character in the caption.
-        stop: one behind the last character.
-        positions: where its pieces stand in the encoded row; empty when the context cut the word off.
-    """
-
-    text: str
-    start: int
-    stop: int
-    positions: tuple[int, ...]
+    text: str  # as the caption spells it
+    start: int  # first character in the caption
+    stop: int  # one behind the last character
+    positions: tuple[int, ...]  # where its pieces stand in the encoded row; empty when the context cut the word off
 
     @property
     def spoken(self) -> bool:

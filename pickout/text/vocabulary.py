@@ -1,15 +1,12 @@
 """What a tokenizer's ids stand for, for methods that hide, propose or group pieces."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from pickout.errors import DataError
 
 _NO_WORD = re.compile(r"\[(?:UNK|unused\d+|PAD|CLS|SEP|MASK)\]|<\|.*\|>")
 """Entries of a vocabulary that stand for no text."""
@@ -19,43 +16,30 @@ BLANK = "\u0120"
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Ids that stand for no text.
+    """Ids that stand for no text."""
 
-    Args:
-        padding: fills the row behind the caption.
-        start: opens every row.
-        end: closes every row; None for a tokenizer without closing token (AGA's use of BERT's).
-        mask: stands for a hidden piece.
-    """
-
-    padding: int
-    start: int
-    end: int | None
-    mask: int
+    padding: int  # fills the row behind the caption
+    start: int  # opens every row
+    end: int | None  # closes every row; None for a tokenizer without closing token (AGA's use of BERT's)
+    mask: int  # stands for a hidden piece
 
     def ids(self) -> tuple[int, ...]:
         """The special ids in ascending order."""
-        return tuple(sorted({self.padding, self.start, self.mask} | ({self.end} if self.end is not None else set())))
+        ends = () if self.end is None else (self.end,)
+        return tuple(sorted({self.padding, self.start, self.mask, *ends}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
-    """Every id of a tokenizer.
-
-    Args:
-        special: the special ids.
-        texts: what each id stands for, lower-cased, without marks of the vocabulary; empty for special entries.
-        proposable: True for ids that may stand in a caption: no special, unknown or unused entry. Shape: (ids,).
-        continues: True for pieces that go on with the word of the piece before; None where the spelling of a piece
-            does not tell (CLIP). Shape: (ids,).
-        whole_words: True for pieces that are a word by themselves, and not the start of one or a mark; None where that
-            is not known (CLIP; a vocabulary that was learnt before it was kept). Shape: (ids,).
-    """
+    """Every id of a tokenizer. Shape of the arrays: (ids,)."""
 
     special: SpecialTokens
-    texts: tuple[str, ...]
-    proposable: NDArray[np.bool_]
+    texts: tuple[str, ...]  # lower-cased, without marks of the vocabulary; empty for special entries
+    proposable: NDArray[np.bool_]  # True for ids that may stand in a caption: no special, unknown or unused entry
+    # True for pieces that go on with the word of the piece before; None where the spelling does not tell (CLIP)
     continues: NDArray[np.bool_] | None
+    # True for pieces that are a word by themselves, and not the start of one or a mark; None where that is not known
+    # (CLIP; a vocabulary that was learnt before it was kept)
     whole_words: NDArray[np.bool_] | None
 
     @property
@@ -64,30 +48,8 @@ class Vocabulary:
         return len(self.texts)
 
 
-def numbered(file: Path, entries: Sequence[str]) -> dict[str, int]:
-    """Each entry with its id.
-
-    Args:
-        file: where they were read, for the error.
-        entries: in the order of their ids.
-
-    Raises:
-        DataError: an entry comes twice, so that one of its ids would stand for nothing.
-    """
-    vocabulary = {entry: number for number, entry in enumerate(entries)}
-    if len(vocabulary) < len(entries):
-        twice = next(entry for number, entry in enumerate(entries) if vocabulary[entry] != number)
-        raise DataError(f"{file}: the entry '{twice}' comes twice; fetch it again")
-    return vocabulary
-
-
 def ids_fault(vocabulary: Mapping[str, int], special: SpecialTokens) -> str:
-    """What keeps entries from being a vocabulary, whose ids go from 0 on without a gap; empty where nothing does.
-
-    Args:
-        vocabulary: entries with their ids, of whatever a file holds.
-        special: the special ids.
-    """
+    """What keeps entries of whatever a file holds from having ids from 0 on without a gap; empty where nothing does."""
     if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
         return f"the ids of its {len(vocabulary):,} entries do not go from 0 to {len(vocabulary) - 1:,} without a gap"
     wrong = [number for number in special.ids() if type(number) is not int or not 0 <= number < len(vocabulary)]
@@ -108,35 +70,28 @@ def read_vocabulary(
     """
     none = np.array([_NO_WORD.fullmatch(entry) is not None for entry in entries], dtype=np.bool_)
     none[list(special.ids())] = True
-    if kind == "wordpiece":
-        marked = np.array([entry.startswith("##") for entry in entries], dtype=np.bool_)
-        texts = [entry.removeprefix("##") for entry in entries]
-    else:
-        texts = [_plain(entry) for entry in entries]
-        marked = np.array([not entry.startswith(BLANK) for entry in entries], dtype=np.bool_)
-    continues = None if kind == "clip" else marked & ~none
+    wordpiece = kind == "wordpiece"
+    marked = np.array([entry.startswith("##") if wordpiece else not entry.startswith(BLANK) for entry in entries])
+    texts = [entry.removeprefix("##") if wordpiece else _plain(entry) for entry in entries]
     shown = tuple("" if hidden else text.lower() for text, hidden in zip(texts, none, strict=True))
     whole = None
-    if kind == "wordpiece" or (kind == "trained" and seen_whole is not None):
+    if wordpiece or (kind == "trained" and seen_whole is not None):
         # In BERT's spelling every entry without ## is a word of its own, or a letter or mark.
-        stands_alone = [kind == "wordpiece" or n in (seen_whole or ()) for n in range(len(entries))]
-        whole = np.array([text.isalnum() for text in shown], np.bool_) & ~marked & np.array(stands_alone, np.bool_)
-    return Vocabulary(special, shown, ~none, continues, whole)
+        alone = [text.isalnum() and (wordpiece or n in (seen_whole or ())) for n, text in enumerate(shown)]
+        whole = np.array(alone, np.bool_) & ~marked
+    return Vocabulary(special, shown, ~none, None if kind == "clip" else marked & ~none, whole)
 
 
 def _plain(entry: str) -> str:
     """A byte-level piece as text; bytes that are no whole letter become U+FFFD."""
-    letters = bytearray()
-    for letter in entry.removesuffix("</w>"):
-        value = _bytes().get(letter)
-        letters += letter.encode() if value is None else bytes([value])
-    return letters.decode("utf-8", errors="replace").strip()
+    pieces = (bytes([byte_letters()[c]]) if c in byte_letters() else c.encode() for c in entry.removesuffix("</w>"))
+    return b"".join(pieces).decode("utf-8", errors="replace").strip()
 
 
 @lru_cache(maxsize=1)
-def _bytes() -> dict[str, int]:
-    """The letter that stands for each byte in byte-level vocabularies (GPT-2): printable bytes as they are, the rest
-    in order from U+0100."""
+def byte_letters() -> dict[str, int]:
+    """The letter that stands for each byte in byte-level vocabularies (GPT-2, CLIP), in their order: printable bytes as
+    they are, the rest in order from U+0100."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [value for value in range(256) if value not in printable]
     return {chr(value): value for value in printable} | {chr(256 + n): value for n, value in enumerate(rest)}

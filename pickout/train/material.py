@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, read_tokenizer
-from pickout.checkpoints.source import resolve
-from pickout.checkpoints.tokenizer_files import find_tokenizer
+from pickout.checkpoints.source import find_tokenizer, resolve
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.training_pairs import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions

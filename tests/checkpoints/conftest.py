@@ -16,13 +16,13 @@ from local_hub import Hub, local_hub
 from tiny_albef import WORDS
 from tiny_clip import CONTEXT, MERGES
 
-from pickout.checkpoints import transfer
+from pickout.checkpoints import hub as transfer
 from pickout.data.transforms import ImageSettings
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
-from pickout.text.clip import clip_tokenizer
+from pickout.text.build import clip_tokenizer
 from pickout.text.tokenizer import Tokenizer
 
 

@@ -14,8 +14,8 @@ from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTrunca
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
+from pickout.text.build import wordpiece_tokenizer
 from pickout.text.tokenizer import TokenizerSettings
-from pickout.text.wordpiece import wordpiece_tokenizer
 
 LETTERS = [f"{mark}{letter}" for mark in ("", "##") for letter in "abcdefghijklmnopqrstuvwxyz"]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, "red", "coat", "teal"]

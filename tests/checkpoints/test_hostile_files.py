@@ -255,8 +255,7 @@ def test_a_changed_tokenizer_is_refused_before_it_is_looked_into(run: Path) -> N
 )
 def test_an_entry_that_comes_twice_leaves_a_gap_and_is_refused(tmp_path: Path, file: str, lines: list[str]) -> None:
     from pickout.errors import DataError
-    from pickout.text.clip import clip_tokenizer
-    from pickout.text.wordpiece import wordpiece_tokenizer
+    from pickout.text.build import clip_tokenizer, wordpiece_tokenizer
 
     (tmp_path / file).write_text("\n".join([*lines, "b l"] if file == "merges.txt" else lines))
     with pytest.raises(DataError, match=r"'re?d?' comes twice"):

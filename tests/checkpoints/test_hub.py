@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from local_hub import Hub
 
-from pickout.checkpoints import transfer
-from pickout.checkpoints.hub import Fetched, ask, fetch
+from pickout.checkpoints import hub as transfer
+from pickout.checkpoints.hub import Fetched, NotOnHub, ask, fetch
 from pickout.checkpoints.named_weights import weights_home
-from pickout.checkpoints.transfer import NotOnHub
 from pickout.errors import DownloadFailed, StorageFull
 
 REPOSITORY = "owner/name"
@@ -74,8 +73,8 @@ def test_a_later_attempt_goes_on_where_an_earlier_one_gave_up(hub: Hub, tmp_path
 def test_a_killed_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
     hub.break_after = [64_000]
     code = (
-        "import sys, os; from pathlib import Path; from pickout.checkpoints import hub, transfer\n"
-        "transfer.time.sleep = lambda _: os.kill(os.getpid(), 9)\n"
+        "import sys, os; from pathlib import Path; from pickout.checkpoints import hub\n"
+        "hub.time.sleep = lambda _: os.kill(os.getpid(), 9)\n"
         "hub.fetch('owner/name', 'model.safetensors', Path(sys.argv[1]), endpoint=sys.argv[2])"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path, hub.address], env=os.environ, capture_output=True)

@@ -10,8 +10,8 @@ from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.shapes import TokenBatch
+from pickout.text.build import wordpiece_tokenizer
 from pickout.text.tokenizer import Tokenizer
-from pickout.text.wordpiece import wordpiece_tokenizer
 from pickout.train.recipe import find_recipe, load_recipe
 
 

@@ -152,7 +152,8 @@ def test_the_image_size_is_told_by_the_position_table(
     path = tmp_path / "sizes.safetensors"
     save_file({f"base_model.{key}": tensor for key, tensor in openai_state(patches).items()}, path)
     imported = import_file(path)
-    assert imported.image == size and imported.vision.stride == stride
+    image = imported.settings.image
+    assert (image.height, image.width) == size and imported.settings.vision.stride == stride
 
 
 def sized(tmp_path: Path, patches: int) -> Path:

@@ -19,8 +19,8 @@ from pickout.methods.base import Method
 from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.text import TextSettings
+from pickout.text.build import train_tokenizer
 from pickout.text.tokenizer import Tokenizer
-from pickout.text.train import train_tokenizer
 
 CROPS = [Image.fromarray(np.random.default_rng(i).integers(0, 255, (60, 25, 3), np.uint8)) for i in range(5)]
 SENTENCES = ["a red hat", "blue", "", "he's in a very long sentence with many more words than fit into the context"]

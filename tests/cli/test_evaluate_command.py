@@ -16,7 +16,7 @@ from pickout.data.transforms import ImageSettings
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
-from pickout.text.train import train_tokenizer
+from pickout.text.build import train_tokenizer
 
 WORDS = ["red", "green", "blue", "striped", "long", "short", "dark", "light"]
 TINY = {"width": 32, "layers": 2, "heads": 2, "embedding": 24}

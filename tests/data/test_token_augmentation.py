@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pickout.config import parse_settings
 from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens, change_tokens, ordinary_ids
 from pickout.errors import RecipeError
-from pickout.text import SpecialTokens
+from pickout.text.vocabulary import SpecialTokens
 
 CLIP = SpecialTokens(padding=0, start=49406, end=49407, mask=49405)
 BERT = SpecialTokens(padding=0, start=101, end=None, mask=103)

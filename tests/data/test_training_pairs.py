@@ -11,7 +11,7 @@ from pickout.data.token_augmentation import CaptionAugmentationSettings, augment
 from pickout.data.training_pairs import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
 from pickout.data.transforms import AugmentationSettings, ImageSettings, prepare
 from pickout.errors import DataError, DataMissing, ImageUnreadable
-from pickout.text.train import train_tokenizer
+from pickout.text.build import train_tokenizer
 
 _SIZE = ImageSettings(height=24, width=12)
 _PLAIN = Augmentation(

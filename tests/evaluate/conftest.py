@@ -22,8 +22,8 @@ from pickout.data.transforms import ImageSettings
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, Progress, TextFeatures
 from pickout.methods.model import ModelSettings
 from pickout.shapes import TokenBatch
+from pickout.text.build import train_tokenizer
 from pickout.text.tokenizer import Tokenizer
-from pickout.text.train import train_tokenizer
 
 COLOURS = {
     "red": (200, 20, 20),

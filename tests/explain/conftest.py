@@ -18,7 +18,7 @@ from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
 from pickout.synthetic.street import StreetSettings, draw_street
-from pickout.text.train import train_tokenizer
+from pickout.text.build import train_tokenizer
 
 SENTENCE = "A woman wears a pale blue blouse, dark jeans and white trainers."
 TINY = {"width": 32, "layers": 2, "heads": 2, "embedding": 24}

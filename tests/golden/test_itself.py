@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from pickout.checkpoints.formats.itself_family import translate
+from pickout.checkpoints.formats.clip_family import translate
 from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Progress, TextFeatures
 from pickout.methods.itself import Itself, ItselfSettings

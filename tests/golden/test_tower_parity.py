@@ -37,14 +37,14 @@ def part(imported: ForeignModel, tower: str) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def vision(imported: ForeignModel) -> VisionTransformer:
-    tower = VisionTransformer(imported.vision, height=96, width=32)
+    tower = VisionTransformer(imported.settings.vision, height=96, width=32)
     tower.load_state_dict(part(imported, "vision."))
     return tower
 
 
 @pytest.fixture(scope="module")
 def text(imported: ForeignModel) -> TextTransformer:
-    tower = TextTransformer(imported.text, vocabulary_size=300, context=20, start=298, end=299)
+    tower = TextTransformer(imported.settings.text, vocabulary_size=300, context=20, start=298, end=299)
     tower.load_state_dict(part(imported, "text."))
     return tower
 
@@ -57,7 +57,7 @@ def test_every_key_is_accounted_for(imported: ForeignModel) -> None:
     assert imported.weights.left_over == []
     assert list(imported.weights.ignored) == ["logit_scale"]
     assert imported.resized == {"vision.positions": "resized from 3x3 to 6x2 patches (bilinear)"}
-    assert (imported.vision.heads, imported.text.heads, imported.vision.layers) == (2, 1, 12)
+    assert (imported.settings.vision.heads, imported.settings.text.heads, imported.settings.vision.layers) == (2, 1, 12)
 
 
 def test_image_tokens_rows_and_maps(vision: VisionTransformer, io: dict[str, Tensor]) -> None:

@@ -15,7 +15,7 @@ from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion_plan import Given, Plan
 from pickout.shapes import TokenBatch
-from pickout.text.train import train_tokenizer
+from pickout.text.build import train_tokenizer
 from pickout.text.vocabulary import SpecialTokens, read_vocabulary
 from tests.methods.conftest import small_fusion_encoder, small_towers, small_vision, small_vocabulary
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pickout.text import Tokenizer, clip_tokenizer, train_tokenizer, wordpiece_tokenizer
+from pickout.text.build import clip_tokenizer, train_tokenizer, wordpiece_tokenizer
+from pickout.text.tokenizer import Tokenizer
 
 MERGES = ["r e", "re d</w>", "b l", "bl u", "blu e</w>", "h a", "ha t</w>", "' s</w>", "j e"]
 WORDPIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "leg", "##ging", "##s", "hat", ".", "'", "s"]

@@ -6,7 +6,8 @@ import pytest
 
 from pickout.config import parse_settings
 from pickout.errors import CheckpointError, DataMissing, RecipeError
-from pickout.text import Tokenizer, TokenizerSettings, build_tokenizer
+from pickout.text.build import build_tokenizer
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 
 def test_each_kind_is_built_from_its_settings(merges: Path, wordpieces: Path) -> None:

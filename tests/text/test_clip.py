@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pickout.errors import DataError, DataMissing
-from pickout.text import Tokenizer, clip_tokenizer
-from pickout.text.clip import byte_characters
+from pickout.text.build import clip_tokenizer
+from pickout.text.tokenizer import Tokenizer
+from pickout.text.vocabulary import byte_letters
 
 GOLDEN = {
     "a photo of a cat": [320, 1125, 539, 320, 2368],
@@ -73,7 +74,7 @@ def unquoted_by_loops(text: str) -> str:
 
 def ids_by_loops(caption: str, pairs: list[tuple[str, ...]]) -> list[int]:
     """Join the earliest learnt pair of each word until none is left."""
-    alphabet = byte_characters()
+    alphabet = list(byte_letters())
     entries = [*alphabet, *(character + "</w>" for character in alphabet), *("".join(pair) for pair in pairs[:-1])]
     of_byte = dict(zip(sorted(range(256), key=lambda b: (alphabet_rank(b), b)), alphabet, strict=True))
     ranks = {pair: rank for rank, pair in enumerate(pairs[:-1])}

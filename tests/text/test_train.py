@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pickout.errors import DataError
-from pickout.text import train_tokenizer
+from pickout.text.build import train_tokenizer
 
 CAPTIONS = [
     "A man wears a red shirt, blue trousers and white shoes.",
@@ -58,7 +58,7 @@ def test_a_vocabulary_too_small_for_the_bytes_is_refused() -> None:
 
 def test_equal_captions_give_equal_tokenizers_in_any_process() -> None:
     program = (
-        "import hashlib, sys; from pickout.text import train_tokenizer; "
+        "import hashlib, sys; from pickout.text.build import train_tokenizer; "
         f"print(hashlib.sha256(train_tokenizer({CAPTIONS!r}, 380).to_json().encode()).hexdigest()); "
         "assert 'torch' not in sys.modules"
     )

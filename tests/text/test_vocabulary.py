@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-from pickout.text.clip import clip_tokenizer
+from pickout.text.build import clip_tokenizer, train_tokenizer, wordpiece_tokenizer
 from pickout.text.tokenizer import Tokenizer
-from pickout.text.train import train_tokenizer
-from pickout.text.wordpiece import wordpiece_tokenizer
 
 
 def test_word_pieces_tell_special_unused_and_continuing_entries(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pickout.errors import DataError, DataMissing
-from pickout.text import Tokenizer, wordpiece_tokenizer
+from pickout.text.build import wordpiece_tokenizer
+from pickout.text.tokenizer import Tokenizer
 
 GOLDEN = {
     "a photo of a cat": [101, 1037, 6302, 1997, 1037, 4937, 102],

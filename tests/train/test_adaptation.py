@@ -10,7 +10,7 @@ from pickout.errors import DataError, NothingFound, UsageError
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
-from pickout.text.train import train_tokenizer
+from pickout.text.build import train_tokenizer
 from pickout.train import adaptation
 from pickout.train.adaptation import AdaptationSettings, adapt
 

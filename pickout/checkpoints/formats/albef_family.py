@@ -20,10 +20,12 @@ from pickout.checkpoints.formats.foreign_model import (
     checked,
     layers_of,
     shapes_of,
-    usual_heads,
+    tower,
 )
 from pickout.checkpoints.formats.names import Names, Translation, prefixed
+from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
+from pickout.methods.model import ModelSettings
 from pickout.nn.text import TextSettings
 from pickout.nn.vision import VisionSettings
 from pickout.text.tokenizer import TokenizerSettings
@@ -38,42 +40,37 @@ _VIT = {
     "pos_embed": POSITIONS,
     "patch_embed.proj.*": "vision.patches.*",
     "norm.*": "vision.norm_out.*",
-} | {
-    f"blocks.#.{key}.*": f"vision.transformer.layers.#.{name}.*"
-    for key, name in {
-        "norm1": "norm_attention",
-        "attn.qkv": "attention.project_in",
-        "attn.proj": "attention.project_out",
-        "norm2": "norm_feed_forward",
-        "mlp.fc1": "feed_forward.widen",
-        "mlp.fc2": "feed_forward.narrow",
-    }.items()
+    "blocks.#.norm1.*": "vision.transformer.layers.#.norm_attention.*",
+    "blocks.#.attn.qkv.*": "vision.transformer.layers.#.attention.project_in.*",
+    "blocks.#.attn.proj.*": "vision.transformer.layers.#.attention.project_out.*",
+    "blocks.#.norm2.*": "vision.transformer.layers.#.norm_feed_forward.*",
+    "blocks.#.mlp.fc1.*": "vision.transformer.layers.#.feed_forward.widen.*",
+    "blocks.#.mlp.fc2.*": "vision.transformer.layers.#.feed_forward.narrow.*",
 }
 _ONES = {"cls_token": 2, "pos_embed": 1}
 """Leading axes of length 1 that our tensors do without."""
 _VIT_UNUSED = dict.fromkeys(("head.*", "pre_logits.fc.*", "fc_norm.*"), "a classifier of other images")
-_EMBEDDINGS = {
+_BERT = {
     "embeddings.word_embeddings.weight": "text.embeddings.words.weight",
     "embeddings.position_embeddings.weight": "text.embeddings.positions.weight",
     "embeddings.token_type_embeddings.weight": "text.embeddings.types.weight",
     "embeddings.LayerNorm.*": "text.embeddings.norm.*",
-}
-_BERT = _EMBEDDINGS | {
-    f"encoder.layer.#.{key.replace('/', '.*')}": f"text.layer.#.{name.replace('/', '.*')}"
+} | {
+    f"encoder.layer.#.{key}.*": f"text.layer.#.{name}"
     for key, name in {
-        "attention.self.query/": "attention.project_in/|0",
-        "attention.self.key/": "attention.project_in/|1",
-        "attention.self.value/": "attention.project_in/|2",
-        "attention.output.dense/": "attention.project_out/",
-        "attention.output.LayerNorm/": "attention.norm/",
-        "crossattention.self.query/": "cross.project_query/",
-        "crossattention.self.key/": "cross.project_memory/|0",
-        "crossattention.self.value/": "cross.project_memory/|1",
-        "crossattention.output.dense/": "cross.project_out/",
-        "crossattention.output.LayerNorm/": "cross.norm/",
-        "intermediate.dense/": "feed_forward.widen/",
-        "output.dense/": "feed_forward.narrow/",
-        "output.LayerNorm/": "feed_forward.norm/",
+        "attention.self.query": "attention.project_in.*|0",
+        "attention.self.key": "attention.project_in.*|1",
+        "attention.self.value": "attention.project_in.*|2",
+        "attention.output.dense": "attention.project_out.*",
+        "attention.output.LayerNorm": "attention.norm.*",
+        "crossattention.self.query": "cross.project_query.*",
+        "crossattention.self.key": "cross.project_memory.*|0",
+        "crossattention.self.value": "cross.project_memory.*|1",
+        "crossattention.output.dense": "cross.project_out.*",
+        "crossattention.output.LayerNorm": "cross.norm.*",
+        "intermediate.dense": "feed_forward.widen.*",
+        "output.dense": "feed_forward.narrow.*",
+        "output.LayerNorm": "feed_forward.norm.*",
     }.items()
 }
 _BERT_UNUSED = {
@@ -115,7 +112,8 @@ _TELLING = {
 """Tensors that tell a model's sizes, and how many axes they have."""
 VIT = Names(_VIT, _VIT_UNUSED)
 """A vision transformer in timm's or DeiT's names."""
-BERT_TELLING = ("embeddings.word_embeddings.weight",)
+MINILM = Names({key: name.replace("text.layer.", "text.trunk.") for key, name in _BERT.items() if "cross" not in key})
+"""MiniLM, as the frozen part of a sentence tower."""
 VIT_TELLING = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight")
 _CROSS = re.compile(r"text_encoder\.(?:bert\.)?encoder\.layer\.([0-9]{1,4})\.crossattention\..+\.(?:weight|bias)")
 
@@ -140,7 +138,7 @@ def is_albef(keys: Collection[str]) -> bool:
 def is_bert(keys: Collection[str]) -> bool:
     """Whether the keys are those of a plain BERT, with or without its heads."""
     ends = {key.removeprefix("bert.") for key in keys}
-    return ends.issuperset(BERT_TELLING) and not any("crossattention" in key for key in keys)
+    return "embeddings.word_embeddings.weight" in ends and not any("crossattention" in key for key in keys)
 
 
 def is_vit(keys: Collection[str]) -> bool:
@@ -149,87 +147,49 @@ def is_vit(keys: Collection[str]) -> bool:
 
 
 def translate(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
-    """A file of the ALBEF family under our names, the momentum twin's tensors under `momentum.`.
-
-    Args:
-        source: the file, for errors.
-        tensors: its state dict.
-
-    Raises:
-        CheckpointMismatch: a tensor that tells a size is missing, tied tensors differ, or the images are not square.
-    """
+    """A file of the ALBEF family under our names, the momentum twin's tensors under `momentum.`."""
     weights = _tied(source, family_names(tensors).translate(without_ones(tensors)), tensors)
-    for key in [key for key in weights.state if key.startswith(MOMENTUM)]:
+    state = weights.state
+    for key in [key for key in state if key.startswith(MOMENTUM)]:
         # The twin of nothing: a key that only looks as if a training needed it.
         if weights.found.isdisjoint(weights.names.theirs(key.removeprefix(MOMENTUM))):
             weights.left_over.append(weights.spelled(key))
-            del weights.state[key]
-    weights.state.update({key: weights.state[key].flatten() for key in _COUNTERS if key in weights.state})
+            del state[key]
+    state.update({key: state[key].flatten() for key in _COUNTERS if key in state})
     shapes = shapes_of(source, weights, _TELLING)
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     words, positions = shapes["text.embeddings.words.weight"][1], shapes["text.embeddings.positions.weight"][0]
-    side = square_side(source, weights.state[POSITIONS])
+    side = square_side(source, state[POSITIONS])
     if positions < SHORTEST:
         raise CheckpointMismatch(f"{source}: captions of {positions} tokens are too short for any tokenizer")
-    embedding = shapes["image_projection.weight"][0]
-    vision = checked(
-        source,
-        VisionSettings,
-        kind="vit",
-        patch=patch,
-        stride=patch,
-        width=width,
-        layers=layers_of(weights, "vision.transformer.layers."),
-        heads=usual_heads(width),
-        embedding=embedding,
-        activation="gelu",
-    )
-    text = checked(
-        source,
-        TextSettings,
-        kind="bert",
-        width=words,
-        layers=layers_of(weights, "text.text_layers."),
-        fusion_layers=layers_of(weights, "text.fusion."),
-        heads=usual_heads(words),
-        embedding=embedding,
-        activation="gelu",
-        feed_forward=shapes["text.text_layers.0.feed_forward.widen.weight"][0],
-        positions=positions,
-    )
-    rasa = any(key.startswith(("relation_head.", "replaced_head.")) for key in weights.state)
-    head = any(key.startswith("word_head.") for key in weights.state)
-    return ForeignModel(
-        format=RASA if rasa else ALBEF if head else RETRIEVAL,
-        method={"name": "fusion"} if rasa or head else {"name": "fusion", "word_weight": 0.0, "replaced_weight": 0.0},
+    shared = {"embedding": shapes["image_projection.weight"][0], "activation": "gelu"}
+    layers, strides = "vision.transformer.layers.", {"patch": patch, "stride": patch}
+    vision = tower(source, VisionSettings, weights, layers, width, kind="vit", **strides, **shared)
+    sizes = {
+        "fusion_layers": layers_of(weights, "text.fusion."),
+        "feed_forward": shapes["text.text_layers.0.feed_forward.widen.weight"][0],
+        "positions": positions,
+    }
+    text = tower(source, TextSettings, weights, "text.text_layers.", words, kind="bert", **sizes, **shared)
+    rasa = any(key.startswith(("relation_head.", "replaced_head.")) for key in state)
+    head = any(key.startswith("word_head.") for key in state)
+    bare = {} if rasa or head else {"word_weight": 0.0, "replaced_weight": 0.0}
+    context = min(CONTEXT, positions)
+    settings = ModelSettings(
+        method={"name": "fusion", **bare},
+        image=checked(source, ImageSettings, height=side * patch, width=side * patch, resample="bicubic"),
         vision=vision,
         text=text,
-        image=(side * patch, side * patch),
-        identities=0,
-        weights=weights,
-        tokenizer=TokenizerSettings(
-            kind="wordpiece", context=min(CONTEXT, positions), closing=False, cleaning="albef", words=CONTEXT
-        ),
-        resample="bicubic",
+        tokenizer=TokenizerSettings(kind="wordpiece", context=context, closing=False, cleaning="albef", words=CONTEXT),
     )
+    return ForeignModel(RASA if rasa else ALBEF if head else RETRIEVAL, settings, 0, weights)
 
 
 def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int) -> Translation:
-    """A BERT and its masked-word head under our names.
-
-    Args:
-        source: the file, for errors.
-        tensors: its state dict; its norms may be called gamma and beta, as in bert-base-uncased.
-        text_layers: layers from this number on become fusion layers.
-
-    Raises:
-        CheckpointMismatch: the head's decoder is not the word embeddings, or has another bias.
-    """
-    old = {"gamma": "weight", "beta": "bias"}
-    tensors = {
-        re.sub(r"(?<=LayerNorm\.)(gamma|beta)$", lambda name: old[name[1]], key): tensor
-        for key, tensor in tensors.items()
-    }
+    """A BERT and its masked-word head under our names."""
+    # Norms may be called gamma and beta, as in bert-base-uncased.
+    spelled = {key: key.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias") for key in tensors}
+    tensors = {spelled[key]: tensor for key, tensor in tensors.items()}
     inner = "bert." if any(key.startswith("bert.") for key in tensors) else ""
     names = Names(prefixed(_BERT, inner) | _WORD_HEAD, prefixed(_BERT_UNUSED, inner) | _HEADS_UNUSED, split=text_layers)
     return _tied(source, names.translate(tensors), tensors)
@@ -245,11 +205,7 @@ def without_ones(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def square_side(source: str, table: Tensor) -> int:
-    """Patches along a side of the square image that a position table belongs to; its first row is the class token's.
-
-    Raises:
-        CheckpointMismatch: no square.
-    """
+    """Patches along a side of the square image that a position table belongs to; its first row is the class token's."""
     rows = len(table) if table.ndim else 0
     side = isqrt(max(rows - 1, 0))
     if side == 0 or side * side != rows - 1:
@@ -258,11 +214,7 @@ def square_side(source: str, table: Tensor) -> int:
 
 
 def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor]) -> Translation:
-    """Hold the tied tensors of a word head against those that they share; they are then no news.
-
-    Raises:
-        CheckpointMismatch: one is another tensor.
-    """
+    """Hold the tied tensors of a word head against those that they share; they are then no news."""
     for key in [key for key in weights.ignored if _PREDICTIONS in key]:
         head, _, tied = key.rpartition(_PREDICTIONS)
         twin = MOMENTUM if head.startswith("text_encoder_m.") else ""

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from pickout.checkpoints.formats.names import Translation
 from pickout.config import Settings
+from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
+from pickout.methods.model import ModelSettings
 from pickout.nn.text import TextSettings
 from pickout.nn.transformer import Activation
 from pickout.nn.vision import VisionSettings, patch_grid, resize_positions
@@ -40,31 +42,13 @@ _CLIP_TENSORS = {
 
 @dataclass(frozen=True, slots=True)
 class ForeignModel:
-    """A checkpoint translated to our names.
+    """A checkpoint translated to our names."""
 
-    Args:
-        format: what it was taken for.
-        method: the `method` table of the model's settings.
-        vision: sizes of the image tower.
-        text: sizes of the text tower.
-        image: height and width in pixels that the position table belongs to.
-        identities: outputs of its classification heads, as training identities; 0 without heads.
-        weights: its tensors.
-        resized: changed tensors, each with what was done.
-        tokenizer: the kind of tokenizer that its captions go through.
-        resample: how its images are resized.
-    """
-
-    format: str
-    method: Mapping[str, Any]
-    vision: VisionSettings
-    text: TextSettings
-    image: tuple[int, int]
-    identities: int
+    format: str  # what it was taken for
+    settings: ModelSettings  # its image size is that of the position table
+    identities: int  # outputs of its classification heads, as training identities; 0 without heads
     weights: Translation
-    resized: Mapping[str, str] = field(default_factory=dict)
-    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
-    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    resized: Mapping[str, str] = field(default_factory=dict)  # changed tensors, each with what was done
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -74,26 +58,20 @@ class ForeignModel:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of its image position table."""
-        return patch_grid(*self.image, self.vision.patch, self.vision.stride)
+        image, vision = self.settings.image, self.settings.vision
+        return patch_grid(image.height, image.width, vision.patch, vision.stride)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a config tells beyond the tensors.
+    """What a config tells beyond the tensors."""
 
-    Args:
-        image: height and width that the position table was made for; None: told by its length.
-        stride: distance of the patches; None: no overlap unless the table's length asks for it.
-        vision_heads: heads of the image tower; None: its width / 64, as in all of OpenAI's models.
-        text_heads: the same for text.
-        activation: of the feed-forward parts.
-    """
-
+    # height and width that the position table was made for; None: told by its length
     image: tuple[int, int] | None = None
-    stride: int | None = None
-    vision_heads: int | None = None
-    text_heads: int | None = None
-    activation: Activation = "quick_gelu"
+    stride: int | None = None  # distance of the patches; None: no overlap unless the table's length asks for it
+    vision_heads: int | None = None  # heads of the image tower; None: its width / 64, as in all of OpenAI's models
+    text_heads: int | None = None  # the same for text
+    activation: Activation = "quick_gelu"  # of the feed-forward parts
 
 
 def clip_model(
@@ -106,79 +84,42 @@ def clip_model(
     method: Mapping[str, Any] | None = None,
     identities: int = 0,
 ) -> ForeignModel:
-    """A model on CLIP's towers, its sizes read off its tensors.
-
-    Args:
-        source: the file, for errors.
-        format: what it was taken for.
-        weights: at least the tensors of both towers.
-        facts: what is known from elsewhere.
-        stated: height and width in pixels that the user gives; believed where the position table can be of that size.
-        method: the `method` table; `dual` where none is given.
-        identities: as in `ForeignModel`.
-
-    Raises:
-        CheckpointMismatch: a tensor that tells a size is missing, or no image size fits the position table.
-    """
+    """A model on CLIP's towers, its sizes read off its tensors."""
     shapes = shapes_of(source, weights, _CLIP_TENSORS)
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     context, words = shapes["text.positions"][0], shapes["text.tokens.weight"][1]
     if context < SHORTEST:
         raise CheckpointMismatch(f"{source}: captions of {context} tokens are too short for any tokenizer")
     image, stride = _image_size(source, shapes[POSITIONS][0] - 1, patch, facts, stated)
-    vision = checked(
-        source,
-        VisionSettings,
-        patch=patch,
-        stride=stride,
-        width=width,
-        layers=layers_of(weights, "vision.transformer.layers."),
-        heads=facts.vision_heads or usual_heads(width),
-        embedding=shapes["vision.projection.weight"][0],
-        activation=facts.activation,
+    beside = {"embedding": shapes["vision.projection.weight"][0], "activation": facts.activation}
+    layers = "vision.transformer.layers."
+    vision = tower(
+        source, VisionSettings, weights, layers, width, facts.vision_heads, patch=patch, stride=stride, **beside
     )
-    text = checked(
-        source,
-        TextSettings,
-        width=words,
-        layers=layers_of(weights, "text.transformer.layers."),
-        heads=facts.text_heads or usual_heads(words),
-        embedding=shapes["text.projection.weight"][0],
-        activation=facts.activation,
+    beside["embedding"] = shapes["text.projection.weight"][0]
+    text = tower(source, TextSettings, weights, "text.transformer.layers.", words, facts.text_heads, **beside)
+    settings = ModelSettings(
+        method=dict(method or {"name": "dual"}),
+        image=checked(source, ImageSettings, height=image[0], width=image[1]),
+        vision=vision,
+        text=text,
+        tokenizer=checked(source, TokenizerSettings, context=context),
     )
-    tokenizer = checked(source, TokenizerSettings, context=context)
-    method = method or {"name": "dual"}
-    return ForeignModel(format, method, vision, text, image, identities, weights, tokenizer=tokenizer)
+    return ForeignModel(format, settings, identities, weights)
 
 
 def shapes_of(source: str, weights: Translation, telling: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors that tell a model's sizes.
-
-    Args:
-        source: the file, for errors.
-        weights: its tensors.
-        telling: our names, and how many axes each has.
-
-    Raises:
-        CheckpointMismatch: one is missing, empty or has other axes.
-    """
+    """The shapes of the tensors that tell a model's sizes."""
     state = weights.state
-    absent = [
-        key for key, axes in telling.items() if key not in state or state[key].ndim != axes or not len(state[key])
-    ]
+    there = {key for key, axes in telling.items() if key in state and state[key].ndim == axes and len(state[key])}
+    absent = [weights.spelled(key) for key in telling if key not in there]
     if absent:
-        raise CheckpointMismatch(
-            f"{source}: nothing usable for {', '.join(map(weights.spelled, absent))}; it is only a part of a model"
-        )
+        raise CheckpointMismatch(f"{source}: nothing usable for {', '.join(absent)}; it is only a part of a model")
     return {key: tuple(state[key].shape) for key in telling}
 
 
 def checked(source: str, schema: type[S], **values: Any) -> S:
-    """Settings from sizes of tensors, which may be anything.
-
-    Raises:
-        CheckpointMismatch: sizes that no model has.
-    """
+    """Settings from sizes of tensors, which may be anything."""
     try:
         return schema(**values)
     except ValidationError as error:
@@ -198,40 +139,33 @@ def layers_of(weights: Translation, prefix: str) -> int:
     return len({key.removeprefix(prefix).split(".")[0] for key in weights.state if key.startswith(prefix)})
 
 
+def tower(
+    source: str, schema: type[S], weights: Translation, layers: str, width: int, heads: int | None = None, **values: Any
+) -> S:
+    """The settings of a tower whose layers are below the prefix `layers`; without `heads` it has the usual ones."""
+    counted, heads = layers_of(weights, layers), heads or usual_heads(width)
+    return checked(source, schema, width=width, layers=counted, heads=heads, **values)
+
+
 def at_size(model: ForeignModel, image: tuple[int, int] | None) -> ForeignModel:
-    """The same model for images of another size: the position table is interpolated and the report says so.
-
-    Args:
-        model: at its own size.
-        image: height and width in pixels; None for its own.
-
-    Raises:
-        CheckpointMismatch: the image is smaller than one patch.
-    """
-    if image is None or image == model.image:
+    """The same model for images of another size; None for its own. The position table is interpolated."""
+    if image is None or image == (model.settings.image.height, model.settings.image.width):
         return model
-    state = dict(model.weights.state)
+    vision, state = model.settings.vision, dict(model.weights.state)
     try:
-        grid = patch_grid(*image, model.vision.patch, model.vision.stride)
+        grid = patch_grid(*image, vision.patch, vision.stride)
     except ValueError as error:
         raise CheckpointMismatch(str(error)) from None
-    notes = fit_positions(state, model.grid, grid, bicubic=model.vision.kind == "vit")
-    return replace(model, image=image, weights=replace(model.weights, state=state), resized=notes)
+    notes = fit_positions(state, model.grid, grid, bicubic=vision.kind == "vit")
+    sized = model.settings.image.model_copy(update={"height": image[0], "width": image[1]})
+    settings = model.settings.model_copy(update={"image": sized})
+    return replace(model, settings=settings, weights=replace(model.weights, state=state), resized=notes)
 
 
 def fit_positions(
     state: dict[str, Tensor], old: tuple[int, int], new: tuple[int, int], *, bicubic: bool
 ) -> dict[str, str]:
-    """Bring the image tower's position table, and its momentum twin's, to another grid, in place; what was done.
-
-    A table that is not of the grid `old` stays as it is, for the key report to name.
-
-    Args:
-        state: holds the tables. Class position first, then the grid. Shape: (tokens, width).
-        old: the tables' grid.
-        new: the wanted grid.
-        bicubic: how it is interpolated: ALBEF's lineage bicubic, CLIP's bilinear.
-    """
+    """Bring the image tower's position table, and its momentum twin's, to another grid, in place; what was done."""
     mode: Literal["bilinear", "bicubic"] = "bicubic" if bicubic else "bilinear"
     notes = {}
     for key in (POSITIONS, MOMENTUM + POSITIONS):
@@ -245,12 +179,9 @@ def fit_positions(
 def _image_size(
     source: str, patches: int, patch: int, facts: Facts, stated: tuple[int, int] | None
 ) -> tuple[tuple[int, int], int]:
-    """Height, width and stride whose grid has `patches` patches.
-
-    Without overlap the number alone tells a square apart, since no number is a square and three times or twice a
-    square. Three to one (384x128) and two to one (256x128) are guesses, the lineage's own sizes: 192 patches may also
-    be 256x192, so a stated size is believed first where it fits.
-    """
+    """Height, width and stride whose grid has `patches` patches."""
+    # Without overlap the number alone tells a square: no square is three times or twice another. Three to one (384x128)
+    # and two to one (256x128) are guesses; 192 patches may also be 256x192, so a stated size is believed first.
     side = math.isqrt(max(patches, 0))
     if facts.image is not None:
         tries = [(facts.image, stride) for stride in ((facts.stride,) if facts.stride else range(patch, 0, -1))]

@@ -19,21 +19,13 @@ def prefixed(table: Mapping[str, str], theirs: str, ours: str = "") -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Tensors of a file under our names.
+    """Tensors of a file under our names."""
 
-    Args:
-        names: the table that was used, to spell our names as the file does.
-        state: tensors under our names, floating ones in float32.
-        ignored: keys left out on purpose, each with the reason.
-        left_over: keys without a name of ours.
-        found: the file's keys.
-    """
-
-    names: "Names"
-    state: dict[str, Tensor] = field(default_factory=dict)
-    ignored: dict[str, str] = field(default_factory=dict)
-    left_over: list[str] = field(default_factory=list)
-    found: frozenset[str] = frozenset()
+    names: "Names"  # the table that was used, to spell our names as the file does
+    state: dict[str, Tensor] = field(default_factory=dict)  # tensors under our names, floating ones in float32
+    ignored: dict[str, str] = field(default_factory=dict)  # keys left out on purpose, each with the reason
+    left_over: list[str] = field(default_factory=list)  # keys without a name of ours
+    found: frozenset[str] = frozenset()  # the file's keys
 
     def spelled(self, name: str) -> str:
         """Our name as the file spells it: the parts that it lacks, where several make one tensor of ours."""
@@ -43,20 +35,15 @@ class Translation:
 
 @dataclass(frozen=True)
 class Names:
-    """Which of their keys is which of our tensors.
+    """Which of their keys is which of our tensors."""
 
-    Args:
-        table: their key to our name. `#` stands for the number of a layer, `*` for what a tensor is of its part
-            (weight, bias ...). Parts of one tensor of ours end in `|0`, `|1` ... and are joined along the first axis.
-        ignored: their key, spelled as in the table, to the reason why it is left out.
-        transposed: their keys that are stored the other way round.
-        split: layers `text.layer.#` from this number on are called `text.fusion.#`, those before it
-            `text.text_layers.#`.
-    """
-
+    # their key to our name. `#` stands for the number of a layer, `*` for what a tensor is of its part (weight, bias
+    # ...). Parts of one tensor of ours end in `|0`, `|1` ... and are joined along the first axis
     table: Mapping[str, str]
+    # their key, spelled as in the table, to the reason why it is left out
     ignored: Mapping[str, str] = field(default_factory=dict)
-    transposed: frozenset[str] = frozenset()
+    transposed: frozenset[str] = frozenset()  # their keys that are stored the other way round
+    # layers `text.layer.#` from this number on are called `text.fusion.#`, those before it `text.text_layers.#`
     split: int = 0
 
     @cached_property
@@ -75,9 +62,7 @@ class Names:
                 if layered:
                     fused = int(number) - self.split
                     rest = layer.partition(".")[2]
-                    return f"{before}text." + (
-                        f"text_layers.{number}.{rest}" if fused < 0 else f"fusion.{fused}.{rest}"
-                    )
+                    return f"{before}text.{f'text_layers.{number}' if fused < 0 else f'fusion.{fused}'}.{rest}"
                 return name
         return None
 
@@ -91,20 +76,13 @@ class Names:
                 return [key.replace("#", number).replace("*", kind) for key in self._back[form]]
         return []
 
-    def reason(self, key: str) -> str | None:
-        """Why their key is left out; None where no reason excuses it."""
-        return next((self.ignored[form] for form, _, _ in _forms(key) if form in self.ignored), None)
-
-    def known(self, keys: Mapping[str, Tensor]) -> int:
-        """How many of the keys the table knows."""
-        return sum(self.ours(key) is not None for key in keys)
-
     def translate(self, tensors: Mapping[str, Tensor]) -> Translation:
         """A state dict under our names; what is not whole, or comes twice, is left over."""
         done = Translation(self, found=frozenset(tensors))
         parts: dict[str, dict[str, str]] = {}
         for key in tensors:
-            name, reason = self.ours(key), self.reason(key)
+            name = self.ours(key)
+            reason = next((self.ignored[form] for form, _, _ in _forms(key) if form in self.ignored), None)
             if name is not None:
                 whole, _, part = name.partition("|")
                 if part in parts.setdefault(whole, {}):
@@ -115,7 +93,11 @@ class Names:
             else:
                 done.left_over.append(key)
         for whole, keys in parts.items():
-            some = [self._plain(keys[part], tensors[keys[part]]) for part in sorted(keys)]
+            some = []
+            for _, key in sorted(keys.items()):
+                tensor = tensors[key].T if key in self.transposed and tensors[key].ndim == 2 else tensors[key]
+                # Whole numbers stay what they are, so that they are told from weights and refused in their place.
+                some.append(tensor.float().contiguous() if tensor.is_floating_point() else tensor)
             if len(some) == 1 and "" in keys:
                 done.state[whole] = some[0]
             elif len(some) == len(self.theirs(whole)) and len({(t.shape, t.dtype) for t in some}) == 1 and some[0].ndim:
@@ -123,11 +105,6 @@ class Names:
             else:
                 done.left_over.extend(keys.values())
         return done
-
-    def _plain(self, key: str, tensor: Tensor) -> Tensor:
-        tensor = tensor.T if key in self.transposed and tensor.ndim == 2 else tensor
-        # Whole numbers stay what they are, so that they are told from weights and refused in their place.
-        return tensor.float().contiguous() if tensor.is_floating_point() else tensor
 
 
 def _forms(key: str) -> Iterator[tuple[str, str, str]]:

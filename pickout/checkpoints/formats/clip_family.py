@@ -1,0 +1,213 @@
+"""CLIP state dicts in OpenAI's and in Hugging Face's key names; and ITSELF, RDE and IRRA, which have OpenAI's under
+`base_model.` and heads of their own names."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from torch import Tensor
+
+from pickout.checkpoints.formats.foreign_model import Facts, ForeignModel, clip_model
+from pickout.checkpoints.formats.names import Names, Translation, prefixed
+from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointUnknown
+from pickout.files import read_text
+from pickout.nn.transformer import Activation
+
+_OPENAI_TABLE = {
+    "visual.conv1.weight": "vision.patches.weight",
+    "visual.class_embedding": "vision.class_token",
+    "visual.positional_embedding": "vision.positions",
+    "visual.ln_pre.*": "vision.norm_in.*",
+    "visual.ln_post.*": "vision.norm_out.*",
+    "visual.proj": "vision.projection.weight",
+    "token_embedding.weight": "text.tokens.weight",
+    "positional_embedding": "text.positions",
+    "ln_final.*": "text.norm_out.*",
+    "text_projection": "text.projection.weight",
+} | {
+    f"{theirs}transformer.resblocks.#.{key}": f"{ours}.transformer.layers.#.{name}"
+    for theirs, ours in (("visual.", "vision"), ("", "text"))
+    for key, name in {
+        "attn.in_proj_weight": "attention.project_in.weight",
+        "attn.in_proj_bias": "attention.project_in.bias",
+        "attn.out_proj.*": "attention.project_out.*",
+        "ln_1.*": "norm_attention.*",
+        "ln_2.*": "norm_feed_forward.*",
+        "mlp.c_fc.*": "feed_forward.widen.*",
+        "mlp.c_proj.*": "feed_forward.narrow.*",
+    }.items()
+}
+"""OpenAI's keys to our names."""
+_TRANSPOSED = ("visual.proj", "text_projection")
+"""Stored as (width, embedding) and multiplied from the right."""
+_TEMPERATURE = {"logit_scale": "CLIP's temperature; scores here are plain cosines"}
+_OPENAI_IGNORED = _TEMPERATURE | dict.fromkeys(
+    ("input_resolution", "context_length", "vocab_size"), "a size, not a weight"
+)
+"""OpenAI's keys that are left out."""
+OPENAI = Names(_OPENAI_TABLE, _OPENAI_IGNORED, frozenset(_TRANSPOSED))
+OPENAI_TELLING = ("visual.conv1.weight", "visual.proj", "token_embedding.weight")
+"""Keys that only a CLIP with a vision transformer in OpenAI's names has together."""
+
+HUGGING_FACE = Names(
+    {
+        "vision_model.embeddings.patch_embedding.weight": "vision.patches.weight",
+        "vision_model.embeddings.class_embedding": "vision.class_token",
+        "vision_model.embeddings.position_embedding.weight": "vision.positions",
+        "vision_model.pre_layrnorm.*": "vision.norm_in.*",
+        "vision_model.post_layernorm.*": "vision.norm_out.*",
+        "visual_projection.weight": "vision.projection.weight",
+        "text_model.embeddings.token_embedding.weight": "text.tokens.weight",
+        "text_model.embeddings.position_embedding.weight": "text.positions",
+        "text_model.final_layer_norm.*": "text.norm_out.*",
+        "text_projection.weight": "text.projection.weight",
+    }
+    | {
+        f"{tower}_model.encoder.layers.#.{key}": f"{tower}.transformer.layers.#.{name}"
+        for tower in ("vision", "text")
+        for key, name in {
+            "self_attn.q_proj.*": "attention.project_in.*|0",
+            "self_attn.k_proj.*": "attention.project_in.*|1",
+            "self_attn.v_proj.*": "attention.project_in.*|2",
+            "self_attn.out_proj.*": "attention.project_out.*",
+            "layer_norm1.*": "norm_attention.*",
+            "layer_norm2.*": "norm_feed_forward.*",
+            "mlp.fc1.*": "feed_forward.widen.*",
+            "mlp.fc2.*": "feed_forward.narrow.*",
+        }.items()
+    },
+    _TEMPERATURE
+    | {f"{tower}_model.embeddings.position_ids": "a count from 0, not a weight" for tower in ("vision", "text")},
+)
+HUGGING_FACE_TELLING = (
+    *("visual_projection.weight", "text_projection.weight"),
+    "vision_model.embeddings.class_embedding",
+)
+"""Keys that only a whole CLIP in Hugging Face's names has together."""
+
+_TRUNK = "base_model."
+"""What stands before CLIP's own key names."""
+FAMILY_TELLING = tuple(_TRUNK + key for key in OPENAI_TELLING)
+"""Keys that every file of the family has."""
+
+_GRAB = {
+    "visul_emb_layer.fc.*": "image_head.adapter.shortcut.*",
+    "texual_emb_layer.linear.*": "text_head.adapter.shortcut.*",
+    "visul_emb_layer.mlp.layers.0.*": "image_head.adapter.inner.*",
+    "texual_emb_layer.mlp.layers.0.*": "text_head.adapter.inner.*",
+    "visul_emb_layer.mlp.layers.1.*": "image_head.adapter.outer.*",
+    "texual_emb_layer.mlp.layers.1.*": "text_head.adapter.outer.*",
+    "visul_emb_layer.mlp.bns.0.*": "image_head.adapter.norm.*",
+    "texual_emb_layer.mlp.bns.0.*": "text_head.adapter.norm.*",
+}
+_HEADS = {
+    "classifier_{}.*": "{}_objective.heads.pair_classifier.*",
+    "classifier_id_{}.*": "{}_objective.heads.identity_classifier.*",
+    "mlp_{}.0.*": "{}_objective.heads.fusion.*",
+    "mlp_{}.1.*": "{}_objective.heads.fusion_norm.*",
+}
+_DEAD = {
+    "visul_emb_layer.linear.*": "a layer that the released program never calls",
+    "visul_emb_layer.mlp.bns.1.*": "a normalisation that the released program never calls",
+    "texual_emb_layer.mlp.bns.1.*": "a normalisation that the released program never calls",
+}
+_ATTENTION = ("in_proj_weight", "in_proj_bias", "out_proj.*")
+_BLOCK = (*(f"attn.{key}" for key in _ATTENTION), "ln_1.*", "ln_2.*", "mlp.c_fc.*", "mlp.c_proj.*")
+_IRRA_ONLY = dict.fromkeys(
+    (
+        *(f"cross_attn.{key}" for key in _ATTENTION),
+        *(f"cross_modal_transformer.resblocks.#.{key}" for key in _BLOCK),
+        *("ln_pre_t.*", "ln_pre_i.*", "ln_post.*", "mlm_head.dense.*", "mlm_head.ln.*", "mlm_head.fc.*"),
+    ),
+    "IRRA's masked-word branch, used in its training only",
+) | {"classifier.*": "IRRA's identity classifier, which has no mismatch class; used in its training only"}
+_RDE: dict[str, Any] = {
+    "selection": "last",
+    "budget": "off",
+    "fixed_ratio": 0.3,
+    "eval_ratio": 0.3,
+    "fusion_weight": 0.5,
+    "pair_loss": False,
+    "id_terms": False,
+}
+"""RDE in the words of `itself`: 30 % of the tokens by the last layer, the two cosines averaged, TAL alone."""
+
+
+def read_config(path: Path) -> Facts:
+    """The sizes in a `config.json` of a CLIP: image size, heads and activation."""
+    try:
+        config = json.loads(read_text(path))
+        kind = config.get("model_type")
+        if kind != "clip":
+            raise CheckpointUnknown(f"{path}: the folder looks like a Hugging Face '{kind}' model; CLIP is supported")
+        vision, text = config.get("vision_config") or {}, config.get("text_config") or {}
+        activations = {part.get("hidden_act", "quick_gelu") for part in (vision, text)}
+        norms = {part.get("layer_norm_eps", 1e-5) for part in (vision, text)}
+        side, stride = _size(vision, "image_size", 224), _size(vision, "patch_size", 32)
+        heads = _size(vision, "num_attention_heads", 12), _size(text, "num_attention_heads", 8)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; a Hugging Face checkpoint needs it beside the weights") from None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a readable config ({error}); fetch it again") from None
+    known = get_args(Activation)
+    if len(activations) != 1 or not activations <= set(known) or norms != {1e-5}:
+        raise CheckpointError(
+            f"{path}: hidden_act {sorted(activations)} with layer_norm_eps {sorted(norms)} cannot be computed; "
+            f"one of {sorted(known)} in both towers and 1e-5 can"
+        )
+    return Facts((side, side), stride, *heads, activations.pop())
+
+
+def _size(part: Mapping[str, Any], key: str, usual: int) -> int:
+    value = part.get(key, usual)
+    if type(value) is not int or not 0 < value <= 10_000:
+        raise ValueError(f"{key} = {value!r}")
+    return value
+
+
+def family_names(keys: Collection[str]) -> Names:
+    """The names of a file of the family. ITSELF's files call the two branches `global` and `grab`; files from before
+    its clean-up, `bge` and `tse`."""
+    old = any("_bge." in key or "_tse." in key for key in keys)
+    branches = {"bge": "global", "tse": "local"} if old else {"global": "global", "grab": "local"}
+    heads = {key.format(branch): ours.format(name) for branch, name in branches.items() for key, ours in _HEADS.items()}
+    return Names(
+        prefixed(_OPENAI_TABLE, _TRUNK) | _GRAB | heads,
+        prefixed(_OPENAI_IGNORED, _TRUNK) | _DEAD | _IRRA_ONLY,
+        frozenset(_TRUNK + key for key in _TRANSPOSED),
+    )
+
+
+def translate(source: str, tensors: Mapping[str, Tensor], stated: tuple[int, int] | None = None) -> ForeignModel:
+    """An official ITSELF, RDE or IRRA file under our names."""
+    weights = family_names(tensors).translate(tensors)
+    format, method, identities = _release(source, weights)
+    return clip_model(source, format, weights, stated=stated, method=method, identities=identities)
+
+
+def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], int]:
+    """Tell the kinds apart by their heads: name, method and identities."""
+    state = weights.state
+    pair = "global_objective.heads.pair_classifier.weight"
+    alone = "global_objective.heads.identity_classifier.weight"
+    heads = {"pair_loss": pair in state, "id_terms": alone in state}
+    outputs = {len(state[key]) if state[key].ndim else 0 for key in (pair, alone) if key in state}
+    if len(outputs) > 1:
+        raise CheckpointMismatch(f"{source}: its classifiers have {sorted(outputs)} outputs; they must agree")
+    if outputs and min(outputs) < 2:
+        raise CheckpointMismatch(f"{source}: its classifiers have {outputs.pop()} outputs; they tell nobody apart")
+    identities = outputs.pop() - 1 if outputs else 0
+    if not any(key.startswith("image_head.") for key in state):
+        if identities:
+            return "the global baseline of ITSELF", {"name": "dual", **heads}, identities
+        irra = any(reason in _IRRA_ONLY.values() for reason in weights.ignored.values())
+        method = {"name": "dual", "alignment": "sdm", "pair_loss": False, "id_terms": irra}
+        return "IRRA" if irra else "a CLIP trunk of the IRRA family", method, 0
+    outer, inner = state.get("image_head.adapter.outer.weight"), state.get("image_head.adapter.inner.weight")
+    if outer is None or inner is None or not outer.numel() or not inner.numel():
+        raise CheckpointMismatch(f"{source}: the layers of its local branch are incomplete; it is a part of a model")
+    local = {"name": "itself", "local_dimension": len(outer), "hidden": len(inner)}
+    if identities:
+        return "ITSELF", {**local, "preset": "as_released", **heads}, identities
+    return "RDE", {**local, **_RDE}, 0
