@@ -24,10 +24,8 @@ from pickout.nn.memory import ImageMemory
 Tail = Literal["embedding", "constant"]
 """The order below the candidates: by embedding, or all equal and so in gallery order, as in RaSa's released program."""
 
-PAIRS = 256
-"""Pairs matched at a time."""
-IMAGES = 16
-"""Images whose keys and values are held at a time."""
+PAIRS, IMAGES = 256, 16
+"""Pairs matched at a time, and images whose keys and values are held for them."""
 
 Tell = Callable[[str, int, int], None]
 """Progress: what is done (`images`, `captions` or `pairs`), how many, and how many there are in this process."""
@@ -35,27 +33,14 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The best gallery items of each query by embedding.
+    """The best gallery items of each query by embedding."""
 
-    Args:
-        items: positions in the gallery, best first, equal scores in gallery order. Shape: (queries, k).
-        gallery: number of gallery items.
-    """
-
-    items: NDArray[np.int32]
-    gallery: int
+    items: NDArray[np.int32]  # positions in the gallery, best first, equal scores in gallery order: (queries, k)
+    gallery: int  # number of gallery items
 
 
 def find_candidates(queries: Tensor, gallery: Tensor, k: int, *, chunk: int = 1024, share: Share = ALONE) -> Candidates:
-    """The k best gallery items of each query under the tie rule of `pickout.evaluate.relevant_ranks`.
-
-    Args:
-        queries: Shape: (queries, dimension), float32.
-        gallery: Shape: (gallery, dimension), float32.
-        k: how many; all where there are fewer.
-        chunk: queries scored at a time.
-        share: this process's part; every process returns the whole result.
-    """
+    """The k best gallery items of each query, or all where there are fewer, under the tie rule of `relevant_ranks`."""
     product = ExactProduct(queries, gallery)
     k = min(k, len(gallery))
     first, last = share.bounds(len(queries), 1)
@@ -160,7 +145,7 @@ def rerank(
         by_embedding: rank by embedding of each pair of `relevance`. Shape: (pairs,).
         relevance: which items are relevant.
         candidates: of each query.
-        scores: their second scores. Shape: (queries, k).
+        scores: of the candidates, from the second look. Shape: (queries, k).
         tail: the order of everything else.
     """
     k = candidates.items.shape[1]

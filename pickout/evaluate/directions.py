@@ -43,7 +43,7 @@ class EvaluationSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What scoring needs beside the embeddings."""
+    """Both sides of a search, and how to score them."""
 
     images: Encoded
     captions: Encoded
@@ -61,14 +61,7 @@ def encode_split(encoder: Encoder, split: Split, settings: EvaluationSettings, t
 
 
 def text_to_image(ranking: Ranking, encoder: Encoder, tell: Tell | None) -> tuple[RelevantRanks, RelevantRanks | None]:
-    """Rank the images for each caption; the tokens of `ranking` are let go of.
-
-    Returns:
-        Ranks by the method's score and, where that is a second one, by embedding alone.
-
-    Raises:
-        CheckpointError: the method's second scores are not finite.
-    """
+    """Ranks of images by the method's score and, where that is a second one, by embedding; lets go of the tokens."""
     images, captions, settings, share = ranking.images, ranking.captions, ranking.settings, ranking.share
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     vectors = captions.embedding, images.embedding
@@ -78,15 +71,9 @@ def text_to_image(ranking: Ranking, encoder: Encoder, tell: Tell | None) -> tupl
         return ranks, None
     candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
     with images.tokens, captions.tokens, encoder.evaluating():
+        stores, block = (images.tokens, captions.tokens), math.gcd(encoder.batch, IMAGES)
         scores = match_candidates(
-            encoder.method,
-            images.tokens,
-            captions.tokens,
-            candidates,
-            first=images.first,
-            block=math.gcd(encoder.batch, IMAGES),
-            share=share,
-            tell=tell,
+            encoder.method, *stores, candidates, first=images.first, block=block, share=share, tell=tell
         )
     return rerank(pairs, relevance, candidates, scores, settings.tail), ranks
 

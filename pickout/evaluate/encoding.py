@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,54 +24,34 @@ from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
 
-_AHEAD = 3
-"""Batches of images that are loading while one is encoded."""
+_AHEAD = 3  # batches of images that are loading while one is encoded
 TOKEN_BUDGET = 4 * 1024**3
 """Bytes of memory that the tokens of a split's images may take, and those of its captions; the rest goes to disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Images or captions as a method sees them, on the CPU.
-
-    Args:
-        embedding: Shape: (items, dimension), float32.
-        parts: the method's named vectors that were asked for. Shape of each: (items, any).
-        identity: who each item shows or describes. Shape: (items,).
-        image: position in the split of the image it is or describes. Shape: (items,).
-        tokens: what a second look reads, where the method has one: of all captions, of this process's images.
-        first: position of the first item in `tokens`.
-    """
+    """Images or captions as a method sees them, on the CPU."""
 
     embedding: Float[Tensor, "items dimension"]
-    parts: Mapping[str, Tensor]
-    identity: NDArray[np.int64]
-    image: NDArray[np.int64]
-    tokens: TokenStore | None = None
-    first: int = 0
+    parts: Mapping[str, Tensor]  # the method's named vectors that were asked for: (items, any) each
+    identity: NDArray[np.int64]  # who each item shows or describes: (items,)
+    image: NDArray[np.int64]  # position in the split of the image it is or describes: (items,)
+    tokens: TokenStore | None = None  # for a second look: of all captions, of this process's images
+    first: int = 0  # position of the first item in `tokens`
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A method with what stands between it and files and sentences.
-
-    Args:
-        method: the trained model.
-        tokenizer: as in training.
-        image_settings: as in training.
-        batch: images or captions encoded at a time.
-        parts: names of the method's parts to keep beside the embedding; a part that it does not have is left out.
-        autocast: reduced precision to compute in, or None for that of the weights.
-        keep_tokens: whether the tokens for a second look are kept.
-    """
+    """A method with what stands between it and files and sentences; tokenizer and images as in training."""
 
     method: Method
     tokenizer: Tokenizer
     image_settings: ImageSettings
-    batch: int = 64
-    parts: Sequence[str] = ()
-    autocast: torch.dtype | None = None
-    keep_tokens: bool = False
+    batch: int = 64  # images or captions encoded at a time
+    parts: Sequence[str] = ()  # to keep beside the embedding, where the method has them
+    autocast: torch.dtype | None = None  # reduced precision to compute in
+    keep_tokens: bool = False  # for a second look
 
     @property
     def device(self) -> torch.device:
@@ -79,32 +59,24 @@ class Encoder:
         return next((parameter.device for parameter in self.method.parameters()), torch.device("cpu"))
 
     def images(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
-        """Encode every image of the split.
-
-        Raises:
-            ImageUnreadable: a file that is no image; no number is better than one over other images.
-            CheckpointError: the embeddings are not finite.
-        """
+        """Encode every image of the split. No number is better than one over other images: all must be readable."""
         start, stop = share.bounds(len(split.images), self.batch)
-        paths = [record.image for record in split.images[start:stop]]
-        vectors, tokens = self._encode("images", self._seen(paths), len(paths), share, tell)
-        identity = np.array([record.identity for record in split.images], np.int64)
-        return _encoded("images", vectors, identity, np.arange(len(split.images)), tokens, start)
+        batches = self._seen([record.image for record in split.images[start:stop]])
+        who = np.array([record.identity for record in split.images], np.int64), np.arange(len(split.images))
+        return self._encode("images", batches, start, stop, who, share, tell)
 
     def captions(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
-        """Encode every caption of the split, image by image.
-
-        Raises:
-            CheckpointError: the embeddings are not finite.
-        """
+        """Encode every caption of the split, image by image."""
         pairs = list(split.pairs())
         start, stop = share.bounds(len(pairs), self.batch)
-        captions = [pair.caption for pair in pairs[start:stop]]
-        vectors, tokens = self._encode("captions", self._read(captions), len(captions), share, tell)
-        if tokens is not None and share.count > 1:
-            tokens = joined(share.gather((tokens.packed(), tokens.lengths)), budget=TOKEN_BUDGET)
-        identity = np.array([pair.identity for pair in pairs], np.int64)
-        return _encoded("captions", vectors, identity, np.array([pair.image for pair in pairs], np.int64), tokens)
+        batches = self._read([pair.caption for pair in pairs[start:stop]])
+        identity, image = ([getattr(pair, name) for pair in pairs] for name in ("identity", "image"))
+        who = np.array(identity, np.int64), np.array(image, np.int64)
+        found = self._encode("captions", batches, start, stop, who, share, tell)
+        if found.tokens is None or share.count == 1:
+            return found
+        tokens = joined(share.gather((found.tokens.packed(), found.tokens.lengths)), budget=TOKEN_BUDGET)
+        return replace(found, tokens=tokens, first=0)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -122,12 +94,14 @@ class Encoder:
         self,
         what: str,
         batches: Iterable[tuple[ImageFeatures | TextFeatures, Tensor]],
-        items: int,
+        start: int,
+        stop: int,
+        who: tuple[NDArray[np.int64], NDArray[np.int64]],
         share: Share,
         tell: Tell | None,
-    ) -> tuple[dict[str, Tensor], TokenStore | None]:
-        """All processes' embeddings, under the empty name, and parts; this process's tokens."""
-        tokens = TokenStore(items, budget=TOKEN_BUDGET) if self.keep_tokens else None
+    ) -> Encoded:
+        """All processes' vectors, and the tokens of this process's `batches`: items `start` to `stop`."""
+        tokens = TokenStore(stop - start, budget=TOKEN_BUDGET) if self.keep_tokens else None
 
         def work() -> dict[str, Tensor]:
             done: list[dict[str, Tensor]] = []
@@ -139,10 +113,18 @@ class Encoder:
                 kept |= {name: features.parts[name].float().cpu() for name in self.parts if name in features.parts}
                 done.append(kept)
                 if tell is not None:
-                    tell(what, sum(len(part[""]) for part in done), items)
+                    tell(what, sum(len(part[""]) for part in done), stop - start)
             return _concatenate(done)
 
-        return _concatenate([part for part in share.run(work) if part]), tokens
+        parts = _concatenate([part for part in share.run(work) if part])
+        embedding = parts.pop("")
+        bad = int((~torch.isfinite(embedding).all(dim=1)).sum())
+        if bad:
+            raise CheckpointError(
+                f"the model gave embeddings that are not finite for {bad} of {len(who[0])} {what}; "
+                "its weights are damaged or its training diverged"
+            )
+        return Encoded(embedding, parts, *who, tokens, start)
 
     def _seen(self, paths: Sequence[Path]) -> Iterator[tuple[ImageFeatures, Tensor]]:
         def load(path: Path) -> Tensor:
@@ -190,23 +172,6 @@ def check_split(split: Split) -> None:
     if not any(record.captions for record in split.images):
         raise DataError(f"{name} has no captions, so there is nothing to search with; add captions or choose another")
     require_files(split, "mend the annotation or put the images back")
-
-
-def _encoded(
-    what: str,
-    vectors: dict[str, Tensor],
-    identity: NDArray[np.int64],
-    image: NDArray[np.int64],
-    tokens: TokenStore | None,
-    first: int = 0,
-) -> Encoded:
-    bad = int((~torch.isfinite(vectors[""]).all(dim=1)).sum())
-    if bad:
-        raise CheckpointError(
-            f"the model gave embeddings that are not finite for {bad} of {len(identity)} {what}; "
-            "its weights are damaged or its training diverged"
-        )
-    return Encoded(vectors.pop(""), vectors, identity, image, tokens, first)
 
 
 def _concatenate(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:

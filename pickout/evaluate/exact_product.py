@@ -25,10 +25,6 @@ _GALLERY_BLOCK = 4096
 class ExactProduct:
     """Inner products of all queries with all gallery vectors, some rows at a time.
 
-    Args:
-        queries: finite. Shape: (queries, dimension), float32.
-        gallery: finite. Shape: (gallery, dimension), float32.
-
     Raises:
         ValueError: the two have different dimensions, or a number is not finite.
     """
@@ -52,12 +48,7 @@ class ExactProduct:
 
 
 def mix(products: Sequence[Float[Tensor, "rows gallery"]], weights: Sequence[float]) -> Float[Tensor, "rows gallery"]:
-    """The weighted sum of several products, rounded once to float32 (ITSELF, Eq. 8, with two).
-
-    Args:
-        products: exact inner products, float64. Shape of each: (rows, gallery).
-        weights: one for each product; a lone product of weight 1 is only rounded.
-    """
+    """The weighted sum of exact float64 products, rounded once to float32 (ITSELF, Eq. 8, with two)."""
     if len(products) == 1 and weights[0] == 1.0:
         return products[0].float()
     total = products[0] * weights[0]

@@ -24,35 +24,20 @@ MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")
 
 @dataclass(frozen=True, slots=True)
 class QueryScores:
-    """The measures of each query that has a relevant item.
+    """The measures of each query that has a relevant item; all but `excluded` have one entry for each of these."""
 
-    Args:
-        values: one column for each of `MEASURES`, in percent. Shape: (queries, 6).
-        first: rank of the best relevant item. Shape: (queries,).
-        chance: probability in percent that a random item is relevant. Shape: (queries,).
-        kept: positions of these queries among all. Shape: (queries,).
-        excluded: number of queries without a relevant item.
-    """
-
-    values: NDArray[np.float64]
-    first: NDArray[np.int64]
-    chance: NDArray[np.float64]
-    kept: NDArray[np.int64]
-    excluded: int
+    values: NDArray[np.float64]  # in percent, a column for each of MEASURES: (queries, 6)
+    first: NDArray[np.int64]  # rank of the best relevant item
+    chance: NDArray[np.float64]  # probability in percent that a random item is relevant
+    kept: NDArray[np.int64]  # positions of these queries among all
+    excluded: int  # queries without a relevant item
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Means over queries, in percent: first those of `MEASURES`, in their order.
 
-    Args:
-        recall_at_1: share of queries with a relevant item at rank 1; likewise within the first 5 and 10.
-        mean_average_precision: over the full ranking.
-        mean_inverse_negative_penalty: relevant items / rank of the last one.
-        recall_sum: the three recalls added.
-        chance: what R@1 a random ranking would have.
-        queries: how many queries were averaged.
-        excluded: queries left out, having no relevant item.
+    `chance` is the R@1 of a random ranking, `queries` how many were averaged, `excluded` how many had nothing to find.
     """
 
     recall_at_1: float

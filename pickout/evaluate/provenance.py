@@ -16,17 +16,11 @@ LOG_FILE = "evaluations.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a run's model came about, as far as its folder tells.
-
-    Args:
-        data: the data set it was trained on.
-        root: where that was.
-        selected_on: the split that chose the epoch, or `last epoch`.
-    """
+    """How a run's model came about, as far as its folder tells."""
 
     data: str | None = None
     root: Path | None = None
-    selected_on: str | None = None
+    selected_on: str | None = None  # the split that chose the epoch, or `last epoch`
 
 
 def read_training(folder: Path | None) -> Training:

@@ -24,36 +24,22 @@ TIE_RULE = "equal scores rank in gallery order (stable descending sort)"
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """Which gallery items answer which query. The items of query q are at `starts[q]` to `starts[q + 1]`.
+    """Which gallery items answer which query. The items of query q are at `starts[q]` to `starts[q + 1]`."""
 
-    Args:
-        starts: Shape: (queries + 1,).
-        columns: positions in the gallery, ascending within a query. Shape: (pairs,).
-        own: True where query and item come from the same image. Shape: (pairs,).
-        gallery: number of gallery items.
-    """
-
-    starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
-    own: NDArray[np.bool_]
-    gallery: int
+    starts: NDArray[np.int64]  # (queries + 1,)
+    columns: NDArray[np.int32]  # positions in the gallery, ascending within a query: (pairs,)
+    own: NDArray[np.bool_]  # whether query and item come from the same image: (pairs,)
+    gallery: int  # number of gallery items
 
 
 @dataclass(frozen=True, slots=True)
 class RelevantRanks:
-    """Ranks of the relevant items; those of query q are at `starts[q]` to `starts[q + 1]`, best first.
+    """Ranks of the relevant items; those of query q are at `starts[q]` to `starts[q + 1]`, best first."""
 
-    Args:
-        starts: Shape: (queries + 1,).
-        ranks: from 1. Shape: (pairs,).
-        own: True where query and item come from the same image. Shape: (pairs,).
-        gallery: number of gallery items of each query. Shape: (queries,).
-    """
-
-    starts: NDArray[np.int64]
-    ranks: NDArray[np.int32]
-    own: NDArray[np.bool_]
-    gallery: NDArray[np.int64]
+    starts: NDArray[np.int64]  # (queries + 1,)
+    ranks: NDArray[np.int32]  # from 1: (pairs,)
+    own: NDArray[np.bool_]  # whether query and item come from the same image: (pairs,)
+    gallery: NDArray[np.int64]  # number of gallery items of each query: (queries,)
 
     def without_own(self) -> "RelevantRanks":
         """The ranks after each query's own items left its gallery; everything behind them moves up."""
@@ -71,14 +57,7 @@ def find_relevant(
     query_image: NDArray[np.int64],
     gallery_image: NDArray[np.int64],
 ) -> Relevance:
-    """Pair each query with the gallery items of its identity.
-
-    Args:
-        query_identity: Shape: (queries,).
-        gallery_identity: Shape: (gallery,).
-        query_image: the image a query is or describes. Shape: (queries,).
-        gallery_image: the image a gallery item is or describes. Shape: (gallery,).
-    """
+    """Pair each query with the gallery items of its identity; the last two are the images that each is or describes."""
     order = np.argsort(gallery_identity, kind="stable")
     ordered = gallery_identity[order]
     left = np.searchsorted(ordered, query_identity, side="left")
@@ -91,12 +70,7 @@ def find_relevant(
 
 
 def rank_row(scores: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Ranks of some gallery items for one query, from 1, under the tie rule of this module.
-
-    Args:
-        scores: of the whole gallery. Shape: (gallery,).
-        columns: the items whose ranks are wanted, at least one. Shape: (items,).
-    """
+    """Ranks of some gallery items, at least one, for one query, from 1, given the scores of the whole gallery."""
     wanted = scores[columns]
     rivals = np.sort(scores[scores >= wanted.min()])
     right = np.searchsorted(rivals, wanted, side="right")
@@ -157,12 +131,7 @@ def rank_mixtures(
 
 
 def collect_ranks(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRanks:
-    """Put each query's ranks in ascending order.
-
-    Args:
-        ranks: of every pair of `relevance`. Shape: (pairs,).
-        relevance: which items are relevant.
-    """
+    """Put each query's ranks, one for every pair of `relevance`, in ascending order."""
     counts = np.diff(relevance.starts)
     order = np.lexsort((ranks, np.repeat(np.arange(len(counts)), counts)))
     gallery = np.full(len(counts), relevance.gallery, np.int64)

@@ -46,11 +46,7 @@ class TokenStore:
         return np.diff(np.array(self._starts, dtype=np.int64))
 
     def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
-        """Append a batch of rows.
-
-        Args:
-            tokens_BND: on any device.
-            mask_BN: True where a token is kept; the kept ones come first.
+        """Append a batch of rows; in each the tokens that are kept come first.
 
         Raises:
             StorageFull: no space left for the file.
@@ -111,12 +107,7 @@ class TokenStore:
 
 
 def joined(stores: list[tuple[Tensor, NDArray[np.int64]]], *, budget: int) -> TokenStore:
-    """One store of the rows of several processes, in their order.
-
-    Args:
-        stores: `packed` and `lengths` of each process's store.
-        budget: as for a store.
-    """
+    """One store of the rows of several processes, given the `packed` and `lengths` of each, in their order."""
     whole = TokenStore(sum(len(lengths) for _, lengths in stores), budget=budget)
     for packed, lengths in stores:
         for row in packed.split(lengths.tolist()):

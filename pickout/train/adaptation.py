@@ -47,32 +47,18 @@ class AdaptationSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What came of it.
-
-    Args:
-        model: the adapted model.
-        crops: crops whose statistics were taken.
-        held_back: crops that judged.
-        before: how well changed crops found themselves before, mean reciprocal rank in percent.
-        after: the same with the adapted model.
-        gain: 95 % interval of the difference over crops.
-    """
+    """What came of it."""
 
     model: LoadedModel
-    crops: int
-    held_back: int
-    before: float
-    after: float
-    gain: tuple[float, float]
+    crops: int  # whose statistics were taken
+    held_back: int  # crops that judged
+    before: float  # how well changed crops found themselves before: mean reciprocal rank in percent
+    after: float  # the same with the adapted model
+    gain: tuple[float, float]  # 95 % interval of the difference over crops
 
 
 def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettings) -> Adaptation:
-    """A copy of `model` with the normalisation of its image tower moved towards `crops`.
-
-    Args:
-        model: on frozen towers, as `pickout-small` is; not changed.
-        crops: pictures of people, any size.
-        settings: how.
+    """A copy of `model` with the normalisation of its image tower moved towards `crops`, pictures of any size.
 
     Raises:
         UsageError: a model of another kind.

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import InitProcessGroupKwargs, gather_object
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
@@ -27,6 +27,7 @@ from pickout.train.cpu import keep_freed_memory, repeatable
 from pickout.train.optim import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
 from pickout.train.training_state import random_states, restore_random_states
 
+State = dict[str, Any]
 _PATIENCE = timedelta(hours=2)
 """How long processes wait for each other; one of them may be validating."""
 _REMEDY = (
@@ -37,21 +38,13 @@ _REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one optimiser step was like.
+    """What one optimiser step was like."""
 
-    Args:
-        step: over the whole run, from 1.
-        epoch: from 1.
-        last: whether it ends the epoch.
-        learning_rate: of a group with scale 1.
-        numbers: the weighted total as `loss`, each loss before weighting in `terms`, further numbers in `logs`.
-    """
-
-    step: int
-    epoch: int
-    last: bool
-    learning_rate: float
-    numbers: Mapping[str, Any]
+    step: int  # over the whole run, from 1
+    epoch: int  # from 1
+    last: bool  # whether it ends the epoch
+    learning_rate: float  # of a group with scale 1
+    numbers: Mapping[str, Any]  # the weighted total as `loss`, losses before weighting in `terms`, others in `logs`
 
     @property
     def loss(self) -> float:
@@ -70,12 +63,7 @@ def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator]:
-    """Join the launcher's processes, or be the only one.
-
-    Args:
-        device: as for `pickout.load`; under a launcher, `cuda` is each process's own GPU.
-        precision: `fp32`, `bf16` or `fp16`.
-        accumulate: batches for each optimiser step.
+    """Join the launcher's processes, where `cuda` is each one's own GPU, or be the only one.
 
     Raises:
         UsageError: the device is not there.
@@ -110,14 +98,7 @@ def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator
 class Engine:
     """A method, its optimiser and its batches, ready to train.
 
-    Args:
-        accelerator: from `launch`.
-        method: starting weights.
-        optimiser: over the method's parameters, each group with its `initial_lr`.
-        loader: batches drawn by `sampler`.
-        sampler: whole batches of all processes.
-        schedule: the learning rate's course.
-        optim: gradient clipping and accumulation.
+    Each group of `optimiser` has its `initial_lr`; `loader` has batches of all processes, drawn by `sampler`.
 
     Raises:
         RecipeError: the batch cannot be cut into equal parts for the processes.
@@ -149,15 +130,7 @@ class Engine:
         return math.ceil(len(self.sampler) / self.optim.accumulate)
 
     def run_epoch(self, epoch: int, step: int, on_step: Callable[[StepReport], None]) -> int:
-        """Train one epoch.
-
-        Args:
-            epoch: from 1.
-            step: optimiser steps taken before it.
-            on_step: called after each optimiser step.
-
-        Returns:
-            Optimiser steps taken after it.
+        """Train one epoch, from 1, that begins after so many optimiser steps; returns how many there are at its end.
 
         Raises:
             LossNotFinite: a loss or a weight became NaN or infinite; no step was taken with it.
@@ -201,7 +174,7 @@ class Engine:
             self._optimiser.zero_grad()
         return terms
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What `restore` needs, named as in `TrainingState`. All processes must call it."""
         scaler = self.accelerator.scaler
         return {
@@ -211,14 +184,7 @@ class Engine:
             "random": gather_object([random_states(self.accelerator.device)]),
         }
 
-    def restore(
-        self,
-        *,
-        method: dict[str, Tensor],
-        optimiser: dict[str, Any],
-        scaler: dict[str, Any] | None,
-        random: list[dict[str, Any]],
-    ) -> None:
+    def restore(self, *, method: State, optimiser: State, scaler: State | None, random: list[State]) -> None:
         """Put back what `state` saw, but for random states when the number of processes changed."""
         self.method.load_state_dict(method)
         self._optimiser.load_state_dict(optimiser)

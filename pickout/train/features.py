@@ -26,26 +26,18 @@ from pickout.methods.base import Method
 from pickout.nn.frozen import KEPT_IMAGE, KEPT_TEXT, MultiStageTower, SentenceTower
 from pickout.shapes import TokenBatch
 
-BATCH = 64
-"""Images or captions that go through a frozen tower at a time."""
-SAMPLE = 900
-"""Changed images, and captions, from which the reductions take their statistics."""
-_STREAM = 3
-"""Keeps the copies' random streams apart from those of sampler and items."""
-_KEY, _REDUCTIONS = "features.json", "reductions.safetensors"
+BATCH = 64  # images or captions that go through a frozen tower at a time
+SAMPLE = 900  # changed images, and captions, from which the reductions take their statistics
+_STREAM = 3  # keeps the copies' random streams apart from those of sampler and items
 
 Tell = Callable[[str, int, int], None]
+"""Progress: what, how many done, how many in all."""
 
 
 class FrozenPairs(Dataset[Example | ImageUnreadable]):
-    """The pairs of `pairs` as the frozen parts of `method` see them. Its reductions are set, or read from `folder`.
+    """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image.
 
-    Args:
-        pairs: what to train on.
-        method: with a `MultiStageTower` and a `SentenceTower`.
-        folder: where features are or come to be.
-        copies: changed copies of each image.
-        tell: progress: what, how many done, how many in all.
+    The features lie in `folder`, or come to be there; the method's reductions are set, or read from it.
 
     Raises:
         ResumeMismatch: the folder holds the features of other data, changes or weights.
@@ -93,7 +85,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
             "augmentation": self.pairs.augmentation.image.model_dump(mode="json"),
             "weights": digest_of({**vision.trunk.state_dict(), **text.trunk.state_dict()}),
         }
-        file = folder / _KEY
+        file = folder / "features.json"
         if not file.exists():
             write_atomically(file, json.dumps(wanted, indent=1))
             return
@@ -103,7 +95,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
             raise ResumeMismatch(f"{folder}: holds features of other {' and '.join(wrong)}; give another data.features")
 
     def _fit(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
-        file = folder / _REDUCTIONS
+        file = folder / "reductions.safetensors"
         if not file.exists():
             places = np.random.default_rng(_STREAM).permutation(self.pairs.images)[:SAMPLE]
             stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]

@@ -15,12 +15,8 @@ JOURNAL = "metrics.jsonl"
 class Journal:
     """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`; a context manager.
 
-    A checkpoint remembers how long the journal was; a resumed run cuts it there, so that no step appears twice.
+    Of an earlier run `length` bytes are kept, as a checkpoint remembers them, so that no step appears twice.
     TensorBoard's files, where TensorBoard is installed, are written anew from the lines that stay.
-
-    Args:
-        folder: the run folder.
-        length: bytes to keep from an earlier run; the rest is cut.
 
     Raises:
         StorageFull: no space left; raised by `write` and `sync` too.

@@ -25,30 +25,17 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run trains on.
-
-    Args:
-        tokenizer: the run's own.
-        pairs: the training items.
-        identities: how many people the training split shows, those with unreadable images included.
-        selection: the split that chooses the best epoch, or None where the last epoch counts.
-        quarantine: images that were left out, when the recipe allows that.
-    """
+    """What a run trains on."""
 
     tokenizer: Tokenizer
     pairs: TrainingPairs
-    identities: int
-    selection: Split | None
-    quarantine: list[ImageUnreadable]
+    identities: int  # people that the training split shows, those with unreadable images included
+    selection: Split | None  # chooses the best epoch; None where the last epoch counts
+    quarantine: list[ImageUnreadable]  # images that were left out, when the recipe allows that
 
 
 def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
-    """Read the data set, make the tokenizer or read the run's, and check the images.
-
-    Args:
-        recipe: what to train.
-        folder: the run folder; its tokenizer is used, or made there.
-        display: told what takes time.
+    """Read the data set, make the tokenizer or read that in the run's folder, and check the images.
 
     Raises:
         DataError: the data set cannot be used; images are missing or cannot be read.

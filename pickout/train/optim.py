@@ -89,14 +89,8 @@ def set_learning_rate(optimiser: Optimizer, rate: Callable[[float], float]) -> N
 def learning_rate(settings: ScheduleSettings, base: float, *, epoch: int, step: int, steps: int) -> float:
     """A parameter group's learning rate: floor + (base - floor) * factor, after the first steps (RaSa; AGA).
 
-    The factor rises linearly, then falls along half a cosine to zero (ITSELF, implementation details).
-
-    Args:
-        settings: the schedule.
-        base: the group's rate at factor 1.
-        epoch: from 1.
-        step: the optimiser step inside the epoch, from 1.
-        steps: optimiser steps in this epoch.
+    The factor rises linearly, then falls along half a cosine to zero (ITSELF, implementation details). `step`, of
+    `steps`, is inside the epoch; both count from 1.
     """
     if epoch == 1 and step <= settings.warm_up_steps:
         return settings.warm_up_rate

@@ -19,42 +19,22 @@ FOLDER = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """All that a run needs to go on after `epoch`, in types that `torch.load(weights_only=True)` admits.
+    """All that a run needs to go on after `epoch`, in types that `torch.load(weights_only=True)` admits."""
 
-    Args:
-        epoch: the last finished epoch; the sampler and the schedule start from it.
-        step: optimiser steps taken so far.
-        method: the method's state dict.
-        optimiser: the optimiser's state dict.
-        scaler: the gradient scaler's state dict, for fp16.
-        random: the random states of each process, as `random_states` gives them.
-        best: the `epoch` whose weights the run folder holds and its `metrics` on the split that chose it; None before
-            the first validation.
-        journal: length of the journal in bytes.
-        data: fingerprint of the training pairs.
-        seconds: time spent training so far.
-    """
-
-    epoch: int
-    step: int
-    method: dict[str, Any]
+    epoch: int  # the last finished one
+    step: int  # optimiser steps taken so far
+    method: dict[str, Any]  # this and the next two: state dicts
     optimiser: dict[str, Any]
-    scaler: dict[str, Any] | None
-    random: list[dict[str, Any]]
-    best: dict[str, Any] | None
-    journal: int
-    data: str
-    seconds: float
+    scaler: dict[str, Any] | None  # the gradients', for fp16
+    random: list[dict[str, Any]]  # `random_states` of each process
+    best: dict[str, Any] | None  # the `epoch` whose weights the run folder holds, and its `metrics`
+    journal: int  # length in bytes
+    data: str  # fingerprint of the training pairs
+    seconds: float  # time spent training so far
 
 
 class Checkpoints:
-    """The checkpoints of one run folder, one file an epoch.
-
-    Args:
-        folder: the run folder.
-        keep: how many of the newest to keep.
-        tell: gets a sentence when a damaged checkpoint is passed over.
-    """
+    """The newest `keep` checkpoints of one run folder, one file an epoch; `tell` hears of damaged ones."""
 
     def __init__(self, folder: Path, *, keep: int, tell: Callable[[str], None]) -> None:
         self.folder, self.keep, self.tell = folder / FOLDER, keep, tell
