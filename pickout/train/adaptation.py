@@ -25,6 +25,7 @@ from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import DataError, NothingFound, UsageError
 from pickout.nn.frozen import MultiStageTower
+from pickout.nn.reduction import Reduction
 
 BATCH = 32
 _RESAMPLES = 1000
@@ -79,9 +80,7 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     method = deepcopy(model.method)
     moved = method.get_submodule("vision")
     assert isinstance(moved, MultiStageTower)
-    tokens = learning.flatten(0, 1).float()
-    moved.reduction.mean.lerp_(tokens.mean(dim=0), settings.share)
-    moved.reduction.scale.lerp_(tokens.std(dim=0) + 1e-3, settings.share)
+    _move(moved.reduction, learning.flatten(0, 1).float(), settings.share)
     before, after = (_reciprocal_ranks(each, seen, changed) for each in (tower, moved))
     gain = _interval(after - before, chance)
     if gain[0] <= 0:
@@ -107,6 +106,11 @@ def _stages(model: LoadedModel, tower: MultiStageTower, crops: Sequence[Image]) 
         batch = [prepare(to_rgb(crop), model.image_settings) for crop in crops[start : start + BATCH]]
         parts.append(tower.stages(torch.stack(batch).to(model.device)).half())
     return torch.cat(parts)
+
+
+def _move(reduction: Reduction, tokens: Tensor, share: float) -> None:
+    reduction.mean.lerp_(tokens.mean(dim=0), share)
+    reduction.scale.lerp_(tokens.std(dim=0) + 1e-3, share)
 
 
 @torch.no_grad()
