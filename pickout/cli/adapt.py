@@ -14,9 +14,7 @@ from pickout.errors import ImageUnreadable
 
 def adapt(
     gallery: GalleryPath,
-    out: Annotated[
-        Path | None, typer.Option(help="File of the new model; by default GALLERY.adapted.safetensors beside it.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The new model; by default GALLERY.adapted.safetensors.")] = None,
     set_: Annotated[Texts, setting("share=0.25")] = None,
     model: Model = None,
     device: Device = "auto",

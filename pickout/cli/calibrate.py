@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 def calibrate(
     gallery: GalleryPath,
-    data: Annotated[
-        str | None,
-        typer.Argument(help="A data set with sentences; by default the model's own (pickout-small: drawn people)."),
-    ] = None,
+    data: Annotated[str | None, typer.Argument(help="A data set with sentences; by default the model's own.")] = None,
     root: DataRoot = None,
     split: Annotated[str, typer.Option(help="The split; its people must not have been used for training.")] = "val",
     set_: Annotated[Texts, setting("present=0.2")] = None,

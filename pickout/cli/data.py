@@ -22,7 +22,7 @@ def draw(
     out: Annotated[Path, typer.Argument(help="Folder to write to: new, empty, or begun with the same settings.")],
     set_: Annotated[Texts, setting("identities=2000")] = None,
     avatars: Annotated[
-        Path | None, typer.Option(help="Folder of rigged, textured avatars (glTF) to render in place of drawn people.")
+        Path | None, typer.Option(help="Folder of rigged avatars (glTF) to render in place of drawn people.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Drawing processes; by default one a core.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write a picture of some of the people here (PNG).")] = None,
@@ -108,9 +108,7 @@ def _show(report: "Report") -> None:
 def fetch(
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A data set of the hub.")],
     out: Annotated[Path, typer.Option(help="A new folder, for the images and their table.")],
-    column: Annotated[
-        Texts, typer.Option(metavar="OURS=THEIRS", help="A column, for example caption=description.")
-    ] = None,
+    column: Annotated[Texts, typer.Option(metavar="OURS=THEIRS", help="For example caption=description.")] = None,
 ) -> None:
     """Read a data set of the hub as a table of your own; needs pickout[datasets]. Mind the terms of its images."""
     from pickout.data.hub_rows import SYNONYMS, fetch_rows

@@ -7,19 +7,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pickout.cli import model as loading
+from pickout.cli.evaluate import write_report
 from pickout.cli.index import indexing_progress
-from pickout.cli.options import Device, Json, Texts
+from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
 from pickout.cli.terminal import progress, write
 from pickout.config import apply_overrides, parse_settings
 from pickout.errors import UsageError
-from pickout.files import write_atomically
 from pickout.gallery.intake.cameras import CameraFrom
 
 if TYPE_CHECKING:
@@ -38,17 +39,12 @@ SENTENCES = (
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything; what is done there already is kept.")] = Path(
-        "demo"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for everything; what is done there is kept.")] = Path("demo"),
     crops: Annotated[Path | None, typer.Option(help="Search this folder of yours in place of drawn people.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Draw more people and train a model on them first.")] = False,
     sentence: Annotated[Texts, typer.Option(help="What to search for, in quotes; may be given several times.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many candidates for each sentence.")] = 9,
-    set_: Annotated[
-        Texts,
-        typer.Option("--set", metavar="KEY=VALUE", help="street.KEY=VALUE, or with --train a key of the recipe."),
-    ] = None,
+    set_: Annotated[Texts, setting("street.captions.per_image=1, or with --train a key of the recipe")] = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -150,8 +146,6 @@ class _Voice:
 
 def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> Any:
     """What trains the model; its recipe is checked here."""
-    from functools import partial
-
     from pickout.train.display import JsonLines, Terminal
     from pickout.train.recipe import find_recipe, load_recipe
     from pickout.train.training import train
@@ -164,25 +158,16 @@ def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> An
 
 def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
     """R@1 on the test people with its interval, and how that compares with chance."""
-    from pickout.evaluate.printout import plot_cmc
     from pickout.evaluate.protocol import evaluate
 
     report = evaluate(model, "street", "test", root=out / "street")
     folder = out / "run" / "evaluations" / "street-test"
-    write_atomically(folder / "report.json", report.json_text())
-    write_atomically(folder / "cmc.png", plot_cmc(report))
-    found = report.text_to_image
-    recall = found.metrics.named()["R@1"]
-    return {
-        "R@1": recall,
-        "interval": (found.intervals or {})["R@1"],
-        "chance": found.metrics.chance,
-        "times_chance": recall / found.metrics.chance,
-        "queries": found.metrics.queries,
-        "images": found.gallery,
-        "identities": report.subject.identities,
-        "report": str(folder / "report.json"),
-    }
+    write_report(folder, report)
+    found, metrics = report.text_to_image, report.text_to_image.metrics
+    recall, chance, interval = metrics.recall_at_1, metrics.chance, (found.intervals or {})["R@1"]
+    told = {"R@1": recall, "interval": interval, "chance": chance, "times_chance": recall / chance}
+    counts = {"queries": metrics.queries, "images": found.gallery, "identities": report.subject.identities}
+    return {**told, **counts, "report": str(folder / "report.json")}
 
 
 def _crops_of_test_people(out: Path) -> Path:

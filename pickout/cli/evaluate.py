@@ -2,13 +2,24 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pickout.cli.model import open_run_data
 from pickout.cli.options import DataName, DataRoot, Device, Json, Run, Texts, setting, settings_of
 from pickout.cli.terminal import progress, write
+
+if TYPE_CHECKING:
+    from pickout.evaluate.evaluation_report import Report
+
+
+def write_report(folder: Path, report: "Report") -> None:
+    """Write the report and the picture of its curve."""
+    from pickout.evaluate.printout import plot_cmc
+
+    write(folder / "report.json", "--out", report.json_text)
+    write(folder / "cmc.png", "--out", lambda: plot_cmc(report))
 
 
 class Protocol(StrEnum):
@@ -23,12 +34,8 @@ def evaluate(
     data: DataName = None,
     root: DataRoot = None,
     split: Annotated[str | None, typer.Option(help="The split; by default val (paper protocol: test).")] = None,
-    protocol: Annotated[
-        Protocol, typer.Option(help="paper: also choose the weight of the global part on the evaluated split.")
-    ] = Protocol.standard,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for report.json and cmc.png; by default RUN/evaluations/...")
-    ] = None,
+    protocol: Annotated[Protocol, typer.Option(help="paper: also sweep the global part's weight.")] = Protocol.standard,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report; by default RUN/evaluations/...")] = None,
     set_: Annotated[Texts, setting("bootstrap.resamples=0")] = None,
     device: Device = "auto",
     json: Json = False,
@@ -42,7 +49,7 @@ def evaluate(
     from pickout.checkpoints.device import choose_device
     from pickout.checkpoints.source import load
     from pickout.evaluate.directions import EvaluationSettings
-    from pickout.evaluate.printout import plot_cmc, render
+    from pickout.evaluate.printout import render
     from pickout.evaluate.processes import join_launcher
     from pickout.evaluate.protocol import evaluate as measure
     from pickout.evaluate.protocol import run_folder
@@ -64,13 +71,10 @@ def evaluate(
         )
     if not speaks:
         return
-    folder = out
-    if home and not folder:
-        kind = "" if report.protocol == "standard" else f"-{report.protocol}"
-        folder = home / "evaluations" / f"{report.subject.data}-{report.subject.split}{kind}"
+    kind = "" if report.protocol == "standard" else f"-{report.protocol}"
+    folder = out or (home and home / "evaluations" / f"{report.subject.data}-{report.subject.split}{kind}")
     if folder is not None:
-        write(folder / "report.json", "--out", report.json_text)
-        write(folder / "cmc.png", "--out", lambda: plot_cmc(report))
+        write_report(folder, report)
     if json:
         typer.echo(report.json_line())
         return

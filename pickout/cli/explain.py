@@ -146,7 +146,7 @@ def _show_measurement(found: "Measurement") -> None:
             numbers = [told(number) for number in (finding.deletion, finding.insertion, finding.ratio)]
             rows.append((way, *numbers, "shown" if way == best else "" if finding.holds else "refused"))
         columns = ("way", "deletion gain", "insertion gain", "garment ratio", "")
-        say_table(columns, rows, title=target.replace("_", " x "), width=100)
+        say_table(columns, rows, title=target.replace("_", " x "))
     facts = found.facts
     say(f"{facts['people']} people of {facts['data']} {facts['split']}; 95 % intervals over people")
 

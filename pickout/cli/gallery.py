@@ -33,7 +33,7 @@ app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.",
 
 _Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _Set = Annotated[
-    Texts, typer.Option("--set", metavar="NAME=VALUE", help="camera, time, video, frame, box, track or a label.")
+    Texts, typer.Option("--set", metavar="NAME=VALUE", help="camera, time, video, frame, box, track, a label.")
 ]
 
 
@@ -244,9 +244,7 @@ def import_(
 def rebuild(
     gallery: GalleryPath,
     model: Annotated[str, typer.Option(help="The other model: a run folder or weight file.")],
-    drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave out crops whose originals cannot be read.")
-    ] = False,
+    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave out crops that cannot be read.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what an earlier rebuild has begun.")] = False,
     set_: Annotated[Texts, setting("batch=64")] = None,
     device: Device = "auto",

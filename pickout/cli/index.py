@@ -23,24 +23,16 @@ if TYPE_CHECKING:
 def index(
     crops: Annotated[Path, typer.Argument(help="Folder of crops; searched with all folders below it.")],
     out: Annotated[Path, typer.Option(help="The gallery: a new folder, or one to bring up to date.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="A run folder, weight file or name; by default the gallery's own, else pickout-small."),
-    ] = None,
-    table: Annotated[
-        Path | None, typer.Option(help="CSV, JSON lines or Parquet: image, camera, time; other columns become labels.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="By default the gallery's own, else pickout-small.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV, JSON lines or Parquet: image, camera, time, labels.")] = None,
     camera_from: Annotated[
-        CameraFrom, typer.Option(help="Camera from the crop's folder, or from a part like c5 of its name.")
+        CameraFrom, typer.Option(help="From the crop's folder, or from a part like c5 of its name.")
     ] = CameraFrom.NONE,
     exclude: Annotated[
-        Texts, typer.Option(metavar="PATTERN", help="Pass over files or folders like this: '*_mask.png'.")
+        Texts, typer.Option(metavar="PATTERN", help="Pass over what is called like '*_mask.png'.")
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove rows below CROPS whose files are gone.")] = False,
-    prune_folders: Annotated[
-        bool,
-        typer.Option("--prune-folders", help="Also where a whole folder is gone or empty; a disk may be unmounted."),
-    ] = False,
+    prune_folders: Annotated[bool, typer.Option("--prune-folders", help="Also where a whole folder is gone.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Take back crops below CROPS that were erased.")] = False,
     set_: Annotated[Texts, setting("batch=64")] = None,
     device: Device = "auto",

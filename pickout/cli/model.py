@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_model(model: str, device: str) -> "LoadedModel":
-    """Load a run folder, a weight file or weights by name onto `device`; what is not here yet is fetched once.
-
-    Raises:
-        CheckpointError: it cannot be loaded.
-        DownloadFailed: it could not be fetched.
-        UsageError: the device is not there.
-    """
+    """Load a run folder, a weight file or weights by name onto `device`; what is not here yet is fetched once."""
     from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, fetched
     from pickout.checkpoints.source import load
 
@@ -41,11 +35,7 @@ def default_model() -> str:
 
 
 def remembered_model(gallery: Path, manifest: "Manifest") -> str:
-    """Where the gallery's model was loaded from.
-
-    Raises:
-        GalleryError: it does not say, or the place is empty now.
-    """
+    """Where the gallery's model was loaded from; `GalleryError` if it does not say, or the place is empty now."""
     run = manifest.model.run
     if run is None:
         raise GalleryError(f"{gallery}: does not say where its model ({manifest.model.name}) is; pass --model RUN")
@@ -62,14 +52,7 @@ def remember(model: str) -> str:
 def open_run_data(
     model: str, home: Path | None, data: str | None, root: Path | None, *, speaks: bool = True
 ) -> "DataSet":
-    """The data set as named, else the one that a run was trained on. What its reader assumed is said on standard error.
-
-    Args:
-        model: as the user named it.
-        home: its run folder, which tells what it was trained on; None for an imported file.
-        data: the data set's name, if given.
-        root: its folder, if given.
-        speaks: whether this process does; one of several is enough.
+    """The data set as named, else the one that the run in `home` was trained on; says what its reader assumed.
 
     Raises:
         UsageError: neither the user nor the run names a data set, or there is none of that name.
@@ -90,11 +73,7 @@ def open_run_data(
 
 
 def split_of(data: "DataSet", name: str) -> "Split":
-    """The split of that name.
-
-    Raises:
-        UsageError: there is none; names those there are.
-    """
+    """The split of that name; `UsageError` names those there are."""
     if name not in data.splits:
         raise UsageError(f"{data.name} has no split '{name}'; it has {', '.join(data.splits)}")
     return data.splits[name]

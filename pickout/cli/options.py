@@ -82,11 +82,7 @@ def _where(**words: Any) -> Where:
 
 
 def settings_of(schema: type[Schema], pairs: Texts, base: Mapping[str, Any] | None = None) -> Schema:
-    """Settings as `--set` gives them, laid over `base`.
-
-    Raises:
-        RecipeError: an unknown key, or a wrong value.
-    """
+    """Settings as `--set` gives them, laid over `base`."""
     return parse_settings(schema, apply_overrides(base or {}, pairs or []), source="--set")
 
 
@@ -98,12 +94,7 @@ def open_gallery(gallery: Path) -> "Gallery":
 
 
 def chosen(gallery: Path, crops: Texts, where: Where) -> tuple["Gallery", list[str]]:
-    """A gallery, and the ids of its crops that are named and pass the filters.
-
-    Raises:
-        NothingFound: none.
-        UsageError: none was named and no filter set, or something unknown was named.
-    """
+    """A gallery, and the ids of its crops that are named and pass the filters; `NothingFound` if there are none."""
     opened = open_gallery(gallery)
     ids = opened.choose(crops or (), where)
     if not ids:

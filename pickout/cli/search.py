@@ -105,11 +105,7 @@ def saved(
 
 
 def answers_page(gallery: "Gallery", answers: Sequence["Answer"], model: "LoadedModel | None" = None) -> str:
-    """Answers as one self-contained page; with the gallery's model also why each candidate was chosen.
-
-    Raises:
-        CheckpointError: the model's measurement is damaged.
-    """
+    """Answers as one self-contained page; with the gallery's model also why each candidate was chosen."""
     from pickout.gallery.search.sheet import NO_REASONS, result_sheet
 
     reasons = NO_REASONS if model is None else _reasons(model, answers)

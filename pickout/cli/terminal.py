@@ -35,42 +35,27 @@ def tell(values: Mapping[str, object], *, json: bool) -> None:
 
 
 def say_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    right: Collection[str] = (),
-    title: str | None = None,
-    width: int | None = None,
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = (), title: str = ""
 ) -> None:
-    """Print rows below the names of their columns.
-
-    Args:
-        columns: their names.
-        rows: a cell for each column; names of others may stand in them.
-        right: columns whose cells stand at the right.
-        title: stands above.
-        width: in characters, where another than the terminal's.
-    """
+    """Print rows below their columns' names, some cells at the `right`; names of others may stand in them."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # Text, not markup: a file may be called [red].jpg.
-    table = Table(title=title and Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
-    for name in columns:
-        table.add_column(name, overflow="fold", justify="right" if name in right else "left")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    Console(width=width).print(table)
+    table, cells = Table(box=box.SIMPLE_HEAD), [[Text(printable(cell)) for cell in row] for row in rows]
+    for place, name in enumerate(columns):
+        short = all(len(row[place]) <= 30 for row in cells)  # only longer ones are cut up where there is no room
+        table.add_column(name, overflow="fold", no_wrap=short, justify="right" if name in right else "left")
+    for row in cells:
+        table.add_row(*row)  # Text, not markup: a file may be called [red].jpg
+    if title:
+        say(title)
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
 def write(file: Path | None, option: str, content: Callable[[], str | bytes]) -> None:
-    """Write a file that an option asked for, whole or not at all; None was not asked for.
-
-    Raises:
-        UsageError: it cannot be written there.
-    """
+    """Write a file that an option asked for, whole or not at all; None was not asked for."""
     if file is None:
         return
     try:
@@ -108,11 +93,7 @@ def progress(what: str, *, quiet: bool, stays: bool = False) -> Iterator[Show]:
 
 
 def ask(what: str, *, yes: bool) -> None:
-    """Ask whether to do something, unless `yes` says so.
-
-    Raises:
-        UsageError: no, no answer, or nobody to ask.
-    """
+    """Ask whether to do something, unless `yes` says so; `UsageError` at no, no answer, or nobody to ask."""
     if yes:
         return
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
