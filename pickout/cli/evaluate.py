@@ -48,11 +48,10 @@ def evaluate(
 
     from pickout.checkpoints.device import choose_device
     from pickout.checkpoints.source import load
-    from pickout.evaluate.directions import EvaluationSettings
     from pickout.evaluate.printout import render
     from pickout.evaluate.processes import join_launcher
+    from pickout.evaluate.protocol import EvaluationSettings, run_folder
     from pickout.evaluate.protocol import evaluate as measure
-    from pickout.evaluate.protocol import run_folder
 
     settings = settings_of(EvaluationSettings, set_)
     device = str(choose_device(device))

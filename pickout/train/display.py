@@ -34,7 +34,16 @@ class Terminal(Display):
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
-        self._bar: Progress | None = None
+        steps, left = TextColumn("{task.completed}/{task.total} steps"), TextColumn("left")
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            steps,
+            TimeElapsedColumn(),
+            left,
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._begun: tuple[float, int] | None = None
         self._left = ""
 
@@ -46,18 +55,13 @@ class Terminal(Display):
         """Move the bar; the first call begins it."""
         if self._begun is None:
             self._begun = time.monotonic(), done
-            if self._console.is_terminal:
-                steps, left = TextColumn("{task.completed}/{task.total} steps"), TextColumn("left")
-                columns = (TextColumn("{task.description}"), BarColumn(), steps, TimeElapsedColumn(), left)
-                self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console)
-                self._bar.add_task(what, total=total, completed=done)
-                self._bar.start()
+            self._bar.add_task(what)
+            self._bar.start()
         begun, first = self._begun
         seconds = (time.monotonic() - begun) / max(done - first, 1) * max(total - done, 0)
         hours, rest = divmod(round(seconds), 3600)
         self._left = f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, total=max(total, 1), description=what)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=max(total, 1), description=what)
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
         """A line for an epoch, and one for the end."""
@@ -72,9 +76,7 @@ class Terminal(Display):
 
     def close(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._bar.stop()
 
 
 def _measures(metrics: Mapping[str, float]) -> list[str]:

@@ -18,10 +18,9 @@ from pickout.errors import CheckpointError, StorageFull
 from pickout.evaluate import candidates as module
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import find_candidates, match_candidates, rerank
-from pickout.evaluate.directions import EvaluationSettings
 from pickout.evaluate.printout import plot_cmc
 from pickout.evaluate.processes import Share
-from pickout.evaluate.protocol import evaluate, validate
+from pickout.evaluate.protocol import EvaluationSettings, evaluate, validate
 from pickout.evaluate.relevant_ranks import find_relevant, rank_mixtures
 from pickout.evaluate.token_store import TokenStore, joined
 from pickout.nn.memory import ImageMemory

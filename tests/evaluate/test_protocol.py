@@ -12,8 +12,7 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.data_set import DataSet, Split
 from pickout.errors import DataError, DataMissing
 from pickout.evaluate.bootstrap import BootstrapSettings
-from pickout.evaluate.directions import EvaluationSettings
-from pickout.evaluate.protocol import GLOBAL_WEIGHTS, evaluate, validate
+from pickout.evaluate.protocol import GLOBAL_WEIGHTS, EvaluationSettings, evaluate, validate
 
 Make = Callable[..., LoadedModel]
 QUICK = EvaluationSettings(batch=16, bootstrap=BootstrapSettings(resamples=50))
