@@ -34,16 +34,9 @@ class Terminal(Display):
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
-        steps, left = TextColumn("{task.completed}/{task.total} steps"), TextColumn("left")
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            steps,
-            TimeElapsedColumn(),
-            left,
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        done = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps")
+        times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+        self._bar = Progress(*done, *times, console=self._console, disable=not self._console.is_terminal)
         self._begun: tuple[float, int] | None = None
         self._left = ""
 
@@ -55,7 +48,7 @@ class Terminal(Display):
         """Move the bar; the first call begins it."""
         if self._begun is None:
             self._begun = time.monotonic(), done
-            self._bar.add_task(what)
+            self._bar.add_task(what, total=max(total, 1), completed=done)
             self._bar.start()
         begun, first = self._begun
         seconds = (time.monotonic() - begun) / max(done - first, 1) * max(total - done, 0)
