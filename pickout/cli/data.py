@@ -3,16 +3,16 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pickout.cli.options import Json, Texts, setting, settings_of
 from pickout.cli.terminal import png, progress, say, say_table, tell, write
+from pickout.data.integrity import Report
+from pickout.data.integrity import check as check_data
+from pickout.data.registry import DATASETS, reader_of
 from pickout.errors import DataError, UsageError, printable
-
-if TYPE_CHECKING:
-    from pickout.data.integrity import Report
 
 app = typer.Typer(help="Check data sets, list the known ones, or draw one.", no_args_is_help=True)
 
@@ -66,8 +66,6 @@ def check(
     json: Json = False,
 ) -> None:
     """Say what is missing or odd in a data set. Exit code 3 when it cannot be used."""
-    from pickout.data.integrity import check as check_data
-
     with progress("opening", quiet=not decode, stays=True) as show:
         report = check_data(name, root, decode=decode, progress=show)
     if json:
@@ -82,9 +80,7 @@ def check(
         raise typer.Exit(DataError.exit_code)
 
 
-def _show(report: "Report") -> None:
-    from pickout.data.registry import reader_of
-
+def _show(report: Report) -> None:
     if report.splits:
         columns = ("identities", "images", "captions")
         rows = [[split, *(f"{getattr(counts, each):,}" for each in columns)] for split, counts in report.splits.items()]
@@ -126,8 +122,6 @@ def fetch(
 @app.command("list")
 def list_known(json: Json = False) -> None:
     """List the data sets that Pickout reads, their layout and where each can be had."""
-    from pickout.data.registry import DATASETS
-
     for name, reader in DATASETS.items():
         if json:
             splits = {split: asdict(counts) for split, counts in reader.published.items()}

@@ -20,8 +20,10 @@ from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
 from pickout.cli.terminal import progress, write
 from pickout.config import apply_overrides, parse_settings
+from pickout.data.registry import open_data
 from pickout.errors import UsageError
 from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.scan import count_images
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -93,8 +95,6 @@ def demo(
 
 
 def _refuse(crops: Path | None, others: list[str], *, train: bool) -> None:
-    from pickout.gallery.intake.scan import count_images
-
     if train and crops is not None:
         raise UsageError("--crops searches with the model that comes with Pickout; leave --train out")
     if others and not train:
@@ -172,8 +172,6 @@ def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
 
 def _crops_of_test_people(out: Path) -> Path:
     """A folder of the test people's crops alone, linked where the file system can link."""
-    from pickout.data.registry import open_data
-
     images = out / "street" / "imgs"
     for record in open_data("street", out / "street").splits["test"].images:
         target = out / "crops" / record.image.relative_to(images.resolve())

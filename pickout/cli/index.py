@@ -13,11 +13,12 @@ from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
 from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.intake.report import IngestProgress, IngestReport
+from pickout.gallery.intake.scan import count_images
 from pickout.gallery.storage.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.intake.report import IngestProgress, IngestReport
 
 
 def index(
@@ -44,7 +45,6 @@ def index(
     gallery's quarantine.jsonl and stop nothing.
     """
     from pickout.gallery.intake.ingest import IngestSettings
-    from pickout.gallery.intake.scan import count_images
 
     settings = settings_of(IngestSettings, set_)
     exclude = exclude or []
@@ -82,13 +82,13 @@ def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
 
 
 @contextmanager
-def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], None]]:
+def indexing_progress(speaks: bool) -> Iterator[Callable[[IngestProgress], None]]:
     """A bar on standard error for `Gallery.add`; silent unless it `speaks`."""
     with progress("indexing", quiet=not speaks) as show:
         yield lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")
 
 
-def _show(gallery: Path, count: int, report: "IngestReport") -> None:
+def _show(gallery: Path, count: int, report: IngestReport) -> None:
     say(
         f"{gallery}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
         f"in {report.seconds:.1f} s"

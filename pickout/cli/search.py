@@ -6,22 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from PIL.Image import Image
 
 from pickout.cli import model as loading
 from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, filtered, open_gallery, setting, settings_of
 from pickout.cli.terminal import say, say_table, tell, write
+from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
+from pickout.gallery.audit.log import Acting, acting, user_name
+from pickout.gallery.search.answer import Answer
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
+from pickout.gallery.search.hits import Hit
+from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import SearchSettings
+from pickout.gallery.search.sentence_filters import read_filters
+from pickout.gallery.search.sheet import NO_REASONS, NOTE, Reasons, result_sheet
+from pickout.gallery.storage.manifest import MANIFEST
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.search.answer import Answer
-    from pickout.gallery.search.hits import Hit
-    from pickout.gallery.search.sheet import Reasons
 
 
 @filtered
@@ -53,10 +58,6 @@ def search(
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
     gallery's audit.jsonl.
     """
-    from pickout.gallery.audit.log import Acting, acting, user_name
-    from pickout.gallery.search.query import Query
-    from pickout.gallery.search.ranking import SearchSettings
-
     settings = settings_of(SearchSettings, set_)
     opened = open_gallery(gallery)
     if html is not None:
@@ -104,10 +105,8 @@ def saved(
             say("; ".join([f"{kept.name}: {query.words()}", *where.words()]))
 
 
-def answers_page(gallery: "Gallery", answers: Sequence["Answer"], model: "LoadedModel | None" = None) -> str:
+def answers_page(gallery: "Gallery", answers: Sequence[Answer], model: "LoadedModel | None" = None) -> str:
     """Answers as one self-contained page; with the gallery's model also why each candidate was chosen."""
-    from pickout.gallery.search.sheet import NO_REASONS, result_sheet
-
     reasons = NO_REASONS if model is None else _reasons(model, answers)
     name = gallery.manifest.model.name
     return result_sheet(answers, gallery=gallery.path.name, model=name, crops=gallery.count(), reasons=reasons)
@@ -115,16 +114,12 @@ def answers_page(gallery: "Gallery", answers: Sequence["Answer"], model: "Loaded
 
 def _check_place(page: Path) -> None:
     """Refuse a page that would lie among, or replace, a gallery's files."""
-    from pickout.gallery.storage.manifest import MANIFEST
-
     if any((folder / MANIFEST).exists() for folder in page.resolve().parents):
         raise UsageError(f"--html {page}: lies in a gallery's folder; give another place for the page")
 
 
 def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> tuple[str, Where]:
     """The description in a sentence, and its filters beside those that were given."""
-    from pickout.gallery.search.sentence_filters import read_filters
-
     found = read_filters(sentence, gallery.cameras(), datetime.now())
     if json:
         tell({"parse": found.as_json()}, json=True)
@@ -134,12 +129,11 @@ def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> t
     return found.description, found.where.beside(where)
 
 
-def _reasons(model: "LoadedModel", answers: Sequence["Answer"]) -> "Reasons":
+def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> Reasons:
     """Why each candidate has its score for the first sentence of its query."""
     from pickout.explain.explanation import explain, measurement_file
     from pickout.explain.page import explanation_piece, explanation_style
     from pickout.explain.verdict import read_measurement
-    from pickout.gallery.search.sheet import Reasons
 
     measurement = read_measurement(measurement_file(model))
     pieces: dict[str, str] = {}
@@ -151,10 +145,8 @@ def _reasons(model: "LoadedModel", answers: Sequence["Answer"]) -> "Reasons":
     return Reasons(explanation_style(), pieces)
 
 
-def _picture(hit: "Hit") -> "Image | None":
+def _picture(hit: Hit) -> Image | None:
     """The crop, or its thumbnail, if that is whole, where the crop has moved or changed since it was indexed."""
-    from pickout.data.images import open_image
-
     for source in (hit.file, hit.thumbnail):
         try:
             picture = open_image(source)
@@ -165,7 +157,7 @@ def _picture(hit: "Hit") -> "Image | None":
     return None
 
 
-def _show(answer: "Answer", page: Path | None, *, json: bool) -> None:
+def _show(answer: Answer, page: Path | None, *, json: bool) -> None:
     if json:
         for hit in answer.hits:
             tell(hit.as_json(), json=True)
@@ -180,8 +172,6 @@ def _show(answer: "Answer", page: Path | None, *, json: bool) -> None:
     for words in (*((answer.verdict.words(),) if answer.verdict else ()), *answer.notes):
         say(words)
     if answer.hits:
-        from pickout.gallery.search.sheet import NOTE
-
         say(NOTE)
         if answer.more:
             say(f"More: --page {answer.page + 1}")
@@ -189,7 +179,7 @@ def _show(answer: "Answer", page: Path | None, *, json: bool) -> None:
             say(f"pictures: {page}")
 
 
-def _cells(hit: "Hit") -> dict[str, str]:
+def _cells(hit: Hit) -> dict[str, str]:
     return {
         "rank": str(hit.rank),
         "probability": "" if hit.probability is None else f"{hit.probability:.2f}",
@@ -202,7 +192,7 @@ def _cells(hit: "Hit") -> dict[str, str]:
     }
 
 
-def _nothing(gallery: "Gallery", answer: "Answer") -> str:
+def _nothing(gallery: "Gallery", answer: Answer) -> str:
     if answer.passed:
         return f"{gallery.path}: page {answer.page} is behind the last of {answer.passed} crops"
     return f"{gallery.path}: no crop passes the filters" if gallery.count() else f"{gallery.path}: holds no crops"
