@@ -1,22 +1,37 @@
 """The `pickout` command: gathers the commands, turns errors into one line and an exit code.
 
-Nothing heavy is imported here or at the top of a command's file: `pickout --help` loads no torch.
+Of several commands only the one that was typed is imported; nothing heavy stands at the top of a command's file, so
+that `pickout --help` loads no torch.
 """
 
 import errno
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from typing import Any
 
 import typer
 
-from pickout.cli import COMMANDS
 from pickout.errors import INTERRUPTED, PickoutError, printable
 
+COMMANDS: Sequence[str] = (
+    *("demo", "data", "train", "evaluate", "video", "index", "search", "saved", "gallery", "calibrate"),
+    *("adapt", "explain", "serve", "token", "retention", "audit", "mcp", "weights"),
+)
+"""In the order of `pickout --help`; each has a file of its name, but for `saved`, which is in search.py."""
 
-def build() -> typer.Typer:
-    """The application with every command of `pickout.cli.COMMANDS`."""
+
+def command(name: str) -> Callable[..., Any] | typer.Typer:
+    """The function or group of a command."""
+    module = import_module(f"pickout.cli.{'search' if name == 'saved' else name}")
+    found: Callable[..., Any] | typer.Typer = getattr(module, "app", None) or getattr(module, name)
+    return found
+
+
+def build(names: Iterable[str] | None = None) -> typer.Typer:
+    """The application with the commands of these names; by default every one."""
     app = typer.Typer(
         name="pickout",
         help="Find people in images from a sentence. Results are candidates, not identifications.",
@@ -24,19 +39,22 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    for name, command in COMMANDS.items():
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
+    app.callback()(lambda: None)  # or typer would take a lone command for the application
+    for name in COMMANDS if names is None else names:
+        found = command(name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
         else:
-            app.command(name)(command)
+            app.command(name)(found)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 usage, 3 bad input, 4 nothing found, 130 interrupted."""
     _prepare_streams()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        build()(args=arguments, prog_name="pickout")
+        build(words[:1] if words and words[0] in COMMANDS else None)(args=arguments, prog_name="pickout")
     except PickoutError as error:
         _fail(str(error), error.exit_code)
     except SystemExit as stop:

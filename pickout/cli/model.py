@@ -1,32 +1,27 @@
-"""Loading the model that a gallery needs; shared by the commands that encode."""
+"""The model and the data set that a command means."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from pickout.errors import GalleryError
+from pickout.errors import GalleryError, UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
+    from pickout.data.data_set import DataSet, Split
     from pickout.gallery.storage.manifest import Manifest
 
 
 def load_model(model: str, device: str) -> "LoadedModel":
-    """Load a run folder, a weight file or weights by name onto `device`; what is not here yet is fetched once.
-
-    Raises:
-        CheckpointError: it cannot be loaded.
-        DownloadFailed: it could not be fetched.
-        UsageError: the device is not there.
-    """
+    """Load a run folder, a weight file or weights by name onto `device`; what is not here yet is fetched once."""
     from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, fetched
     from pickout.checkpoints.source import load
 
     if model in NAMED_WEIGHTS and not Path(model).exists() and fetched(model) is None:
         about = NAMED_WEIGHTS[model]
-        told = [f"licence {about.licence}", about.note] if about.note else [f"licence {about.licence}"]
-        typer.echo(f"fetching {model} once from the hub ({'; '.join(told)})", err=True)
+        note = f"; {about.note}" if about.note else ""
+        typer.echo(f"fetching {model} once from the hub (licence {about.licence}{note})", err=True)
         fetch_named(model, progress=True)
     return load(model, device=device)
 
@@ -40,11 +35,7 @@ def default_model() -> str:
 
 
 def remembered_model(gallery: Path, manifest: "Manifest") -> str:
-    """Where the gallery's model was loaded from.
-
-    Raises:
-        GalleryError: it does not say, or the place is empty now.
-    """
+    """Where the gallery's model was loaded from; `GalleryError` if it does not say, or the place is empty now."""
     run = manifest.model.run
     if run is None:
         raise GalleryError(f"{gallery}: does not say where its model ({manifest.model.name}) is; pass --model RUN")
@@ -56,3 +47,33 @@ def remembered_model(gallery: Path, manifest: "Manifest") -> str:
 def remember(model: str) -> str:
     """`model` as a gallery should remember it: an existing path as an absolute one."""
     return str(Path(model).resolve()) if Path(model).exists() else model
+
+
+def open_run_data(
+    model: str, home: Path | None, data: str | None, root: Path | None, *, speaks: bool = True
+) -> "DataSet":
+    """The data set as named, else the one that the run in `home` was trained on; says what its reader assumed.
+
+    Raises:
+        UsageError: neither the user nor the run names a data set, or there is none of that name.
+        DataError: it cannot be used.
+    """
+    from pickout.data.registry import open_data
+    from pickout.evaluate.provenance import read_training
+
+    training = read_training(home)
+    name = data or training.data
+    if name is None:
+        raise UsageError(f"{model} does not say what it was trained on; name the data set and its folder: DATA ROOT")
+    own = training.root if name == training.data else None
+    found = open_data(name, root or own or Path("data"))
+    for note in found.notes if speaks else ():
+        typer.echo(f"note: {found.root}: {note}", err=True)
+    return found
+
+
+def split_of(data: "DataSet", name: str) -> "Split":
+    """The split of that name; `UsageError` names those there are."""
+    if name not in data.splits:
+        raise UsageError(f"{data.name} has no split '{name}'; it has {', '.join(data.splits)}")
+    return data.splits[name]

@@ -1,10 +1,20 @@
-"""What commands print, how far they are, and what they ask."""
+"""What commands print and write, how far they are, and what they ask."""
 
+import io
+import json as json_text
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+from pickout.errors import UsageError, printable
+from pickout.files import write_atomically
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Show = Callable[..., None]
 """Told how much is done and of how much in all; `what` is being done and a `note` may follow."""
@@ -12,15 +22,11 @@ Show = Callable[..., None]
 
 def say(text: object) -> None:
     """Print a line in which names of others may stand."""
-    from pickout.errors import printable
-
     typer.echo(printable(text))
 
 
 def tell(values: Mapping[str, object], *, json: bool) -> None:
     """Print values by name, as words or as one JSON object."""
-    import json as json_text
-
     if json:
         typer.echo(json_text.dumps(values))
         return
@@ -28,33 +34,66 @@ def tell(values: Mapping[str, object], *, json: bool) -> None:
         say(f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
 
 
+def say_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = (), title: str = ""
+) -> None:
+    """Print rows below their columns' names, some cells at the `right`; names of others may stand in them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table, cells = Table(box=box.SIMPLE_HEAD), [[Text(printable(cell)) for cell in row] for row in rows]
+    for place, name in enumerate(columns):
+        short = all(len(row[place]) <= 30 for row in cells)  # only longer ones are cut up where there is no room
+        table.add_column(name, overflow="fold", no_wrap=short, justify="right" if name in right else "left")
+    for row in cells:
+        table.add_row(*row)  # Text, not markup: a file may be called [red].jpg
+    if title:
+        say(title)
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+
+
+def write(file: Path | None, option: str, content: Callable[[], str | bytes]) -> None:
+    """Write a file that an option asked for, whole or not at all; None was not asked for."""
+    if file is None:
+        return
+    try:
+        write_atomically(file, content())
+    except OSError as error:
+        raise UsageError(f"{option} {file}: cannot be written ({error.strerror}); give another place") from None
+
+
+def png(picture: "Image") -> bytes:
+    """A picture as a PNG file."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
 @contextmanager
-def progress(what: str, *, quiet: bool) -> Iterator[Show]:
-    """A bar on standard error, counting crops; nothing where it is `quiet`."""
+def progress(what: str, *, quiet: bool, stays: bool = False) -> Iterator[Show]:
+    """A bar on standard error; nothing where it is `quiet`. Its end `stays`, also in a file, or is wiped off."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     console = Console(file=sys.stderr)
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet, transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet, transient=not stays) as bar:
         task = bar.add_task(what, total=None, note="")
 
         def show(done: int, total: int | None, *, what: str = what, note: str = "") -> None:
+            if what != bar.tasks[0].description:
+                bar.reset(task, description=what)
             seconds = bar.tasks[0].elapsed or 0
             rate = f"{done / seconds:.0f}/s" if seconds else ""
-            bar.update(task, description=what, completed=done, total=total, note=f"{rate} {note}")
+            bar.update(task, completed=done, total=total, note=f"{rate} {note}")
 
         yield show
 
 
 def ask(what: str, *, yes: bool) -> None:
-    """Ask whether to do something, unless `yes` says so.
-
-    Raises:
-        UsageError: no, no answer, or nobody to ask.
-    """
-    from pickout.errors import UsageError
-
+    """Ask whether to do something, unless `yes` says so; `UsageError` at no, no answer, or nobody to ask."""
     if yes:
         return
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():

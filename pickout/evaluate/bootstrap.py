@@ -1,8 +1,7 @@
-"""How sure a number is: percentile bootstrap over identities.
+"""How sure a number is: percentile bootstrap over identities, since queries of one person are alike.
 
-Queries of one person are alike, so they are drawn together: a resample draws as many identities as there are, with
-replacement, and takes all queries of each as often as it was drawn. The gallery stays as it is. Resampling single
-queries instead would give intervals that are too narrow.
+A resample draws as many identities as there are, with replacement, and takes all queries of each as often as it was
+drawn; the gallery stays as it is. Resampling single queries would give intervals that are too narrow.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 
-_BLOCK = 4_000_000
+_DRAWN_AT_A_TIME = 4_000_000
 
 
 class BootstrapSettings(Settings):
@@ -47,15 +46,11 @@ def bootstrap(values: NDArray[np.float64], identity: NDArray[np.int64], settings
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=column) for column in values.T], axis=1)
     generator = np.random.default_rng(settings.seed)
-    share = np.full(len(people), 1 / len(people))
-    means = []
-    for size in _blocks(settings.resamples, max(1, _BLOCK // len(people))):
+    share, block, means = np.full(len(people), 1 / len(people)), max(1, _DRAWN_AT_A_TIME // len(people)), []
+    for start in range(0, settings.resamples, block):
+        size = min(block, settings.resamples - start)
         drawn = generator.multinomial(len(people), share, size=size).astype(np.float64)
         means.append(drawn @ sums / (drawn @ counts)[:, None])
     tail = (1 - settings.level) / 2
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
     return Intervals(low, high)
-
-
-def _blocks(total: int, size: int) -> list[int]:
-    return [min(size, total - start) for start in range(0, total, size)]

@@ -1,9 +1,9 @@
 """Every image and caption of a split as embeddings, shared among the processes of a launcher."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,73 +12,46 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pickout.data.data_set import Split
+from pickout.data.data_set import DataSet, Split
 from pickout.data.images import open_image
 from pickout.data.training_pairs import require_files
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, DataError
+from pickout.evaluate.candidates import Tell
 from pickout.evaluate.processes import ALONE, Share
 from pickout.evaluate.token_store import TokenStore, joined
 from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
 
-Tell = Callable[[str, int, int], None]
-"""Progress: what is encoded (`images` or `captions`), how many are done, how many there are in this process."""
-
-Vectors = dict[str, Tensor]
-"""The embeddings under the empty name, and the parts that were asked for. Shape of each: (items, any), float32."""
-
-_AHEAD = 3
-
+_AHEAD = 3  # batches of images that are loading while one is encoded
 TOKEN_BUDGET = 4 * 1024**3
-"""Bytes of memory that the tokens of a split's images may take, and those of its captions."""
+"""Bytes of memory that the tokens of a split's images may take, and those of its captions; the rest goes to disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Images or captions as a method sees them, on the CPU.
-
-    Args:
-        embedding: Shape: (items, dimension), float32.
-        parts: the method's named vectors that were asked for. Shape of each: (items, any).
-        identity: who each item shows or describes. Shape: (items,).
-        image: position in the split of the image it is or describes. Shape: (items,).
-        tokens: what a second look reads, where the method has one: of all captions, of this process's images.
-        first: position of the first item in `tokens`.
-    """
+    """Images or captions as a method sees them, on the CPU."""
 
     embedding: Float[Tensor, "items dimension"]
-    parts: Mapping[str, Tensor]
-    identity: NDArray[np.int64]
-    image: NDArray[np.int64]
-    tokens: TokenStore | None = None
-    first: int = 0
+    parts: Mapping[str, Tensor]  # the method's named vectors that were asked for: (items, any) each
+    identity: NDArray[np.int64]  # who each item shows or describes: (items,)
+    image: NDArray[np.int64]  # position in the split of the image it is or describes: (items,)
+    tokens: TokenStore | None = None  # for a second look: of all captions, of this process's images
+    first: int = 0  # position of the first item in `tokens`
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A method with what stands between it and files and sentences.
-
-    Args:
-        method: the trained model.
-        tokenizer: as in training.
-        image_settings: as in training.
-        batch: images or captions encoded at a time.
-        parts: names of the method's parts to keep beside the embedding; a part that it does not have is left out.
-        autocast: reduced precision to compute in, or None for that of the weights.
-        keep_tokens: whether the tokens for a second look are kept.
-        budget: bytes of memory for the tokens of images, and as many for those of captions; the rest goes to disk.
-    """
+    """A method with what stands between it and files and sentences; tokenizer and images as in training."""
 
     method: Method
     tokenizer: Tokenizer
     image_settings: ImageSettings
-    batch: int = 64
-    parts: Sequence[str] = ()
-    autocast: torch.dtype | None = None
-    keep_tokens: bool = False
-    budget: int = TOKEN_BUDGET
+    batch: int = 64  # images or captions encoded at a time
+    parts: Sequence[str] = ()  # to keep beside the embedding, where the method has them
+    autocast: torch.dtype | None = None  # reduced precision to compute in
+    keep_tokens: bool = False  # for a second look
 
     @property
     def device(self) -> torch.device:
@@ -86,29 +59,24 @@ class Encoder:
         return next((parameter.device for parameter in self.method.parameters()), torch.device("cpu"))
 
     def images(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
-        """Encode every image of the split.
-
-        Raises:
-            ImageUnreadable: a file that is no image; no number is better than one over other images.
-        """
+        """Encode every image of the split. No number is better than one over other images: all must be readable."""
         start, stop = share.bounds(len(split.images), self.batch)
-        paths = [record.image for record in split.images[start:stop]]
-        tokens = self._store(len(paths))
-        shares = share.run(lambda: self._encode_files(paths, tell, tokens))
-        identity = np.array([record.identity for record in split.images], np.int64)
-        return _join("images", shares, identity, np.arange(len(split.images)), tokens, start)
+        batches = self._seen([record.image for record in split.images[start:stop]])
+        who = np.array([record.identity for record in split.images], np.int64), np.arange(len(split.images))
+        return self._encode("images", batches, start, stop, who, share, tell)
 
     def captions(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
         """Encode every caption of the split, image by image."""
         pairs = list(split.pairs())
         start, stop = share.bounds(len(pairs), self.batch)
-        captions = [pair.caption for pair in pairs[start:stop]]
-        tokens = self._store(len(captions))
-        shares = share.run(lambda: self._encode_sentences(captions, tell, tokens))
-        if tokens is not None and share.count > 1:
-            tokens = joined(share.gather(tokens.packed()), budget=self.budget)
-        identity = np.array([pair.identity for pair in pairs], np.int64)
-        return _join("captions", shares, identity, np.array([pair.image for pair in pairs], np.int64), tokens)
+        batches = self._read([pair.caption for pair in pairs[start:stop]])
+        identity, image = ([getattr(pair, name) for pair in pairs] for name in ("identity", "image"))
+        who = np.array(identity, np.int64), np.array(image, np.int64)
+        found = self._encode("captions", batches, start, stop, who, share, tell)
+        if found.tokens is None or share.count == 1:
+            return found
+        tokens = joined(share.gather((found.tokens.packed(), found.tokens.lengths)), budget=TOKEN_BUDGET)
+        return replace(found, tokens=tokens, first=0)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -122,44 +90,73 @@ class Encoder:
             for module, training in modes.items():
                 module.training = training
 
-    def _store(self, items: int) -> TokenStore | None:
-        return TokenStore(items, budget=self.budget) if self.keep_tokens else None
+    def _encode(
+        self,
+        what: str,
+        batches: Iterable[tuple[ImageFeatures | TextFeatures, Tensor]],
+        start: int,
+        stop: int,
+        who: tuple[NDArray[np.int64], NDArray[np.int64]],
+        share: Share,
+        tell: Tell | None,
+    ) -> Encoded:
+        """All processes' vectors, and the tokens of this process's `batches`: items `start` to `stop`."""
+        tokens = TokenStore(stop - start, budget=TOKEN_BUDGET) if self.keep_tokens else None
 
-    def _encode_files(self, paths: Sequence[Path], tell: Tell | None, tokens: TokenStore | None) -> Vectors:
-        done: list[Vectors] = []
-        with ThreadPoolExecutor() as pool:
-
-            def load(position: int) -> list[Future[Tensor]]:
-                return [pool.submit(self._load, path) for path in paths[position : position + self.batch]]
-
-            for group in _ahead(load, len(paths), self.batch):
-                images = torch.stack([future.result() for future in group]).to(self.device)
-                features = self.method.encode_images(images)
+        def work() -> dict[str, Tensor]:
+            done: list[dict[str, Tensor]] = []
+            for features, mask in batches:
                 if tokens is not None:
-                    tokens.add(features.tokens, torch.ones(features.tokens.shape[:2], dtype=torch.bool))
-                done.append(self._keep(features))
-                _report(tell, "images", done, len(paths))
-        return _concatenate(done)
+                    tokens.add(features.tokens, mask)
+                # Normalised again in float32, as a loaded model does: under autocast it may have been done in less.
+                kept = {"": normalize(features.embedding.float(), dim=-1).cpu()}
+                kept |= {name: features.parts[name].float().cpu() for name in self.parts if name in features.parts}
+                done.append(kept)
+                if tell is not None:
+                    tell(what, sum(len(part[""]) for part in done), stop - start)
+            return _concatenate(done)
 
-    def _encode_sentences(self, captions: Sequence[str], tell: Tell | None, tokens: TokenStore | None) -> Vectors:
-        done: list[Vectors] = []
-        for position in range(0, len(captions), self.batch):
-            ids = self.tokenizer.encode(captions[position : position + self.batch])
+        parts = _concatenate([part for part in share.run(work) if part])
+        embedding = parts.pop("")
+        bad = int((~torch.isfinite(embedding).all(dim=1)).sum())
+        if bad:
+            raise CheckpointError(
+                f"the model gave embeddings that are not finite for {bad} of {len(who[0])} {what}; "
+                "its weights are damaged or its training diverged"
+            )
+        return Encoded(embedding, parts, *who, tokens, start)
+
+    def _seen(self, paths: Sequence[Path]) -> Iterator[tuple[ImageFeatures, Tensor]]:
+        def load(path: Path) -> Tensor:
+            return prepare(open_image(path), self.image_settings)
+
+        starts = range(0, len(paths), self.batch)
+        with ThreadPoolExecutor() as pool:
+            waiting = [[pool.submit(load, path) for path in paths[at : at + self.batch]] for at in starts[:_AHEAD]]
+            for at in starts:
+                ahead = at + _AHEAD * self.batch
+                waiting.append([pool.submit(load, path) for path in paths[ahead : ahead + self.batch]])
+                images = torch.stack([future.result() for future in waiting.pop(0)]).to(self.device)
+                features = self.method.encode_images(images)
+                yield features, torch.ones(features.tokens.shape[:2], dtype=torch.bool)
+
+    def _read(self, captions: Sequence[str]) -> Iterator[tuple[TextFeatures, Tensor]]:
+        for at in range(0, len(captions), self.batch):
+            ids = self.tokenizer.encode(captions[at : at + self.batch])
             texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids)))
             features = self.method.encode_texts(texts.to(self.device))
-            if tokens is not None:
-                tokens.add(features.tokens, features.texts.mask)
-            done.append(self._keep(features))
-            _report(tell, "captions", done, len(captions))
-        return _concatenate(done)
+            yield features, features.texts.mask
 
-    def _load(self, path: Path) -> Tensor:
-        return prepare(open_image(path), self.image_settings)
 
-    def _keep(self, features: ImageFeatures | TextFeatures) -> Vectors:
-        kept = {name: features.parts[name].float().cpu() for name in self.parts if name in features.parts}
-        # Normalised again in float32, as a loaded model does: under autocast it may have been done in less.
-        return {"": normalize(features.embedding.float(), dim=-1).cpu(), **kept}
+def find_split(data: DataSet, name: str) -> Split:
+    """The split of that name.
+
+    Raises:
+        DataError: there is none; names those there are.
+    """
+    if name in data.splits:
+        return data.splits[name]
+    raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
 
 
 def check_split(split: Split) -> None:
@@ -177,38 +174,5 @@ def check_split(split: Split) -> None:
     require_files(split, "mend the annotation or put the images back")
 
 
-def _join(
-    what: str,
-    shares: list[Vectors],
-    identity: NDArray[np.int64],
-    image: NDArray[np.int64],
-    tokens: TokenStore | None,
-    first: int = 0,
-) -> Encoded:
-    whole = _concatenate([part for part in shares if part])
-    bad = int((~torch.isfinite(whole[""]).all(dim=1)).sum())
-    if bad:
-        raise CheckpointError(
-            f"the model gave embeddings that are not finite for {bad} of {len(identity)} {what}; "
-            "its weights are damaged or its training diverged"
-        )
-    return Encoded(whole.pop(""), whole, identity, image, tokens, first)
-
-
-def _concatenate(parts: list[Vectors]) -> Vectors:
+def _concatenate(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
-
-
-def _ahead(load: Callable[[int], list[Future[Tensor]]], items: int, batch: int) -> Iterator[list[Future[Tensor]]]:
-    """Batches in order, a few of them loading ahead of the one in use."""
-    waiting: list[list[Future[Tensor]]] = []
-    for position in range(0, items, batch):
-        waiting.append(load(position))
-        if len(waiting) > _AHEAD:
-            yield waiting.pop(0)
-    yield from waiting
-
-
-def _report(tell: Tell | None, what: str, done: list[Vectors], items: int) -> None:
-    if tell is not None:
-        tell(what, sum(len(part[""]) for part in done), items)

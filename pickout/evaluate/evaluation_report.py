@@ -12,11 +12,6 @@ from pickout.evaluate.metrics import MEASURES, Metrics, average, cmc, score_quer
 from pickout.evaluate.relevant_ranks import RelevantRanks
 
 SCHEMA = "pickout.evaluation/1"
-"""Name and version of the JSON form."""
-
-BY_EMBEDDING = "text_to_image_by_embedding"
-"""Field of the direction before the second look; only there for a method that has one."""
-
 _DIRECTIONS = ("text_to_image", "image_to_text", "text_to_image_without_own", "image_to_text_without_own")
 
 ProtocolName = Literal["standard", "paper"]
@@ -25,31 +20,23 @@ ProtocolName = Literal["standard", "paper"]
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One direction of the search, for example captions against images.
-
-    Args:
-        metrics: means over queries.
-        intervals: low and high of each measure by its short name; None without resampling.
-        gallery: how many items the gallery has.
-        cmc: recall at 1, 2, ... in percent.
-    """
+    """One direction of the search, for example captions against images."""
 
     metrics: Metrics
-    intervals: Mapping[str, tuple[float, float]] | None
-    gallery: int
-    cmc: tuple[float, ...]
+    intervals: Mapping[str, tuple[float, float]] | None  # of each measure by its short name; None without resampling
+    gallery: int  # number of items
+    cmc: tuple[float, ...]  # recall at 1, 2, ... in percent
 
     def to_json(self) -> dict[str, Any]:
         """The direction as JSON fields."""
-        intervals = None if self.intervals is None else {name: list(ends) for name, ends in self.intervals.items()}
         return {
             **self.metrics.named(),
             "chance R@1": self.metrics.chance,
             "queries": self.metrics.queries,
             "excluded_queries": self.metrics.excluded,
             "gallery": self.gallery,
-            "intervals": intervals,
-            "cmc": list(self.cmc),
+            "intervals": self.intervals,
+            "cmc": self.cmc,
         }
 
 
@@ -60,53 +47,29 @@ class SweepRow:
     global_weight: float
     metrics: Metrics
 
+    def to_json(self) -> dict[str, float]:
+        """The row as JSON fields."""
+        return {"global_weight": self.global_weight, **self.metrics.named()}
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The published habit: several weights scored on the evaluated split, the best kept.
+    """The published habit: several weights scored on the evaluated split, the best kept."""
 
-    Args:
-        rows: by ascending weight.
-        best: the row of the highest R@1; the smaller weight of two that are equal.
-        label: how to call its numbers wherever they are shown.
-    """
-
-    rows: tuple[SweepRow, ...]
-    best: SweepRow
-    label: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The sweep as JSON fields."""
-
-        def line(row: SweepRow) -> dict[str, float]:
-            return {"global_weight": row.global_weight, **row.metrics.named()}
-
-        return {"label": self.label, "best": line(self.best), "rows": [line(row) for row in self.rows]}
+    rows: tuple[SweepRow, ...]  # by ascending weight
+    best: SweepRow  # of the highest R@1; the smaller weight of two that are equal
+    label: str  # how to call its numbers wherever they are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was evaluated on what.
-
-    Args:
-        model: the model's name.
-        fingerprint: of its weights.
-        method: the method's class.
-        trained_on: the data set of the model's run, where known.
-        epoch_selected_on: the split that chose the run's epoch, or `last epoch`, where known.
-        data: the data set's name.
-        root: the folder it was read from.
-        split: the split's name.
-        images: how many images the split has.
-        captions: how many captions.
-        identities: how many people.
-    """
+    """Which model was evaluated, and on how many images, captions and people of what."""
 
     model: str
     fingerprint: str
     method: str
-    trained_on: str | None
-    epoch_selected_on: str | None
+    trained_on: str | None  # the data set of the model's run, where known
+    epoch_selected_on: str | None  # the split that chose the run's epoch, or `last epoch`, where known
     data: str
     root: str
     split: str
@@ -117,49 +80,40 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole evaluation.
-
-    Args:
-        subject: the model and the data.
-        protocol: how the numbers were chosen.
-        notes: sentences a reader of the numbers must know.
-        text_to_image: captions as queries, images as gallery.
-        image_to_text: images as queries, captions as gallery.
-        text_to_image_without_own: each caption's own image taken out of its gallery; None when no query is left.
-        image_to_text_without_own: each image's own captions taken out; None when no query is left.
-        sweep: weights tried on this split, under the paper protocol.
-        bootstrap: how the intervals were drawn.
-        circumstances: date, versions, device, processes, tie rule, seconds.
-        text_to_image_by_embedding: before the second look; None for a method without one.
-    """
+    """A whole evaluation. A direction is None where no query has anything to find."""
 
     subject: Subject
     protocol: ProtocolName
-    notes: tuple[str, ...]
-    text_to_image: Direction
+    notes: tuple[str, ...]  # sentences a reader of the numbers must know
+    text_to_image: Direction  # captions as queries, images as gallery
     image_to_text: Direction
-    text_to_image_without_own: Direction | None
-    image_to_text_without_own: Direction | None
-    sweep: Sweep | None
+    text_to_image_without_own: Direction | None  # each caption's own image taken out of its gallery
+    image_to_text_without_own: Direction | None  # each image's own captions taken out
+    sweep: Sweep | None  # weights tried on this split, under the paper protocol
     bootstrap: BootstrapSettings
-    circumstances: Mapping[str, Any]
-    text_to_image_by_embedding: Direction | None = None
+    circumstances: Mapping[str, Any]  # date, versions, device, processes, tie rule, seconds
+    text_to_image_by_embedding: Direction | None = None  # before the second look, where the method has one
 
     def directions(self) -> dict[str, Direction]:
         """The directions that could be scored, by the name of their JSON field."""
-        return {name: found for name in (*_DIRECTIONS, BY_EMBEDDING) if (found := getattr(self, name)) is not None}
+        names = (*_DIRECTIONS, "text_to_image_by_embedding")
+        return {name: found for name in names if (found := getattr(self, name)) is not None}
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON fields (schema `SCHEMA`)."""
-        found = {name: direction.to_json() for name, direction in self.directions().items()}
+        sweep = self.sweep and {
+            "label": self.sweep.label,
+            "best": self.sweep.best.to_json(),
+            "rows": [row.to_json() for row in self.sweep.rows],
+        }
         return {
             "schema": SCHEMA,
             **asdict(self.subject),
             "protocol": self.protocol,
             "notes": list(self.notes),
             **dict.fromkeys(_DIRECTIONS),
-            **found,
-            "sweep": None if self.sweep is None else self.sweep.to_json(),
+            **{name: direction.to_json() for name, direction in self.directions().items()},
+            "sweep": sweep,
             "bootstrap": {**self.bootstrap.model_dump(), "unit": "identity", "kind": "percentile"},
             **self.circumstances,
         }
@@ -176,22 +130,13 @@ class Report:
 def summarise(
     ranks: RelevantRanks, identity: np.ndarray[Any, np.dtype[np.int64]], settings: BootstrapSettings, *, cmc_ranks: int
 ) -> Direction | None:
-    """Measures, intervals and curve of one direction, or None when no query has a relevant item.
-
-    Args:
-        ranks: of the relevant items.
-        identity: who each query is about. Shape: (queries,).
-        settings: how intervals are drawn; no resamples, no intervals.
-        cmc_ranks: length of the curve; cut at the size of the gallery.
-    """
+    """One direction, or None when no query has a relevant item; `identity` says who each query is about."""
     scores = score_queries(ranks)
     if not len(scores.kept):
         return None
     intervals = None
     if settings.resamples:
         ends = bootstrap(scores.values, identity[scores.kept], settings)
-        intervals = {
-            name: (float(low), float(high)) for name, low, high in zip(MEASURES, ends.low, ends.high, strict=True)
-        }
+        intervals = dict(zip(MEASURES, zip(ends.low.tolist(), ends.high.tolist(), strict=True), strict=True))
     gallery = int(ranks.gallery.max())
     return Direction(average(scores), intervals, gallery, tuple(cmc(scores, min(cmc_ranks, gallery))))

@@ -1,33 +1,35 @@
 """A model against a split: encode everything once, rank both ways, say how sure the numbers are."""
 
+import math
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
+from pydantic import Field
 from torch.nn.functional import normalize
 
 import pickout
+from pickout.checkpoints.device import Precision
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import SETTINGS_FILE
+from pickout.config import Settings
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
-from pickout.errors import DataError
-from pickout.evaluate.directions import EvaluationSettings, Ranking, directions, encode_split, looks_of, text_to_image
-from pickout.evaluate.encoding import Encoder, Tell, check_split
-from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow
+from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
+from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
+from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow, summarise
 from pickout.evaluate.metrics import average, score_queries
+from pickout.evaluate.processes import Share, current_share
 from pickout.evaluate.provenance import Training, log_look, read_training
-from pickout.evaluate.relevant_ranks import (
-    TIE_RULE,
-    find_relevant,
-    rank_mixtures,
-)
+from pickout.evaluate.relevant_ranks import TIE_RULE, RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 
@@ -35,6 +37,29 @@ GLOBAL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.32, 0.4, 0.5, 0.6, 0.68, 0.7, 0.8, 0.9, 
 """Weights of the global similarity that the released evaluation tries (ITSELF, section on inference fusion)."""
 
 _SWEPT = ("global", "local")
+
+
+class EvaluationSettings(Settings):
+    """How an evaluation is computed and reported. Neither `batch` nor `chunk` is part of the measures' definition."""
+
+    precision: Precision = "fp32"
+    """In which the command line loads the model: `fp32`, `bf16` or `auto`."""
+    batch: int = Field(default=64, ge=1)
+    """Images or captions encoded at a time."""
+    chunk: int = Field(default=1024, ge=1)
+    """Queries scored at a time; memory grows with it, the result does not depend on it."""
+    cmc_ranks: int = Field(default=50, ge=1)
+    """Length of the curve of recall at 1, 2, 3 ..."""
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    """How intervals are drawn."""
+    candidates: int | None = Field(default=None, ge=0)
+    """Best images by embedding that a matching head looks at again; none: as many as the method says; 0: no look."""
+    tail: Tail = "embedding"
+    """Order below the candidates: by embedding, or `constant`, all tied, as RaSa's released program leaves them."""
+
+    def looks(self, method: Method) -> int:
+        """How many candidates of each caption the method looks at again."""
+        return method.candidates if method.candidates == 0 or self.candidates is None else self.candidates
 
 
 def evaluate(
@@ -78,12 +103,12 @@ def evaluate(
         batch=settings.batch,
         parts=_SWEPT if protocol == "paper" else (),
         autocast=torch.bfloat16 if model.precision == "bf16" else None,
-        keep_tokens=looks_of(model.method, settings) > 0,
+        keep_tokens=settings.looks(model.method) > 0,
     )
     began = time.monotonic()
-    ranking = encode_split(encoder, chosen, settings, tell)
+    ranking = _encode(encoder, chosen, settings, tell)
     encoded = time.monotonic()
-    found = directions(ranking, encoder, tell)
+    found = _directions(ranking, encoder, tell)
     sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
@@ -108,9 +133,7 @@ def validate(
     tokenizer: Tokenizer,
     image_settings: ImageSettings,
     *,
-    batch: int = 64,
     autocast: torch.dtype | None = None,
-    tell: Tell | None = None,
 ) -> dict[str, float]:
     """Text-to-image measures of a method in training, by their short names; its modes are put back as they were.
 
@@ -124,13 +147,12 @@ def validate(
     """
     check_split(split)
     settings = EvaluationSettings()
-    keep = looks_of(method, settings) > 0
-    encoder = Encoder(method, tokenizer, image_settings, batch=batch, autocast=autocast, keep_tokens=keep)
-    ranking = encode_split(encoder, split, settings, tell)
-    found = text_to_image(ranking, encoder, tell)
-    metrics = average(score_queries(found.ranks)).named()
-    if found.by_embedding is not None:
-        before = average(score_queries(found.by_embedding)).named()
+    keep = settings.looks(method) > 0
+    encoder = Encoder(method, tokenizer, image_settings, autocast=autocast, keep_tokens=keep)
+    ranks, by_embedding = _text_to_image(_encode(encoder, split, settings, None), encoder, None)
+    metrics = average(score_queries(ranks)).named()
+    if by_embedding is not None:
+        before = average(score_queries(by_embedding)).named()
         metrics |= {f"{name} by embedding": value for name, value in before.items()}
     return metrics
 
@@ -141,18 +163,66 @@ def run_folder(model: LoadedModel) -> Path | None:
     return source if (source / SETTINGS_FILE).is_file() else None
 
 
-def find_split(data: DataSet, name: str) -> Split:
-    """The split of that name.
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Both sides of a search, and how to score them."""
 
-    Raises:
-        DataError: there is none; names those there are.
-    """
-    if name in data.splits:
-        return data.splits[name]
-    raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
+    images: Encoded
+    captions: Encoded
+    settings: EvaluationSettings
+    share: Share
 
 
-def _sweep(ranking: Ranking, label: str) -> Sweep | None:
+def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
+    """Encode every image and caption; under a launcher the processes share the work."""
+    share = current_share()
+    with encoder.evaluating():
+        images = encoder.images(split, share=share, tell=tell)
+        captions = encoder.captions(split, share=share, tell=tell)
+    return _Ranking(images, captions, settings, share)
+
+
+def _text_to_image(
+    ranking: _Ranking, encoder: Encoder, tell: Tell | None
+) -> tuple[RelevantRanks, RelevantRanks | None]:
+    """Ranks of images by the method's score and, where that is a second one, by embedding; lets go of the tokens."""
+    images, captions, settings, share = ranking.images, ranking.captions, ranking.settings, ranking.share
+    relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
+    vectors = captions.embedding, images.embedding
+    pairs = rank_mixtures([vectors], [(1.0,)], relevance, chunk=settings.chunk, share=share)[0]
+    ranks = collect_ranks(pairs, relevance)
+    if images.tokens is None or captions.tokens is None:
+        return ranks, None
+    candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
+    with images.tokens, captions.tokens, encoder.evaluating():
+        stores, block = (images.tokens, captions.tokens), math.gcd(encoder.batch, IMAGES)
+        scores = match_candidates(
+            encoder.method, *stores, candidates, first=images.first, block=block, share=share, tell=tell
+        )
+    return rerank(pairs, relevance, candidates, scores, settings.tail), ranks
+
+
+def _directions(ranking: _Ranking, encoder: Encoder, tell: Tell | None) -> dict[str, Any]:
+    """Every direction of a report by its field; None where nothing can be scored."""
+    images, captions, settings = ranking.images, ranking.captions, ranking.settings
+    text, by_embedding = _text_to_image(ranking, encoder, tell)
+    relevance = find_relevant(images.identity, captions.identity, images.image, captions.image)
+    image = rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.share)
+    every = {
+        "text_to_image": (text, captions),
+        "text_to_image_without_own": (text.without_own(), captions),
+        "text_to_image_by_embedding": (by_embedding, captions),
+        "image_to_text": (image, images),
+        "image_to_text_without_own": (image.without_own(), images),
+    }
+    drawn, length = settings.bootstrap, settings.cmc_ranks
+    return {
+        name: None if ranks is None else summarise(ranks, queries.identity, drawn, cmc_ranks=length)
+        for name, (ranks, queries) in every.items()
+    }
+
+
+def _sweep(ranking: _Ranking, label: str) -> Sweep | None:
     """Text to image under each weight l of S = l cos(global) + (1 - l) cos(local) (ITSELF, Eq. 8)."""
     images, captions = ranking.images, ranking.captions
     if not all(name in side.parts for name in _SWEPT for side in (images, captions)):
@@ -161,9 +231,8 @@ def _sweep(ranking: Ranking, label: str) -> Sweep | None:
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     mixtures = [(weight, 1.0 - weight) for weight in GLOBAL_WEIGHTS]
     ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
-    rows = tuple(
-        SweepRow(weight, average(score_queries(ranks))) for weight, ranks in zip(GLOBAL_WEIGHTS, ranked, strict=True)
-    )
+    metrics = [average(score_queries(collect_ranks(ranks, relevance))) for ranks in ranked]
+    rows = tuple(map(SweepRow, GLOBAL_WEIGHTS, metrics))
     return Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
 
 
@@ -193,19 +262,20 @@ def _notes(
         notes.append("the model may have been trained on these people")
     if training.selected_on == "test":
         notes.append("the epoch was selected on the test split of the training data; such numbers are too good")
-    if protocol == "paper":
+    if protocol == "paper" and sweep is None:
+        notes.append("paper protocol: this model has no global and local part, so there was no weight to select")
+    elif protocol == "paper":
         notes.append(
             f"paper protocol: the best weight of the sweep was selected on {split.name}, the split it is reported on; "
             "such numbers are too good and serve only for comparison with published ones"
-            if sweep
-            else "paper protocol: this model has no global and local part, so there was no weight to select"
         )
     return tuple(notes)
 
 
-def _circumstances(encoder: Encoder, ranking: Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
-    looks = looks_of(encoder.method, ranking.settings)
-    second = {} if looks == 0 else {"second_look": {"candidates": looks, "tail": ranking.settings.tail}}
+def _circumstances(encoder: Encoder, ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
+    looks = ranking.settings.looks(encoder.method)
+    second = {"second_look": {"candidates": looks, "tail": ranking.settings.tail}} if looks else {}
+    versions = {"pickout": pickout.__version__, "torch": torch.__version__, "numpy": numpy.__version__}
     return {
         "score": "inner product of the embeddings, exact, rounded once to float32",
         **second,
@@ -217,10 +287,5 @@ def _circumstances(encoder: Encoder, ranking: Ranking, seconds: Mapping[str, flo
         "batch": ranking.settings.batch,
         "processes": ranking.share.count,
         "seconds": dict(seconds),
-        "versions": {
-            "pickout": pickout.__version__,
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": {**versions, "python": platform.python_version()},
     }

@@ -24,42 +24,27 @@ TIE_RULE = "equal scores rank in gallery order (stable descending sort)"
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """Which gallery items answer which query. The items of query q are at `starts[q]` to `starts[q + 1]`.
+    """Which gallery items answer which query. The items of query q are at `starts[q]` to `starts[q + 1]`."""
 
-    Args:
-        starts: Shape: (queries + 1,).
-        columns: positions in the gallery, ascending within a query. Shape: (pairs,).
-        own: True where query and item come from the same image. Shape: (pairs,).
-        gallery: number of gallery items.
-    """
-
-    starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
-    own: NDArray[np.bool_]
-    gallery: int
+    starts: NDArray[np.int64]  # (queries + 1,)
+    columns: NDArray[np.int32]  # positions in the gallery, ascending within a query: (pairs,)
+    own: NDArray[np.bool_]  # whether query and item come from the same image: (pairs,)
+    gallery: int  # number of gallery items
 
 
 @dataclass(frozen=True, slots=True)
 class RelevantRanks:
-    """Ranks of the relevant items; those of query q are at `starts[q]` to `starts[q + 1]`, best first.
+    """Ranks of the relevant items; those of query q are at `starts[q]` to `starts[q + 1]`, best first."""
 
-    Args:
-        starts: Shape: (queries + 1,).
-        ranks: from 1. Shape: (pairs,).
-        own: True where query and item come from the same image. Shape: (pairs,).
-        gallery: number of gallery items of each query. Shape: (queries,).
-    """
-
-    starts: NDArray[np.int64]
-    ranks: NDArray[np.int32]
-    own: NDArray[np.bool_]
-    gallery: NDArray[np.int64]
+    starts: NDArray[np.int64]  # (queries + 1,)
+    ranks: NDArray[np.int32]  # from 1: (pairs,)
+    own: NDArray[np.bool_]  # whether query and item come from the same image: (pairs,)
+    gallery: NDArray[np.int64]  # number of gallery items of each query: (queries,)
 
     def without_own(self) -> "RelevantRanks":
         """The ranks after each query's own items left its gallery; everything behind them moves up."""
         removed = np.concatenate([[0], np.cumsum(self.own, dtype=np.int64)])
-        counts = np.diff(self.starts)
-        before = removed[:-1] - np.repeat(removed[self.starts[:-1]], counts)
+        before = removed[:-1] - np.repeat(removed[self.starts[:-1]], np.diff(self.starts))
         kept = ~self.own
         starts = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])[self.starts]
         ranks = (self.ranks - before)[kept].astype(np.int32)
@@ -72,14 +57,7 @@ def find_relevant(
     query_image: NDArray[np.int64],
     gallery_image: NDArray[np.int64],
 ) -> Relevance:
-    """Pair each query with the gallery items of its identity.
-
-    Args:
-        query_identity: Shape: (queries,).
-        gallery_identity: Shape: (gallery,).
-        query_image: the image a query is or describes. Shape: (queries,).
-        gallery_image: the image a gallery item is or describes. Shape: (gallery,).
-    """
+    """Pair each query with the gallery items of its identity; the last two are the images that each is or describes."""
     order = np.argsort(gallery_identity, kind="stable")
     ordered = gallery_identity[order]
     left = np.searchsorted(ordered, query_identity, side="left")
@@ -92,12 +70,7 @@ def find_relevant(
 
 
 def rank_row(scores: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Ranks of some gallery items for one query, from 1, under the tie rule of this module.
-
-    Args:
-        scores: of the whole gallery. Shape: (gallery,).
-        columns: the items whose ranks are wanted, at least one. Shape: (items,).
-    """
+    """Ranks of some gallery items, at least one, for one query, from 1, given the scores of the whole gallery."""
     wanted = scores[columns]
     rivals = np.sort(scores[scores >= wanted.min()])
     right = np.searchsorted(rivals, wanted, side="right")
@@ -111,26 +84,9 @@ def rank_row(scores: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray
 def rank(
     queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 1024, share: Share = ALONE
 ) -> RelevantRanks:
-    """Rank the relevant items of every query by inner product.
-
-    Args:
-        queries: Shape: (queries, dimension), float32.
-        gallery: Shape: (gallery, dimension), float32.
-        relevance: which items are relevant.
-        chunk: queries scored at a time; memory grows with it, the result does not depend on it.
-        share: this process's part; every process returns the whole result.
-
-    Raises:
-        ValueError: the embeddings do not fit each other or are not finite.
-    """
-    return collect_ranks(rank_pairs(queries, gallery, relevance, chunk=chunk, share=share), relevance)
-
-
-def rank_pairs(
-    queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 1024, share: Share = ALONE
-) -> NDArray[np.int32]:
-    """As `rank`, one rank for each pair of `relevance` in its order. Shape: (pairs,)."""
-    return _pair_ranks([(queries, gallery)], [(1.0,)], relevance, chunk=chunk, share=share)[0]
+    """Rank the relevant items of every query by inner product; as `rank_mixtures` with one part of weight 1."""
+    pairs = rank_mixtures([(queries, gallery)], [(1.0,)], relevance, chunk=chunk, share=share)[0]
+    return collect_ranks(pairs, relevance)
 
 
 def rank_mixtures(
@@ -140,62 +96,42 @@ def rank_mixtures(
     *,
     chunk: int = 1024,
     share: Share = ALONE,
-) -> list[RelevantRanks]:
+) -> list[NDArray[np.int32]]:
     """Rank by several weighted sums of inner products at once; each product is computed once.
 
     Args:
-        parts: (queries, gallery) embeddings of each part of the score.
-        mixtures: weights, one for each part; one result is returned for each mixture.
+        parts: (queries, gallery) embeddings of each part of the score. Shape of each: (items, dimension), float32.
+        mixtures: weights, one for each part.
         relevance: which items are relevant.
-        chunk: products of queries with the gallery held at a time.
+        chunk: products of queries with the gallery held at a time; memory grows with it, no result depends on it.
         share: this process's part; every process returns the whole result.
+
+    Returns:
+        For each mixture the rank of every pair of `relevance`, in its order. Shape of each: (pairs,).
+
+    Raises:
+        ValueError: the embeddings do not fit each other or are not finite.
     """
-    return [
-        collect_ranks(ranks, relevance) for ranks in _pair_ranks(parts, mixtures, relevance, chunk=chunk, share=share)
-    ]
-
-
-def _pair_ranks(
-    parts: Sequence[tuple[Tensor, Tensor]],
-    mixtures: Sequence[Sequence[float]],
-    relevance: Relevance,
-    *,
-    chunk: int,
-    share: Share,
-) -> list[NDArray[np.int32]]:
-    """The rank of every pair of `relevance` under each mixture. Shape of each: (pairs,)."""
-    products = [ExactProduct(*part) for part in parts]
-    queries, chunk = products[0].shape[0], max(1, chunk // len(parts))
-    first, last = share.bounds(queries, 1)
+    products, starts = [ExactProduct(*part) for part in parts], relevance.starts
+    chunk = max(1, chunk // len(parts))
+    first, last = share.bounds(len(parts[0][0]), 1)
     found: list[list[NDArray[np.int32]]] = [[np.empty(0, np.int32)] for _ in mixtures]
+
+    def rank_query(query: int, scores: NDArray[np.float32]) -> NDArray[np.int32]:
+        columns = relevance.columns[starts[query] : starts[query + 1]]
+        return rank_row(scores, columns) if len(columns) else columns
+
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for start in range(first, last, chunk):
             stop = min(start + chunk, last)
             exact = [product.rows(start, stop) for product in products]
             for ranks, weights in zip(found, mixtures, strict=True):
-                ranks.extend(_rank_rows(mix(exact, weights).numpy(), start, relevance, pool))
+                ranks.extend(pool.map(rank_query, range(start, stop), mix(exact, weights).numpy()))
     return [np.concatenate(share.gather(np.concatenate(ranks))) for ranks in found]
 
 
-def _rank_rows(
-    scores: NDArray[np.float32], start: int, relevance: Relevance, pool: ThreadPoolExecutor
-) -> list[NDArray[np.int32]]:
-    starts = relevance.starts
-
-    def one(row: int) -> NDArray[np.int32]:
-        columns = relevance.columns[starts[start + row] : starts[start + row + 1]]
-        return rank_row(scores[row], columns) if len(columns) else columns
-
-    return list(pool.map(one, range(len(scores))))
-
-
 def collect_ranks(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRanks:
-    """Put each query's ranks in ascending order.
-
-    Args:
-        ranks: of every pair of `relevance`. Shape: (pairs,).
-        relevance: which items are relevant.
-    """
+    """Put each query's ranks, one for every pair of `relevance`, in ascending order."""
     counts = np.diff(relevance.starts)
     order = np.lexsort((ranks, np.repeat(np.arange(len(counts)), counts)))
     gallery = np.full(len(counts), relevance.gallery, np.int64)

@@ -1,8 +1,7 @@
 """Training pairs of which the frozen part of both towers has been computed once (`data.copies` of a recipe).
 
-Most of a step's work on a frozen tower would be done again in every epoch. So a few changed copies of each image go
-through it before training, and each caption once; what they become lies in memory-mapped files, which several runs can
-share. Writing them goes on after a stop, and training on them is the training of every other run.
+A few changed copies of each image go through the frozen tower before training, and each caption once; what they become
+lies in memory-mapped files, which several runs can share. Writing them goes on after a stop.
 """
 
 import json
@@ -27,26 +26,18 @@ from pickout.methods.base import Method
 from pickout.nn.frozen import KEPT_IMAGE, KEPT_TEXT, MultiStageTower, SentenceTower
 from pickout.shapes import TokenBatch
 
-BATCH = 64
-"""Images or captions that go through a frozen tower at a time."""
-SAMPLE = 900
-"""Changed images, and captions, from which the reductions take their statistics."""
-_STREAM = 3
-"""Keeps the copies' random streams apart from those of sampler and items."""
-_KEY, _REDUCTIONS = "features.json", "reductions.safetensors"
+BATCH = 64  # images or captions that go through a frozen tower at a time
+SAMPLE = 900  # changed images, and captions, from which the reductions take their statistics
+_STREAM = 3  # keeps the copies' random streams apart from those of sampler and items
 
 Tell = Callable[[str, int, int], None]
+"""Progress: what, how many done, how many in all."""
 
 
 class FrozenPairs(Dataset[Example | ImageUnreadable]):
-    """The pairs of `pairs` as the frozen parts of `method` see them. Its reductions are set, or read from `folder`.
+    """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image.
 
-    Args:
-        pairs: what to train on.
-        method: with a `MultiStageTower` and a `SentenceTower`.
-        folder: where features are or come to be.
-        copies: changed copies of each image.
-        tell: progress: what, how many done, how many in all.
+    The features lie in `folder`, or come to be there; the method's reductions are set, or read from it.
 
     Raises:
         ResumeMismatch: the folder holds the features of other data, changes or weights.
@@ -62,25 +53,16 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         # bfloat16 changes a token by less than any of the image changes does, and takes half the time.
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             self._fit(folder, vision, text)
-            tokens = vision.grid[0] * vision.grid[1]
-            self._images = [
-                _filled(
-                    folder / f"images-{copy}.npy",
-                    (pairs.images, tokens, KEPT_IMAGE),
-                    lambda places, copy=copy: vision.frozen(self._views(places, copy)),  # type: ignore[misc]
-                    tell,
-                )
-                for copy in range(copies)
-            ]
-            self._captions = _filled(
-                folder / "captions.npy",
-                (len(pairs), text.context, KEPT_TEXT),
-                lambda items: text.frozen(self._texts(items)),
-                tell,
-                order=np.argsort(
-                    pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable"
-                ),  # batches of like length
-            )
+            shape = (pairs.images, vision.grid[0] * vision.grid[1], KEPT_IMAGE)
+            order = np.arange(pairs.images)
+            self._images = []
+            for copy in range(copies):
+                see = lambda places, copy=copy: vision.frozen(self._views(places, copy))  # noqa: E731
+                self._images.append(_filled(folder / f"images-{copy}.npy", shape, order, see, tell))
+            # Batches of captions of like length.
+            order = np.argsort(pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable")
+            shape, read = (len(pairs), text.context, KEPT_TEXT), lambda items: text.frozen(self._texts(items))
+            self._captions = _filled(folder / "captions.npy", shape, order, read, tell)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -103,7 +85,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
             "augmentation": self.pairs.augmentation.image.model_dump(mode="json"),
             "weights": digest_of({**vision.trunk.state_dict(), **text.trunk.state_dict()}),
         }
-        file = folder / _KEY
+        file = folder / "features.json"
         if not file.exists():
             write_atomically(file, json.dumps(wanted, indent=1))
             return
@@ -113,7 +95,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
             raise ResumeMismatch(f"{folder}: holds features of other {' and '.join(wrong)}; give another data.features")
 
     def _fit(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
-        file = folder / _REDUCTIONS
+        file = folder / "reductions.safetensors"
         if not file.exists():
             places = np.random.default_rng(_STREAM).permutation(self.pairs.images)[:SAMPLE]
             stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]
@@ -152,16 +134,15 @@ def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 def _filled(
     file: Path,
     shape: tuple[int, ...],
+    order: NDArray[np.int64],
     compute: Callable[[NDArray[np.int64]], Tensor],
     tell: Tell,
-    order: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float16]:
-    """A memory-mapped array of `compute`'s rows; goes on where an earlier call was stopped."""
+    """A memory-mapped array of `compute`'s rows, made in `order`; goes on where an earlier call was stopped."""
     part, done = file.with_suffix(".part"), file.with_suffix(".done")
     if not file.exists():
         begun = int(done.read_text()) if part.exists() and done.exists() else 0
         rows = np.lib.format.open_memmap(part, "r+" if begun else "w+", np.float16, None if begun else shape)
-        order = np.arange(shape[0]) if order is None else order
         for places in _batches(order[begun:]):
             rows[places] = compute(places).half().numpy()
             begun += len(places)

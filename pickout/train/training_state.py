@@ -19,42 +19,22 @@ FOLDER = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """All that a run needs to go on after `epoch`, in types that `torch.load(weights_only=True)` admits.
+    """All that a run needs to go on after `epoch`, in types that `torch.load(weights_only=True)` admits."""
 
-    Args:
-        epoch: the last finished epoch; the sampler and the schedule start from it.
-        step: optimiser steps taken so far.
-        method: the method's state dict.
-        optimiser: the optimiser's state dict.
-        scaler: the gradient scaler's state dict, for fp16.
-        random: the random states of each process, as `random_states` gives them.
-        best: the `epoch` whose weights the run folder holds and its `metrics` on the split that chose it; None before
-            the first validation.
-        journal: length of the journal in bytes.
-        data: fingerprint of the training pairs.
-        seconds: time spent training so far.
-    """
-
-    epoch: int
-    step: int
-    method: dict[str, Any]
+    epoch: int  # the last finished one
+    step: int  # optimiser steps taken so far
+    method: dict[str, Any]  # this and the next two: state dicts
     optimiser: dict[str, Any]
-    scaler: dict[str, Any] | None
-    random: list[dict[str, Any]]
-    best: dict[str, Any] | None
-    journal: int
-    data: str
-    seconds: float
+    scaler: dict[str, Any] | None  # the gradients', for fp16
+    random: list[dict[str, Any]]  # `random_states` of each process
+    best: dict[str, Any] | None  # the `epoch` whose weights the run folder holds, and its `metrics`
+    journal: int  # length in bytes
+    data: str  # fingerprint of the training pairs
+    seconds: float  # time spent training so far
 
 
 class Checkpoints:
-    """The checkpoints of one run folder, one file an epoch.
-
-    Args:
-        folder: the run folder.
-        keep: how many of the newest to keep.
-        tell: gets a sentence when a damaged checkpoint is passed over.
-    """
+    """The newest `keep` checkpoints of one run folder, one file an epoch; `tell` hears of damaged ones."""
 
     def __init__(self, folder: Path, *, keep: int, tell: Callable[[str], None]) -> None:
         self.folder, self.keep, self.tell = folder / FOLDER, keep, tell
@@ -70,10 +50,11 @@ class Checkpoints:
             StorageFull: no space left; earlier checkpoints stay as they were.
         """
         path = self.folder / f"epoch-{state.epoch:04d}.pt"
+        values = {field.name: getattr(state, field.name) for field in fields(state)}  # asdict would copy every tensor
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             recorder = _Recorder(file)
             try:
-                torch.save(_plain(state), cast(IO[bytes], recorder))
+                torch.save(values, cast(IO[bytes], recorder))
             except RuntimeError:
                 if recorder.error is not None:
                     raise recorder.error from None
@@ -88,10 +69,32 @@ class Checkpoints:
             leftover.unlink(missing_ok=True)
         for path in reversed(self.files()):
             try:
-                return _read(path)
+                with warnings.catch_warnings():
+                    # PyTorch warns of oddities of a strange file before it refuses the file.
+                    warnings.simplefilter("ignore")
+                    return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
             except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, TypeError, ValueError, KeyError) as error:
-                self.tell(f"{path}: damaged ({_short(error)}); going back to the checkpoint before it")
+                reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+                self.tell(f"{path}: damaged ({reason}); going back to the checkpoint before it")
         return None
+
+
+class _Recorder:
+    """A file that remembers why a write failed: PyTorch's writer replaces the error by its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
@@ -115,37 +118,3 @@ def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["torch"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
-
-
-class _Recorder:
-    """A file that remembers why a write failed: PyTorch's writer replaces the error by its own."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        self.error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        try:
-            return self.file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-def _read(path: Path) -> TrainingState:
-    with warnings.catch_warnings():
-        # PyTorch warns of oddities of a strange file before it refuses the file.
-        warnings.simplefilter("ignore")
-        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _plain(state: TrainingState) -> dict[str, Any]:
-    # Not asdict, which would copy every tensor.
-    return {field.name: getattr(state, field.name) for field in fields(state)}
-
-
-def _short(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]

@@ -1,15 +1,8 @@
 """`pickout gallery` on a gallery of drawn people."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-from pickout.cli.app import main
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
-
 from colour_encoder import ColourEncoder
 
 from pickout.gallery.gallery import Gallery
@@ -27,14 +20,8 @@ def gallery(tmp_path):
 
 
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main(["gallery", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
+def run(run):
+    return lambda *arguments: run("gallery", *arguments)
 
 
 def test_info_tells_what_is_there(run, gallery):

@@ -1,17 +1,11 @@
 """`pickout gallery export` and `import`: words, exit codes, output."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
-
 from colour_encoder import ColourEncoder
 from conftest import draw_crop
 
-from pickout.cli.app import main
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.cameras import CameraFrom
 
@@ -26,14 +20,8 @@ def gallery(tmp_path):
 
 
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main(["gallery", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
+def run(run):
+    return lambda *arguments: run("gallery", *arguments)
 
 
 def test_a_gallery_goes_out_and_comes_in_with_its_pictures(run, gallery, tmp_path):

@@ -1,16 +1,10 @@
 """`pickout gallery rebuild`: words, exit codes, output."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
-
 from colour_encoder import ColourEncoder
 
-from pickout.cli.app import main
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.ingest import IngestSettings
 from tests.gallery.conftest import draw_crop
@@ -26,17 +20,8 @@ def gallery(tmp_path):
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs the command; a model's name is its place."""
-    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: ColourEncoder(model))
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main(["gallery", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
+def run(run):
+    return lambda *arguments: run("gallery", *arguments)
 
 
 def interrupt(gallery, crops_first):

@@ -3,33 +3,13 @@
 import io
 import json
 import sys
-from pathlib import Path
 
 import pytest
-
-from pickout.cli.app import main
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
-
 from colour_encoder import ColourEncoder
 
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.cameras import CameraFrom
 from tests.gallery.conftest import draw_crop
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """run(arguments...) -> (exit code, stdout, stderr); the model is the colour encoder."""
-    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: ColourEncoder())
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        out, errors = capsys.readouterr()
-        return int(stop.value.code or 0), out, errors
-
-    return call
 
 
 @pytest.fixture

@@ -6,31 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from pickout.cli.app import main
-from pickout.data.data_set import DataSet, ImageRecord, Split
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gallery"))
-
 from colour_encoder import COLOURS, ColourEncoder
 
+from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.gallery.gallery import Gallery
 from tests.gallery.conftest import draw_crop
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """run(arguments...) -> (exit code, stdout, stderr); `--model` names a colour encoder."""
-    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: ColourEncoder("colour"))
-
-    def run_command(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, errors = capsys.readouterr()
-        assert "Traceback" not in errors
-        return stopped.value.code or 0, out, errors
-
-    return run_command
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.data_set import DataSet, Split
 from pickout.errors import DataError, DataMissing
 from pickout.evaluate.bootstrap import BootstrapSettings
-from pickout.evaluate.directions import EvaluationSettings
-from pickout.evaluate.protocol import GLOBAL_WEIGHTS, evaluate, validate
+from pickout.evaluate.protocol import GLOBAL_WEIGHTS, EvaluationSettings, evaluate, validate
 
 Make = Callable[..., LoadedModel]
 QUICK = EvaluationSettings(batch=16, bootstrap=BootstrapSettings(resamples=50))
@@ -187,7 +186,7 @@ def test_validation_equals_the_evaluation_and_leaves_the_method_in_training(colo
     expected = evaluate(model, colours, settings=QUICK).text_to_image.metrics
     model.method.train()
     before = torch.get_rng_state()
-    metrics = validate(model.method, colours.splits["val"], model.tokenizer, model.image_settings, batch=16)
+    metrics = validate(model.method, colours.splits["val"], model.tokenizer, model.image_settings)
     assert metrics == expected.named()
     assert model.method.training
     assert torch.equal(torch.get_rng_state(), before)
