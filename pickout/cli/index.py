@@ -71,8 +71,8 @@ def index(
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
     from pickout.cli.model import default_model, load_model, remember, remembered_model
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.storage.creation import checked_folder
     from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+    from pickout.gallery.storage.tables import checked_folder
 
     checked_folder(out)
     if (out / MANIFEST).exists():

@@ -27,9 +27,9 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
 from pickout.gallery.search.search import Asked, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
-from pickout.gallery.storage.creation import checked_folder, make_gallery
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import checked_folder, make_gallery
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Gallery(OpenGallery):
         """
         folder = checked_folder(path)
         manifest = read_manifest(folder)
-        return cls(folder, manifest, LanceStore(folder, manifest.model.dimension, manifest.table), encoder)
+        return cls(folder, manifest, Store(folder, manifest.model.dimension, manifest.table), encoder)
 
     def add(
         self,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
@@ -64,7 +64,7 @@ class OpenGallery:
 
     def cameras(self) -> tuple[str, ...]:
         """The names of its cameras, sorted."""
-        return self._current().camera_names
+        return self._current().facets["camera"].names
 
     def counts(self, where: Where = ANYWHERE) -> dict[str, dict[str, int]]:
         """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many crops have it.
@@ -171,18 +171,17 @@ class OpenGallery:
         """
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
         self._bring_up_to_date()
-        dimension = self.manifest.model.dimension
-        return approximate(self.path, self._store, dimension, settings or ApproximateSettings(), queries, tell)
+        return approximate(self.path, self._store, settings or ApproximateSettings(), queries, tell)
 
     def how_searched(self) -> str:
         """`exact`, or how an approximate search was measured."""
-        about = usable(self.path, self.manifest, self._store.count())
+        about = usable(self.path, self.manifest, self._store)
         return "exact" if about is None else f"approximate: {about.told()}"
 
     def search_exactly(self) -> None:
         """Remove the index: a search holds all vectors from now on."""
         self._bring_up_to_date()
-        search_exactly(self.path, self._store, self.manifest.model.dimension)
+        search_exactly(self.path, self._store)
 
     @property
     def _store(self) -> Store:
@@ -207,7 +206,7 @@ class OpenGallery:
         if told.table != self._opened.name:
             if self._encoder is not None:
                 told.check(self._encoder, self.path)
-            self._opened = LanceStore(self.path, told.model.dimension, told.table)
+            self._opened = Store(self.path, told.model.dimension, told.table)
             self._resident = None
         self.manifest, self._seen = told, seen
 
@@ -264,9 +263,9 @@ class OpenGallery:
     def _read_current(self) -> Resident:
         if self._resident is not None and not self.follows:
             return self._resident[2]
-        version, about = self._store.version(), usable(self.path, self.manifest, self._opened.count())
+        version, about = self._store.version(), usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
-            vectors = None if about is None else about.vectors(self.path, self.manifest.model.dimension)
+            vectors = None if about is None else partial(about.vectors, self._opened)
             self._resident = (version, about, self._opened.resident(vectors))
         return self._resident[2]

@@ -17,19 +17,19 @@ from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestReport
 from pickout.gallery.intake.suppression import Suppression
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Metadata, Row
+from pickout.gallery.storage.store import Store
 
 PATIENCE = 20.0
 
 
 class Gate:
-    """Stands before `LanceStore.put`: keeps it waiting, and remembers what came."""
+    """Stands before `Store.put`: keeps it waiting, and remembers what came."""
 
     def __init__(self, monkeypatch, *, closed=True):
         self.open, self.reached, self.batches = threading.Event(), threading.Event(), []
-        put = LanceStore.put
+        put = Store.put
 
         def gated(store, rows):
             self.batches.append([row.path for row in rows])
@@ -37,7 +37,7 @@ class Gate:
             assert not closed or self.open.wait(PATIENCE)
             put(store, rows)
 
-        monkeypatch.setattr(LanceStore, "put", gated)
+        monkeypatch.setattr(Store, "put", gated)
 
 
 @pytest.fixture
@@ -99,14 +99,14 @@ def test_a_row_that_is_there_counts_as_updated(empty):
 def test_an_error_of_the_writing_thread_is_raised_as_it_is_and_earlier_rows_stay(empty, monkeypatch):
     error = StorageFull("no space left")
     committer, report, inventory = made(empty, rows=1)
-    put = LanceStore.put
+    put = Store.put
 
     def full(store, rows):
         if rows[0].path == "2.png":
             raise error
         put(store, rows)
 
-    monkeypatch.setattr(LanceStore, "put", full)
+    monkeypatch.setattr(Store, "put", full)
     with pytest.raises(StorageFull) as caught, committer:
         for number in range(5):
             committer.add(row(number))

@@ -1,20 +1,86 @@
-"""Vectors that stay on disk: found through the approximate index, and always scored exactly."""
+"""Vectors that stay on disk: found through an index inside a gallery's table, and always scored exactly.
 
+The index is LanceDB's: an inverted file over vectors quantised to one bit a number (RaBitQ, Gao and Long, 2024).
+docs/journal.md tells why not by product quantisation.
+"""
+
+import math
+import warnings
 from collections.abc import Iterator, Sequence
 from copy import copy
+from typing import Any, Literal
 
 import numpy as np
+from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
-from pickout.gallery.approximate.index import NearTable
+from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Penalty, exact_top
 
+FEWEST = 256
+"""Rows that can be indexed: partitions are found from so many rows each."""
+Codes = Literal["bits", "bytes"]
+"""What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
+_INDEX = "near"
 _GATHERED = 20_000
 """Rows that pass a filter up to which all of them are scored, without the index."""
 _FEW = 4
 """Rows asked for, for each that passes, up to which their vectors come along; of more they are fetched afterwards."""
 _DEEP = 128
 """Candidates are asked for in steps of so many, so that the first pages of a search come from the same ones."""
+
+_Found = tuple[NDArray[np.bytes_], NDArray[np.float32]]
+
+
+def fitting_partitions(rows: int) -> int:
+    """The square root of the rows, so that partitions are as many as each has rows."""
+    return max(1, round(math.sqrt(rows)))
+
+
+def fitting_codes(dimension: int) -> Codes:
+    """Bits where they fill whole bytes, which the index asks for."""
+    return "bits" if dimension % 8 == 0 else "bytes"
+
+
+def build_index(store: Store, partitions: int, codes: Codes) -> None:
+    """Build the index anew, and one over the ids, by which rows are found. The caller holds the gallery's lock."""
+    kind = IvfRq if codes == "bits" else IvfSq
+    config = kind(distance_type="dot", num_partitions=partitions)
+    with store.latest() as table, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of few rows a partition, which is what was asked for
+        table.create_index("id", config=BTree(), name="ids")
+        table.create_index("vector", config=config, name=_INDEX)
+
+
+def drop_index(store: Store) -> None:
+    """Remove both indices. The caller holds the gallery's lock."""
+    with store.latest() as table:
+        for index in table.list_indices():
+            table.drop_index(index.name)
+
+
+def has_index(store: Store) -> bool:
+    """Whether there is an index over the vectors."""
+    return store.read(lambda table: any(index.name == _INDEX for index in table.list_indices()))
+
+
+def near(store: Store, query_D: NDArray[np.float32], limit: int, probes: int, *, vectors: bool) -> _Found:
+    """About the best `limit` rows by inner product, the best of `probes` partitions, best first.
+
+    Rows that came after the index was built are compared one by one, so none is missed for that.
+
+    Returns:
+        Their ids (k,), and their vectors (k, D) or none (0, D).
+    """
+    columns = ["id", "_distance", *(["vector"] if vectors else [])]
+
+    def read(table: Any) -> _Found:
+        search = table.search(query_D, vector_column_name="vector").distance_type("dot").nprobes(probes).limit(limit)
+        rows = search.select(columns).to_arrow()
+        found = store.matrix(rows["vector"].combine_chunks()) if vectors else np.empty((0, len(query_D)), np.float32)
+        return _ids(rows["id"]), found
+
+    return store.read(read)
 
 
 class FarVectors:
@@ -25,18 +91,15 @@ class FarVectors:
     and nothing is missed.
 
     Args:
-        near: where they are.
+        store: where they are.
         ids_N: the rows' ids.
-        dimension: length of a vector.
         probes: partitions that a search looks into.
         oversample: rows asked for, for each that is needed.
         told: what was measured of such a search, in words.
     """
 
-    def __init__(
-        self, near: NearTable, ids_N: NDArray[np.bytes_], dimension: int, *, probes: int, oversample: int, told: str
-    ) -> None:
-        self._near, self._ids, self._dimension = near, ids_N, dimension
+    def __init__(self, store: Store, ids_N: NDArray[np.bytes_], probes: int, oversample: int, told: str) -> None:
+        self._store, self._ids = store, ids_N
         self._probes, self._oversample, self._told = probes, oversample, told
         self._sorted = np.argsort(ids_N)
 
@@ -48,10 +111,7 @@ class FarVectors:
 
     def kept(self, keep_N: NDArray[np.bool_]) -> "FarVectors":
         """The vectors of some rows, which keep their order."""
-        other = copy(self)
-        other._ids = self._ids[keep_N]
-        other._sorted = np.argsort(other._ids)
-        return other
+        return FarVectors(self._store, self._ids[keep_N], self._probes, self._oversample, self._told)
 
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
@@ -64,14 +124,15 @@ class FarVectors:
         wanted = np.asarray(rows, dtype=np.int64)
         found, vectors = self._fetch(wanted)
         place = dict(zip(found.tolist(), vectors, strict=True))
-        gone = np.full(self._dimension, np.nan, dtype=np.float32)
-        return np.array([place.get(row, gone) for row in wanted.tolist()], np.float32).reshape(-1, self._dimension)
+        gone = np.full(self._store.dimension, np.nan, dtype=np.float32)
+        return np.array([place.get(row, gone) for row in wanted.tolist()], np.float32).reshape(-1, len(gone))
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All rows in pieces: (b,) rows and their vectors (b, D)."""
-        for ids, vectors in self._near.all_vectors():
-            rows = self._rows(ids)
-            yield rows[rows >= 0], vectors[rows >= 0]
+        with self._store.latest() as table:
+            for batch in self._store.batches(table, ["id", "vector"]):
+                rows, vectors = self._rows(_ids(batch["id"])), self._store.matrix(batch["vector"])
+                yield rows[rows >= 0], vectors[rows >= 0]
 
     def top(
         self,
@@ -98,27 +159,24 @@ class FarVectors:
         """About the best `limit` rows of those that pass, and their vectors."""
         asked = int(limit * len(self._ids) / passed)
         while True:
-            vectors = None
-            if asked <= _FEW * limit:
-                ids, vectors = self._near.near_vectors(query_D, limit=asked, probes=self._widened(asked))
-            else:
-                ids = self._near.near(query_D, limit=asked, probes=self._widened(asked))
+            # More partitions than the least where the rows asked for are more.
+            probes, along = self._probes * -(-asked // (self._oversample * _DEEP)), asked <= _FEW * limit
+            ids, vectors = near(self._store, query_D, asked, probes, vectors=along)
             rows = self._rows(ids)
             keep = rows >= 0 if allowed_N is None else (rows >= 0) & allowed_N[rows]
             if np.count_nonzero(keep) >= min(limit, passed) or asked >= 2 * len(self._ids):
                 break
             asked *= 4
         found = rows[keep][:limit]
-        return self._fetch(found) if vectors is None else (found, vectors[keep][:limit])
-
-    def _widened(self, limit: int) -> int:
-        """Partitions to look into for so many rows: more than the least where the rows asked for are more."""
-        return self._probes * -(-limit // (self._oversample * _DEEP))
+        return (found, vectors[keep][:limit]) if along else self._fetch(found)
 
     def _fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Those of `rows` that are still there, and their vectors."""
-        ids, vectors = self._near.vectors_of(self._ids[rows].tolist())
-        return self._rows(ids), vectors
+        """Those of `rows` that are still there in any order, and their vectors."""
+        ids, vectors = [np.empty(0, "S32")], [np.empty((0, self._store.dimension), np.float32)]
+        for batch in self._store.scan(["id", "vector"], [identifier.decode() for identifier in self._ids[rows]]):
+            ids.append(_ids(batch["id"]))
+            vectors.append(self._store.matrix(batch["vector"]))
+        return self._rows(np.concatenate(ids)), np.concatenate(vectors)
 
     def _rows(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """The rows of these ids; -1 for ids that came since the gallery was read."""
@@ -127,3 +185,7 @@ class FarVectors:
         place = np.searchsorted(self._ids, ids, sorter=self._sorted).clip(max=len(self._ids) - 1)
         rows = self._sorted[place]
         return np.where(self._ids[rows] == ids, rows, -1)
+
+
+def _ids(column: Any) -> NDArray[np.bytes_]:
+    return np.array(column.to_pylist(), dtype="S32")

@@ -1,6 +1,5 @@
 """`approximate.json`: how a gallery too large to hold is searched, and how much that misses."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -10,12 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
-from pickout.files import write_atomically
-from pickout.gallery.approximate.far_vectors import FarVectors
-from pickout.gallery.approximate.index import Codes, NearTable
+from pickout.gallery.approximate.far_vectors import Codes, FarVectors, has_index
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.small_file import known_format, read_small_file
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.storage.store import Store
 
 APPROXIMATE = "approximate.json"
 FORMAT = 1
@@ -72,14 +69,9 @@ class Approximation(Settings):
     recalls: tuple[Recall, ...]
     """What was measured."""
 
-    def vectors(self, gallery: Path, dimension: int) -> Callable[[NDArray[np.bytes_]], Vectors]:
-        """Makes the vectors of a gallery with these ids."""
-        near = NearTable(gallery, dimension, self.table)
-
-        def make(ids: NDArray[np.bytes_]) -> Vectors:
-            return FarVectors(near, ids, dimension, probes=self.probes, oversample=self.oversample, told=self.told())
-
-        return make
+    def vectors(self, store: Store, ids_N: NDArray[np.bytes_]) -> FarVectors:
+        """The vectors of the gallery's rows, which have these ids."""
+        return FarVectors(store, ids_N, self.probes, self.oversample, self.told())
 
     def told(self) -> str:
         """What was measured at the largest depth, in words."""
@@ -105,31 +97,17 @@ def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | Non
     Raises:
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
-    found = read_small_file(
-        gallery / APPROXIMATE,
-        Approximation,
-        f"run pickout gallery approximate {gallery} again, or delete the file",
-        check=lambda found: known_format(found.format, FORMAT),
-    )
+    remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
+    file, known = gallery / APPROXIMATE, lambda found: known_format(found.format, FORMAT)
+    found = read_small_file(file, Approximation, remedy, check=known)
     return found if found is not None and found.table == manifest.table else None
 
 
-def write_approximation(gallery: Path, found: Approximation) -> None:
-    """Write `approximate.json`, whole or not at all; the caller holds the gallery's lock.
-
-    Raises:
-        StorageFull: no space left.
-    """
-    write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
-
-
-def usable(gallery: Path, manifest: Manifest, rows: int) -> Approximation | None:
-    """How to search `rows` crops: None means exactly, because they are few enough or there is no index.
+def usable(gallery: Path, manifest: Manifest, store: Store) -> Approximation | None:
+    """How to search the rows of `store`: None means exactly, because they are few enough or there is no index.
 
     Raises:
         GalleryDamaged: `approximate.json` is garbled.
     """
     found = read_approximation(gallery, manifest)
-    if found is None or rows <= found.above:
-        return None
-    return found if NearTable(gallery, manifest.model.dimension, manifest.table).is_built() else None
+    return found if found is not None and store.count() > found.above and has_index(store) else None

@@ -39,6 +39,8 @@ ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
 """Columns of format 2, behind the vector."""
 METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
 """Columns that `to_metadata` reads."""
+_PLAIN = ("id", "content", "width", "height", "thumbnail", "added")
+"""Columns that are a row's fields as they are."""
 _FACETS = ("camera", "track", "video")
 """Columns of names that can be filtered by."""
 MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)
@@ -51,54 +53,36 @@ _HEADER = 8
 
 def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     """Rows as a table of this schema."""
+    vectors = pa.array(np.concatenate([row.vector for row in rows]))
     columns = {
-        "id": [row.id for row in rows],
-        "content": [row.content for row in rows],
-        "root": [os.fsencode(row.root) for row in rows],
-        "path": [os.fsencode(row.path) for row in rows],
-        "width": [row.width for row in rows],
-        "height": [row.height for row in rows],
-        "camera": [row.metadata.camera for row in rows],
-        "time": [row.metadata.time for row in rows],
+        **{name: [getattr(row, name) for row in rows] for name in _PLAIN},
+        **{name: [os.fsencode(getattr(row, name)) for row in rows] for name in ("root", "path")},
+        **{name: [getattr(row.metadata, name) for row in rows] for name in METADATA},
         "labels": [_labels(row.metadata) for row in rows],
-        "thumbnail": [row.thumbnail for row in rows],
-        "added": [row.added for row in rows],
-        "video": [row.metadata.video for row in rows],
-        "frame": [row.metadata.frame for row in rows],
-        "box": [None if row.metadata.box is None else list(row.metadata.box) for row in rows],
-        "track": [row.metadata.track for row in rows],
         "tokens": _tokens([row.tokens for row in rows]),
         "seal": [row_seal(row) for row in rows],
-        "vector": pa.FixedSizeListArray.from_arrays(
-            pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
-        ),
+        "vector": pa.FixedSizeListArray.from_arrays(vectors, len(rows[0].vector)),
     }
     return pa.table(columns, schema=schema)
 
 
-def from_arrow(table: pa.Table) -> Iterator[Row]:
+def from_arrow(table: pa.Table | pa.RecordBatch) -> Iterator[Row]:
     """The rows of a table; tokens are left out."""
     for values in table.to_pylist():
         yield Row(
-            id=values["id"],
-            content=values["content"],
+            **{name: values[name] for name in _PLAIN},
             root=os.fsdecode(values["root"]),
             path=os.fsdecode(values["path"]),
             vector=np.asarray(values["vector"], dtype=np.float32),
-            width=values["width"],
-            height=values["height"],
             metadata=to_metadata(values),
-            thumbnail=values["thumbnail"],
-            added=values["added"],
             seal=values.get("seal"),
         )
 
 
 def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Rows of a table of any format with the columns of `schema`; those that an older one lacks are empty."""
-    columns = [
-        rows[field.name] if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type) for field in schema
-    ]
+    names, count = rows.schema.names, rows.num_rows
+    columns = [rows[field.name] if field.name in names else pa.nulls(count, field.type) for field in schema]
     return pa.table(columns, schema=schema)
 
 
@@ -133,8 +117,7 @@ def row_mark(row: Row) -> bytes:
 
 def values_mark(values: dict[str, Any]) -> bytes:
     """`row_mark` of a row's values by column, of which it reads `MARKED`."""
-    root, path = os.fsdecode(values["root"]), os.fsdecode(values["path"])
-    sizes = (values["width"], values["height"])
+    root, path, sizes = os.fsdecode(values["root"]), os.fsdecode(values["path"]), (values["width"], values["height"])
     return _mark(values["content"], root, path, *sizes, values["added"], to_metadata(values))
 
 
@@ -144,17 +127,9 @@ def _mark(*facts: object) -> bytes:
 
 def to_metadata(values: dict[str, Any]) -> Metadata:
     """The metadata in a row's values by column; columns that an older table lacks are unknown."""
-    labels = values["labels"]
-    box = values.get("box")
-    return Metadata(
-        camera=values["camera"],
-        time=values["time"],
-        labels=json.loads(labels) if labels else {},
-        video=values.get("video"),
-        frame=values.get("frame"),
-        box=None if box is None else (box[0], box[1], box[2], box[3]),
-        track=values.get("track"),
-    )
+    told = {name: values.get(name) for name in METADATA}
+    labels, box = told["labels"], told["box"]
+    return Metadata(**{**told, "labels": json.loads(labels) if labels else {}, "box": tuple(box) if box else None})
 
 
 def _labels(told: Metadata) -> str | None:
@@ -175,14 +150,12 @@ def _tokens(tokens: Sequence[NDArray[np.uint16] | None]) -> pa.Array:
             data[start : start + _HEADER] = np.frombuffer(_sizes(own), np.uint8)
             data[start + _HEADER : stop] = np.ascontiguousarray(own, "<u2").reshape(-1).view(np.uint8)
     told = np.packbits([own is not None for own in tokens], bitorder="little")
-    buffers = [pa.py_buffer(told), pa.py_buffer(stops), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(tokens), buffers)
+    return pa.Array.from_buffers(pa.large_binary(), len(tokens), [*map(pa.py_buffer, (told, stops, data))])
 
 
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
     """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
-    count, width = np.frombuffer(data, "<u4", count=2)
-    return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
+    return np.frombuffer(data, "<u2", offset=_HEADER).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
 
 
 def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
@@ -197,17 +170,10 @@ def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vecto
     dated = pc.is_valid(columns["time"]).to_numpy()
     times[dated] = columns["time"].drop_null().to_numpy()
     order = np.empty(rows, dtype=np.int64)
-    order[pc.sort_indices(columns.select(["root", "path"]), [("root", "ascending"), ("path", "ascending")])] = (
-        np.arange(rows)
-    )
+    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(rows)
     ids = np.array(columns["id"].to_pylist(), dtype="S32")
-    return Resident(
-        ids=ids,
-        vectors=vectors(ids),
-        facets={**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])},
-        times=times,
-        order=order,
-    )
+    facets = {**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])}
+    return Resident(ids, vectors(ids), facets, times, order)
 
 
 def _facet(column: pa.ChunkedArray) -> Facet:

@@ -1,4 +1,4 @@
-"""One writer at a time, for as long as one commit takes."""
+"""One writer at a time, for as long as one commit takes, and the halves of files that a killed one left."""
 
 import errno
 import fcntl
@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pickout import files
 from pickout.errors import GalleryError, printable
-from pickout.files import own_file
 
 LOCK = ".lock"
 PATIENCE = 900.0
 """Seconds that a writer waits for another; erasing from a gallery of a million crops takes minutes."""
-_TOLD_AFTER = 5.0
-_PAUSE = 0.01
+_TOLD_AFTER, _PAUSE = 5.0, 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            handle = stack.enter_context(own_file(file))
+            handle = stack.enter_context(files.own_file(file))
         except (FileNotFoundError, NotADirectoryError):
             raise GalleryError(f"{file.parent}: is not there any more") from None
         except OSError as error:
@@ -74,3 +73,22 @@ def _wait(handle: int, file: Path, patience: float, refusal: str) -> None:
             told = True
             _log.warning("%s: waiting for another process that is writing", printable(file.parent))
         time.sleep(_PAUSE)
+
+
+def half_written(gallery: Path) -> list[Path]:
+    """Files that were being written when a process was killed, or are being written now. They may hold what is erased
+    since."""
+    return files.half_written(gallery, below=False)
+
+
+def clear_half_written(gallery: Path) -> None:
+    """Delete them. The caller holds the gallery's lock, as does whoever writes a file of the gallery's."""
+    for file in half_written(gallery):
+        file.unlink(missing_ok=True)
+
+
+def finish_writes(gallery: Path) -> None:
+    """Delete what interrupted writes left. Every writer calls this before it writes."""
+    if half_written(gallery):
+        with writing(gallery):
+            clear_half_written(gallery)

@@ -13,9 +13,7 @@ from pickout.gallery.encoder import Encoder
 from pickout.gallery.storage.small_file import read_small_file
 
 FORMAT = 2
-"""Version of the folder's layout that this code writes."""
-READABLE = frozenset({1, FORMAT})
-"""Versions that it reads; one before `FORMAT` is brought up to date when something is added."""
+"""Version of the folder's layout that this code writes; version 1 is read, and brought up to date by a change."""
 MANIFEST = "gallery.json"
 TABLE = "crops"
 """Name of a new gallery's table."""
@@ -34,6 +32,10 @@ class ModelFacts(Settings):
     """Length of a vector."""
     run: str | None = None
     """Where the model was loaded from, so that a search can load it again."""
+
+    def made(self, encoder: Encoder) -> bool:
+        """Whether `encoder` is this model."""
+        return (encoder.fingerprint, encoder.dimension) == (self.fingerprint, self.dimension)
 
 
 class Manifest(Settings):
@@ -61,7 +63,7 @@ class Manifest(Settings):
         Raises:
             GalleryModelMismatch: the fingerprints differ.
         """
-        if encoder.fingerprint == self.model.fingerprint and encoder.dimension == self.model.dimension:
+        if self.model.made(encoder):
             return
         remedy = f"pass --model {self.model.run}" if self.model.run else "load the gallery's own model"
         raise GalleryModelMismatch(
@@ -96,14 +98,13 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
     file = gallery / name
-    remedy = f"index again into a new folder, or put the file back {FROM_BACKUP}"
-    manifest = read_small_file(file, Manifest, remedy)
+    manifest = read_small_file(file, Manifest, f"index again into a new folder, or put the file back {FROM_BACKUP}")
     if manifest is None:
         raise GalleryMissing(
             f"{gallery}: no gallery there (no {MANIFEST}); "
             f"make one with: pickout index CROPS --model RUN --out {gallery}"
         )
-    if manifest.format not in READABLE:
+    if manifest.format not in (1, FORMAT):
         raise GalleryDamaged(
             f"{file}: format {manifest.format}, this version of Pickout knows formats up to {FORMAT}; "
             "use the version that wrote it or index again into a new folder"

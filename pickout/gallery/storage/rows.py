@@ -4,7 +4,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,15 +44,9 @@ class Metadata:
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
-        return Metadata(
-            camera=older.camera if self.camera is None else self.camera,
-            time=older.time if self.time is None else self.time,
-            labels={**older.labels, **self.labels},
-            video=older.video if self.video is None else self.video,
-            frame=older.frame if self.frame is None else self.frame,
-            box=older.box if self.box is None else self.box,
-            track=older.track if self.track is None else self.track,
-        )
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = {name: value for name, value in own.items() if value is not None}
+        return replace(older, **{**told, "labels": {**older.labels, **self.labels}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +148,6 @@ class Resident:
             times=self.times[keep],
             order=np.argsort(np.argsort(self.order[keep])),
         )
-
-    @property
-    def camera_names(self) -> tuple[str, ...]:
-        """The names of the cameras, sorted."""
-        return self.facets.get("camera", NO_FACET).names
 
 
 def storable(name: str) -> str:
