@@ -205,7 +205,7 @@ def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
 def _index(model: "LoadedModel", place: str, crops: Path, folder: Path) -> "Gallery":
     from pickout.cli.index import indexing_progress
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.intake.cameras import CameraFrom
+    from pickout.gallery.intake.metadata import CameraFrom
 
     gallery = Gallery.create(folder, model, run=place)
     with indexing_progress(True) as progress:

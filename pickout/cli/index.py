@@ -9,7 +9,7 @@ import typer
 
 from pickout.cli.options import Device, Json, Texts, settings_of
 from pickout.cli.terminal import progress, say, tell
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 
 if TYPE_CHECKING:
     from pickout.gallery.gallery import Gallery

@@ -13,7 +13,7 @@ from conftest import draw_crop
 
 from pickout.cli.app import main
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
 from colour_encoder import ColourEncoder
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from tests.gallery.conftest import draw_crop
 
 

@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import numpy as np
@@ -10,10 +11,8 @@ import pytest
 
 from pickout.errors import GalleryDamaged, StorageFull
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.background import Background
-from pickout.gallery.intake.commit import Committer
+from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestReport
 from pickout.gallery.intake.suppression import Suppression
@@ -202,7 +201,7 @@ def test_an_interrupted_run_neither_waits_for_another_writer_nor_writes_later(em
 
 def test_rows_are_read_while_others_are_written(empty):
     """The searching and the writing thread share one table."""
-    store, work = empty._store, Background("commit")
+    store = empty._store
     store.put([row(number) for number in range(50)])
     ids = [row(number).id for number in range(50)]
 
@@ -212,22 +211,10 @@ def test_rows_are_read_while_others_are_written(empty):
             if start % 20 == 0:
                 store.compact()
 
-    work.start(write)
-    seen = set()
-    while work.busy:
+    pool = ThreadPoolExecutor(1)
+    work, seen = pool.submit(write), set()
+    while not work.done():
         assert set(store.fetch(ids)) == set(ids)
         seen.add(store.count())
-    assert work.join() is None
+    work.result()
     assert store.count() == 100 and all(count % 2 == 0 for count in seen)
-
-
-def test_work_that_fails_tells_its_error_once():
-    work, error = Background("commit"), ValueError("no")
-
-    def fail():
-        raise error
-
-    assert work.join() is None
-    work.start(fail)
-    assert work.join() is error
-    assert (work.join(), work.busy) == (None, False)

@@ -22,7 +22,7 @@ from pickout.gallery.storage.store import Store
 @pytest.fixture
 def told(gallery, crops):
     """The six people, with cameras by folder and one track."""
-    from pickout.gallery.intake.cameras import CameraFrom
+    from pickout.gallery.intake.metadata import CameraFrom
 
     gallery.add(crops, camera_from=CameraFrom.FOLDER)
     return gallery

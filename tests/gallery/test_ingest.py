@@ -11,8 +11,8 @@ from PIL import Image
 
 from pickout.errors import AnnotationError, DataMissing, GalleryModelMismatch, StorageFull
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.storage.rows import row_id
 from pickout.gallery.storage.store import Store
 

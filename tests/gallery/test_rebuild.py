@@ -21,8 +21,8 @@ from pickout.gallery.changes.rebuild import REBUILDING, unfinished_rebuild
 from pickout.gallery.changes.transfer import Rebuilding
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.lock import locked
 from pickout.gallery.storage.manifest import read_manifest

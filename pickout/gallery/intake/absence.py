@@ -38,19 +38,20 @@ def find_absent(
     found, missing = Absence(), dict[Path, list[tuple[str, str]]]()
     witnesses: dict[Path, Path] = {}
     for identifier, file in rows:
-        if file.is_relative_to(root):
-            there = _is_there(file)
-            if there and identifier not in new:
-                _testify(file, root, witnesses)
-            elif there is None:
-                found.unseen += 1
-            elif not there:
-                missing.setdefault(file.parent, []).append((identifier, file.name))
+        there = _is_there(file) if file.is_relative_to(root) else True
+        if there is None:
+            found.unseen += 1
+        elif not there:
+            missing.setdefault(file.parent, []).append((identifier, file.name))
+        elif identifier not in new and file.is_relative_to(root):
+            folder = file  # every folder on the way to it is the one that was indexed
+            while folder != root and folder.parent not in witnesses:
+                folder = folder.parent
+                witnesses[folder] = file
     left = [place for place, file in touched.items() if not _is_there(file)]
     for folder, absent in missing.items():
-        try:
-            names = _names(folder)
-        except OSError:
+        names = _names(folder)
+        if names is None:
             found.unseen += len(absent)
             continue
         ids = [identifier for identifier, name in absent if name not in names]
@@ -59,28 +60,17 @@ def find_absent(
         if witness is not None and witness.relative_to(folder).parts[0] in names and _is_there(witness):
             found.gone += ids
             continue
-        whole = _outermost(folder, root, witnesses)
-        above = root if whole == root else whole.parent
-        if any(place.is_relative_to(whole) for place in left) or not _is_listed(above):
+        whole = folder  # the outermost folder in which no file is left that was indexed earlier
+        while whole != root and whole.parent not in witnesses:
+            whole = whole.parent
+        if (
+            any(place.is_relative_to(whole) for place in left)
+            or _names(root if whole == root else whole.parent) is None
+        ):
             found.unseen += len(ids)
         else:
             found.deserted.setdefault(whole, []).extend(ids)
     return found
-
-
-def _testify(file: Path, root: Path, witnesses: dict[Path, Path]) -> None:
-    """Note that every folder on the way to `file` is the one that was indexed."""
-    folder = file
-    while folder != root and folder.parent not in witnesses:
-        folder = folder.parent
-        witnesses[folder] = file
-
-
-def _outermost(folder: Path, root: Path, witnesses: Mapping[Path, Path]) -> Path:
-    """The outermost folder around `folder`, or itself, in which no file is left that was indexed earlier."""
-    while folder != root and folder.parent not in witnesses:
-        folder = folder.parent
-    return folder
 
 
 def _is_there(path: Path) -> bool | None:
@@ -94,18 +84,11 @@ def _is_there(path: Path) -> bool | None:
     return True
 
 
-def _names(folder: Path) -> set[str]:
-    """Names in a folder; none where it is not there."""
+def _names(folder: Path) -> set[str] | None:
+    """Names in a folder; empty where it is not there, None where it cannot be read."""
     try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries}
+        return set(os.listdir(folder))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return set()
-
-
-def _is_listed(folder: Path) -> bool:
-    try:
-        _names(folder)
     except OSError:
-        return False
-    return True
+        return None

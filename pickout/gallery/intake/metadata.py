@@ -1,10 +1,12 @@
-"""Camera, time, place in a video and labels of a crop from a table; its time from its EXIF block."""
+"""Camera, time, place in a video and labels of a crop: from a table, its name or folder, its EXIF block."""
 
 import io
 import re
-from collections.abc import Collection
-from datetime import date, datetime
+from collections.abc import Callable, Collection
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import Any
 from unicodedata import normalize
 
 from PIL import Image
@@ -22,6 +24,26 @@ _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
 _EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
 _EXIF_TAKEN_OFFSET, _EXIF_CHANGED_OFFSET = 0x9011, 0x9010
 _BLANK = " \0"
+_NAMED_CAMERA = re.compile(r"(?:^|[_-])c(?:am)?[_-]?(\d+)(?=s\d|[_.-]|$)", re.IGNORECASE)
+
+
+class CameraFrom(StrEnum):
+    """Where a crop's camera comes from when no table tells."""
+
+    NONE = "none"
+    """Nowhere."""
+    FOLDER = "folder"
+    """The folder the file lies in, for example `cam_a/0001.jpg`: cam_a. Files at the top have none."""
+    NAME = "name"
+    """The part `c5` of the file's name, as Market-1501, DukeMTMC-reID and RSTPReid write it: c5."""
+
+
+def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
+    """The camera that `image`'s name or folder tells, None where it tells none."""
+    if source is CameraFrom.FOLDER:
+        return None if image.parent == root else storable(image.parent.name)
+    found = _NAMED_CAMERA.search(image.stem) if source is CameraFrom.NAME else None
+    return f"c{int(found[1])}" if found else None
 
 
 class MetadataTable:
@@ -94,21 +116,14 @@ def _key(image: str) -> str:
 
 def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) -> Metadata:
     told = {storable(name): storable(str(value)) for name, value in values.items() if value is not None}
-    time = values.get("time")
-    try:
-        taken = None if time is None else parse_time(time.isoformat() if isinstance(time, date) else str(time))
-    except UsageError as error:
-        raise AnnotationError(file, record, "time", str(error)) from None
-    frame = _numbers(file, record, "frame", told.get("frame", ""))
-    box = _numbers(file, record, "box", told.get("box", ""))
-    names = {name: whole(told.get(name, "")) or None for name in _NAMES}
-    return Metadata(
-        time=taken,
-        frame=None if frame is None else frame[0],
-        box=None if box is None else (box[0], box[1], box[2], box[3]),
-        labels={key: whole(value) if key in counted else value for key, value in told.items() if key not in _COLUMNS},
-        **names,
-    )
+    labels = {key: whole(value) if key in counted else value for key, value in told.items() if key not in _COLUMNS}
+    read: dict[str, Any] = {name: whole(told.get(name, "")) or None for name in _NAMES}
+    for name, reader in _READERS.items():
+        try:
+            read[name] = reader(told[name]) if told.get(name) else None
+        except UsageError as error:
+            raise AnnotationError(file, record, name, str(error)) from None
+    return Metadata(labels=labels, **read)
 
 
 def whole_numbers(name: str, text: str) -> list[int]:
@@ -130,9 +145,8 @@ def whole_numbers(name: str, text: str) -> list[int]:
     return numbers
 
 
-def _numbers(file: Path, record: int, name: str, text: str) -> list[int] | None:
-    """None for an empty cell."""
-    try:
-        return whole_numbers(name, text) if text else None
-    except UsageError as error:
-        raise AnnotationError(file, record, name, str(error)) from None
+_READERS: dict[str, Callable[[str], Any]] = {
+    "time": parse_time,
+    "frame": lambda text: whole_numbers("frame", text)[0],
+    "box": lambda text: tuple(whole_numbers("box", text)),
+}

@@ -78,7 +78,10 @@ class Scan:
         ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
         if ending not in SUFFIXES and not ((not ending or ending[1:].isdigit()) and is_image(Path(entry.path))):
             return ending or "without an ending"
-        return "links to folders" if _leads_to_folder(entry) else None
+        try:
+            return "links to folders" if entry.is_dir() else None
+        except OSError:  # a link that leads in a circle, for one: reading it tells what is wrong
+            return None
 
 
 def _excluded(pattern: str) -> str:
@@ -97,13 +100,6 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
         raise DataMissing(f"{folder}: may not be read; check its permissions") from None
     except OSError as error:
         raise DataMissing(f"{folder}: cannot be read ({error.strerror}); check that its disk is there") from None
-
-
-def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads in a circle, for one: reading it tells what is wrong
-        return False
 
 
 def count_images(folder: Path, exclude: Sequence[str] = ()) -> int:

@@ -35,13 +35,9 @@ class Suppression(Settings):
     crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...] = ()
     """Digest of the path and of the content of each erased crop, hexadecimal, one behind the other."""
 
-    def has_path(self, identifier: str) -> bool:
-        """Whether the crop of this path was erased."""
-        return bool(self.crops) and self._digest(identifier) in self._halves
-
-    def has_content(self, content: str) -> bool:
-        """Whether a crop of these bytes was erased."""
-        return bool(self.crops) and self._digest(content) in self._halves
+    def covers(self, *facts: str) -> bool:
+        """Whether a crop of one of these ids or contents was erased."""
+        return bool(self.crops) and any(self._digest(fact) in self._halves for fact in facts)
 
     def with_crops(self, crops: Iterable[Crop]) -> "Suppression":
         """These and those."""
@@ -74,13 +70,9 @@ def read_suppression(gallery: Path) -> Suppression:
     Raises:
         GalleryDamaged: the file is garbled.
     """
-    found = read_small_file(
-        gallery / SUPPRESSION,
-        Suppression,
-        "delete the file; erased crops whose files are still there come back with the next pickout index",
-        check=lambda found: known_format(found.format, _FORMAT),
-    )
-    return found or Suppression()
+    file, check = gallery / SUPPRESSION, lambda found: known_format(found.format, _FORMAT)
+    remedy = "delete the file; erased crops whose files are still there come back with the next pickout index"
+    return read_small_file(file, Suppression, remedy, check=check) or Suppression()
 
 
 def write_suppression(gallery: Path, suppression: Suppression) -> None:

@@ -120,7 +120,7 @@ def import_gallery(
 
 def _is_erased(row: Row, suppression: Suppression, store: Store) -> bool:
     """Whether a row was erased, unless it is there: taken back since, or with the bytes of one that was erased."""
-    covered = suppression.has_path(row.id) or suppression.has_content(row.content)
+    covered = suppression.covers(row.id, row.content)
     return covered and row.id not in store.fetch([row.id])
 
 
@@ -218,7 +218,7 @@ class _Writing:
             erased = read_suppression(self._gallery).since(self._suppression)
             wanted = []
             for row in rows:
-                if erased.has_path(row.id) or erased.has_content(row.content):
+                if erased.covers(row.id, row.content):
                     self._report.erased += 1
                     continue
                 before = there.get(row.id)

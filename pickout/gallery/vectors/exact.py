@@ -1,12 +1,14 @@
 """Exact top-k by inner product, less penalties, with a defined order among equal scores."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.gallery.vectors.threads import in_threads, thread_count
 
 _BLOCK = 65_536
 """Rows re-scored at a time; bounds the extra memory when very many rows tie."""
@@ -61,13 +63,13 @@ def exact_top(
     Returns:
         Positions (k,) in `vectors_ND` and their scores (k,), k <= top.
     """
+    positions = None if allowed_N is None else np.flatnonzero(allowed_N)
     if rough_N is None:
-        positions, rough = _rough_scores(vectors_ND, query_D, allowed_N)
+        rough = _rough_scores(vectors_ND, query_D, positions)
     else:
-        positions = None if allowed_N is None else np.flatnonzero(allowed_N)
         rough = rough_N if positions is None else rough_N[positions]
     for penalty in penalties:
-        likeness = _rough_scores(vectors_ND, penalty.vector, allowed_N)[1]
+        likeness = _rough_scores(vectors_ND, penalty.vector, positions)
         rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
     if not 0 < top < len(rough):
         chosen = np.arange(len(rough) if top > 0 else 0)
@@ -84,29 +86,21 @@ def exact_top(
 
 
 def _rough_scores(
-    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], allowed_N: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.int64] | None, NDArray[np.float32]]:
-    """Scores of the allowed rows, and those rows' positions (None: all of them)."""
-    if allowed_N is None:
-        return None, _all_scores(vectors_ND, query_D)
-    positions = np.flatnonzero(allowed_N)
-    if len(positions) < _GATHER_BELOW * len(vectors_ND):
-        return positions, _gathered_scores(vectors_ND, query_D, positions)
-    return positions, _all_scores(vectors_ND, query_D)[positions]
-
-
-def _all_scores(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores of every row, as fast as memory is read.
+    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], positions: NDArray[np.int64] | None
+) -> NDArray[np.float32]:
+    """Scores of some rows, or of all of them, as fast as memory is read.
 
     Without BLAS, whose product of a matrix and one vector takes up to twice as long as reading the matrix.
     """
+    if positions is not None and len(positions) < _GATHER_BELOW * len(vectors_ND):
+        return _gathered_scores(vectors_ND, query_D, positions)
     scores = np.empty(len(vectors_ND), dtype=np.float32)
 
     def block(start: int) -> None:
         np.vecdot(vectors_ND[start : start + _TOGETHER], query_D, out=scores[start : start + _TOGETHER])
 
     in_threads(block, range(0, len(vectors_ND), _TOGETHER))
-    return scores
+    return scores if positions is None else scores[positions]
 
 
 def scores_together(vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -160,3 +154,25 @@ def _fine_scores(
         # Not a matrix product: BLAS may add up the rows at the end of a block in another order.
         scores[start : start + _BLOCK] = (vectors_ND[block].astype(np.float64) * query).sum(axis=1)
     return scores
+
+
+def in_threads(block: Callable[[int], None], starts: range) -> None:
+    """`block(start)` for every start, in as many threads as this process may use; in this one where one is enough."""
+    list(map(block, starts) if min(len(starts), thread_count()) <= 1 else _pool(thread_count()).map(block, starts))
+
+
+def thread_count() -> int:
+    """As many as this process may use, or as OMP_NUM_THREADS says, which numerical libraries go by."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="rows")
+
+
+if hasattr(os, "register_at_fork"):  # the threads of a pool do not live on in a child
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from pickout.gallery.vectors.exact import Penalty, exact_top, scores_together
 
-_BLOCK = 65_536
-"""Rows told together by `blocks`."""
-_TOGETHER = 32
-"""Queries multiplied with a block at a time."""
+_BLOCK, _TOGETHER = 65_536, 32
+"""Rows told together by `blocks`, and queries multiplied with a block at a time."""
 
 
 class Vectors(Protocol):
@@ -81,14 +79,9 @@ class HeldVectors:
         penalties: Sequence[Penalty],
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """See `exact_top`."""
+        rough = self._scored.get(query_D.tobytes())
         return exact_top(
-            self.array,
-            query_D,
-            top=top,
-            order_N=order_N,
-            allowed_N=allowed_N,
-            penalties=penalties,
-            rough_N=self._scored.get(query_D.tobytes()),
+            self.array, query_D, top=top, order_N=order_N, allowed_N=allowed_N, penalties=penalties, rough_N=rough
         )
 
     @contextmanager
