@@ -106,17 +106,9 @@ class Gallery(OpenGallery):
         """
         model = self._model(encoder)
         self._bring_up_to_date()
-        ingest = Ingest(
-            self.path,
-            self._store,
-            model,
-            Path(crops).resolve(),
-            table=None if table is None else MetadataTable(Path(table)),
-            camera_from=camera_from,
-            settings=settings or IngestSettings(),
-            again=again,
-            exclude=exclude,
-        )
+        root, told = Path(crops).resolve(), None if table is None else MetadataTable(Path(table))
+        given = settings or IngestSettings()
+        ingest = Ingest(self.path, self._store, model, root, told, camera_from, given, again, exclude)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(
@@ -159,21 +151,11 @@ class Gallery(OpenGallery):
     def search(
         self, query: Query | str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
     ) -> list[Hit]:
-        """The candidates of `ask`, with its defaults; what `ask` found damaged is logged.
-
-        Args:
-            query: a description of a person, or a `Query` of several parts.
-            top: how many candidates at most.
-            where: which crops to look at.
-            encoder: the gallery's model, unless it is in use already.
+        """The candidates of `ask`, with its defaults; what `ask` found damaged is logged. Arguments and errors as
+        there.
 
         Returns:
             Best first; equal scores by path. Empty when no crop passes the filters.
-
-        Raises:
-            UsageError: no usable sentence, `top` below 1, a filter that names what no crop has, no model in use.
-            GalleryModelMismatch: another model.
-            GalleryError: the audit line cannot be written.
         """
         found = self.ask(query, top=top, where=where, encoder=encoder)
         for fault in found.faults:
@@ -268,12 +250,8 @@ class Gallery(OpenGallery):
             forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
 
     def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:
-        """The score of every crop that passes the filters, in single precision. Shows nothing, so nothing is recorded.
-
-        Raises:
-            UsageError: no usable query, a filter or crop that the gallery does not know, no model in use.
-            GalleryModelMismatch: the gallery was rebuilt with another model.
-        """
+        """The score of every crop that passes the filters, in single precision. Shows nothing, so nothing is recorded;
+        errors as of `ask`."""
         with self._noticing_rebuilds():
             return every_score(Query.of(query), where, self._model(None), self._current(), self._store)
 
@@ -297,7 +275,6 @@ class Gallery(OpenGallery):
             GalleryError: too few crops.
             DataError: too few people with sentences, or an image that cannot be read.
             GalleryModelMismatch: another model, or the gallery was rebuilt with another one meanwhile.
-            StorageFull: no space left.
         """
         model = self._model(encoder)
         found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)

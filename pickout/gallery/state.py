@@ -48,11 +48,7 @@ class OpenGallery:
             manifest.check(encoder, path)
 
     def use(self, encoder: Encoder) -> None:
-        """Search and add with this model.
-
-        Raises:
-            GalleryModelMismatch: the gallery was built with another model.
-        """
+        """Search and add with this model; `GalleryModelMismatch` where the gallery was built with another one."""
         told = read_manifest(self.path)
         told.check(encoder, self.path)
         self._encoder = encoder
@@ -67,11 +63,8 @@ class OpenGallery:
         return self._current().facets["camera"].names
 
     def counts(self, where: Where = ANYWHERE) -> dict[str, dict[str, int]]:
-        """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many crops have it.
-
-        Args:
-            where: only crops that pass these filters are counted; values that none has are left out.
-        """
+        """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many of the crops
+        that pass the filters have it; values that none has are left out."""
         resident = self._current()
         passed = allowed(where, resident)
         found: dict[str, dict[str, int]] = {}
@@ -100,11 +93,7 @@ class OpenGallery:
         return self._store.fetch(ids)
 
     def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
-        """Ids of crops, for a change; see `choose_rows`.
-
-        Raises:
-            UsageError: nothing was named and no filter set, or something unknown was named.
-        """
+        """Ids of crops, for a change; see `choose_rows` for arguments and errors."""
         return choose_rows(self._store, self._all(), crops, where)
 
     def remove(self, ids: Sequence[str]) -> Change:
@@ -167,7 +156,6 @@ class OpenGallery:
 
         Raises:
             UsageError: so few crops that they are searched exactly, or no model in use.
-            StorageFull: no space left.
         """
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
         self._bring_up_to_date()
@@ -189,12 +177,7 @@ class OpenGallery:
         return self._opened
 
     def _refresh(self) -> None:
-        """Take note of a rebuild by any process.
-
-        Raises:
-            GalleryMissing: the gallery is gone.
-            GalleryModelMismatch: it was rebuilt with another model than the one in use.
-        """
+        """Take note of a rebuild by any process, or that the gallery is gone."""
         try:
             status = os.stat(self.path / MANIFEST)  # noqa: PTH116
         except OSError:
@@ -224,11 +207,7 @@ class OpenGallery:
 
     @contextmanager
     def _noticing_rebuilds(self) -> Iterator[None]:
-        """Tell of a rebuild where the old table, gone meanwhile, looks damaged.
-
-        Raises:
-            GalleryModelMismatch: the gallery was rebuilt with another model than the one in use.
-        """
+        """Tell of a rebuild with another model where the old table, gone meanwhile, looks damaged."""
         try:
             yield
         except GalleryDamaged:

@@ -66,18 +66,12 @@ def approximate(
 ) -> Approximation:
     """Build the index and measure it. The gallery can be searched meanwhile; writers wait while the index is built.
 
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        settings: how.
-        sentences_QD: sentences as the gallery's model encodes them; none: only crops are searched for, which are
-            nearer to each other than sentences are to crops, so that recall for sentences may be lower than told.
-        tell: called as it goes on.
+    Without sentences (Q, D), as the gallery's model encodes them, only crops are searched for, which are nearer to each
+    other than sentences are to crops, so that recall for sentences may be lower than told.
 
     Raises:
         UsageError: so few crops that they are searched exactly, or settings that do not fit the vectors.
         GalleryError: another process has been writing for too long.
-        StorageFull: no space left.
     """
     rows = store.count()
     check_size(gallery, rows, settings)
@@ -110,11 +104,7 @@ def approximate(
 
 
 def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
-    """Refuse a gallery that is small enough to be searched exactly.
-
-    Raises:
-        UsageError: it is.
-    """
+    """Refuse a gallery that is small enough to be searched exactly, with `UsageError`."""
     if _is_small(rows, settings.above):
         raise UsageError(
             f"{gallery}: holds {rows:,} crops, which are searched exactly; an approximate index is for more than "
@@ -125,9 +115,8 @@ def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
 def renew(gallery: Path, store: Store) -> None:
     """Build the index anew where there was one and the table was written anew; the caller holds the gallery's lock.
 
-    It is searched as widely as before. Recall is measured again with crops; what was measured with sentences stays,
-    with its date.
-    """
+    It is searched as widely as before. Recall is measured again with crops; that with sentences stays, with its
+    date."""
     before, rows = read_approximation(gallery, read_manifest(gallery)), store.count()
     if before is None or _is_small(rows, before.above):
         return  # a small one is searched exactly from now on; the file stays, for when it grows again
@@ -141,8 +130,7 @@ def renew(gallery: Path, store: Store) -> None:
 
 
 def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
-    """Build an index for `store`, whose table took the place of one indexed as `before`; recall is measured with
-    crops."""
+    """Build an index for a table that took the place of one indexed as `before`; recall is measured with crops."""
     if _is_small(store.count(), before.above):
         (gallery / APPROXIMATE).unlink(missing_ok=True)
     else:
@@ -150,11 +138,7 @@ def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
 
 
 def search_exactly(gallery: Path, store: Store) -> None:
-    """Remove the index: all vectors are held by a search from now on.
-
-    Raises:
-        GalleryError: another process has been writing for too long.
-    """
+    """Remove the index: all vectors are held by a search from now on."""
     with changing(gallery, store):
         (gallery / APPROXIMATE).unlink(missing_ok=True)
         drop_index(store)
@@ -179,7 +163,6 @@ class _Trial:
         self._best = dict(zip(self._queries, np.split(best, np.cumsum([len(each) for each in every])), strict=False))
 
     def chosen(self, partitions: int, target: float) -> tuple[int, int]:
-        """The least probes and oversampling that reach the target with the half of the searches that choose."""
         probes = oversample = 1
         for oversample in _OVERSAMPLES:
             probes = partitions
@@ -192,7 +175,6 @@ class _Trial:
         return min(probes, partitions), oversample
 
     def measured(self, probes: int, oversample: int) -> tuple[Recall, ...]:
-        """Recall with the half of the searches that did not choose."""
         found = []
         for kind in self._queries:
             for at in _AT:

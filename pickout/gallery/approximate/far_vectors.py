@@ -65,13 +65,8 @@ def has_index(store: Store) -> bool:
 
 
 def near(store: Store, query_D: NDArray[np.float32], limit: int, probes: int, *, vectors: bool) -> _Found:
-    """About the best `limit` rows by inner product, the best of `probes` partitions, best first.
-
-    Rows that came after the index was built are compared one by one, so none is missed for that.
-
-    Returns:
-        Their ids (k,), and their vectors (k, D) or none (0, D).
-    """
+    """About the best `limit` rows by inner product, the best of `probes` partitions, best first: their ids (k,), and
+    their vectors (k, D) or none. Rows newer than the index are compared one by one, so none is missed for that."""
     columns = ["id", "_distance", *(["vector"] if vectors else [])]
 
     def read(table: Any) -> _Found:

@@ -92,11 +92,7 @@ class Approximation(Settings):
 
 
 def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:
-    """How the gallery's table is searched approximately; None where it is not.
-
-    Raises:
-        GalleryDamaged: the file is garbled or of a format that this version does not know.
-    """
+    """How the gallery's table is searched approximately; None where it is not."""
     remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
     file, known = gallery / APPROXIMATE, lambda found: known_format(found.format, FORMAT)
     found = read_small_file(file, Approximation, remedy, check=known)
@@ -104,10 +100,6 @@ def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | Non
 
 
 def usable(gallery: Path, manifest: Manifest, store: Store) -> Approximation | None:
-    """How to search the rows of `store`: None means exactly, because they are few enough or there is no index.
-
-    Raises:
-        GalleryDamaged: `approximate.json` is garbled.
-    """
+    """How to search the rows of `store`: None means exactly, because they are few enough or there is no index."""
     found = read_approximation(gallery, manifest)
     return found if found is not None and store.count() > found.above and has_index(store) else None

@@ -32,8 +32,7 @@ def find_absent(
         root: the folder that was indexed.
         rows: id and file of every row.
         new: ids of rows that this run added: they do not show that a folder is the one that it was.
-        touched: for each folder that this run read a file of, that file; for each file or folder that it could not
-            read, itself.
+        touched: for each folder that this run read a file of, that file; for what it could not read, itself.
     """
     found, missing = Absence(), dict[Path, list[tuple[str, str]]]()
     witnesses: dict[Path, Path] = {}

@@ -17,11 +17,7 @@ from pickout.gallery.storage.tables import changing
 
 
 class Inventory:
-    """Every row's content and metadata by id, and one row's id by content: about 0.4 GB a million rows.
-
-    Args:
-        rows: what the store knows.
-    """
+    """Every row's content and metadata by id, and one row's id by content: about 0.4 GB a million rows."""
 
     def __init__(self, rows: Iterable[Known]) -> None:
         self._rows: dict[bytes, tuple[bytes, Metadata]] = {}
@@ -67,7 +63,6 @@ class _Commit(threading.Thread):
         return self._gate.acquire(blocking=False)
 
     def run(self) -> None:
-        """Write it; whatever error comes is the caller's."""
         try:
             self._write(self)
         except BaseException as error:
@@ -88,8 +83,7 @@ class Committer:
         inventory: told of each row once it is written.
         report: counts what happens; rows once they are written.
         suppression: what was erased before the run. What is erased while it goes on is not written.
-        rows: rows written at once.
-        seconds: rows are written at least this often, unless the disk is slower.
+        rows, seconds: rows are written when so many are gathered, or so often, unless the disk is slower.
         compact_every: commits after which the small pieces on disk are merged.
     """
 
@@ -141,11 +135,7 @@ class Committer:
         return self._next.by_content.get(content, earlier)
 
     def commit_if_due(self) -> None:
-        """Begin to write when enough has gathered, or enough time has passed and the last commit is through.
-
-        Raises:
-            StorageFull: no space left for the last commit; earlier ones stay.
-        """
+        """Begin to write when enough has gathered, or enough time has passed and the last commit is through."""
         idle = self._underway is None or not self._underway.is_alive()
         if idle:
             self._settle()
@@ -155,11 +145,7 @@ class Committer:
             self.commit()
 
     def commit(self) -> None:
-        """Begin to write everything gathered, once the last commit is through.
-
-        Raises:
-            StorageFull: no space left for the last commit; earlier ones stay.
-        """
+        """Begin to write everything gathered, once the last commit is through."""
         self._settle()
         commit = self._next
         if commit.rows:
@@ -171,11 +157,7 @@ class Committer:
         self._committed_at = time.monotonic()
 
     def finish(self) -> None:
-        """Write the rest, wait until it is written, and leave few pieces on disk.
-
-        Raises:
-            StorageFull: no space left; earlier commits stay.
-        """
+        """Write the rest, wait until it is written, and leave few pieces on disk."""
         self.commit()
         self._settle()
         if self._commits > 1:

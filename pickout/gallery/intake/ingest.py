@@ -49,19 +49,9 @@ class IngestSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """A file that has been read, in a thread, while the model is busy with earlier ones.
-
-    Args:
-        file: its absolute path.
-        id: the id of its row.
-        told: what table, name and folder tell about it.
-        content: digest of its bytes; empty when it could not be read.
-        picture: its pixels; None where the gallery has a row of equal bytes, or when it could not be read.
-        taken: the time in its EXIF block.
-        current: whether the row is as it should be.
-        problem: why it could not be read.
-        erased: whether its crop was erased, and is in the gallery no more.
-    """
+    """A file that has been read, in a thread, while the model is busy with earlier ones. Its row's id, what table, name
+    and folder tell of it, and, unless there is a problem, digest, pixels (none where a row has equal bytes) and EXIF
+    time; whether its row is as it should be, and whether its crop was erased and is in the gallery no more."""
 
     file: Path
     id: str
@@ -89,19 +79,7 @@ class Ingest:
 
     A file whose bytes and metadata are as its row has them is left alone. Bytes that another row has, or that came up
     earlier in the run, are not encoded again. A file that cannot be read goes on the quarantine list; the row that it
-    had while it was readable stays.
-
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        encoder: its model.
-        root: the absolute folder of crops.
-        table: metadata by image.
-        camera_from: where the camera comes from when no table tells.
-        settings: how files are read and rows written.
-        again: take back crops that were erased.
-        exclude: patterns of names and paths below the folder that are passed over; see `Scan`.
-    """
+    had while it was readable stays. For the arguments see `Gallery.add`; `root` is absolute."""
 
     def __init__(
         self,
@@ -109,7 +87,6 @@ class Ingest:
         store: Store,
         encoder: Encoder,
         root: Path,
-        *,
         table: MetadataTable | None,
         camera_from: CameraFrom,
         settings: IngestSettings,
@@ -140,17 +117,7 @@ class Ingest:
         )
 
     def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
-        """Bring the gallery up to date with the folder.
-
-        Args:
-            prune: remove the rows whose files are gone.
-            prune_folders: remove also the rows of folders that are gone, or hold none of their files any more.
-            on_progress: called after each file.
-
-        Raises:
-            DataMissing: the folder is not there or holds no image.
-            StorageFull: no space left; what was committed stays.
-        """
+        """Bring the gallery up to date with the folder; arguments and errors as of `Gallery.add`."""
         began, report = time.monotonic(), self._report
         total = count_images(self._root, self._exclude)
         if not total:

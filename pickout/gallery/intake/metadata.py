@@ -53,9 +53,6 @@ class MetadataTable:
     `video`, `frame` (a number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a
     label. An empty cell tells nothing.
 
-    Args:
-        file: the table.
-
     Raises:
         DataMissing: there is no such file.
         AnnotationError: no table, no column `image`, a time, frame or box that is none, an image told twice
@@ -127,11 +124,8 @@ def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) ->
 
 
 def whole_numbers(name: str, text: str) -> list[int]:
-    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets.
-
-    Raises:
-        UsageError: something else, larger than a picture or video can have it, or a box without any area.
-    """
+    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets; `UsageError` for something
+    else, for a number larger than a picture or video can have it, and for a box without any area."""
     parts = re.split(r"[\s,;]+", text.strip("[]() "))
     try:
         numbers = [int(whole(part)) for part in parts]

@@ -35,8 +35,7 @@ class Picture:
 
     Args:
         image: upright RGB pixels, at most `LARGEST_SIDE` on the longer side.
-        width: width of the upright original.
-        height: height of the upright original.
+        width, height: of the upright original.
         thumbnail: a JPEG of at most `THUMBNAIL_SIDE` on the longer side.
     """
 
@@ -47,11 +46,8 @@ class Picture:
 
 
 def read_file(file: Path) -> bytes:
-    """The bytes of an image file.
-
-    Raises:
-        ImageUnreadable: it is gone, may not be read, is too large or no ordinary file.
-    """
+    """The bytes of an image file; `ImageUnreadable` where it is gone, may not be read, is too large or no ordinary
+    file."""
     try:
         status = file.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -73,11 +69,7 @@ def digest(content: bytes) -> str:
 
 
 def decode(file: Path, content: bytes) -> Picture:
-    """Decode an image file's bytes.
-
-    Raises:
-        ImageUnreadable: no image, damaged, or too large.
-    """
+    """Decode an image file's bytes; `ImageUnreadable` where they are no image, damaged, or too large."""
     try:
         image = open_image(content)
     except ImageUnreadable as error:

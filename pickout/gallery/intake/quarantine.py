@@ -15,23 +15,14 @@ QUARANTINE = "quarantine.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One file that could not be indexed.
-
-    Args:
-        file: its absolute path.
-        reason: why, in a few words.
-    """
+    """One file that could not be indexed: its absolute path, and why in a few words."""
 
     file: Path
     reason: str
 
 
 def read_quarantine(gallery: Path) -> list[Quarantined]:
-    """The list, by path; empty where nothing was ever put on it.
-
-    Raises:
-        GalleryDamaged: the file is garbled.
-    """
+    """The list, by path; empty where nothing was ever put on it. A garbled one is `GalleryDamaged`."""
     file, found = gallery / QUARANTINE, list[Quarantined]()
     try:
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -46,12 +37,7 @@ def read_quarantine(gallery: Path) -> list[Quarantined]:
 
 
 def update_quarantine(gallery: Path, bad: Iterable[Quarantined], good: Iterable[Path]) -> None:
-    """Put `bad` on the list and take `good` off it. Equal facts give an equal file, however often they are told.
-
-    Raises:
-        StorageFull: no space left; the list stays as it was.
-        GalleryDamaged: the file is garbled.
-    """
+    """Put `bad` on the list and take `good` off it. Equal facts give an equal file, however often they are told."""
     with writing(gallery):
         change_quarantine(gallery, bad, good)
 

@@ -36,11 +36,8 @@ class Scan:
         """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""
 
     def files(self) -> Iterator[Path]:
-        """Every image file below the folder, by name, folder after folder.
-
-        Raises:
-            DataMissing: the folder is not there, is no folder or may not be read.
-        """
+        """Every image file below the folder, by name, folder after folder; `DataMissing` where the folder cannot be
+        read."""
         open_folders = [iter(_entries(self._folder))]  # a list, not calls: folders may lie deeper than calls may
         while open_folders:
             entry = next(open_folders[-1], None)
@@ -103,9 +100,5 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
 
 
 def count_images(folder: Path, exclude: Sequence[str] = ()) -> int:
-    """How many files a scan will give.
-
-    Raises:
-        DataMissing: the folder is not there, is no folder or may not be read.
-    """
+    """How many files a scan will give; `DataMissing` where the folder cannot be read."""
     return sum(1 for _ in Scan(folder, exclude).files())

@@ -65,20 +65,12 @@ class Suppression(Settings):
 
 
 def read_suppression(gallery: Path) -> Suppression:
-    """The erased crops of a gallery; none where nothing was erased.
-
-    Raises:
-        GalleryDamaged: the file is garbled.
-    """
+    """The erased crops of a gallery; none where nothing was erased. A garbled list is `GalleryDamaged`."""
     file, check = gallery / SUPPRESSION, lambda found: known_format(found.format, _FORMAT)
     remedy = "delete the file; erased crops whose files are still there come back with the next pickout index"
     return read_small_file(file, Suppression, remedy, check=check) or Suppression()
 
 
 def write_suppression(gallery: Path, suppression: Suppression) -> None:
-    """Keep it in the gallery's folder. The caller holds the gallery's lock.
-
-    Raises:
-        StorageFull: no space left; the list stays as it was.
-    """
+    """Keep it in the gallery's folder. The caller holds the gallery's lock."""
     write_atomically(gallery / SUPPRESSION, suppression.model_dump_json() + "\n")

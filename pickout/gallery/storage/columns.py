@@ -87,12 +87,8 @@ def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
-    """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows.
-
-    Args:
-        row: the row.
-        tokens: its tokens, where the row was fetched without.
-    """
+    """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows; `tokens` are its own
+    where it was fetched without."""
     told, own = row.metadata, row.tokens if tokens is None else tokens
     parts = [row.id.encode(), row.content.encode(), os.fsencode(row.root), os.fsencode(row.path), row.thumbnail]
     parts.append(np.ascontiguousarray(row.vector, "<f4").tobytes())
@@ -159,12 +155,8 @@ def unpack_tokens(data: Any) -> NDArray[np.uint16]:
 
 
 def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
-    """What a search reads.
-
-    Args:
-        columns: the columns `RESIDENT`.
-        vectors: the vectors in the same order, given the ids (N,).
-    """
+    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors in the same order, given the ids
+    (N,)."""
     rows = columns.num_rows
     times = np.full(rows, NO_TIME, dtype="datetime64[us]")
     dated = pc.is_valid(columns["time"]).to_numpy()

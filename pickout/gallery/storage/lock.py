@@ -42,7 +42,6 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
     Raises:
         GalleryError: another process holds it for longer than `patience` seconds (`refusal`), or the file may not be
             made, or is a link.
-        StorageFull: no space left to make it.
     """
     with ExitStack() as stack:
         try:
@@ -76,8 +75,7 @@ def _wait(handle: int, file: Path, patience: float, refusal: str) -> None:
 
 
 def half_written(gallery: Path) -> list[Path]:
-    """Files that were being written when a process was killed, or are being written now. They may hold what is erased
-    since."""
+    """Files that were being written when a process was killed, or are being written now."""
     return files.half_written(gallery, below=False)
 
 
@@ -88,7 +86,8 @@ def clear_half_written(gallery: Path) -> None:
 
 
 def finish_writes(gallery: Path) -> None:
-    """Delete what interrupted writes left. Every writer calls this before it writes."""
+    """Delete what interrupted writes left, which may hold what is erased since. Every writer calls this before it
+    writes."""
     if half_written(gallery):
         with writing(gallery):
             clear_half_written(gallery)

@@ -58,11 +58,7 @@ class Manifest(Settings):
         return self.model_copy(update={"seal": hashlib.blake2b(rest.encode(), digest_size=16).hexdigest()})
 
     def check(self, encoder: Encoder, gallery: Path) -> None:
-        """Refuse any model but the gallery's own.
-
-        Raises:
-            GalleryModelMismatch: the fingerprints differ.
-        """
+        """Refuse any model but the gallery's own, with `GalleryModelMismatch`."""
         if self.model.made(encoder):
             return
         remedy = f"pass --model {self.model.run}" if self.model.run else "load the gallery's own model"
@@ -82,11 +78,7 @@ def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
 
 
 def write_manifest(gallery: Path, manifest: Manifest, name: str = MANIFEST) -> None:
-    """Write `gallery.json`, or the file `name`, whole or not at all.
-
-    Raises:
-        StorageFull: no space left.
-    """
+    """Write `gallery.json`, or the file `name`, whole or not at all."""
     write_atomically(gallery / name, manifest.sealed().model_dump_json(indent=2) + "\n")
 
 

@@ -59,15 +59,13 @@ class Row:
         root: the absolute folder that was indexed.
         path: the file's path below `root`.
         vector: (D,) unit vector.
-        width: width of the upright image in pixels.
-        height: height of the upright image in pixels.
-        metadata: camera, time and labels.
+        width, height: of the upright image in pixels.
+        metadata: camera, time, labels and place in a video.
         thumbnail: a small JPEG, so that results have pictures when the originals have moved.
         added: when the row was written, UTC without zone.
-        tokens: what a model's second look reads, as bfloat16 bit patterns (tokens, width). None where there is none,
-            and in rows that were fetched: see `Store.fetch_tokens`.
-        seal: digest of all the rest, in rows that were fetched, as it was when the row was written; None for rows of an
-            older format. See `pickout.gallery.storage.columns.row_seal`.
+        tokens: what a second look reads, as bfloat16 bit patterns (tokens, width); None in rows that were fetched.
+        seal: digest of all the rest when the row was written (`columns.row_seal`), in rows that were fetched; None for
+            rows of an older format.
     """
 
     id: str
@@ -171,11 +169,7 @@ def without_zone(time: datetime) -> datetime:
 
 
 def parse_time(text: str) -> datetime:
-    """Read an ISO 8601 date or time, for example `2026-03-01` or `2026-03-01T14:30`.
-
-    Raises:
-        UsageError: `text` is something else.
-    """
+    """Read an ISO 8601 date or time, as `2026-03-01T14:30`; `UsageError` for anything else."""
     try:
         return without_zone(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):

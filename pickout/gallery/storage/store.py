@@ -52,7 +52,6 @@ class Store:
 
     Raises:
         GalleryDamaged: there is no table, or it cannot be read, or its vectors have another length.
-        StorageFull: no space left.
     """
 
     def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
@@ -147,9 +146,7 @@ class Store:
     def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
         """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest.
 
-        Args:
-            vectors: makes the vectors, given the ids (N,); none: they are read and held.
-        """
+        `vectors` makes the vectors, given the ids (N,); without, they are read and held."""
         self.version()  # raises where files of the newest version are gone
 
         def read(table: Any) -> Resident:
@@ -173,11 +170,8 @@ class Store:
         return self.read(read)
 
     def version(self) -> int:
-        """A number that grows with each change.
-
-        Raises:
-            GalleryDamaged: files of its newest version are gone, so that an earlier one would be read.
-        """
+        """A number that grows with each change. Where files of the newest version are gone, so that an earlier one
+        would be read, `GalleryDamaged` is raised."""
         told = self._told_version()  # first, since another process may write a newer one in between
         version = self.read(lambda table: int(table.version))
         if told > version:
@@ -194,11 +188,8 @@ class Store:
             clear_half_written_rows(self._files)
 
     def tidy(self, keep: timedelta = KEEP_VERSIONS) -> None:
-        """As `compact`, once the small pieces hold a quarter of what the largest does, or are very many.
-
-        Merging writes the whole table anew; so adding rows to a large gallery writes each of them a few times, and does
-        not write the others every time.
-        """
+        """As `compact`, once the small pieces hold a quarter of what the largest does, or are very many: merging writes
+        the whole table anew, so each row is written a few times and not with every commit."""
         with self.latest() as table:
             pieces = table.stats()["fragment_stats"]
             count, largest = pieces["num_fragments"], pieces["lengths"]["max"]
@@ -210,11 +201,8 @@ class Store:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
 
         The table is written anew without them; then every file that was there before is deleted, whatever its date:
-        the library deletes by age, and clocks go back. Readers of other processes read again.
-
-        Raises:
-            GalleryError: a file that was there before cannot be deleted; the rows are gone all the same.
-        """
+        the library deletes by age, and clocks go back. Readers of other processes read again. Where a file cannot be
+        deleted, `GalleryError` is raised; the rows are gone all the same."""
         gone, before = pa.array(list(ids), pa.string()), self._all_files()
         again = "may hold what is being erased; the next change of the gallery tries again"
         with self.latest() as table:
@@ -239,8 +227,8 @@ class Store:
     def scan(
         self, names: Sequence[str], ids: Iterable[str] | None = None, at_once: int = 1000
     ) -> Iterator[pa.RecordBatch]:
-        """These columns of all rows, held together (about 0.1 GB a million rows for an id with a path), or of the rows
-        of some ids, so many at once. Columns that an older table lacks are left out."""
+        """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
+        some ids, so many at once. Columns that an older table lacks are left out."""
         for some in [None] if ids is None else _slices(ids, at_once):
             yield from self.read(lambda table, some=some: list(self.batches(table, names, some)))
 
@@ -255,10 +243,8 @@ class Store:
         return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, self.dimension), np.float32)
 
     def read(self, read: Callable[[Any], _Found]) -> _Found:
-        """`read` of the newest version; again where another process took away what it was reading.
-
-        An erasure deletes the files of all versions before its own. So an error beside a newer version tells nothing.
-        """
+        """`read` of the newest version; again where another process took away what it was reading: an erasure deletes
+        the files of all versions before its own, so an error beside a newer version tells nothing."""
         for _ in range(_ATTEMPTS - 1):
             try:
                 with self.latest() as table:

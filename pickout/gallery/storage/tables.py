@@ -40,11 +40,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def checked_folder(path: str | Path) -> Path:
-    """The absolute path of a gallery.
-
-    Raises:
-        GalleryError: it is no UTF-8 text, or an address.
-    """
+    """The absolute path of a gallery; `GalleryError` where it is no UTF-8 text, or an address."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -102,11 +98,7 @@ def changing(gallery: Path, store: Store) -> Iterator[None]:
 
 
 def pending(gallery: Path) -> Manifest | None:
-    """What is being built beside the gallery's table; None where nothing is.
-
-    Raises:
-        GalleryDamaged: the file that tells is garbled.
-    """
+    """What is being built beside the gallery's table; None where nothing is."""
     if not (gallery / REBUILD).exists():
         return None
     told = read_manifest(gallery, REBUILD)
@@ -114,11 +106,7 @@ def pending(gallery: Path) -> Manifest | None:
 
 
 def pending_store(gallery: Path) -> Store | None:
-    """The table that is being built; None where none is, or it is gone.
-
-    Raises:
-        GalleryDamaged: it cannot be used.
-    """
+    """The table that is being built; None where none is, or it is gone."""
     told = pending(gallery)
     if told is None or not (folder := table_folder(gallery, told.table)).exists():
         return None
@@ -176,18 +164,12 @@ def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
 
 
 def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, Store]:
-    """What the gallery will be with another model, and the table for it: the one that was begun, or an empty one.
-
-    Args:
-        gallery: the gallery's folder.
-        encoder: the other model.
-        run: where it was loaded from.
-        restart: throw away what was begun, for whichever model.
+    """What the gallery will be with another model, loaded from `run`, and the table for it: the one that was begun, or
+    an empty one. `restart` throws away what was begun, for whichever model.
 
     Raises:
         GalleryModelMismatch: a table for a third model was begun.
         GalleryDamaged: the table that was begun cannot be used.
-        StorageFull: no space left.
     """
     with writing(gallery):
         if restart:
@@ -224,11 +206,7 @@ def swap(gallery: Path, told: Manifest) -> None:
     """Put the table that was built in the place of the gallery's; the caller holds the lock.
 
     It happens the moment that `gallery.json` is replaced. The old table and the old model's calibration go after that;
-    where a kill hinders it, the next writer sees to it (`finish_swap`).
-
-    Raises:
-        StorageFull: no space left; nothing has changed.
-    """
+    where a kill hinders it, the next writer sees to it (`finish_swap`)."""
     write_manifest(gallery, told)
     _forget_calibration(gallery, told)
     _clear(gallery)

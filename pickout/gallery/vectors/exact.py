@@ -9,7 +9,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-
 _BLOCK = 65_536
 """Rows re-scored at a time; bounds the extra memory when very many rows tie."""
 _GATHERED = 1024

@@ -41,11 +41,7 @@ class Vectors(Protocol):
 
 
 class HeldVectors:
-    """All vectors in memory; a search misses nothing.
-
-    Args:
-        array: (N, D).
-    """
+    """All vectors (N, D) in memory; a search misses nothing."""
 
     def __init__(self, array: NDArray[np.float32]) -> None:
         self.array = array
@@ -98,16 +94,8 @@ class HeldVectors:
 def best_rows(
     vectors: Vectors, queries_QD: NDArray[np.float32], kept: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The best rows of many queries at once, in one pass over all vectors and single precision.
-
-    Args:
-        vectors: the gallery's.
-        queries_QD: the queries.
-        kept: rows kept of each at most.
-
-    Returns:
-        Rows (Q, kept), best first, and their scores (Q, kept); -1 and minus infinity where there are fewer rows.
-    """
+    """The best rows of many queries at once, in one pass over all vectors and single precision: rows (Q, kept), best
+    first, and their scores (Q, kept); -1 and minus infinity where there are fewer rows."""
     rows = np.full((len(queries_QD), kept), -1, dtype=np.int64)
     scores = np.full((len(queries_QD), kept), -np.inf, dtype=np.float32)
     for place, block in vectors.blocks():
