@@ -104,11 +104,10 @@ class Gallery(OpenGallery):
             GalleryModelMismatch: another model.
             StorageFull: no space left; what was committed stays.
         """
-        model = self._model(encoder)
-        self._bring_up_to_date()
+        model, store = self._model(encoder), self._writable()
         root, told = Path(crops).resolve(), None if table is None else MetadataTable(Path(table))
         given = settings or IngestSettings()
-        ingest = Ingest(self.path, self._store, model, root, told, camera_from, given, again, exclude)
+        ingest = Ingest(self.path, store, model, root, told, camera_from, given, again, exclude)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(

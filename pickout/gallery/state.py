@@ -49,8 +49,7 @@ class OpenGallery:
 
     def use(self, encoder: Encoder) -> None:
         """Search and add with this model; `GalleryModelMismatch` where the gallery was built with another one."""
-        told = read_manifest(self.path)
-        told.check(encoder, self.path)
+        read_manifest(self.path).check(encoder, self.path)
         self._encoder = encoder
         self._refresh()
 
@@ -98,18 +97,15 @@ class OpenGallery:
 
     def remove(self, ids: Sequence[str]) -> Change:
         """Take crops out; see `pickout.gallery.changes.edits.remove_rows`."""
-        self._bring_up_to_date()
-        return remove_rows(self.path, self._store, ids)
+        return remove_rows(self.path, self._writable(), ids)
 
     def erase(self, ids: Sequence[str]) -> Change:
         """Take crops out and leave nothing of them; see `pickout.gallery.changes.edits.erase_crops`."""
-        self._bring_up_to_date()
-        return erase_crops(self.path, self._store, ids)
+        return erase_crops(self.path, self._writable(), ids)
 
     def update(self, ids: Sequence[str], told: Metadata) -> Change:
         """Tell more about crops without encoding them; see `pickout.gallery.changes.edits.update_rows`."""
-        self._bring_up_to_date()
-        return update_rows(self.path, self._store, ids, told)
+        return update_rows(self.path, self._writable(), ids, told)
 
     def export(
         self,
@@ -121,22 +117,17 @@ class OpenGallery:
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
-        self._bring_up_to_date()
+        self._writable()
+        wanted = None if ids is None else listed(ids)
         return export_gallery(
-            self.path,
-            self.manifest,
-            Path(file),
-            None if ids is None else listed(ids),
-            crops=crops,
-            force=force,
-            on_progress=on_progress,
+            self.path, self.manifest, Path(file), wanted, crops=crops, force=force, on_progress=on_progress
         )
 
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""
-        self._bring_up_to_date()
-        with changing(self.path, self._store):
-            self._store.compact()
+        store = self._writable()
+        with changing(self.path, store):
+            store.compact()
 
     def approximate(
         self,
@@ -158,8 +149,7 @@ class OpenGallery:
             UsageError: so few crops that they are searched exactly, or no model in use.
         """
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
-        self._bring_up_to_date()
-        return approximate(self.path, self._store, settings or ApproximateSettings(), queries, tell)
+        return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
 
     def how_searched(self) -> str:
         """`exact`, or how an approximate search was measured."""
@@ -168,8 +158,7 @@ class OpenGallery:
 
     def search_exactly(self) -> None:
         """Remove the index: a search holds all vectors from now on."""
-        self._bring_up_to_date()
-        search_exactly(self.path, self._store)
+        search_exactly(self.path, self._writable())
 
     @property
     def _store(self) -> Store:
@@ -193,8 +182,10 @@ class OpenGallery:
             self._resident = None
         self.manifest, self._seen = told, seen
 
-    def _bring_up_to_date(self) -> None:
+    def _writable(self) -> Store:
+        """The rows, once what an earlier process left undone is done."""
         self.manifest = finish_everything(self.path, self._store, self.manifest)
+        return self._store
 
     def _model(self, encoder: Encoder | None) -> Encoder:
         if encoder is not None:

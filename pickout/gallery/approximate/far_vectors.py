@@ -15,7 +15,7 @@ from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Penalty, exact_top
+from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top
 
 FEWEST = 256
 """Rows that can be indexed: partitions are found from so many rows each."""
@@ -29,7 +29,7 @@ _FEW = 4
 _DEEP = 128
 """Candidates are asked for in steps of so many, so that the first pages of a search come from the same ones."""
 
-_Found = tuple[NDArray[np.bytes_], NDArray[np.float32]]
+_Found = tuple[NDArray[np.bytes_], Floats]
 
 
 def fitting_partitions(rows: int) -> int:
@@ -64,7 +64,7 @@ def has_index(store: Store) -> bool:
     return store.read(lambda table: any(index.name == _INDEX for index in table.list_indices()))
 
 
-def near(store: Store, query_D: NDArray[np.float32], limit: int, probes: int, *, vectors: bool) -> _Found:
+def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: bool) -> _Found:
     """About the best `limit` rows by inner product, the best of `probes` partitions, best first: their ids (k,), and
     their vectors (k, D) or none. Rows newer than the index are compared one by one, so none is missed for that."""
     columns = ["id", "_distance", *(["vector"] if vectors else [])]
@@ -104,7 +104,7 @@ class FarVectors:
         other._probes, other._oversample = probes, oversample
         return other
 
-    def kept(self, keep_N: NDArray[np.bool_]) -> "FarVectors":
+    def kept(self, keep_N: Mask) -> "FarVectors":
         """The vectors of some rows, which keep their order."""
         return FarVectors(self._store, self._ids[keep_N], self._probes, self._oversample, self._told)
 
@@ -114,7 +114,7 @@ class FarVectors:
             return None
         return f"Searched approximately, so that a good match may be missing: {self._told}."
 
-    def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+    def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
         wanted = np.asarray(rows, dtype=np.int64)
         found, vectors = self._fetch(wanted)
@@ -122,7 +122,7 @@ class FarVectors:
         gone = np.full(self._store.dimension, np.nan, dtype=np.float32)
         return np.array([place.get(row, gone) for row in wanted.tolist()], np.float32).reshape(-1, len(gone))
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    def blocks(self) -> Iterator[tuple[Rows, Floats]]:
         """All rows in pieces: (b,) rows and their vectors (b, D)."""
         with self._store.latest() as table:
             for batch in self._store.batches(table, ["id", "vector"]):
@@ -130,14 +130,8 @@ class FarVectors:
                 yield rows[rows >= 0], vectors[rows >= 0]
 
     def top(
-        self,
-        query_D: NDArray[np.float32],
-        *,
-        top: int,
-        order_N: NDArray[np.int64],
-        allowed_N: NDArray[np.bool_] | None,
-        penalties: Sequence[Penalty],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
+    ) -> Best:
         """About the best rows, and their exact scores; as `exact_top` where few rows pass."""
         passed = len(self._ids) if allowed_N is None else int(np.count_nonzero(allowed_N))
         if passed <= _GATHERED:
@@ -148,9 +142,7 @@ class FarVectors:
         places, scores = exact_top(vectors, query_D, top=top, order_N=order_N[found], penalties=penalties)
         return found[places], scores
 
-    def _nearest(
-        self, query_D: NDArray[np.float32], limit: int, passed: int, allowed_N: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _nearest(self, query_D: Floats, limit: int, passed: int, allowed_N: Mask | None) -> tuple[Rows, Floats]:
         """About the best `limit` rows of those that pass, and their vectors."""
         asked = int(limit * len(self._ids) / passed)
         while True:
@@ -165,7 +157,7 @@ class FarVectors:
         found = rows[keep][:limit]
         return (found, vectors[keep][:limit]) if along else self._fetch(found)
 
-    def _fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _fetch(self, rows: Rows) -> tuple[Rows, Floats]:
         """Those of `rows` that are still there in any order, and their vectors."""
         ids, vectors = [np.empty(0, "S32")], [np.empty((0, self._store.dimension), np.float32)]
         for batch in self._store.scan(["id", "vector"], [identifier.decode() for identifier in self._ids[rows]]):
@@ -173,7 +165,7 @@ class FarVectors:
             vectors.append(self._store.matrix(batch["vector"]))
         return self._rows(np.concatenate(ids)), np.concatenate(vectors)
 
-    def _rows(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+    def _rows(self, ids: NDArray[np.bytes_]) -> Rows:
         """The rows of these ids; -1 for ids that came since the gallery was read."""
         if not len(self._ids):
             return np.full(len(ids), -1, dtype=np.int64)

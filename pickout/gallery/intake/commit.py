@@ -93,7 +93,6 @@ class Committer:
         store: Store,
         inventory: Inventory,
         report: IngestReport,
-        *,
         suppression: Suppression,
         rows: int,
         seconds: float,

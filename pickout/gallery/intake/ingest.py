@@ -105,16 +105,8 @@ class Ingest:
         self._inventory = Inventory(store.known())
         self._touched: dict[Path, Path] = {}
         self._back: list[Crop] = []
-        self._committer = Committer(
-            gallery,
-            store,
-            self._inventory,
-            self._report,
-            suppression=self._suppression,
-            rows=settings.commit,
-            seconds=settings.commit_seconds,
-            compact_every=settings.compact_every,
-        )
+        pace = (settings.commit, settings.commit_seconds, settings.compact_every)
+        self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, *pace)
 
     def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
         """Bring the gallery up to date with the folder; arguments and errors as of `Gallery.add`."""

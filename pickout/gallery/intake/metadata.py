@@ -10,6 +10,7 @@ from typing import Any
 from unicodedata import normalize
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from pickout.data.images import without_notes
 from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
@@ -21,8 +22,6 @@ LARGEST_NUMBER = 2**31 - 1
 _COUNTS = {"frame": 1, "box": 4}
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
-_EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
-_EXIF_TAKEN_OFFSET, _EXIF_CHANGED_OFFSET = 0x9011, 0x9010
 _BLANK = " \0"
 _NAMED_CAMERA = re.compile(r"(?:^|[_-])c(?:am)?[_-]?(\d+)(?=s\d|[_.-]|$)", re.IGNORECASE)
 
@@ -93,10 +92,10 @@ def exif_time(content: bytes) -> datetime | None:
     try:
         with Image.open(io.BytesIO(without_notes(content))) as image:
             exif = image.getexif()
-            block = exif.get_ifd(_EXIF_BLOCK)
-        text, offset = block.get(_EXIF_TAKEN), block.get(_EXIF_TAKEN_OFFSET)
+            block = exif.get_ifd(IFD.Exif)
+        text, offset = block.get(Base.DateTimeOriginal), block.get(Base.OffsetTimeOriginal)
         if not text:
-            text, offset = exif.get(_EXIF_CHANGED), block.get(_EXIF_CHANGED_OFFSET)
+            text, offset = exif.get(Base.DateTime), block.get(Base.OffsetTime)
         time = datetime.strptime(str(text).strip(_BLANK), "%Y:%m:%d %H:%M:%S")
     except Exception:
         # A damaged EXIF block makes Pillow raise nearly anything; the picture itself may be fine.

@@ -6,14 +6,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far a run is.
-
-    Args:
-        done: files dealt with.
-        total: files found when the run began.
-        encoded: of those, images that went through the model.
-        quarantined: of those, files put on the quarantine list.
-    """
+    """How far a run is: files dealt with and found; of those, images that went through the model, and files
+    quarantined."""
 
     done: int
     total: int
@@ -23,21 +17,18 @@ class IngestProgress:
 
 @dataclass(slots=True)
 class IngestReport:
-    """What a run did, counted in files.
+    """What a run did, counted in files or rows.
 
     Args:
         found: image files below the folder.
-        added: new rows.
-        updated: rows whose file or metadata had changed.
-        unchanged: rows left alone.
+        added, updated, unchanged: rows that are new, whose file or metadata had changed, that were left alone.
         quarantined: files put, or kept, on the quarantine list.
         encoded: images that went through the model; equal bytes go once.
         erased: files of crops that were erased, which stay so until `again` is said.
-        vanished: rows whose files are gone.
+        vanished, pruned: rows whose files are gone, and rows removed.
         deserted: rows in folders that are gone, or that hold none of their files any more: a disk may not be mounted.
         folders: those folders.
         unseen: rows whose files could not be looked for; kept.
-        pruned: rows removed.
         untold: files that the metadata table does not name; 0 without a table.
         seconds: wall time.
         passed_over: files and folders that were not looked into, by kind; see `Scan`.

@@ -17,6 +17,12 @@ _NOT_KEPT_BY_PEOPLE = frozenset(
 )
 """Recycle bins, thumbnails and snapshots of storage boxes and systems; those that begin with a dot are hidden."""
 
+_REMEDIES: dict[type[OSError], str] = {
+    FileNotFoundError: "no such folder; give the folder that holds the crops",
+    NotADirectoryError: "is a file; give the folder that holds the crops",
+    PermissionError: "may not be read; check its permissions",
+}
+
 
 class Scan:
     """One pass over a folder. A file is taken for an image by its name's ending, or without one by its first bytes.
@@ -89,14 +95,9 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        raise DataMissing(f"{folder}: no such folder; give the folder that holds the crops") from None
-    except NotADirectoryError:
-        raise DataMissing(f"{folder}: is a file; give the folder that holds the crops") from None
-    except PermissionError:
-        raise DataMissing(f"{folder}: may not be read; check its permissions") from None
     except OSError as error:
-        raise DataMissing(f"{folder}: cannot be read ({error.strerror}); check that its disk is there") from None
+        otherwise = f"cannot be read ({error.strerror}); check that its disk is there"
+        raise DataMissing(f"{folder}: {_REMEDIES.get(type(error), otherwise)}") from None
 
 
 def count_images(folder: Path, exclude: Sequence[str] = ()) -> int:

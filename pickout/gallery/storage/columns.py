@@ -66,17 +66,21 @@ def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def from_arrow(table: pa.Table | pa.RecordBatch) -> Iterator[Row]:
+def from_arrow(table: pa.Table) -> Iterator[Row]:
     """The rows of a table; tokens are left out."""
-    for values in table.to_pylist():
-        yield Row(
-            **{name: values[name] for name in _PLAIN},
-            root=os.fsdecode(values["root"]),
-            path=os.fsdecode(values["path"]),
-            vector=np.asarray(values["vector"], dtype=np.float32),
-            metadata=to_metadata(values),
-            seal=values.get("seal"),
-        )
+    return map(to_row, table.to_pylist())
+
+
+def to_row(values: dict[str, Any]) -> Row:
+    """A row from its values by column, without tokens."""
+    return Row(
+        **{name: values[name] for name in _PLAIN},
+        root=os.fsdecode(values["root"]),
+        path=os.fsdecode(values["path"]),
+        vector=np.asarray(values["vector"], dtype=np.float32),
+        metadata=to_metadata(values),
+        seal=values.get("seal"),
+    )
 
 
 def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:

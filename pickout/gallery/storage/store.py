@@ -96,11 +96,8 @@ class Store:
 
     def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
         """The rows of these ids, whole but for their tokens."""
-        rows: dict[str, Row] = {}
-        for batch in self.scan([name for name in self._schema.names if name != "tokens"], ids):
-            with lance_errors(self.folder):
-                rows.update((row.id, row) for row in columns.from_arrow(batch))
-        return rows
+        names = [name for name in self._schema.names if name != "tokens"]
+        return {row.id: row for row in self._each(columns.to_row, names, ids)}
 
     def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
         """Tokens (tokens, width) of these rows as bfloat16 bit patterns; rows without are left out."""
@@ -125,23 +122,18 @@ class Store:
 
     def known(self) -> Iterator[Known]:
         """Every row's id, content and metadata."""
-        for batch in self.scan(["id", "content", *columns.METADATA]):
-            with lance_errors(self.folder):
-                known = [Known(each["id"], each["content"], columns.to_metadata(each)) for each in batch.to_pylist()]
-            yield from known
+        names = ["id", "content", *columns.METADATA]
+        return self._each(lambda each: Known(each["id"], each["content"], columns.to_metadata(each)), names)
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every row's id and absolute path."""
-        for batch in self.scan(["id", "root", "path"]):
-            for values in batch.to_pylist():
-                yield values["id"], Path(os.fsdecode(values["root"])) / os.fsdecode(values["path"])
+        names = ["id", "root", "path"]
+        return self._each(lambda each: (each["id"], Path(os.fsdecode(each["root"])) / os.fsdecode(each["path"])), names)
 
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `pickout.gallery.storage.columns.row_mark`), or those of these rows."""
-        for batch in self.scan(["id", *columns.MARKED], ids):
-            with lance_errors(self.folder):
-                marks = [(values["id"], columns.values_mark(values)) for values in batch.to_pylist()]
-            yield from marks
+        names = ["id", *columns.MARKED]
+        return self._each(lambda each: (each["id"], columns.values_mark(each)), names, ids)
 
     def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
         """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest.
@@ -231,6 +223,14 @@ class Store:
         some ids, so many at once. Columns that an older table lacks are left out."""
         for some in [None] if ids is None else _slices(ids, at_once):
             yield from self.read(lambda table, some=some: list(self.batches(table, names, some)))
+
+    def _each(
+        self, make: Callable[[dict[str, Any]], _Found], names: Sequence[str], ids: Iterable[str] | None = None
+    ) -> Iterator[_Found]:
+        for batch in self.scan(names, ids):
+            with lance_errors(self.folder):
+                made = [make(values) for values in batch.to_pylist()]
+            yield from made
 
     def batches(self, table: Any, names: Sequence[str], ids: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """`scan` of one version, piece by piece. No filter may name the tokens: it would read those of every row."""

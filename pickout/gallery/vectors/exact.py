@@ -19,6 +19,14 @@ _GATHER_BELOW = 0.3
 """Share of allowed rows below which their vectors are gathered instead of scoring all rows."""
 
 
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+"""Positions of rows in the arrays of a gallery."""
+Best = tuple[Rows, NDArray[np.float64]]
+"""Rows (k,), best first, and their scores (k,)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Penalty:
     """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x.
@@ -29,21 +37,21 @@ class Penalty:
         weight: what each unit beyond it costs.
     """
 
-    vector: NDArray[np.float32]
+    vector: Floats
     free: float
     weight: float
 
 
 def exact_top(
-    vectors_ND: NDArray[np.float32],
-    query_D: NDArray[np.float32],
+    vectors_ND: Floats,
+    query_D: Floats,
     *,
     top: int,
-    order_N: NDArray[np.int64],
-    allowed_N: NDArray[np.bool_] | None = None,
+    order_N: Rows,
+    allowed_N: Mask | None = None,
     penalties: Sequence[Penalty] = (),
-    rough_N: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    rough_N: Floats | None = None,
+) -> Best:
     """The `top` rows of largest score, best first: the inner product with the query, less the penalties.
 
     One pass in single precision finds every row that could be among the best; those are scored again in double
@@ -84,9 +92,7 @@ def exact_top(
     return chosen[best], scores[best]
 
 
-def _rough_scores(
-    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], positions: NDArray[np.int64] | None
-) -> NDArray[np.float32]:
+def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -> Floats:
     """Scores of some rows, or of all of them, as fast as memory is read.
 
     Without BLAS, whose product of a matrix and one vector takes up to twice as long as reading the matrix.
@@ -102,7 +108,7 @@ def _rough_scores(
     return scores if positions is None else scores[positions]
 
 
-def scores_together(vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32]) -> NDArray[np.float32]:
+def scores_together(vectors_ND: Floats, queries_QD: Floats) -> Floats:
     """Inner products (Q, N) of several queries with every row: the rows are read once for all of them."""
     scores = np.empty((len(queries_QD), len(vectors_ND)), dtype=np.float32)
 
@@ -114,9 +120,7 @@ def scores_together(vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.floa
     return scores
 
 
-def _gathered_scores(
-    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _gathered_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> Floats:
     """Scores of some rows, gathered in pieces that stay in the processor's cache."""
     scores = np.empty(len(rows), dtype=np.float32)
     # Each thread reuses one piece of memory.
@@ -135,7 +139,7 @@ def _gathered_scores(
     return scores
 
 
-def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], penalties: Sequence[Penalty]) -> float:
+def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Sequence[Penalty]) -> float:
     """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
     one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
     # A unit vector's product with a crop and the threshold are at most 1; the 4 covers the sums and the product.
@@ -143,9 +147,7 @@ def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], pen
     return one * max(1.0, float(np.linalg.norm(query_D))) + costs * (1 + len(penalties))
 
 
-def _fine_scores(
-    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> NDArray[np.float64]:
     query = query_D.astype(np.float64)
     scores = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(rows), _BLOCK):
