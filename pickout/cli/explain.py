@@ -206,7 +206,7 @@ def entropy(
 
     from pickout.cli.explain_files import open_split, progress, write
     from pickout.cli.model import load_model
-    from pickout.explain.entropy import attention_entropy
+    from pickout.explain.attention import attention_entropy
     from pickout.explain.figures import entropy_figure
 
     loaded = load_model(model, device)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pickout.explain.guesses import HiddenPiece
+    from pickout.explain.masks import HiddenPiece
     from pickout.explain.pair import Pair
 
 _Run = Annotated[str, typer.Argument(help="A run of fusion or aga, or a weight file with their word head.")]
@@ -31,7 +31,7 @@ def word(
     import json as json_text
 
     from pickout.cli.explain_files import png, write
-    from pickout.explain.cross_attention import look_at
+    from pickout.explain.attention import look_at
     from pickout.explain.explanation import measurement_file
     from pickout.explain.overlay import look_sheet
     from pickout.explain.verdict import judge, read_measurement
@@ -69,7 +69,7 @@ def enrich(
 
     from pickout.cli.explain_files import write
     from pickout.explain.figures import guesses_figure
-    from pickout.explain.guesses import hidden_pieces, word_weights
+    from pickout.explain.masks import hidden_pieces, word_weights
 
     loaded, pair = _open(run, device, image, caption)
     pieces = hidden_pieces(loaded, pair)
@@ -131,7 +131,7 @@ def masks(
 
     from pickout.cli.explain_files import write
     from pickout.errors import printable
-    from pickout.explain.cross_attention import look_at
+    from pickout.explain.attention import look_at
     from pickout.explain.figures import masks_figure
     from pickout.explain.masks import compare_masks
 
@@ -175,7 +175,7 @@ def vacuous(
 
     from pickout.cli.explain_files import open_split
     from pickout.cli.model import load_model
-    from pickout.explain.cross_attention import fusion_model
+    from pickout.explain.attention import fusion_model
     from pickout.explain.masks import empty_shares
 
     loaded = load_model(run, device)
@@ -203,7 +203,7 @@ def _open(run: str, device: str, image: Path, caption: str) -> "tuple[Any, Pair]
     """
     from pickout.cli.model import load_model
     from pickout.data.images import open_image
-    from pickout.explain.cross_attention import fusion_model
+    from pickout.explain.attention import fusion_model
     from pickout.explain.pair import make_pair
 
     loaded = load_model(run, device)

@@ -21,12 +21,10 @@ from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.explain.curves import area, kept_while_deleting
-from pickout.explain.effects import image_versions
+from pickout.explain.effects import Fill, area, drop_words, hide_patches, image_versions, kept_while_deleting
 from pickout.explain.evidence import Evidence
 from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes
 from pickout.explain.garments import read_mask as read_part_mask
-from pickout.explain.occlusion import Fill, drop_words, hide_patches
 from pickout.explain.pair import Array, Grid, make_pair, match_scores
 from pickout.explain.verdict import BAR, TARGETS, Finding, Measurement, Number, Target
 from pickout.explain.ways import WAYS, Reading
@@ -57,11 +55,7 @@ class MeasureSettings(Settings):
 
 
 class Tally:
-    """Numbers by target, way and measure, each with the person it is about.
-
-    Args:
-        settings: of the intervals.
-    """
+    """Numbers by target, way and measure, each with the person it is about; `settings` are those of the intervals."""
 
     def __init__(self, settings: BootstrapSettings) -> None:
         self.settings = settings
@@ -157,9 +151,9 @@ def _measure_pair(
     word = int(generator.choice(telling)) if telling else 0
 
     def contest(target: Target, score: Score, heats: Heats) -> None:
-        for name, both in gains(score, heats, settings.random_maps, generator).items():
-            for measure, gain in zip(("deletion", "insertion"), both, strict=True):
-                tally.kept[target, name, measure].append((gain, image.identity))
+        for name, (deleting, inserting) in gains(score, heats, settings.random_maps, generator).items():
+            tally.kept[target, name, "deletion"].append((deleting, image.identity))
+            tally.kept[target, name, "insertion"].append((inserting, image.identity))
 
     def matched(kept: NDArray[np.bool_]) -> Array:
         """What the word adds to the matching head's logit."""
@@ -192,14 +186,9 @@ def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
 def ratios(
     named: list[tuple[int, int]], mask: NDArray[np.uint8], grid: Grid, by_word: Heats
 ) -> Iterator[tuple[str, Literal["ratio", "other"], float]]:
-    """Pointing ratios of each named part: of the heat of its word, and of words that name other parts.
-
-    Args:
-        named: words that name a part, from `named_parts`.
-        mask: the part at each pixel.
-        grid: where the patches lie.
-        by_word: heat of each told word by way. Shape of each: (told, patches).
-    """
+    """Pointing ratios of each part that words name (`named_parts`): of the heat of its word, and of words that name
+    other parts. `mask` tells the part at each pixel, `by_word` the heat of each told word by way, each (told,
+    patches)."""
     for told, part in named:
         shares, covered = part_shares(mask, part, grid)
         if covered < SMALLEST:
@@ -208,8 +197,7 @@ def ratios(
         for name, heat in by_word.items():
             yield name, "ratio", pointing_ratio(heat[told], shares, covered)
             if others:
-                strange = [pointing_ratio(heat[other], shares, covered) for other in others]
-                yield name, "other", float(np.mean(strange))
+                yield name, "other", float(np.mean([pointing_ratio(heat[n], shares, covered) for n in others]))
 
 
 def gains(
@@ -232,9 +220,10 @@ def gains(
     deleting = np.stack([kept_while_deleting(order) for order in orders])
     kept = np.stack([deleting, ~deleting], axis=1)
     scores = score(kept.reshape(-1, players)).reshape(kept.shape[:3])
-    areas = np.array([[area(curve) for curve in both] for both in scores])
+    areas = area(scores)
     deletion, insertion = areas[len(heats) :].mean(axis=0)
-    return {name: (deletion - own[0], own[1] - insertion) for name, own in zip(heats, areas, strict=False)}
+    own = zip(heats, areas.tolist(), strict=False)
+    return {name: (float(deletion) - gone, back - float(insertion)) for name, (gone, back) in own}
 
 
 def _centre(evidence: Evidence) -> Reading:

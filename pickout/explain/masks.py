@@ -1,5 +1,8 @@
-"""Random masks beside guided ones: which words each hides of a sentence, and how many of them are empty (AGA, table I
-and figure 5)."""
+"""What training hides of a sentence: random masks beside guided ones and how many of them are empty (AGA, table I and
+figure 5), what a fusion model guesses there, and what enrichment would make of it (AGA, figures 4 and 6).
+
+A run keeps no momentum twin, so the run's own word head answers where training asks the twin.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +11,17 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.explain.cross_attention import fusion_model
+from pickout.explain.attention import fuse_rows, fusion_model, hidden_rows
 from pickout.explain.pair import BATCH, Pair, text_batch
 from pickout.methods.aga import Aga
 from pickout.methods.fusion_plan import PlanningModel
+from pickout.saliency.enrich import CandidateOrder, candidates
 from pickout.saliency.hiding import choose_positions
 from pickout.saliency.masking import Guidance, random_probabilities
 from pickout.shapes import AttentionRequest, Float, TokenBatch
+
+USUAL = 5
+"""Guesses and candidates for a model that was trained without text enrichment (AGA's k)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,47 @@ class EmptyShare:
     hidden: float
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A word in the place of a hidden one.
+
+    Args:
+        text: what the vocabulary's entry stands for.
+        probability: a guess's over the whole vocabulary; a candidate's among the candidates (AGA, Eq. 10).
+        original: whether it is what stands in the sentence.
+    """
+
+    text: str
+    probability: float
+    original: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenPiece:
+    """What training does with one piece of a sentence.
+
+    Args:
+        text: what the vocabulary's entry stands for.
+        word: position in `Pair.words`.
+        position: in the row of ids.
+        probability: that training hides it (AGA, Eq. 9; RaSa: the same for all).
+        attention: its weight among the sentence's pieces (AGA, Eq. 8).
+        rank: of the original among all guesses, from 1; 0 for a model without a word head.
+        guesses: the likeliest entries of the whole vocabulary, and the original behind them where it is not among them
+            (AGA, figure 4); empty for a model without a word head.
+        candidates: what enrichment draws from, likeliest first; empty where it leaves the piece as it is.
+    """
+
+    text: str
+    word: int
+    position: int
+    probability: float
+    attention: float
+    rank: int
+    guesses: tuple[Guess, ...]
+    candidates: tuple[Guess, ...]
+
+
 def guided_weights(method: PlanningModel, texts: TokenBatch) -> Float[Tensor, "batch tokens"]:
     """The class token's attention over a caption's pieces as weights, by the method's own settings, or by AGA's where
     it has none (AGA, Eq. 6 to 8)."""
@@ -56,10 +104,8 @@ def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Fl
     """The probability that each piece is hidden, at `random` (RaSa) and `guided` by attention (AGA, Eq. 6 to 9)."""
     content = method.text.content(texts)
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
-    return {
-        "random": random_probabilities(content, method.words.probability),
-        "guided": _guidance(method).probabilities(rows, content),
-    }
+    guided = _guidance(method).probabilities(rows, content)
+    return {"random": random_probabilities(content, method.words.probability), "guided": guided}
 
 
 def _guidance(method: PlanningModel) -> Guidance:
@@ -68,25 +114,16 @@ def _guidance(method: PlanningModel) -> Guidance:
 
 @torch.no_grad()
 def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int = 0) -> dict[str, Masked]:
-    """What random and guided masks hide of a sentence, from equal random numbers (AGA, figure 5).
-
-    Args:
-        encoder: a fusion model.
-        pair: the sentence and the crop.
-        draws: how many masks of each kind.
-        seed: draws them.
-
-    Raises:
-        UsageError: the method hides no words.
-    """
+    """What random and guided masks hide of a sentence, so many of each kind, from equal random numbers (AGA, figure 5);
+    `UsageError` for a method that hides no words."""
     method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
     content = method.text.content(texts).cpu().expand(draws, -1)
     uniform = torch.rand(draws, len(pair.ids), generator=torch.Generator().manual_seed(seed))
+    places = [list(pair.words[number].positions) for number in pair.told]
     found = {}
     for rule, probability in mask_probabilities(method, texts).items():
         likely = probability.cpu()
         chosen = choose_positions(likely.expand(draws, -1), uniform, content)
-        places = [list(pair.words[number].positions) for number in pair.told]
         found[rule] = Masked(
             tuple(float(likely[0, place].max()) for place in places),
             tuple(tuple(told for told, place in enumerate(places) if bool(row[place].any())) for row in chosen),
@@ -109,11 +146,10 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
     method, generator = fusion_model(encoder), torch.Generator().manual_seed(seed)
     sums: dict[str, Tensor] = {}
     for start in range(0, len(captions), BATCH):
-        ids = torch.from_numpy(encoder.tokenizer.encode(captions[start : start + BATCH]))
-        texts = text_batch(encoder, list(ids))
+        texts = text_batch(encoder, list(torch.from_numpy(encoder.tokenizer.encode(captions[start : start + BATCH]))))
         content = method.text.content(texts)
         empty = method.vacuous_positions(texts.ids, content)
-        uniform = torch.rand(ids.shape, generator=generator).to(encoder.device)
+        uniform = torch.rand(texts.ids.shape, generator=generator).to(encoder.device)
         for rule, likely in mask_probabilities(method, texts).items():
             chosen = choose_positions(likely, uniform, content)
             parts = (likely * empty, likely, chosen & empty, chosen, content)
@@ -122,3 +158,57 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
         rule: EmptyShare(float(s[0] / s[1]), float(s[2] / s[3].clamp(min=1)), float(s[3] / s[4]))
         for rule, s in sums.items()
     }
+
+
+@torch.no_grad()
+def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
+    """What the model's masking would hide of a sentence, what it guesses there and what enrichment would put there.
+
+    Each word is hidden by itself, so that every guess is what the rest of the sentence and the crop suggest.
+
+    Raises:
+        UsageError: the method hides no words and proposes none.
+    """
+    method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
+    content = method.text.content(texts)
+    probability = method.masking_probability(texts, content)[0].tolist()
+    attention = guided_weights(method, texts)[0].tolist()
+    replaceable = method.replaceable(texts.ids, content)[0].cpu()
+    fused = fuse_rows(encoder, pair, hidden_rows(pair, pair.told, encoder.tokenizer.special.mask)).tokens
+    pieces = []
+    for row, word in enumerate(pair.told):
+        for place in pair.words[word].positions:
+            own = int(pair.ids[place])
+            rank, guesses, found = _guesses(encoder, method, fused[row, place], own, bool(replaceable[place]))
+            text = encoder.tokenizer.vocabulary.texts[own]
+            pieces.append(HiddenPiece(text, word, place, probability[place], attention[place], rank, guesses, found))
+    return pieces
+
+
+def word_weights(pieces: Sequence[HiddenPiece]) -> dict[int, float]:
+    """The attention on each word, its pieces together, by its position in `Pair.words`; highest first (AGA, figure
+    6)."""
+    weights: dict[int, float] = {}
+    for piece in pieces:
+        weights[piece.word] = weights.get(piece.word, 0.0) + piece.attention
+    return dict(sorted(weights.items(), key=lambda item: -item[1]))
+
+
+def _guesses(
+    encoder: LoadedModel, method: PlanningModel, state: Tensor, own: int, replaceable: bool
+) -> tuple[int, tuple[Guess, ...], tuple[Guess, ...]]:
+    """The original's rank, the raw guesses, and the candidates of enrichment."""
+    if "word" not in method.heads:
+        return 0, (), ()
+    texts, rule = encoder.tokenizer.vocabulary.texts, method.enriching if isinstance(method, Aga) else None
+    k = USUAL if rule is None else rule.k
+    logits = method.word_head(state[None], method.text.embeddings.words.weight).float().cpu()
+    likely = logits[0].softmax(dim=0)
+    best = likely.topk(min(k, len(likely))).indices.tolist()
+    guesses = tuple(Guess(texts[n], float(likely[n]), n == own) for n in (*best, *([] if own in best else [own])))
+    ids, fits = method.candidate_ids().cpu(), torch.tensor([replaceable])
+    order: CandidateOrder = "topk_then_drop" if rule is None else rule.order
+    found = candidates(logits, torch.tensor([own]), ids, fits, k=k, order=order)
+    drawn = sorted(zip(found.probabilities[0].tolist(), found.ids[0].tolist(), strict=True), key=lambda pair: -pair[0])
+    rank = 1 + int((likely > likely[own]).sum())
+    return rank, guesses, tuple(Guess(texts[n], p) for p, n in drawn if p > 0)

@@ -35,15 +35,8 @@ _TARGETS = {"patches": "Heat of the crop", "words": "Weights of words", "word_pa
 
 
 def explanation_page(explanation: Explanation, *, image: str) -> str:
-    """The page.
-
-    Args:
-        explanation: what to show.
-        image: the crop's name.
-
-    Returns:
-        HTML text; its content security policy forbids scripts and requests.
-    """
+    """The page as HTML text, `image` being the crop's name; its content security policy forbids scripts and
+    requests."""
     template = resources.files("pickout.explain").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         title=_text(f"Why {image}: {explanation.sentence[:_LONG]}"),
@@ -71,15 +64,13 @@ def _rules() -> Iterator[str]:
 
 
 def explanation_piece(explanation: Explanation, *, name: str, below: str = "") -> str:
-    """The crop with its heat, and the sentence in which a click on a word shows the word's heat.
+    """The crop with its heat, and the sentence in which a click on a word shows the word's heat: an HTML element that
+    needs `explanation_style` in its page.
 
     Args:
         explanation: what to show.
         name: tells several pieces of a page apart; letters and digits.
         below: HTML to stand beside the picture, under the sentence.
-
-    Returns:
-        An HTML element that needs `explanation_style` in its page.
     """
     mapped = [word for word in explanation.words if word.patches is not None][:MOST]
     places = {id(word): place for place, word in enumerate(mapped, start=1)}

@@ -25,16 +25,8 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the patches of an image tower lie.
-
-    Args:
-        rows: patches from top to bottom.
-        columns: patches from left to right.
-        patch: side of a patch in pixels.
-        stride: distance between patches in pixels.
-        height: of the prepared image in pixels.
-        width: of the prepared image in pixels.
-    """
+    """Where the patches of an image tower lie: rows and columns of them, a patch's side and the distance between two,
+    and the prepared image's height and width, in pixels."""
 
     rows: int
     columns: int
@@ -50,13 +42,9 @@ class Grid:
 
     def cover(self) -> NDArray[np.bool_]:
         """True where a pixel belongs to a patch. Shape: (patches, height, width)."""
-        down, across = (
-            (at >= first[:, None]) & (at < first[:, None] + self.patch)
-            for at, first in (
-                (np.arange(self.height), np.arange(self.rows) * self.stride),
-                (np.arange(self.width), np.arange(self.columns) * self.stride),
-            )
-        )
+        sides = ((self.height, self.rows), (self.width, self.columns))
+        offsets = [np.arange(pixels) - self.stride * np.arange(count)[:, None] for pixels, count in sides]
+        down, across = ((offset >= 0) & (offset < self.patch) for offset in offsets)
         inside = down[:, None, :, None] & across[None, :, None, :]
         return np.asarray(inside.reshape(self.patches, self.height, self.width), np.bool_)
 
@@ -93,16 +81,7 @@ class Pair:
 
 
 def make_pair(model: LoadedModel, sentence: str, picture: Image.Image) -> Pair:
-    """Prepare a sentence and a crop.
-
-    Args:
-        model: from `pickout.load`.
-        sentence: a description of a person.
-        picture: of any size and mode, upright.
-
-    Raises:
-        UsageError: the sentence holds no word.
-    """
+    """Prepare a sentence and an upright crop of any size and mode; `UsageError` where the sentence holds no word."""
     words = tuple(model.tokenizer.words(sentence))
     ids = torch.from_numpy(model.tokenizer.encode([sentence])[0])
     image, method, size = to_rgb(picture), cast(Any, model.method), model.settings.image
@@ -136,13 +115,7 @@ def embed_texts(encoder: LoadedModel, rows: Sequence[Int[Tensor, " tokens"]]) ->
 def match_scores(
     encoder: LoadedModel, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
 ) -> Array:
-    """The second score of pictures with one row of ids. Shape: (images,).
-
-    Args:
-        encoder: a model whose method has a second score.
-        pixels: prepared pictures.
-        row: ids of a sentence.
-    """
+    """The second score of prepared pictures with one row of ids, for a method that has one. Shape: (images,)."""
     method = encoder.method
 
     def scores(batch: Tensor) -> Tensor:

@@ -70,13 +70,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be shown at one target.
-
-    Args:
-        way: by which way; None when nothing may be shown.
-        measured: whether that rests on a measurement of this model.
-        note: the same in a sentence.
-    """
+    """What may be shown at one target: by which way, or None; whether that rests on a measurement of this model; and
+    the same in a sentence."""
 
     way: str | None
     measured: bool
@@ -89,13 +84,8 @@ _FINDINGS: TypeAdapter[Findings] = TypeAdapter(Findings)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What `pickout explain measure` found.
-
-    Args:
-        fingerprint: of the model.
-        findings: by target and way.
-        facts: data, split, pairs, seed and the like, for the reader.
-    """
+    """What `pickout explain measure` found of a model, by target and way; `facts` are data, split, pairs, seed and the
+    like, for the reader."""
 
     fingerprint: str
     findings: Findings
@@ -104,7 +94,7 @@ class Measurement:
     def best(self, target: Target) -> str | None:
         """The way with the greatest merit among those that hold."""
         holding = {name: found.merit for name, found in self.findings.get(target, {}).items() if found.holds}
-        return max(holding, key=lambda name: holding[name]) if holding else None
+        return max(holding, key=holding.__getitem__, default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
@@ -117,11 +107,7 @@ class Measurement:
 
 
 def read_measurement(file: Path) -> Measurement | None:
-    """The measurement in a file; None where there is none.
-
-    Raises:
-        CheckpointError: the file is no measurement.
-    """
+    """The measurement in a file; None where there is none, and `CheckpointError` where it is something else."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content.pop("schema") != SCHEMA:

@@ -5,14 +5,14 @@ Which way may be shown is not a matter of taste: `pickout.explain.faithfulness` 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.explain.cross_attention import look_at
+from pickout.explain.attention import look_at
 from pickout.explain.evidence import Evidence, Game
 from pickout.explain.pair import Array, text_batch
 from pickout.methods.fusion_model import FusionModel
@@ -46,10 +46,8 @@ Way = Callable[[Evidence], Reading]
 def by_effects(game: Game) -> Way:
     """What patches and words do to the embeddings; the products give what a patch and a word do only together.
 
-    Args:
-        game: `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
-            (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else.
-    """
+    `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
+    (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else."""
 
     def read(evidence: Evidence) -> Reading:
         image, text = evidence.effects("patches", game), evidence.effects("words", game)
@@ -79,9 +77,8 @@ def by_gradient(*, last: bool) -> Way:
 
 def late_gradient_phrases(evidence: Evidence) -> Reading:
     """Grad-CAM of what dropping the word's phrase changes."""
-    if not _has_layers(evidence):
-        return Reading()
-    return Reading(word_patches=evidence.patch_gradients(evidence.phrases, last=True))
+    gives = _has_layers(evidence)
+    return Reading(word_patches=evidence.patch_gradients(evidence.phrases, last=True) if gives else None)
 
 
 def _has_layers(evidence: Evidence) -> bool:
@@ -107,19 +104,14 @@ def token_similarity(evidence: Evidence) -> Reading:
     return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
 
 
-def class_row(evidence: Evidence) -> Reading:
-    """Attention of the class token and of the end-of-text token in the last layer."""
-    return _by_attention(evidence, evidence.rows, lambda trace: trace.rows[max(trace.rows)])
+def by_attention(kind: Literal["rows", "maps"], read: Callable[[AttentionTrace], Tensor]) -> Way:
+    """What `read` makes of the attention of the class token and of the end-of-text token."""
 
+    def way(evidence: Evidence) -> Reading:
+        image, text = (_array(read(trace)[0]) for trace in getattr(evidence, kind))
+        return Reading(image[1:], evidence.over_words(text))
 
-def mean_row(evidence: Evidence) -> Reading:
-    """Attention of the class token and of the end-of-text token, mean over all layers."""
-    return _by_attention(evidence, evidence.rows, lambda trace: layer_mean(list(trace.rows.values())))
-
-
-def rollout(evidence: Evidence) -> Reading:
-    """Attention rolled out through all layers (Abnar and Zuidema, 2020)."""
-    return _by_attention(evidence, evidence.maps, _rolled)
+    return way
 
 
 def mars(evidence: Evidence) -> Reading:
@@ -145,14 +137,8 @@ def by_looking(*, hide: bool) -> Way:
     return read
 
 
-def _by_attention(
-    evidence: Evidence, traces: tuple[AttentionTrace, AttentionTrace], read: Callable[[AttentionTrace], Tensor]
-) -> Reading:
-    image, text = (_array(read(trace)[0]) for trace in traces)
-    return Reading(image[1:], evidence.over_words(text))
-
-
 def _rolled(trace: AttentionTrace) -> Tensor:
+    """Rolled out through all layers (Abnar and Zuidema, 2020)."""
     maps = [trace.maps[layer] for layer in sorted(trace.maps)]
     return rollout_row(maps, point_at(trace.query, trace.content.shape[1]), 0.0)
 
@@ -172,9 +158,9 @@ WAYS: Mapping[str, Way] = {
     "late_gradient": by_gradient(last=True),
     "late_gradient_phrases": late_gradient_phrases,
     "token_similarity": token_similarity,
-    "class_row": class_row,
-    "mean_row": mean_row,
-    "rollout": rollout,
+    "class_row": by_attention("rows", lambda trace: trace.rows[max(trace.rows)]),  # in the last layer
+    "mean_row": by_attention("rows", lambda trace: layer_mean(list(trace.rows.values()))),
+    "rollout": by_attention("maps", _rolled),
     "mars": mars,
     "cross_attention": by_looking(hide=False),
     "cross_attention_hidden": by_looking(hide=True),
