@@ -41,22 +41,15 @@ class KeptTokens:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplainedWord:
-    """A word, or a run of punctuation, of the sentence.
+    """A word, or a run of punctuation, of the sentence."""
 
-    Args:
-        text: as the sentence spells it.
-        start, stop: first character in the sentence, and one behind the last.
-        state: `read` by the model, a `mark` of punctuation, or `cut` off by the model's context.
-        weight: what the score rests on it; None where it is not read or nothing may be shown.
-        patches: where in the crop that lies; likewise. Shape: (rows, columns).
-    """
-
-    text: str
-    start: int
+    text: str  # as the sentence spells it
+    start: int  # first character in the sentence, and one behind the last
     stop: int
+    # `read` by the model, a `mark` of punctuation, or `cut` off by the model's context
     state: Literal["read", "mark", "cut"]
-    weight: float | None = None
-    patches: Array | None = None
+    weight: float | None = None  # what the score rests on it; None where it is not read or nothing may be shown
+    patches: Array | None = None  # where in the crop that lies; likewise; shape (rows, columns)
 
     def as_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -66,29 +59,17 @@ class ExplainedWord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Why a crop has its score for a sentence.
+    """Why a crop has its score for a sentence."""
 
-    Args:
-        sentence: the sentence.
-        score: the model's score, an inner product of unit vectors.
-        words: every word of the sentence in order.
-        patches: heat over the crop; None when nothing may be shown. Shape: (rows, columns).
-        grid: where the patches lie.
-        picture: the crop.
-        bank: the kept tokens of ITSELF; None for other methods.
-        verdicts: what is shown by which way, and why.
-        model, fingerprint: the model's.
-    """
-
-    sentence: str
-    score: float
-    words: tuple[ExplainedWord, ...]
-    patches: Array | None
-    grid: Grid
-    picture: Image.Image
-    bank: KeptTokens | None
-    verdicts: Mapping[Target, Verdict]
-    model: str
+    sentence: str  # the sentence
+    score: float  # the model's score, an inner product of unit vectors
+    words: tuple[ExplainedWord, ...]  # every word of the sentence in order
+    patches: Array | None  # heat over the crop; None when nothing may be shown; shape (rows, columns)
+    grid: Grid  # where the patches lie
+    picture: Image.Image  # the crop
+    bank: KeptTokens | None  # the kept tokens of ITSELF; None for other methods
+    verdicts: Mapping[Target, Verdict]  # what is shown by which way, and why
+    model: str  # the model's
     fingerprint: str
 
     def as_json(self) -> dict[str, Any]:

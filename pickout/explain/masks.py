@@ -26,70 +26,44 @@ USUAL = 5
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """What one rule hides of a sentence.
+    """What one rule hides of a sentence."""
 
-    Args:
-        probability: that each told word is hidden: of its likeliest piece. Shape: (told,).
-        draws: for each draw the told words that are hidden, in part or whole.
-    """
-
-    probability: tuple[float, ...]
-    draws: tuple[tuple[int, ...], ...]
+    probability: tuple[float, ...]  # that each told word is hidden: of its likeliest piece; shape (told,)
+    draws: tuple[tuple[int, ...], ...]  # for each draw the told words that are hidden, in part or whole
 
 
 @dataclass(frozen=True, slots=True)
 class EmptyShare:
-    """How much of what one rule hides is empty words (AGA, table I, Ratio_v).
+    """How much of what one rule hides is empty words (AGA, table I, Ratio_v)."""
 
-    Args:
-        expected: by the rule's probabilities, over all draws.
-        counted: in one draw, as the paper counted.
-        hidden: the share of all pieces that the draw hid.
-    """
-
-    expected: float
-    counted: float
-    hidden: float
+    expected: float  # by the rule's probabilities, over all draws
+    counted: float  # in one draw, as the paper counted
+    hidden: float  # the share of all pieces that the draw hid
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A word in the place of a hidden one.
+    """A word in the place of a hidden one."""
 
-    Args:
-        text: what the vocabulary's entry stands for.
-        probability: a guess's over the whole vocabulary; a candidate's among the candidates (AGA, Eq. 10).
-        original: whether it is what stands in the sentence.
-    """
-
-    text: str
-    probability: float
-    original: bool = False
+    text: str  # what the vocabulary's entry stands for
+    probability: float  # a guess's over the whole vocabulary; a candidate's among the candidates (AGA, Eq. 10)
+    original: bool = False  # whether it is what stands in the sentence
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenPiece:
-    """What training does with one piece of a sentence.
+    """What training does with one piece of a sentence."""
 
-    Args:
-        text: what the vocabulary's entry stands for.
-        word: position in `Pair.words`.
-        position: in the row of ids.
-        probability: that training hides it (AGA, Eq. 9; RaSa: the same for all).
-        attention: its weight among the sentence's pieces (AGA, Eq. 8).
-        rank: of the original among all guesses, from 1; 0 for a model without a word head.
-        guesses: the likeliest entries of the whole vocabulary, and the original behind them where it is not among them
-            (AGA, figure 4); empty for a model without a word head.
-        candidates: what enrichment draws from, likeliest first; empty where it leaves the piece as it is.
-    """
-
-    text: str
-    word: int
-    position: int
-    probability: float
-    attention: float
-    rank: int
+    text: str  # what the vocabulary's entry stands for
+    word: int  # position in `Pair.words`
+    position: int  # in the row of ids
+    probability: float  # that training hides it (AGA, Eq. 9; RaSa: the same for all)
+    attention: float  # its weight among the sentence's pieces (AGA, Eq. 8)
+    rank: int  # of the original among all guesses, from 1; 0 for a model without a word head
+    # the likeliest entries of the whole vocabulary, and the original behind them where it is not among them (AGA,
+    # figure 4); empty for a model without a word head
     guesses: tuple[Guess, ...]
+    # what enrichment draws from, likeliest first; empty where it leaves the piece as it is
     candidates: tuple[Guess, ...]
 
 

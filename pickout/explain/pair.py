@@ -56,23 +56,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """A sentence and a crop.
+    """A sentence and a crop."""
 
-    Args:
-        sentence: as it was given.
-        words: every word and every run of punctuation of it.
-        ids: the encoded sentence. Shape: (tokens,).
-        picture: the crop, upright, RGB, at its own size.
-        pixels: the crop as the image tower reads it. Shape: (3, height, width).
-        grid: where the patches lie.
-    """
-
-    sentence: str
-    words: tuple[Word, ...]
-    ids: Int[Tensor, " tokens"]
-    picture: Image.Image
-    pixels: Float[Tensor, "3 height width"]
-    grid: Grid
+    sentence: str  # as it was given
+    words: tuple[Word, ...]  # every word and every run of punctuation of it
+    ids: Int[Tensor, " tokens"]  # the encoded sentence; shape (tokens,)
+    picture: Image.Image  # the crop, upright, RGB, at its own size
+    pixels: Float[Tensor, "3 height width"]  # the crop as the image tower reads it; shape (3, height, width)
+    grid: Grid  # where the patches lie
 
     @property
     def told(self) -> tuple[int, ...]:

@@ -44,16 +44,12 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one way did at one target.
+    """How one way did at one target."""
 
-    Args:
-        deletion: area under the deletion curve of random maps less that of the way; above 0 is better than random.
-        insertion: area under the insertion curve of the way less that of random maps; above 0 is better than random.
-        ratio: for heat of garment words on a drawn street: the share on the garment over its share of the picture.
-    """
-
-    deletion: Number
+    deletion: Number  # area under the deletion curve of random maps less that of the way; above 0 is better than random
+    # area under the insertion curve of the way less that of random maps; above 0 is better than random
     insertion: Number
+    # for heat of garment words on a drawn street: the share on the garment over its share of the picture
     ratio: Number | None = None
 
     @property

@@ -24,19 +24,12 @@ from pickout.shapes import AttentionTrace
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What one way says of a pair; a large number means that the score rests on it. What a way cannot say is None.
+    """What one way says of a pair; a large number means that the score rests on it. What a way cannot say is None."""
 
-    Args:
-        patches: heat over the crop, row by row. Shape: (patches,).
-        words: weight of each told word. Shape: (told,).
-        word_patches: heat of each told word over the crop. Shape: (told, patches).
-        looks: cross-attention of each told word in the matching part. Shape: (told, patches).
-    """
-
-    patches: Array | None = None
-    words: Array | None = None
-    word_patches: Array | None = None
-    looks: Array | None = None
+    patches: Array | None = None  # heat over the crop, row by row; shape (patches,)
+    words: Array | None = None  # weight of each told word; shape (told,)
+    word_patches: Array | None = None  # heat of each told word over the crop; shape (told, patches)
+    looks: Array | None = None  # cross-attention of each told word in the matching part; shape (told, patches)
 
 
 Way = Callable[[Evidence], Reading]

@@ -8,18 +8,15 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Absence:
-    """Rows whose files were not found.
+    """Rows whose files were not found."""
 
-    Args:
-        gone: ids of those whose folder can be read, does not list them, and has other files of the gallery's.
-        deserted: by folder, ids of those in a folder that is not there, or has no file any more that was indexed
-            earlier. It may be a disk that is not mounted.
-        unseen: how many could not be looked for: a folder may not be read or fails, a path is too long, or a folder
-            went away while the run was in it.
-    """
-
+    # ids of those whose folder can be read, does not list them, and has other files of the gallery's
     gone: list[str] = field(default_factory=list)
+    # by folder, ids of those in a folder that is not there, or has no file any more that was indexed earlier. It
+    # may be a disk that is not mounted
     deserted: dict[Path, list[str]] = field(default_factory=dict)
+    # how many could not be looked for: a folder may not be read or fails, a path is too long, or a folder went
+    # away while the run was in it
     unseen: int = 0
 
 

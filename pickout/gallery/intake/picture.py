@@ -31,18 +31,12 @@ _Done = TypeVar("_Done")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded crop.
+    """A decoded crop."""
 
-    Args:
-        image: upright RGB pixels, at most `LARGEST_SIDE` on the longer side.
-        width, height: of the upright original.
-        thumbnail: a JPEG of at most `THUMBNAIL_SIDE` on the longer side.
-    """
-
-    image: Image.Image
-    width: int
+    image: Image.Image  # upright RGB pixels, at most `LARGEST_SIDE` on the longer side
+    width: int  # of the upright original
     height: int
-    thumbnail: bytes
+    thumbnail: bytes  # a JPEG of at most `THUMBNAIL_SIDE` on the longer side
 
 
 def read_file(file: Path) -> bytes:

@@ -17,40 +17,26 @@ class IngestProgress:
 
 @dataclass(slots=True)
 class IngestReport:
-    """What a run did, counted in files or rows.
+    """What a run did, counted in files or rows."""
 
-    Args:
-        found: image files below the folder.
-        added, updated, unchanged: rows that are new, whose file or metadata had changed, that were left alone.
-        quarantined: files put, or kept, on the quarantine list.
-        encoded: images that went through the model; equal bytes go once.
-        erased: files of crops that were erased, which stay so until `again` is said.
-        vanished, pruned: rows whose files are gone, and rows removed.
-        deserted: rows in folders that are gone, or that hold none of their files any more: a disk may not be mounted.
-        folders: those folders.
-        unseen: rows whose files could not be looked for; kept.
-        untold: files that the metadata table does not name; 0 without a table.
-        seconds: wall time.
-        passed_over: files and folders that were not looked into, by kind; see `Scan`.
-        notes: what was assumed about the metadata table.
-    """
-
-    found: int = 0
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    quarantined: int = 0
-    encoded: int = 0
-    erased: int = 0
-    vanished: int = 0
+    found: int = 0  # image files below the folder
+    added: int = 0  # new rows
+    updated: int = 0  # rows whose file or metadata had changed
+    unchanged: int = 0  # rows left alone
+    quarantined: int = 0  # files put, or kept, on the quarantine list
+    encoded: int = 0  # images that went through the model; equal bytes go once
+    erased: int = 0  # files of crops that were erased, which stay so until `again` is said
+    vanished: int = 0  # rows whose files are gone
+    # rows in folders that are gone, or that hold none of their files any more: a disk may not be mounted
     deserted: int = 0
-    folders: tuple[str, ...] = ()
-    unseen: int = 0
-    pruned: int = 0
-    untold: int = 0
-    seconds: float = 0.0
+    folders: tuple[str, ...] = ()  # those folders
+    unseen: int = 0  # rows whose files could not be looked for; kept
+    pruned: int = 0  # rows removed
+    untold: int = 0  # files that the metadata table does not name; 0 without a table
+    seconds: float = 0.0  # wall time
+    # files and folders that were not looked into, by kind; see `Scan`
     passed_over: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was assumed about the metadata table
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""

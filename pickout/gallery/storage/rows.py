@@ -22,25 +22,15 @@ LABEL = "label:"
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is known about a crop besides its pixels.
+    """What is known about a crop besides its pixels."""
 
-    Args:
-        camera: the camera's name.
-        time: when the crop was taken, without zone (see `without_zone`).
-        labels: free names and values.
-        video: the video that it was cut from.
-        frame: the frame's number in the video.
-        box: left, top, width and height in that frame, in pixels.
-        track: the track that it belongs to, of one camera and video.
-    """
-
-    camera: str | None = None
-    time: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    video: str | None = None
-    frame: int | None = None
-    box: tuple[int, int, int, int] | None = None
-    track: str | None = None
+    camera: str | None = None  # the camera's name
+    time: datetime | None = None  # when the crop was taken, without zone (see `without_zone`)
+    labels: Mapping[str, str] = field(default_factory=dict)  # free names and values
+    video: str | None = None  # the video that it was cut from
+    frame: int | None = None  # the frame's number in the video
+    box: tuple[int, int, int, int] | None = None  # left, top, width and height in that frame, in pixels
+    track: str | None = None  # the track that it belongs to, of one camera and video
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
@@ -51,34 +41,22 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One crop of a gallery.
+    """One crop of a gallery."""
 
-    Args:
-        id: hexadecimal digest of the file's absolute path: a path has one row.
-        content: SHA-256 of the file's bytes, hexadecimal.
-        root: the absolute folder that was indexed.
-        path: the file's path below `root`.
-        vector: (D,) unit vector.
-        width, height: of the upright image in pixels.
-        metadata: camera, time, labels and place in a video.
-        thumbnail: a small JPEG, so that results have pictures when the originals have moved.
-        added: when the row was written, UTC without zone.
-        tokens: what a second look reads, as bfloat16 bit patterns (tokens, width); None in rows that were fetched.
-        seal: digest of all the rest when the row was written (`columns.row_seal`), in rows that were fetched; None for
-            rows of an older format.
-    """
-
-    id: str
-    content: str
-    root: str
-    path: str
-    vector: NDArray[np.float32]
-    width: int
+    id: str  # hexadecimal digest of the file's absolute path: a path has one row
+    content: str  # SHA-256 of the file's bytes, hexadecimal
+    root: str  # the absolute folder that was indexed
+    path: str  # the file's path below `root`
+    vector: NDArray[np.float32]  # (D,) unit vector
+    width: int  # of the upright image in pixels, as is the height
     height: int
-    metadata: Metadata
-    thumbnail: bytes
-    added: datetime
+    metadata: Metadata  # camera, time, labels and place in a video
+    thumbnail: bytes  # a small JPEG, so that results have pictures when the originals have moved
+    added: datetime  # when the row was written, UTC without zone
+    # what a second look reads, as bfloat16 bit patterns (tokens, width); None in rows that were fetched
     tokens: NDArray[np.uint16] | None = None
+    # digest of all the rest when the row was written (`columns.row_seal`), in rows that were fetched; None for
+    # rows of an older format
     seal: bytes | None = None
 
     @property
@@ -98,15 +76,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What each crop says about one thing, for example its camera.
+    """What each crop says about one thing, for example its camera."""
 
-    Args:
-        names: the values that occur, sorted.
-        positions: (N,) position in `names`, or -1 where a crop says nothing.
-    """
-
-    names: tuple[str, ...]
-    positions: NDArray[np.int32]
+    names: tuple[str, ...]  # the values that occur, sorted
+    positions: NDArray[np.int32]  # (N,) position in `names`, or -1 where a crop says nothing
 
 
 NO_FACET = Facet((), np.empty(0, np.int32))
@@ -115,25 +88,16 @@ NO_FACET = Facet((), np.empty(0, np.int32))
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """The columns that a search reads, in memory. All arrays have N rows in the same order.
+    """The columns that a search reads, in memory. All arrays have N rows in the same order."""
 
-    Args:
-        ids: (N,) byte strings of 32 hexadecimal digits.
-        vectors: the N unit vectors.
-        facets: what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label.
-        times: (N,) microseconds, NaT without time.
-        order: (N,) each row's rank by path; among equal scores the smaller comes first.
-        damaged: how many of the vectors are not of length one, which each was when it was written.
-        version: the table's when they were read.
-    """
-
-    ids: NDArray[np.bytes_]
-    vectors: Vectors
+    ids: NDArray[np.bytes_]  # (N,) byte strings of 32 hexadecimal digits
+    vectors: Vectors  # the N unit vectors
+    # what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label
     facets: Mapping[str, Facet]
-    times: NDArray[np.datetime64]
-    order: NDArray[np.int64]
-    damaged: int = 0
-    version: int = 0
+    times: NDArray[np.datetime64]  # (N,) microseconds, NaT without time
+    order: NDArray[np.int64]  # (N,) each row's rank by path; among equal scores the smaller comes first
+    damaged: int = 0  # how many of the vectors are not of length one, which each was when it was written
+    version: int = 0  # the table's when they were read
 
     def without(self, ids: Collection[str]) -> "Resident":
         """These rows but those of some ids."""

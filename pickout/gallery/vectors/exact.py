@@ -29,17 +29,11 @@ Best = tuple[Rows, NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x.
+    """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x."""
 
-    Args:
-        vector: (D,) unit vector of the unwanted.
-        free: the likeness up to which nothing is taken off.
-        weight: what each unit beyond it costs.
-    """
-
-    vector: Floats
-    free: float
-    weight: float
+    vector: Floats  # (D,) unit vector of the unwanted
+    free: float  # the likeness up to which nothing is taken off
+    weight: float  # what each unit beyond it costs
 
 
 def exact_top(
