@@ -63,17 +63,8 @@ def fuse_rows(
 
 @torch.no_grad()
 def look_at(encoder: LoadedModel, pair: Pair, words: Sequence[int], *, hide: bool = True) -> Look:
-    """Cross-attention of words over the crop.
-
-    Args:
-        encoder: a fusion model.
-        pair: the sentence and the crop.
-        words: positions in `Pair.words`, of words that the model reads.
-        hide: whether each word is hidden while it looks (AGA, figures 3 and 5), or stands in the sentence.
-
-    Raises:
-        UsageError: the method has no cross-attention.
-    """
+    """Cross-attention of some of the `Pair.words` that a fusion model reads over the crop; each of them hidden while it
+    looks (AGA, figures 3 and 5), or standing in the sentence. `UsageError` for a method without."""
     fusion_model(encoder)
     rows = hidden_rows(pair, words, encoder.tokenizer.special.mask) if hide else [pair.ids]
     maps = fuse_rows(encoder, pair, rows, AttentionRequest(maps="all")).look_maps
@@ -93,14 +84,11 @@ def attention_of(encoder: LoadedModel, pair: Pair, request: AttentionRequest) ->
 
 
 def row_entropies(trace: AttentionTrace) -> Array:
-    """-sum_j a_j ln a_j of the class (end-of-text) token's row of each layer, heads averaged, in nats.
+    """-sum_j a_j ln a_j of the class (end-of-text) token's row of each layer, heads averaged, in nats. Shape: (samples,
+    layers), earliest layer first.
 
     The row is over all tokens of the sample, itself included, and sums to 1; its entropy is at most ln(tokens) (5.26
-    for the 193 tokens of a 384 x 128 image). A single place that takes all attention has entropy 0.
-
-    Returns:
-        Shape: (samples, layers), earliest layer first.
-    """
+    for the 193 tokens of a 384 x 128 image). A single place that takes all attention has entropy 0."""
     rows_LBN = torch.stack([trace.rows[layer].float() for layer in sorted(trace.rows)])
     return np.asarray(torch.special.entr(rows_LBN).sum(dim=-1).T.cpu().numpy())
 
@@ -108,15 +96,8 @@ def row_entropies(trace: AttentionTrace) -> Array:
 def attention_entropy(
     model: LoadedModel, pairs: Sequence[tuple[Path, str]], tell: Callable[[int, int], None] | None = None
 ) -> Mapping[str, Array]:
-    """The entropy of every layer of both towers over some pairs.
-
-    Args:
-        model: from `pickout.load`.
-        pairs: files of crops, and a sentence for each.
-        tell: called after each pair with how many are done and how many there are.
-
-    Returns:
-        `images` and `captions`, each of shape (pairs, layers).
+    """The entropy of every layer of both towers over files of crops with a sentence each: `images` and `captions`, each
+    of shape (pairs, layers). `tell` is called after each pair with how many are done and how many there are.
 
     Raises:
         UsageError: a sentence holds no word, or the method has no towers to look into.

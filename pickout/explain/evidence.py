@@ -18,18 +18,12 @@ from pickout.shapes import AttentionRequest, Float
 Side = Literal["patches", "words"]
 Game = Literal["left_out", "kept_alone", "shapley"]
 """How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley` of `explain.effects`."""
-REACH = 2
-"""Words to each side that may belong to a word's phrase."""
+REACH = 2  # words to each side that may belong to a word's phrase
 
 
 class Evidence:
-    """Effects, gradients and attention of one pair, each computed when it is first asked for.
-
-    Args:
-        encoder: the model.
-        pair: the sentence and the crop.
-        seed: of the orders in which `shapley` adds patches and words.
-    """
+    """Effects, gradients and attention of one pair, each computed when it is first asked for; `seed` is that of the
+    orders in which `shapley` adds patches and words."""
 
     def __init__(self, encoder: LoadedModel, pair: Pair, seed: int = 0) -> None:
         self.encoder, self.pair, self.seed = encoder, pair, seed
@@ -112,13 +106,7 @@ def gradient_times_token(
     place: nn.Module, embed: Callable[[], Tensor], directions: Float[Tensor, "directions dimension"]
 ) -> Float[Tensor, "directions tokens"]:
     """How a score would change if a token were scaled away, to first order: for each direction v the sum over channels
-    of activation times gradient of e . v, at every token of one sample.
-
-    Args:
-        place: the module whose input is looked at.
-        embed: embeds one crop or one sentence: e. Shape: (1, dimension).
-        directions: embeddings of the other kind, or what a word adds to one.
-    """
+    of activation times gradient of e . v, at every token that enters `place`, where `embed` gives e (1, dimension)."""
     seen: list[Tensor] = []
 
     def cut(_module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -3,8 +3,7 @@
 A heat map claims an order: what it calls hot carries the score. So the hot patches are hidden first and the area under
 the falling score is held against that of random maps (deletion), and shown first into an empty picture (insertion); the
 same for words. The heat of a word is held against the part of the score that this word adds. On a drawn street, whose
-part masks are known, a garment word's heat should also lie on that garment.
-"""
+part masks are known, a garment word's heat should also lie on that garment."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -32,8 +31,7 @@ from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
 GARMENT_TARGETS: tuple[Target, ...] = ("word_patches", "looks")
 """What has heat for each word, which can lie on the garment that the word names."""
-CENTRE = "centre"
-"""A control: heat that falls with the distance from the picture's middle, whatever the sentence says."""
+CENTRE = "centre"  # a control: heat that falls with the distance from the picture's middle, whatever the sentence says
 
 Heats = Mapping[str, Array]
 Score = Callable[[NDArray[np.bool_]], Array]
@@ -203,14 +201,8 @@ def ratios(
 def gains(
     score: Score, heats: Heats, random_maps: int, generator: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    """For each map how much better than random it deletes and inserts; above 0 is better.
-
-    Args:
-        score: from what is kept (versions, players) to scores (versions,).
-        heats: maps by name. Shape of each: (players,).
-        random_maps: how many random orders they are held against.
-        generator: draws those.
-    """
+    """For each map (players,) how much better than random orders it deletes and inserts; above 0 is better. `score`
+    makes scores (versions,) of what is kept (versions, players)."""
     if not heats:
         return {}
     players = len(next(iter(heats.values())))

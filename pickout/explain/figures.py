@@ -16,8 +16,7 @@ from pickout.explain.pair import Array, Pair
 _BLUE, _ORANGE, _GREY, _INK = "#0b6e99", "#c2571a", "#d9d9d9", "#1f2933"
 _SIZE, _LETTER = 10.5, 0.602
 """Size of a drawn sentence in points, and the width of a letter of matplotlib's fixed-width font relative to it."""
-_WIDE = 4.7
-"""Inches of a sentence of the mask figure."""
+_WIDE = 4.7  # inches of a sentence of the mask figure
 
 
 @contextmanager
@@ -73,13 +72,8 @@ def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
 
 
 def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Array) -> bytes:
-    """Random and guided masks side by side: where the hidden words look, what each draw hides, and how likely.
-
-    Args:
-        pair: the sentence and the crop.
-        found: from `compare_masks`.
-        looks: where each told word looks while it is hidden. Shape: (told, patches).
-    """
+    """Random and guided masks side by side: where the hidden words look, what each draw hides, and how likely. `looks`
+    tells where each told word looks while it is hidden, (told, patches)."""
     stream, texts = io.BytesIO(), [pair.words[word].text for word in pair.told]
     places = _layout(texts, _WIDE)
     draws, lines = len(next(iter(found.values())).draws), 1 + places[-1][0]

@@ -16,8 +16,7 @@ from pickout.synthetic.surfaces import Part
 
 _SLOTS = {part.name.lower(): part for part in (Part.HEADWEAR, Part.UPPER, Part.OUTER, Part.LOWER, Part.SHOES, Part.BAG)}
 """What is worn or carried by everybody alike, and where the mask shows it."""
-SMALLEST = 0.01
-"""Parts that cover a smaller share of the picture are not asked about: a patch is larger."""
+SMALLEST = 0.01  # parts that cover a smaller share of the picture are not asked about: a patch is larger
 
 
 def read_attributes(root: Path) -> dict[str, dict[str, Any]]:

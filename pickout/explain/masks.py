@@ -20,8 +20,7 @@ from pickout.saliency.hiding import choose_positions
 from pickout.saliency.masking import Guidance, random_probabilities
 from pickout.shapes import AttentionRequest, Float, TokenBatch
 
-USUAL = 5
-"""Guesses and candidates for a model that was trained without text enrichment (AGA's k)."""
+USUAL = 5  # guesses and candidates for a model that was trained without text enrichment (AGA's k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +106,8 @@ def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int
 
 @torch.no_grad()
 def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0) -> dict[str, EmptyShare]:
-    """How many of the masked pieces are empty words, by our fixed list, for random and for guided masks.
-
-    Args:
-        encoder: a fusion model.
-        captions: fixed sentences; AGA counts the first 100 of the test split.
-        seed: of the draw that is counted.
-
-    Raises:
-        UsageError: the method hides no words.
-    """
+    """How many of the masked pieces are empty words, by our fixed list, for random and for guided masks; AGA counts
+    over the first 100 captions of the test split. `UsageError` for a method that hides no words."""
     method, generator = fusion_model(encoder), torch.Generator().manual_seed(seed)
     sums: dict[str, Tensor] = {}
     for start in range(0, len(captions), BATCH):
@@ -137,12 +128,9 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
 @torch.no_grad()
 def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
     """What the model's masking would hide of a sentence, what it guesses there and what enrichment would put there.
+    `UsageError` for a method that hides no words.
 
-    Each word is hidden by itself, so that every guess is what the rest of the sentence and the crop suggest.
-
-    Raises:
-        UsageError: the method hides no words and proposes none.
-    """
+    Each word is hidden by itself, so that every guess is what the rest of the sentence and the crop suggest."""
     method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
     content = method.text.content(texts)
     probability = method.masking_probability(texts, content)[0].tolist()

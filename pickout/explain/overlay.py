@@ -11,8 +11,7 @@ from pickout.explain.explanation import ExplainedWord, Explanation
 from pickout.explain.pair import Array, Grid, Pair
 
 _COLD, _HOT = np.array([255.0, 196.0, 40.0]), np.array([222.0, 12.0, 92.0])
-_DENSEST = 0.82
-"""Opacity of the hottest place."""
+_DENSEST = 0.82  # opacity of the hottest place
 _PALE = 0.25
 _WORDS, _ACROSS, _HEIGHT = 8, 6, 288
 """Most words on a sheet, most panels in a row of it, and the height of a panel in pixels."""
@@ -20,14 +19,8 @@ _MARGIN, _LINE = 10, 22
 
 
 def heat_layer(heat: Array, grid: Grid, size: tuple[int, int], *, top: float | None = None) -> Image.Image:
-    """Heat above zero as a see-through picture from amber to crimson; what speaks against is left blank.
-
-    Args:
-        heat: of each patch. Shape: (rows, columns).
-        grid: where the patches lie.
-        size: width and height of the layer.
-        top: the heat that gets the full colour; by default the map's own highest.
-    """
+    """Heat (rows, columns) above zero as a see-through picture of this width and height, from amber to crimson; what
+    speaks against is left blank. `top` is the heat that gets the full colour; by default the map's own highest."""
     values = np.maximum(np.nan_to_num(heat), 0)
     peak = float(values.max()) if top is None else top
     share = values / peak if peak > 0 else np.zeros_like(values)

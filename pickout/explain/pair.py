@@ -19,8 +19,7 @@ from pickout.text.tokenizer import Word
 
 Array = NDArray[np.float32]
 Rows = TypeVar("Rows", Tensor, Sequence[Tensor])
-BATCH = 64
-"""Changed crops or sentences encoded at a time."""
+BATCH = 64  # changed crops or sentences encoded at a time
 
 
 @dataclass(frozen=True, slots=True)

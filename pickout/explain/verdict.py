@@ -15,8 +15,7 @@ from pickout.errors import CheckpointError, UsageError
 from pickout.explain.ways import WAYS
 
 SCHEMA = "pickout.explain/1"
-FILE = "explain.json"
-"""Name of the measurement in a run folder."""
+FILE = "explain.json"  # name of the measurement in a run folder
 BAR = 2.0
 """What the share of a garment word's heat on its garment should reach, as a multiple of its share of the picture."""
 
@@ -121,16 +120,8 @@ def read_measurement(file: Path) -> Measurement | None:
 
 
 def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None = None) -> dict[Target, Verdict]:
-    """What may be shown of a model at each target.
-
-    Args:
-        measurement: the model's, or None.
-        fingerprint: the model's; a measurement of another model counts as none.
-        wanted: a way that was asked for; None for the best.
-
-    Raises:
-        UsageError: no way has that name.
-    """
+    """What may be shown of a model with this fingerprint at each target, by its measurement, or by the way that is
+    `wanted` instead of the best. A measurement of another model counts as none; `UsageError` for an unknown way."""
     if wanted is not None and wanted not in WAYS:
         raise UsageError(f"unknown way '{wanted}'; known are {', '.join(WAYS)}")
     if measurement is not None and measurement.fingerprint != fingerprint:

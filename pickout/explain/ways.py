@@ -32,8 +32,7 @@ class Reading:
     looks: Array | None = None  # cross-attention of each told word in the matching part; shape (told, patches)
 
 
-Way = Callable[[Evidence], Reading]
-"""Reads a pair."""
+Way = Callable[[Evidence], Reading]  # reads a pair
 
 
 def by_effects(game: Game) -> Way:

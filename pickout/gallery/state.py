@@ -27,14 +27,7 @@ from pickout.gallery.storage.tables import changing
 
 
 class OpenGallery:
-    """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches.
-
-    Args:
-        path: the gallery's folder.
-        manifest: what it is and which model made it.
-        store: its rows.
-        encoder: its model; not needed to look at it.
-    """
+    """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches."""
 
     def __init__(self, path: Path, manifest: Manifest, store: Store, encoder: Encoder | None = None) -> None:
         self.path, self.manifest = path, manifest
@@ -139,15 +132,8 @@ class OpenGallery:
     ) -> Approximation:
         """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`.
 
-        Args:
-            sentences: what recall is measured with, besides crops; they need a model.
-            encoder: the gallery's model, unless it is in use already.
-            settings: how.
-            tell: called as it goes on.
-
-        Raises:
-            UsageError: so few crops that they are searched exactly, or no model in use.
-        """
+        Recall is measured with crops and with `sentences`, which need a model. `UsageError` where the crops are so few
+        that they are searched exactly."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
         return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
 

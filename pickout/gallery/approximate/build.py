@@ -27,15 +27,13 @@ from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 from pickout.gallery.vectors.held import best_rows
 
-_AT = (10, 100)
-"""How many of the best recall is measured on; the last decides."""
+_AT = (10, 100)  # how many of the best recall is measured on; the last decides
 _OVERSAMPLES = (4, 16, 64, 256)
 _EQUAL = 1e-6
 """Scores that differ by less may come in any order: the search and the measure sum in different precisions."""
 _RESAMPLES = 1000
 
-Tell = Callable[[str], None]
-"""Called with what is being done."""
+Tell = Callable[[str], None]  # called with what is being done
 _Kind = Literal["sentences", "crops"]
 
 

@@ -17,17 +17,14 @@ from numpy.typing import NDArray
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top
 
-FEWEST = 256
-"""Rows that can be indexed: partitions are found from so many rows each."""
+FEWEST = 256  # rows that can be indexed: partitions are found from so many rows each
 Codes = Literal["bits", "bytes"]
 """What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
 _INDEX = "near"
-_GATHERED = 20_000
-"""Rows that pass a filter up to which all of them are scored, without the index."""
+_GATHERED = 20_000  # rows that pass a filter up to which all of them are scored, without the index
 _FEW = 4
 """Rows asked for, for each that passes, up to which their vectors come along; of more they are fetched afterwards."""
-_DEEP = 128
-"""Candidates are asked for in steps of so many, so that the first pages of a search come from the same ones."""
+_DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
 
 _Found = tuple[NDArray[np.bytes_], Floats]
 

@@ -15,8 +15,7 @@ from pickout.gallery.storage.small_file import known_format, read_small_file
 from pickout.gallery.storage.store import Store
 
 APPROXIMATE = "approximate.json"
-FORMAT = 1
-"""Version of the file that this code writes and reads."""
+FORMAT = 1  # version of the file that this code writes and reads
 
 
 class Recall(Settings):

@@ -16,13 +16,12 @@ from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
-from pickout.gallery.intake.absence import find_absent
 from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestReport
-from pickout.gallery.intake.scan import Scan, count_images
+from pickout.gallery.intake.scan import Scan, count_images, find_absent
 from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store

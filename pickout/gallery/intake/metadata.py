@@ -17,8 +17,7 @@ from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
 from pickout.errors import AnnotationError, UsageError
 from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
 
-LARGEST_NUMBER = 2**31 - 1
-"""Of a frame's number and a box's sides."""
+LARGEST_NUMBER = 2**31 - 1  # of a frame's number and a box's sides
 _COUNTS = {"frame": 1, "box": 4}
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)

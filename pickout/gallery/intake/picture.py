@@ -18,12 +18,10 @@ from PIL import Image
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable
 
-LARGEST_FILE = 256 * 2**20
-"""Files above this many bytes are no crops."""
+LARGEST_FILE = 256 * 2**20  # files above this many bytes are no crops
 LARGEST_SIDE = 1024
 """Larger pictures are reduced to this many pixels before they wait for the model, so that photos do not fill memory."""
-THUMBNAIL_SIDE = 320
-"""Longer side of a stored thumbnail in pixels."""
+THUMBNAIL_SIDE = 320  # longer side of a stored thumbnail in pixels
 
 _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")

@@ -21,8 +21,7 @@ _FORMAT = 1
 _SIZE = 8
 """Bytes of a digest: of a million erased crops and ten million files, two are alike once in a million galleries."""
 
-Crop = tuple[str, str]
-"""A row's id, which is the digest of its path, and its content."""
+Crop = tuple[str, str]  # a row's id, which is the digest of its path, and its content
 
 
 class Suppression(Settings):

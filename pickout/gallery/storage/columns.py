@@ -37,18 +37,11 @@ ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
     ("seal", pa.binary()),
 )
 """Columns of format 2, behind the vector."""
-METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
-"""Columns that `to_metadata` reads."""
-_PLAIN = ("id", "content", "width", "height", "thumbnail", "added")
-"""Columns that are a row's fields as they are."""
-_FACETS = ("camera", "track", "video")
-"""Columns of names that can be filtered by."""
-MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)
-"""Columns that `row_mark` reads."""
-RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
-"""Columns that a search reads, besides the vectors."""
-_HEADER = 8
-"""Bytes before a row's packed tokens: their two sizes."""
+METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
+_PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
+_FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
+MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)  # columns that `row_mark` reads
+RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)  # columns that a search reads, besides the vectors
 
 
 def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
@@ -59,7 +52,7 @@ def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         **{name: [os.fsencode(getattr(row, name)) for row in rows] for name in ("root", "path")},
         **{name: [getattr(row.metadata, name) for row in rows] for name in METADATA},
         "labels": [_labels(row.metadata) for row in rows],
-        "tokens": _tokens([row.tokens for row in rows]),
+        "tokens": [None if row.tokens is None else _packed(row.tokens) for row in rows],
         "seal": [row_seal(row) for row in rows],
         "vector": pa.FixedSizeListArray.from_arrays(vectors, len(rows[0].vector)),
     }
@@ -99,14 +92,12 @@ def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
     place = (told.video, told.frame, None if told.box is None else list(told.box), told.track)
     times = [None if time is None else time.isoformat() for time in (told.time, row.added)]
     parts.append(json.dumps([row.width, row.height, told.camera, _labels(told), *times, *place]).encode())
+    if own is not None:
+        parts.append(_packed(own))
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
-    if own is not None:  # as one part, packed, without making a copy
-        digest.update((_HEADER + 2 * own.size).to_bytes(8, "little"))
-        digest.update(_sizes(own))
-        digest.update(np.ascontiguousarray(own, "<u2").data)
     return digest.digest()
 
 
@@ -136,26 +127,14 @@ def _labels(told: Metadata) -> str | None:
     return json.dumps(dict(told.labels)) if told.labels else None
 
 
-def _sizes(tokens: NDArray[np.uint16]) -> bytes:
-    return np.array(tokens.shape, "<u4").tobytes()
-
-
-def _tokens(tokens: Sequence[NDArray[np.uint16] | None]) -> pa.Array:
-    """A column of packed tokens: each row's are copied once, into the column's own memory."""
-    lengths = [0 if own is None else _HEADER + 2 * own.size for own in tokens]
-    stops = np.cumsum([0, *lengths], dtype=np.int64)
-    data = np.empty(int(stops[-1]), np.uint8)
-    for own, start, stop in zip(tokens, stops, stops[1:], strict=False):
-        if own is not None:
-            data[start : start + _HEADER] = np.frombuffer(_sizes(own), np.uint8)
-            data[start + _HEADER : stop] = np.ascontiguousarray(own, "<u2").reshape(-1).view(np.uint8)
-    told = np.packbits([own is not None for own in tokens], bitorder="little")
-    return pa.Array.from_buffers(pa.large_binary(), len(tokens), [*map(pa.py_buffer, (told, stops, data))])
+def _packed(tokens: NDArray[np.uint16]) -> bytes:
+    """Two sizes, then the bit patterns."""
+    return np.array(tokens.shape, "<u4").tobytes() + np.ascontiguousarray(tokens, "<u2").tobytes()
 
 
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
     """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
-    return np.frombuffer(data, "<u2", offset=_HEADER).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
+    return np.frombuffer(data, "<u2", offset=8).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
 
 
 def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:

@@ -12,8 +12,7 @@ from pickout import files
 from pickout.errors import GalleryError, printable
 
 LOCK = ".lock"
-PATIENCE = 900.0
-"""Seconds that a writer waits for another; erasing from a gallery of a million crops takes minutes."""
+PATIENCE = 900.0  # seconds that a writer waits for another; erasing from a gallery of a million crops takes minutes
 _TOLD_AFTER, _PAUSE = 5.0, 0.01
 
 _log = logging.getLogger(__name__)

@@ -15,8 +15,7 @@ from pickout.gallery.storage.small_file import read_small_file
 FORMAT = 2
 """Version of the folder's layout that this code writes; version 1 is read, and brought up to date by a change."""
 MANIFEST = "gallery.json"
-TABLE = "crops"
-"""Name of a new gallery's table."""
+TABLE = "crops"  # name of a new gallery's table
 FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
 """Goes with every advice to put files back."""
 

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from pickout.errors import UsageError
 from pickout.gallery.vectors.held import Vectors
 
-NO_TIME = np.datetime64("NaT", "us")
-"""Stands in `Resident.times` for a crop without time."""
-LABEL = "label:"
-"""Stands before a label's name in `Resident.facets`."""
+NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
+LABEL = "label:"  # stands before a label's name in `Resident.facets`
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,7 @@ class Facet:
     positions: NDArray[np.int32]  # (N,) position in `names`, or -1 where a crop says nothing
 
 
-NO_FACET = Facet((), np.empty(0, np.int32))
-"""Stands for a thing that no crop says anything about."""
+NO_FACET = Facet((), np.empty(0, np.int32))  # stands for a thing that no crop says anything about
 
 
 @dataclass(frozen=True, slots=True)

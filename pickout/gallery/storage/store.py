@@ -22,14 +22,12 @@ from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.vectors.held import HeldVectors, Vectors
 
-KEEP_VERSIONS = timedelta(hours=1)
-"""A reader of another process may still be reading a version that is younger."""
+KEEP_VERSIONS = timedelta(hours=1)  # a reader of another process may still be reading a version that is younger
 KEEP_NONE = timedelta(milliseconds=1)
 """For tables that nobody reads. A millisecond, not none: for none the library warns of what is wanted here."""
 _EVERY = 2**31 - 1
 _ATTEMPTS = 20
-_LAST = 2**64 - 1
-"""The name of version v is this less v."""
+_LAST = 2**64 - 1  # the name of version v is this less v
 _HINT = Path("_versions/latest_version_hint.json")
 """Names the newest version, and nothing else; each change writes it anew."""
 _LENGTH_OFF = 1e-2

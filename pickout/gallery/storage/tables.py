@@ -28,8 +28,7 @@ from pickout.gallery.storage.store import Store
 
 CALIBRATION = "calibration.json"
 """What probabilities are told from; its contents are `pickout.gallery.search.probability`'s."""
-CALIBRATION_PLOT = "calibration.png"
-"""Its picture, where the command line drew one."""
+CALIBRATION_PLOT = "calibration.png"  # its picture, where the command line drew one
 REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
 

@@ -9,22 +9,16 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 65_536
-"""Rows re-scored at a time; bounds the extra memory when very many rows tie."""
-_GATHERED = 1024
-"""Rows gathered at a time."""
-_TOGETHER = 16_384
-"""Rows that one thread scores before it takes the next ones."""
-_GATHER_BELOW = 0.3
-"""Share of allowed rows below which their vectors are gathered instead of scoring all rows."""
+_BLOCK = 65_536  # rows re-scored at a time; bounds the extra memory when very many rows tie
+_GATHERED = 1024  # rows gathered at a time
+_TOGETHER = 16_384  # rows that one thread scores before it takes the next ones
+_GATHER_BELOW = 0.3  # share of allowed rows below which their vectors are gathered instead of scoring all rows
 
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Rows = NDArray[np.int64]
-"""Positions of rows in the arrays of a gallery."""
-Best = tuple[Rows, NDArray[np.float64]]
-"""Rows (k,), best first, and their scores (k,)."""
+Rows = NDArray[np.int64]  # positions of rows in the arrays of a gallery
+Best = tuple[Rows, NDArray[np.float64]]  # rows (k,), best first, and their scores (k,)
 
 
 @dataclass(frozen=True, slots=True)

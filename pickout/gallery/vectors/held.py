@@ -8,8 +8,7 @@ import numpy as np
 
 from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top, scores_together
 
-_BLOCK, _TOGETHER = 65_536, 32
-"""Rows told together by `blocks`, and queries multiplied with a block at a time."""
+_BLOCK, _TOGETHER = 65_536, 32  # rows told together by `blocks`, and queries multiplied with a block at a time
 
 
 class Vectors(Protocol):
