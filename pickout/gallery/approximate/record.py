@@ -21,20 +21,13 @@ FORMAT = 1  # version of the file that this code writes and reads
 class Recall(Settings):
     """How many of the best crops a search finds, beside an exact search."""
 
-    queries: Literal["sentences", "crops"]
-    """What was searched for: sentences, or crops of the gallery."""
-    searches: int = Field(ge=1)
-    """How many searches, none of which helped to choose `probes`."""
-    at: int = Field(ge=1)
-    """How many of the best."""
-    mean: float = Field(ge=0, le=1)
-    """Mean share of the best `at` that were found."""
-    interval: tuple[float, float]
-    """95 % interval of that mean, by drawing the searches again."""
-    rows: int = Field(ge=1)
-    """Crops searched."""
-    measured: datetime
-    """When, UTC."""
+    queries: Literal["sentences", "crops"]  # what was searched for: sentences, or crops of the gallery
+    searches: int = Field(ge=1)  # how many searches, none of which helped to choose `probes`
+    at: int = Field(ge=1)  # how many of the best
+    mean: float = Field(ge=0, le=1)  # mean share of the best `at` that were found
+    interval: tuple[float, float]  # 95 % interval of that mean, by drawing the searches again
+    rows: int = Field(ge=1)  # crops searched
+    measured: datetime  # when, UTC
 
     def told(self) -> str:
         """In words."""
@@ -45,28 +38,17 @@ class Recall(Settings):
 class Approximation(Settings):
     """The contents of `approximate.json`."""
 
-    format: int = FORMAT
-    """Version of the file's layout."""
-    table: str
-    """The table that the index belongs to."""
-    built: datetime
-    """When, UTC."""
-    rows: int = Field(ge=1)
-    """Crops in the index."""
-    above: int = Field(ge=0)
-    """With more crops than that the gallery is searched approximately."""
-    partitions: int = Field(ge=1)
-    """Partitions of the index."""
-    codes: Codes
-    """What stands for a number of a vector in it."""
-    probes: int = Field(ge=1)
-    """Partitions that a search looks into."""
-    oversample: int = Field(ge=1)
-    """Crops scored exactly for each that is needed."""
-    target: float
-    """Recall at the largest depth that was aimed at."""
-    recalls: tuple[Recall, ...]
-    """What was measured."""
+    format: int = FORMAT  # version of the file's layout
+    table: str  # the table that the index belongs to
+    built: datetime  # when, UTC
+    rows: int = Field(ge=1)  # crops in the index
+    above: int = Field(ge=0)  # with more crops than that the gallery is searched approximately
+    partitions: int = Field(ge=1)  # partitions of the index
+    codes: Codes  # what stands for a number of a vector in it
+    probes: int = Field(ge=1)  # partitions that a search looks into
+    oversample: int = Field(ge=1)  # crops scored exactly for each that is needed
+    target: float  # recall at the largest depth that was aimed at
+    recalls: tuple[Recall, ...]  # what was measured
 
     def vectors(self, store: Store, ids_N: NDArray[np.bytes_]) -> FarVectors:
         """The vectors of the gallery's rows, which have these ids."""

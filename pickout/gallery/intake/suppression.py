@@ -27,12 +27,11 @@ Crop = tuple[str, str]  # a row's id, which is the digest of its path, and its c
 class Suppression(Settings):
     """The erased crops of a gallery: the contents of `suppression.json`."""
 
-    format: int = _FORMAT
-    """Version of the file's layout."""
+    format: int = _FORMAT  # version of the file's layout
+    # key of the digests, another one for each gallery, so that lists of two galleries cannot be compared
     key: str = Field(default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$")
-    """Key of the digests, another one for each gallery, so that lists of two galleries cannot be compared."""
+    # digest of the path and of the content of each erased crop, hexadecimal, one behind the other
     crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...] = ()
-    """Digest of the path and of the content of each erased crop, hexadecimal, one behind the other."""
 
     def covers(self, *facts: str) -> bool:
         """Whether a crop of one of these ids or contents was erased."""

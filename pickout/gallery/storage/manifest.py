@@ -23,14 +23,10 @@ FROM_BACKUP = "from a backup, and erase again what was erased since: a backup br
 class ModelFacts(Settings):
     """The model that made every vector of a gallery."""
 
-    name: str
-    """What to call the model in a message."""
-    fingerprint: str
-    """The encoder's fingerprint; a sentence must be encoded by the same model."""
-    dimension: int = Field(ge=1, le=65536)
-    """Length of a vector."""
-    run: str | None = None
-    """Where the model was loaded from, so that a search can load it again."""
+    name: str  # what to call the model in a message
+    fingerprint: str  # the encoder's fingerprint; a sentence must be encoded by the same model
+    dimension: int = Field(ge=1, le=65536)  # length of a vector
+    run: str | None = None  # where the model was loaded from, so that a search can load it again
 
     def made(self, encoder: Encoder) -> bool:
         """Whether `encoder` is this model."""
@@ -40,16 +36,12 @@ class ModelFacts(Settings):
 class Manifest(Settings):
     """The contents of `gallery.json`."""
 
-    format: int
-    """Version of the folder's layout."""
-    created: datetime
-    """When the gallery was made, UTC."""
-    model: ModelFacts
-    """The model that made its vectors."""
+    format: int  # version of the folder's layout
+    created: datetime  # when the gallery was made, UTC
+    model: ModelFacts  # the model that made its vectors
+    # the folder of its rows, less `.lance`: another one after the model was changed
     table: str = Field(default=TABLE, pattern=r"^crops(-[0-9a-f]+)?$")
-    """The folder of its rows, less `.lance`: another one after the model was changed."""
-    seal: str | None = None
-    """Digest of all the rest, so that a change by hand shows."""
+    seal: str | None = None  # digest of all the rest, so that a change by hand shows
 
     def sealed(self) -> "Manifest":
         """This manifest with its seal as it should be."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 65_536  # rows re-scored at a time; bounds the extra memory when very many rows tie
-_GATHERED = 1024  # rows gathered at a time
+_GATHERED = 512  # rows gathered at a time
 _TOGETHER = 16_384  # rows that one thread scores before it takes the next ones
 _GATHER_BELOW = 0.3  # share of allowed rows below which their vectors are gathered instead of scoring all rows
 
@@ -81,19 +81,19 @@ def exact_top(
 
 
 def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -> Floats:
-    """Scores of some rows, or of all of them, as fast as memory is read.
-
-    Without BLAS, whose product of a matrix and one vector takes up to twice as long as reading the matrix.
-    """
-    if positions is not None and len(positions) < _GATHER_BELOW * len(vectors_ND):
-        return _gathered_scores(vectors_ND, query_D, positions)
-    scores = np.empty(len(vectors_ND), dtype=np.float32)
+    """Scores of some rows, or of all of them, as fast as memory is read: without BLAS, whose product of a matrix and
+    one vector takes up to twice as long as reading the matrix."""
+    few = positions if positions is not None and len(positions) < _GATHER_BELOW * len(vectors_ND) else None
+    count, size = (len(vectors_ND), _TOGETHER) if few is None else (len(few), _GATHERED)
+    scores = np.empty(count, dtype=np.float32)
 
     def block(start: int) -> None:
-        np.vecdot(vectors_ND[start : start + _TOGETHER], query_D, out=scores[start : start + _TOGETHER])
+        some = slice(start, start + size)
+        part = vectors_ND[some] if few is None else np.take(vectors_ND, few[some], axis=0, mode="clip")
+        np.vecdot(part, query_D, out=scores[some])
 
-    in_threads(block, range(0, len(vectors_ND), _TOGETHER))
-    return scores if positions is None else scores[positions]
+    in_threads(block, range(0, count, size))
+    return scores if few is not None or positions is None else scores[positions]
 
 
 def scores_together(vectors_ND: Floats, queries_QD: Floats) -> Floats:
@@ -105,25 +105,6 @@ def scores_together(vectors_ND: Floats, queries_QD: Floats) -> Floats:
         scores[:, some] = queries_QD @ vectors_ND[some].T
 
     in_threads(block, range(0, len(vectors_ND), _TOGETHER))
-    return scores
-
-
-def _gathered_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> Floats:
-    """Scores of some rows, gathered in pieces that stay in the processor's cache."""
-    scores = np.empty(len(rows), dtype=np.float32)
-    # Each thread reuses one piece of memory.
-    share = max(_GATHERED, -(-len(rows) // thread_count()))
-
-    def part(first: int) -> None:
-        last = min(first + share, len(rows))
-        piece = np.empty((min(_GATHERED, last - first), vectors_ND.shape[1]), dtype=np.float32)
-        for start in range(first, last, _GATHERED):
-            some = rows[start : min(start + _GATHERED, last)]
-            gathered = piece[: len(some)]
-            np.take(vectors_ND, some, axis=0, mode="clip", out=gathered)
-            np.vecdot(gathered, query_D, out=scores[start : start + len(some)])
-
-    in_threads(part, range(0, len(rows), share))
     return scores
 
 
