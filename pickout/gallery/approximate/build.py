@@ -65,12 +65,8 @@ def approximate(
     """Build the index and measure it. The gallery can be searched meanwhile; writers wait while the index is built.
 
     Without sentences (Q, D), as the gallery's model encodes them, only crops are searched for, which are nearer to each
-    other than sentences are to crops, so that recall for sentences may be lower than told.
-
-    Raises:
-        UsageError: so few crops that they are searched exactly, or settings that do not fit the vectors.
-        GalleryError: another process has been writing for too long.
-    """
+    other than sentences are to crops, so that recall for sentences may be lower than told. `UsageError` where so few
+    crops are searched exactly, or where settings do not fit the vectors."""
     rows = store.count()
     check_size(gallery, rows, settings)
     codes = settings.codes or fitting_codes(store.dimension)

@@ -78,17 +78,9 @@ def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: boo
 class FarVectors:
     """Vectors of a gallery too large to hold.
 
-    A search asks the index for several times as many rows as it needs, leaves out those that do not pass the filters,
-    and scores the rest exactly from their vectors. Where a filter leaves few rows, all of those are scored instead,
-    and nothing is missed.
-
-    Args:
-        store: where they are.
-        ids_N: the rows' ids.
-        probes: partitions that a search looks into.
-        oversample: rows asked for, for each that is needed.
-        told: what was measured of such a search, in words.
-    """
+    A search asks the index, in `probes` partitions, for `oversample` times as many rows as it needs, leaves out those
+    that do not pass the filters, and scores the rest exactly from their vectors. Where a filter leaves few rows, all of
+    those are scored instead, and nothing is missed. `told` says in words what was measured of such a search."""
 
     def __init__(self, store: Store, ids_N: NDArray[np.bytes_], probes: int, oversample: int, told: str) -> None:
         self._store, self._ids = store, ids_N

@@ -77,15 +77,8 @@ class Committer:
     ends early, by an error or by Ctrl-C, leaves nothing half done: the commit that is being written is waited for and
     counted, one that still waits for another process is given up, and what was gathered after it is dropped.
 
-    Args:
-        gallery: the gallery's folder.
-        store: its rows; asked from this thread and written from the other.
-        inventory: told of each row once it is written.
-        report: counts what happens; rows once they are written.
-        suppression: what was erased before the run. What is erased while it goes on is not written.
-        rows, seconds: rows are written when so many are gathered, or so often, unless the disk is slower.
-        compact_every: commits after which the small pieces on disk are merged.
-    """
+    Rows are written when so many are gathered, or so many seconds have passed; inventory and report are told of them
+    once they are written. What was erased since `suppression` was read is not written."""
 
     def __init__(
         self,

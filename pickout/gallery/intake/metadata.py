@@ -45,17 +45,12 @@ def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
 
 
 class MetadataTable:
-    """A table of metadata by image; see `read_spreadsheet`.
+    """A table of metadata by image; errors as of `read_spreadsheet`.
 
     Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601, or a Parquet time),
     `video`, `frame` (a number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a
-    label. An empty cell tells nothing.
-
-    Raises:
-        DataMissing: there is no such file.
-        AnnotationError: no table, no column `image`, a time, frame or box that is none, an image told twice
-            differently.
-    """
+    label. An empty cell tells nothing. `AnnotationError` for a time, frame or box that is none, and for an image told
+    twice differently."""
 
     def __init__(self, file: Path) -> None:
         sheet = read_spreadsheet(file, _COLUMNS, others=True)

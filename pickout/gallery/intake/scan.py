@@ -30,12 +30,8 @@ class Scan:
 
     Passed over are hidden files and folders, recycle bins and thumbnails of storage boxes, Pickout's own pictures, what
     the patterns exclude, and files that are no image by name. Links to files are followed, links to folders are not, so
-    that no file is met twice in a circle. Only one folder's names are held at a time.
-
-    Args:
-        folder: where to look.
-        exclude: patterns like `*_mask.png` or `thumbs`, held against each name and each path below the folder.
-    """
+    that no file is met twice in a circle. Only one folder's names are held at a time. Patterns like `*_mask.png` or
+    `thumbs` are held against each name and each path below the folder."""
 
     def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
@@ -123,14 +119,11 @@ class Absence:
 def find_absent(
     root: Path, rows: Iterable[tuple[str, Path]], *, new: Collection[str], touched: Mapping[Path, Path]
 ) -> Absence:
-    """Look for the files of all rows below a folder. Only "not found" is gone; any other error tells nothing.
+    """Look for the files of all rows (id, file) below a folder. Only "not found" is gone; any other error tells
+    nothing.
 
-    Args:
-        root: the folder that was indexed.
-        rows: id and file of every row.
-        new: ids of rows that this run added: they do not show that a folder is the one that it was.
-        touched: for each folder that this run read a file of, that file; for what it could not read, itself.
-    """
+    Rows that this run added (`new`) do not show that a folder is the one that it was. `touched` tells for each folder
+    that this run read a file of, that file, and for what it could not read, itself."""
     found, missing = Absence(), dict[Path, list[tuple[str, str]]]()
     witnesses: dict[Path, Path] = {}
     for identifier, file in rows:

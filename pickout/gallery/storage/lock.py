@@ -5,7 +5,7 @@ import fcntl
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from pickout import files
@@ -18,30 +18,18 @@ _TOLD_AFTER, _PAUSE = 5.0, 0.01
 _log = logging.getLogger(__name__)
 
 
-@contextmanager
-def writing(gallery: Path, patience: float | None = None) -> Iterator[None]:
-    """Hold the gallery's lock; other writers wait. The system lets go of it when the process dies.
-
-    Args:
-        gallery: the gallery's folder.
-        patience: seconds to wait at most; `PATIENCE` by default. After a few seconds a warning is logged.
-
-    Raises:
-        GalleryError: the folder may not be written to, or another process has been writing all that time.
-    """
-    limit = PATIENCE if patience is None else patience
-    with locked(gallery / LOCK, limit, f"{gallery}: another process has been writing for {limit:g} s; try again later"):
-        yield
+def writing(gallery: Path) -> AbstractContextManager[None]:
+    """Hold the gallery's lock; other writers wait, which is logged after a few seconds. The system lets go of it when
+    the process dies. `GalleryError` where another has been writing for `PATIENCE` seconds, and errors as of
+    `locked`."""
+    told = f"{gallery}: another process has been writing for {PATIENCE:g} s; try again later"
+    return locked(gallery / LOCK, PATIENCE, told)
 
 
 @contextmanager
 def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
-    """Hold the lock on `file`, which is made where it is not there.
-
-    Raises:
-        GalleryError: another process holds it for longer than `patience` seconds (`refusal`), or the file may not be
-            made, or is a link.
-    """
+    """Hold the lock on `file`, which is made where it is not there. `GalleryError` where another process holds it for
+    longer than `patience` seconds (`refusal`), or the file may not be made, or is a link."""
     with ExitStack() as stack:
         try:
             handle = stack.enter_context(files.own_file(file))

@@ -74,12 +74,8 @@ def write_manifest(gallery: Path, manifest: Manifest, name: str = MANIFEST) -> N
 
 
 def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
-    """Read `gallery.json`, or the file `name`.
-
-    Raises:
-        GalleryMissing: there is no gallery at that path.
-        GalleryDamaged: the file is garbled or of a format that this version does not know.
-    """
+    """Read `gallery.json`, or the file `name`. `GalleryMissing` where there is no gallery, `GalleryDamaged` where the
+    file is garbled or of a format that this version does not know."""
     file = gallery / name
     manifest = read_small_file(file, Manifest, f"index again into a new folder, or put the file back {FROM_BACKUP}")
     if manifest is None:

@@ -17,15 +17,7 @@ def read_small_file(
 ) -> _Contents | None:
     """What `file` holds; None where it is not there.
 
-    Args:
-        file: the file.
-        contents: what it should hold.
-        remedy: what to do where it does not.
-        check: tells what is wrong with the contents, or None.
-
-    Raises:
-        GalleryDamaged: it cannot be read, is garbled, or `check` found something.
-    """
+    `GalleryDamaged`, with the remedy, where it cannot be read, is garbled, or `check` tells what is wrong with it."""
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -42,15 +42,8 @@ class Store:
     """Rows by id in a LanceDB table inside the gallery's folder. Each change happens as a whole or not at all, whenever
     the process dies; other processes' changes are seen. Paths are kept as bytes, so any file name is possible.
 
-    Args:
-        folder: the gallery's folder.
-        dimension: length of a vector.
-        name: the table's name.
-        create: make an empty table where there is none.
-
-    Raises:
-        GalleryDamaged: there is no table, or it cannot be read, or its vectors have another length.
-    """
+    `dimension` is the length of a vector. `GalleryDamaged` where there is no table (`create` makes an empty one), it
+    cannot be read, or its vectors have another length."""
 
     def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
         self.folder, self.dimension, self.name = folder.absolute(), dimension, name  # relative: may look an address

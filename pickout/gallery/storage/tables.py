@@ -56,7 +56,6 @@ def make_gallery(folder: Path, manifest: Manifest) -> None:
         GalleryError: the folder is a file or holds other files.
         GalleryMissing: it cannot be made.
         GalleryDamaged: it holds crops without a manifest.
-        StorageFull: no space left.
     """
     try:
         with storage_errors(folder):
@@ -82,12 +81,8 @@ def make_gallery(folder: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def changing(gallery: Path, store: Store) -> Iterator[None]:
-    """Hold the gallery's lock for a change of `store`, which must still be the gallery's.
-
-    Raises:
-        GalleryModelMismatch: another process has rebuilt the gallery with another model since `store` was opened.
-        GalleryError: another process has been writing for too long.
-    """
+    """Hold the gallery's lock for a change of `store`. `GalleryModelMismatch` where another process has rebuilt the
+    gallery with another model since `store` was opened."""
     with writing(gallery):
         if read_manifest(gallery).table != store.name:
             raise GalleryModelMismatch(
@@ -164,12 +159,8 @@ def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
 
 def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, Store]:
     """What the gallery will be with another model, loaded from `run`, and the table for it: the one that was begun, or
-    an empty one. `restart` throws away what was begun, for whichever model.
-
-    Raises:
-        GalleryModelMismatch: a table for a third model was begun.
-        GalleryDamaged: the table that was begun cannot be used.
-    """
+    an empty one. `restart` throws away what was begun; without, `GalleryModelMismatch` where that is for a third
+    model."""
     with writing(gallery):
         if restart:
             (gallery / REBUILD).unlink(missing_ok=True)
