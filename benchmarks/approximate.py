@@ -29,7 +29,7 @@ from pickout.gallery.storage.manifest import new_manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import make_gallery
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.vectors.exact import Vectors
 
 Array = NDArray[np.float32]
 CROPS_A_PERSON = 4

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from pickout.gallery.search.filters import Where, allowed
 from pickout.gallery.storage.rows import Facet, Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import exact_top
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.vectors.exact import HeldVectors, exact_top
 
 Vectors = NDArray[np.float32]
 CAMERAS, DAYS = 24, 30

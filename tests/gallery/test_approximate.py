@@ -24,8 +24,7 @@ from pickout.gallery.search.query_vector import Aim
 from pickout.gallery.search.ranking import SearchSettings, ranked
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Penalty, exact_top
-from pickout.gallery.vectors.held import HeldVectors, best_rows
+from pickout.gallery.vectors.exact import HeldVectors, Penalty, best_rows, exact_top
 
 ROWS, SIZE = 1500, 16
 buffer = io.BytesIO()

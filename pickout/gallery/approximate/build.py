@@ -25,7 +25,7 @@ from pickout.gallery.approximate.record import APPROXIMATE, Approximation, Recal
 from pickout.gallery.storage.manifest import read_manifest
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
-from pickout.gallery.vectors.held import best_rows
+from pickout.gallery.vectors.exact import best_rows
 
 _AT = (10, 100)  # how many of the best recall is measured on; the last decides
 _OVERSAMPLES = (4, 16, 64, 256)

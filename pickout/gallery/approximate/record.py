@@ -10,8 +10,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.gallery.approximate.far_vectors import Codes, FarVectors, has_index
-from pickout.gallery.storage.manifest import Manifest
-from pickout.gallery.storage.small_file import known_format, read_small_file
+from pickout.gallery.storage.manifest import Manifest, known_format, read_small_file
 from pickout.gallery.storage.store import Store
 
 APPROXIMATE = "approximate.json"

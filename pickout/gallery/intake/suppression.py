@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.files import write_atomically
-from pickout.gallery.storage.small_file import known_format, read_small_file
+from pickout.gallery.storage.manifest import known_format, read_small_file
 
 SUPPRESSION = "suppression.json"
 _FORMAT = 1

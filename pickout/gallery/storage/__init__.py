@@ -3,6 +3,6 @@
 rows                   what a gallery knows of a crop
 store, columns, lance_faults    rows in LanceDB
 tables                 which table holds the rows, and an empty gallery
-manifest, small_file   `gallery.json` and the other small files beside the table
+    manifest               `gallery.json`, and how the other small files beside the table are read
 lock                   one writer at a time, and what a killed one left
 """

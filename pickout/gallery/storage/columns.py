@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.gallery.storage.rows import LABEL, NO_TIME, Facet, Metadata, Resident, Row
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.vectors.exact import Vectors
 
 FIELDS: tuple[tuple[str, Any], ...] = (
     ("id", pa.string()),

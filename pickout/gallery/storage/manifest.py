@@ -1,16 +1,18 @@
-"""`gallery.json`: what a gallery is and which model made it."""
+"""`gallery.json`: what a gallery is and which model made it; and how such small JSON files are read, strictly."""
 
 import hashlib
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pickout.config import Settings
 from pickout.errors import GalleryDamaged, GalleryMissing, GalleryModelMismatch
 from pickout.files import write_atomically
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.storage.small_file import read_small_file
 
 FORMAT = 2
 """Version of the folder's layout that this code writes; version 1 is read, and brought up to date by a change."""
@@ -18,6 +20,8 @@ MANIFEST = "gallery.json"
 TABLE = "crops"  # name of a new gallery's table
 FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
 """Goes with every advice to put files back."""
+
+_Contents = TypeVar("_Contents")
 
 
 class ModelFacts(Settings):
@@ -89,3 +93,39 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
             "use the version that wrote it or index again into a new folder"
         )
     return manifest
+
+
+def read_small_file(
+    file: Path, contents: type[_Contents], remedy: str, *, check: Callable[[_Contents], str | None] = lambda _: None
+) -> _Contents | None:
+    """What `file` holds; None where it is not there.
+
+    `GalleryDamaged`, with the remedy, where it cannot be read, is garbled, or `check` tells what is wrong with it."""
+    try:
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise GalleryDamaged(f"{file}: cannot be read: {error.strerror}") from None
+    try:
+        # A path that is no UTF-8 is kept with lone surrogates, which JSON may hold and pydantic's own reader refuses.
+        found = TypeAdapter(contents).validate_python(json.loads(text))
+    except ValidationError as error:
+        raise GalleryDamaged(f"{file}: {first_fault(error)}; {remedy}") from None
+    except (ValueError, RecursionError):
+        raise GalleryDamaged(f"{file}: is no JSON; {remedy}") from None
+    if wrong := check(found):
+        raise GalleryDamaged(f"{file}: {wrong}; {remedy}")
+    return found
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{place}: {first['msg']}"
+
+
+def known_format(found: int, known: int) -> str | None:
+    """What to say of a file of another format than the one that is known."""
+    return None if found == known else f"format {found}, this version knows {known}"

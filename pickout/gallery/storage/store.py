@@ -20,7 +20,7 @@ from pickout.gallery.storage import columns
 from pickout.gallery.storage.lance_faults import clear_half_written_rows, lance_errors
 from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
-from pickout.gallery.vectors.held import HeldVectors, Vectors
+from pickout.gallery.vectors.exact import HeldVectors, Vectors
 
 KEEP_VERSIONS = timedelta(hours=1)  # a reader of another process may still be reading a version that is younger
 KEEP_NONE = timedelta(milliseconds=1)

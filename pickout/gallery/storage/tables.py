@@ -21,9 +21,9 @@ from pickout.gallery.storage.manifest import (
     Manifest,
     new_manifest,
     read_manifest,
+    read_small_file,
     write_manifest,
 )
-from pickout.gallery.storage.small_file import read_small_file
 from pickout.gallery.storage.store import Store
 
 CALIBRATION = "calibration.json"

@@ -1,19 +1,22 @@
-"""Exact top-k by inner product, less penalties, with a defined order among equal scores."""
+"""Exact top-k by inner product, less penalties, with a defined order among equal scores; and vectors as a search asks
+for them."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 65_536  # rows re-scored at a time; bounds the extra memory when very many rows tie
+_BLOCK = 65_536  # rows told together by `blocks`, or re-scored at a time, which bounds the memory when very many tie
 _GATHERED = 512  # rows gathered at a time
 _TOGETHER = 16_384  # rows that one thread scores before it takes the next ones
 _GATHER_BELOW = 0.3  # share of allowed rows below which their vectors are gathered instead of scoring all rows
-
+_QUERIES = 32  # queries multiplied with a block at a time
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -124,6 +127,89 @@ def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> NDArray[np.
         # Not a matrix product: BLAS may add up the rows at the end of a block in another order.
         scores[start : start + _BLOCK] = (vectors_ND[block].astype(np.float64) * query).sum(axis=1)
     return scores
+
+
+class Vectors(Protocol):
+    """Unit vectors by row. A row is a position in the arrays of `Resident`."""
+
+    def doubt(self, _passed: int, /) -> str | None:
+        """What to say beside a search of so many rows, where it may miss some."""
+
+    def kept(self, keep_N: Mask) -> "Vectors":
+        """The vectors of some rows, which keep their order."""
+
+    def at(self, rows: Sequence[int] | Rows) -> Floats:
+        """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
+
+    def blocks(self) -> Iterator[tuple[Rows, Floats]]:
+        """All rows in pieces: (b,) rows and their vectors (b, D), each row once."""
+
+    def top(
+        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
+    ) -> Best:
+        """The best rows and their scores, as `exact_top` tells them."""
+
+
+class HeldVectors:
+    """All vectors (N, D) in memory; a search misses nothing."""
+
+    def __init__(self, array: Floats) -> None:
+        self.array = array
+        self._scored: dict[bytes, Floats] = {}
+
+    def doubt(self, _passed: int) -> str | None:
+        """None: nothing is missed."""
+        return None
+
+    def kept(self, keep_N: Mask) -> "HeldVectors":
+        """The vectors of some rows, which keep their order; copies them."""
+        return HeldVectors(self.array[keep_N])
+
+    def at(self, rows: Sequence[int] | Rows) -> Floats:
+        """The vectors (n, D) of these rows."""
+        return self.array[np.asarray(rows, dtype=np.int64)]
+
+    def blocks(self) -> Iterator[tuple[Rows, Floats]]:
+        """All rows in pieces: (b,) rows and their vectors (b, D)."""
+        for start in range(0, len(self.array), _BLOCK):
+            block = self.array[start : start + _BLOCK]
+            yield np.arange(start, start + len(block)), block
+
+    def top(
+        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
+    ) -> Best:
+        """See `exact_top`."""
+        rough = self._scored.get(query_D.tobytes())
+        return exact_top(
+            self.array, query_D, top=top, order_N=order_N, allowed_N=allowed_N, penalties=penalties, rough_N=rough
+        )
+
+    @contextmanager
+    def scored_together(self, queries_QD: Floats) -> Iterator[None]:
+        """Score these queries in one pass over all vectors; `top` within takes the scores from there."""
+        scores = scores_together(self.array, queries_QD)
+        self._scored = {query.tobytes(): row for query, row in zip(queries_QD, scores, strict=True)}
+        try:
+            yield
+        finally:
+            self._scored = {}
+
+
+def best_rows(vectors: Vectors, queries_QD: Floats, kept: int) -> tuple[Rows, Floats]:
+    """The best rows of many queries at once, in one pass over all vectors and single precision: rows (Q, kept), best
+    first, and their scores (Q, kept); -1 and minus infinity where there are fewer rows."""
+    rows = np.full((len(queries_QD), kept), -1, dtype=np.int64)
+    scores = np.full((len(queries_QD), kept), -np.inf, dtype=np.float32)
+    for place, block in vectors.blocks():
+        for start in range(0, len(queries_QD), _QUERIES):
+            found = queries_QD[start : start + _QUERIES] @ block.T
+            for number, new in enumerate(found, start):
+                both = np.concatenate([scores[number], new])
+                best = np.argpartition(-both, kept - 1)[:kept] if kept < len(both) else np.arange(len(both))
+                best = best[np.argsort(-both[best], kind="stable")][:kept]
+                rows[number] = np.concatenate([rows[number], place])[best]
+                scores[number] = both[best]
+    return rows, scores
 
 
 def in_threads(block: Callable[[int], None], starts: range) -> None:
