@@ -73,7 +73,7 @@ def main() -> None:
         store = Store(folder, options.dimension)
         sentences = fill(store, space, options.rows, generator)
         began = time.perf_counter()
-        approximate(folder, store, ApproximateSettings(above=0), sentences[:200])
+        approximate(folder, store, ApproximateSettings(above=0), sentences[:200], lambda _: None)
         built = time.perf_counter() - began
         found = read_approximation(folder, read_manifest(folder))
         assert found is not None

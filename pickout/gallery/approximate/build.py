@@ -1,5 +1,6 @@
 """Build an approximate index, choose how widely it is searched, and measure what that misses."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,25 +13,16 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.files import write_atomically
-from pickout.gallery.approximate.far_vectors import (
-    FEWEST,
-    Codes,
-    FarVectors,
-    build_index,
-    drop_index,
-    fitting_codes,
-    fitting_partitions,
-)
+from pickout.gallery.approximate.far_vectors import FEWEST, Codes, FarVectors, build_index, drop_index
 from pickout.gallery.approximate.record import APPROXIMATE, Approximation, Recall, read_approximation
 from pickout.gallery.storage.manifest import read_manifest
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
-from pickout.gallery.vectors.exact import best_rows
+from pickout.gallery.vectors.exact import Floats, best_rows
 
 _AT = (10, 100)  # how many of the best recall is measured on; the last decides
 _OVERSAMPLES = (4, 16, 64, 256)
-_EQUAL = 1e-6
-"""Scores that differ by less may come in any order: the search and the measure sum in different precisions."""
+_EQUAL = 1e-6  # scores that differ by less may come in any order: search and measure sum in different precisions
 _RESAMPLES = 1000
 
 Tell = Callable[[str], None]  # called with what is being done
@@ -55,12 +47,18 @@ class ApproximateSettings(Settings):
     """Which crops are searched for."""
 
 
+def fitting_partitions(rows: int) -> int:
+    """The square root of the rows, so that partitions are as many as each has rows."""
+    return max(1, round(math.sqrt(rows)))
+
+
+def fitting_codes(dimension: int) -> Codes:
+    """Bits where they fill whole bytes, which the index asks for."""
+    return "bits" if dimension % 8 == 0 else "bytes"
+
+
 def approximate(
-    gallery: Path,
-    store: Store,
-    settings: ApproximateSettings,
-    sentences_QD: NDArray[np.float32] | None = None,
-    tell: Tell = lambda _: None,
+    gallery: Path, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell
 ) -> Approximation:
     """Build the index and measure it. The gallery can be searched meanwhile; writers wait while the index is built.
 
@@ -128,7 +126,7 @@ def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
     if _is_small(store.count(), before.above):
         (gallery / APPROXIMATE).unlink(missing_ok=True)
     else:
-        approximate(gallery, store, ApproximateSettings(above=before.above))
+        approximate(gallery, store, ApproximateSettings(above=before.above), None, lambda _: None)
 
 
 def search_exactly(gallery: Path, store: Store) -> None:
@@ -141,14 +139,12 @@ def search_exactly(gallery: Path, store: Store) -> None:
 class _Trial:
     """Searches whose right answers are known: half of them choose, the other half measure."""
 
-    def __init__(
-        self, store: Store, settings: ApproximateSettings, sentences_QD: NDArray[np.float32] | None, tell: Tell
-    ) -> None:
+    def __init__(self, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell) -> None:
         self._resident = store.resident(lambda ids: FarVectors(store, ids, 1, 1, ""))
         self._far, self._tell = cast(FarVectors, self._resident.vectors), tell
         drawn = np.random.default_rng(settings.seed).permutation(len(self._resident.ids))[: settings.searches]
         crops = self._far.at(np.sort(drawn))
-        self._queries: dict[_Kind, NDArray[np.float32]] = {"crops": crops[np.isfinite(crops[:, 0])]}
+        self._queries: dict[_Kind, Floats] = {"crops": crops[np.isfinite(crops[:, 0])]}
         if sentences_QD is not None and len(sentences_QD) > 1:
             self._queries = {"sentences": sentences_QD[: settings.searches], **self._queries}
         tell("searching exactly")

@@ -4,7 +4,6 @@ The index is LanceDB's: an inverted file over vectors quantised to one bit a num
 docs/journal.md tells why not by product quantisation.
 """
 
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -27,16 +26,6 @@ _FEW = 4
 _DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
 
 _Found = tuple[NDArray[np.bytes_], Floats]
-
-
-def fitting_partitions(rows: int) -> int:
-    """The square root of the rows, so that partitions are as many as each has rows."""
-    return max(1, round(math.sqrt(rows)))
-
-
-def fitting_codes(dimension: int) -> Codes:
-    """Bits where they fill whole bytes, which the index asks for."""
-    return "bits" if dimension % 8 == 0 else "bytes"
 
 
 def build_index(store: Store, partitions: int, codes: Codes) -> None:
