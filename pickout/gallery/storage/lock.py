@@ -41,24 +41,24 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
             if error.errno not in (errno.ELOOP, errno.EEXIST, errno.EISDIR):
                 raise
             raise GalleryError(f"{file}: is a link or no ordinary file; delete it, and run again") from None
-        _wait(handle, file, patience, refusal)
+        began, told = time.monotonic(), False
+        while not _taken(handle):
+            waited = time.monotonic() - began
+            if waited > patience:
+                raise GalleryError(refusal)
+            if waited > _TOLD_AFTER and not told:
+                told = True
+                _log.warning("%s: waiting for another process that is writing", printable(file.parent))
+            time.sleep(_PAUSE)
         yield
 
 
-def _wait(handle: int, file: Path, patience: float, refusal: str) -> None:
-    began, told = time.monotonic(), False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            waited = time.monotonic() - began
-        if waited > patience:
-            raise GalleryError(refusal)
-        if waited > _TOLD_AFTER and not told:
-            told = True
-            _log.warning("%s: waiting for another process that is writing", printable(file.parent))
-        time.sleep(_PAUSE)
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def half_written(gallery: Path) -> list[Path]:

@@ -7,8 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from pydantic import BaseModel
+from typing import Any
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, GalleryModelMismatch
 from pickout.files import storage_errors
@@ -144,15 +143,11 @@ def _clear(gallery: Path) -> None:
         (gallery / REBUILD).unlink()
 
 
-class _ForModel(BaseModel):
-    model: str
-
-
 def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
     """Delete the calibration and its picture where they belong to another model. A garbled one stays to be told of."""
     with suppress(GalleryDamaged):
-        found = read_small_file(gallery / CALIBRATION, _ForModel, "")
-        if found is not None and found.model != manifest.model.fingerprint:
+        found = read_small_file(gallery / CALIBRATION, dict[str, Any], "") or {}
+        if found.get("model", manifest.model.fingerprint) != manifest.model.fingerprint:
             (gallery / CALIBRATION_PLOT).unlink(missing_ok=True)
             (gallery / CALIBRATION).unlink(missing_ok=True)
 
