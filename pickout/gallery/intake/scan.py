@@ -127,12 +127,14 @@ def find_absent(
     found, missing = Absence(), dict[Path, list[tuple[str, str]]]()
     witnesses: dict[Path, Path] = {}
     for identifier, file in rows:
-        there = _is_there(file) if file.is_relative_to(root) else True
+        if not file.is_relative_to(root):
+            continue
+        there = _is_there(file)
         if there is None:
             found.unseen += 1
         elif not there:
             missing.setdefault(file.parent, []).append((identifier, file.name))
-        elif identifier not in new and file.is_relative_to(root):
+        elif identifier not in new:
             folder = file  # every folder on the way to it is the one that was indexed
             while folder != root and folder.parent not in witnesses:
                 folder = folder.parent

@@ -99,18 +99,6 @@ def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -
     return scores if few is not None or positions is None else scores[positions]
 
 
-def scores_together(vectors_ND: Floats, queries_QD: Floats) -> Floats:
-    """Inner products (Q, N) of several queries with every row: the rows are read once for all of them."""
-    scores = np.empty((len(queries_QD), len(vectors_ND)), dtype=np.float32)
-
-    def block(start: int) -> None:
-        some = slice(start, start + _TOGETHER)
-        scores[:, some] = queries_QD @ vectors_ND[some].T
-
-    in_threads(block, range(0, len(vectors_ND), _TOGETHER))
-    return scores
-
-
 def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Sequence[Penalty]) -> float:
     """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
     one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
@@ -187,7 +175,13 @@ class HeldVectors:
     @contextmanager
     def scored_together(self, queries_QD: Floats) -> Iterator[None]:
         """Score these queries in one pass over all vectors; `top` within takes the scores from there."""
-        scores = scores_together(self.array, queries_QD)
+        scores = np.empty((len(queries_QD), len(self.array)), dtype=np.float32)
+
+        def block(start: int) -> None:
+            some = slice(start, start + _TOGETHER)
+            scores[:, some] = queries_QD @ self.array[some].T
+
+        in_threads(block, range(0, len(self.array), _TOGETHER))
         self._scored = {query.tobytes(): row for query, row in zip(queries_QD, scores, strict=True)}
         try:
             yield
@@ -214,10 +208,12 @@ def best_rows(vectors: Vectors, queries_QD: Floats, kept: int) -> tuple[Rows, Fl
 
 def in_threads(block: Callable[[int], None], starts: range) -> None:
     """`block(start)` for every start, in as many threads as this process may use; in this one where one is enough."""
-    list(map(block, starts) if min(len(starts), thread_count()) <= 1 else _pool(thread_count()).map(block, starts))
+    threads = _thread_count()
+    doing = map(block, starts) if min(len(starts), threads) <= 1 else _pool(threads).map(block, starts)
+    list(doing)  # waits, and raises what a block has raised
 
 
-def thread_count() -> int:
+def _thread_count() -> int:
     """As many as this process may use, or as OMP_NUM_THREADS says, which numerical libraries go by."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
