@@ -27,8 +27,8 @@ def rebuild(
     again; while one cannot be read, or has changed, the gallery stays as it is.
     """
     from pickout.cli.model import load_model, remember
-    from pickout.gallery.intake.ingest import IngestSettings
     from pickout.gallery.intake.quarantine import QUARANTINE
+    from pickout.gallery.intake.report import IngestSettings
 
     settings = settings_of(IngestSettings, set_)
     opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded

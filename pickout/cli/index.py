@@ -47,7 +47,7 @@ def index(
     Kill it at any moment and run it again: it goes on where it stopped. Files that cannot be read are listed in the
     gallery's quarantine.jsonl and stop nothing.
     """
-    from pickout.gallery.intake.ingest import IngestSettings
+    from pickout.gallery.intake.report import IngestSettings
     from pickout.gallery.intake.scan import count_images
 
     settings = settings_of(IngestSettings, set_)

@@ -14,9 +14,9 @@ from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
 from pickout.gallery.changes.transfer import RebuildProgress
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.intake.ingest import Ingest, IngestSettings
+from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
-from pickout.gallery.intake.report import IngestProgress, IngestReport
+from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.search.answer import Answer
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
 from pickout.gallery.search.groups import Grouping

@@ -54,8 +54,8 @@ def many(tmp_path, draw):
 
 def made(gallery, **changed):
     report, inventory = IngestReport(), Inventory(())
-    given = {"suppression": Suppression(), "rows": 2, "seconds": 60.0, "compact_every": 100, **changed}
-    return Committer(gallery.path, gallery._store, inventory, report, **given), report, inventory
+    settings = IngestSettings(**{"commit": 2, "commit_seconds": 60.0, **changed})
+    return Committer(gallery.path, gallery._store, inventory, report, Suppression(), settings), report, inventory
 
 
 def row(number):
@@ -86,7 +86,7 @@ def test_rows_are_known_and_counted_only_once_they_are_written(empty, monkeypatc
 
 
 def test_a_row_that_is_there_counts_as_updated(empty):
-    committer, report, _ = made(empty, rows=1)
+    committer, report, _ = made(empty, commit=1)
     with committer:
         for number in (1, 2, 1):
             committer.add(row(number))
@@ -97,7 +97,7 @@ def test_a_row_that_is_there_counts_as_updated(empty):
 
 def test_an_error_of_the_writing_thread_is_raised_as_it_is_and_earlier_rows_stay(empty, monkeypatch):
     error = StorageFull("no space left")
-    committer, report, inventory = made(empty, rows=1)
+    committer, report, inventory = made(empty, commit=1)
     put = Store.put
 
     def full(store, rows):

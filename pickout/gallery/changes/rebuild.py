@@ -12,8 +12,8 @@ from pickout.gallery.approximate.record import read_approximation
 from pickout.gallery.changes.erasure import finish_erasing
 from pickout.gallery.changes.transfer import Rebuilding, RebuildProgress
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.quarantine import Quarantined
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.storage.lock import finish_writes, locked
 from pickout.gallery.storage.manifest import Manifest, read_manifest
 from pickout.gallery.storage.store import Store

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
-from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.intake.suppression import SUPPRESSION, Suppression, read_suppression
 from pickout.gallery.storage.rows import Known, Metadata, Row
 from pickout.gallery.storage.store import Store
@@ -87,12 +87,10 @@ class Committer:
         inventory: Inventory,
         report: IngestReport,
         suppression: Suppression,
-        rows: int,
-        seconds: float,
-        compact_every: int,
+        settings: IngestSettings,
     ) -> None:
         self._gallery, self._store, self._inventory, self._report = gallery, store, inventory, report
-        self._limit, self._seconds, self._compact_every = rows, seconds, compact_every
+        self._settings = settings
         self._suppression, self._erased = suppression, Suppression()
         self._seen: int | None = None
         self.refused: set[Path] = set()
@@ -132,8 +130,8 @@ class Committer:
         if idle:
             self._settle()
         pending = len(self._next.rows) + len(self._next.bad)
-        late = idle and time.monotonic() - self._committed_at > self._seconds
-        if pending >= self._limit or (pending and late):
+        late = idle and time.monotonic() - self._committed_at > self._settings.commit_seconds
+        if pending >= self._settings.commit or (pending and late):
             self.commit()
 
     def commit(self) -> None:
@@ -142,7 +140,7 @@ class Committer:
         commit = self._next
         if commit.rows:
             self._commits += 1
-            commit.merges = self._commits % self._compact_every == 0
+            commit.merges = self._commits % self._settings.compact_every == 0
         if commit.rows or commit.bad:
             self._underway, self._next = commit, _Commit(self._write)
             commit.start()

@@ -1,18 +1,15 @@
 """From a folder of crops to rows: resumable, idempotent, and stopped by no bad file."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
@@ -20,30 +17,12 @@ from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
-from pickout.gallery.intake.report import IngestProgress, IngestReport
+from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.intake.scan import Scan, count_images, find_absent
 from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
-
-
-class IngestSettings(Settings):
-    """How a folder is read and written."""
-
-    batch: int = Field(default=32, ge=1)
-    """Images encoded at once."""
-    commit: int = Field(default=256, ge=1)
-    """Rows written at once, while the next ones are encoded; a kill loses at most so many and those that gather."""
-    commit_seconds: float = Field(default=5.0, gt=0)
-    """Rows are written at least this often."""
-    threads: int = Field(default=min(4, os.cpu_count() or 1), ge=1, le=64)
-    """Threads that read and decode while the model encodes."""
-    compact_every: int = Field(default=100, ge=1)
-    """Commits after which the small pieces on disk are merged."""
-    tokens: Literal["auto", "off"] = "auto"
-    """Whether the tokens that a model's second look reads are kept: 2 bytes a number, 0.9 MB a crop for a ViT-B/16 at
-    384x384. Without them a search ranks by vectors alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +83,7 @@ class Ingest:
         self._inventory = Inventory(store.known())
         self._touched: dict[Path, Path] = {}
         self._back: list[Crop] = []
-        pace = (settings.commit, settings.commit_seconds, settings.compact_every)
-        self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, *pace)
+        self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, settings)
 
     def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
         """Bring the gallery up to date with the folder; arguments and errors as of `Gallery.add`."""
