@@ -171,9 +171,13 @@ class _Trial:
                 shares = self._shares(kind, 1, at, probes, oversample)
                 draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
                 low, high = np.quantile(shares[draws].mean(1), (0.025, 0.975))
-                interval, rows = (float(low), float(high)), len(self._resident.ids)
-                told = {"queries": kind, "searches": len(shares), "at": at, "mean": float(shares.mean())}
-                found.append(Recall(**told, interval=interval, rows=rows, measured=_now()))
+                searches, mean, rows = len(shares), float(shares.mean()), len(self._resident.ids)
+                interval, now = (float(low), float(high)), _now()
+                found.append(
+                    Recall(
+                        queries=kind, searches=searches, at=at, mean=mean, interval=interval, rows=rows, measured=now
+                    )
+                )
         return tuple(found)
 
     def _worst(self, probes: int, oversample: int) -> float:
