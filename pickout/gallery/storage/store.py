@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -212,8 +213,12 @@ class Store:
     ) -> Iterator[pa.RecordBatch]:
         """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
         some ids, so many at once. Columns that an older table lacks are left out."""
+
+        def read(some: list[str] | None, table: Any) -> list[pa.RecordBatch]:
+            return list(self.batches(table, names, some))
+
         for some in [None] if ids is None else _slices(ids, at_once):
-            yield from self.read(lambda table, some=some: list(self.batches(table, names, some)))
+            yield from self.read(partial(read, some))
 
     def _each(
         self, make: Callable[[dict[str, Any]], _Found], names: Sequence[str], ids: Iterable[str] | None = None
