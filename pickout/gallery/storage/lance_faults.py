@@ -1,16 +1,12 @@
-"""What LanceDB raises, as errors of ours, and what it leaves behind when a process is killed."""
+"""What LanceDB raises, as errors of ours."""
 
 import errno
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage.manifest import FROM_BACKUP
-
-_HALF_WRITTEN_ROWS = re.compile(r"^\.tmp|#\d+$")
-"""Names that LanceDB and the library below it give to files that are not whole yet."""
 
 
 @contextmanager
@@ -34,13 +30,3 @@ def lance_errors(folder: Path) -> Iterator[None]:
             f"{folder}: the table cannot be used ({first[:200]}); index again into a new folder, or put the folder "
             f"back {FROM_BACKUP}"
         ) from error
-
-
-def clear_half_written_rows(table: Path) -> None:
-    """Delete files that LanceDB was writing into a table's folder when a process was killed: no version names them.
-
-    LanceDB deletes those that have got their names, but never these. The caller holds the gallery's lock.
-    """
-    for file in table.rglob("*"):
-        if _HALF_WRITTEN_ROWS.search(file.name):
-            file.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError
 from pickout.gallery.storage import columns
-from pickout.gallery.storage.lance_faults import clear_half_written_rows, lance_errors
+from pickout.gallery.storage.lance_faults import lance_errors
 from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.vectors.exact import HeldVectors, Vectors
@@ -31,6 +32,7 @@ _ATTEMPTS = 20
 _LAST = 2**64 - 1  # the name of version v is this less v
 _HINT = Path("_versions/latest_version_hint.json")
 """Names the newest version, and nothing else; each change writes it anew."""
+_HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")  # names of files that LanceDB or the library below it is still writing
 _LENGTH_OFF = 1e-2
 """How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
 _TIDY_FROM, _MOST_PIECES = 0.25, 2000
@@ -169,7 +171,9 @@ class Store:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
         with self.latest() as table:
             table.optimize(cleanup_older_than=keep)
-            clear_half_written_rows(self._files)
+            for file in self._files.rglob("*"):  # those that a kill left unfinished, which LanceDB never deletes
+                if _HALF_WRITTEN.search(file.name):
+                    file.unlink(missing_ok=True)
 
     def tidy(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """As `compact`, once the small pieces hold a quarter of what the largest does, or are very many: merging writes
