@@ -34,10 +34,10 @@ from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.transforms import prepare
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.picture import decode, digest, read_file, thumbnail
-from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.storage.rows import Metadata, Row
+from pickout.gallery.storage.store import Store
 from pickout.methods.model import build_model
 from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.drawing import draw_crop
@@ -185,7 +185,7 @@ def tell_parts(model: LoadedModel, crops: Path) -> None:
     ]
     buffers = [io.BytesIO(content) for content in contents]
     with tempfile.TemporaryDirectory(dir=crops.parent) as folder:
-        store = LanceStore(Path(folder), model.dimension, create=True)
+        store = Store(Path(folder), model.dimension, create=True)
         parts: dict[str, Callable[[], object]] = {
             "read": lambda: [read_file(file) for file in files],
             "digest": lambda: [digest(content) for content in contents],

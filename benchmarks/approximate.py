@@ -25,11 +25,11 @@ from search import cpu, unit
 
 from pickout.gallery.approximate.build import ApproximateSettings, approximate
 from pickout.gallery.approximate.record import Approximation, read_approximation
-from pickout.gallery.storage.creation import make_gallery
-from pickout.gallery.storage.lance_table import LanceStore
-from pickout.gallery.storage.manifest import Manifest, new_manifest, read_manifest
+from pickout.gallery.storage.manifest import new_manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row, row_id
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import make_gallery
+from pickout.gallery.vectors.exact import Vectors
 
 Array = NDArray[np.float32]
 CROPS_A_PERSON = 4
@@ -70,15 +70,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "gallery"
         make_gallery(folder, new_manifest(Model(options.dimension), None))  # type: ignore[arg-type]
-        store = LanceStore(folder, options.dimension)
+        store = Store(folder, options.dimension)
         sentences = fill(store, space, options.rows, generator)
         began = time.perf_counter()
-        approximate(folder, store, options.dimension, ApproximateSettings(above=0), sentences[:200])
+        approximate(folder, store, ApproximateSettings(above=0), sentences[:200], lambda _: None)
         built = time.perf_counter() - began
-        manifest = read_manifest(folder)
-        found = read_approximation(folder, manifest)
+        found = read_approximation(folder, read_manifest(folder))
         assert found is not None
-        lines = compare(store, folder, manifest, found, sentences[200 : 200 + options.repeats])
+        lines = compare(store, found, sentences[200 : 200 + options.repeats])
     size = options.rows * options.dimension * 4
     lines = [
         f"rows x dimension             {options.rows} x {options.dimension} float32, {size / 1e6:.0f} MB",
@@ -104,7 +103,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fill(store: LanceStore, space: Space, rows: int, generator: np.random.Generator) -> Array:
+def fill(store: Store, space: Space, rows: int, generator: np.random.Generator) -> Array:
     """Write the rows, and give sentences about some of their people."""
     sentences = []
     for start in range(0, rows, AT_ONCE):
@@ -133,10 +132,10 @@ def row(number: int, vector: Array) -> Row:
     )
 
 
-def compare(store: LanceStore, folder: Path, manifest: Manifest, found: Approximation, sentences: Array) -> list[str]:
+def compare(store: Store, found: Approximation, sentences: Array) -> list[str]:
     """Both searches in turns, with sentences that neither chose nor measured."""
     held = store.resident()
-    far = store.resident(found.vectors(folder, manifest.model.dimension))
+    far = store.resident(lambda ids: found.vectors(store, ids))
     taken: dict[str, list[float]] = {"exact": [], "index": [], "index of 90 %": []}
     shares = []
     some = np.arange(len(held.ids)) % 10 != 0

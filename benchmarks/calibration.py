@@ -17,7 +17,7 @@ from search import unit
 from pickout.gallery.calibration.evidence import People, gather
 from pickout.gallery.calibration.fit import CalibrationSettings, Facts, fit_and_check
 from pickout.gallery.storage.rows import Resident
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.vectors.exact import HeldVectors
 
 DIMENSION, CROPS, SENTENCES = 64, 2, 4
 NOISES = (0.2, 0.4, 0.7, 1.0, 1.5, 2.5)

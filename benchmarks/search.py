@@ -22,10 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.gallery.search.filters import Where, allowed
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.rows import Facet, Metadata, Resident, Row
-from pickout.gallery.vectors.exact import exact_top
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.exact import HeldVectors, exact_top
 
 Vectors = NDArray[np.float32]
 CAMERAS, DAYS = 24, 30
@@ -115,7 +114,7 @@ def stored(rows: int, dimension: int) -> list[str]:
     """Writing and reading rows on disk, with thumbnails of 6 kB."""
     resident = drawn(rows, dimension)
     with tempfile.TemporaryDirectory() as folder:
-        store = LanceStore(Path(folder), dimension, create=True)
+        store = Store(Path(folder), dimension, create=True)
         began = time.perf_counter()
         for start in range(0, rows, 256):
             store.put([row(resident, number) for number in range(start, min(start + 256, rows))])

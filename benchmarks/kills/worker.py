@@ -20,7 +20,7 @@ from pickout.gallery.changes import edits
 from pickout.gallery.changes.erasure import unfinished
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.portable import reader
 from pickout.gallery.search.query import Query
 from pickout.gallery.storage.columns import row_seal
@@ -118,7 +118,7 @@ def facts(path: Path) -> dict[str, Any]:
     rows, tokens = gallery._store.fetch(set(ids)), gallery._store.fetch_tokens(set(ids))
     return {
         "model": gallery.manifest.model.name,
-        "approximate": usable(path, gallery.manifest, len(ids)) is not None,
+        "approximate": usable(path, gallery.manifest, gallery._store) is not None,
         "ids": ids,
         "rows": {row.id: row_fact(row) for row in rows.values()},
         "unsealed": [row.id for row in rows.values() if row.seal != row_seal(row, tokens.get(row.id))],

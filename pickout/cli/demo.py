@@ -22,7 +22,7 @@ from pickout.cli.terminal import progress, write
 from pickout.config import apply_overrides, parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import UsageError
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.scan import count_images
 
 if TYPE_CHECKING:

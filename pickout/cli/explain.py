@@ -165,7 +165,7 @@ def entropy(
     """How widely each layer's class token looks: the entropy of its attention (ITSELF, figure 7, left)."""
     from pickout.data.training_pairs import with_captions
     from pickout.evaluate.protocol import run_folder
-    from pickout.explain.entropy import attention_entropy
+    from pickout.explain.attention import attention_entropy
     from pickout.explain.figures import entropy_figure
 
     loaded = loading.load_model(model, device)

@@ -15,7 +15,7 @@ from pickout.errors import UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.explain.guesses import HiddenPiece
+    from pickout.explain.masks import HiddenPiece
     from pickout.explain.pair import Pair
 
 _Run = Annotated[str, typer.Argument(help="A run of fusion or aga, or a weight file with their word head.")]
@@ -35,7 +35,7 @@ def word(
     json: Json = False,
 ) -> None:
     """Where a word looks in a crop: cross-attention of the fusion layers (AGA, figures 3 and 5)."""
-    from pickout.explain.cross_attention import look_at
+    from pickout.explain.attention import look_at
     from pickout.explain.explanation import measurement_file
     from pickout.explain.overlay import look_sheet
     from pickout.explain.verdict import judge, read_measurement
@@ -71,7 +71,7 @@ def enrich(
     A run keeps no momentum twin; where training asks it, the run's own word head answers here.
     """
     from pickout.explain.figures import guesses_figure
-    from pickout.explain.guesses import hidden_pieces, word_weights
+    from pickout.explain.masks import hidden_pieces, word_weights
 
     loaded, pair = _open(run, device, image, caption)
     pieces = hidden_pieces(loaded, pair)
@@ -113,7 +113,7 @@ def masks(
     json: Json = False,
 ) -> None:
     """Random masks beside attention-guided ones: what each hides of a caption (AGA, figure 5)."""
-    from pickout.explain.cross_attention import look_at
+    from pickout.explain.attention import look_at
     from pickout.explain.figures import masks_figure
     from pickout.explain.masks import compare_masks
 
@@ -172,7 +172,7 @@ def vacuous(
 
 def _fusing(run: str, device: str) -> "LoadedModel":
     """A model that fuses words and images; another is refused."""
-    from pickout.explain.cross_attention import fusion_model
+    from pickout.explain.attention import fusion_model
 
     loaded = loading.load_model(run, device)
     fusion_model(loaded)

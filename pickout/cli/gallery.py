@@ -256,7 +256,7 @@ def rebuild(
     at the end. Kill it at any moment and run it again: it goes on where it stopped. Each crop is read from its original
     again; while one cannot be read, or has changed, the gallery stays as it is.
     """
-    from pickout.gallery.intake.ingest import IngestSettings
+    from pickout.gallery.intake.report import IngestSettings
 
     settings = settings_of(IngestSettings, set_)
     opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded

@@ -11,7 +11,7 @@ from pickout.cli import model as loading
 from pickout.cli.options import Device, Json, Texts, open_gallery, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestProgress, IngestReport
 from pickout.gallery.intake.scan import count_images
@@ -44,7 +44,7 @@ def index(
     Kill it at any moment and run it again: it goes on where it stopped. Files that cannot be read are listed in the
     gallery's quarantine.jsonl and stop nothing.
     """
-    from pickout.gallery.intake.ingest import IngestSettings
+    from pickout.gallery.intake.report import IngestSettings
 
     settings = settings_of(IngestSettings, set_)
     exclude = exclude or []
@@ -70,7 +70,7 @@ def index(
 
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.storage.creation import checked_folder
+    from pickout.gallery.storage.tables import checked_folder
 
     checked_folder(out)
     if (out / MANIFEST).exists():

@@ -6,29 +6,24 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.explain.attention import Traces, attention_of
 from pickout.explain.effects import Effects, Embed, image_versions, keep_one_in, leave_one_out, shapley, text_versions
-from pickout.explain.gradients import gradient_times_token
 from pickout.explain.pair import Array, Pair, text_batch
-from pickout.explain.phrases import phrase_of
-from pickout.shapes import AttentionRequest, AttentionTrace
+from pickout.saliency.vacuous_words import VACUOUS_WORDS
+from pickout.shapes import AttentionRequest, Float
 
-Traces = tuple[AttentionTrace, AttentionTrace]
 Side = Literal["patches", "words"]
 Game = Literal["left_out", "kept_alone", "shapley"]
 """How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley` of `explain.effects`."""
+REACH = 2  # words to each side that may belong to a word's phrase
 
 
 class Evidence:
-    """Effects, gradients and attention of one pair, each computed when it is first asked for.
-
-    Args:
-        encoder: the model.
-        pair: the sentence and the crop.
-        seed: of the orders in which `shapley` adds patches and words.
-    """
+    """Effects, gradients and attention of one pair, each computed when it is first asked for; `seed` is that of the
+    orders in which `shapley` adds patches and words."""
 
     def __init__(self, encoder: LoadedModel, pair: Pair, seed: int = 0) -> None:
         self.encoder, self.pair, self.seed = encoder, pair, seed
@@ -68,33 +63,24 @@ class Evidence:
         return np.asarray(embedded[0] - embedded[1:])
 
     def patch_gradients(self, directions: Array, *, last: bool) -> Array:
-        """Gradient times token of each patch for each direction, at the last layer or where tokens enter.
-
-        Args:
-            directions: caption embeddings, or what a word adds to one. Shape: (directions, dimension).
-            last: at the last layer's attention instead of the tower's entry.
-        """
+        """Gradient times token of each patch for caption embeddings, or what words add to one, (directions, dimension);
+        at the last layer's attention, or where tokens enter."""
         method: Any = self.encoder.method
         pixels = self.pair.pixels[None].to(self.encoder.device)
-        place = _place(method.vision, last=last)
-        rows = gradient_times_token(place, lambda: method.encode_images(pixels).embedding, torch.from_numpy(directions))
+        place, ways = _place(method.vision, last=last), torch.from_numpy(directions)
+        rows = gradient_times_token(place, lambda: method.encode_images(pixels).embedding, ways)
         return np.asarray(rows[:, 1:], np.float32)
 
     def word_gradients(self, *, last: bool) -> Array:
         """Gradient times token of each told word with the crop's embedding as direction. Shape: (told,)."""
         method: Any = self.encoder.method
         texts = text_batch(self.encoder, [self.pair.ids])
-        place = _place(method.text, last=last)
-        direction = torch.from_numpy(self.image)[None]
-        rows = gradient_times_token(place, lambda: method.encode_texts(texts).embedding, direction)
+        place, way = _place(method.text, last=last), torch.from_numpy(self.image)[None]
+        rows = gradient_times_token(place, lambda: method.encode_texts(texts).embedding, way)
         return self.over_words(rows[0].numpy())
 
     def over_words(self, tokens: Array) -> Array:
-        """The sum over each told word's pieces.
-
-        Args:
-            tokens: a number for each token. Shape: (tokens,).
-        """
+        """The sum of numbers (tokens,) over each told word's pieces."""
         pair = self.pair
         return np.array([tokens[list(pair.words[n].positions)].sum() for n in pair.told], np.float32)
 
@@ -116,10 +102,50 @@ def _place(tower: Any, *, last: bool) -> nn.Module:
     return place
 
 
-@torch.no_grad()
-def attention_of(encoder: LoadedModel, pair: Pair, request: AttentionRequest) -> Traces:
-    """Attention of both towers for a pair, straight from them: a method's own trace holds rows alone."""
-    method: Any = encoder.method
-    image = method.vision(pair.pixels[None].to(encoder.device), request)
-    text = method.text(text_batch(encoder, [pair.ids]), request)
-    return image.trace, text.trace
+def gradient_times_token(
+    place: nn.Module, embed: Callable[[], Tensor], directions: Float[Tensor, "directions dimension"]
+) -> Float[Tensor, "directions tokens"]:
+    """How a score would change if a token were scaled away, to first order: for each direction v the sum over channels
+    of activation times gradient of e . v, at every token that enters `place`, where `embed` gives e (1, dimension)."""
+    seen: list[Tensor] = []
+
+    def cut(_module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What enters the module becomes a leaf that gradients reach."""
+        seen.append(arguments[0].detach().requires_grad_())
+        return (seen[-1], *arguments[1:])
+
+    hook = place.register_forward_pre_hook(cut)
+    try:
+        with torch.enable_grad():
+            scores = embed().float()[0] @ directions.to(next(place.parameters()).device).T
+            gradients = [torch.autograd.grad(score, seen[0], retain_graph=True)[0] for score in scores]
+    finally:
+        hook.remove()
+    return torch.stack([(gradient * seen[0]).detach().sum(dim=-1)[0] for gradient in gradients]).cpu()
+
+
+def phrase_of(pair: Pair, told: int) -> range:
+    """The told words that stand in one phrase with a told word, itself included: "a pale blue blouse" is one thing to a
+    model, so its words share what it adds.
+
+    A phrase is a run of telling words without punctuation, cut-off or empty words ("a", "with", "wearing") between
+    them, at most `REACH` to each side. An empty word is its own phrase. All numbers are positions in `pair.told`.
+    """
+    if not _tells(pair, told):
+        return range(told, told + 1)
+    first = last = told
+    while first > max(0, told - REACH) and _adjoin(pair, first - 1) and _tells(pair, first - 1):
+        first -= 1
+    while last < min(len(pair.told) - 1, told + REACH) and _adjoin(pair, last) and _tells(pair, last + 1):
+        last += 1
+    return range(first, last + 1)
+
+
+def _tells(pair: Pair, told: int) -> bool:
+    return pair.words[pair.told[told]].text.lower() not in VACUOUS_WORDS
+
+
+def _adjoin(pair: Pair, told: int) -> bool:
+    """Whether nothing stands between a told word and the next, but perhaps a hyphen."""
+    here, there = pair.told[told], pair.told[told + 1]
+    return all(pair.words[n].text == "-" for n in range(here + 1, there))

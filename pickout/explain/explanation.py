@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.evidence import Evidence
-from pickout.explain.kept_tokens import KeptTokens, kept_tokens
-from pickout.explain.pair import Array, Grid, Pair, make_pair
+from pickout.explain.pair import Array, Grid, Pair, make_pair, text_batch
 from pickout.explain.verdict import FILE, Measurement, Target, Verdict, judge
 from pickout.explain.ways import WAYS, Reading
+from pickout.methods.itself import Itself, Selection
+from pickout.saliency.bank import select_bank
+from pickout.shapes import AttentionTrace
 
 SCHEMA = "pickout.explanation/1"
 MEANING = "An explanation says what the score rests on. It does not say that the score, or the match, is right."
@@ -21,61 +25,50 @@ MEANING = "An explanation says what the score rests on. It does not say that the
 SHOWN: tuple[Target, ...] = ("patches", "words", "word_patches")
 """What an explanation of a score shows; where words of a matching head look is asked for apart."""
 _DIGITS = 6
+Kept = tuple[int, float]
+"""A position, and the score by which it was chosen: attention of the class or end-of-text token."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTokens:
+    """The tokens that ITSELF's local features are made of (GRAB), best first: patches row by row, and pieces by their
+    position in the row of ids. Fillers of a short sentence are left out."""
+
+    patches: tuple[Kept, ...]
+    pieces: tuple[Kept, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplainedWord:
-    """A word, or a run of punctuation, of the sentence.
+    """A word, or a run of punctuation, of the sentence."""
 
-    Args:
-        text: as the sentence spells it.
-        start: first character in the sentence.
-        stop: one behind the last character.
-        state: `read` by the model, a `mark` of punctuation, or `cut` off by the model's context.
-        weight: what the score rests on it; None where it is not read or nothing may be shown.
-        patches: where in the crop that lies; likewise. Shape: (rows, columns).
-    """
-
-    text: str
-    start: int
+    text: str  # as the sentence spells it
+    start: int  # first character in the sentence, and one behind the last
     stop: int
+    # `read` by the model, a `mark` of punctuation, or `cut` off by the model's context
     state: Literal["read", "mark", "cut"]
-    weight: float | None = None
-    patches: Array | None = None
+    weight: float | None = None  # what the score rests on it; None where it is not read or nothing may be shown
+    patches: Array | None = None  # where in the crop that lies; likewise; shape (rows, columns)
 
     def as_json(self) -> dict[str, Any]:
         """As JSON values."""
         weight = None if self.weight is None else round(self.weight, _DIGITS)
-        place = {"text": self.text, "start": self.start, "stop": self.stop, "state": self.state}
-        return {**place, "weight": weight, "patches": _listed(self.patches)}
+        return {**asdict(self), "weight": weight, "patches": _listed(self.patches)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Why a crop has its score for a sentence.
+    """Why a crop has its score for a sentence."""
 
-    Args:
-        sentence: the sentence.
-        score: the model's score, an inner product of unit vectors.
-        words: every word of the sentence in order.
-        patches: heat over the crop; None when nothing may be shown. Shape: (rows, columns).
-        grid: where the patches lie.
-        picture: the crop.
-        bank: the kept tokens of ITSELF; None for other methods.
-        verdicts: what is shown by which way, and why.
-        model: the model's name.
-        fingerprint: the model's fingerprint.
-    """
-
-    sentence: str
-    score: float
-    words: tuple[ExplainedWord, ...]
-    patches: Array | None
-    grid: Grid
-    picture: Image.Image
-    bank: KeptTokens | None
-    verdicts: Mapping[Target, Verdict]
-    model: str
+    sentence: str  # the sentence
+    score: float  # the model's score, an inner product of unit vectors
+    words: tuple[ExplainedWord, ...]  # every word of the sentence in order
+    patches: Array | None  # heat over the crop; None when nothing may be shown; shape (rows, columns)
+    grid: Grid  # where the patches lie
+    picture: Image.Image  # the crop
+    bank: KeptTokens | None  # the kept tokens of ITSELF; None for other methods
+    verdicts: Mapping[Target, Verdict]  # what is shown by which way, and why
+    model: str  # the model's
     fingerprint: str
 
     def as_json(self) -> dict[str, Any]:
@@ -182,3 +175,25 @@ def _words(pair: Pair, weights: Array | None, maps: Array | None) -> tuple[Expla
 
 def _listed(heat: Array | None) -> list[list[float]] | None:
     return None if heat is None else [[round(float(x), _DIGITS) for x in row] for row in heat]
+
+
+@torch.no_grad()
+def kept_tokens(encoder: LoadedModel, pair: Pair) -> KeptTokens | None:
+    """The bank as the method fills it when it scores the pair; None for a method without one."""
+    method = encoder.method
+    if not isinstance(method, Itself):
+        return None
+    pixels, texts = pair.pixels[None].to(encoder.device), text_batch(encoder, [pair.ids])
+    image = method.vision(pixels, method.image_selection.evaluation.request).trace
+    text = method.text(texts, method.text_selection.evaluation.request).trace
+    patches = _kept(method.image_selection, image, torch.zeros_like(image.content))
+    pieces = _kept(method.text_selection, text, ~texts.mask)
+    return KeptTokens(tuple((place - 1, score) for place, score in patches), pieces)  # behind the class token
+
+
+def _kept(selection: Selection, trace: AttentionTrace, padding: Tensor) -> tuple[Kept, ...]:
+    rule = selection.evaluation
+    scores = rule.scores(trace)
+    bank = select_bank(scores, trace.content, padding, selection.evaluation_kept, largest=rule.largest)
+    places: list[int] = bank.index[0, : int(bank.length[0])].tolist()
+    return tuple((place, float(scores[0, place])) for place in places if bool(trace.content[0, place]))

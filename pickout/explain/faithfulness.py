@@ -3,8 +3,7 @@
 A heat map claims an order: what it calls hot carries the score. So the hot patches are hidden first and the area under
 the falling score is held against that of random maps (deletion), and shown first into an empty picture (insertion); the
 same for words. The heat of a word is held against the part of the score that this word adds. On a drawn street, whose
-part masks are known, a garment word's heat should also lie on that garment.
-"""
+part masks are known, a garment word's heat should also lie on that garment."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -21,12 +20,10 @@ from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.explain.curves import area, kept_while_deleting
-from pickout.explain.effects import image_versions
+from pickout.explain.effects import Fill, area, drop_words, hide_patches, image_versions, kept_while_deleting
 from pickout.explain.evidence import Evidence
 from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes
 from pickout.explain.garments import read_mask as read_part_mask
-from pickout.explain.occlusion import Fill, drop_words, hide_patches
 from pickout.explain.pair import Array, Grid, make_pair, match_scores
 from pickout.explain.verdict import BAR, TARGETS, Finding, Measurement, Number, Target
 from pickout.explain.ways import WAYS, Reading
@@ -34,8 +31,7 @@ from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
 GARMENT_TARGETS: tuple[Target, ...] = ("word_patches", "looks")
 """What has heat for each word, which can lie on the garment that the word names."""
-CENTRE = "centre"
-"""A control: heat that falls with the distance from the picture's middle, whatever the sentence says."""
+CENTRE = "centre"  # a control: heat that falls with the distance from the picture's middle, whatever the sentence says
 
 Heats = Mapping[str, Array]
 Score = Callable[[NDArray[np.bool_]], Array]
@@ -57,11 +53,7 @@ class MeasureSettings(Settings):
 
 
 class Tally:
-    """Numbers by target, way and measure, each with the person it is about.
-
-    Args:
-        settings: of the intervals.
-    """
+    """Numbers by target, way and measure, each with the person it is about; `settings` are those of the intervals."""
 
     def __init__(self, settings: BootstrapSettings) -> None:
         self.settings = settings
@@ -157,9 +149,9 @@ def _measure_pair(
     word = int(generator.choice(telling)) if telling else 0
 
     def contest(target: Target, score: Score, heats: Heats) -> None:
-        for name, both in gains(score, heats, settings.random_maps, generator).items():
-            for measure, gain in zip(("deletion", "insertion"), both, strict=True):
-                tally.kept[target, name, measure].append((gain, image.identity))
+        for name, (deleting, inserting) in gains(score, heats, settings.random_maps, generator).items():
+            tally.kept[target, name, "deletion"].append((deleting, image.identity))
+            tally.kept[target, name, "insertion"].append((inserting, image.identity))
 
     def matched(kept: NDArray[np.bool_]) -> Array:
         """What the word adds to the matching head's logit."""
@@ -192,14 +184,9 @@ def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
 def ratios(
     named: list[tuple[int, int]], mask: NDArray[np.uint8], grid: Grid, by_word: Heats
 ) -> Iterator[tuple[str, Literal["ratio", "other"], float]]:
-    """Pointing ratios of each named part: of the heat of its word, and of words that name other parts.
-
-    Args:
-        named: words that name a part, from `named_parts`.
-        mask: the part at each pixel.
-        grid: where the patches lie.
-        by_word: heat of each told word by way. Shape of each: (told, patches).
-    """
+    """Pointing ratios of each part that words name (`named_parts`): of the heat of its word, and of words that name
+    other parts. `mask` tells the part at each pixel, `by_word` the heat of each told word by way, each (told,
+    patches)."""
     for told, part in named:
         shares, covered = part_shares(mask, part, grid)
         if covered < SMALLEST:
@@ -208,21 +195,14 @@ def ratios(
         for name, heat in by_word.items():
             yield name, "ratio", pointing_ratio(heat[told], shares, covered)
             if others:
-                strange = [pointing_ratio(heat[other], shares, covered) for other in others]
-                yield name, "other", float(np.mean(strange))
+                yield name, "other", float(np.mean([pointing_ratio(heat[n], shares, covered) for n in others]))
 
 
 def gains(
     score: Score, heats: Heats, random_maps: int, generator: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    """For each map how much better than random it deletes and inserts; above 0 is better.
-
-    Args:
-        score: from what is kept (versions, players) to scores (versions,).
-        heats: maps by name. Shape of each: (players,).
-        random_maps: how many random orders they are held against.
-        generator: draws those.
-    """
+    """For each map (players,) how much better than random orders it deletes and inserts; above 0 is better. `score`
+    makes scores (versions,) of what is kept (versions, players)."""
     if not heats:
         return {}
     players = len(next(iter(heats.values())))
@@ -232,9 +212,10 @@ def gains(
     deleting = np.stack([kept_while_deleting(order) for order in orders])
     kept = np.stack([deleting, ~deleting], axis=1)
     scores = score(kept.reshape(-1, players)).reshape(kept.shape[:3])
-    areas = np.array([[area(curve) for curve in both] for both in scores])
+    areas = area(scores)
     deletion, insertion = areas[len(heats) :].mean(axis=0)
-    return {name: (deletion - own[0], own[1] - insertion) for name, own in zip(heats, areas, strict=False)}
+    own = zip(heats, areas.tolist(), strict=False)
+    return {name: (float(deletion) - gone, back - float(insertion)) for name, (gone, back) in own}
 
 
 def _centre(evidence: Evidence) -> Reading:

@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from pickout.explain.guesses import HiddenPiece, word_weights
-from pickout.explain.masks import Masked
+from pickout.explain.masks import HiddenPiece, Masked, word_weights
 from pickout.explain.overlay import overlay
 from pickout.explain.pair import Array, Pair
 
 _BLUE, _ORANGE, _GREY, _INK = "#0b6e99", "#c2571a", "#d9d9d9", "#1f2933"
 _SIZE, _LETTER = 10.5, 0.602
 """Size of a drawn sentence in points, and the width of a letter of matplotlib's fixed-width font relative to it."""
-_WIDE = 4.7
-"""Inches of a sentence of the mask figure."""
+_WIDE = 4.7  # inches of a sentence of the mask figure
 
 
 @contextmanager
@@ -36,13 +34,8 @@ def _drawn(width: float, height: float, stream: io.BytesIO) -> Iterator[Any]:
 
 
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:
-    """The crop, the sentence coloured by attention, and the raw guesses at its leading words, the original marked.
-
-    Args:
-        pair: the sentence and the crop.
-        pieces: from `hidden_pieces`.
-        words: how many leading words.
-    """
+    """The crop, the sentence coloured by attention, and the raw guesses at so many leading words, the original marked;
+    `pieces` are those of `hidden_pieces`. A PNG file's bytes."""
     stream, weights = io.BytesIO(), word_weights(pieces)
     leading = list(weights)[:words]
     first = {piece.word: piece for piece in reversed(pieces)}
@@ -69,18 +62,9 @@ def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
     for row, guess in enumerate(piece.guesses):
         colour = _ORANGE if guess.original else _BLUE
         axes.barh(row + 0.22, guess.probability, color=colour, height=0.3)
-        weight = "bold" if guess.original else "normal"
         shown = f"{guess.text or '(no word)'}  {guess.probability:.2f}"
-        axes.text(
-            0.02 * likeliest,
-            row - 0.16,
-            shown,
-            fontsize=8.5,
-            va="center",
-            color=colour,
-            weight=weight,
-            parse_math=False,
-        )
+        letter = {"fontsize": 8.5, "color": colour, "weight": "bold" if guess.original else "normal"}
+        axes.text(0.02 * likeliest, row - 0.16, shown, va="center", parse_math=False, **letter)
     axes.set(xlim=(0, 1.05 * likeliest), ylim=(len(piece.guesses) - 0.3, -0.6), xticks=[], yticks=[])
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     title = f"{word} (no. {piece.rank})" if piece.rank else word
@@ -88,13 +72,8 @@ def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
 
 
 def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Array) -> bytes:
-    """Random and guided masks side by side: where the hidden words look, what each draw hides, and how likely.
-
-    Args:
-        pair: the sentence and the crop.
-        found: from `compare_masks`.
-        looks: where each told word looks while it is hidden. Shape: (told, patches).
-    """
+    """Random and guided masks side by side: where the hidden words look, what each draw hides, and how likely. `looks`
+    tells where each told word looks while it is hidden, (told, patches)."""
     stream, texts = io.BytesIO(), [pair.words[word].text for word in pair.told]
     places = _layout(texts, _WIDE)
     draws, lines = len(next(iter(found.values())).draws), 1 + places[-1][0]
@@ -123,12 +102,7 @@ def _dark(hidden: Sequence[int], told: int) -> str | None:
 
 
 def entropy_figure(found: Mapping[str, Array], title: str) -> bytes:
-    """Mean entropy over pairs by layer, and the middle half of the pairs as a band.
-
-    Args:
-        found: from `attention_entropy`.
-        title: what was measured.
-    """
+    """Mean entropy over pairs by layer (from `attention_entropy`), and the middle half of the pairs as a band."""
     stream = io.BytesIO()
     with _drawn(6.4, 3.8, stream) as figure:
         axes = figure.add_subplot()
@@ -171,10 +145,8 @@ def _sentence(
     for told, (text, (line, column)) in enumerate(zip(texts, places, strict=True)):
         colour = box(told)
         if colour is not None:
-            shape = FancyBboxPatch(
-                (column - 0.35, line + 0.17), len(text) + 0.7, 0.66, "round,pad=0,rounding_size=0.25", fc=colour, lw=0
-            )
-            axes.add_patch(shape)
+            corner, style = (column - 0.35, line + 0.17), "round,pad=0,rounding_size=0.25"
+            axes.add_patch(FancyBboxPatch(corner, len(text) + 0.7, 0.66, style, fc=colour, lw=0))
         letters = "white" if colour == _INK else _INK
         middle = column + len(text) / 2
         letter = {"family": "DejaVu Sans Mono", "fontsize": _SIZE, "color": letters, "parse_math": False}

@@ -14,17 +14,9 @@ from pickout.explain.pair import Array, Grid, Pair
 from pickout.synthetic.lexicon import LEXICON
 from pickout.synthetic.surfaces import Part
 
-_SLOTS = {
-    "headwear": Part.HEADWEAR,
-    "upper": Part.UPPER,
-    "outer": Part.OUTER,
-    "lower": Part.LOWER,
-    "shoes": Part.SHOES,
-    "bag": Part.BAG,
-}
+_SLOTS = {part.name.lower(): part for part in (Part.HEADWEAR, Part.UPPER, Part.OUTER, Part.LOWER, Part.SHOES, Part.BAG)}
 """What is worn or carried by everybody alike, and where the mask shows it."""
-SMALLEST = 0.01
-"""Parts that cover a smaller share of the picture are not asked about: a patch is larger."""
+SMALLEST = 0.01  # parts that cover a smaller share of the picture are not asked about: a patch is larger
 
 
 def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
@@ -38,13 +30,8 @@ def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """The words of the sentence that name something the person wears; each word of "polo shirt" counts.
-
-    A phrase that fits two things at once ("jacket" with a blazer under a coat) names neither.
-
-    Args:
-        pair: whose sentence.
-        person: the attributes of the person.
+    """The words of the sentence that name something the person, of these attributes, wears; each word of "polo shirt"
+    counts. A phrase that fits two things at once ("jacket" with a blazer under a coat) names neither.
 
     Returns:
         Positions in `pair.told`, each with the part's number in the mask.
@@ -81,16 +68,8 @@ def read_mask(root: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 
 def part_shares(mask: NDArray[np.uint8], part: int, grid: Grid) -> tuple[Array, float]:
-    """The share of each patch, and of the whole picture, that shows a part.
-
-    Args:
-        mask: the part at each pixel, of any size.
-        part: its number.
-        grid: where the patches lie.
-
-    Returns:
-        Shares of the patches, shape (patches,), and the share of the picture.
-    """
+    """The share of each patch (patches,), and of the whole picture, that shows a part; `mask` tells the part at each
+    pixel."""
     shows = Image.fromarray((mask == part).astype(np.uint8) * 255)
     small = np.asarray(shows.resize((grid.width, grid.height), Image.Resampling.BOX), np.float32) / 255
     cover = grid.cover().reshape(grid.patches, -1).astype(np.float32)
@@ -99,15 +78,9 @@ def part_shares(mask: NDArray[np.uint8], part: int, grid: Grid) -> tuple[Array, 
 
 
 def pointing_ratio(heat: Array, shares: Array, area: float) -> float:
-    """The share of a map's heat that falls on a part, over the part's share of the picture; 1 is chance.
+    """The share of a map's heat (patches,) that falls on a part, over the part's share of the picture, `area`; 1 is
+    chance. `shares` tells how much of each patch the part fills.
 
-    Only heat above zero counts. A map without any says nothing of the part and gets 1.
-
-    Args:
-        heat: of each patch. Shape: (patches,).
-        shares: how much of each patch the part fills. Shape: (patches,).
-        area: how much of the picture the part fills, above 0.
-    """
+    Only heat above zero counts. A map without any says nothing of the part and gets 1."""
     hot = np.maximum(heat, 0)
-    total = float(hot.sum())
-    return float(hot @ shares) / total / area if total > 0 else 1.0
+    return float(hot @ shares) / float(hot.sum()) / area if hot.any() else 1.0

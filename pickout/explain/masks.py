@@ -1,5 +1,8 @@
-"""Random masks beside guided ones: which words each hides of a sentence, and how many of them are empty (AGA, table I
-and figure 5)."""
+"""What training hides of a sentence: random masks beside guided ones and how many of them are empty (AGA, table I and
+figure 5), what a fusion model guesses there, and what enrichment would make of it (AGA, figures 4 and 6).
+
+A run keeps no momentum twin, so the run's own word head answers where training asks the twin.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,40 +11,56 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.explain.cross_attention import fusion_model
+from pickout.explain.attention import fuse_rows, fusion_model, hidden_rows
 from pickout.explain.pair import BATCH, Pair, text_batch
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
+from pickout.saliency.enrich import candidates
 from pickout.saliency.hiding import choose_positions
 from pickout.shapes import AttentionRequest, Float, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """What one rule hides of a sentence.
+    """What one rule hides of a sentence."""
 
-    Args:
-        probability: that each told word is hidden: of its likeliest piece. Shape: (told,).
-        draws: for each draw the told words that are hidden, in part or whole.
-    """
-
-    probability: tuple[float, ...]
-    draws: tuple[tuple[int, ...], ...]
+    probability: tuple[float, ...]  # that each told word is hidden: of its likeliest piece; shape (told,)
+    draws: tuple[tuple[int, ...], ...]  # for each draw the told words that are hidden, in part or whole
 
 
 @dataclass(frozen=True, slots=True)
 class EmptyShare:
-    """How much of what one rule hides is empty words (AGA, table I, Ratio_v).
+    """How much of what one rule hides is empty words (AGA, table I, Ratio_v)."""
 
-    Args:
-        expected: by the rule's probabilities, over all draws.
-        counted: in one draw, as the paper counted.
-        hidden: the share of all pieces that the draw hid.
-    """
+    expected: float  # by the rule's probabilities, over all draws
+    counted: float  # in one draw, as the paper counted
+    hidden: float  # the share of all pieces that the draw hid
 
-    expected: float
-    counted: float
-    hidden: float
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A word in the place of a hidden one."""
+
+    text: str  # what the vocabulary's entry stands for
+    probability: float  # a guess's over the whole vocabulary; a candidate's among the candidates (AGA, Eq. 10)
+    original: bool = False  # whether it is what stands in the sentence
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenPiece:
+    """What training does with one piece of a sentence."""
+
+    text: str  # what the vocabulary's entry stands for
+    word: int  # position in `Pair.words`
+    position: int  # in the row of ids
+    probability: float  # that training hides it (AGA, Eq. 9; RaSa: the same for all)
+    attention: float  # its weight among the sentence's pieces (AGA, Eq. 8)
+    rank: int  # of the original among all guesses, from 1; 0 for a model without a word head
+    # the likeliest entries of the whole vocabulary, and the original behind them where it is not among them (AGA,
+    # figure 4); empty for a model without a word head
+    guesses: tuple[Guess, ...]
+    # what enrichment draws from, likeliest first; empty where it leaves the piece as it is
+    candidates: tuple[Guess, ...]
 
 
 def guided_weights(method: PlanningModel, texts: TokenBatch) -> Float[Tensor, "batch tokens"]:
@@ -67,25 +86,16 @@ def _rules(method: PlanningModel) -> AgaSettings:
 
 @torch.no_grad()
 def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int = 0) -> dict[str, Masked]:
-    """What random and guided masks hide of a sentence, from equal random numbers (AGA, figure 5).
-
-    Args:
-        encoder: a fusion model.
-        pair: the sentence and the crop.
-        draws: how many masks of each kind.
-        seed: draws them.
-
-    Raises:
-        UsageError: the method hides no words.
-    """
+    """What random and guided masks hide of a sentence, so many of each kind, from equal random numbers (AGA, figure 5);
+    `UsageError` for a method that hides no words."""
     method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
     content = method.text.content(texts).cpu().expand(draws, -1)
     uniform = torch.rand(draws, len(pair.ids), generator=torch.Generator().manual_seed(seed))
+    places = [list(pair.words[number].positions) for number in pair.told]
     found = {}
     for rule, probability in mask_probabilities(method, texts).items():
         likely = probability.cpu()
         chosen = choose_positions(likely.expand(draws, -1), uniform, content)
-        places = [list(pair.words[number].positions) for number in pair.told]
         found[rule] = Masked(
             tuple(float(likely[0, place].max()) for place in places),
             tuple(tuple(told for told, place in enumerate(places) if bool(row[place].any())) for row in chosen),
@@ -95,24 +105,15 @@ def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int
 
 @torch.no_grad()
 def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0) -> dict[str, EmptyShare]:
-    """How many of the masked pieces are empty words, by our fixed list, for random and for guided masks.
-
-    Args:
-        encoder: a fusion model.
-        captions: fixed sentences; AGA counts the first 100 of the test split.
-        seed: of the draw that is counted.
-
-    Raises:
-        UsageError: the method hides no words.
-    """
+    """How many of the masked pieces are empty words, by our fixed list, for random and for guided masks; AGA counts
+    over the first 100 captions of the test split. `UsageError` for a method that hides no words."""
     method, generator = fusion_model(encoder), torch.Generator().manual_seed(seed)
     sums: dict[str, Tensor] = {}
     for start in range(0, len(captions), BATCH):
-        ids = torch.from_numpy(encoder.tokenizer.encode(captions[start : start + BATCH]))
-        texts = text_batch(encoder, list(ids))
+        texts = text_batch(encoder, list(torch.from_numpy(encoder.tokenizer.encode(captions[start : start + BATCH]))))
         content = method.text.content(texts)
         empty = method.vacuous_positions(texts.ids, content)
-        uniform = torch.rand(ids.shape, generator=generator).to(encoder.device)
+        uniform = torch.rand(texts.ids.shape, generator=generator).to(encoder.device)
         for rule, likely in mask_probabilities(method, texts).items():
             chosen = choose_positions(likely, uniform, content)
             parts = (likely * empty, likely, chosen & empty, chosen, content)
@@ -121,3 +122,55 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
         rule: EmptyShare(float(s[0] / s[1]), float(s[2] / s[3].clamp(min=1)), float(s[3] / s[4]))
         for rule, s in sums.items()
     }
+
+
+@torch.no_grad()
+def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
+    """What the model's masking would hide of a sentence, what it guesses there and what enrichment would put there.
+    `UsageError` for a method that hides no words.
+
+    Each word is hidden by itself, so that every guess is what the rest of the sentence and the crop suggest."""
+    method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
+    content = method.text.content(texts)
+    probability = method.masking_probability(texts, content)[0].tolist()
+    attention = guided_weights(method, texts)[0].tolist()
+    replaceable = method.replaceable(texts.ids, content)[0].cpu()
+    fused = fuse_rows(encoder, pair, hidden_rows(pair, pair.told, encoder.tokenizer.special.mask)).tokens
+    pieces = []
+    for row, word in enumerate(pair.told):
+        for place in pair.words[word].positions:
+            own = int(pair.ids[place])
+            rank, guesses, found = _guesses(encoder, method, fused[row, place], own, bool(replaceable[place]))
+            text = encoder.tokenizer.vocabulary.texts[own]
+            pieces.append(HiddenPiece(text, word, place, probability[place], attention[place], rank, guesses, found))
+    return pieces
+
+
+def word_weights(pieces: Sequence[HiddenPiece]) -> dict[int, float]:
+    """The attention on each word, its pieces together, by its position in `Pair.words`; highest first (AGA, figure
+    6)."""
+    weights: dict[int, float] = {}
+    for piece in pieces:
+        weights[piece.word] = weights.get(piece.word, 0.0) + piece.attention
+    return dict(sorted(weights.items(), key=lambda item: -item[1]))
+
+
+def _guesses(
+    encoder: LoadedModel, method: PlanningModel, state: Tensor, own: int, replaceable: bool
+) -> tuple[int, tuple[Guess, ...], tuple[Guess, ...]]:
+    """The original's rank, the raw guesses, and the candidates of enrichment."""
+    if "word" not in method.heads:
+        return 0, (), ()
+    texts = encoder.tokenizer.vocabulary.texts
+    # A model that was trained without text enrichment is asked as AGA's paper asks its own.
+    rules = method.settings if isinstance(method, Aga) and method.settings.enrich else AgaSettings()
+    k = rules.enrich_candidates
+    logits = method.word_head(state[None], method.text.embeddings.words.weight).float().cpu()
+    likely = logits[0].softmax(dim=0)
+    best = likely.topk(min(k, len(likely))).indices.tolist()
+    guesses = tuple(Guess(texts[n], float(likely[n]), n == own) for n in (*best, *([] if own in best else [own])))
+    ids, fits = method.candidate_ids().cpu(), torch.tensor([replaceable])
+    found = candidates(logits, torch.tensor([own]), ids, fits, k=k, order=rules.enrich_order)
+    drawn = sorted(zip(found.probabilities[0].tolist(), found.ids[0].tolist(), strict=True), key=lambda pair: -pair[0])
+    rank = 1 + int((likely > likely[own]).sum())
+    return rank, guesses, tuple(Guess(texts[n], p) for p, n in drawn if p > 0)

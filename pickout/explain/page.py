@@ -18,15 +18,11 @@ from pickout.explain.explanation import MEANING, ExplainedWord, Explanation
 from pickout.explain.overlay import heat_layer, top_of
 from pickout.explain.pair import Array
 
-MOST = 80
-"""Words that have a map of their own on a page; a caption has fewer."""
-_FINE = 8
-"""Pixels of a layer for each patch; the browser smooths the rest."""
-_LARGEST = 512
-"""Longest side of the crop on a page in pixels."""
+MOST = 80  # words that have a map of their own on a page; a caption has fewer
+_FINE = 8  # pixels of a layer for each patch; the browser smooths the rest
+_LARGEST = 512  # longest side of the crop on a page in pixels
 _LONG = 160
-_TAIL = 2000
-"""Characters shown of what lies beyond the context."""
+_TAIL = 2000  # characters shown of what lies beyond the context
 _LEGEND = (
     '<p class="legend"><span><i class="heat-key"></i>the score rests on this place</span><span><i class="for-key"></i>'
     'speaks for the match</span><span><i class="against-key"></i>speaks against it</span></p>'
@@ -35,15 +31,8 @@ _TARGETS = {"patches": "Heat of the crop", "words": "Weights of words", "word_pa
 
 
 def explanation_page(explanation: Explanation, *, image: str) -> str:
-    """The page.
-
-    Args:
-        explanation: what to show.
-        image: the crop's name.
-
-    Returns:
-        HTML text; its content security policy forbids scripts and requests.
-    """
+    """The page as HTML text, `image` being the crop's name; its content security policy forbids scripts and
+    requests."""
     template = resources.files("pickout.explain").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         title=_text(f"Why {image}: {explanation.sentence[:_LONG]}"),
@@ -71,16 +60,9 @@ def _rules() -> Iterator[str]:
 
 
 def explanation_piece(explanation: Explanation, *, name: str, below: str = "") -> str:
-    """The crop with its heat, and the sentence in which a click on a word shows the word's heat.
-
-    Args:
-        explanation: what to show.
-        name: tells several pieces of a page apart; letters and digits.
-        below: HTML to stand beside the picture, under the sentence.
-
-    Returns:
-        An HTML element that needs `explanation_style` in its page.
-    """
+    """The crop with its heat, and the sentence in which a click on a word shows the word's heat: an HTML element that
+    needs `explanation_style` in its page. `name`, of letters and digits, tells several pieces of a page apart; `below`
+    is HTML to stand beside the picture, under the sentence."""
     mapped = [word for word in explanation.words if word.patches is not None][:MOST]
     places = {id(word): place for place, word in enumerate(mapped, start=1)}
     choices = "".join(

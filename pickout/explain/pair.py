@@ -19,22 +19,13 @@ from pickout.text.tokenizer import Word
 
 Array = NDArray[np.float32]
 Rows = TypeVar("Rows", Tensor, Sequence[Tensor])
-BATCH = 64
-"""Changed crops or sentences encoded at a time."""
+BATCH = 64  # changed crops or sentences encoded at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the patches of an image tower lie.
-
-    Args:
-        rows: patches from top to bottom.
-        columns: patches from left to right.
-        patch: side of a patch in pixels.
-        stride: distance between patches in pixels.
-        height: of the prepared image in pixels.
-        width: of the prepared image in pixels.
-    """
+    """Where the patches of an image tower lie: rows and columns of them, a patch's side and the distance between two,
+    and the prepared image's height and width, in pixels."""
 
     rows: int
     columns: int
@@ -50,13 +41,9 @@ class Grid:
 
     def cover(self) -> NDArray[np.bool_]:
         """True where a pixel belongs to a patch. Shape: (patches, height, width)."""
-        down, across = (
-            (at >= first[:, None]) & (at < first[:, None] + self.patch)
-            for at, first in (
-                (np.arange(self.height), np.arange(self.rows) * self.stride),
-                (np.arange(self.width), np.arange(self.columns) * self.stride),
-            )
-        )
+        sides = ((self.height, self.rows), (self.width, self.columns))
+        offsets = [np.arange(pixels) - self.stride * np.arange(count)[:, None] for pixels, count in sides]
+        down, across = ((offset >= 0) & (offset < self.patch) for offset in offsets)
         inside = down[:, None, :, None] & across[None, :, None, :]
         return np.asarray(inside.reshape(self.patches, self.height, self.width), np.bool_)
 
@@ -68,23 +55,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """A sentence and a crop.
+    """A sentence and a crop."""
 
-    Args:
-        sentence: as it was given.
-        words: every word and every run of punctuation of it.
-        ids: the encoded sentence. Shape: (tokens,).
-        picture: the crop, upright, RGB, at its own size.
-        pixels: the crop as the image tower reads it. Shape: (3, height, width).
-        grid: where the patches lie.
-    """
-
-    sentence: str
-    words: tuple[Word, ...]
-    ids: Int[Tensor, " tokens"]
-    picture: Image.Image
-    pixels: Float[Tensor, "3 height width"]
-    grid: Grid
+    sentence: str  # as it was given
+    words: tuple[Word, ...]  # every word and every run of punctuation of it
+    ids: Int[Tensor, " tokens"]  # the encoded sentence; shape (tokens,)
+    picture: Image.Image  # the crop, upright, RGB, at its own size
+    pixels: Float[Tensor, "3 height width"]  # the crop as the image tower reads it; shape (3, height, width)
+    grid: Grid  # where the patches lie
 
     @property
     def told(self) -> tuple[int, ...]:
@@ -93,16 +71,7 @@ class Pair:
 
 
 def make_pair(model: LoadedModel, sentence: str, picture: Image.Image) -> Pair:
-    """Prepare a sentence and a crop.
-
-    Args:
-        model: from `pickout.load`.
-        sentence: a description of a person.
-        picture: of any size and mode, upright.
-
-    Raises:
-        UsageError: the sentence holds no word.
-    """
+    """Prepare a sentence and an upright crop of any size and mode; `UsageError` where the sentence holds no word."""
     words = tuple(model.tokenizer.words(sentence))
     ids = torch.from_numpy(model.tokenizer.encode([sentence])[0])
     image, method, size = to_rgb(picture), cast(Any, model.method), model.settings.image
@@ -136,13 +105,7 @@ def embed_texts(encoder: LoadedModel, rows: Sequence[Int[Tensor, " tokens"]]) ->
 def match_scores(
     encoder: LoadedModel, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
 ) -> Array:
-    """The second score of pictures with one row of ids. Shape: (images,).
-
-    Args:
-        encoder: a model whose method has a second score.
-        pixels: prepared pictures.
-        row: ids of a sentence.
-    """
+    """The second score of prepared pictures with one row of ids, for a method that has one. Shape: (images,)."""
     method = encoder.method
 
     def scores(batch: Tensor) -> Tensor:

@@ -15,8 +15,7 @@ from pickout.errors import CheckpointError, UsageError
 from pickout.explain.ways import WAYS
 
 SCHEMA = "pickout.explain/1"
-FILE = "explain.json"
-"""Name of the measurement in a run folder."""
+FILE = "explain.json"  # name of the measurement in a run folder
 BAR = 2.0
 """What the share of a garment word's heat on its garment should reach, as a multiple of its share of the picture."""
 
@@ -44,16 +43,12 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one way did at one target.
+    """How one way did at one target."""
 
-    Args:
-        deletion: area under the deletion curve of random maps less that of the way; above 0 is better than random.
-        insertion: area under the insertion curve of the way less that of random maps; above 0 is better than random.
-        ratio: for heat of garment words on a drawn street: the share on the garment over its share of the picture.
-    """
-
-    deletion: Number
+    deletion: Number  # area under the deletion curve of random maps less that of the way; above 0 is better than random
+    # area under the insertion curve of the way less that of random maps; above 0 is better than random
     insertion: Number
+    # for heat of garment words on a drawn street: the share on the garment over its share of the picture
     ratio: Number | None = None
 
     @property
@@ -70,13 +65,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be shown at one target.
-
-    Args:
-        way: by which way; None when nothing may be shown.
-        measured: whether that rests on a measurement of this model.
-        note: the same in a sentence.
-    """
+    """What may be shown at one target: by which way, or None; whether that rests on a measurement of this model; and
+    the same in a sentence."""
 
     way: str | None
     measured: bool
@@ -89,13 +79,8 @@ _FINDINGS: TypeAdapter[Findings] = TypeAdapter(Findings)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What `pickout explain measure` found.
-
-    Args:
-        fingerprint: of the model.
-        findings: by target and way.
-        facts: data, split, pairs, seed and the like, for the reader.
-    """
+    """What `pickout explain measure` found of a model, by target and way; `facts` are data, split, pairs, seed and the
+    like, for the reader."""
 
     fingerprint: str
     findings: Findings
@@ -104,7 +89,7 @@ class Measurement:
     def best(self, target: Target) -> str | None:
         """The way with the greatest merit among those that hold."""
         holding = {name: found.merit for name, found in self.findings.get(target, {}).items() if found.holds}
-        return max(holding, key=lambda name: holding[name]) if holding else None
+        return max(holding, key=holding.__getitem__, default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
@@ -117,11 +102,7 @@ class Measurement:
 
 
 def read_measurement(file: Path) -> Measurement | None:
-    """The measurement in a file; None where there is none.
-
-    Raises:
-        CheckpointError: the file is no measurement.
-    """
+    """The measurement in a file; None where there is none, and `CheckpointError` where it is something else."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content.pop("schema") != SCHEMA:
@@ -139,16 +120,8 @@ def read_measurement(file: Path) -> Measurement | None:
 
 
 def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None = None) -> dict[Target, Verdict]:
-    """What may be shown of a model at each target.
-
-    Args:
-        measurement: the model's, or None.
-        fingerprint: the model's; a measurement of another model counts as none.
-        wanted: a way that was asked for; None for the best.
-
-    Raises:
-        UsageError: no way has that name.
-    """
+    """What may be shown of a model with this fingerprint at each target, by its measurement, or by the way that is
+    `wanted` instead of the best. A measurement of another model counts as none; `UsageError` for an unknown way."""
     if wanted is not None and wanted not in WAYS:
         raise UsageError(f"unknown way '{wanted}'; known are {', '.join(WAYS)}")
     if measurement is not None and measurement.fingerprint != fingerprint:

@@ -5,14 +5,15 @@ Which way may be shown is not a matter of taste: `pickout.explain.faithfulness` 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.explain.cross_attention import look_at
+from pickout.explain.attention import look_at
 from pickout.explain.evidence import Evidence, Game
 from pickout.explain.pair import Array, text_batch
 from pickout.methods.fusion_model import FusionModel
@@ -23,64 +24,45 @@ from pickout.shapes import AttentionTrace
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What one way says of a pair; a large number means that the score rests on it. What a way cannot say is None.
+    """What one way says of a pair; a large number means that the score rests on it. What a way cannot say is None."""
 
-    Args:
-        patches: heat over the crop, row by row. Shape: (patches,).
-        words: weight of each told word. Shape: (told,).
-        word_patches: heat of each told word over the crop. Shape: (told, patches).
-        looks: cross-attention of each told word in the matching part. Shape: (told, patches).
-    """
-
-    patches: Array | None = None
-    words: Array | None = None
-    word_patches: Array | None = None
-    looks: Array | None = None
+    patches: Array | None = None  # heat over the crop, row by row; shape (patches,)
+    words: Array | None = None  # weight of each told word; shape (told,)
+    word_patches: Array | None = None  # heat of each told word over the crop; shape (told, patches)
+    looks: Array | None = None  # cross-attention of each told word in the matching part; shape (told, patches)
 
 
-Way = Callable[[Evidence], Reading]
-"""Reads a pair."""
+Way = Callable[[Evidence], Reading]  # reads a pair
 
 
-def by_effects(game: Game) -> Way:
+def by_effects(evidence: Evidence, game: Game) -> Reading:
     """What patches and words do to the embeddings; the products give what a patch and a word do only together.
 
-    Args:
-        game: `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
-            (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else.
-    """
-
-    def read(evidence: Evidence) -> Reading:
-        image, text = evidence.effects("patches", game), evidence.effects("words", game)
-        return Reading(image.each @ text.whole, text.each @ image.whole, text.each @ image.each.T)
-
-    return read
+    `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
+    (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else."""
+    image, text = evidence.effects("patches", game), evidence.effects("words", game)
+    return Reading(image.each @ text.whole, text.each @ image.whole, text.each @ image.each.T)
 
 
-def by_phrases(game: Game) -> Way:
+def by_phrases(evidence: Evidence, game: Game) -> Reading:
     """Effects of the patches, of what dropping the word's phrase changes."""
-    return lambda evidence: Reading(word_patches=evidence.phrases @ evidence.effects("patches", game).each.T)
+    return Reading(word_patches=evidence.phrases @ evidence.effects("patches", game).each.T)
 
 
-def by_gradient(*, last: bool) -> Way:
+def by_gradient(evidence: Evidence, last: bool) -> Reading:
     """Gradient times token where tokens enter the towers, or before the last layer's attention (Grad-CAM; Selvaraju et
     al., 2017)."""
-
-    def read(evidence: Evidence) -> Reading:
-        if not _has_layers(evidence):
-            return Reading()
-        directions = np.vstack([evidence.text[None], evidence.effects("words", "left_out").each])
-        maps = evidence.patch_gradients(directions, last=last)
-        return Reading(maps[0], evidence.word_gradients(last=last), maps[1:])
-
-    return read
+    if not _has_layers(evidence):
+        return Reading()
+    directions = np.vstack([evidence.text[None], evidence.effects("words", "left_out").each])
+    maps = evidence.patch_gradients(directions, last=last)
+    return Reading(maps[0], evidence.word_gradients(last=last), maps[1:])
 
 
 def late_gradient_phrases(evidence: Evidence) -> Reading:
     """Grad-CAM of what dropping the word's phrase changes."""
-    if not _has_layers(evidence):
-        return Reading()
-    return Reading(word_patches=evidence.patch_gradients(evidence.phrases, last=True))
+    gives = _has_layers(evidence)
+    return Reading(word_patches=evidence.patch_gradients(evidence.phrases, last=True) if gives else None)
 
 
 def _has_layers(evidence: Evidence) -> bool:
@@ -106,19 +88,12 @@ def token_similarity(evidence: Evidence) -> Reading:
     return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
 
 
-def class_row(evidence: Evidence) -> Reading:
-    """Attention of the class token and of the end-of-text token in the last layer."""
-    return _by_attention(evidence, evidence.rows, lambda trace: trace.rows[max(trace.rows)])
-
-
-def mean_row(evidence: Evidence) -> Reading:
-    """Attention of the class token and of the end-of-text token, mean over all layers."""
-    return _by_attention(evidence, evidence.rows, lambda trace: layer_mean(list(trace.rows.values())))
-
-
-def rollout(evidence: Evidence) -> Reading:
-    """Attention rolled out through all layers (Abnar and Zuidema, 2020)."""
-    return _by_attention(evidence, evidence.maps, _rolled)
+def by_attention(
+    evidence: Evidence, kind: Literal["rows", "maps"], read: Callable[[AttentionTrace], Tensor]
+) -> Reading:
+    """What `read` makes of the attention of the class token and of the end-of-text token."""
+    image, text = (_array(read(trace)[0]) for trace in getattr(evidence, kind))
+    return Reading(image[1:], evidence.over_words(text))
 
 
 def mars(evidence: Evidence) -> Reading:
@@ -132,50 +107,39 @@ def mars(evidence: Evidence) -> Reading:
     return Reading(_array(image[1:]), evidence.over_words(_array(text)))
 
 
-def by_looking(*, hide: bool) -> Way:
+def by_looking(evidence: Evidence, hide: bool) -> Reading:
     """Cross-attention of the words, mean over fusion layers: as they stand (AGA, figure 3), or each while it is hidden
     (AGA, figure 5)."""
-
-    def read(evidence: Evidence) -> Reading:
-        if not isinstance(evidence.encoder.method, FusionModel):
-            return Reading()
-        return Reading(looks=look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide).mean)
-
-    return read
-
-
-def _by_attention(
-    evidence: Evidence, traces: tuple[AttentionTrace, AttentionTrace], read: Callable[[AttentionTrace], Tensor]
-) -> Reading:
-    image, text = (_array(read(trace)[0]) for trace in traces)
-    return Reading(image[1:], evidence.over_words(text))
+    if not isinstance(evidence.encoder.method, FusionModel):
+        return Reading()
+    return Reading(looks=look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide).mean)
 
 
 def _rolled(trace: AttentionTrace) -> Tensor:
+    """Rolled out through all layers (Abnar and Zuidema, 2020)."""
     maps = [trace.maps[layer] for layer in sorted(trace.maps)]
     return rollout_row(maps, point_at(trace.query, trace.content.shape[1]), 0.0)
 
 
 def _array(tensor: Tensor) -> Array:
-    array: Array = tensor.float().cpu().numpy()
-    return array
+    return np.asarray(tensor.float().cpu().numpy())
 
 
 WAYS: Mapping[str, Way] = {
-    "shapley": by_effects("shapley"),
-    "shapley_phrases": by_phrases("shapley"),
-    "left_out": by_effects("left_out"),
-    "left_out_phrases": by_phrases("left_out"),
-    "kept_alone": by_effects("kept_alone"),
-    "gradient": by_gradient(last=False),
-    "late_gradient": by_gradient(last=True),
+    "shapley": partial(by_effects, game="shapley"),
+    "shapley_phrases": partial(by_phrases, game="shapley"),
+    "left_out": partial(by_effects, game="left_out"),
+    "left_out_phrases": partial(by_phrases, game="left_out"),
+    "kept_alone": partial(by_effects, game="kept_alone"),
+    "gradient": partial(by_gradient, last=False),
+    "late_gradient": partial(by_gradient, last=True),
     "late_gradient_phrases": late_gradient_phrases,
     "token_similarity": token_similarity,
-    "class_row": class_row,
-    "mean_row": mean_row,
-    "rollout": rollout,
+    "class_row": partial(by_attention, kind="rows", read=lambda trace: trace.rows[max(trace.rows)]),
+    "mean_row": partial(by_attention, kind="rows", read=lambda trace: layer_mean(list(trace.rows.values()))),
+    "rollout": partial(by_attention, kind="maps", read=_rolled),
     "mars": mars,
-    "cross_attention": by_looking(hide=False),
-    "cross_attention_hidden": by_looking(hide=True),
+    "cross_attention": partial(by_looking, hide=False),
+    "cross_attention_hidden": partial(by_looking, hide=True),
 }
 """Every way by name."""

@@ -1,8 +1,7 @@
-"""A gallery: an indexed folder of crops that can be searched with a sentence.
+"""A gallery: an indexed folder of crops that can be searched with a sentence. Any `Encoder` will do as a model.
 
-    gallery      the class that users meet
-    state        what is held of an open gallery, and how other processes' changes are noticed
-    encoder      what a gallery asks of a model: three values and two methods
+    gallery, state   the class that users meet; how it notices other processes' changes
+    encoder          what a gallery asks of a model
 
 and rooms, each of which imports only those above it:
 
@@ -15,8 +14,6 @@ and rooms, each of which imports only those above it:
     calibration  from scores to probabilities
     changes      what becomes of rows
     portable     one file out and in
-
-Nothing here imports a model: any `Encoder` will do.
 """
 
 import os

@@ -60,22 +60,15 @@ class Reading(Protocol):
 
 
 def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
-    """The vectors (n, D) of `images`, of the promised shape. A row may hold values that are not finite.
-
-    Raises:
-        GalleryError: the encoder broke its promise.
-    """
-    return _checked(encoder, encoder.encode_images(images), len(images))
+    """The vectors (n, D) of `images`; a row may hold values that are not finite. As in the other functions here,
+    `GalleryError` where the encoder breaks its promise."""
+    return _checked(encoder, encoder.encode_images(images) if images else None, len(images))
 
 
 def vectors_and_tokens(
     encoder: Encoder, images: list[Image.Image], *, tokens: bool
 ) -> tuple[NDArray[np.float32], Sequence[NDArray[np.uint16] | None]]:
-    """What a gallery keeps of `images`: vectors (n, D), and tokens (tokens, width) where wanted for a second look.
-
-    Raises:
-        GalleryError: the encoder broke its promise.
-    """
+    """What a gallery keeps of `images`: vectors (n, D), and tokens (tokens, width) where wanted for a second look."""
     if not tokens or not isinstance(encoder, Matching):
         return image_vectors(encoder, images), [None] * len(images)
     vectors, kept = encoder.encode_images_with_tokens(images)
@@ -88,24 +81,14 @@ def vectors_and_tokens(
 
 
 def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
-    """The vectors (n, D) of pictures that are searched for, finite and of the promised shape.
-
-    Raises:
-        GalleryError: the encoder broke its promise.
-    """
-    vectors = image_vectors(encoder, images) if images else np.empty((0, encoder.dimension), np.float32)
-    return _finite(encoder, vectors, "the picture's")
+    """The vectors (n, D) of pictures that are searched for, finite."""
+    return _finite(encoder, image_vectors(encoder, images), "the picture's")
 
 
 def sentence_vectors(encoder: Encoder, sentences: list[str]) -> NDArray[np.float32]:
-    """The vectors (n, D) of `sentences`, finite and of the promised shape.
-
-    Raises:
-        GalleryError: the encoder broke its promise.
-    """
-    if not sentences:
-        return np.empty((0, encoder.dimension), np.float32)
-    return _finite(encoder, _checked(encoder, encoder.encode_texts(sentences), len(sentences)), "the sentence's")
+    """The vectors (n, D) of `sentences`, finite."""
+    vectors = encoder.encode_texts(sentences) if sentences else None
+    return _finite(encoder, _checked(encoder, vectors, len(sentences)), "the sentence's")
 
 
 def _finite(encoder: Encoder, vectors: NDArray[np.float32], whose: str) -> NDArray[np.float32]:
@@ -114,11 +97,12 @@ def _finite(encoder: Encoder, vectors: NDArray[np.float32], whose: str) -> NDArr
     return vectors
 
 
-def _checked(encoder: Encoder, vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    vectors = np.asarray(vectors, dtype=np.float32)
-    if vectors.shape != (count, encoder.dimension):
+def _checked(encoder: Encoder, vectors: NDArray[np.float32] | None, count: int) -> NDArray[np.float32]:
+    """Of the promised shape; None stands for none of nothing."""
+    found = np.asarray(np.empty((0, encoder.dimension)) if vectors is None else vectors, dtype=np.float32)
+    if found.shape != (count, encoder.dimension):
         raise GalleryError(
-            f"model {encoder.name}: gave an array of shape {vectors.shape} for {count} inputs, "
+            f"model {encoder.name}: gave an array of shape {found.shape} for {count} inputs, "
             f"expected {(count, encoder.dimension)}"
         )
-    return vectors
+    return found

@@ -14,10 +14,9 @@ from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
 from pickout.gallery.changes.transfer import RebuildProgress
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.intake.cameras import CameraFrom
-from pickout.gallery.intake.ingest import Ingest, IngestSettings
-from pickout.gallery.intake.metadata import MetadataTable
-from pickout.gallery.intake.report import IngestProgress, IngestReport
+from pickout.gallery.intake.ingest import Ingest
+from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
+from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.search.answer import Answer
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
 from pickout.gallery.search.groups import Grouping
@@ -27,15 +26,25 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
 from pickout.gallery.search.search import Asked, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
-from pickout.gallery.storage.creation import checked_folder, make_gallery
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
+from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import checked_folder, make_gallery
 
 _log = logging.getLogger(__name__)
 
 
 class Gallery(OpenGallery):
-    """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`."""
+    """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`.
+
+    Everywhere `encoder` is the gallery's model, which must be given once, and `where` tells which crops to look at.
+
+    Raises:
+        UsageError: no model in use, or an argument that makes no sense.
+        GalleryModelMismatch: another model, or the gallery was rebuilt with another one meanwhile.
+        GalleryMissing: there is no gallery any more.
+        GalleryDamaged: its files were changed or are missing.
+        StorageFull: no space left; what was committed stays.
+    """
 
     @classmethod
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
@@ -48,9 +57,6 @@ class Gallery(OpenGallery):
 
         Raises:
             GalleryError: the folder holds other files.
-            GalleryModelMismatch: there is a gallery, of another model.
-            GalleryDamaged: there is a gallery that cannot be used.
-            StorageFull: no space left.
         """
         folder = checked_folder(path)
         if not (folder / MANIFEST).exists():
@@ -59,16 +65,10 @@ class Gallery(OpenGallery):
 
     @classmethod
     def open(cls, path: str | Path, encoder: Encoder | None = None) -> "Gallery":
-        """Open a gallery.
-
-        Raises:
-            GalleryMissing: there is none at `path`.
-            GalleryModelMismatch: it was built with another model.
-            GalleryDamaged: its files were changed or are missing.
-        """
+        """Open a gallery; `GalleryMissing` where there is none."""
         folder = checked_folder(path)
         manifest = read_manifest(folder)
-        return cls(folder, manifest, LanceStore(folder, manifest.model.dimension, manifest.table), encoder)
+        return cls(folder, manifest, Store(folder, manifest.model.dimension, manifest.table), encoder)
 
     def add(
         self,
@@ -88,7 +88,7 @@ class Gallery(OpenGallery):
 
         Args:
             crops: the folder.
-            encoder: the gallery's model, unless it is in use already.
+            encoder: the model.
             table: camera, time and labels by image; see `MetadataTable`.
             camera_from: where the camera comes from when the table does not tell.
             exclude: patterns of names, or of paths below the folder, that are passed over.
@@ -102,22 +102,11 @@ class Gallery(OpenGallery):
         Raises:
             DataMissing: the folder is not there or holds no image.
             AnnotationError: the table is wrong.
-            GalleryModelMismatch: another model.
-            StorageFull: no space left; what was committed stays.
         """
-        model = self._model(encoder)
-        self._bring_up_to_date()
-        ingest = Ingest(
-            self.path,
-            self._store,
-            model,
-            Path(crops).resolve(),
-            table=None if table is None else MetadataTable(Path(table)),
-            camera_from=camera_from,
-            settings=settings or IngestSettings(),
-            again=again,
-            exclude=exclude,
-        )
+        model, store = self._model(encoder), self._writable()
+        root, told = Path(crops).resolve(), None if table is None else MetadataTable(Path(table))
+        given = settings or IngestSettings()
+        ingest = Ingest(self.path, store, model, root, told, camera_from, given, again, exclude)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(
@@ -131,8 +120,7 @@ class Gallery(OpenGallery):
         on_progress: Callable[[RebuildProgress], None] = lambda _: None,
     ) -> RebuildReport:
         """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
-        again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors.
-        """
+        again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors."""
         report = rebuild(
             self.path,
             encoder,
@@ -146,11 +134,7 @@ class Gallery(OpenGallery):
         return report
 
     def check(self, query: Query | str, *, top: int = 20, page: int = 1, where: Where = ANYWHERE) -> Query:
-        """What would be searched for, or the error that a search would raise, without a model.
-
-        Raises:
-            UsageError: no usable sentence, `top` or `page` below 1, a filter that names what no crop has.
-        """
+        """What would be searched for, or the error that a search would raise (`ask`), without a model."""
         for name, value in (("top", top), ("page", page)):
             if value < 1:
                 raise UsageError(f"{name} = {value}: expected at least 1")
@@ -160,22 +144,8 @@ class Gallery(OpenGallery):
     def search(
         self, query: Query | str, *, top: int = 20, where: Where = ANYWHERE, encoder: Encoder | None = None
     ) -> list[Hit]:
-        """The candidates of `ask`, with its defaults; what `ask` found damaged is logged.
-
-        Args:
-            query: a description of a person, or a `Query` of several parts.
-            top: how many candidates at most.
-            where: which crops to look at.
-            encoder: the gallery's model, unless it is in use already.
-
-        Returns:
-            Best first; equal scores by path. Empty when no crop passes the filters.
-
-        Raises:
-            UsageError: no usable sentence, `top` below 1, a filter that names what no crop has, no model in use.
-            GalleryModelMismatch: another model.
-            GalleryError: the audit line cannot be written.
-        """
+        """The candidates of `ask`, with its defaults, best first, equal scores by path; empty when no crop passes the
+        filters. What `ask` found damaged is logged."""
         found = self.ask(query, top=top, where=where, encoder=encoder)
         for fault in found.faults:
             _log.warning("%s: %s; pickout gallery verify names every fault", printable(self.path), fault)
@@ -201,16 +171,14 @@ class Gallery(OpenGallery):
             where: which crops to look at.
             grouping: which crops are shown as one.
             settings: rarely changed numbers.
-            encoder: the gallery's model, unless it is in use already.
+            encoder: the model.
 
         Returns:
             The candidates, best first and equal ones by path, and how sure they are.
 
         Raises:
-            UsageError: no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know, no
-                model in use.
+            UsageError: no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know.
             ImageUnreadable: a picture of the query cannot be read.
-            GalleryModelMismatch: another model.
             GalleryError: the audit line cannot be written.
         """
         self._model(encoder)
@@ -221,19 +189,8 @@ class Gallery(OpenGallery):
         return found
 
     def ask_many(self, asked: Sequence[Asked], who: Sequence[Acting] = ()) -> list[Answer | PickoutError]:
-        """Several searches at once, each with its audit line: sentences are encoded and scored together.
-
-        Args:
-            asked: the searches.
-            who: for whom each is made, where that is not the account of this process.
-
-        Returns:
-            An answer for each search, or why it has none (see `ask`).
-
-        Raises:
-            UsageError: no model in use.
-            GalleryModelMismatch: the gallery was rebuilt with another model.
-        """
+        """Several searches at once, each with its audit line, for the account of this process or for `who`: sentences
+        are encoded and scored together. Gives an answer for each search, or why it has none (see `ask`)."""
         model, found = self._model(None), list[Answer | PickoutError]()
         calibration = read_calibration(self.path, self.manifest)
         with self._noticing_rebuilds():
@@ -269,12 +226,8 @@ class Gallery(OpenGallery):
             forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
 
     def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:
-        """The score of every crop that passes the filters, in single precision. Shows nothing, so nothing is recorded.
-
-        Raises:
-            UsageError: no usable query, a filter or crop that the gallery does not know, no model in use.
-            GalleryModelMismatch: the gallery was rebuilt with another model.
-        """
+        """The score of every crop that passes the filters, in single precision. Shows nothing, so nothing is
+        recorded."""
         with self._noticing_rebuilds():
             return every_score(Query.of(query), where, self._model(None), self._current(), self._store)
 
@@ -290,15 +243,13 @@ class Gallery(OpenGallery):
 
         Args:
             split: people who are not in the gallery, or by the very same files.
-            encoder: the gallery's model, unless it is in use already.
+            encoder: the model.
             settings: how.
             tell: called as it goes on.
 
         Raises:
             GalleryError: too few crops.
             DataError: too few people with sentences, or an image that cannot be read.
-            GalleryModelMismatch: another model, or the gallery was rebuilt with another one meanwhile.
-            StorageFull: no space left.
         """
         model = self._model(encoder)
         found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)

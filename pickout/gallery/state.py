@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
@@ -27,14 +27,7 @@ from pickout.gallery.storage.tables import changing
 
 
 class OpenGallery:
-    """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches.
-
-    Args:
-        path: the gallery's folder.
-        manifest: what it is and which model made it.
-        store: its rows.
-        encoder: its model; not needed to look at it.
-    """
+    """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches."""
 
     def __init__(self, path: Path, manifest: Manifest, store: Store, encoder: Encoder | None = None) -> None:
         self.path, self.manifest = path, manifest
@@ -48,13 +41,8 @@ class OpenGallery:
             manifest.check(encoder, path)
 
     def use(self, encoder: Encoder) -> None:
-        """Search and add with this model.
-
-        Raises:
-            GalleryModelMismatch: the gallery was built with another model.
-        """
-        told = read_manifest(self.path)
-        told.check(encoder, self.path)
+        """Search and add with this model; `GalleryModelMismatch` where the gallery was built with another one."""
+        read_manifest(self.path).check(encoder, self.path)
         self._encoder = encoder
         self._refresh()
 
@@ -64,14 +52,11 @@ class OpenGallery:
 
     def cameras(self) -> tuple[str, ...]:
         """The names of its cameras, sorted."""
-        return self._current().camera_names
+        return self._current().facets["camera"].names
 
     def counts(self, where: Where = ANYWHERE) -> dict[str, dict[str, int]]:
-        """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many crops have it.
-
-        Args:
-            where: only crops that pass these filters are counted; values that none has are left out.
-        """
+        """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many of the crops
+        that pass the filters have it; values that none has are left out."""
         resident = self._current()
         passed = allowed(where, resident)
         found: dict[str, dict[str, int]] = {}
@@ -100,27 +85,20 @@ class OpenGallery:
         return self._store.fetch(ids)
 
     def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
-        """Ids of crops, for a change; see `choose_rows`.
-
-        Raises:
-            UsageError: nothing was named and no filter set, or something unknown was named.
-        """
+        """Ids of crops, for a change; see `choose_rows` for arguments and errors."""
         return choose_rows(self._store, self._all(), crops, where)
 
     def remove(self, ids: Sequence[str]) -> Change:
         """Take crops out; see `pickout.gallery.changes.edits.remove_rows`."""
-        self._bring_up_to_date()
-        return remove_rows(self.path, self._store, ids)
+        return remove_rows(self.path, self._writable(), ids)
 
     def erase(self, ids: Sequence[str]) -> Change:
         """Take crops out and leave nothing of them; see `pickout.gallery.changes.edits.erase_crops`."""
-        self._bring_up_to_date()
-        return erase_crops(self.path, self._store, ids)
+        return erase_crops(self.path, self._writable(), ids)
 
     def update(self, ids: Sequence[str], told: Metadata) -> Change:
         """Tell more about crops without encoding them; see `pickout.gallery.changes.edits.update_rows`."""
-        self._bring_up_to_date()
-        return update_rows(self.path, self._store, ids, told)
+        return update_rows(self.path, self._writable(), ids, told)
 
     def export(
         self,
@@ -132,22 +110,17 @@ class OpenGallery:
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
-        self._bring_up_to_date()
+        self._writable()
+        wanted = None if ids is None else listed(ids)
         return export_gallery(
-            self.path,
-            self.manifest,
-            Path(file),
-            None if ids is None else listed(ids),
-            crops=crops,
-            force=force,
-            on_progress=on_progress,
+            self.path, self.manifest, Path(file), wanted, crops=crops, force=force, on_progress=on_progress
         )
 
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""
-        self._bring_up_to_date()
-        with changing(self.path, self._store):
-            self._store.compact()
+        store = self._writable()
+        with changing(self.path, store):
+            store.compact()
 
     def approximate(
         self,
@@ -159,30 +132,19 @@ class OpenGallery:
     ) -> Approximation:
         """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`.
 
-        Args:
-            sentences: what recall is measured with, besides crops; they need a model.
-            encoder: the gallery's model, unless it is in use already.
-            settings: how.
-            tell: called as it goes on.
-
-        Raises:
-            UsageError: so few crops that they are searched exactly, or no model in use.
-            StorageFull: no space left.
-        """
+        Recall is measured with crops and with `sentences`, which need a model. `UsageError` where the crops are so few
+        that they are searched exactly."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
-        self._bring_up_to_date()
-        dimension = self.manifest.model.dimension
-        return approximate(self.path, self._store, dimension, settings or ApproximateSettings(), queries, tell)
+        return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
 
     def how_searched(self) -> str:
         """`exact`, or how an approximate search was measured."""
-        about = usable(self.path, self.manifest, self._store.count())
+        about = usable(self.path, self.manifest, self._store)
         return "exact" if about is None else f"approximate: {about.told()}"
 
     def search_exactly(self) -> None:
         """Remove the index: a search holds all vectors from now on."""
-        self._bring_up_to_date()
-        search_exactly(self.path, self._store, self.manifest.model.dimension)
+        search_exactly(self.path, self._writable())
 
     @property
     def _store(self) -> Store:
@@ -190,12 +152,7 @@ class OpenGallery:
         return self._opened
 
     def _refresh(self) -> None:
-        """Take note of a rebuild by any process.
-
-        Raises:
-            GalleryMissing: the gallery is gone.
-            GalleryModelMismatch: it was rebuilt with another model than the one in use.
-        """
+        """Take note of a rebuild by any process, or that the gallery is gone."""
         try:
             status = os.stat(self.path / MANIFEST)  # noqa: PTH116
         except OSError:
@@ -207,12 +164,14 @@ class OpenGallery:
         if told.table != self._opened.name:
             if self._encoder is not None:
                 told.check(self._encoder, self.path)
-            self._opened = LanceStore(self.path, told.model.dimension, told.table)
+            self._opened = Store(self.path, told.model.dimension, told.table)
             self._resident = None
         self.manifest, self._seen = told, seen
 
-    def _bring_up_to_date(self) -> None:
+    def _writable(self) -> Store:
+        """The rows, once what an earlier process left undone is done."""
         self.manifest = finish_everything(self.path, self._store, self.manifest)
+        return self._store
 
     def _model(self, encoder: Encoder | None) -> Encoder:
         if encoder is not None:
@@ -225,11 +184,7 @@ class OpenGallery:
 
     @contextmanager
     def _noticing_rebuilds(self) -> Iterator[None]:
-        """Tell of a rebuild where the old table, gone meanwhile, looks damaged.
-
-        Raises:
-            GalleryModelMismatch: the gallery was rebuilt with another model than the one in use.
-        """
+        """Tell of a rebuild with another model where the old table, gone meanwhile, looks damaged."""
         try:
             yield
         except GalleryDamaged:
@@ -264,9 +219,9 @@ class OpenGallery:
     def _read_current(self) -> Resident:
         if self._resident is not None and not self.follows:
             return self._resident[2]
-        version, about = self._store.version(), usable(self.path, self.manifest, self._opened.count())
+        version, about = self._store.version(), usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
-            vectors = None if about is None else about.vectors(self.path, self.manifest.model.dimension)
+            vectors = None if about is None else partial(about.vectors, self._opened)
             self._resident = (version, about, self._opened.resident(vectors))
         return self._resident[2]

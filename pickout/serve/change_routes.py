@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.background import BackgroundTask
 
 from pickout.errors import UsageError
+from pickout.gallery.storage.manifest import first_fault
 from pickout.gallery.storage.rows import Metadata
-from pickout.gallery.storage.small_file import first_fault
 from pickout.serve.access import Action
 from pickout.serve.calling import Called, Caller
 from pickout.serve.jobs import Job

@@ -11,7 +11,7 @@ from pickout.errors import AccessDenied, NothingFound, NotThere, UsageError
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.gallery.calibration.fit import CalibrationSettings
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.report import IngestProgress
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE

@@ -7,7 +7,7 @@ from colour_encoder import ColourEncoder
 from conftest import draw_crop
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 
 
 @pytest.fixture

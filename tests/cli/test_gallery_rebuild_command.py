@@ -6,7 +6,7 @@ import pytest
 from colour_encoder import ColourEncoder
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.report import IngestSettings
 from tests.gallery.conftest import draw_crop
 
 

@@ -8,7 +8,7 @@ import pytest
 from colour_encoder import ColourEncoder
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from tests.gallery.conftest import draw_crop
 
 

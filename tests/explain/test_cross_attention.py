@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pickout.errors import UsageError
-from pickout.explain.cross_attention import hidden_rows, look_at
+from pickout.explain.attention import hidden_rows, look_at
 from pickout.explain.explanation import explain
-from pickout.explain.guesses import hidden_pieces
+from pickout.explain.masks import hidden_pieces
 from pickout.explain.overlay import look_sheet
 from pickout.explain.pair import make_pair, match_scores
 from pickout.explain.ways import WAYS

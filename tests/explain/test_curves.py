@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pickout.explain.curves import area, kept_while_deleting
+from pickout.explain.effects import area, kept_while_deleting
 from pickout.explain.faithfulness import gains
 
 WEIGHTS = np.array([3.0, 1.0, 0.0, 2.0, 0.5], np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pickout.explain.entropy import attention_entropy, row_entropies
+from pickout.explain.attention import attention_entropy, row_entropies
 from pickout.explain.pair import make_pair
 from pickout.shapes import AttentionRequest, AttentionTrace
 

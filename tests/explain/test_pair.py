@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from pickout.errors import UsageError
-from pickout.explain.occlusion import drop_words, hide_patches
+from pickout.explain.effects import drop_words, hide_patches
+from pickout.explain.evidence import phrase_of
 from pickout.explain.pair import Grid, make_pair
-from pickout.explain.phrases import phrase_of
 
 
 def test_told_words_are_those_that_the_model_reads(pair, sentence):

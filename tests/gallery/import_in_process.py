@@ -7,18 +7,18 @@ import sys
 import time
 
 from pickout.gallery.portable import reader
-from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.store import Store
 
 if __name__ == "__main__":
     file, gallery, pictures, pause = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])
-    put = LanceStore.put
+    put = Store.put
 
     def slowly(store, rows):
         print("commit", flush=True)
         time.sleep(pause)
         put(store, rows)
 
-    LanceStore.put = slowly
+    Store.put = slowly
     reader._COMMIT_ROWS = 8
     reader._COMPACT_EVERY = 3
     report = reader.import_gallery(file, gallery, crops_to=pictures)

@@ -10,7 +10,7 @@ import time
 from colour_encoder import ColourEncoder
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.report import IngestSettings
 
 if __name__ == "__main__":
     path, crops, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])

@@ -13,9 +13,8 @@ from PIL import Image
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate import far_vectors
-from pickout.gallery.approximate.build import ApproximateSettings
+from pickout.gallery.approximate.build import ApproximateSettings, fitting_partitions
 from pickout.gallery.approximate.far_vectors import FarVectors
-from pickout.gallery.approximate.index import NearTable, fitting_partitions
 from pickout.gallery.approximate.record import APPROXIMATE, read_approximation
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
@@ -23,10 +22,9 @@ from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query_vector import Aim
 from pickout.gallery.search.ranking import SearchSettings, ranked
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.rows import Metadata, Row, row_id
-from pickout.gallery.vectors.exact import Penalty, exact_top
-from pickout.gallery.vectors.held import HeldVectors, best_rows
+from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.exact import HeldVectors, Penalty, best_rows, exact_top
 
 ROWS, SIZE = 1500, 16
 buffer = io.BytesIO()
@@ -135,7 +133,7 @@ def test_a_search_through_the_index_finds_nearly_all_and_scores_exactly(large, p
 def test_a_search_ends_when_crops_go_away_between_counting_and_asking(large, gone, grouping, points):
     """Asked for more than there are, so that it would go on until all have come."""
     resident = large._current()
-    other = LanceStore(large.path, SIZE)
+    other = Store(large.path, SIZE)
     left = [row_id(f"/crops/{number:05d}.jpg") for number in range(gone, ROWS)]
     other.remove([row_id(f"/crops/{number:05d}.jpg") for number in range(gone)])
     query = points[5].astype(np.float32)
@@ -148,15 +146,14 @@ def test_a_search_ends_when_crops_go_away_between_counting_and_asking(large, gon
 
 def test_a_search_ends_where_a_part_of_the_index_gives_nothing(large, points, monkeypatch):
     """As after a damaged page: the same rows never come, however deep one asks."""
-    near_vectors = NearTable.near_vectors
+    near = far_vectors.near
 
-    def half(self, query, *, limit, probes):
-        ids, vectors = near_vectors(self, query, limit=limit, probes=probes)
+    def half(*asked, vectors):
+        ids, found = near(*asked, vectors=vectors)
         keep = np.array([int(identifier[:2], 16) % 2 == 0 for identifier in ids], bool)
-        return ids[keep], vectors[keep]
+        return ids[keep], found[keep] if vectors else found
 
-    monkeypatch.setattr(NearTable, "near_vectors", half)
-    monkeypatch.setattr(NearTable, "near", lambda *a, **b: half(*a, **b)[0])
+    monkeypatch.setattr(far_vectors, "near", half)
     answer = large.ask(sentence(points[5]), top=ROWS)
     assert 600 < len(answer.hits) < 900 and not answer.more
 
@@ -281,7 +278,7 @@ def test_rows_that_the_index_over_the_ids_does_not_find_are_a_fault_and_stop_cha
         whole = file.read_bytes()
         place = generator.randrange(len(whole) // 2)
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        store = LanceStore(large.path, SIZE)
+        store = Store(large.path, SIZE)
         try:
             gone = every - store.fetch(every).keys()
         except GalleryDamaged:
@@ -400,9 +397,8 @@ def test_one_bit_a_number_is_the_rule_and_what_it_misses_is_measured(large, poin
 
 
 def test_an_index_can_be_asked_for_more_than_there_is(large):
-    near = NearTable(large.path, SIZE, "crops")
     query = np.eye(SIZE, dtype=np.float32)[0]
-    assert len(near.near(query, limit=10 * ROWS, probes=1000)) == ROWS
+    assert len(far_vectors.near(large._store, query, 10 * ROWS, 1000, vectors=False)[0]) == ROWS
 
 
 class Flipped(ColourEncoder):

@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import numpy as np
@@ -10,26 +11,23 @@ import pytest
 
 from pickout.errors import GalleryDamaged, StorageFull
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.background import Background
-from pickout.gallery.intake.commit import Committer
-from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.intake.inventory import Inventory
+from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.quarantine import QUARANTINE
-from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.intake.suppression import Suppression
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.rows import Metadata, Row
+from pickout.gallery.storage.store import Store
 
 PATIENCE = 20.0
 
 
 class Gate:
-    """Stands before `LanceStore.put`: keeps it waiting, and remembers what came."""
+    """Stands before `Store.put`: keeps it waiting, and remembers what came."""
 
     def __init__(self, monkeypatch, *, closed=True):
         self.open, self.reached, self.batches = threading.Event(), threading.Event(), []
-        put = LanceStore.put
+        put = Store.put
 
         def gated(store, rows):
             self.batches.append([row.path for row in rows])
@@ -37,7 +35,7 @@ class Gate:
             assert not closed or self.open.wait(PATIENCE)
             put(store, rows)
 
-        monkeypatch.setattr(LanceStore, "put", gated)
+        monkeypatch.setattr(Store, "put", gated)
 
 
 @pytest.fixture
@@ -55,8 +53,8 @@ def many(tmp_path, draw):
 
 def made(gallery, **changed):
     report, inventory = IngestReport(), Inventory(())
-    given = {"suppression": Suppression(), "rows": 2, "seconds": 60.0, "compact_every": 100, **changed}
-    return Committer(gallery.path, gallery._store, inventory, report, **given), report, inventory
+    settings = IngestSettings(**{"commit": 2, "commit_seconds": 60.0, **changed})
+    return Committer(gallery.path, gallery._store, inventory, report, Suppression(), settings), report, inventory
 
 
 def row(number):
@@ -87,7 +85,7 @@ def test_rows_are_known_and_counted_only_once_they_are_written(empty, monkeypatc
 
 
 def test_a_row_that_is_there_counts_as_updated(empty):
-    committer, report, _ = made(empty, rows=1)
+    committer, report, _ = made(empty, commit=1)
     with committer:
         for number in (1, 2, 1):
             committer.add(row(number))
@@ -98,15 +96,15 @@ def test_a_row_that_is_there_counts_as_updated(empty):
 
 def test_an_error_of_the_writing_thread_is_raised_as_it_is_and_earlier_rows_stay(empty, monkeypatch):
     error = StorageFull("no space left")
-    committer, report, inventory = made(empty, rows=1)
-    put = LanceStore.put
+    committer, report, inventory = made(empty, commit=1)
+    put = Store.put
 
     def full(store, rows):
         if rows[0].path == "2.png":
             raise error
         put(store, rows)
 
-    monkeypatch.setattr(LanceStore, "put", full)
+    monkeypatch.setattr(Store, "put", full)
     with pytest.raises(StorageFull) as caught, committer:
         for number in range(5):
             committer.add(row(number))
@@ -202,7 +200,7 @@ def test_an_interrupted_run_neither_waits_for_another_writer_nor_writes_later(em
 
 def test_rows_are_read_while_others_are_written(empty):
     """The searching and the writing thread share one table."""
-    store, work = empty._store, Background("commit")
+    store = empty._store
     store.put([row(number) for number in range(50)])
     ids = [row(number).id for number in range(50)]
 
@@ -212,22 +210,10 @@ def test_rows_are_read_while_others_are_written(empty):
             if start % 20 == 0:
                 store.compact()
 
-    work.start(write)
-    seen = set()
-    while work.busy:
+    pool = ThreadPoolExecutor(1)
+    work, seen = pool.submit(write), set()
+    while not work.done():
         assert set(store.fetch(ids)) == set(ids)
         seen.add(store.count())
-    assert work.join() is None
+    work.result()
     assert store.count() == 100 and all(count % 2 == 0 for count in seen)
-
-
-def test_work_that_fails_tells_its_error_once():
-    work, error = Background("commit"), ValueError("no")
-
-    def fail():
-        raise error
-
-    assert work.join() is None
-    work.start(fail)
-    assert work.join() is error
-    assert (work.join(), work.busy) == (None, False)

@@ -14,15 +14,15 @@ from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import FROM_BACKUP
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.store import Store
 
 
 @pytest.fixture
 def told(gallery, crops):
     """The six people, with cameras by folder and one track."""
-    from pickout.gallery.intake.cameras import CameraFrom
+    from pickout.gallery.intake.metadata import CameraFrom
 
     gallery.add(crops, camera_from=CameraFrom.FOLDER)
     return gallery
@@ -266,7 +266,7 @@ def test_any_changed_bit_of_the_rows_is_named_or_harmless(told):
         faults = list(verify(told.path))
         named += bool(faults)
         if not faults:
-            store = LanceStore(told.path, told.manifest.model.dimension)
+            store = Store(told.path, told.manifest.model.dimension)
             assert {row.id: row.seal for row in store.fetch(before).values()} == before
         file.write_bytes(whole)
     assert named > 1
@@ -307,7 +307,7 @@ def test_wrong_vectors_thumbnails_and_boxes_are_named(told):
     from dataclasses import replace
 
     rows = list(told.rows(known.id for known in told._store.known()).values())
-    store = LanceStore(told.path, len(rows[0].vector))
+    store = Store(told.path, len(rows[0].vector))
     store.put(
         [
             replace(rows[0], vector=rows[0].vector * 2),

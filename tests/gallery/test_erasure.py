@@ -17,8 +17,7 @@ from pickout.gallery.changes.erasure import ERASING, erase_rows, finish_erasing,
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.query import Query
-from pickout.gallery.storage import lance_table
-from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.storage.store import Store
 
 
 def traces(folder: Path, row) -> list[str]:
@@ -76,18 +75,18 @@ def test_a_replaced_row_leaves_no_old_pixels_after_an_erasure(gallery, crops, dr
 @pytest.mark.parametrize("moment", ["before the table", "after the table"])
 def test_an_interrupted_erasure_is_finished_by_the_next_writer(gallery, crops, encoder, monkeypatch, moment):
     gone = rows_by_path(gallery)["0006.png"]
-    whole = LanceStore.erase
+    whole = Store.erase
 
     def killed(self, ids):
         if moment == "after the table":
             whole(self, ids)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LanceStore, "erase", killed)
+    monkeypatch.setattr(Store, "erase", killed)
     with pytest.raises(KeyboardInterrupt):
         erase_rows(gallery.path, gallery._store, [gone.id])
     assert unfinished(gallery.path) == [gone.id]
-    monkeypatch.setattr(LanceStore, "erase", whole)
+    monkeypatch.setattr(Store, "erase", whole)
     (crops / "0006.png").unlink()
     Gallery.open(gallery.path, encoder).add(crops)
     assert not (gallery.path / ERASING).exists()
@@ -102,7 +101,7 @@ def test_a_crop_is_found_no_more_once_its_erasure_has_begun(gallery, encoder, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(LanceStore, "erase", killed)
+        patch.setattr(Store, "erase", killed)
         gallery.erase([gone.id])
     for opened in (gallery, Gallery.open(gallery.path, encoder)):
         hits = opened.search("green jacket and brown trousers", top=6)
@@ -246,9 +245,9 @@ def test_an_erasure_whose_old_files_cannot_be_deleted_is_not_finished(gallery, m
 
 
 READS = {
-    "_rows": lambda gallery: len(gallery.rows(gallery.kept)),
-    "_tokens": lambda gallery: gallery._store.fetch_tokens(gallery.kept) or 5,
-    "_batches": lambda gallery: len(gallery._store.resident().ids),
+    "rows": lambda gallery: len(gallery.rows(gallery.kept)),
+    "tokens": lambda gallery: gallery._store.fetch_tokens(gallery.kept) or 5,
+    "resident": lambda gallery: len(gallery._store.resident().ids),
     "known": lambda gallery: len(list(gallery._store.known())),
     "files": lambda gallery: len(gallery.choose(["*"])),
     "search": lambda gallery: len(gallery.search("a teal jacket")),
@@ -260,18 +259,16 @@ def test_a_read_that_an_erasure_takes_the_files_from_is_made_again(gallery, enco
     """Between looking up the newest version and reading its files another process erases, as often as twice."""
     ids = sorted(known.id for known in gallery._store.known())
     gallery.kept, times = ids[1:], 0
-    name = read if read.startswith("_") else "_batches"
-    owner = LanceStore if name == "_batches" else lance_table
-    real = getattr(owner, name)
+    real = Store.batches
 
     def meanwhile(*given):
         nonlocal times
         times += 1
         if times < 3:
-            LanceStore(gallery.path, encoder.dimension).erase(ids[:1])
+            Store(gallery.path, encoder.dimension).erase(ids[:1])
         return real(*given)
 
-    monkeypatch.setattr(owner, name, meanwhile)
+    monkeypatch.setattr(Store, "batches", meanwhile)
     assert READS[read](gallery) == 5 and times >= 3
 
 

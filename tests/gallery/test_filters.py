@@ -10,7 +10,7 @@ from pickout.errors import UsageError
 from pickout.gallery.search import filters
 from pickout.gallery.search.filters import Where, allowed, check_where, parse_labels, parse_range
 from pickout.gallery.storage.rows import LABEL, NO_TIME, Facet, Resident
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.vectors.exact import HeldVectors
 
 NOON = datetime(2026, 3, 1, 12)
 TRACKS = ("t1", "t2", "t3")

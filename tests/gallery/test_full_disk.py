@@ -13,7 +13,7 @@ from pickout.gallery.changes.erasure import unfinished
 from pickout.gallery.changes.rebuild import unfinished_rebuild
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.storage.rows import Metadata
 

@@ -8,7 +8,7 @@ from pickout.gallery.search.groups import Grouping, grouped
 from pickout.gallery.search.query_vector import Aim
 from pickout.gallery.search.ranking import ranked
 from pickout.gallery.storage.rows import Facet, Resident
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.vectors.exact import HeldVectors
 
 
 def drawn(seed, rows=300, people=40):

@@ -11,14 +11,14 @@ from PIL import Image
 
 from pickout.errors import AnnotationError, DataMissing, GalleryModelMismatch, StorageFull
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
-from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.storage.lance_table import LanceStore
+from pickout.gallery.intake.metadata import CameraFrom
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.storage.rows import row_id
+from pickout.gallery.storage.store import Store
 
 
 def rows_of(gallery):
-    store = LanceStore(gallery.path, gallery.manifest.model.dimension)
+    store = Store(gallery.path, gallery.manifest.model.dimension)
     found = store.fetch(known.id for known in store.known())
     return {row.path: row for row in found.values()}
 
@@ -246,7 +246,7 @@ def test_another_model_is_refused_in_plain_words(gallery, crops):
 
 def test_a_failing_commit_keeps_earlier_ones_and_the_next_run_goes_on(tmp_path, crops, encoder, monkeypatch):
     gallery = Gallery.create(tmp_path / "g", encoder)
-    put, calls = LanceStore.put, []
+    put, calls = Store.put, []
 
     def put_twice(self, rows):
         calls.append(len(rows))
@@ -254,7 +254,7 @@ def test_a_failing_commit_keeps_earlier_ones_and_the_next_run_goes_on(tmp_path, 
             raise StorageFull("full")
         put(self, rows)
 
-    monkeypatch.setattr(LanceStore, "put", put_twice)
+    monkeypatch.setattr(Store, "put", put_twice)
     with pytest.raises(StorageFull):
         gallery.add(crops, settings=IngestSettings(batch=2, commit=2))
     monkeypatch.undo()
@@ -269,15 +269,15 @@ def test_a_row_removed_by_another_process_meanwhile_is_encoded_afresh(tmp_path, 
     gallery = Gallery.create(tmp_path / "g", encoder)
     gallery.add(root)
     shutil.copy(root / "a.png", root / "b.png")
-    other = LanceStore(gallery.path, encoder.dimension)
-    known = LanceStore.known
+    other = Store(gallery.path, encoder.dimension)
+    known = Store.known
 
     def known_then_removed(self):
         yield from list(known(self))
         other.remove([row_id(root / "a.png")])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LanceStore, "known", known_then_removed)
+        patch.setattr(Store, "known", known_then_removed)
         assert gallery.add(root).encoded == 1
     assert sorted(rows_of(gallery)) == ["b.png"]
     assert gallery.add(root).added == 1

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from pickout.errors import GalleryDamaged, StorageFull
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.rows import NO_TIME, Known, Metadata, Row, row_id
-from pickout.gallery.storage.store import KEEP_NONE
+from pickout.gallery.storage.store import KEEP_NONE, Store
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250)
 
@@ -41,7 +40,7 @@ def equal(first, second):
 
 @pytest.fixture
 def store(tmp_path):
-    return LanceStore(tmp_path, 4, create=True)
+    return Store(tmp_path, 4, create=True)
 
 
 def test_a_row_comes_back_whole(store):
@@ -107,7 +106,7 @@ def test_the_resident_columns_hold_every_row_in_one_order(store):
     store.put([row("z.jpg", vector=(0, 0, 1, 0), camera="yard", time=NOON), row("m.jpg", vector=(0, 1, 0, 0))])
     store.put([row("a.jpg", vector=(1, 0, 0, 0), camera="lobby"), row("a.jpg", root="/b", vector=(0, 0, 0, 1))])
     resident = store.resident()
-    assert resident.camera_names == ("lobby", "yard")
+    assert resident.facets["camera"].names == ("lobby", "yard")
     by_id = {identifier.decode(): position for position, identifier in enumerate(resident.ids)}
     for name, root, axis, camera in (("z.jpg", "/crops", 2, 1), ("m.jpg", "/crops", 1, -1), ("a.jpg", "/b", 3, -1)):
         position = by_id[row(name, root=root).id]
@@ -125,11 +124,11 @@ def test_an_empty_store_has_empty_columns(store):
     resident = store.resident()
     assert resident.vectors.array.shape == (0, 4)
     assert len(resident.ids) == len(resident.order) == 0
-    assert resident.camera_names == ()
+    assert resident.facets["camera"].names == ()
 
 
 def test_another_opening_of_the_same_folder_sees_each_change(store, tmp_path):
-    other = LanceStore(tmp_path, 4)
+    other = Store(tmp_path, 4)
     before = other.version()
     store.put([row("a.jpg")])
     assert other.count() == 1
@@ -162,12 +161,12 @@ def test_tidying_merges_what_is_worth_it_and_leaves_a_large_piece_alone(store, t
 
 def test_a_folder_without_table_is_damaged(tmp_path):
     with pytest.raises(GalleryDamaged, match="put the folder back"):
-        LanceStore(tmp_path, 4)
+        Store(tmp_path, 4)
 
 
 def test_a_table_of_other_dimension_is_damaged(store, tmp_path):
     with pytest.raises(GalleryDamaged, match="other columns"):
-        LanceStore(tmp_path, 5)
+        Store(tmp_path, 5)
 
 
 def test_missing_and_garbled_table_files_are_damage_not_a_traceback(store, tmp_path):
@@ -175,14 +174,14 @@ def test_missing_and_garbled_table_files_are_damage_not_a_traceback(store, tmp_p
     for data in (tmp_path / "crops.lance" / "data").iterdir():
         data.unlink()
     with pytest.raises(GalleryDamaged, match="cannot be used"):
-        LanceStore(tmp_path, 4).resident()
+        Store(tmp_path, 4).resident()
     for manifest in (tmp_path / "crops.lance" / "_versions").iterdir():
         manifest.write_bytes(b"junk")
     with pytest.raises(GalleryDamaged, match="cannot be used"):
-        LanceStore(tmp_path, 4)
+        Store(tmp_path, 4)
     shutil.rmtree(tmp_path / "crops.lance")
     with pytest.raises(GalleryDamaged, match="cannot be used"):
-        LanceStore(tmp_path, 4)
+        Store(tmp_path, 4)
 
 
 def test_lancedbs_words_for_a_full_disk_become_storage_full(store, monkeypatch):

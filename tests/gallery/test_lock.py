@@ -28,10 +28,11 @@ def test_a_second_writer_waits_for_the_first(tmp_path):
 
 def test_a_writer_that_waited_too_long_says_so_and_was_told_before(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(lock, "_TOLD_AFTER", 0.02)
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
     with (
         writing(tmp_path),
         pytest.raises(GalleryError, match=r"has been writing for 0\.1 s; try again later"),
-        writing(tmp_path, patience=0.1),
+        writing(tmp_path),
     ):
         raise AssertionError("two writers at once")
     assert [record.getMessage() for record in caplog.records] == [

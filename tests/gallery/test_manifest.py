@@ -78,7 +78,7 @@ def test_a_creation_that_was_killed_before_its_manifest_is_finished_by_the_next(
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pickout.gallery.storage.creation.write_manifest", killed)
+    monkeypatch.setattr("pickout.gallery.storage.tables.write_manifest", killed)
     with pytest.raises(KeyboardInterrupt):
         Gallery.create(tmp_path / "g", encoder)
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import pytest
 
 from pickout.errors import UsageError
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
 

@@ -99,10 +99,11 @@ def test_a_lock_that_is_no_file_of_its_own_is_refused(gallery, tmp_path, kind):
     assert gallery.count() == 6 and not (tmp_path / "made").exists()
 
 
-def test_a_lock_that_a_reader_holds_is_waited_for(gallery):
+def test_a_lock_that_a_reader_holds_is_waited_for(gallery, monkeypatch):
+    monkeypatch.setattr("pickout.gallery.storage.lock.PATIENCE", 0.1)
     with (gallery.path / ".lock").open() as handle:
         fcntl.flock(handle, fcntl.LOCK_SH)
-        with pytest.raises(GalleryError, match="try again later"), writing(gallery.path, patience=0.1):
+        with pytest.raises(GalleryError, match="try again later"), writing(gallery.path):
             pass
 
 

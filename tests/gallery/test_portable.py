@@ -13,7 +13,7 @@ from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.erasure import ERASING
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.storage.columns import row_seal

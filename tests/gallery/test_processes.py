@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.store import Store
 
 SCRIPT = Path(__file__).parent / "index_in_process.py"
 CROPS = 120
@@ -52,7 +52,7 @@ def finish(process):
 
 
 def facts(gallery):
-    store = LanceStore(gallery.path, gallery.manifest.model.dimension)
+    store = Store(gallery.path, gallery.manifest.model.dimension)
     rows = store.fetch(known.id for known in store.known())
     assert len(rows) == store.count()  # no id twice
     return {row.path: (row.id, row.content, row.vector.tobytes(), row.thumbnail) for row in rows.values()}

@@ -21,13 +21,13 @@ from pickout.gallery.changes.rebuild import REBUILDING, unfinished_rebuild
 from pickout.gallery.changes.transfer import Rebuilding
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
-from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.metadata import CameraFrom
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.lock import locked
 from pickout.gallery.storage.manifest import read_manifest
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import REBUILD, strays, table_folder
 from tests.gallery.conftest import draw_crop
 
@@ -166,7 +166,7 @@ def swapping(told, monkeypatch):
     """swapping(name): the next call of this method of the store finds that another process has swapped the tables."""
 
     def set_up(name):
-        whole, calls = getattr(LanceStore, name), []
+        whole, calls = getattr(Store, name), []
 
         def swap_first(self, *arguments):
             calls.append(name)
@@ -174,7 +174,7 @@ def swapping(told, monkeypatch):
                 Gallery.open(told.path).rebuild(WideEncoder())
             return whole(self, *arguments)
 
-        monkeypatch.setattr(LanceStore, name, swap_first)
+        monkeypatch.setattr(Store, name, swap_first)
 
     return set_up
 
@@ -392,7 +392,7 @@ def test_an_erasure_takes_what_was_removed_or_replaced_from_the_begun_table_too(
     with pytest.raises(Stop):
         told.rebuild(MeanwhileEncoder(*[lambda: None] * 5, stop), settings=IngestSettings(batch=1, commit=1))
     before = rows_by_path(told)
-    begun = LanceStore(told.path, 14, read_manifest(told.path, REBUILD).table)
+    begun = Store(told.path, 14, read_manifest(told.path, REBUILD).table)
     have = [path for path, row in before.items() if row.id in dict(begun.marks())]
     removed, replaced, erased = (before[path] for path in have[:3])
     built = begun.fetch(row.id for row in (removed, replaced, erased))

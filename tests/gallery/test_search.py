@@ -8,7 +8,7 @@ import pytest
 
 from pickout.errors import GalleryError, UsageError
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.search.filters import Where
 
 

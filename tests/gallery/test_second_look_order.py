@@ -9,7 +9,7 @@ from pickout.gallery.search.query_vector import Aim
 from pickout.gallery.search.ranking import ranked
 from pickout.gallery.search.second_look import looks_again, second_look
 from pickout.gallery.storage.rows import Resident
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.vectors.exact import HeldVectors
 
 ROWS, CANDIDATES = 40, 12
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.search.answer import Verdict
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.groups import Grouping

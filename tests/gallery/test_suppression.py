@@ -12,10 +12,10 @@ from pickout.errors import GalleryDamaged
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.intake.suppression import SUPPRESSION, read_suppression
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.store import Store
 
 NAME = "cam_a/0001_c1.png"
 
@@ -125,7 +125,7 @@ def test_an_erasure_that_is_killed_anywhere_is_remembered_once_it_is_finished(ga
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         if step == "store":
-            patch.setattr(LanceStore, "erase", killed)
+            patch.setattr(Store, "erase", killed)
         else:
             patch.setattr(module, {"searches": "_forget_searches", "quarantine": "write_suppression"}[step], killed)
         gallery.erase([row.id])

@@ -11,11 +11,11 @@ from colour_encoder import ColourEncoder
 from pickout.errors import AnnotationError, GalleryError
 from pickout.gallery.encoder import Matching
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.search.ranking import Where
 from pickout.gallery.storage.columns import ADDED_FIELDS, unpack_tokens
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.store import Store
 
 
 class LookingEncoder(ColourEncoder):
@@ -148,6 +148,6 @@ def test_adding_brings_it_up_to_date_and_loses_nothing(old, encoder, crops, tmp_
 
 
 def test_a_kill_between_table_and_manifest_leaves_a_gallery_that_opens(old, encoder):
-    LanceStore(old, encoder.dimension).upgrade()
+    Store(old, encoder.dimension).upgrade()
     opened = Gallery.open(old, encoder)
     assert opened.count() == 6 and len(opened.search("teal", top=6)) == 6

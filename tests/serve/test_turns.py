@@ -16,8 +16,7 @@ from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import SearchSettings
 from pickout.gallery.search.search import Asked
-from pickout.gallery.vectors.exact import exact_top
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.vectors.exact import HeldVectors, exact_top
 from pickout.serve.turns import Turns
 
 WHO = Acting("somebody", "test")

@@ -1,9 +1,10 @@
 """Build an approximate index, choose how widely it is searched, and measure what that misses."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,32 +12,21 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import UsageError
-from pickout.gallery.approximate.far_vectors import FarVectors
-from pickout.gallery.approximate.index import FEWEST, Codes, NearTable, fitting_codes, fitting_partitions
-from pickout.gallery.approximate.record import (
-    APPROXIMATE,
-    Approximation,
-    Recall,
-    read_approximation,
-    write_approximation,
-)
+from pickout.files import write_atomically
+from pickout.gallery.approximate.far_vectors import FEWEST, Codes, FarVectors, build_index, drop_index
+from pickout.gallery.approximate.record import APPROXIMATE, Approximation, Recall, read_approximation
 from pickout.gallery.storage.manifest import read_manifest
-from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
-from pickout.gallery.vectors.held import best_rows
+from pickout.gallery.vectors.exact import Floats, best_rows
 
-_AT = (10, 100)
-"""How many of the best recall is measured on; the last decides."""
+_AT = (10, 100)  # how many of the best recall is measured on; the last decides
 _OVERSAMPLES = (4, 16, 64, 256)
-_EQUAL = 1e-6
-"""Scores that differ by less may come in any order: the search and the measure sum in different precisions."""
+_EQUAL = 1e-6  # scores that differ by less may come in any order: search and measure sum in different precisions
 _RESAMPLES = 1000
 
-Tell = Callable[[str], None]
-"""Called with what is being done."""
+Tell = Callable[[str], None]  # called with what is being done
 _Kind = Literal["sentences", "crops"]
-_Queries = dict[_Kind, NDArray[np.float32]]
 
 
 class ApproximateSettings(Settings):
@@ -57,45 +47,36 @@ class ApproximateSettings(Settings):
     """Which crops are searched for."""
 
 
+def fitting_partitions(rows: int) -> int:
+    """The square root of the rows, so that partitions are as many as each has rows."""
+    return max(1, round(math.sqrt(rows)))
+
+
+def fitting_codes(dimension: int) -> Codes:
+    """Bits where they fill whole bytes, which the index asks for."""
+    return "bits" if dimension % 8 == 0 else "bytes"
+
+
 def approximate(
-    gallery: Path,
-    store: Store,
-    dimension: int,
-    settings: ApproximateSettings,
-    sentences_QD: NDArray[np.float32] | None = None,
-    tell: Tell = lambda _: None,
+    gallery: Path, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell
 ) -> Approximation:
     """Build the index and measure it. The gallery can be searched meanwhile; writers wait while the index is built.
 
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        dimension: length of a vector.
-        settings: how.
-        sentences_QD: sentences as the gallery's model encodes them; none: only crops are searched for, which are
-            nearer to each other than sentences are to crops, so that recall for sentences may be lower than told.
-        tell: called as it goes on.
-
-    Raises:
-        UsageError: so few crops that they are searched exactly, or settings that do not fit the vectors.
-        GalleryError: another process has been writing for too long.
-        StorageFull: no space left.
-    """
+    Without sentences (Q, D), as the gallery's model encodes them, only crops are searched for, which are nearer to each
+    other than sentences are to crops, so that recall for sentences may be lower than told. `UsageError` where so few
+    crops are searched exactly, or where settings do not fit the vectors."""
     rows = store.count()
     check_size(gallery, rows, settings)
-    codes = settings.codes or fitting_codes(dimension)
-    if codes == "bits" and fitting_codes(dimension) != "bits":
-        raise UsageError(f"codes = bits: the length of a vector, {dimension}, is no multiple of 8; say codes=bytes")
+    codes = settings.codes or fitting_codes(store.dimension)
+    if codes == "bits" and fitting_codes(store.dimension) != "bits":
+        raise UsageError(
+            f"codes = bits: the length of a vector, {store.dimension}, is no multiple of 8; say codes=bytes"
+        )
     partitions = min(settings.partitions or fitting_partitions(rows), rows)
     tell("building the index")
-    near = NearTable(gallery, dimension, store.name)
     with changing(gallery, store):
-        near.build(partitions=partitions, codes=codes)
-    resident = store.resident(
-        lambda ids: FarVectors(near, ids, dimension, probes=1, oversample=_OVERSAMPLES[0], told="")
-    )
-    queries = _queries(resident, settings, sentences_QD)
-    trial = _Trial(resident, queries, tell)
+        build_index(store, partitions, codes)
+    trial = _Trial(store, settings, sentences_QD, tell)
     probes, oversample = trial.chosen(partitions, settings.target)
     found = Approximation(
         table=store.name,
@@ -110,91 +91,68 @@ def approximate(
         recalls=trial.measured(probes, oversample),
     )
     with changing(gallery, store):
-        write_approximation(gallery, found)
+        _write(gallery, found)
     return found
 
 
 def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
-    """Refuse a gallery that is small enough to be searched exactly.
-
-    Raises:
-        UsageError: it is.
-    """
-    least = max(settings.above, FEWEST - 1)
-    if rows <= least:
+    """Refuse a gallery that is small enough to be searched exactly, with `UsageError`."""
+    if _is_small(rows, settings.above):
         raise UsageError(
             f"{gallery}: holds {rows:,} crops, which are searched exactly; an approximate index is for more than "
-            f"{least:,} (--set above=N)"
+            f"{max(settings.above, FEWEST - 1):,} (--set above=N)"
         )
 
 
 def renew(gallery: Path, store: Store) -> None:
     """Build the index anew where there was one and the table was written anew; the caller holds the gallery's lock.
 
-    It is searched as widely as before. Recall is measured again with crops; what was measured with sentences stays,
-    with its date.
-    """
-    manifest = read_manifest(gallery)
-    before = read_approximation(gallery, manifest)
-    if before is None:
-        return
-    rows, dimension = store.count(), manifest.model.dimension
-    if rows <= max(before.above, FEWEST - 1):
-        return  # Searched exactly from now on; the file stays, for when it grows again.
-    near, partitions = NearTable(gallery, dimension, store.name), min(before.partitions, rows)
-    near.build(partitions=partitions, codes=before.codes)
-    resident = store.resident(
-        lambda ids: FarVectors(near, ids, dimension, probes=before.probes, oversample=before.oversample, told="")
-    )
-    trial = _Trial(resident, _queries(resident, ApproximateSettings(), None), lambda _: None)
+    It is searched as widely as before. Recall is measured again with crops; that with sentences stays, with its
+    date."""
+    before, rows = read_approximation(gallery, read_manifest(gallery)), store.count()
+    if before is None or _is_small(rows, before.above):
+        return  # a small one is searched exactly from now on; the file stays, for when it grows again
+    partitions = min(before.partitions, rows)
+    build_index(store, partitions, before.codes)
+    trial = _Trial(store, ApproximateSettings(), None, lambda _: None)
     kept = tuple(each for each in before.recalls if each.queries == "sentences")
-    update = {"built": _now(), "rows": rows, "partitions": partitions}
     recalls = kept + trial.measured(before.probes, before.oversample)
-    write_approximation(gallery, before.model_copy(update={**update, "recalls": recalls}))
+    update = {"built": _now(), "rows": rows, "partitions": partitions, "recalls": recalls}
+    _write(gallery, before.model_copy(update=update))
 
 
-def carry_over(gallery: Path, before: Approximation, store: Store, dimension: int) -> None:
-    """Build an index for a table that took the place of an indexed one; recall is measured with crops.
-
-    Args:
-        gallery: the gallery's folder.
-        before: what the other table had.
-        store: the new table's rows.
-        dimension: length of a vector of the new table.
-    """
-    settings = ApproximateSettings(above=before.above)
-    if store.count() > max(before.above, FEWEST - 1):
-        approximate(gallery, store, dimension, settings)
-    else:
+def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
+    """Build an index for a table that took the place of one indexed as `before`; recall is measured with crops."""
+    if _is_small(store.count(), before.above):
         (gallery / APPROXIMATE).unlink(missing_ok=True)
+    else:
+        approximate(gallery, store, ApproximateSettings(above=before.above), None, lambda _: None)
 
 
-def search_exactly(gallery: Path, store: Store, dimension: int) -> None:
-    """Remove the index: all vectors are held by a search from now on.
-
-    Raises:
-        GalleryError: another process has been writing for too long.
-    """
+def search_exactly(gallery: Path, store: Store) -> None:
+    """Remove the index: all vectors are held by a search from now on."""
     with changing(gallery, store):
         (gallery / APPROXIMATE).unlink(missing_ok=True)
-        NearTable(gallery, dimension, store.name).drop()
+        drop_index(store)
 
 
 class _Trial:
-    """Searches whose right answers are known."""
+    """Searches whose right answers are known: half of them choose, the other half measure."""
 
-    def __init__(self, resident: Resident, queries: _Queries, tell: Tell) -> None:
-        self._resident, self._queries, self._tell = resident, queries, tell
+    def __init__(self, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell) -> None:
+        self._resident = store.resident(lambda ids: FarVectors(store, ids, 1, 1, ""))
+        self._far, self._tell = cast(FarVectors, self._resident.vectors), tell
+        drawn = np.random.default_rng(settings.seed).permutation(len(self._resident.ids))[: settings.searches]
+        crops = self._far.at(np.sort(drawn))
+        self._queries: dict[_Kind, Floats] = {"crops": crops[np.isfinite(crops[:, 0])]}
+        if sentences_QD is not None and len(sentences_QD) > 1:
+            self._queries = {"sentences": sentences_QD[: settings.searches], **self._queries}
         tell("searching exactly")
-        every = np.concatenate(list(queries.values()))
-        best = best_rows(resident.vectors, every, min(_AT[-1], len(resident.ids)))[1]
-        starts = np.cumsum([0, *map(len, queries.values())])
-        self._best = {
-            kind: best[start : start + len(queries[kind])] for kind, start in zip(queries, starts, strict=False)
-        }
+        every = list(self._queries.values())
+        best = best_rows(self._far, np.concatenate(every), min(_AT[-1], len(self._resident.ids)))[1]
+        self._best = dict(zip(self._queries, np.split(best, np.cumsum([len(each) for each in every])), strict=False))
 
     def chosen(self, partitions: int, target: float) -> tuple[int, int]:
-        """The least probes and oversampling that reach the target with the half of the searches that choose."""
         probes = oversample = 1
         for oversample in _OVERSAMPLES:
             probes = partitions
@@ -207,22 +165,17 @@ class _Trial:
         return min(probes, partitions), oversample
 
     def measured(self, probes: int, oversample: int) -> tuple[Recall, ...]:
-        """Recall with the half of the searches that did not choose."""
         found = []
         for kind in self._queries:
             for at in _AT:
                 shares = self._shares(kind, 1, at, probes, oversample)
                 draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
                 low, high = np.quantile(shares[draws].mean(1), (0.025, 0.975))
+                searches, mean, rows = len(shares), float(shares.mean()), len(self._resident.ids)
+                interval, now = (float(low), float(high)), _now()
                 found.append(
                     Recall(
-                        queries=kind,
-                        searches=len(shares),
-                        at=at,
-                        mean=float(shares.mean()),
-                        interval=(float(low), float(high)),
-                        rows=len(self._resident.ids),
-                        measured=_now(),
+                        queries=kind, searches=searches, at=at, mean=mean, interval=interval, rows=rows, measured=now
                     )
                 )
         return tuple(found)
@@ -233,10 +186,7 @@ class _Trial:
 
     def _shares(self, kind: _Kind, half: int, at: int, probes: int, oversample: int) -> NDArray[np.float64]:
         """Share of the best `at` that each search of one half finds."""
-        vectors = self._resident.vectors
-        assert isinstance(vectors, FarVectors)
-        tuned = vectors.tuned(probes, oversample)
-        shares = []
+        tuned, shares = self._far.tuned(probes, oversample), []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):
             least = best[: min(at, len(best))]
             scores = tuned.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
@@ -244,13 +194,12 @@ class _Trial:
         return np.array(shares)
 
 
-def _queries(resident: Resident, settings: ApproximateSettings, sentences_QD: NDArray[np.float32] | None) -> _Queries:
-    drawn = np.random.default_rng(settings.seed).permutation(len(resident.ids))[: settings.searches]
-    crops = resident.vectors.at(np.sort(drawn))
-    queries: _Queries = {"crops": crops[np.isfinite(crops[:, 0])]}
-    if sentences_QD is not None and len(sentences_QD) > 1:
-        queries = {"sentences": sentences_QD[: settings.searches], **queries}
-    return queries
+def _is_small(rows: int, above: int) -> bool:
+    return rows <= max(above, FEWEST - 1)
+
+
+def _write(gallery: Path, found: Approximation) -> None:
+    write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
 
 
 def _now() -> datetime:

@@ -1,42 +1,78 @@
-"""Vectors that stay on disk: found through the approximate index, and always scored exactly."""
+"""Vectors that stay on disk: found through an index inside a gallery's table, and always scored exactly.
 
+The index is LanceDB's: an inverted file over vectors quantised to one bit a number (RaBitQ, Gao and Long, 2024).
+docs/journal.md tells why not by product quantisation.
+"""
+
+import warnings
 from collections.abc import Iterator, Sequence
 from copy import copy
+from typing import Any, Literal
 
 import numpy as np
+from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
-from pickout.gallery.approximate.index import NearTable
-from pickout.gallery.vectors.exact import Penalty, exact_top
+from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top
 
-_GATHERED = 20_000
-"""Rows that pass a filter up to which all of them are scored, without the index."""
+FEWEST = 256  # rows that can be indexed: partitions are found from so many rows each
+Codes = Literal["bits", "bytes"]
+"""What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
+_INDEX = "near"
+_GATHERED = 20_000  # rows that pass a filter up to which all of them are scored, without the index
 _FEW = 4
 """Rows asked for, for each that passes, up to which their vectors come along; of more they are fetched afterwards."""
-_DEEP = 128
-"""Candidates are asked for in steps of so many, so that the first pages of a search come from the same ones."""
+_DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
+
+_Found = tuple[NDArray[np.bytes_], Floats]
+
+
+def build_index(store: Store, partitions: int, codes: Codes) -> None:
+    """Build the index anew, and one over the ids, by which rows are found. The caller holds the gallery's lock."""
+    kind = IvfRq if codes == "bits" else IvfSq
+    config = kind(distance_type="dot", num_partitions=partitions)
+    with store.latest() as table, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of few rows a partition, which is what was asked for
+        table.create_index("id", config=BTree(), name="ids")
+        table.create_index("vector", config=config, name=_INDEX)
+
+
+def drop_index(store: Store) -> None:
+    """Remove both indices. The caller holds the gallery's lock."""
+    with store.latest() as table:
+        for index in table.list_indices():
+            table.drop_index(index.name)
+
+
+def has_index(store: Store) -> bool:
+    """Whether there is an index over the vectors."""
+    return store.read(lambda table: any(index.name == _INDEX for index in table.list_indices()))
+
+
+def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: bool) -> _Found:
+    """About the best `limit` rows by inner product, the best of `probes` partitions, best first: their ids (k,), and
+    their vectors (k, D) or none. Rows newer than the index are compared one by one, so none is missed for that."""
+    columns = ["id", "_distance", *(["vector"] if vectors else [])]
+
+    def read(table: Any) -> _Found:
+        search = table.search(query_D, vector_column_name="vector").distance_type("dot").nprobes(probes).limit(limit)
+        rows = search.select(columns).to_arrow()
+        found = store.matrix(rows["vector"].combine_chunks()) if vectors else np.empty((0, len(query_D)), np.float32)
+        return _ids(rows["id"]), found
+
+    return store.read(read)
 
 
 class FarVectors:
     """Vectors of a gallery too large to hold.
 
-    A search asks the index for several times as many rows as it needs, leaves out those that do not pass the filters,
-    and scores the rest exactly from their vectors. Where a filter leaves few rows, all of those are scored instead,
-    and nothing is missed.
+    A search asks the index, in `probes` partitions, for `oversample` times as many rows as it needs, leaves out those
+    that do not pass the filters, and scores the rest exactly from their vectors. Where a filter leaves few rows, all of
+    those are scored instead, and nothing is missed. `told` says in words what was measured of such a search."""
 
-    Args:
-        near: where they are.
-        ids_N: the rows' ids.
-        dimension: length of a vector.
-        probes: partitions that a search looks into.
-        oversample: rows asked for, for each that is needed.
-        told: what was measured of such a search, in words.
-    """
-
-    def __init__(
-        self, near: NearTable, ids_N: NDArray[np.bytes_], dimension: int, *, probes: int, oversample: int, told: str
-    ) -> None:
-        self._near, self._ids, self._dimension = near, ids_N, dimension
+    def __init__(self, store: Store, ids_N: NDArray[np.bytes_], probes: int, oversample: int, told: str) -> None:
+        self._store, self._ids = store, ids_N
         self._probes, self._oversample, self._told = probes, oversample, told
         self._sorted = np.argsort(ids_N)
 
@@ -46,12 +82,9 @@ class FarVectors:
         other._probes, other._oversample = probes, oversample
         return other
 
-    def kept(self, keep_N: NDArray[np.bool_]) -> "FarVectors":
+    def kept(self, keep_N: Mask) -> "FarVectors":
         """The vectors of some rows, which keep their order."""
-        other = copy(self)
-        other._ids = self._ids[keep_N]
-        other._sorted = np.argsort(other._ids)
-        return other
+        return FarVectors(self._store, self._ids[keep_N], self._probes, self._oversample, self._told)
 
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
@@ -59,29 +92,24 @@ class FarVectors:
             return None
         return f"Searched approximately, so that a good match may be missing: {self._told}."
 
-    def at(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+    def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
         wanted = np.asarray(rows, dtype=np.int64)
         found, vectors = self._fetch(wanted)
         place = dict(zip(found.tolist(), vectors, strict=True))
-        gone = np.full(self._dimension, np.nan, dtype=np.float32)
-        return np.array([place.get(row, gone) for row in wanted.tolist()], np.float32).reshape(-1, self._dimension)
+        gone = np.full(self._store.dimension, np.nan, dtype=np.float32)
+        return np.array([place.get(row, gone) for row in wanted.tolist()], np.float32).reshape(-1, len(gone))
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    def blocks(self) -> Iterator[tuple[Rows, Floats]]:
         """All rows in pieces: (b,) rows and their vectors (b, D)."""
-        for ids, vectors in self._near.all_vectors():
-            rows = self._rows(ids)
-            yield rows[rows >= 0], vectors[rows >= 0]
+        with self._store.latest() as table:
+            for batch in self._store.batches(table, ["id", "vector"]):
+                rows, vectors = self._rows(_ids(batch["id"])), self._store.matrix(batch["vector"])
+                yield rows[rows >= 0], vectors[rows >= 0]
 
     def top(
-        self,
-        query_D: NDArray[np.float32],
-        *,
-        top: int,
-        order_N: NDArray[np.int64],
-        allowed_N: NDArray[np.bool_] | None,
-        penalties: Sequence[Penalty],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
+    ) -> Best:
         """About the best rows, and their exact scores; as `exact_top` where few rows pass."""
         passed = len(self._ids) if allowed_N is None else int(np.count_nonzero(allowed_N))
         if passed <= _GATHERED:
@@ -92,38 +120,37 @@ class FarVectors:
         places, scores = exact_top(vectors, query_D, top=top, order_N=order_N[found], penalties=penalties)
         return found[places], scores
 
-    def _nearest(
-        self, query_D: NDArray[np.float32], limit: int, passed: int, allowed_N: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _nearest(self, query_D: Floats, limit: int, passed: int, allowed_N: Mask | None) -> tuple[Rows, Floats]:
         """About the best `limit` rows of those that pass, and their vectors."""
         asked = int(limit * len(self._ids) / passed)
         while True:
-            vectors = None
-            if asked <= _FEW * limit:
-                ids, vectors = self._near.near_vectors(query_D, limit=asked, probes=self._widened(asked))
-            else:
-                ids = self._near.near(query_D, limit=asked, probes=self._widened(asked))
+            # More partitions than the least where the rows asked for are more.
+            probes, along = self._probes * -(-asked // (self._oversample * _DEEP)), asked <= _FEW * limit
+            ids, vectors = near(self._store, query_D, asked, probes, vectors=along)
             rows = self._rows(ids)
             keep = rows >= 0 if allowed_N is None else (rows >= 0) & allowed_N[rows]
             if np.count_nonzero(keep) >= min(limit, passed) or asked >= 2 * len(self._ids):
                 break
             asked *= 4
         found = rows[keep][:limit]
-        return self._fetch(found) if vectors is None else (found, vectors[keep][:limit])
+        return (found, vectors[keep][:limit]) if along else self._fetch(found)
 
-    def _widened(self, limit: int) -> int:
-        """Partitions to look into for so many rows: more than the least where the rows asked for are more."""
-        return self._probes * -(-limit // (self._oversample * _DEEP))
+    def _fetch(self, rows: Rows) -> tuple[Rows, Floats]:
+        """Those of `rows` that are still there in any order, and their vectors."""
+        ids, vectors = [np.empty(0, "S32")], [np.empty((0, self._store.dimension), np.float32)]
+        for batch in self._store.scan(["id", "vector"], [identifier.decode() for identifier in self._ids[rows]]):
+            ids.append(_ids(batch["id"]))
+            vectors.append(self._store.matrix(batch["vector"]))
+        return self._rows(np.concatenate(ids)), np.concatenate(vectors)
 
-    def _fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Those of `rows` that are still there, and their vectors."""
-        ids, vectors = self._near.vectors_of(self._ids[rows].tolist())
-        return self._rows(ids), vectors
-
-    def _rows(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+    def _rows(self, ids: NDArray[np.bytes_]) -> Rows:
         """The rows of these ids; -1 for ids that came since the gallery was read."""
         if not len(self._ids):
             return np.full(len(ids), -1, dtype=np.int64)
         place = np.searchsorted(self._ids, ids, sorter=self._sorted).clip(max=len(self._ids) - 1)
         rows = self._sorted[place]
         return np.where(self._ids[rows] == ids, rows, -1)
+
+
+def _ids(column: Any) -> NDArray[np.bytes_]:
+    return np.array(column.to_pylist(), dtype="S32")

@@ -1,6 +1,5 @@
 """`approximate.json`: how a gallery too large to hold is searched, and how much that misses."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -10,35 +9,24 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
-from pickout.files import write_atomically
-from pickout.gallery.approximate.far_vectors import FarVectors
-from pickout.gallery.approximate.index import Codes, NearTable
-from pickout.gallery.storage.manifest import Manifest
-from pickout.gallery.storage.small_file import known_format, read_small_file
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.approximate.far_vectors import Codes, FarVectors, has_index
+from pickout.gallery.storage.manifest import Manifest, known_format, read_small_file
+from pickout.gallery.storage.store import Store
 
 APPROXIMATE = "approximate.json"
-FORMAT = 1
-"""Version of the file that this code writes and reads."""
+FORMAT = 1  # version of the file that this code writes and reads
 
 
 class Recall(Settings):
     """How many of the best crops a search finds, beside an exact search."""
 
-    queries: Literal["sentences", "crops"]
-    """What was searched for: sentences, or crops of the gallery."""
-    searches: int = Field(ge=1)
-    """How many searches, none of which helped to choose `probes`."""
-    at: int = Field(ge=1)
-    """How many of the best."""
-    mean: float = Field(ge=0, le=1)
-    """Mean share of the best `at` that were found."""
-    interval: tuple[float, float]
-    """95 % interval of that mean, by drawing the searches again."""
-    rows: int = Field(ge=1)
-    """Crops searched."""
-    measured: datetime
-    """When, UTC."""
+    queries: Literal["sentences", "crops"]  # what was searched for: sentences, or crops of the gallery
+    searches: int = Field(ge=1)  # how many searches, none of which helped to choose `probes`
+    at: int = Field(ge=1)  # how many of the best
+    mean: float = Field(ge=0, le=1)  # mean share of the best `at` that were found
+    interval: tuple[float, float]  # 95 % interval of that mean, by drawing the searches again
+    rows: int = Field(ge=1)  # crops searched
+    measured: datetime  # when, UTC
 
     def told(self) -> str:
         """In words."""
@@ -49,37 +37,21 @@ class Recall(Settings):
 class Approximation(Settings):
     """The contents of `approximate.json`."""
 
-    format: int = FORMAT
-    """Version of the file's layout."""
-    table: str
-    """The table that the index belongs to."""
-    built: datetime
-    """When, UTC."""
-    rows: int = Field(ge=1)
-    """Crops in the index."""
-    above: int = Field(ge=0)
-    """With more crops than that the gallery is searched approximately."""
-    partitions: int = Field(ge=1)
-    """Partitions of the index."""
-    codes: Codes
-    """What stands for a number of a vector in it."""
-    probes: int = Field(ge=1)
-    """Partitions that a search looks into."""
-    oversample: int = Field(ge=1)
-    """Crops scored exactly for each that is needed."""
-    target: float
-    """Recall at the largest depth that was aimed at."""
-    recalls: tuple[Recall, ...]
-    """What was measured."""
+    format: int = FORMAT  # version of the file's layout
+    table: str  # the table that the index belongs to
+    built: datetime  # when, UTC
+    rows: int = Field(ge=1)  # crops in the index
+    above: int = Field(ge=0)  # with more crops than that the gallery is searched approximately
+    partitions: int = Field(ge=1)  # partitions of the index
+    codes: Codes  # what stands for a number of a vector in it
+    probes: int = Field(ge=1)  # partitions that a search looks into
+    oversample: int = Field(ge=1)  # crops scored exactly for each that is needed
+    target: float  # recall at the largest depth that was aimed at
+    recalls: tuple[Recall, ...]  # what was measured
 
-    def vectors(self, gallery: Path, dimension: int) -> Callable[[NDArray[np.bytes_]], Vectors]:
-        """Makes the vectors of a gallery with these ids."""
-        near = NearTable(gallery, dimension, self.table)
-
-        def make(ids: NDArray[np.bytes_]) -> Vectors:
-            return FarVectors(near, ids, dimension, probes=self.probes, oversample=self.oversample, told=self.told())
-
-        return make
+    def vectors(self, store: Store, ids_N: NDArray[np.bytes_]) -> FarVectors:
+        """The vectors of the gallery's rows, which have these ids."""
+        return FarVectors(store, ids_N, self.probes, self.oversample, self.told())
 
     def told(self) -> str:
         """What was measured at the largest depth, in words."""
@@ -100,36 +72,14 @@ class Approximation(Settings):
 
 
 def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:
-    """How the gallery's table is searched approximately; None where it is not.
-
-    Raises:
-        GalleryDamaged: the file is garbled or of a format that this version does not know.
-    """
-    found = read_small_file(
-        gallery / APPROXIMATE,
-        Approximation,
-        f"run pickout gallery approximate {gallery} again, or delete the file",
-        check=lambda found: known_format(found.format, FORMAT),
-    )
+    """How the gallery's table is searched approximately; None where it is not."""
+    remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
+    file, known = gallery / APPROXIMATE, lambda found: known_format(found.format, FORMAT)
+    found = read_small_file(file, Approximation, remedy, check=known)
     return found if found is not None and found.table == manifest.table else None
 
 
-def write_approximation(gallery: Path, found: Approximation) -> None:
-    """Write `approximate.json`, whole or not at all; the caller holds the gallery's lock.
-
-    Raises:
-        StorageFull: no space left.
-    """
-    write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
-
-
-def usable(gallery: Path, manifest: Manifest, rows: int) -> Approximation | None:
-    """How to search `rows` crops: None means exactly, because they are few enough or there is no index.
-
-    Raises:
-        GalleryDamaged: `approximate.json` is garbled.
-    """
+def usable(gallery: Path, manifest: Manifest, store: Store) -> Approximation | None:
+    """How to search the rows of `store`: None means exactly, because they are few enough or there is no index."""
     found = read_approximation(gallery, manifest)
-    if found is None or rows <= found.above:
-        return None
-    return found if NearTable(gallery, manifest.model.dimension, manifest.table).is_built() else None
+    return found if found is not None and store.count() > found.above and has_index(store) else None

@@ -12,7 +12,7 @@ from pickout.gallery.intake.picture import decode, digest, read_file
 from pickout.gallery.search.probability import SHOWN, measures
 from pickout.gallery.search.ranking import LOOKED_AT
 from pickout.gallery.storage.rows import Resident
-from pickout.gallery.vectors.held import best_rows
+from pickout.gallery.vectors.exact import best_rows
 
 FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
 """Sizes of the galleries that are searched, as shares of the gallery."""

@@ -12,7 +12,7 @@ from pickout.gallery.intake.quarantine import update_quarantine
 from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.crop_names import is_end, possible_ids
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.leftovers import clear_half_written
+from pickout.gallery.storage.lock import clear_half_written
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing, pending_store, strays
 

@@ -12,12 +12,11 @@ from pickout.gallery.approximate.record import read_approximation
 from pickout.gallery.changes.erasure import finish_erasing
 from pickout.gallery.changes.transfer import Rebuilding, RebuildProgress
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.quarantine import Quarantined
-from pickout.gallery.storage.lance_table import LanceStore
-from pickout.gallery.storage.leftovers import finish_writes
-from pickout.gallery.storage.lock import locked
+from pickout.gallery.intake.report import IngestSettings
+from pickout.gallery.storage.lock import finish_writes, locked
 from pickout.gallery.storage.manifest import Manifest, read_manifest
+from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import CALIBRATION, REBUILD, begin, finish_swap, pending, pending_store
 
 REBUILDING = ".rebuilding"
@@ -107,7 +106,7 @@ def rebuild(
         finish_writes(gallery)
         finish_swap(gallery)
         before = read_manifest(gallery)
-        old = LanceStore(gallery, before.model.dimension, before.table)
+        old = Store(gallery, before.model.dimension, before.table)
         if before.model.fingerprint == encoder.fingerprint:
             if swapped:  # a kill hit the very end of the run before
                 return RebuildReport(old.count(), resumed=old.count())
@@ -122,7 +121,7 @@ def rebuild(
         indexed = read_approximation(gallery, before)
         dropped = work.run(told, drop_missing=drop_missing)
         if indexed is not None:
-            carry_over(gallery, indexed, new, encoder.dimension)
+            carry_over(gallery, indexed, new)
         return RebuildReport(
             rows=new.count(),
             encoded=work.encoded,

@@ -12,10 +12,9 @@ from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable
 from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.changes.erasure import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
-from pickout.gallery.intake.ingest import IngestSettings
-from pickout.gallery.intake.picture import Picture, decode, digest, read_file
-from pickout.gallery.intake.prefetch import reading_ahead
+from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
+from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.storage.columns import row_mark
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pickout.gallery.changes.erasure import finish_erasing
-from pickout.gallery.storage.leftovers import finish_writes
+from pickout.gallery.storage.lock import finish_writes
 from pickout.gallery.storage.manifest import FORMAT, Manifest, write_manifest
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing, finish_swap

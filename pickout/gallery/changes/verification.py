@@ -21,8 +21,7 @@ from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.lance_table import LanceStore
-from pickout.gallery.storage.leftovers import half_written
+from pickout.gallery.storage.lock import half_written
 from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row, row_id
 from pickout.gallery.storage.store import Store
@@ -68,7 +67,7 @@ def verify(
         return
     yield from _texts(gallery, manifest)
     try:
-        store = LanceStore(gallery, manifest.model.dimension, manifest.table)
+        store = Store(gallery, manifest.model.dimension, manifest.table)
         store.version()
         ids = Counter(known.id for known in store.known())
         for identifier, count in ids.items():

@@ -1,50 +1,72 @@
-"""Rows and quarantine lines on their way to disk."""
+"""What a gallery holds already, and rows and quarantine lines on their way to disk."""
 
 import threading
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pickout.gallery.intake.background import Background
-from pickout.gallery.intake.inventory import Inventory
 from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
-from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.intake.suppression import SUPPRESSION, Suppression, read_suppression
-from pickout.gallery.storage.rows import Known, Row
+from pickout.gallery.storage.rows import Known, Metadata, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 
 
-@dataclass(slots=True)
-class _Commit:
-    """What is written together."""
+class Inventory:
+    """Every row's content and metadata by id, and one row's id by content: about 0.4 GB a million rows."""
 
-    rows: dict[str, Row] = field(default_factory=dict)
-    by_content: dict[str, Row] = field(default_factory=dict)
-    bad: list[Quarantined] = field(default_factory=list)
-    erased: int = 0
-    merges: bool = False
-    """Whether small pieces on disk are merged after it."""
-    written: bool = False
-    """Whether the rows are on disk."""
-    _begun: bool = False
-    _given_up: bool = False
-    _gate: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, rows: Iterable[Known]) -> None:
+        self._rows: dict[bytes, tuple[bytes, Metadata]] = {}
+        self._by_content: dict[bytes, bytes] = {}
+        self._metadata: dict[tuple[object, ...], Metadata] = {}
+        for row in rows:
+            self.add(row.id, row.content, row.metadata)
 
-    def begin(self) -> bool:
-        """Whether it may be written: nobody has given it up while it waited for its turn."""
-        with self._gate:
-            self._begun = not self._given_up
-            return self._begun
+    def add(self, identifier: str, content: str, told: Metadata) -> None:
+        """Take note of a row that was written."""
+        # The same object for equal metadata: most crops of a camera without times share theirs.
+        place = (told.video, told.frame, told.box, told.track)
+        key = (told.camera, told.time, *place, *sorted(told.labels.items()))
+        row, bytes_ = bytes.fromhex(identifier), bytes.fromhex(content)
+        self._rows[row] = (bytes_, self._metadata.setdefault(key, told))
+        self._by_content[bytes_] = row
 
-    def give_up(self) -> bool:
-        """Whether it will not be written; False when that has begun."""
-        with self._gate:
-            self._given_up = not self._begun
-            return self._given_up
+    def row(self, identifier: str) -> tuple[str | None, Metadata]:
+        """The content and metadata of a row; None and nothing where there is none."""
+        content, told = self._rows.get(bytes.fromhex(identifier), (None, Metadata()))
+        return None if content is None else content.hex(), told
+
+    def row_with(self, content: str) -> str | None:
+        """The id of a row whose file had these bytes."""
+        found = self._by_content.get(bytes.fromhex(content))
+        return None if found is None else found.hex()
+
+
+class _Commit(threading.Thread):
+    """What is written together, in a thread that keeps no process from ending."""
+
+    def __init__(self, write: Callable[["_Commit"], None]) -> None:
+        super().__init__(name="commit", daemon=True)
+        self.rows: dict[str, Row] = {}
+        self.by_content: dict[str, Row] = {}
+        self.bad: list[Quarantined] = []
+        self.erased, self.merges, self.written = 0, False, False
+        self.error: BaseException | None = None
+        self._write, self._gate = write, threading.Lock()
+
+    def claim(self) -> bool:
+        """True for the first who asks: the thread that is about to write it, or the caller who gives it up."""
+        return self._gate.acquire(blocking=False)
+
+    def run(self) -> None:
+        try:
+            self._write(self)
+        except BaseException as error:
+            self.error = error
 
 
 class Committer:
@@ -55,16 +77,8 @@ class Committer:
     ends early, by an error or by Ctrl-C, leaves nothing half done: the commit that is being written is waited for and
     counted, one that still waits for another process is given up, and what was gathered after it is dropped.
 
-    Args:
-        gallery: the gallery's folder.
-        store: its rows; asked from this thread and written from the other.
-        inventory: told of each row once it is written.
-        report: counts what happens; rows once they are written.
-        suppression: what was erased before the run. What is erased while it goes on is not written.
-        rows: rows written at once.
-        seconds: rows are written at least this often, unless the disk is slower.
-        compact_every: commits after which the small pieces on disk are merged.
-    """
+    Rows are written when so many are gathered, or so many seconds have passed; inventory and report are told of them
+    once they are written. What was erased since `suppression` was read is not written."""
 
     def __init__(
         self,
@@ -72,21 +86,17 @@ class Committer:
         store: Store,
         inventory: Inventory,
         report: IngestReport,
-        *,
         suppression: Suppression,
-        rows: int,
-        seconds: float,
-        compact_every: int,
+        settings: IngestSettings,
     ) -> None:
         self._gallery, self._store, self._inventory, self._report = gallery, store, inventory, report
-        self._limit, self._seconds, self._compact_every = rows, seconds, compact_every
+        self._settings = settings
         self._suppression, self._erased = suppression, Suppression()
         self._seen: int | None = None
         self.refused: set[Path] = set()
         self.added: set[str] = set()
-        self._next = _Commit()
+        self._next = _Commit(self._write)
         self._underway: _Commit | None = None
-        self._background = Background("commit")
         self._commits, self._committed_at = 0, time.monotonic()
 
     def __enter__(self) -> Self:
@@ -95,14 +105,13 @@ class Committer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._underway is not None and not self._underway.give_up():
+        if self._underway is not None and not self._underway.claim():
             with suppress(Exception):  # the error that ended the run is the one to tell
                 self._settle()
 
     def add(self, row: Row) -> None:
         """Take a row to be written."""
-        self._next.rows[row.id] = row
-        self._next.by_content[row.content] = row
+        self._next.rows[row.id] = self._next.by_content[row.content] = row
 
     def refuse(self, file: Path, reason: str) -> None:
         """Take a file to be put on the quarantine list. A row it had before stays."""
@@ -116,40 +125,29 @@ class Committer:
         return self._next.by_content.get(content, earlier)
 
     def commit_if_due(self) -> None:
-        """Begin to write when enough has gathered, or enough time has passed and the last commit is through.
-
-        Raises:
-            StorageFull: no space left for the last commit; earlier ones stay.
-        """
-        if not self._background.busy:
+        """Begin to write when enough has gathered, or enough time has passed and the last commit is through."""
+        idle = self._underway is None or not self._underway.is_alive()
+        if idle:
             self._settle()
         pending = len(self._next.rows) + len(self._next.bad)
-        late = time.monotonic() - self._committed_at > self._seconds and not self._background.busy
-        if pending >= self._limit or (pending and late):
+        late = idle and time.monotonic() - self._committed_at > self._settings.commit_seconds
+        if pending >= self._settings.commit or (pending and late):
             self.commit()
 
     def commit(self) -> None:
-        """Begin to write everything gathered, once the last commit is through.
-
-        Raises:
-            StorageFull: no space left for the last commit; earlier ones stay.
-        """
+        """Begin to write everything gathered, once the last commit is through."""
         self._settle()
-        commit, self._next = self._next, _Commit()
+        commit = self._next
         if commit.rows:
             self._commits += 1
-            commit.merges = self._commits % self._compact_every == 0
+            commit.merges = self._commits % self._settings.compact_every == 0
         if commit.rows or commit.bad:
-            self._underway = commit
-            self._background.start(lambda: self._write(commit))
+            self._underway, self._next = commit, _Commit(self._write)
+            commit.start()
         self._committed_at = time.monotonic()
 
     def finish(self) -> None:
-        """Write the rest, wait until it is written, and leave few pieces on disk.
-
-        Raises:
-            StorageFull: no space left; earlier commits stay.
-        """
+        """Write the rest, wait until it is written, and leave few pieces on disk."""
         self.commit()
         self._settle()
         if self._commits > 1:
@@ -159,14 +157,14 @@ class Committer:
         """In the other thread: touches nothing but the disk and the commit."""
         if commit.rows:
             with changing(self._gallery, self._store):
-                if not commit.begin():
+                if not commit.claim():
                     return
                 self._leave_out_erased(commit)
                 self._store.put(list(commit.rows.values()))
                 commit.written = True
             if commit.merges:
                 self._compact()
-        elif not commit.begin():
+        elif not commit.claim():
             return
         if commit.bad:
             update_quarantine(self._gallery, commit.bad, ())
@@ -177,26 +175,26 @@ class Committer:
         seen = file.stat().st_ino if file.exists() else None  # replaced, never written into
         if seen != self._seen:
             self._erased, self._seen = read_suppression(self._gallery).since(self._suppression), seen
-        for row in list(commit.rows.values()):
-            if self._erased.has_path(row.id) or self._erased.has_content(row.content):
-                del commit.rows[row.id]
-                commit.erased += 1
+        kept = {row.id: row for row in commit.rows.values() if not self._erased.covers(row.id, row.content)}
+        commit.rows, commit.erased = kept, len(commit.rows) - len(kept)
 
     def _settle(self) -> None:
         """Wait for the commit that is on its way, count its rows, and raise its error."""
-        error = self._background.join()
+        if self._underway is None:
+            return
+        self._underway.join()
         commit, self._underway = self._underway, None
-        if commit is not None and commit.written:
+        if commit.written:
             self._report.erased += commit.erased
             for row in commit.rows.values():
-                if self._inventory.content(row.id) is None:
+                if self._inventory.row(row.id)[0] is None:
                     self._report.added += 1
                     self.added.add(row.id)
                 else:
                     self._report.updated += 1
-                self._inventory.add(Known(row.id, row.content, row.metadata))
-        if error is not None:
-            raise error
+                self._inventory.add(row.id, row.content, row.metadata)
+        if commit.error is not None:
+            raise commit.error
 
     def _compact(self) -> None:
         with changing(self._gallery, self._store):

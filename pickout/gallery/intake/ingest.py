@@ -1,57 +1,48 @@
 """From a folder of crops to rows: resumable, idempotent, and stopped by no bad file."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
-from pickout.gallery.intake.absence import find_absent
-from pickout.gallery.intake.cameras import CameraFrom
-from pickout.gallery.intake.commit import Committer
-from pickout.gallery.intake.examination import Examined, Examiner
-from pickout.gallery.intake.inventory import Inventory
-from pickout.gallery.intake.metadata import MetadataTable
-from pickout.gallery.intake.picture import Picture, decode, read_file
+from pickout.gallery.intake.commit import Committer, Inventory
+from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
+from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
-from pickout.gallery.intake.report import IngestProgress, IngestReport
-from pickout.gallery.intake.scan import Scan, count_images
+from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
+from pickout.gallery.intake.scan import Scan, count_images, find_absent
 from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
-from pickout.gallery.storage.rows import Metadata, Row
+from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 
 
-class IngestSettings(Settings):
-    """How a folder is read and written."""
-
-    batch: int = Field(default=32, ge=1)
-    """Images encoded at once."""
-    commit: int = Field(default=256, ge=1)
-    """Rows written at once, while the next ones are encoded; a kill loses at most so many and those that gather."""
-    commit_seconds: float = Field(default=5.0, gt=0)
-    """Rows are written at least this often."""
-    threads: int = Field(default=min(4, os.cpu_count() or 1), ge=1, le=64)
-    """Threads that read and decode while the model encodes."""
-    compact_every: int = Field(default=100, ge=1)
-    """Commits after which the small pieces on disk are merged."""
-    tokens: Literal["auto", "off"] = "auto"
-    """Whether the tokens that a model's second look reads are kept: 2 bytes a number, 0.9 MB a crop for a ViT-B/16 at
-    384x384. Without them a search ranks by vectors alone."""
-
-
 @dataclass(frozen=True, slots=True)
-class _Pixels:
+class _Examined:
+    """A file that has been read, in a thread, while the model is busy with earlier ones. Its row's id, what table, name
+    and folder tell of it, and, unless there is a problem, digest, pixels (none where a row has equal bytes) and EXIF
+    time; whether its row is as it should be, and whether its crop was erased and is in the gallery no more."""
+
+    file: Path
+    id: str
+    told: Metadata
+    content: str = ""
+    picture: Picture | None = None
+    taken: datetime | None = None
+    current: bool = False
+    problem: str | None = None
+    erased: bool = False
+
+
+class _Pixels(NamedTuple):
     """What a row takes from its file's bytes."""
 
     vector: NDArray[np.float32]
@@ -66,19 +57,7 @@ class Ingest:
 
     A file whose bytes and metadata are as its row has them is left alone. Bytes that another row has, or that came up
     earlier in the run, are not encoded again. A file that cannot be read goes on the quarantine list; the row that it
-    had while it was readable stays.
-
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        encoder: its model.
-        root: the absolute folder of crops.
-        table: metadata by image.
-        camera_from: where the camera comes from when no table tells.
-        settings: how files are read and rows written.
-        again: take back crops that were erased.
-        exclude: patterns of names and paths below the folder that are passed over; see `Scan`.
-    """
+    had while it was readable stays. For the arguments see `Gallery.add`; `root` is absolute."""
 
     def __init__(
         self,
@@ -86,51 +65,28 @@ class Ingest:
         store: Store,
         encoder: Encoder,
         root: Path,
-        *,
         table: MetadataTable | None,
         camera_from: CameraFrom,
         settings: IngestSettings,
-        again: bool = False,
-        exclude: Sequence[str] = (),
+        again: bool,
+        exclude: Sequence[str],
     ) -> None:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
-        self._table, self._settings = table, settings
+        self._table, self._camera_from, self._settings, self._again = table, camera_from, settings, again
         self._listed = [entry.file for entry in read_quarantine(gallery) if entry.file.is_relative_to(root)]
         looks = isinstance(encoder, Matching) and encoder.candidates > 0
         self._keeps_tokens = looks and settings.tokens == "auto"
         self._report = IngestReport(notes=[] if table is None else list(table.notes))
         self._exclude, self._scan = exclude, Scan(root, exclude)
         # Before the rows: of what is erased in between no row is known, and the commit sees that it was erased since.
-        self._suppression, self._again = read_suppression(gallery), again
+        self._suppression = read_suppression(gallery)
         self._inventory = Inventory(store.known())
-        self._examiner = Examiner(self._scan, root, self._inventory, table, camera_from, self._suppression, again)
         self._touched: dict[Path, Path] = {}
         self._back: list[Crop] = []
-        self._committer = Committer(
-            gallery,
-            store,
-            self._inventory,
-            self._report,
-            suppression=self._suppression,
-            rows=settings.commit,
-            seconds=settings.commit_seconds,
-            compact_every=settings.compact_every,
-        )
+        self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, settings)
 
-    def run(
-        self, *, prune: bool, on_progress: Callable[[IngestProgress], None], prune_folders: bool = False
-    ) -> IngestReport:
-        """Bring the gallery up to date with the folder.
-
-        Args:
-            prune: remove the rows whose files are gone.
-            prune_folders: remove also the rows of folders that are gone, or hold none of their files any more.
-            on_progress: called after each file.
-
-        Raises:
-            DataMissing: the folder is not there or holds no image.
-            StorageFull: no space left; what was committed stays.
-        """
+    def run(self, *, prune: bool, prune_folders: bool, on_progress: Callable[[IngestProgress], None]) -> IngestReport:
+        """Bring the gallery up to date with the folder; arguments and errors as of `Gallery.add`."""
         began, report = time.monotonic(), self._report
         total = count_images(self._root, self._exclude)
         if not total:
@@ -141,7 +97,10 @@ class Ingest:
             self._bring(total, on_progress)
             self._committer.finish()
         on_progress(IngestProgress(report.found, max(total, report.found), report.encoded, report.quarantined))
-        self._settle_quarantine()
+        # Lines that stood on the list before the run, and were not told again, are mended or gone.
+        refused = self._committer.refused
+        if told := [file for file in self._listed if not refused & {file, *file.parents}]:
+            update_quarantine(self._gallery, (), told)
         self._settle_absent(prune or prune_folders, prune_folders)
         if self._back:
             with changing(self._gallery, self._store):
@@ -152,13 +111,13 @@ class Ingest:
 
     def _bring(self, total: int, on_progress: Callable[[IngestProgress], None]) -> None:
         """Every file of the folder, up to the committer."""
-        report = self._report
-        changed: list[Examined] = []
-        with self._examiner.all(threads=self._settings.threads, ahead=2 * self._settings.batch) as files:
+        report, changed, batch = self._report, list[_Examined](), self._settings.batch
+        threads = self._settings.threads
+        with reading_ahead(self._examine, self._scan.files(), threads=threads, ahead=2 * batch) as files:
             for examined in files:
                 if self._is_changed(examined):
                     changed.append(examined)
-                if len(changed) >= self._settings.batch:
+                if len(changed) >= batch:
                     self._write(changed)
                     changed = []
                 self._committer.commit_if_due()
@@ -166,7 +125,29 @@ class Ingest:
                 on_progress(IngestProgress(done, max(total, done), report.encoded, report.quarantined))
         self._write(changed)
 
-    def _is_changed(self, examined: Examined) -> bool:
+    def _examine(self, file: Path) -> _Examined:
+        """Read one file, and decode it unless its bytes are known; runs in threads."""
+        identifier, told = row_id(file), Metadata(camera=camera_of(self._root, file, self._camera_from))
+        if self._table is not None:
+            told = self._table.of(self._root, file).over(told)
+        known, before = self._inventory.row(identifier)
+        erased = known is None and self._suppression.covers(identifier)
+        if erased and not self._again:
+            return _Examined(file, identifier, told, erased=True)
+        try:
+            data = read_file(file)
+            content = digest(data)
+            erased = erased or (content != known and self._suppression.covers(content))
+            if erased and not self._again:
+                return _Examined(file, identifier, told, erased=True)
+            picture = None if self._inventory.row_with(content) else decode(file, data)
+        except ImageUnreadable as error:
+            return _Examined(file, identifier, told, problem=error.reason)
+        current = content == known and told.over(before) == before
+        taken = None if current else exif_time(data)
+        return _Examined(file, identifier, told, content, picture, taken, current, erased=erased)
+
+    def _is_changed(self, examined: _Examined) -> bool:
         self._report.found += 1
         if self._table is not None and not self._table.names(self._root, examined.file):
             self._report.untold += 1
@@ -179,84 +160,56 @@ class Ingest:
             return False
         if examined.erased:
             self._back.append((examined.id, examined.content))
-        if self._inventory.is_current(examined.id, examined.content, examined.told):
-            self._report.unchanged += 1
-            return False
-        return True
+        self._report.unchanged += examined.current
+        return not examined.current
 
-    def _write(self, changed: list[Examined]) -> None:
+    def _write(self, changed: list[_Examined]) -> None:
         """Give each file its pixels, from another row of equal bytes or from the model, and hand on the row."""
-        pixels = self._known_pixels(changed)
-        pictures: dict[str, Picture] = {}
-        for examined in changed:
-            if examined.content not in pixels and examined.content not in pictures:
+        pixels, pictures = self._known_pixels({each.content for each in changed}), dict[str, Picture]()
+        for each in changed:
+            if each.content not in pixels and each.content not in pictures:
                 try:
-                    pictures[examined.content] = _picture(examined)
+                    # No picture where a row had these bytes; another process may have removed that row since.
+                    pictures[each.content] = each.picture or decode(each.file, read_file(each.file))
                 except ImageUnreadable as error:
-                    self._committer.refuse(examined.file, error.reason)
-        pixels.update(self._encode(pictures))
-        for examined in changed:
-            found = pixels.get(examined.content)
-            if found is None:
-                continue
-            if np.isfinite(found.vector).all():
-                self._committer.add(self._row(examined, found))
-            else:
-                self._committer.refuse(examined.file, "the model gave no finite vector")
+                    self._committer.refuse(each.file, error.reason)
+        if pictures:
+            images = [picture.image for picture in pictures.values()]
+            vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
+            self._report.encoded += len(images)
+            for (content, picture), vector, own in zip(pictures.items(), vectors, tokens, strict=True):
+                pixels[content] = _Pixels(vector, picture.width, picture.height, picture.thumbnail, own)
+        for each in changed:
+            found = pixels.get(each.content)
+            if found is not None and np.isfinite(found.vector).all():
+                self._committer.add(self._row(each, found))
+            elif found is not None:
+                self._committer.refuse(each.file, "the model gave no finite vector")
 
-    def _known_pixels(self, changed: list[Examined]) -> dict[str, _Pixels]:
-        """Pixels by content, of contents that have a row."""
-        rows: dict[str, Row] = {}
-        stored: list[str] = []
-        for content in {examined.content for examined in changed}:
-            waiting, identifier = self._committer.row_with(content), self._inventory.row_with(content)
-            if waiting is not None:
-                rows[content] = waiting
-            elif identifier is not None:
-                stored.append(identifier)
-        rows.update((row.content, row) for row in self._store.fetch(stored).values())
+    def _known_pixels(self, contents: set[str]) -> dict[str, _Pixels]:
+        """Pixels by content, of contents that have a row, written or on its way."""
+        waiting = {content: row for content in contents if (row := self._committer.row_with(content)) is not None}
+        stored = [found for content in contents - waiting.keys() if (found := self._inventory.row_with(content))]
+        rows = waiting | {row.content: row for row in self._store.fetch(stored).values()}
         kept = self._store.fetch_tokens(stored) if self._keeps_tokens else {}
         return {
             key: _Pixels(row.vector, row.width, row.height, row.thumbnail, kept.get(row.id, row.tokens))
             for key, row in rows.items()
         }
 
-    def _encode(self, pictures: dict[str, Picture]) -> dict[str, _Pixels]:
-        if not pictures:
-            return {}
-        images = [picture.image for picture in pictures.values()]
-        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
-        self._report.encoded += len(pictures)
-        return {
-            content: _Pixels(vector, picture.width, picture.height, picture.thumbnail, own)
-            for (content, picture), vector, own in zip(pictures.items(), vectors, tokens, strict=True)
-        }
-
-    def _row(self, examined: Examined, pixels: _Pixels) -> Row:
-        before, taken = self._inventory.metadata(examined.id), Metadata(time=examined.taken)
-        same = self._inventory.content(examined.id) == examined.content
+    def _row(self, examined: _Examined, pixels: _Pixels) -> Row:
+        (known, before), taken = self._inventory.row(examined.id), Metadata(time=examined.taken)
         # Other pixels bring their own EXIF time; the same pixels do not override what a table told earlier.
-        metadata = examined.told.over(before.over(taken) if same else taken.over(before))
+        metadata = examined.told.over(before.over(taken) if known == examined.content else taken.over(before))
         return Row(
             id=examined.id,
             content=examined.content,
             root=str(self._root),
             path=str(examined.file.relative_to(self._root)),
-            vector=pixels.vector,
-            width=pixels.width,
-            height=pixels.height,
             metadata=metadata,
-            thumbnail=pixels.thumbnail,
             added=datetime.now(UTC).replace(tzinfo=None),
-            tokens=pixels.tokens,
+            **pixels._asdict(),
         )
-
-    def _settle_quarantine(self) -> None:
-        """Take lines off the list that stood there before the run, and were not told again: mended, or gone."""
-        refused = self._committer.refused
-        told = [file for file in self._listed if not refused & {file, *file.parents}]
-        if told:
-            update_quarantine(self._gallery, (), told)
 
     def _settle_absent(self, prune: bool, prune_folders: bool) -> None:
         """Count, and on request remove, the rows below the folder whose files are gone."""
@@ -276,8 +229,3 @@ class Ingest:
 
     def _record(self, change: str, rows: int) -> None:
         record_change(self._gallery, ChangeLine(now(), user_name(), change, rows))
-
-
-def _picture(examined: Examined) -> Picture:
-    # The examiner leaves the picture out when a row has these bytes; another process may have removed that row since.
-    return examined.picture or decode(examined.file, read_file(examined.file))

@@ -1,44 +1,56 @@
-"""Camera, time, place in a video and labels of a crop from a table; its time from its EXIF block."""
+"""Camera, time, place in a video and labels of a crop: from a table, its name or folder, its EXIF block."""
 
 import io
 import re
-from collections.abc import Collection
-from datetime import date, datetime
+from collections.abc import Callable, Collection
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import Any
 from unicodedata import normalize
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from pickout.data.images import without_notes
 from pickout.data.spreadsheet import Row, is_whole, read_spreadsheet, whole
 from pickout.errors import AnnotationError, UsageError
 from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
 
-LARGEST_NUMBER = 2**31 - 1
-"""Of a frame's number and a box's sides."""
+LARGEST_NUMBER = 2**31 - 1  # of a frame's number and a box's sides
 _COUNTS = {"frame": 1, "box": 4}
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
-_EXIF_BLOCK, _EXIF_TAKEN, _EXIF_CHANGED = 0x8769, 0x9003, 0x0132
-_EXIF_TAKEN_OFFSET, _EXIF_CHANGED_OFFSET = 0x9011, 0x9010
 _BLANK = " \0"
+_NAMED_CAMERA = re.compile(r"(?:^|[_-])c(?:am)?[_-]?(\d+)(?=s\d|[_.-]|$)", re.IGNORECASE)
+
+
+class CameraFrom(StrEnum):
+    """Where a crop's camera comes from when no table tells."""
+
+    NONE = "none"
+    """Nowhere."""
+    FOLDER = "folder"
+    """The folder the file lies in, for example `cam_a/0001.jpg`: cam_a. Files at the top have none."""
+    NAME = "name"
+    """The part `c5` of the file's name, as Market-1501, DukeMTMC-reID and RSTPReid write it: c5."""
+
+
+def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
+    """The camera that `image`'s name or folder tells, None where it tells none."""
+    if source is CameraFrom.FOLDER:
+        return None if image.parent == root else storable(image.parent.name)
+    found = _NAMED_CAMERA.search(image.stem) if source is CameraFrom.NAME else None
+    return f"c{int(found[1])}" if found else None
 
 
 class MetadataTable:
-    """A table of metadata by image; see `read_spreadsheet`.
+    """A table of metadata by image; errors as of `read_spreadsheet`.
 
     Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601, or a Parquet time),
     `video`, `frame` (a number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a
-    label. An empty cell tells nothing.
-
-    Args:
-        file: the table.
-
-    Raises:
-        DataMissing: there is no such file.
-        AnnotationError: no table, no column `image`, a time, frame or box that is none, an image told twice
-            differently.
-    """
+    label. An empty cell tells nothing. `AnnotationError` for a time, frame or box that is none, and for an image told
+    twice differently."""
 
     def __init__(self, file: Path) -> None:
         sheet = read_spreadsheet(file, _COLUMNS, others=True)
@@ -74,10 +86,10 @@ def exif_time(content: bytes) -> datetime | None:
     try:
         with Image.open(io.BytesIO(without_notes(content))) as image:
             exif = image.getexif()
-            block = exif.get_ifd(_EXIF_BLOCK)
-        text, offset = block.get(_EXIF_TAKEN), block.get(_EXIF_TAKEN_OFFSET)
+            block = exif.get_ifd(IFD.Exif)
+        text, offset = block.get(Base.DateTimeOriginal), block.get(Base.OffsetTimeOriginal)
         if not text:
-            text, offset = exif.get(_EXIF_CHANGED), block.get(_EXIF_CHANGED_OFFSET)
+            text, offset = exif.get(Base.DateTime), block.get(Base.OffsetTime)
         time = datetime.strptime(str(text).strip(_BLANK), "%Y:%m:%d %H:%M:%S")
     except Exception:
         # A damaged EXIF block makes Pillow raise nearly anything; the picture itself may be fine.
@@ -94,29 +106,19 @@ def _key(image: str) -> str:
 
 def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) -> Metadata:
     told = {storable(name): storable(str(value)) for name, value in values.items() if value is not None}
-    time = values.get("time")
-    try:
-        taken = None if time is None else parse_time(time.isoformat() if isinstance(time, date) else str(time))
-    except UsageError as error:
-        raise AnnotationError(file, record, "time", str(error)) from None
-    frame = _numbers(file, record, "frame", told.get("frame", ""))
-    box = _numbers(file, record, "box", told.get("box", ""))
-    names = {name: whole(told.get(name, "")) or None for name in _NAMES}
-    return Metadata(
-        time=taken,
-        frame=None if frame is None else frame[0],
-        box=None if box is None else (box[0], box[1], box[2], box[3]),
-        labels={key: whole(value) if key in counted else value for key, value in told.items() if key not in _COLUMNS},
-        **names,
-    )
+    labels = {key: whole(value) if key in counted else value for key, value in told.items() if key not in _COLUMNS}
+    read: dict[str, Any] = {name: whole(told.get(name, "")) or None for name in _NAMES}
+    for name, reader in _READERS.items():
+        try:
+            read[name] = reader(told[name]) if told.get(name) else None
+        except UsageError as error:
+            raise AnnotationError(file, record, name, str(error)) from None
+    return Metadata(labels=labels, **read)
 
 
 def whole_numbers(name: str, text: str) -> list[int]:
-    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets.
-
-    Raises:
-        UsageError: something else, larger than a picture or video can have it, or a box without any area.
-    """
+    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets; `UsageError` for something
+    else, for a number larger than a picture or video can have it, and for a box without any area."""
     parts = re.split(r"[\s,;]+", text.strip("[]() "))
     try:
         numbers = [int(whole(part)) for part in parts]
@@ -130,9 +132,8 @@ def whole_numbers(name: str, text: str) -> list[int]:
     return numbers
 
 
-def _numbers(file: Path, record: int, name: str, text: str) -> list[int] | None:
-    """None for an empty cell."""
-    try:
-        return whole_numbers(name, text) if text else None
-    except UsageError as error:
-        raise AnnotationError(file, record, name, str(error)) from None
+_READERS: dict[str, Callable[[str], Any]] = {
+    "time": parse_time,
+    "frame": lambda text: whole_numbers("frame", text)[0],
+    "box": lambda text: tuple(whole_numbers("box", text)),
+}

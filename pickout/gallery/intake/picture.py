@@ -1,49 +1,45 @@
-"""From a file to pixels, thumbnail and digest; runs in worker threads."""
+"""From a file to pixels, thumbnail and digest, in threads that are a few files ahead."""
 
 import hashlib
 import io
 import os
 import stat
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable
 
-LARGEST_FILE = 256 * 2**20
-"""Files above this many bytes are no crops."""
+LARGEST_FILE = 256 * 2**20  # files above this many bytes are no crops
 LARGEST_SIDE = 1024
 """Larger pictures are reduced to this many pixels before they wait for the model, so that photos do not fill memory."""
-THUMBNAIL_SIDE = 320
-"""Longer side of a stored thumbnail in pixels."""
-_THUMBNAIL_QUALITY = 80
+THUMBNAIL_SIDE = 320  # longer side of a stored thumbnail in pixels
+
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded crop.
+    """A decoded crop."""
 
-    Args:
-        image: upright RGB pixels, at most `LARGEST_SIDE` on the longer side.
-        width: width of the upright original.
-        height: height of the upright original.
-        thumbnail: a JPEG of at most `THUMBNAIL_SIDE` on the longer side.
-    """
-
-    image: Image.Image
-    width: int
+    image: Image.Image  # upright RGB pixels, at most `LARGEST_SIDE` on the longer side
+    width: int  # of the upright original
     height: int
-    thumbnail: bytes
+    thumbnail: bytes  # a JPEG of at most `THUMBNAIL_SIDE` on the longer side
 
 
 def read_file(file: Path) -> bytes:
-    """The bytes of an image file.
-
-    Raises:
-        ImageUnreadable: it is gone, may not be read, is too large or no ordinary file.
-    """
+    """The bytes of an image file; `ImageUnreadable` where it is gone, may not be read, is too large or no ordinary
+    file."""
     try:
         status = file.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -65,11 +61,7 @@ def digest(content: bytes) -> str:
 
 
 def decode(file: Path, content: bytes) -> Picture:
-    """Decode an image file's bytes.
-
-    Raises:
-        ImageUnreadable: no image, damaged, or too large.
-    """
+    """Decode an image file's bytes; `ImageUnreadable` where they are no image, damaged, or too large."""
     try:
         image = open_image(content)
     except ImageUnreadable as error:
@@ -82,11 +74,35 @@ def decode(file: Path, content: bytes) -> Picture:
 
 def thumbnail(image: Image.Image) -> bytes:
     """The picture as a JPEG of at most `THUMBNAIL_SIDE` pixels on the longer side."""
-    small = image
     if max(image.size) > THUMBNAIL_SIDE:
-        small = image.copy()
+        image = image.copy()
         # Half of Lanczos's time, which was most of what a crop cost besides the model; a little softer.
-        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
     buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=_THUMBNAIL_QUALITY)
+    image.save(buffer, format="JPEG", quality=80)
     return buffer.getvalue()
+
+
+@contextmanager
+def reading_ahead(
+    work: Callable[[_Item], _Done], items: Iterable[_Item], *, threads: int, ahead: int
+) -> Iterator[Iterator[_Done]]:
+    """`work` of every item in order, done in threads; at most `ahead` of them before they are asked for."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="reading")
+
+    def in_order() -> Iterator[_Done]:
+        waiting: deque[Future[_Done]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    # Set here, before the threads start and after they end: warning filters are shared by all threads.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+        try:
+            yield in_order()
+        finally:
+            pool.shutdown(cancel_futures=True)

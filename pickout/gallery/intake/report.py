@@ -1,19 +1,36 @@
-"""What an indexing run says while it goes on and at its end."""
+"""What an indexing run is told, and what it says while it goes on and at its end."""
 
+import os
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pickout.config import Settings
+
+
+class IngestSettings(Settings):
+    """How a folder is read and written."""
+
+    batch: int = Field(default=32, ge=1)
+    """Images encoded at once."""
+    commit: int = Field(default=256, ge=1)
+    """Rows written at once, while the next ones are encoded; a kill loses at most so many and those that gather."""
+    commit_seconds: float = Field(default=5.0, gt=0)
+    """Rows are written at least this often."""
+    threads: int = Field(default=min(4, os.cpu_count() or 1), ge=1, le=64)
+    """Threads that read and decode while the model encodes."""
+    compact_every: int = Field(default=100, ge=1)
+    """Commits after which the small pieces on disk are merged."""
+    tokens: Literal["auto", "off"] = "auto"
+    """Whether the tokens that a model's second look reads are kept: 2 bytes a number, 0.9 MB a crop for a ViT-B/16 at
+    384x384. Without them a search ranks by vectors alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far a run is.
-
-    Args:
-        done: files dealt with.
-        total: files found when the run began.
-        encoded: of those, images that went through the model.
-        quarantined: of those, files put on the quarantine list.
-    """
+    """How far a run is: files dealt with and found; of those, images that went through the model, and files
+    quarantined."""
 
     done: int
     total: int
@@ -23,43 +40,26 @@ class IngestProgress:
 
 @dataclass(slots=True)
 class IngestReport:
-    """What a run did, counted in files.
+    """What a run did, counted in files or rows."""
 
-    Args:
-        found: image files below the folder.
-        added: new rows.
-        updated: rows whose file or metadata had changed.
-        unchanged: rows left alone.
-        quarantined: files put, or kept, on the quarantine list.
-        encoded: images that went through the model; equal bytes go once.
-        erased: files of crops that were erased, which stay so until `again` is said.
-        vanished: rows whose files are gone.
-        deserted: rows in folders that are gone, or that hold none of their files any more: a disk may not be mounted.
-        folders: those folders.
-        unseen: rows whose files could not be looked for; kept.
-        pruned: rows removed.
-        untold: files that the metadata table does not name; 0 without a table.
-        seconds: wall time.
-        passed_over: files and folders that were not looked into, by kind; see `Scan`.
-        notes: what was assumed about the metadata table.
-    """
-
-    found: int = 0
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    quarantined: int = 0
-    encoded: int = 0
-    erased: int = 0
-    vanished: int = 0
+    found: int = 0  # image files below the folder
+    added: int = 0  # new rows
+    updated: int = 0  # rows whose file or metadata had changed
+    unchanged: int = 0  # rows left alone
+    quarantined: int = 0  # files put, or kept, on the quarantine list
+    encoded: int = 0  # images that went through the model; equal bytes go once
+    erased: int = 0  # files of crops that were erased, which stay so until `again` is said
+    vanished: int = 0  # rows whose files are gone
+    # rows in folders that are gone, or that hold none of their files any more: a disk may not be mounted
     deserted: int = 0
-    folders: tuple[str, ...] = ()
-    unseen: int = 0
-    pruned: int = 0
-    untold: int = 0
-    seconds: float = 0.0
+    folders: tuple[str, ...] = ()  # those folders
+    unseen: int = 0  # rows whose files could not be looked for; kept
+    pruned: int = 0  # rows removed
+    untold: int = 0  # files that the metadata table does not name; 0 without a table
+    seconds: float = 0.0  # wall time
+    # files and folders that were not looked into, by kind; see `Scan`
     passed_over: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was assumed about the metadata table
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""

@@ -1,8 +1,9 @@
-"""The image files below a folder, one at a time, and what is passed over there."""
+"""The image files below a folder, one at a time, what is passed over there, and which rows have lost their files."""
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,18 +18,20 @@ _NOT_KEPT_BY_PEOPLE = frozenset(
 )
 """Recycle bins, thumbnails and snapshots of storage boxes and systems; those that begin with a dot are hidden."""
 
+_REMEDIES: dict[type[OSError], str] = {
+    FileNotFoundError: "no such folder; give the folder that holds the crops",
+    NotADirectoryError: "is a file; give the folder that holds the crops",
+    PermissionError: "may not be read; check its permissions",
+}
+
 
 class Scan:
     """One pass over a folder. A file is taken for an image by its name's ending, or without one by its first bytes.
 
     Passed over are hidden files and folders, recycle bins and thumbnails of storage boxes, Pickout's own pictures, what
     the patterns exclude, and files that are no image by name. Links to files are followed, links to folders are not, so
-    that no file is met twice in a circle. Only one folder's names are held at a time.
-
-    Args:
-        folder: where to look.
-        exclude: patterns like `*_mask.png` or `thumbs`, held against each name and each path below the folder.
-    """
+    that no file is met twice in a circle. Only one folder's names are held at a time. Patterns like `*_mask.png` or
+    `thumbs` are held against each name and each path below the folder."""
 
     def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
@@ -36,11 +39,8 @@ class Scan:
         """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""
 
     def files(self) -> Iterator[Path]:
-        """Every image file below the folder, by name, folder after folder.
-
-        Raises:
-            DataMissing: the folder is not there, is no folder or may not be read.
-        """
+        """Every image file below the folder, by name, folder after folder; `DataMissing` where the folder cannot be
+        read."""
         open_folders = [iter(_entries(self._folder))]  # a list, not calls: folders may lie deeper than calls may
         while open_folders:
             entry = next(open_folders[-1], None)
@@ -78,7 +78,10 @@ class Scan:
         ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
         if ending not in SUFFIXES and not ((not ending or ending[1:].isdigit()) and is_image(Path(entry.path))):
             return ending or "without an ending"
-        return "links to folders" if _leads_to_folder(entry) else None
+        try:
+            return "links to folders" if entry.is_dir() else None
+        except OSError:  # a link that leads in a circle, for one: reading it tells what is wrong
+            return None
 
 
 def _excluded(pattern: str) -> str:
@@ -89,27 +92,94 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        raise DataMissing(f"{folder}: no such folder; give the folder that holds the crops") from None
-    except NotADirectoryError:
-        raise DataMissing(f"{folder}: is a file; give the folder that holds the crops") from None
-    except PermissionError:
-        raise DataMissing(f"{folder}: may not be read; check its permissions") from None
     except OSError as error:
-        raise DataMissing(f"{folder}: cannot be read ({error.strerror}); check that its disk is there") from None
-
-
-def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads in a circle, for one: reading it tells what is wrong
-        return False
+        otherwise = f"cannot be read ({error.strerror}); check that its disk is there"
+        raise DataMissing(f"{folder}: {_REMEDIES.get(type(error), otherwise)}") from None
 
 
 def count_images(folder: Path, exclude: Sequence[str] = ()) -> int:
-    """How many files a scan will give.
-
-    Raises:
-        DataMissing: the folder is not there, is no folder or may not be read.
-    """
+    """How many files a scan will give; `DataMissing` where the folder cannot be read."""
     return sum(1 for _ in Scan(folder, exclude).files())
+
+
+@dataclass(slots=True)
+class Absence:
+    """Rows whose files were not found."""
+
+    # ids of those whose folder can be read, does not list them, and has other files of the gallery's
+    gone: list[str] = field(default_factory=list)
+    # by folder, ids of those in a folder that is not there, or has no file any more that was indexed earlier. It
+    # may be a disk that is not mounted
+    deserted: dict[Path, list[str]] = field(default_factory=dict)
+    # how many could not be looked for: a folder may not be read or fails, a path is too long, or a folder went
+    # away while the run was in it
+    unseen: int = 0
+
+
+def find_absent(
+    root: Path, rows: Iterable[tuple[str, Path]], *, new: Collection[str], touched: Mapping[Path, Path]
+) -> Absence:
+    """Look for the files of all rows (id, file) below a folder. Only "not found" is gone; any other error tells
+    nothing.
+
+    Rows that this run added (`new`) do not show that a folder is the one that it was. `touched` tells for each folder
+    that this run read a file of, that file, and for what it could not read, itself."""
+    found, missing = Absence(), dict[Path, list[tuple[str, str]]]()
+    witnesses: dict[Path, Path] = {}
+    for identifier, file in rows:
+        if not file.is_relative_to(root):
+            continue
+        there = _is_there(file)
+        if there is None:
+            found.unseen += 1
+        elif not there:
+            missing.setdefault(file.parent, []).append((identifier, file.name))
+        elif identifier not in new:
+            folder = file  # every folder on the way to it is the one that was indexed
+            while folder != root and folder.parent not in witnesses:
+                folder = folder.parent
+                witnesses[folder] = file
+    left = [place for place, file in touched.items() if not _is_there(file)]
+    for folder, absent in missing.items():
+        names = _names(folder)
+        if names is None:
+            found.unseen += len(absent)
+            continue
+        ids = [identifier for identifier, name in absent if name not in names]
+        witness = witnesses.get(folder)
+        # The witness comes after the list: a folder that went away in between is not taken for one without the files.
+        if witness is not None and witness.relative_to(folder).parts[0] in names and _is_there(witness):
+            found.gone += ids
+            continue
+        whole = folder  # the outermost folder in which no file is left that was indexed earlier
+        while whole != root and whole.parent not in witnesses:
+            whole = whole.parent
+        if (
+            any(place.is_relative_to(whole) for place in left)
+            or _names(root if whole == root else whole.parent) is None
+        ):
+            found.unseen += len(ids)
+        else:
+            found.deserted.setdefault(whole, []).extend(ids)
+    return found
+
+
+def _is_there(path: Path) -> bool | None:
+    """None where that cannot be told."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _names(folder: Path) -> set[str] | None:
+    """Names in a folder; empty where it is not there, None where it cannot be read."""
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError:
+        return None

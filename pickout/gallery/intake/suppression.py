@@ -14,34 +14,28 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.files import write_atomically
-from pickout.gallery.storage.small_file import known_format, read_small_file
+from pickout.gallery.storage.manifest import known_format, read_small_file
 
 SUPPRESSION = "suppression.json"
 _FORMAT = 1
 _SIZE = 8
 """Bytes of a digest: of a million erased crops and ten million files, two are alike once in a million galleries."""
 
-Crop = tuple[str, str]
-"""A row's id, which is the digest of its path, and its content."""
+Crop = tuple[str, str]  # a row's id, which is the digest of its path, and its content
 
 
 class Suppression(Settings):
     """The erased crops of a gallery: the contents of `suppression.json`."""
 
-    format: int = _FORMAT
-    """Version of the file's layout."""
+    format: int = _FORMAT  # version of the file's layout
+    # key of the digests, another one for each gallery, so that lists of two galleries cannot be compared
     key: str = Field(default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$")
-    """Key of the digests, another one for each gallery, so that lists of two galleries cannot be compared."""
+    # digest of the path and of the content of each erased crop, hexadecimal, one behind the other
     crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...] = ()
-    """Digest of the path and of the content of each erased crop, hexadecimal, one behind the other."""
 
-    def has_path(self, identifier: str) -> bool:
-        """Whether the crop of this path was erased."""
-        return bool(self.crops) and self._digest(identifier) in self._halves
-
-    def has_content(self, content: str) -> bool:
-        """Whether a crop of these bytes was erased."""
-        return bool(self.crops) and self._digest(content) in self._halves
+    def covers(self, *facts: str) -> bool:
+        """Whether a crop of one of these ids or contents was erased."""
+        return bool(self.crops) and any(self._digest(fact) in self._halves for fact in facts)
 
     def with_crops(self, crops: Iterable[Crop]) -> "Suppression":
         """These and those."""
@@ -69,24 +63,12 @@ class Suppression(Settings):
 
 
 def read_suppression(gallery: Path) -> Suppression:
-    """The erased crops of a gallery; none where nothing was erased.
-
-    Raises:
-        GalleryDamaged: the file is garbled.
-    """
-    found = read_small_file(
-        gallery / SUPPRESSION,
-        Suppression,
-        "delete the file; erased crops whose files are still there come back with the next pickout index",
-        check=lambda found: known_format(found.format, _FORMAT),
-    )
-    return found or Suppression()
+    """The erased crops of a gallery; none where nothing was erased. A garbled list is `GalleryDamaged`."""
+    file, check = gallery / SUPPRESSION, lambda found: known_format(found.format, _FORMAT)
+    remedy = "delete the file; erased crops whose files are still there come back with the next pickout index"
+    return read_small_file(file, Suppression, remedy, check=check) or Suppression()
 
 
 def write_suppression(gallery: Path, suppression: Suppression) -> None:
-    """Keep it in the gallery's folder. The caller holds the gallery's lock.
-
-    Raises:
-        StorageFull: no space left; the list stays as it was.
-    """
+    """Keep it in the gallery's folder. The caller holds the gallery's lock."""
     write_atomically(gallery / SUPPRESSION, suppression.model_dump_json() + "\n")

@@ -27,7 +27,7 @@ from pickout.gallery.portable.form import (
     digest_of_names,
     fits,
 )
-from pickout.gallery.storage.small_file import first_fault
+from pickout.gallery.storage.manifest import first_fault
 
 _CHUNK = 2**20
 _END, _END_64, _LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"

@@ -14,12 +14,10 @@ from pickout.gallery.portable.file import PortableFile, opened
 from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
 from pickout.gallery.portable.pictures import PictureFolder
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.creation import checked_folder, make_gallery
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
+from pickout.gallery.storage.tables import changing, checked_folder, make_gallery
 
 _COMMIT_BYTES = 32 * 2**20
 _COMMIT_ROWS = 2048
@@ -96,7 +94,7 @@ def import_gallery(
             created = datetime.now(UTC).replace(microsecond=0)
             make_gallery(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
         manifest = read_manifest(folder)
-        store = LanceStore(folder, manifest.model.dimension, manifest.table)
+        store = Store(folder, manifest.model.dimension, manifest.table)
         finish_everything(folder, store, manifest)
         _check_model(folder, portable)
         report = ImportReport(portable.contents.rows)
@@ -122,7 +120,7 @@ def import_gallery(
 
 def _is_erased(row: Row, suppression: Suppression, store: Store) -> bool:
     """Whether a row was erased, unless it is there: taken back since, or with the bytes of one that was erased."""
-    covered = suppression.has_path(row.id) or suppression.has_content(row.content)
+    covered = suppression.covers(row.id, row.content)
     return covered and row.id not in store.fetch([row.id])
 
 
@@ -159,7 +157,7 @@ def _token_shape(folder: Path) -> tuple[int, ...] | None:
     if not (folder / MANIFEST).exists():
         return None
     manifest = read_manifest(folder)
-    store = LanceStore(folder, manifest.model.dimension, manifest.table)
+    store = Store(folder, manifest.model.dimension, manifest.table)
     for known in store.known():
         for tokens in store.fetch_tokens([known.id]).values():
             return tokens.shape
@@ -220,7 +218,7 @@ class _Writing:
             erased = read_suppression(self._gallery).since(self._suppression)
             wanted = []
             for row in rows:
-                if erased.has_path(row.id) or erased.has_content(row.content):
+                if erased.covers(row.id, row.content):
                     self._report.erased += 1
                     continue
                 before = there.get(row.id)

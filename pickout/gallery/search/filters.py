@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import UsageError
 from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
-from pickout.gallery.vectors.threads import in_threads
+from pickout.gallery.vectors.exact import in_threads
 
 _BLOCK = 262_144
 """Rows filtered together by one thread."""

@@ -14,8 +14,7 @@ from pickout.config import Settings
 from pickout.errors import GalleryModelMismatch
 from pickout.files import write_atomically
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.manifest import Manifest
-from pickout.gallery.storage.small_file import known_format, read_small_file
+from pickout.gallery.storage.manifest import Manifest, known_format, read_small_file
 from pickout.gallery.storage.tables import CALIBRATION
 
 FORMAT = 2

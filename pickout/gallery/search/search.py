@@ -23,7 +23,7 @@ from pickout.gallery.search.second_look import looks_again, second_look
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.rows import Resident, Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.held import HeldVectors
+from pickout.gallery.vectors.exact import HeldVectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.gallery.storage.rows import LABEL, NO_TIME, Facet, Metadata, Resident, Row
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.vectors.exact import Vectors
 
 FIELDS: tuple[tuple[str, Any], ...] = (
     ("id", pa.string()),
@@ -37,92 +37,67 @@ ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
     ("seal", pa.binary()),
 )
 """Columns of format 2, behind the vector."""
-METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")
-"""Columns that `to_metadata` reads."""
-_FACETS = ("camera", "track", "video")
-"""Columns of names that can be filtered by."""
-MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)
-"""Columns that `row_mark` reads."""
-RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)
-"""Columns that a search reads, besides the vectors."""
-_HEADER = 8
-"""Bytes before a row's packed tokens: their two sizes."""
+METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
+_PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
+_FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
+MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)  # columns that `row_mark` reads
+RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)  # columns that a search reads, besides the vectors
 
 
 def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     """Rows as a table of this schema."""
+    vectors = pa.array(np.concatenate([row.vector for row in rows]))
     columns = {
-        "id": [row.id for row in rows],
-        "content": [row.content for row in rows],
-        "root": [os.fsencode(row.root) for row in rows],
-        "path": [os.fsencode(row.path) for row in rows],
-        "width": [row.width for row in rows],
-        "height": [row.height for row in rows],
-        "camera": [row.metadata.camera for row in rows],
-        "time": [row.metadata.time for row in rows],
+        **{name: [getattr(row, name) for row in rows] for name in _PLAIN},
+        **{name: [os.fsencode(getattr(row, name)) for row in rows] for name in ("root", "path")},
+        **{name: [getattr(row.metadata, name) for row in rows] for name in METADATA},
         "labels": [_labels(row.metadata) for row in rows],
-        "thumbnail": [row.thumbnail for row in rows],
-        "added": [row.added for row in rows],
-        "video": [row.metadata.video for row in rows],
-        "frame": [row.metadata.frame for row in rows],
-        "box": [None if row.metadata.box is None else list(row.metadata.box) for row in rows],
-        "track": [row.metadata.track for row in rows],
-        "tokens": _tokens([row.tokens for row in rows]),
+        "tokens": [None if row.tokens is None else _packed(row.tokens) for row in rows],
         "seal": [row_seal(row) for row in rows],
-        "vector": pa.FixedSizeListArray.from_arrays(
-            pa.array(np.concatenate([row.vector for row in rows])), len(rows[0].vector)
-        ),
+        "vector": pa.FixedSizeListArray.from_arrays(vectors, len(rows[0].vector)),
     }
     return pa.table(columns, schema=schema)
 
 
 def from_arrow(table: pa.Table) -> Iterator[Row]:
     """The rows of a table; tokens are left out."""
-    for values in table.to_pylist():
-        yield Row(
-            id=values["id"],
-            content=values["content"],
-            root=os.fsdecode(values["root"]),
-            path=os.fsdecode(values["path"]),
-            vector=np.asarray(values["vector"], dtype=np.float32),
-            width=values["width"],
-            height=values["height"],
-            metadata=to_metadata(values),
-            thumbnail=values["thumbnail"],
-            added=values["added"],
-            seal=values.get("seal"),
-        )
+    return map(to_row, table.to_pylist())
+
+
+def to_row(values: dict[str, Any]) -> Row:
+    """A row from its values by column, without tokens."""
+    return Row(
+        **{name: values[name] for name in _PLAIN},
+        root=os.fsdecode(values["root"]),
+        path=os.fsdecode(values["path"]),
+        vector=np.asarray(values["vector"], dtype=np.float32),
+        metadata=to_metadata(values),
+        seal=values.get("seal"),
+    )
 
 
 def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Rows of a table of any format with the columns of `schema`; those that an older one lacks are empty."""
-    columns = [
-        rows[field.name] if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type) for field in schema
-    ]
+    names, count = rows.schema.names, rows.num_rows
+    columns = [rows[field.name] if field.name in names else pa.nulls(count, field.type) for field in schema]
     return pa.table(columns, schema=schema)
 
 
 def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
-    """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows.
-
-    Args:
-        row: the row.
-        tokens: its tokens, where the row was fetched without.
-    """
+    """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows; `tokens` are its own
+    where it was fetched without."""
     told, own = row.metadata, row.tokens if tokens is None else tokens
     parts = [row.id.encode(), row.content.encode(), os.fsencode(row.root), os.fsencode(row.path), row.thumbnail]
     parts.append(np.ascontiguousarray(row.vector, "<f4").tobytes())
     place = (told.video, told.frame, None if told.box is None else list(told.box), told.track)
     times = [None if time is None else time.isoformat() for time in (told.time, row.added)]
     parts.append(json.dumps([row.width, row.height, told.camera, _labels(told), *times, *place]).encode())
+    if own is not None:
+        parts.append(_packed(own))
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
-    if own is not None:  # as one part, packed, without making a copy
-        digest.update((_HEADER + 2 * own.size).to_bytes(8, "little"))
-        digest.update(_sizes(own))
-        digest.update(np.ascontiguousarray(own, "<u2").data)
     return digest.digest()
 
 
@@ -133,8 +108,7 @@ def row_mark(row: Row) -> bytes:
 
 def values_mark(values: dict[str, Any]) -> bytes:
     """`row_mark` of a row's values by column, of which it reads `MARKED`."""
-    root, path = os.fsdecode(values["root"]), os.fsdecode(values["path"])
-    sizes = (values["width"], values["height"])
+    root, path, sizes = os.fsdecode(values["root"]), os.fsdecode(values["path"]), (values["width"], values["height"])
     return _mark(values["content"], root, path, *sizes, values["added"], to_metadata(values))
 
 
@@ -144,70 +118,37 @@ def _mark(*facts: object) -> bytes:
 
 def to_metadata(values: dict[str, Any]) -> Metadata:
     """The metadata in a row's values by column; columns that an older table lacks are unknown."""
-    labels = values["labels"]
-    box = values.get("box")
-    return Metadata(
-        camera=values["camera"],
-        time=values["time"],
-        labels=json.loads(labels) if labels else {},
-        video=values.get("video"),
-        frame=values.get("frame"),
-        box=None if box is None else (box[0], box[1], box[2], box[3]),
-        track=values.get("track"),
-    )
+    told = {name: values.get(name) for name in METADATA}
+    labels, box = told["labels"], told["box"]
+    return Metadata(**{**told, "labels": json.loads(labels) if labels else {}, "box": tuple(box) if box else None})
 
 
 def _labels(told: Metadata) -> str | None:
     return json.dumps(dict(told.labels)) if told.labels else None
 
 
-def _sizes(tokens: NDArray[np.uint16]) -> bytes:
-    return np.array(tokens.shape, "<u4").tobytes()
-
-
-def _tokens(tokens: Sequence[NDArray[np.uint16] | None]) -> pa.Array:
-    """A column of packed tokens: each row's are copied once, into the column's own memory."""
-    lengths = [0 if own is None else _HEADER + 2 * own.size for own in tokens]
-    stops = np.cumsum([0, *lengths], dtype=np.int64)
-    data = np.empty(int(stops[-1]), np.uint8)
-    for own, start, stop in zip(tokens, stops, stops[1:], strict=False):
-        if own is not None:
-            data[start : start + _HEADER] = np.frombuffer(_sizes(own), np.uint8)
-            data[start + _HEADER : stop] = np.ascontiguousarray(own, "<u2").reshape(-1).view(np.uint8)
-    told = np.packbits([own is not None for own in tokens], bitorder="little")
-    buffers = [pa.py_buffer(told), pa.py_buffer(stops), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(tokens), buffers)
+def _packed(tokens: NDArray[np.uint16]) -> bytes:
+    """Two sizes, then the bit patterns."""
+    return np.array(tokens.shape, "<u4").tobytes() + np.ascontiguousarray(tokens, "<u2").tobytes()
 
 
 def unpack_tokens(data: Any) -> NDArray[np.uint16]:
     """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
-    count, width = np.frombuffer(data, "<u4", count=2)
-    return np.frombuffer(data, "<u2", offset=8).reshape(int(count), int(width))
+    return np.frombuffer(data, "<u2", offset=8).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
 
 
 def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
-    """What a search reads.
-
-    Args:
-        columns: the columns `RESIDENT`.
-        vectors: the vectors in the same order, given the ids (N,).
-    """
+    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors in the same order, given the ids
+    (N,)."""
     rows = columns.num_rows
     times = np.full(rows, NO_TIME, dtype="datetime64[us]")
     dated = pc.is_valid(columns["time"]).to_numpy()
     times[dated] = columns["time"].drop_null().to_numpy()
     order = np.empty(rows, dtype=np.int64)
-    order[pc.sort_indices(columns.select(["root", "path"]), [("root", "ascending"), ("path", "ascending")])] = (
-        np.arange(rows)
-    )
+    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(rows)
     ids = np.array(columns["id"].to_pylist(), dtype="S32")
-    return Resident(
-        ids=ids,
-        vectors=vectors(ids),
-        facets={**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])},
-        times=times,
-        order=order,
-    )
+    facets = {**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])}
+    return Resident(ids, vectors(ids), facets, times, order)
 
 
 def _facet(column: pa.ChunkedArray) -> Facet:

@@ -1,53 +1,38 @@
-"""One writer at a time, for as long as one commit takes."""
+"""One writer at a time, for as long as one commit takes, and the halves of files that a killed one left."""
 
 import errno
 import fcntl
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from pickout import files
 from pickout.errors import GalleryError, printable
-from pickout.files import own_file
 
 LOCK = ".lock"
-PATIENCE = 900.0
-"""Seconds that a writer waits for another; erasing from a gallery of a million crops takes minutes."""
-_TOLD_AFTER = 5.0
-_PAUSE = 0.01
+PATIENCE = 900.0  # seconds that a writer waits for another; erasing from a gallery of a million crops takes minutes
+_TOLD_AFTER, _PAUSE = 5.0, 0.01
 
 _log = logging.getLogger(__name__)
 
 
-@contextmanager
-def writing(gallery: Path, patience: float | None = None) -> Iterator[None]:
-    """Hold the gallery's lock; other writers wait. The system lets go of it when the process dies.
-
-    Args:
-        gallery: the gallery's folder.
-        patience: seconds to wait at most; `PATIENCE` by default. After a few seconds a warning is logged.
-
-    Raises:
-        GalleryError: the folder may not be written to, or another process has been writing all that time.
-    """
-    limit = PATIENCE if patience is None else patience
-    with locked(gallery / LOCK, limit, f"{gallery}: another process has been writing for {limit:g} s; try again later"):
-        yield
+def writing(gallery: Path) -> AbstractContextManager[None]:
+    """Hold the gallery's lock; other writers wait, which is logged after a few seconds. The system lets go of it when
+    the process dies. `GalleryError` where another has been writing for `PATIENCE` seconds, and errors as of
+    `locked`."""
+    told = f"{gallery}: another process has been writing for {PATIENCE:g} s; try again later"
+    return locked(gallery / LOCK, PATIENCE, told)
 
 
 @contextmanager
 def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
-    """Hold the lock on `file`, which is made where it is not there.
-
-    Raises:
-        GalleryError: another process holds it for longer than `patience` seconds (`refusal`), or the file may not be
-            made, or is a link.
-        StorageFull: no space left to make it.
-    """
+    """Hold the lock on `file`, which is made where it is not there. `GalleryError` where another process holds it for
+    longer than `patience` seconds (`refusal`), or the file may not be made, or is a link."""
     with ExitStack() as stack:
         try:
-            handle = stack.enter_context(own_file(file))
+            handle = stack.enter_context(files.own_file(file))
         except (FileNotFoundError, NotADirectoryError):
             raise GalleryError(f"{file.parent}: is not there any more") from None
         except OSError as error:
@@ -56,21 +41,40 @@ def locked(file: Path, patience: float, refusal: str) -> Iterator[None]:
             if error.errno not in (errno.ELOOP, errno.EEXIST, errno.EISDIR):
                 raise
             raise GalleryError(f"{file}: is a link or no ordinary file; delete it, and run again") from None
-        _wait(handle, file, patience, refusal)
+        began, told = time.monotonic(), False
+        while not _taken(handle):
+            waited = time.monotonic() - began
+            if waited > patience:
+                raise GalleryError(refusal)
+            if waited > _TOLD_AFTER and not told:
+                told = True
+                _log.warning("%s: waiting for another process that is writing", printable(file.parent))
+            time.sleep(_PAUSE)
         yield
 
 
-def _wait(handle: int, file: Path, patience: float, refusal: str) -> None:
-    began, told = time.monotonic(), False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            waited = time.monotonic() - began
-        if waited > patience:
-            raise GalleryError(refusal)
-        if waited > _TOLD_AFTER and not told:
-            told = True
-            _log.warning("%s: waiting for another process that is writing", printable(file.parent))
-        time.sleep(_PAUSE)
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def half_written(gallery: Path) -> list[Path]:
+    """Files that were being written when a process was killed, or are being written now."""
+    return files.half_written(gallery, below=False)
+
+
+def clear_half_written(gallery: Path) -> None:
+    """Delete them. The caller holds the gallery's lock, as does whoever writes a file of the gallery's."""
+    for file in half_written(gallery):
+        file.unlink(missing_ok=True)
+
+
+def finish_writes(gallery: Path) -> None:
+    """Delete what interrupted writes left, which may hold what is erased since. Every writer calls this before it
+    writes."""
+    if half_written(gallery):
+        with writing(gallery):
+            clear_half_written(gallery)

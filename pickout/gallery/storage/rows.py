@@ -4,7 +4,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,81 +12,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.vectors.exact import Vectors
 
-NO_TIME = np.datetime64("NaT", "us")
-"""Stands in `Resident.times` for a crop without time."""
-LABEL = "label:"
-"""Stands before a label's name in `Resident.facets`."""
+NO_TIME = np.datetime64("NaT", "us")  # stands in `Resident.times` for a crop without time
+LABEL = "label:"  # stands before a label's name in `Resident.facets`
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is known about a crop besides its pixels.
+    """What is known about a crop besides its pixels."""
 
-    Args:
-        camera: the camera's name.
-        time: when the crop was taken, without zone (see `without_zone`).
-        labels: free names and values.
-        video: the video that it was cut from.
-        frame: the frame's number in the video.
-        box: left, top, width and height in that frame, in pixels.
-        track: the track that it belongs to, of one camera and video.
-    """
-
-    camera: str | None = None
-    time: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    video: str | None = None
-    frame: int | None = None
-    box: tuple[int, int, int, int] | None = None
-    track: str | None = None
+    camera: str | None = None  # the camera's name
+    time: datetime | None = None  # when the crop was taken, without zone (see `without_zone`)
+    labels: Mapping[str, str] = field(default_factory=dict)  # free names and values
+    video: str | None = None  # the video that it was cut from
+    frame: int | None = None  # the frame's number in the video
+    box: tuple[int, int, int, int] | None = None  # left, top, width and height in that frame, in pixels
+    track: str | None = None  # the track that it belongs to, of one camera and video
 
     def over(self, older: "Metadata") -> "Metadata":
         """This metadata laid over `older`: what is not told here stays as it was."""
-        return Metadata(
-            camera=older.camera if self.camera is None else self.camera,
-            time=older.time if self.time is None else self.time,
-            labels={**older.labels, **self.labels},
-            video=older.video if self.video is None else self.video,
-            frame=older.frame if self.frame is None else self.frame,
-            box=older.box if self.box is None else self.box,
-            track=older.track if self.track is None else self.track,
-        )
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = {name: value for name, value in own.items() if value is not None}
+        return replace(older, **{**told, "labels": {**older.labels, **self.labels}})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One crop of a gallery.
+    """One crop of a gallery."""
 
-    Args:
-        id: hexadecimal digest of the file's absolute path: a path has one row.
-        content: SHA-256 of the file's bytes, hexadecimal.
-        root: the absolute folder that was indexed.
-        path: the file's path below `root`.
-        vector: (D,) unit vector.
-        width: width of the upright image in pixels.
-        height: height of the upright image in pixels.
-        metadata: camera, time and labels.
-        thumbnail: a small JPEG, so that results have pictures when the originals have moved.
-        added: when the row was written, UTC without zone.
-        tokens: what a model's second look reads, as bfloat16 bit patterns (tokens, width). None where there is none,
-            and in rows that were fetched: see `Store.fetch_tokens`.
-        seal: digest of all the rest, in rows that were fetched, as it was when the row was written; None for rows of an
-            older format. See `pickout.gallery.storage.columns.row_seal`.
-    """
-
-    id: str
-    content: str
-    root: str
-    path: str
-    vector: NDArray[np.float32]
-    width: int
+    id: str  # hexadecimal digest of the file's absolute path: a path has one row
+    content: str  # SHA-256 of the file's bytes, hexadecimal
+    root: str  # the absolute folder that was indexed
+    path: str  # the file's path below `root`
+    vector: NDArray[np.float32]  # (D,) unit vector
+    width: int  # of the upright image in pixels, as is the height
     height: int
-    metadata: Metadata
-    thumbnail: bytes
-    added: datetime
+    metadata: Metadata  # camera, time, labels and place in a video
+    thumbnail: bytes  # a small JPEG, so that results have pictures when the originals have moved
+    added: datetime  # when the row was written, UTC without zone
+    # what a second look reads, as bfloat16 bit patterns (tokens, width); None in rows that were fetched
     tokens: NDArray[np.uint16] | None = None
+    # digest of all the rest when the row was written (`columns.row_seal`), in rows that were fetched; None for
+    # rows of an older format
     seal: bytes | None = None
 
     @property
@@ -106,42 +74,27 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What each crop says about one thing, for example its camera.
+    """What each crop says about one thing, for example its camera."""
 
-    Args:
-        names: the values that occur, sorted.
-        positions: (N,) position in `names`, or -1 where a crop says nothing.
-    """
-
-    names: tuple[str, ...]
-    positions: NDArray[np.int32]
+    names: tuple[str, ...]  # the values that occur, sorted
+    positions: NDArray[np.int32]  # (N,) position in `names`, or -1 where a crop says nothing
 
 
-NO_FACET = Facet((), np.empty(0, np.int32))
-"""Stands for a thing that no crop says anything about."""
+NO_FACET = Facet((), np.empty(0, np.int32))  # stands for a thing that no crop says anything about
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """The columns that a search reads, in memory. All arrays have N rows in the same order.
+    """The columns that a search reads, in memory. All arrays have N rows in the same order."""
 
-    Args:
-        ids: (N,) byte strings of 32 hexadecimal digits.
-        vectors: the N unit vectors.
-        facets: what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label.
-        times: (N,) microseconds, NaT without time.
-        order: (N,) each row's rank by path; among equal scores the smaller comes first.
-        damaged: how many of the vectors are not of length one, which each was when it was written.
-        version: the table's when they were read.
-    """
-
-    ids: NDArray[np.bytes_]
-    vectors: Vectors
+    ids: NDArray[np.bytes_]  # (N,) byte strings of 32 hexadecimal digits
+    vectors: Vectors  # the N unit vectors
+    # what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label
     facets: Mapping[str, Facet]
-    times: NDArray[np.datetime64]
-    order: NDArray[np.int64]
-    damaged: int = 0
-    version: int = 0
+    times: NDArray[np.datetime64]  # (N,) microseconds, NaT without time
+    order: NDArray[np.int64]  # (N,) each row's rank by path; among equal scores the smaller comes first
+    damaged: int = 0  # how many of the vectors are not of length one, which each was when it was written
+    version: int = 0  # the table's when they were read
 
     def without(self, ids: Collection[str]) -> "Resident":
         """These rows but those of some ids."""
@@ -154,11 +107,6 @@ class Resident:
             times=self.times[keep],
             order=np.argsort(np.argsort(self.order[keep])),
         )
-
-    @property
-    def camera_names(self) -> tuple[str, ...]:
-        """The names of the cameras, sorted."""
-        return self.facets.get("camera", NO_FACET).names
 
 
 def storable(name: str) -> str:
@@ -182,11 +130,7 @@ def without_zone(time: datetime) -> datetime:
 
 
 def parse_time(text: str) -> datetime:
-    """Read an ISO 8601 date or time, for example `2026-03-01` or `2026-03-01T14:30`.
-
-    Raises:
-        UsageError: `text` is something else.
-    """
+    """Read an ISO 8601 date or time, as `2026-03-01T14:30`; `UsageError` for anything else."""
     try:
         return without_zone(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):

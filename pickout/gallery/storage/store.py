@@ -1,67 +1,301 @@
-"""Where rows live: what the rest of a gallery asks of it."""
+"""Rows in LanceDB."""
 
+import json
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, TypeVar
 
+import lancedb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pickout.errors import GalleryDamaged, GalleryError
+from pickout.gallery.storage import columns
+from pickout.gallery.storage.lance_faults import lance_errors
+from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
-from pickout.gallery.vectors.held import Vectors
+from pickout.gallery.vectors.exact import HeldVectors, Vectors
 
-KEEP_VERSIONS = timedelta(hours=1)
-"""A reader of another process may still be reading a version that is younger."""
+KEEP_VERSIONS = timedelta(hours=1)  # a reader of another process may still be reading a version that is younger
 KEEP_NONE = timedelta(milliseconds=1)
 """For tables that nobody reads. A millisecond, not none: for none the library warns of what is wanted here."""
+_EVERY = 2**31 - 1
+_ATTEMPTS = 20
+_LAST = 2**64 - 1  # the name of version v is this less v
+_HINT = Path("_versions/latest_version_hint.json")
+"""Names the newest version, and nothing else; each change writes it anew."""
+_HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")  # names of files that LanceDB or the library below it is still writing
+_LENGTH_OFF = 1e-2
+"""How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
+_TIDY_FROM, _MOST_PIECES = 0.25, 2000
+"""Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
+
+_Found = TypeVar("_Found")
 
 
-class Store(Protocol):
-    """Rows by id. Each `put` or `remove` happens as a whole or not at all, whenever the process dies."""
+class Store:
+    """Rows by id in a LanceDB table inside the gallery's folder. Each change happens as a whole or not at all, whenever
+    the process dies; other processes' changes are seen. Paths are kept as bytes, so any file name is possible.
 
-    @property
-    def name(self) -> str:
-        """What its table is called."""
+    `dimension` is the length of a vector. `GalleryDamaged` where there is no table (`create` makes an empty one), it
+    cannot be read, or its vectors have another length."""
+
+    def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
+        self.folder, self.dimension, self.name = folder.absolute(), dimension, name  # relative: may look an address
+        self._files = self.folder / f"{name}.lance"
+        before = [*columns.FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
+        self._schema = pa.schema([*before, *columns.ADDED_FIELDS])
+        with lance_errors(self.folder):
+            self._database = lancedb.connect(str(self.folder))
+            if create:
+                self._database.create_table(name, schema=self._schema, exist_ok=True)
+        self._table = self._opened()
+        found = self.read(lambda table: table.schema)
+        self._old = found != self._schema
+        # Columns came one after another: a table of any earlier version has the first of them.
+        if found not in [
+            pa.schema([*before, *columns.ADDED_FIELDS[:count]]) for count in range(len(columns.ADDED_FIELDS) + 1)
+        ]:
+            raise GalleryDamaged(
+                f"{self.folder}: its table has other columns than gallery.json says; index again into a new folder"
+            )
 
     def count(self) -> int:
         """How many rows there are."""
+        return self.read(lambda table: int(table.count_rows()))
 
     def put(self, rows: Sequence[Row]) -> None:
         """Add rows, or replace those of equal id."""
+        if not rows:
+            return
+        if self._old:
+            self.upgrade()
+        with self.latest() as table:
+            merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(columns.to_arrow(rows, self._schema))
 
     def remove(self, ids: Iterable[str]) -> None:
         """Remove rows; unknown ids are ignored."""
+        for some in _slices(ids):
+            with self.latest() as table:
+                table.delete(_where_ids(some))
 
     def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
-        """The rows of these ids, whole."""
+        """The rows of these ids, whole but for their tokens."""
+        names = [name for name in self._schema.names if name != "tokens"]
+        return {row.id: row for row in self._each(columns.to_row, names, ids)}
 
     def fetch_tokens(self, ids: Iterable[str]) -> dict[str, NDArray[np.uint16]]:
         """Tokens (tokens, width) of these rows as bfloat16 bit patterns; rows without are left out."""
+        found: dict[str, NDArray[np.uint16]] = {}
+        for batch in self.scan(["id", "tokens"], ids, 128):
+            with lance_errors(self.folder):
+                tokens = batch["tokens"] if "tokens" in batch.schema.names else ()
+                pairs = zip(batch["id"].to_pylist(), tokens, strict=False)
+                found.update(
+                    (identifier, columns.unpack_tokens(own.as_buffer())) for identifier, own in pairs if own.is_valid
+                )
+        return found
 
     def upgrade(self) -> None:
-        """Bring a table of an older format to this one; changes no row."""
+        """Bring a table of an older version to this one: its rows get empty new columns."""
+        with self.latest() as table:
+            missing = [(name, kind) for name, kind in columns.ADDED_FIELDS if name not in table.schema.names]
+            if missing:
+                table.add_columns(pa.schema(missing))
+                table.checkout_latest()
+        self._old = False
 
     def known(self) -> Iterator[Known]:
         """Every row's id, content and metadata."""
+        names = ["id", "content", *columns.METADATA]
+        return self._each(lambda each: Known(each["id"], each["content"], columns.to_metadata(each)), names)
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every row's id and absolute path."""
+        names = ["id", "root", "path"]
+        return self._each(lambda each: (each["id"], Path(os.fsdecode(each["root"])) / os.fsdecode(each["path"])), names)
 
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `pickout.gallery.storage.columns.row_mark`), or those of these rows."""
+        names = ["id", *columns.MARKED]
+        return self._each(lambda each: (each["id"], columns.values_mark(each)), names, ids)
 
     def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
-        """The columns that a search reads, in memory. The vectors, too, or what `vectors` makes of the ids."""
+        """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest.
+
+        `vectors` makes the vectors, given the ids (N,); without, they are read and held."""
+        self.version()  # raises where files of the newest version are gone
+
+        def read(table: Any) -> Resident:
+            parts = []
+            held = np.empty((table.count_rows() if vectors is None else 0, self.dimension), dtype=np.float32)
+            filled = damaged = 0
+            for batch in self.batches(table, columns.RESIDENT if vectors else (*columns.RESIDENT, "vector")):
+                if vectors is None:
+                    part = self.matrix(batch["vector"])
+                    held[filled : filled + len(part)] = part
+                    filled += len(part)
+                    # Of length one or not finite is how they are written; NaN compares as damaged.
+                    squares = np.einsum("nd,nd->n", part, part)
+                    damaged += int(np.count_nonzero(~(np.abs(squares - 1) <= _LENGTH_OFF)))
+                parts.append(columns.completed(pa.Table.from_batches([batch]), schema))
+            told = pa.concat_tables([schema.empty_table(), *parts])
+            found = columns.to_resident(told, vectors or (lambda _: HeldVectors(held[:filled])))
+            return replace(found, damaged=damaged, version=int(table.version))
+
+        schema = pa.schema([self._schema.field(name) for name in columns.RESIDENT])
+        return self.read(read)
 
     def version(self) -> int:
-        """A number that grows with each change, also by other processes."""
+        """A number that grows with each change. Where files of the newest version are gone, so that an earlier one
+        would be read, `GalleryDamaged` is raised."""
+        told = self._told_version()  # first, since another process may write a newer one in between
+        version = self.read(lambda table: int(table.version))
+        if told > version:
+            raise GalleryDamaged(
+                f"{self.folder}: files of its newest version are gone ({_HINT.name} tells {told}, there is "
+                f"{version}), and what was removed since would be there again; put the folder back {FROM_BACKUP}"
+            )
+        return version
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
-        """Merge small pieces on disk; changes no row. What only versions older than `keep` need goes."""
+        """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""
+        with self.latest() as table:
+            table.optimize(cleanup_older_than=keep)
+            for file in self._files.rglob("*"):  # those that a kill left unfinished, which LanceDB never deletes
+                if _HALF_WRITTEN.search(file.name):
+                    file.unlink(missing_ok=True)
 
     def tidy(self, keep: timedelta = KEEP_VERSIONS) -> None:
-        """As `compact`, once enough small pieces have gathered."""
+        """As `compact`, once the small pieces hold a quarter of what the largest does, or are very many: merging writes
+        the whole table anew, so each row is written a few times and not with every commit."""
+        with self.latest() as table:
+            pieces = table.stats()["fragment_stats"]
+            count, largest = pieces["num_fragments"], pieces["lengths"]["max"]
+            small = table.count_rows() - largest
+        if count > 1 and (small >= _TIDY_FROM * largest or count > _MOST_PIECES):
+            self.compact(keep)
 
     def erase(self, ids: Iterable[str]) -> None:
-        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files."""
+        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
+
+        The table is written anew without them; then every file that was there before is deleted, whatever its date:
+        the library deletes by age, and clocks go back. Readers of other processes read again. Where a file cannot be
+        deleted, `GalleryError` is raised; the rows are gone all the same."""
+        gone, before = pa.array(list(ids), pa.string()), self._all_files()
+        again = "may hold what is being erased; the next change of the gallery tries again"
+        with self.latest() as table:
+            schema = table.schema
+            kept = (
+                batch.filter(pc.invert(pc.is_in(batch["id"], gone))).select(schema.names)
+                for batch in table.search().limit(_EVERY).to_batches()
+            )
+            reader = pa.RecordBatchReader.from_batches(schema, kept)
+            self._table = self._database.create_table(self.name, data=reader, mode="overwrite")
+        for file in before | {self._files / _HINT}:  # without the hint, readers list the versions that are there
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise GalleryError(f"{file}: cannot be deleted ({error.strerror}), and {again}") from None
+        for emptied in {file.parent for file in before}:
+            with suppress(OSError):  # most still hold files
+                emptied.rmdir()
+        if left := sorted(before & self._all_files()):
+            raise GalleryError(f"{left[0]}: is there again after it was deleted, and {again}")
+
+    def scan(
+        self, names: Sequence[str], ids: Iterable[str] | None = None, at_once: int = 1000
+    ) -> Iterator[pa.RecordBatch]:
+        """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
+        some ids, so many at once. Columns that an older table lacks are left out."""
+
+        def read(some: list[str] | None, table: Any) -> list[pa.RecordBatch]:
+            return list(self.batches(table, names, some))
+
+        for some in [None] if ids is None else _slices(ids, at_once):
+            yield from self.read(partial(read, some))
+
+    def _each(
+        self, make: Callable[[dict[str, Any]], _Found], names: Sequence[str], ids: Iterable[str] | None = None
+    ) -> Iterator[_Found]:
+        for batch in self.scan(names, ids):
+            with lance_errors(self.folder):
+                made = [make(values) for values in batch.to_pylist()]
+            yield from made
+
+    def batches(self, table: Any, names: Sequence[str], ids: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """`scan` of one version, piece by piece. No filter may name the tokens: it would read those of every row."""
+        have = [name for name in names if name in table.schema.names]
+        wanted = table.search() if ids is None else table.search().where(_where_ids(ids))
+        yield from wanted.select(have).limit(_EVERY if ids is None else len(ids)).to_batches()
+
+    def matrix(self, column: Any) -> NDArray[np.float32]:
+        """A column of vectors as an array (n, D)."""
+        return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, self.dimension), np.float32)
+
+    def read(self, read: Callable[[Any], _Found]) -> _Found:
+        """`read` of the newest version; again where another process took away what it was reading: an erasure deletes
+        the files of all versions before its own, so an error beside a newer version tells nothing."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                with self.latest() as table:
+                    return read(table)
+            except GalleryDamaged:
+                # Not a version looked up before: a reader may be behind it, since it goes by the library's hint.
+                if self._newest() <= self._table.version:
+                    raise
+        with self.latest() as table:
+            return read(table)
+
+    @contextmanager
+    def latest(self) -> Iterator[Any]:
+        """The LanceDB table, whose methods are untyped in part, with the changes of other processes."""
+        with lance_errors(self.folder):
+            self._table.checkout_latest()
+            yield self._table
+
+    def _opened(self) -> Any:
+        before = self._newest()
+        try:
+            with lance_errors(self.folder):
+                return self._database.open_table(self.name)
+        except GalleryDamaged:
+            if self._newest() == before:
+                raise
+        return self._opened()
+
+    def _newest(self) -> int:
+        """The newest version that has a file; -1 for none. Names of the files count downwards."""
+        files = (self._files / "_versions").glob("*.manifest")
+        return max((_LAST - int(file.stem) for file in files if file.stem.isdecimal()), default=-1)
+
+    def _told_version(self) -> int:
+        """The version that the table's own hint tells."""
+        with lance_errors(self.folder):
+            try:
+                return int(json.loads((self._files / _HINT).read_bytes())["version"])
+            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+                return 0  # the library does not write it as a whole: a full disk leaves half
+
+    def _all_files(self) -> set[Path]:
+        return {file for file in self._files.rglob("*") if not file.is_dir() or file.is_symlink()}
+
+
+def _slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
+    every = list(ids)
+    for start in range(0, len(every), length):
+        yield every[start : start + length]
+
+
+def _where_ids(ids: Iterable[str]) -> str:
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
+    return f"id IN ({quoted})"

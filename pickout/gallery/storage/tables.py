@@ -1,41 +1,87 @@
-"""Which table of a gallery's folder holds its rows, and which is being built beside it for another model."""
+"""Which table of a gallery's folder holds its rows, which is being built beside it for another model, and how an empty
+gallery is made."""
 
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel
-
-from pickout.errors import GalleryDamaged, GalleryModelMismatch
+from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, GalleryModelMismatch
+from pickout.files import storage_errors
 from pickout.gallery.encoder import Encoder
-from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.manifest import TABLE, Manifest, new_manifest, read_manifest, write_manifest
-from pickout.gallery.storage.small_file import read_small_file
+from pickout.gallery.storage.manifest import (
+    FROM_BACKUP,
+    MANIFEST,
+    TABLE,
+    Manifest,
+    new_manifest,
+    read_manifest,
+    read_small_file,
+    write_manifest,
+)
 from pickout.gallery.storage.store import Store
 
 CALIBRATION = "calibration.json"
 """What probabilities are told from; its contents are `pickout.gallery.search.probability`'s."""
-CALIBRATION_PLOT = "calibration.png"
-"""Its picture, where the command line drew one."""
+CALIBRATION_PLOT = "calibration.png"  # its picture, where the command line drew one
 REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
 
 _OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")
-"""Names of the folders that `begin` and `make_gallery` give to tables."""
+"""Names of the folders that `begin` and `make_gallery` give to tables; a copy under another name is not ours."""
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How an address begins, also after two strokes have become one: `s3:/bucket/name`."""
+
+
+def checked_folder(path: str | Path) -> Path:
+    """The absolute path of a gallery; `GalleryError` where it is no UTF-8 text, or an address."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise GalleryError(f"{path}: the path of a gallery must be UTF-8 text; give another name") from None
+    if _ADDRESS.match(str(path)):
+        raise GalleryError(f"{path}: is an address; a gallery is a folder on this machine, so give a path")
+    return Path(path).absolute()
+
+
+def make_gallery(folder: Path, manifest: Manifest) -> None:
+    """An empty gallery that `manifest` describes, where there is none; its folder becomes its owner's alone.
+
+    Raises:
+        GalleryError: the folder is a file or holds other files.
+        GalleryMissing: it cannot be made.
+        GalleryDamaged: it holds crops without a manifest.
+    """
+    try:
+        with storage_errors(folder):
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise GalleryError(f"{folder}: is a file; give a folder for the gallery") from None
+    except PermissionError:
+        raise GalleryMissing(f"{folder}: cannot be made; check the permissions of the folder above") from None
+    others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    if MANIFEST in others:
+        return
+    if others not in ([], [f"{TABLE}.lance"]):
+        raise GalleryError(f"{folder}: is no gallery and holds other files ({others[0]}, ...); give a new folder")
+    with suppress(PermissionError):  # somebody else's folder: what is written into it is still for its writer alone
+        folder.chmod(0o700)
+    with writing(folder):
+        if (folder / MANIFEST).exists():
+            return
+        if Store(folder, manifest.model.dimension, create=True).count():
+            raise GalleryDamaged(f"{folder}: holds crops but no {MANIFEST}; put that file back {FROM_BACKUP}")
+        write_manifest(folder, manifest)  # last, so that a kill leaves either no gallery or a whole one
 
 
 @contextmanager
 def changing(gallery: Path, store: Store) -> Iterator[None]:
-    """Hold the gallery's lock for a change of `store`, which must still be the gallery's.
-
-    Raises:
-        GalleryModelMismatch: another process has rebuilt the gallery with another model since `store` was opened.
-        GalleryError: another process has been writing for too long.
-    """
+    """Hold the gallery's lock for a change of `store`. `GalleryModelMismatch` where another process has rebuilt the
+    gallery with another model since `store` was opened."""
     with writing(gallery):
         if read_manifest(gallery).table != store.name:
             raise GalleryModelMismatch(
@@ -45,29 +91,20 @@ def changing(gallery: Path, store: Store) -> Iterator[None]:
 
 
 def pending(gallery: Path) -> Manifest | None:
-    """What is being built beside the gallery's table; None where nothing is.
-
-    Raises:
-        GalleryDamaged: the file that tells is garbled.
-    """
+    """What is being built beside the gallery's table; None where nothing is."""
     if not (gallery / REBUILD).exists():
         return None
     told = read_manifest(gallery, REBUILD)
     return None if told.table == read_manifest(gallery).table else told
 
 
-def pending_store(gallery: Path) -> LanceStore | None:
-    """The table that is being built; None where none is, or it is gone.
-
-    Raises:
-        GalleryDamaged: it cannot be used.
-    """
+def pending_store(gallery: Path) -> Store | None:
+    """The table that is being built; None where none is, or it is gone."""
     told = pending(gallery)
-    folder = None if told is None else table_folder(gallery, told.table)
-    if told is None or folder is None or not folder.exists():
+    if told is None or not (folder := table_folder(gallery, told.table)).exists():
         return None
     try:
-        return LanceStore(gallery, told.model.dimension, told.table)
+        return Store(gallery, told.model.dimension, told.table)
     except GalleryDamaged as error:
         raise GalleryDamaged(
             f"{folder}: the table that was begun for another model cannot be used; throw it away: run pickout gallery "
@@ -81,13 +118,9 @@ def table_folder(gallery: Path, name: str) -> Path:
 
 
 def leftover_tables(gallery: Path) -> list[Path]:
-    """Folders of tables that are neither the gallery's nor being built: an interrupted swap or rebuild left them.
-
-    Only those with a name that a table of ours can have; a copy that somebody keeps under another one is not ours.
-    """
+    """Folders of tables that are neither the gallery's nor being built: an interrupted swap or rebuild left them."""
     told = (read_manifest(gallery), pending(gallery))
-    used = {table_folder(gallery, each.table) for each in told if each is not None}
-    return sorted(set(_tables(gallery)) - used)
+    return sorted(set(_tables(gallery)) - {table_folder(gallery, each.table) for each in told if each is not None})
 
 
 def _tables(gallery: Path) -> list[Path]:
@@ -96,13 +129,12 @@ def _tables(gallery: Path) -> list[Path]:
 
 def finish_swap(gallery: Path) -> None:
     """Delete what an interrupted swap or an abandoned rebuild left. Every writer calls this before it writes."""
-    if not (gallery / REBUILD).exists() and len(_tables(gallery)) < 2:
-        return
-    with writing(gallery):
-        clear(gallery)
+    if (gallery / REBUILD).exists() or len(_tables(gallery)) > 1:
+        with writing(gallery):
+            _clear(gallery)
 
 
-def clear(gallery: Path) -> None:
+def _clear(gallery: Path) -> None:
     """Delete tables that nothing names, and what else a swap leaves; the caller holds the lock."""
     for folder in leftover_tables(gallery):
         shutil.rmtree(folder)
@@ -111,54 +143,38 @@ def clear(gallery: Path) -> None:
         (gallery / REBUILD).unlink()
 
 
-class _ForModel(BaseModel):
-    model: str
-
-
 def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
     """Delete the calibration and its picture where they belong to another model. A garbled one stays to be told of."""
-    try:
-        found = read_small_file(gallery / CALIBRATION, _ForModel, "")
-    except GalleryDamaged:
-        return
-    if found is not None and found.model != manifest.model.fingerprint:
-        (gallery / CALIBRATION_PLOT).unlink(missing_ok=True)
-        (gallery / CALIBRATION).unlink(missing_ok=True)
+    with suppress(GalleryDamaged):
+        found = read_small_file(gallery / CALIBRATION, dict[str, Any], "") or {}
+        if found.get("model", manifest.model.fingerprint) != manifest.model.fingerprint:
+            (gallery / CALIBRATION_PLOT).unlink(missing_ok=True)
+            (gallery / CALIBRATION).unlink(missing_ok=True)
 
 
-def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, LanceStore]:
-    """What the gallery will be with another model, and the table for it: the one that was begun, or an empty one.
-
-    Args:
-        gallery: the gallery's folder.
-        encoder: the other model.
-        run: where it was loaded from.
-        restart: throw away what was begun, for whichever model.
-
-    Raises:
-        GalleryModelMismatch: a table for a third model was begun.
-        GalleryDamaged: the table that was begun cannot be used.
-        StorageFull: no space left.
-    """
+def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, Store]:
+    """What the gallery will be with another model, loaded from `run`, and the table for it: the one that was begun, or
+    an empty one. `restart` throws away what was begun; without, `GalleryModelMismatch` where that is for a third
+    model."""
     with writing(gallery):
         if restart:
             (gallery / REBUILD).unlink(missing_ok=True)
-        clear(gallery)
+        _clear(gallery)
         begun, store = pending(gallery), pending_store(gallery)
         if begun is not None and store is not None:
             return _go_on(gallery, begun, encoder, run), store
-        new = new_manifest(encoder, run)
         table = f"{TABLE}-{secrets.token_hex(4)}"
-        told = new.model_copy(update={"table": table, "created": read_manifest(gallery).created})
+        update = {"table": table, "created": read_manifest(gallery).created}
+        told = new_manifest(encoder, run).model_copy(update=update)
         # The table first: a kill in between leaves one that nothing names, which the next writer deletes.
-        store = LanceStore(gallery, encoder.dimension, table, create=True)
+        store = Store(gallery, encoder.dimension, table, create=True)
         write_manifest(gallery, told, REBUILD)
         return told, store
 
 
 def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> Manifest:
     model = begun.model
-    if model.fingerprint != encoder.fingerprint or model.dimension != encoder.dimension:
+    if not model.made(encoder):
         there = f" (--model {model.run})" if model.run else ""
         raise GalleryModelMismatch(
             f"{gallery}: a change to the model {model.name} {model.fingerprint[:8]} has begun, this one is "
@@ -175,14 +191,10 @@ def swap(gallery: Path, told: Manifest) -> None:
     """Put the table that was built in the place of the gallery's; the caller holds the lock.
 
     It happens the moment that `gallery.json` is replaced. The old table and the old model's calibration go after that;
-    where a kill hinders it, the next writer sees to it (`finish_swap`).
-
-    Raises:
-        StorageFull: no space left; nothing has changed.
-    """
+    where a kill hinders it, the next writer sees to it (`finish_swap`)."""
     write_manifest(gallery, told)
     _forget_calibration(gallery, told)
-    clear(gallery)
+    _clear(gallery)
 
 
 def strays(store: Store, other: Store) -> list[str]:

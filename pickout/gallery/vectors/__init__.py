@@ -1,5 +1,1 @@
-"""The best rows for a vector, exactly, from vectors that memory holds.
-
-In: vectors (N, D), a query (D,), which rows may be found. Out: places and scores, best first, equal ones in a stated
-order. Touches nothing but memory.
-"""
+"""The best rows for a vector, exactly, from vectors that memory holds; equal ones in a stated order."""

@@ -1,48 +1,48 @@
-"""Exact top-k by inner product, less penalties, with a defined order among equal scores."""
+"""Exact top-k by inner product, less penalties, with a defined order among equal scores; and vectors as a search asks
+for them."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.gallery.vectors.threads import in_threads, thread_count
+_BLOCK = 65_536  # rows told together by `blocks`, or re-scored at a time, which bounds the memory when very many tie
+_GATHERED = 512  # rows gathered at a time
+_TOGETHER = 16_384  # rows that one thread scores before it takes the next ones
+_GATHER_BELOW = 0.3  # share of allowed rows below which their vectors are gathered instead of scoring all rows
+_QUERIES = 32  # queries multiplied with a block at a time
 
-_BLOCK = 65_536
-"""Rows re-scored at a time; bounds the extra memory when very many rows tie."""
-_GATHERED = 1024
-"""Rows gathered at a time."""
-_TOGETHER = 16_384
-"""Rows that one thread scores before it takes the next ones."""
-_GATHER_BELOW = 0.3
-"""Share of allowed rows below which their vectors are gathered instead of scoring all rows."""
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]  # positions of rows in the arrays of a gallery
+Best = tuple[Rows, NDArray[np.float64]]  # rows (k,), best first, and their scores (k,)
 
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x.
+    """What likeness to something unwanted costs: `weight * max(0, <vector, x> - free)` for a crop x."""
 
-    Args:
-        vector: (D,) unit vector of the unwanted.
-        free: the likeness up to which nothing is taken off.
-        weight: what each unit beyond it costs.
-    """
-
-    vector: NDArray[np.float32]
-    free: float
-    weight: float
+    vector: Floats  # (D,) unit vector of the unwanted
+    free: float  # the likeness up to which nothing is taken off
+    weight: float  # what each unit beyond it costs
 
 
 def exact_top(
-    vectors_ND: NDArray[np.float32],
-    query_D: NDArray[np.float32],
+    vectors_ND: Floats,
+    query_D: Floats,
     *,
     top: int,
-    order_N: NDArray[np.int64],
-    allowed_N: NDArray[np.bool_] | None = None,
+    order_N: Rows,
+    allowed_N: Mask | None = None,
     penalties: Sequence[Penalty] = (),
-    rough_N: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    rough_N: Floats | None = None,
+) -> Best:
     """The `top` rows of largest score, best first: the inner product with the query, less the penalties.
 
     One pass in single precision finds every row that could be among the best; those are scored again in double
@@ -61,13 +61,13 @@ def exact_top(
     Returns:
         Positions (k,) in `vectors_ND` and their scores (k,), k <= top.
     """
+    positions = None if allowed_N is None else np.flatnonzero(allowed_N)
     if rough_N is None:
-        positions, rough = _rough_scores(vectors_ND, query_D, allowed_N)
+        rough = _rough_scores(vectors_ND, query_D, positions)
     else:
-        positions = None if allowed_N is None else np.flatnonzero(allowed_N)
         rough = rough_N if positions is None else rough_N[positions]
     for penalty in penalties:
-        likeness = _rough_scores(vectors_ND, penalty.vector, allowed_N)[1]
+        likeness = _rough_scores(vectors_ND, penalty.vector, positions)
         rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
     if not 0 < top < len(rough):
         chosen = np.arange(len(rough) if top > 0 else 0)
@@ -83,66 +83,23 @@ def exact_top(
     return chosen[best], scores[best]
 
 
-def _rough_scores(
-    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], allowed_N: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.int64] | None, NDArray[np.float32]]:
-    """Scores of the allowed rows, and those rows' positions (None: all of them)."""
-    if allowed_N is None:
-        return None, _all_scores(vectors_ND, query_D)
-    positions = np.flatnonzero(allowed_N)
-    if len(positions) < _GATHER_BELOW * len(vectors_ND):
-        return positions, _gathered_scores(vectors_ND, query_D, positions)
-    return positions, _all_scores(vectors_ND, query_D)[positions]
-
-
-def _all_scores(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores of every row, as fast as memory is read.
-
-    Without BLAS, whose product of a matrix and one vector takes up to twice as long as reading the matrix.
-    """
-    scores = np.empty(len(vectors_ND), dtype=np.float32)
+def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -> Floats:
+    """Scores of some rows, or of all of them, as fast as memory is read: without BLAS, whose product of a matrix and
+    one vector takes up to twice as long as reading the matrix."""
+    few = positions if positions is not None and len(positions) < _GATHER_BELOW * len(vectors_ND) else None
+    count, size = (len(vectors_ND), _TOGETHER) if few is None else (len(few), _GATHERED)
+    scores = np.empty(count, dtype=np.float32)
 
     def block(start: int) -> None:
-        np.vecdot(vectors_ND[start : start + _TOGETHER], query_D, out=scores[start : start + _TOGETHER])
+        some = slice(start, start + size)
+        part = vectors_ND[some] if few is None else np.take(vectors_ND, few[some], axis=0, mode="clip")
+        np.vecdot(part, query_D, out=scores[some])
 
-    in_threads(block, range(0, len(vectors_ND), _TOGETHER))
-    return scores
-
-
-def scores_together(vectors_ND: NDArray[np.float32], queries_QD: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inner products (Q, N) of several queries with every row: the rows are read once for all of them."""
-    scores = np.empty((len(queries_QD), len(vectors_ND)), dtype=np.float32)
-
-    def block(start: int) -> None:
-        some = slice(start, start + _TOGETHER)
-        scores[:, some] = queries_QD @ vectors_ND[some].T
-
-    in_threads(block, range(0, len(vectors_ND), _TOGETHER))
-    return scores
+    in_threads(block, range(0, count, size))
+    return scores if few is not None or positions is None else scores[positions]
 
 
-def _gathered_scores(
-    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Scores of some rows, gathered in pieces that stay in the processor's cache."""
-    scores = np.empty(len(rows), dtype=np.float32)
-    # Each thread reuses one piece of memory.
-    share = max(_GATHERED, -(-len(rows) // thread_count()))
-
-    def part(first: int) -> None:
-        last = min(first + share, len(rows))
-        piece = np.empty((min(_GATHERED, last - first), vectors_ND.shape[1]), dtype=np.float32)
-        for start in range(first, last, _GATHERED):
-            some = rows[start : min(start + _GATHERED, last)]
-            gathered = piece[: len(some)]
-            np.take(vectors_ND, some, axis=0, mode="clip", out=gathered)
-            np.vecdot(gathered, query_D, out=scores[start : start + len(some)])
-
-    in_threads(part, range(0, len(rows), share))
-    return scores
-
-
-def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], penalties: Sequence[Penalty]) -> float:
+def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Sequence[Penalty]) -> float:
     """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
     one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
     # A unit vector's product with a crop and the threshold are at most 1; the 4 covers the sums and the product.
@@ -150,9 +107,7 @@ def _rounding(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], pen
     return one * max(1.0, float(np.linalg.norm(query_D))) + costs * (1 + len(penalties))
 
 
-def _fine_scores(
-    vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _fine_scores(vectors_ND: Floats, query_D: Floats, rows: Rows) -> NDArray[np.float64]:
     query = query_D.astype(np.float64)
     scores = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(rows), _BLOCK):
@@ -160,3 +115,116 @@ def _fine_scores(
         # Not a matrix product: BLAS may add up the rows at the end of a block in another order.
         scores[start : start + _BLOCK] = (vectors_ND[block].astype(np.float64) * query).sum(axis=1)
     return scores
+
+
+class Vectors(Protocol):
+    """Unit vectors by row. A row is a position in the arrays of `Resident`."""
+
+    def doubt(self, _passed: int, /) -> str | None:
+        """What to say beside a search of so many rows, where it may miss some."""
+
+    def kept(self, keep_N: Mask) -> "Vectors":
+        """The vectors of some rows, which keep their order."""
+
+    def at(self, rows: Sequence[int] | Rows) -> Floats:
+        """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
+
+    def blocks(self) -> Iterator[tuple[Rows, Floats]]:
+        """All rows in pieces: (b,) rows and their vectors (b, D), each row once."""
+
+    def top(
+        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
+    ) -> Best:
+        """The best rows and their scores, as `exact_top` tells them."""
+
+
+class HeldVectors:
+    """All vectors (N, D) in memory; a search misses nothing."""
+
+    def __init__(self, array: Floats) -> None:
+        self.array = array
+        self._scored: dict[bytes, Floats] = {}
+
+    def doubt(self, _passed: int) -> str | None:
+        """None: nothing is missed."""
+        return None
+
+    def kept(self, keep_N: Mask) -> "HeldVectors":
+        """The vectors of some rows, which keep their order; copies them."""
+        return HeldVectors(self.array[keep_N])
+
+    def at(self, rows: Sequence[int] | Rows) -> Floats:
+        """The vectors (n, D) of these rows."""
+        return self.array[np.asarray(rows, dtype=np.int64)]
+
+    def blocks(self) -> Iterator[tuple[Rows, Floats]]:
+        """All rows in pieces: (b,) rows and their vectors (b, D)."""
+        for start in range(0, len(self.array), _BLOCK):
+            block = self.array[start : start + _BLOCK]
+            yield np.arange(start, start + len(block)), block
+
+    def top(
+        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
+    ) -> Best:
+        """See `exact_top`."""
+        rough = self._scored.get(query_D.tobytes())
+        return exact_top(
+            self.array, query_D, top=top, order_N=order_N, allowed_N=allowed_N, penalties=penalties, rough_N=rough
+        )
+
+    @contextmanager
+    def scored_together(self, queries_QD: Floats) -> Iterator[None]:
+        """Score these queries in one pass over all vectors; `top` within takes the scores from there."""
+        scores = np.empty((len(queries_QD), len(self.array)), dtype=np.float32)
+
+        def block(start: int) -> None:
+            some = slice(start, start + _TOGETHER)
+            scores[:, some] = queries_QD @ self.array[some].T
+
+        in_threads(block, range(0, len(self.array), _TOGETHER))
+        self._scored = {query.tobytes(): row for query, row in zip(queries_QD, scores, strict=True)}
+        try:
+            yield
+        finally:
+            self._scored = {}
+
+
+def best_rows(vectors: Vectors, queries_QD: Floats, kept: int) -> tuple[Rows, Floats]:
+    """The best rows of many queries at once, in one pass over all vectors and single precision: rows (Q, kept), best
+    first, and their scores (Q, kept); -1 and minus infinity where there are fewer rows."""
+    rows = np.full((len(queries_QD), kept), -1, dtype=np.int64)
+    scores = np.full((len(queries_QD), kept), -np.inf, dtype=np.float32)
+    for place, block in vectors.blocks():
+        for start in range(0, len(queries_QD), _QUERIES):
+            found = queries_QD[start : start + _QUERIES] @ block.T
+            for number, new in enumerate(found, start):
+                both = np.concatenate([scores[number], new])
+                best = np.argpartition(-both, kept - 1)[:kept] if kept < len(both) else np.arange(len(both))
+                best = best[np.argsort(-both[best], kind="stable")][:kept]
+                rows[number] = np.concatenate([rows[number], place])[best]
+                scores[number] = both[best]
+    return rows, scores
+
+
+def in_threads(block: Callable[[int], None], starts: range) -> None:
+    """`block(start)` for every start, in as many threads as this process may use; in this one where one is enough."""
+    threads = _thread_count()
+    doing = map(block, starts) if min(len(starts), threads) <= 1 else _pool(threads).map(block, starts)
+    list(doing)  # waits, and raises what a block has raised
+
+
+def _thread_count() -> int:
+    """As many as this process may use, or as OMP_NUM_THREADS says, which numerical libraries go by."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="rows")
+
+
+if hasattr(os, "register_at_fork"):  # the threads of a pool do not live on in a child
+    os.register_at_fork(after_in_child=_pool.cache_clear)
