@@ -42,7 +42,7 @@ def root_by_recursion(leaves):
 
 def test_roots_are_those_of_the_published_vectors():
     for size, expected in ROOTS.items():
-        assert tree.root(tree.leaf(each) for each in LEAVES[:size]).hex() == expected
+        assert tree.root([tree.leaf(each) for each in LEAVES[:size]]).hex() == expected
 
 
 def test_proofs_hold_for_every_pair_of_sizes_and_for_no_other_tree():

@@ -19,7 +19,6 @@ from pickout.files import own_file
 KEYS = "audit-keys.sqlite"
 _PATIENCE = 60.0
 """Seconds to wait for another process that writes keys."""
-_AT_ONCE = 500
 
 
 def commit(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:
@@ -31,17 +30,22 @@ def commit(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:
         StorageFull: no space left.
     """
     nonce = secrets.token_hex(16)
-    keys = _keys(gallery, ids, make=True) if ids else {}
-    return {"nonce": nonce, "shown": [_commitment(keys[each], nonce, each) for each in ids]}
+    if not ids:
+        return {"nonce": nonce, "shown": []}
+    with _opened(gallery) as database:
+        if missing := [each for each in ids if _key(database, each) is None]:
+            new = [(each, secrets.token_bytes(32)) for each in missing]
+            with database:
+                database.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", new)
+        # One that another process erases right now gets a key that nobody has.
+        keys = [_key(database, each) or secrets.token_bytes(32) for each in ids]
+    return {"nonce": nonce, "shown": [_commitment(key, nonce, each) for key, each in zip(keys, ids, strict=True)]}
 
 
 def showed(entry: Mapping[str, Any], crop: str, key: bytes) -> bool:
     """Whether an entry of the log showed a crop whose key is `key`."""
     nonce, shown = entry.get("nonce"), entry.get("shown")
-    if not isinstance(nonce, str) or not isinstance(shown, list):
-        return False
-    wanted = _commitment(key, nonce, crop)
-    return any(isinstance(each, str) and hmac.compare_digest(each.encode(), wanted.encode()) for each in shown)
+    return isinstance(nonce, str) and isinstance(shown, list) and _commitment(key, nonce, crop) in shown
 
 
 def key_of(gallery: Path, crop: str) -> bytes | None:
@@ -51,11 +55,14 @@ def key_of(gallery: Path, crop: str) -> bytes | None:
         GalleryError: the keys cannot be read.
         GalleryDamaged: the file of keys is garbled.
     """
-    return _keys(gallery, [crop], make=False).get(crop)
+    if not (gallery / KEYS).exists():
+        return None
+    with _opened(gallery) as database:
+        return _key(database, crop)
 
 
 def crops_with_keys(gallery: Path) -> list[str]:
-    """Ids of the crops that can be shown to have been shown."""
+    """Ids of the crops that can be shown to have been shown; errors as of `key_of`."""
     if not (gallery / KEYS).exists():
         return []
     with _opened(gallery) as database:
@@ -81,27 +88,9 @@ def _commitment(key: bytes, nonce: str, crop: str) -> str:
     return hmac.digest(key, bytes.fromhex(nonce) + crop.encode(), "sha256").hex()
 
 
-def _keys(gallery: Path, ids: Sequence[str], *, make: bool) -> dict[str, bytes]:
-    if not make and not (gallery / KEYS).exists():
-        return {}
-    with _opened(gallery) as database:
-        found = _read(database, ids)
-        missing = [each for each in ids if each not in found]
-        if missing and make:
-            with database:
-                new = ((each, secrets.token_bytes(32)) for each in missing)
-                database.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", new)
-            found |= _read(database, missing)
-        return found
-
-
-def _read(database: sqlite3.Connection, ids: Sequence[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        some = ids[start : start + _AT_ONCE]
-        places = ",".join("?" * len(some))
-        found.update(database.execute(f"SELECT crop, key FROM keys WHERE crop IN ({places})", some))
-    return found
+def _key(database: sqlite3.Connection, crop: str) -> bytes | None:
+    found = database.execute("SELECT key FROM keys WHERE crop = ?", (crop,)).fetchone()
+    return None if found is None else bytes(found[0])
 
 
 @contextmanager

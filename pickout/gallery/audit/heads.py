@@ -6,7 +6,6 @@ tlog-witness): `old N`, the hashes, the new head.
 """
 
 import base64
-import binascii
 import hashlib
 import os
 from dataclasses import dataclass
@@ -59,22 +58,20 @@ def sign_head(gallery: Path, key_file: Path | None = None) -> Head:
     """
     key = _private_key(key_file or gallery / KEY)
     leaves = [leaf(line) for line in lines(gallery)]
-    public = key.public_key().public_bytes_raw()
-    origin = _origin(public)
-    body = f"{origin}\n{len(leaves)}\n{base64.b64encode(root(leaves)).decode()}\n"
-    signature = base64.b64encode(_key_id(origin, public) + key.sign(body.encode())).decode()
-    text = f"{body}\n— {origin} {signature}\n"
+    top, (origin, identifier) = root(leaves), _names(key.public_key().public_bytes_raw())
+    body = f"{origin}\n{len(leaves)}\n{_encoded(top)}\n"
+    text = f"{body}\n— {origin} {_encoded(identifier + key.sign(body.encode()))}\n"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with storage_errors(gallery / HEADS), os.fdopen(os.open(gallery / HEADS, flags, 0o600), "a") as file:
         file.write(text + "\n")
-    return Head(origin, len(leaves), root(leaves), text)
+    return Head(origin, len(leaves), top, text)
 
 
 def verifier(gallery: Path, key_file: Path | None = None) -> str:
     """The public key that a witness needs, as signed notes write it."""
     public = _private_key(key_file or gallery / KEY).public_key().public_bytes_raw()
-    origin = _origin(public)
-    return f"{origin}+{_key_id(origin, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+    origin, identifier = _names(public)
+    return f"{origin}+{identifier.hex()}+{_encoded(_ED25519 + public)}"
 
 
 def proof(gallery: Path, old: Head, new: Head) -> str:
@@ -86,7 +83,7 @@ def proof(gallery: Path, old: Head, new: Head) -> str:
     leaves = [leaf(line) for line in lines(gallery)][: new.size]
     if old.size > len(leaves) or root(leaves[: old.size]) != old.root:
         raise GalleryDamaged(f"{gallery}: the log does not go on from that head; see pickout audit verify --head")
-    hashes = "".join(f"{base64.b64encode(each).decode()}\n" for each in consistency(leaves, old.size))
+    hashes = "".join(f"{_encoded(each)}\n" for each in consistency(leaves, old.size))
     return f"old {old.size}\n{hashes}\n{new.text}"
 
 
@@ -105,9 +102,8 @@ def check_proof(old: Head, text: str, key: str) -> Head:
     first, _, note = text.partition("\n\n")
     start, *hashes = first.splitlines() or [""]
     if start != f"old {old.size}":
-        raise UsageError(
-            f"this proof begins with '{start[:40]}', expected 'old {old.size}'; ask for another with --since"
-        )
+        told = f"this proof begins with '{start[:40]}', expected 'old {old.size}'"
+        raise UsageError(f"{told}; ask for another with --since")
     new = read_head(note)
     check_signature(old, key)
     check_signature(new, key)
@@ -144,7 +140,7 @@ def check_signature(head: Head, key: str) -> None:
     body, _, signatures = head.text.partition("\n\n")
     signature = _decoded(signatures.rpartition(" ")[2].strip())
     try:
-        if head.origin != _origin(public[1:]) or signature[:4] != _key_id(head.origin, public[1:]):
+        if (head.origin, signature[:4]) != _names(public[1:]):
             raise InvalidSignature
         Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], f"{body}\n".encode())
     except InvalidSignature:
@@ -161,15 +157,11 @@ def given_out(gallery: Path) -> list[Head]:
         GalleryDamaged: the file is garbled.
     """
     try:
-        text = (gallery / HEADS).read_text(encoding="utf-8")
+        rows = (gallery / HEADS).read_text(encoding="utf-8").splitlines()
+        return [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError):
-        text = "garbled"
-    rows = text.splitlines()
-    try:
-        return [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
-    except UsageError:
+    except (OSError, ValueError, UsageError):
         raise GalleryDamaged(f"{gallery / HEADS}: garbled; the file was changed") from None
 
 
@@ -185,27 +177,27 @@ def _private_key(file: Path) -> "Ed25519PrivateKey":
             return found
     except FileNotFoundError:
         made = Ed25519PrivateKey.generate()
-        pem = made.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         with atomic_path(file, private=True) as temporary:
-            temporary.write_bytes(pem)
+            temporary.write_bytes(made.private_bytes(*form))
         return made
     except (OSError, ValueError, TypeError):
         pass
     raise GalleryDamaged(f"{file}: is no Ed25519 key without password in PEM; put it back from a backup")
 
 
-def _origin(public: bytes) -> str:
-    return f"pickout/audit/{hashlib.sha256(public).hexdigest()[:16]}"
+def _names(public: bytes) -> tuple[str, bytes]:
+    """The origin of a key's log, and the key's identifier in signed notes."""
+    origin = f"pickout/audit/{hashlib.sha256(public).hexdigest()[:16]}"
+    return origin, hashlib.sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
-def _key_id(origin: str, public: bytes) -> bytes:
-    return hashlib.sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         raise UsageError(f"'{text[:60]}' is no base64; give the file as it was printed") from None

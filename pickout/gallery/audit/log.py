@@ -4,10 +4,11 @@ import errno
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import pwd
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,6 @@ from pickout.gallery.audit.commitments import commit
 AUDIT = "audit.jsonl"
 MENDED = "mended"
 """The event that tells of a line whose writer died in the middle of it."""
-_PIECE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +79,6 @@ class AuditLine:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeLine:
-    """One change of rows, or one copy of them that was made.
-
-    Args:
-        time: when, UTC.
-        user: the account that changed them.
-        change: `remove`, `erase`, `update`, `rebuild`, `export` or `import`.
-        rows: how many; not which, so that the line holds nothing of an erased crop.
-    """
-
-    time: str
-    user: str
-    change: str
-    rows: int
-
-
 def record_search(gallery: Path, line: AuditLine, shown: Sequence[str]) -> None:
     """Append `line`. A search whose line cannot be written gives no results, so this comes before they are returned.
 
@@ -109,17 +92,23 @@ def record_search(gallery: Path, line: AuditLine, shown: Sequence[str]) -> None:
         StorageFull: no space left.
     """
     values = {**asdict(line), **_circumstances(), **commit(gallery, shown)}
-    _append(gallery / AUDIT, values, "each search is recorded, so none can be made")
+    _append(gallery, values, "each search is recorded, so none can be made")
 
 
-def record_change(gallery: Path, line: ChangeLine) -> None:
-    """Append `line`, before the change is made.
+def record_change(gallery: Path, change: str, rows: int) -> None:
+    """Append an entry of a change of rows, or of a copy of them, before it is made.
+
+    Args:
+        gallery: the gallery's folder.
+        change: `remove`, `erase`, `update`, `rebuild`, `export` or `import`.
+        rows: how many; not which, so that the line holds nothing of an erased crop.
 
     Raises:
         GalleryError: the file cannot be written to.
         StorageFull: no space left.
     """
-    _append(gallery / AUDIT, {**asdict(line), **_circumstances()}, "each change is recorded, so none can be made")
+    values = {"time": now(), "user": user_name(), "change": change, "rows": rows, **_circumstances()}
+    _append(gallery, values, "each change is recorded, so none can be made")
 
 
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
@@ -137,7 +126,7 @@ def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details
     """
     commitments = commit(gallery, shown) if shown else {}
     values = {"time": now(), "user": user_name(), "event": event, **details, **_circumstances(), **commitments}
-    _append(gallery / AUDIT, values, "what is done is recorded, so nothing can be")
+    _append(gallery, values, "what is done is recorded, so nothing can be")
 
 
 def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
@@ -159,12 +148,10 @@ def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
 
 def is_cut(gallery: Path) -> bool:
     """Whether the last line has no end: its writer died, or is writing it now."""
-    file = gallery / AUDIT
-    if not file.is_file() or not (size := file.stat().st_size):
-        return False
-    with file.open("rb") as log:
-        log.seek(size - 1)
+    with suppress(OSError), (gallery / AUDIT).open("rb") as log:
+        log.seek(-1, os.SEEK_END)  # an error in an empty file
         return log.read(1) != b"\n"
+    return False
 
 
 def entry(line: bytes) -> dict[str, Any] | None:
@@ -183,8 +170,7 @@ def now() -> str:
 
 def user_name() -> str:
     """Whom this is done for: the account's name as the system has it, or its number where it has none."""
-    who = _ACTING.get()
-    if who is not None:
+    if (who := _ACTING.get()) is not None:
         return who.user
     try:
         return pwd.getpwuid(os.getuid()).pw_name  # not from the environment, which everybody sets as they like
@@ -194,39 +180,31 @@ def user_name() -> str:
 
 def _circumstances() -> dict[str, Any]:
     who = _ACTING.get()
-    if who is None:
-        return {}
-    return {"via": who.via} | ({} if who.purpose is None else {"purpose": who.purpose})
+    told = {} if who is None else {"via": who.via, "purpose": who.purpose}
+    return {name: value for name, value in told.items() if value is not None}
 
 
-def _append(file: Path, values: Mapping[str, Any], so: str) -> None:
-    data = json.dumps(values).encode() + b"\n"
+def _append(gallery: Path, values: dict[str, Any], so: str) -> None:
+    file = gallery / AUDIT
     try:
         with own_file(file) as handle, storage_errors(file):
-            _append_whole(handle, data)
+            fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
+            size = os.fstat(handle).st_size
+            data = _mending(handle, size) + json.dumps(values).encode() + b"\n"
+            if os.write(handle, data) < len(data):  # the disk filled within the line
+                os.ftruncate(handle, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         linked = error.errno in (errno.ELOOP, errno.EEXIST)
         reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
         raise GalleryError(f"{file}: cannot be written to ({reason}); {so}") from None
 
 
-def _append_whole(handle: int, data: bytes) -> None:
-    fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
-    size = os.fstat(handle).st_size
-    data = _mending(handle, size) + data
-    if os.write(handle, data) < len(data):  # the disk filled within the line
-        os.ftruncate(handle, size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _mending(handle: int, size: int) -> bytes:
     """What ends a line that was cut off by a kill, and says so. The cut piece stays: a log only grows."""
     if not size or os.pread(handle, 1, size - 1) == b"\n":
         return b""
-    piece = b""
-    while b"\n" not in piece and len(piece) < size:
-        start = max(0, size - len(piece) - _PIECE)
-        piece = os.pread(handle, size - len(piece) - start, start) + piece
-    piece = piece.rpartition(b"\n")[2]
+    with mmap.mmap(handle, size, access=mmap.ACCESS_READ) as log:
+        piece = log[log.rfind(b"\n") + 1 :]
     told = {"time": now(), "user": user_name(), "event": MENDED, "bytes": len(piece)}
     return b"\n" + json.dumps({**told, "sha256": hashlib.sha256(piece).hexdigest()}).encode() + b"\n"

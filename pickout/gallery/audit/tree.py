@@ -1,7 +1,7 @@
 """The hash tree of RFC 6962 over the lines of a log: its root, and proofs that one tree goes on from another."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 Hash = bytes
 """A SHA-256 digest."""
@@ -17,20 +17,12 @@ def node(left: Hash, right: Hash) -> Hash:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def root(leaves: Iterable[Hash]) -> Hash:
-    """The root over all leaves (RFC 6962, 2.1); of none, the hash of nothing. Holds a hash for each level only."""
-    peaks: list[tuple[int, Hash]] = []  # whole subtrees from left to right, of ever smaller height
-    for each in leaves:
-        height, top = 0, each
-        while peaks and peaks[-1][0] == height:
-            height, top = height + 1, node(peaks.pop()[1], top)
-        peaks.append((height, top))
-    if not peaks:
-        return hashlib.sha256().digest()
-    top = peaks.pop()[1]
-    while peaks:
-        top = node(peaks.pop()[1], top)
-    return top
+def root(leaves: Sequence[Hash]) -> Hash:
+    """The root over all leaves (RFC 6962, 2.1); of none, the hash of nothing."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else hashlib.sha256().digest()
+    half = _half(leaves)
+    return node(root(leaves[:half]), root(leaves[half:]))
 
 
 def consistency(leaves: Sequence[Hash], old: int) -> list[Hash]:
@@ -43,15 +35,18 @@ def consistency(leaves: Sequence[Hash], old: int) -> list[Hash]:
     Returns:
         About `log2(len(leaves))` hashes; none where either tree is empty or both are the same.
     """
-    if old in (0, len(leaves)):
-        return []
-    return _subproof(leaves, old, whole=True)
+    return _subproof(leaves, old, whole=True) if old else []
+
+
+def _half(leaves: Sequence[Hash]) -> int:
+    """The largest power of two that is less than their number."""
+    return 1 << (len(leaves) - 1).bit_length() - 1
 
 
 def _subproof(leaves: Sequence[Hash], old: int, *, whole: bool) -> list[Hash]:
     if old == len(leaves):
         return [] if whole else [root(leaves)]
-    half = 1 << (len(leaves) - 1).bit_length() - 1
+    half = _half(leaves)
     if old <= half:
         return [*_subproof(leaves[:half], old, whole=whole), root(leaves[half:])]
     return [*_subproof(leaves[half:], old - half, whole=False), root(leaves[:half])]
@@ -59,10 +54,10 @@ def _subproof(leaves: Sequence[Hash], old: int, *, whole: bool) -> list[Hash]:
 
 def goes_on(old: int, old_root: Hash, new: int, new_root: Hash, proof: Sequence[Hash]) -> bool:
     """Whether `proof` shows that a tree of `new` leaves begins with one of `old` leaves (RFC 9162, 2.1.4.2)."""
-    if old > new or (old == new and (old_root != new_root or proof)):
+    if old > new or (old == 0 and old_root != root(())):
         return False
-    if old == new or old == 0:
-        return not proof and (old > 0 or old_root == root(()))
+    if old in (0, new):
+        return not proof and (old < new or old_root == new_root)
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     if not path:
         return False

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,7 @@ class RebuildReport:
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""
-        return {
-            "rows": self.rows,
-            "encoded": self.encoded,
-            "resumed": self.resumed,
-            "dropped": len(self.dropped),
-            "uncalibrated": self.uncalibrated,
-            "seconds": self.seconds,
-        }
+        return {**asdict(self), "dropped": len(self.dropped)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,7 @@ def rebuild(
         StorageFull: no space left; the gallery is as it was, and the next run goes on.
     """
     began = time.monotonic()
-    swapped = _is_swapped(gallery)
+    swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
         finish_writes(gallery)
         finish_swap(gallery)
@@ -111,10 +104,8 @@ def rebuild(
         if before.model.fingerprint == encoder.fingerprint:
             if swapped:  # a kill hit the very end of the run before
                 return RebuildReport(old.count(), resumed=old.count())
-            raise UsageError(
-                f"{gallery}: is of this model already ({before.model.name} {before.model.fingerprint[:8]}); "
-                "there is nothing to do"
-            )
+            model = f"{before.model.name} {before.model.fingerprint[:8]}"
+            raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
         finish_erasing(gallery, old)
         told, new = begin(gallery, encoder, run, restart=restart)
         calibrated = (gallery / CALIBRATION).exists()
@@ -141,8 +132,3 @@ def unfinished_rebuild(gallery: Path) -> Unfinished | None:
     """
     told, store = pending(gallery), pending_store(gallery)
     return None if told is None or store is None else Unfinished(told, store.count())
-
-
-def _is_swapped(gallery: Path) -> bool:
-    """Whether a rebuild was killed between the swap and its cleaning up."""
-    return (gallery / REBUILD).exists() and pending(gallery) is None

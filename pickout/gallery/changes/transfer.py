@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.erasure import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.ingest import IngestSettings
@@ -28,6 +28,8 @@ _AT_ONCE = 500
 """Rows fetched together."""
 _NAMED = 3
 """Lost rows that the error names; all stand on the quarantine list."""
+_Read = tuple[Row, Picture | str]
+"""A row whose original was read again: its picture, or what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,6 @@ class RebuildProgress:
     total: int
     encoded: int
     lost: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A row whose original was read again: its picture, or what is wrong with it."""
-
-    row: Row
-    picture: Picture | None
-    problem: str = ""
 
 
 class Rebuilding:
@@ -153,28 +146,26 @@ class Rebuilding:
 
     def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
         """Bring rows, and take out those that must go. `alone`: the caller holds the gallery's lock."""
-        again = [identifier for identifier in todo if identifier in self._stale]
-        retold = self._retell(again, alone) if again else set()
+        retold = self._retell([identifier for identifier in todo if identifier in self._stale], alone)
         rows: list[Row] = []
-        batch: list[_Read] = []
+        batch: list[tuple[Row, Picture]] = []
         wanted = self._rows([identifier for identifier in todo if identifier not in retold])
-        threads, ahead = self._settings.threads, 2 * self._settings.batch
-        with reading_ahead(_read, wanted, threads=threads, ahead=ahead) as reads:
-            for read in reads:
-                if read.picture is None:
-                    self._lose(read.row, read.problem)
+        settings = self._settings
+        with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * settings.batch) as reads:
+            for row, picture in reads:
+                if isinstance(picture, str):
+                    self._lose(row, picture)
                 else:
-                    batch.append(read)
-                if len(batch) >= self._settings.batch:
+                    batch.append((row, picture))
+                if len(batch) >= settings.batch:
                     rows += self._encode(batch)
                     batch = []
-                if self._is_due(rows):
+                waited = time.monotonic() - self._committed_at
+                if len(rows) >= settings.commit or waited > settings.commit_seconds:
                     self._commit(rows, alone)
                     rows = []
                 self._tell()
-        if batch:
-            rows += self._encode(batch)
-        self._commit(rows, alone)
+        self._commit([*rows, *self._encode(batch)], alone)
         if self._gone:
             with self._lock(alone):
                 self._new.remove(self._gone)
@@ -200,24 +191,21 @@ class Rebuilding:
             done.update(row.id for row in rows)
         return done
 
-    def _encode(self, batch: Sequence[_Read]) -> list[Row]:
-        pictures = {read.row.content: read.picture for read in batch if read.picture is not None}
-        images = [picture.image for picture in pictures.values()]
-        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
+    def _encode(self, batch: Sequence[tuple[Row, Picture]]) -> list[Row]:
+        images = {row.content: picture.image for row, picture in batch}
+        if not images:
+            return []
+        vectors, tokens = vectors_and_tokens(self._encoder, list(images.values()), tokens=self._keeps_tokens)
         self.encoded += len(images)
-        made = dict(zip(pictures, zip(vectors, tokens, strict=True), strict=True))
+        made = dict(zip(images, zip(vectors, tokens, strict=True), strict=True))
         rows = []
-        for read in batch:
-            vector, own = made[read.row.content]
+        for row, _ in batch:
+            vector, own = made[row.content]
             if np.isfinite(vector).all():
-                rows.append(replace(read.row, vector=vector, tokens=own))
+                rows.append(replace(row, vector=vector, tokens=own))
             else:
-                self._lose(read.row, "the model gave no finite vector")
+                self._lose(row, "the model gave no finite vector")
         return rows
-
-    def _is_due(self, rows: Sequence[Row]) -> bool:
-        waited = time.monotonic() - self._committed_at
-        return len(rows) >= self._settings.commit or (bool(rows) and waited > self._settings.commit_seconds)
 
     def _commit(self, rows: Sequence[Row], alone: bool) -> None:
         """Write rows, but those that `old` has no more, or otherwise, by now."""
@@ -248,28 +236,28 @@ class Rebuilding:
         change_quarantine(self._gallery, lost, self._arrived)
         total, built = self._old.count(), self._new.count()
         if lost and (not drop_missing or not built):
-            raise GalleryError(self._refusal(lost, total, drop_missing))
+            named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
+            more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            remedy = (
+                "None could be read: is a disk not mounted?"
+                if drop_missing
+                else f"All stand in its {QUARANTINE}. Put the files back, or for changed ones run pickout index; then "
+                "run again, which goes on from here. To do without these crops: --drop-missing"
+            )
+            raise GalleryError(
+                f"{self._gallery}: {len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is "
+                f"({named}{more}). {remedy}"
+            )
         if built != total - len(lost):
             raise GalleryDamaged(
                 f"{self._gallery}: {built} of {total - len(lost)} rows arrived in the new table, so the old one stays; "
                 "look with pickout gallery verify, then begin anew: --restart"
             )
         if lost:
-            record_change(self._gallery, ChangeLine(now(), user_name(), "remove", len(lost)))
-        record_change(self._gallery, ChangeLine(now(), user_name(), "rebuild", built))
+            record_change(self._gallery, "remove", len(lost))
+        record_change(self._gallery, "rebuild", built)
         swap(self._gallery, told)
         return lost
-
-    def _refusal(self, lost: Sequence[Quarantined], total: int, drop_missing: bool) -> str:
-        named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
-        more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-        what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is ({named}{more})"
-        if drop_missing:
-            return f"{self._gallery}: {what}. None could be read: is a disk not mounted?"
-        return (
-            f"{self._gallery}: {what}. All stand in its {QUARANTINE}. Put the files back, or for changed ones run "
-            "pickout index; then run again, which goes on from here. To do without these crops: --drop-missing"
-        )
 
     def _tell(self) -> None:
         self._on_progress(RebuildProgress(self._done, max(self._total, self._done), self.encoded, len(self._lost)))
@@ -282,8 +270,6 @@ def _read(row: Row) -> _Read:
     """The picture of a row's original, which must have the bytes that were indexed."""
     try:
         data = read_file(row.file)
-        if digest(data) != row.content:
-            return _Read(row, None, "has changed since it was indexed")
-        return _Read(row, decode(row.file, data))
+        return row, decode(row.file, data) if digest(data) == row.content else "has changed since it was indexed"
     except ImageUnreadable as error:
-        return _Read(row, None, error.reason)
+        return row, error.reason

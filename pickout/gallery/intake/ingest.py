@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, ImageUnreadable
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.absence import find_absent
 from pickout.gallery.intake.cameras import CameraFrom
@@ -275,7 +275,7 @@ class Ingest:
             report.pruned = len(wanted)
 
     def _record(self, change: str, rows: int) -> None:
-        record_change(self._gallery, ChangeLine(now(), user_name(), change, rows))
+        record_change(self._gallery, change, rows)
 
 
 def _picture(examined: Examined) -> Picture:

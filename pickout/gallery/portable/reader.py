@@ -1,23 +1,29 @@
 """A portable file's rows taken into a gallery, which is made where there is none."""
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pickout.errors import GalleryModelMismatch
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
-from pickout.gallery.changes.unfinished import finish_everything
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, UsageError
+from pickout.files import atomic_path
+from pickout.gallery.audit.log import record_change
+from pickout.gallery.changes.erasure import finish_everything
+from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened
-from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
-from pickout.gallery.portable.pictures import PictureFolder
+from pickout.gallery.portable.members import read_rows
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore
 from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
-from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.rows import Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 
@@ -89,41 +95,43 @@ def import_gallery(
     folder = checked_folder(gallery)
     with opened(Path(file)) as portable:
         _check_model(folder, portable)
-        pictures = None if crops_to is None else PictureFolder(portable, Path(crops_to), folder)
-        _check_rows(folder, portable, on_progress)
-        _check_pictures(portable)
+        report = ImportReport(portable.contents.rows)
+        pictures = None if crops_to is None else _PictureFolder(portable, Path(crops_to), folder, report)
+        _check_everything(folder, portable, on_progress)
         if not (folder / MANIFEST).exists():
             created = datetime.now(UTC).replace(microsecond=0)
             make_gallery(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
-        manifest = read_manifest(folder)
-        store = LanceStore(folder, manifest.model.dimension, manifest.table)
+        manifest, store = _store(folder)
         finish_everything(folder, store, manifest)
         _check_model(folder, portable)
-        report = ImportReport(portable.contents.rows)
-        record_change(folder, ChangeLine(now(), user_name(), "import", report.rows))
+        record_change(folder, "import", report.rows)
         suppression, back = read_suppression(folder), list[Crop]()
         writing = _Writing(folder, store, report, replace_rows, suppression)
-        for row in _all_rows(portable):
-            if _is_erased(row, suppression, store):
-                if not again:
-                    report.erased += 1
-                    continue
-                back.append((row.id, row.content))
-            writing.add(row if pictures is None else pictures.place(row))
-            on_progress("writing", writing.done, report.rows)
+        for member in portable.contents.members:
+            for row in read_rows(portable, member):
+                # One that is there was taken back since, or has the bytes of one that was erased.
+                if _is_erased(row, suppression) and row.id not in store.fetch([row.id]):
+                    if not again:
+                        report.erased += 1
+                        continue
+                    back.append((row.id, row.content))
+                writing.add(row if pictures is None else pictures.place(row))
+                on_progress("writing", writing.done, report.rows)
         writing.finish()
         if back:
             with changing(folder, store):
                 write_suppression(folder, read_suppression(folder).without_crops(back))
         on_progress("writing", report.rows, report.rows)
-        report.pictures = 0 if pictures is None else pictures.written
     return report
 
 
-def _is_erased(row: Row, suppression: Suppression, store: Store) -> bool:
-    """Whether a row was erased, unless it is there: taken back since, or with the bytes of one that was erased."""
-    covered = suppression.has_path(row.id) or suppression.has_content(row.content)
-    return covered and row.id not in store.fetch([row.id])
+def _is_erased(row: Row, suppression: Suppression) -> bool:
+    return suppression.has_path(row.id) or suppression.has_content(row.content)
+
+
+def _store(folder: Path) -> tuple[Manifest, LanceStore]:
+    manifest = read_manifest(folder)
+    return manifest, LanceStore(folder, manifest.model.dimension, manifest.table)
 
 
 def _check_model(folder: Path, portable: PortableFile) -> None:
@@ -138,12 +146,15 @@ def _check_model(folder: Path, portable: PortableFile) -> None:
         )
 
 
-def _check_rows(folder: Path, portable: PortableFile, on_progress: Progress) -> None:
-    """Look at every row before the first is written. Holds the ids: about 0.1 GB a million rows."""
-    ids, shape = set[bytes](), _token_shape(folder)
-    total = portable.contents.rows
+def _check_everything(folder: Path, portable: PortableFile, on_progress: Progress) -> None:
+    """Look at every row and picture before the first is written. Holds the ids: about 0.1 GB a million rows."""
+    ids, total, shape = set[bytes](), portable.contents.rows, None
+    if (folder / MANIFEST).exists():
+        _, store = _store(folder)
+        first = next(store.known(), None)  # its tokens tell the shape of all
+        shape = next((each.shape for each in store.fetch_tokens([first.id]).values()), None) if first else None
     for member in portable.contents.members:
-        for row in check_rows(portable, member):
+        for row in read_rows(portable, member, check=True):
             ids.add(bytes.fromhex(row.id))
             own = None if row.tokens is None else row.tokens.shape
             if own is not None and shape is not None and own != shape:
@@ -152,43 +163,62 @@ def _check_rows(folder: Path, portable: PortableFile, on_progress: Progress) -> 
         on_progress("checking", len(ids), total)
     if len(ids) != total:
         raise portable.damaged(f"{total - len(ids)} of its rows have an id that another row has")
-
-
-def _token_shape(folder: Path) -> tuple[int, ...] | None:
-    """The shape of the tokens that the gallery's first row has."""
-    if not (folder / MANIFEST).exists():
-        return None
-    manifest = read_manifest(folder)
-    store = LanceStore(folder, manifest.model.dimension, manifest.table)
-    for known in store.known():
-        for tokens in store.fetch_tokens([known.id]).values():
-            return tokens.shape
-        break
-    return None
-
-
-def _check_pictures(portable: PortableFile) -> None:
-    """Read every picture, before the first row is written."""
     for content in portable.pictures:
         for _ in portable.picture(content):
             pass
 
 
-def _all_rows(portable: PortableFile) -> Iterator[Row]:
-    for member in portable.contents.members:
-        yield from read_rows(portable, member)
+class _PictureFolder:
+    """Where the pictures of a portable file are put: `<SHA-256>-<id of the row>.<ending>`.
+
+    A crop has a file of its own, as always in a gallery, also where two crops have the same bytes.
+    """
+
+    def __init__(self, portable: PortableFile, folder: Path, gallery: Path, report: ImportReport) -> None:
+        if not portable.pictures and portable.contents.rows:
+            raise UsageError(f"{portable.file}: holds no pictures; export with --crops, or import without --crops-to")
+        self._portable, self._folder, self._report = portable, folder.resolve(), report
+        if self._folder.is_relative_to(gallery.resolve()):
+            raise UsageError(f"{folder}: lies in the gallery's own folder; give another one for the pictures")
+        if self._folder.exists() and not self._folder.is_dir():
+            raise UsageError(f"{folder}: is a file; give a folder for the pictures")
+
+    def place(self, row: Row) -> Row:
+        """Put a row's picture into the folder; the row as it is for that file. One without picture stays as it is."""
+        name = self._portable.pictures.get(row.content)
+        if name is None:
+            return row
+        file = self._folder / f"{row.content}-{row.id}{Path(name).suffix}"
+        if not self._is_there(file, row.content):
+            self._write(file, row.content)
+        return replace(row, id=row_id(file), root=str(self._folder), path=file.name, seal=None)
+
+    def _is_there(self, file: Path, content: str) -> bool:
+        if not os.path.lexists(file):
+            return False
+        if not stat.S_ISREG(file.lstat().st_mode):
+            raise GalleryError(f"{file}: is no ordinary file; give another folder for the pictures")
+        try:
+            if digest(read_file(file)) == content:
+                return True
+        except ImageUnreadable:
+            pass
+        raise GalleryError(f"{file}: is another file than the one to put there; delete it or give another folder")
+
+    def _write(self, file: Path, content: str) -> None:
+        try:
+            # Not forced to the disk one by one: the same command can make them again.
+            with atomic_path(file, durable=False) as temporary, temporary.open("wb") as stream:
+                stream.writelines(self._portable.picture(content))
+        except PermissionError:
+            raise GalleryError(f"{self._folder}: may not be written to; check its permissions") from None
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(f"{self._folder}: cannot be made; give another folder for the pictures") from None
+        self._report.pictures += 1
 
 
 class _Writing:
-    """Gathers rows and writes them together.
-
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        report: counts what happens.
-        replace_rows: whether the file's row always wins.
-        suppression: what was erased before. What is erased meanwhile is not written.
-    """
+    """Gathers rows and writes them together; what was erased after `suppression` was read is not written."""
 
     def __init__(
         self, gallery: Path, store: Store, report: ImportReport, replace_rows: bool, suppression: Suppression
@@ -201,7 +231,8 @@ class _Writing:
     def add(self, row: Row) -> None:
         """Take a row to be written."""
         self._rows.append(row)
-        self._bytes += row_bytes(row)
+        tokens = 0 if row.tokens is None else row.tokens.nbytes
+        self._bytes += row.vector.nbytes + len(row.thumbnail) + tokens + len(row.path) + 500
         if self._bytes >= _COMMIT_BYTES or len(self._rows) >= _COMMIT_ROWS:
             self._commit()
 
@@ -209,7 +240,7 @@ class _Writing:
         """Write the rest and leave few pieces on disk."""
         self._commit()
         if self._commits > 1:
-            self._compact()
+            self._tidy()
 
     def _commit(self) -> None:
         rows, self._rows, self._bytes = self._rows, [], 0
@@ -220,33 +251,30 @@ class _Writing:
             erased = read_suppression(self._gallery).since(self._suppression)
             wanted = []
             for row in rows:
-                if erased.has_path(row.id) or erased.has_content(row.content):
+                if _is_erased(row, erased):
                     self._report.erased += 1
-                    continue
-                before = there.get(row.id)
-                if before is not None and before.seal is None:
-                    before = replace(before, seal=row_seal(before, unsealed.get(before.id)))
-                if self._is_wanted(row, before):
+                elif self._is_wanted(row, there.get(row.id), unsealed.get(row.id)):
                     wanted.append(row)
             self._store.put(wanted)
         self.done += len(rows)
         self._commits += bool(wanted)
         if wanted and self._commits % _COMPACT_EVERY == 0:
-            self._compact()
+            self._tidy()
 
-    def _is_wanted(self, row: Row, before: Row | None) -> bool:
+    def _is_wanted(self, row: Row, before: Row | None, tokens: NDArray[np.uint16] | None) -> bool:
         """Whether the file's row is written; counts what happens to it."""
         if before is None:
             self._report.added += 1
-        elif before.seal == (row.seal or row_seal(row)):
+            return True
+        if (before.seal or row_seal(before, tokens)) == (row.seal or row_seal(row)):
             self._report.unchanged += 1
         elif self._replace or row.added > before.added:
             self._report.replaced += 1
             return True
         else:
             self._report.kept += 1
-        return before is None
+        return False
 
-    def _compact(self) -> None:
+    def _tidy(self) -> None:
         with changing(self._gallery, self._store):
             self._store.tidy()

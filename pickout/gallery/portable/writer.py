@@ -5,21 +5,24 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import lancedb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pickout.data.images import SUFFIXES
-from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, PickoutError, UsageError
 from pickout.files import atomic_path
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import no_area, row_faults
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.portable.form import (
+from pickout.gallery.portable.file import (
     EXPORT,
     LARGEST_ROWS,
     MOST_PICTURES,
@@ -30,13 +33,17 @@ from pickout.gallery.portable.form import (
     digest_of_names,
     row_schema,
 )
-from pickout.gallery.portable.snapshot import Snapshot
-from pickout.gallery.storage.columns import from_arrow, to_arrow, unpack_tokens
+from pickout.gallery.storage.columns import completed, from_arrow, to_arrow, unpack_tokens
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
 
 _MEMBER = 16 * 2**20
 """A member with rows is closed once it has so many bytes."""
+_PIECE = 4 * 2**20
+"""Rows are read in pieces of about this many bytes."""
+_FIRST = 16
+"""Rows read together at the beginning, before it is known how large they are."""
+_MOST = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ def export_gallery(
         StorageFull: no space left.
     """
     _check_target(gallery, file, force)
-    snapshot = Snapshot(gallery, manifest.table, row_schema(manifest.model.dimension))
+    snapshot = _Snapshot(gallery, manifest)
     positions = snapshot.positions(ids)
     try:
         with atomic_path(file, private=True) as temporary:
@@ -100,7 +107,7 @@ def export_gallery(
                     on_progress(writing.rows, len(positions))
                 writing.finish()
             _check_target(gallery, file, force)
-            record_change(gallery, ChangeLine(now(), user_name(), "export", len(positions)))
+            record_change(gallery, "export", len(positions))
     except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
         reason = (error.strerror or str(error)).lower()
         raise GalleryError(f"{file}: cannot be made ({reason}); give another place for the export") from None
@@ -116,15 +123,57 @@ def _check_target(gallery: Path, file: Path, force: bool) -> None:
         raise UsageError(f"{file}: is there already; give another name, or --force to replace it")
 
 
-class _Writing:
-    """Rows and pictures on their way into the archive.
+class _Snapshot:
+    """The rows of one version of a gallery's table, read piece by piece while other processes go on changing it.
 
-    Args:
-        gallery: the gallery's folder.
-        manifest: what it is.
-        archive: where they go.
-        crops: whether pictures are wanted.
+    Each method raises `GalleryError` where the table cannot be read, or its version is gone meanwhile.
     """
+
+    def __init__(self, gallery: Path, manifest: Manifest) -> None:
+        self._gallery, self._schema = gallery, row_schema(manifest.model.dimension)
+        with self._reading():
+            self._table: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
+            self._table.checkout(self._table.version)
+
+    def positions(self, ids: Collection[str] | None) -> list[int]:
+        """Where the rows lie, in the table's order: of all of them, or of those with one of `ids`."""
+        wanted = None if ids is None else frozenset(ids)
+        found: list[int] = []
+        with self._reading():
+            for batch in self._table.search().select(["id"]).with_row_id(True).limit(2**31 - 1).to_batches():
+                rows = zip(batch.column("_rowid").to_pylist(), batch.column("id").to_pylist(), strict=True)
+                found += [place for place, identifier in rows if wanted is None or identifier in wanted]
+        return sorted(found)
+
+    def read(self, positions: list[int]) -> Iterator[pa.Table]:
+        """The rows at these positions, in their order; columns that an older table lacks are empty."""
+        start, length = 0, _FIRST
+        while start < len(positions):
+            some = positions[start : start + length]
+            with self._reading():
+                rows = completed(self._table.take_row_ids(some).to_arrow(), self._schema)
+                if rows.num_rows != len(some):
+                    raise ValueError(f"{rows.num_rows} rows instead of {len(some)}")
+            yield rows
+            start += length
+            length = int(np.clip(_PIECE * rows.num_rows // max(rows.nbytes, 1), 1, _MOST))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except PickoutError:
+            raise
+        except Exception as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise GalleryError(
+                f"{self._gallery}: its rows cannot be read as they were ({first[:200]}); another process erased crops "
+                "or changed the model meanwhile: run again. If it happens again: pickout gallery verify"
+            ) from error
+
+
+class _Writing:
+    """Rows and pictures on their way into the archive."""
 
     def __init__(self, gallery: Path, manifest: Manifest, archive: zipfile.ZipFile, crops: bool) -> None:
         self._gallery, self._model, self._archive, self._crops = gallery, manifest.model, archive, crops
@@ -160,7 +209,7 @@ class _Writing:
             pictures=len(self.pictures),
             pictures_digest=digest_of_names(self.pictures.values()),
         )
-        self._archive.writestr(_entry(EXPORT), contents.model_dump_json(indent=1) + "\n")
+        self._write(EXPORT, contents.model_dump_json(indent=1) + "\n")
 
     def _close_member(self) -> None:
         if not self._waiting:
@@ -172,40 +221,35 @@ class _Writing:
         data = buffer.getvalue()
         if len(data) > LARGEST_ROWS:
             raise GalleryError(f"{self._gallery}: a row of {len(data) // table.num_rows} bytes is too large to export")
-        member = RowsMember(
-            name=f"rows-{len(self._members):06d}.parquet", rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest()
-        )
-        self._archive.writestr(_entry(member.name), data)
-        self._members.append(member)
+        name = f"rows-{len(self._members):06d}.parquet"
+        self._members.append(RowsMember(name=name, rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest()))
+        self._write(name, data)
 
     def _checked(self, table: pa.Table) -> Iterator[Row]:
-        tokens = table["tokens"]
-        for row, own in zip(from_arrow(table.drop_columns(["tokens"])), tokens, strict=True):
+        for row, own in zip(from_arrow(table.drop_columns(["tokens"])), table["tokens"], strict=True):
             kept = unpack_tokens(own.as_buffer()) if own.is_valid else None
             for fault in row_faults(row, kept, self._model.dimension):
                 raise GalleryDamaged(f"{self._gallery}: {fault.file}: {fault.what}; then export again")
             yield replace(row, tokens=kept)
 
     def _add_picture(self, row: Row) -> None:
-        ending = row.file.suffix.lower()
+        ending, content = row.file.suffix.lower(), row.content
+        if content in self.pictures and ending in SUFFIXES:
+            return
         try:
-            if ending not in SUFFIXES:
-                raise ImageUnreadable(row.file, "no name of an image")
-            if row.content not in self.pictures:
-                data = read_file(row.file)
-                if digest(data) != row.content:
-                    raise ImageUnreadable(row.file, "has changed since it was indexed")
-                name = f"crops/{row.content}{ending}"
-                self._archive.writestr(_entry(name), data)
-                self.pictures[row.content] = name
-                if len(self.pictures) > MOST_PICTURES:
-                    raise GalleryError(f"{self._gallery}: more than {MOST_PICTURES} pictures; export it in parts")
+            data = read_file(row.file) if ending in SUFFIXES else b""
         except ImageUnreadable:
+            data = b""
+        if digest(data) != content:  # gone, no image's name, or changed since it was indexed
             self.missing += 1
+            return
+        if len(self.pictures) >= MOST_PICTURES:
+            raise GalleryError(f"{self._gallery}: more than {MOST_PICTURES} pictures; export it in parts")
+        self.pictures[content] = f"crops/{content}{ending}"
+        self._write(self.pictures[content], data)
 
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    """A member that is stored as it is, dated now, readable by its owner only."""
-    entry = zipfile.ZipInfo(name, datetime.now(UTC).timetuple()[:6])
-    entry.external_attr = 0o100600 << 16
-    return entry
+    def _write(self, name: str, data: bytes | str) -> None:
+        """A member that is stored as it is, dated now, readable by its owner only."""
+        entry = zipfile.ZipInfo(name, datetime.now(UTC).timetuple()[:6])
+        entry.external_attr = 0o100600 << 16
+        self._archive.writestr(entry, data)
