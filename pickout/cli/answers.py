@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.gallery import Gallery
-    from pickout.gallery.search.answer import Answer
-    from pickout.gallery.search.hits import Hit
+    from pickout.gallery.search.answer import Answer, Hit
     from pickout.gallery.search.sheet import Reasons
 
 _NUMBERS = ("rank", "score", "match", "probability", "others")

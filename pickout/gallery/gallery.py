@@ -18,14 +18,13 @@ from pickout.gallery.intake.cameras import CameraFrom
 from pickout.gallery.intake.ingest import Ingest, IngestSettings
 from pickout.gallery.intake.metadata import MetadataTable
 from pickout.gallery.intake.report import IngestProgress, IngestReport
-from pickout.gallery.search.answer import Answer
+from pickout.gallery.search.answer import Answer, Hit
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
 from pickout.gallery.search.groups import Grouping
-from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import SearchSettings
-from pickout.gallery.search.search import Asked, Scored, answer, every_score, together
+from pickout.gallery.search.ranking import Asked, SearchSettings
+from pickout.gallery.search.search import Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.creation import checked_folder, make_gallery
 from pickout.gallery.storage.lance_table import LanceStore

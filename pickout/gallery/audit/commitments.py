@@ -17,18 +17,11 @@ from pickout.errors import GalleryDamaged, GalleryError, StorageFull
 from pickout.files import own_file
 
 KEYS = "audit-keys.sqlite"
-_PATIENCE = 60.0
-"""Seconds to wait for another process that writes keys."""
+_PATIENCE = 60.0  # seconds to wait for another process that writes keys
 
 
 def commit(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:
-    """Commitments to `ids` as an entry holds them: `nonce`, and `shown` in the order of `ids`.
-
-    Raises:
-        GalleryError: the keys cannot be written.
-        GalleryDamaged: the file of keys is garbled.
-        StorageFull: no space left.
-    """
+    """Commitments to `ids` as an entry holds them: `nonce`, and `shown` in the order of `ids`."""
     nonce = secrets.token_hex(16)
     if not ids:
         return {"nonce": nonce, "shown": []}
@@ -49,12 +42,7 @@ def showed(entry: Mapping[str, Any], crop: str, key: bytes) -> bool:
 
 
 def key_of(gallery: Path, crop: str) -> bytes | None:
-    """A crop's key; None where it was never shown, or was erased.
-
-    Raises:
-        GalleryError: the keys cannot be read.
-        GalleryDamaged: the file of keys is garbled.
-    """
+    """A crop's key; None where it was never shown, or was erased."""
     if not (gallery / KEYS).exists():
         return None
     with _opened(gallery) as database:
@@ -62,7 +50,7 @@ def key_of(gallery: Path, crop: str) -> bytes | None:
 
 
 def crops_with_keys(gallery: Path) -> list[str]:
-    """Ids of the crops that can be shown to have been shown; errors as of `key_of`."""
+    """Ids of the crops that can be shown to have been shown."""
     if not (gallery / KEYS).exists():
         return []
     with _opened(gallery) as database:
@@ -70,12 +58,7 @@ def crops_with_keys(gallery: Path) -> list[str]:
 
 
 def forget(gallery: Path, ids: Iterable[str]) -> None:
-    """Destroy the keys of crops; the file is written anew, so that no byte of them is left in it.
-
-    Raises:
-        GalleryError: the keys cannot be written.
-        StorageFull: no space left.
-    """
+    """Destroy the keys of crops; the file is written anew, so that no byte of them is left in it."""
     if not (gallery / KEYS).exists():
         return
     with _opened(gallery) as database:

@@ -24,8 +24,7 @@ KEY = "audit-key.pem"
 HEADS = "audit-heads.txt"
 """The heads that were given out, one behind the other; `verify` holds the log against each."""
 _ED25519 = b"\x01"
-_LARGEST = 100_000
-"""Characters of a head or proof at most."""
+_LARGEST = 100_000  # characters of a head or proof at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +124,7 @@ def read_head(text: str) -> Head:
 
 
 def check_signature(head: Head, key: str) -> None:
-    """Make sure that a head was signed with the private half of `key`.
-
-    Raises:
-        UsageError: `key` is no verifier key.
-        GalleryDamaged: it was not.
-    """
+    """Refuse a head that was not signed with the private half of `key`."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -151,11 +145,7 @@ def check_signature(head: Head, key: str) -> None:
 
 
 def given_out(gallery: Path) -> list[Head]:
-    """The heads in `audit-heads.txt`.
-
-    Raises:
-        GalleryDamaged: the file is garbled.
-    """
+    """The heads in `audit-heads.txt`."""
     try:
         rows = (gallery / HEADS).read_text(encoding="utf-8").splitlines()
         return [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]

@@ -54,19 +54,7 @@ def acting(who: Acting) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """One search.
-
-    Args:
-        time: when, UTC.
-        user: the account that searched.
-        sentence: what for, in words.
-        query: its parts.
-        where: the filters that were set.
-        top: how many results a page were asked for.
-        page: which page.
-        results: how many were given.
-        model: fingerprint of the model.
-    """
+    """One search: when (UTC), for whom, what for in words and by its parts, filters, how many results, which model."""
 
     time: str
     user: str
@@ -80,33 +68,13 @@ class AuditLine:
 
 
 def record_search(gallery: Path, line: AuditLine, shown: Sequence[str]) -> None:
-    """Append `line`. A search whose line cannot be written gives no results, so this comes before they are returned.
-
-    Args:
-        gallery: the gallery's folder.
-        line: the search.
-        shown: ids of the crops that it will show; the log gets commitments to them.
-
-    Raises:
-        GalleryError: the file cannot be written to.
-        StorageFull: no space left.
-    """
+    """Append a search and commitments to the crops that it will show, before they are returned: no line, no results."""
     values = {**asdict(line), **_circumstances(), **commit(gallery, shown)}
     _append(gallery, values, "each search is recorded, so none can be made")
 
 
 def record_change(gallery: Path, change: str, rows: int) -> None:
-    """Append an entry of a change of rows, or of a copy of them, before it is made.
-
-    Args:
-        gallery: the gallery's folder.
-        change: `remove`, `erase`, `update`, `rebuild`, `export` or `import`.
-        rows: how many; not which, so that the line holds nothing of an erased crop.
-
-    Raises:
-        GalleryError: the file cannot be written to.
-        StorageFull: no space left.
-    """
+    """Append a change of rows, before it is made: how many, not which, so that it holds nothing of an erased crop."""
     values = {"time": now(), "user": user_name(), "change": change, "rows": rows, **_circumstances()}
     _append(gallery, values, "each change is recorded, so none can be made")
 
@@ -130,11 +98,7 @@ def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details
 
 
 def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
-    """The whole lines of the log from entry `start` on, without their line ends; a cut last one is left out.
-
-    Raises:
-        GalleryError: the file cannot be read.
-    """
+    """The whole lines of the log from entry `start` on, without their line ends; a cut last one is left out."""
     try:
         with (gallery / AUDIT).open("rb") as file:
             for number, line in enumerate(file):

@@ -26,15 +26,7 @@ def root(leaves: Sequence[Hash]) -> Hash:
 
 
 def consistency(leaves: Sequence[Hash], old: int) -> list[Hash]:
-    """The proof that the tree of the first `old` leaves is a beginning of the whole (RFC 6962, 2.1.2).
-
-    Args:
-        leaves: of the whole tree.
-        old: from 0 to their number.
-
-    Returns:
-        About `log2(len(leaves))` hashes; none where either tree is empty or both are the same.
-    """
+    """The proof that the tree of the first `old` leaves is a beginning of the whole (RFC 6962, 2.1.2)."""
     return _subproof(leaves, old, whole=True) if old else []
 
 

@@ -14,15 +14,14 @@ from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.erasure import erase_rows
 from pickout.gallery.changes.verification import unreached
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
-from pickout.gallery.search.crop_names import is_end, possible_ids, possible_paths
 from pickout.gallery.search.filters import Where, allowed, check_where
+from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.storage.rows import Metadata, Resident, composed, parse_time
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_AT_ONCE = 500
-"""Rows read and written together."""
+_AT_ONCE = 500  # rows read and written together
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,10 @@ class Change:
 
 
 def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: Where) -> list[str]:
-    """Ids of the crops that are named and pass the filters; the path's order.
+    """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass.
 
-    Args:
-        store: the gallery's rows.
-        resident: the columns that filters read.
-        crops: ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters
-            unless a crop has just this path; empty: every crop that passes the filters.
-        where: filters; none of them: every crop that is named.
+    Names are ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless
+    a crop has just this path.
 
     Raises:
         UsageError: a text instead of a list, nothing was named and no filter set, a name that is no crop's, or a value
@@ -70,11 +65,7 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
 
 
 def listed(names: Collection[str]) -> Collection[str]:
-    """`names` as they are, unless they are one text, whose letters would each be taken for a name.
-
-    Raises:
-        UsageError: a text.
-    """
+    """`names` as they are, unless they are one text, whose letters would each be taken for a name."""
     if isinstance(names, str | bytes):
         raise UsageError(f"'{names}': expected a list, for example gallery.choose([...]), found one text")
     return names
@@ -126,13 +117,7 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
 
 
 def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
-    """Lay metadata over that of rows; vectors, thumbnails and tokens stay as they are.
-
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        ids: which rows.
-        told: what is told here replaces what the row has; what is not stays.
+    """Lay metadata over that of rows: what is told replaces what a row has. Vectors, thumbnails and tokens stay.
 
     Raises:
         UsageError: metadata of another type than a row has, a number beyond 32 bits, a box without area, or something
@@ -155,10 +140,11 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
 
 def _checked_ids(ids: Collection[str]) -> list[str]:
     """Each id once."""
-    for identifier in listed(ids):
+    told = list(listed(ids))
+    for identifier in told:
         if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
             raise UsageError(f"{identifier!r:.80} is no crop's id; take those that gallery.choose([...]) gives")
-    return list(dict.fromkeys(ids))
+    return list(dict.fromkeys(told))
 
 
 def _checked_metadata(told: Metadata) -> Metadata:

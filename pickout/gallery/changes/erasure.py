@@ -10,7 +10,7 @@ from pickout.gallery.approximate.build import renew
 from pickout.gallery.audit.commitments import crops_with_keys, forget
 from pickout.gallery.intake.quarantine import update_quarantine
 from pickout.gallery.intake.suppression import read_suppression, write_suppression
-from pickout.gallery.search.crop_names import is_end, possible_ids
+from pickout.gallery.search.query import is_end, possible_ids
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.leftovers import clear_half_written, finish_writes
 from pickout.gallery.storage.manifest import FORMAT, Manifest, write_manifest
@@ -27,18 +27,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     Quarantine lines of their files go first, and saved searches that name them or a crop that has no row any more; then
     the rows, from the gallery's table and from one that is being built. Killed at any moment, it is finished by the
     next writer (`finish_erasing`). Copies outside of the folder, backups and pages of results among them, are not
-    touched.
-
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        ids: which rows; unknown ids are ignored.
-
-    Returns:
-        How many rows there are fewer, and the names of the saved searches that went.
-
-    Raises:
-        StorageFull: no space left to write the table anew; the rows may still be there, and the next try goes on.
+    touched. Returns how many rows there are fewer, and the names of the saved searches that went.
     """
     with changing(gallery, store):
         wanted = sorted({*ids, *unfinished(gallery)})
@@ -67,11 +56,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
 
 
 def unfinished(gallery: Path) -> list[str]:
-    """Ids whose erasure was interrupted; empty where none was.
-
-    Raises:
-        GalleryDamaged: the list is garbled.
-    """
+    """Ids whose erasure was interrupted; empty where none was."""
     try:
         ids = json.loads((gallery / ERASING).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -90,11 +75,7 @@ def finish_erasing(gallery: Path, store: Store) -> None:
 
 
 def finish_everything(gallery: Path, store: Store, manifest: Manifest) -> Manifest:
-    """Finish what was interrupted, and give a gallery of an older format this one's columns.
-
-    Returns:
-        What the gallery is after that.
-    """
+    """Finish what was interrupted, and give a gallery of an older format this one's columns; what it is after that."""
     finish_writes(gallery)
     finish_swap(gallery)
     finish_erasing(gallery, store)

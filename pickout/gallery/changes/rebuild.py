@@ -51,12 +51,7 @@ class RebuildReport:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A rebuild that has begun.
-
-    Args:
-        manifest: what the gallery will be.
-        done: rows that the new table has.
-    """
+    """A rebuild that has begun: what the gallery will be, and how many rows the new table has."""
 
     manifest: Manifest
     done: int
@@ -125,10 +120,6 @@ def rebuild(
 
 
 def unfinished_rebuild(gallery: Path) -> Unfinished | None:
-    """The rebuild that has begun; None where none has.
-
-    Raises:
-        GalleryDamaged: its files are garbled.
-    """
+    """The rebuild that has begun; None where none has."""
     told, store = pending(gallery), pending_store(gallery)
     return None if told is None or store is None else Unfinished(told, store.count())

@@ -22,12 +22,9 @@ from pickout.gallery.storage.rows import Row
 from pickout.gallery.storage.store import KEEP_NONE, Store
 from pickout.gallery.storage.tables import changing, swap
 
-_ROUNDS = 20
-"""Times that changes made meanwhile are caught up with before other writers have to wait for the rest."""
-_AT_ONCE = 500
-"""Rows fetched together."""
-_NAMED = 3
-"""Lost rows that the error names; all stand on the quarantine list."""
+_ROUNDS = 20  # times that changes made meanwhile are caught up with before other writers have to wait for the rest
+_AT_ONCE = 500  # rows fetched together
+_NAMED = 3  # lost rows that the error names; all stand on the quarantine list
 _Read = tuple[Row, Picture | str]
 """A row whose original was read again: its picture, or what is wrong with it."""
 
@@ -55,14 +52,6 @@ class Rebuilding:
     A row counts as brought when both tables have it with equal marks, so an interrupted run is gone on with, and rows
     that are added, removed or changed meanwhile are seen by comparing again. Nothing is written to `new` unless `old`
     still has it, under the gallery's lock: what was erased cannot come back.
-
-    Args:
-        gallery: the gallery's folder.
-        old: its rows.
-        new: the table that will take their place.
-        encoder: the new model.
-        settings: how files are read and rows written.
-        on_progress: called as rows arrive.
     """
 
     def __init__(
@@ -89,19 +78,7 @@ class Rebuilding:
         self.encoded = self.resumed = 0
 
     def run(self, told: Manifest, *, drop_missing: bool) -> tuple[Quarantined, ...]:
-        """Bring every row, then swap the tables.
-
-        Args:
-            told: what the gallery will be.
-            drop_missing: swap also when rows cannot be brought.
-
-        Returns:
-            The rows that were left out.
-
-        Raises:
-            GalleryError: rows cannot be brought.
-            StorageFull: no space left.
-        """
+        """Bring every row, then swap the tables; those that cannot be brought are an error, or left out and told."""
         todo = self._difference()
         self.resumed = self._done
         for _ in range(_ROUNDS):

@@ -31,8 +31,9 @@ from pickout.gallery.storage.tables import leftover_tables, pending, table_folde
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
-_LENGTH_OFF = 1e-3
-"""How far a vector's length may be from one."""
+_LENGTH_OFF = 1e-3  # how far a vector's length may be from one
+_Found = dict[str, tuple[Row | None, NDArray[np.uint16] | None]]
+"""Rows with their tokens, by id; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,15 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
     for identifier, count in ids.items():
         if count > 1:
             yield Fault(gallery, f"row {identifier} is there {count} times; erase it and index its file again")
-    every, shapes, missed = list(ids), set[tuple[int, ...]](), set[str]()
+    every, shapes, missed = list(ids), set[tuple[int, ...]](), list[str]()
     for start in range(0, len(every), _AT_ONCE):
         some = every[start : start + _AT_ONCE]
-        read: dict[str, tuple[Row, NDArray[np.uint16] | None]] = {}
-        yield from _read(gallery, store, some, read, missed)
-        for row, tokens in read.values():
+        read: _Found = {}
+        yield from _read(gallery, store, some, read)
+        for identifier, (row, tokens) in read.items():
+            if row is None:
+                missed.append(identifier)
+                continue
             yield from row_faults(row, tokens, manifest.model.dimension)
             if no_area(row.metadata.box):
                 box = list(row.metadata.box or ())
@@ -115,25 +119,16 @@ def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
     )
 
 
-def _read(
-    gallery: Path,
-    store: Store,
-    ids: list[str],
-    read: dict[str, tuple[Row, NDArray[np.uint16] | None]],
-    missed: set[str],
-) -> Iterator[Fault]:
-    """Fill in rows with their tokens, and ids without a row; damaged ones are told, read one after another."""
+def _read(gallery: Path, store: Store, ids: list[str], read: _Found) -> Iterator[Fault]:
+    """Fill in rows with their tokens; where they cannot be read together, one by one, to tell the damaged ones."""
     try:
         rows, tokens = store.fetch(ids), store.fetch_tokens(ids)
+        read.update((key, (rows.get(key), tokens.get(key))) for key in ids)
     except PickoutError as error:
         if len(ids) == 1:
             yield Fault(gallery, f"row {ids[0]}: {error}")
-        else:
-            for identifier in ids:
-                yield from _read(gallery, store, [identifier], read, missed)
-        return
-    read.update((key, (row, tokens.get(key))) for key, row in rows.items())
-    missed |= set(ids) - rows.keys()
+        for identifier in ids if len(ids) > 1 else ():
+            yield from _read(gallery, store, [identifier], read)
 
 
 def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
@@ -169,13 +164,7 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
 
 
 def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:
-    """What is wrong with a row that was fetched.
-
-    Args:
-        row: the row.
-        tokens: its tokens, if it has any.
-        dimension: how long its vector should be.
-    """
+    """What is wrong with a row that was fetched, its tokens, and its vector of this length."""
     if row.seal is not None and row.seal != row_seal(row, tokens):
         yield Fault(row.file, f"its row was changed by other hands than Pickout's; {_AGAIN}")
     if row.id != row_id(row.file):

@@ -36,8 +36,8 @@ PORTABLE_FORMAT = 1
 EXPORT = "export.json"
 _ROWS = re.compile(r"rows-\d{6}\.parquet")
 _CROP = re.compile(r"crops/([0-9a-f]{64})(\.[a-z]{3,4})")
-_LARGEST_EXPORT = 64 * 2**20
-"""Bytes of `export.json` at most."""
+_SHA256 = r"^[0-9a-f]{64}$"
+_LARGEST_EXPORT = 64 * 2**20  # bytes of `export.json` at most
 LARGEST_ROWS = 64 * 2**20
 """Bytes of a member with rows at most."""
 MOST_ROWS = 4096
@@ -53,32 +53,24 @@ _AGAIN = "copy the file again, or export again"
 
 
 class RowsMember(Settings):
-    """A member of the archive that holds rows."""
+    """A member of the archive that holds rows: its name, how many, and the digest of its bytes."""
 
     name: str = Field(pattern=rf"^{_ROWS.pattern}$")
-    """The member's name."""
     rows: int = Field(ge=1, le=MOST_ROWS)
-    """How many rows it holds."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Digest of its bytes, hexadecimal."""
+    sha256: str = Field(pattern=_SHA256)
 
 
 class Contents(Settings):
     """What `export.json` says."""
 
     format: int
-    """Version of the file's layout."""
     created: datetime
-    """When the export was made, UTC."""
+    """UTC."""
     model: ModelFacts
-    """The model that made every vector."""
     rows: int = Field(ge=0)
-    """How many rows there are."""
     members: tuple[RowsMember, ...]
-    """Where they are."""
     pictures: int = Field(ge=0)
-    """How many pictures there are."""
-    pictures_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    pictures_digest: str = Field(pattern=_SHA256)
     """Digest of the pictures' names, which are their own digests; see `digest_of_names`."""
 
 
@@ -98,15 +90,6 @@ class PortableFile:
     Members are known by position and hash. Their names are compared with what the format allows and never used as
     paths. They must be stored uncompressed and lie inside the file without sharing bytes, so that what comes out is
     never larger than the file.
-
-    Args:
-        file: what to call it.
-        archive: its members.
-        size: its size in bytes.
-
-    Raises:
-        GalleryDamaged: it is no whole export.
-        GalleryError: it was written by a newer version.
     """
 
     def __init__(self, file: Path, archive: zipfile.ZipFile, size: int) -> None:
@@ -122,19 +105,11 @@ class PortableFile:
         self._check_names()
 
     def rows(self, member: RowsMember) -> bytes:
-        """The bytes of a member with rows.
-
-        Raises:
-            GalleryDamaged: they are not those that were written.
-        """
+        """The bytes of a member with rows, which are those that were written."""
         return b"".join(self._read(member.name, member.sha256))
 
     def picture(self, content: str) -> Iterator[bytes]:
-        """The bytes of the picture with this SHA-256, piece by piece; the error comes after the last piece.
-
-        Raises:
-            GalleryDamaged: they are not those that were written.
-        """
+        """The bytes of the picture with this SHA-256, piece by piece; where they are others, the error comes last."""
         return self._read(self.pictures[content], content)
 
     def damaged(self, what: str) -> GalleryDamaged:
@@ -222,13 +197,7 @@ class _Bounded(io.FileIO):
 
 @contextmanager
 def opened(file: Path) -> Iterator[PortableFile]:
-    """Open an export and check its list of members.
-
-    Raises:
-        DataMissing: there is no such file, or it may not be read.
-        GalleryDamaged: it is no whole export.
-        GalleryError: it was written by a newer version.
-    """
+    """Open an export and check its list of members."""
     try:
         handle = _Bounded(file)
     except OSError as error:

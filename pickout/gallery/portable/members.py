@@ -28,16 +28,7 @@ _PLAIN, _RLE = 0, 3
 
 
 def read_rows(portable: PortableFile, member: RowsMember, *, check: bool = False) -> Iterator[Row]:
-    """The rows of a member, with tokens and with the seals that stand there.
-
-    Args:
-        portable: the file.
-        member: which rows.
-        check: whether each row is held against what a gallery writes, too.
-
-    Raises:
-        GalleryDamaged: its bytes are not those that were written, are no rows, or a row is none that a gallery writes.
-    """
+    """The rows of a member, with tokens and their seals; with `check`, each is held against what a gallery writes."""
     data, dimension = portable.rows(member), portable.contents.model.dimension
     rows = enumerate(_rows(data, member, dimension))
     while True:
@@ -110,10 +101,7 @@ def check_plain(data: bytes) -> None:
     """Refuse a Parquet file with a column that is compressed, has a dictionary, is encrypted or lies elsewhere.
 
     It is read before any library gets the file: pyarrow ends the process on some codecs, and unpacks whatever is
-    packed.
-
-    Raises:
-        ValueError: it is none, or has such a column.
+    packed. The error is a ValueError.
     """
     if data[:4] != b"PAR1" or data[-4:] != b"PAR1" or len(data) < 12:
         raise ValueError("no table")

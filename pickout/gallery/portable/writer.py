@@ -37,12 +37,9 @@ from pickout.gallery.storage.columns import completed, from_arrow, to_arrow, unp
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
 
-_MEMBER = 16 * 2**20
-"""A member with rows is closed once it has so many bytes."""
-_PIECE = 4 * 2**20
-"""Rows are read in pieces of about this many bytes."""
-_FIRST = 16
-"""Rows read together at the beginning, before it is known how large they are."""
+_MEMBER = 16 * 2**20  # a member with rows is closed once it has so many bytes
+_PIECE = 4 * 2**20  # rows are read in pieces of about this many bytes
+_FIRST = 16  # rows read together at the beginning, before it is known how large they are
 _MOST = 1024
 
 

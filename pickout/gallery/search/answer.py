@@ -1,13 +1,66 @@
 """What one search gives: candidates, how sure they are, and what must be said about them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
-from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.query import Query
+from pickout.gallery.storage.rows import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One candidate: a crop that a person must look at, not an identification.
+
+    Args:
+        rank: 1 for the best.
+        score: inner product of the query's and the crop's vectors, less penalties.
+        id: the row's id.
+        file: the crop's absolute path when it was indexed; it may have moved.
+        path: the same below the indexed folder.
+        width: width of the upright original in pixels.
+        height: height of the upright original in pixels.
+        metadata: camera, time and labels.
+        thumbnail: a small JPEG of it.
+        match: score of the model's second look, which ranks the best; None where there was none.
+        probability: that it shows the person described; None where the gallery is not calibrated for the query.
+        others: ids of the crops that are shown as one with it, best first.
+    """
+
+    rank: int
+    score: float
+    id: str
+    file: Path
+    path: str
+    width: int
+    height: int
+    metadata: Metadata
+    thumbnail: bytes
+    match: float | None = None
+    probability: float | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def camera(self) -> str | None:
+        """The camera's name where it is known."""
+        return self.metadata.camera
+
+    @property
+    def time(self) -> datetime | None:
+        """When the crop was taken where it is known, without zone."""
+        return self.metadata.time
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the thumbnail, with plain values."""
+        told = asdict(self)
+        about, _ = told.pop("metadata"), told.pop("thumbnail")
+        time = None if self.time is None else self.time.isoformat()
+        box = None if self.metadata.box is None else list(self.metadata.box)
+        return {**told, "file": str(self.file), **about, "time": time, "box": box, "others": list(self.others)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +136,9 @@ class Answer:
             "more": self.more,
             "group": self.grouping.value,
             "no_good_match": self.no_good_match,
-            "best_probability": None if verdict is None else verdict.best,
-            "threshold": None if verdict is None else verdict.threshold,
-            "error": None if verdict is None else verdict.error,
+            "best_probability": verdict and verdict.best,
+            "threshold": verdict and verdict.threshold,
+            "error": verdict and verdict.error,
             "notes": list(self.notes),
             "faults": list(self.faults),
         }

@@ -23,24 +23,19 @@ FORMAT = 2
 METHOD = "logistic regression on score and lead, of the best and of those behind, by size of gallery (Platt, 1999)"
 SHOWN = 10
 """Candidates of a list that probabilities are fitted and checked on."""
-_BEHIND = (10, 30)
-"""Places of the ranking, from 0, whose mean score is the level that a candidate is held against."""
-_GROWN = 2.0
-"""How many times as many crops as at the time of calibration a search may look at before it is said."""
-
+_BEHIND = (10, 30)  # places of the ranking, from 0, whose mean score is the level that a candidate is held against
+_GROWN = 2.0  # how many times as many crops as at the time of calibration a search may look at before it is said
 _SHIFTED = 0.3
 """Difference between validation images and the gallery's crops, in standard deviations, from which it is said."""
+_Positive = Annotated[float, Field(gt=0)]
 
 
 class Fit(Settings):
-    """A logistic regression on two measures."""
+    """A logistic regression on two measures: their means and standard deviations, an intercept and two weights."""
 
     means: tuple[float, float]
-    """Means of the two measures."""
-    deviations: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-    """Their standard deviations."""
+    deviations: tuple[_Positive, _Positive]
     weights: tuple[float, float, float]
-    """Intercept, and the weight of each standardised measure."""
 
     def logits(self, measures_n2: NDArray[np.float64]) -> NDArray[np.float64]:
         """`w0 + sum_i w_i (x_i - mean_i) / deviation_i` for each row (Platt, 1999, with two inputs). Shape (n,)."""
@@ -49,14 +44,12 @@ class Fit(Settings):
 
 
 class Level(Settings):
-    """What was found in galleries of one size."""
+    """What was found in galleries of one size: for the best candidate of a search, and for those behind it."""
 
     size: int = Field(ge=1)
     """Crops searched."""
     best: Fit
-    """For the best candidate of a search."""
     behind: Fit
-    """For the candidates behind it."""
     absent: tuple[float, ...]
     """Probability of the best candidate of each search for a person who is not there, sorted."""
 
@@ -66,23 +59,19 @@ class Level(Settings):
 
 
 class Bin(Settings):
-    """Candidates of similar probability, of people not used for fitting."""
+    """Candidates of similar probability: its mean, the share of matches, and their share of all candidates."""
 
     probability: float
-    """Their mean probability."""
     share: float
-    """The share of them that are matches."""
     weight: float
-    """Their share of all candidates."""
 
 
 class Check(Settings):
     """How well the probabilities hold for people not used for fitting, at the gallery's size."""
 
     identities: int
-    """People."""
     searches: int
-    """Searches, with and without the person there."""
+    """With and without the person there."""
     ece: float
     """Expected calibration error over the best ten candidates of each search, in 15 bins of equal width."""
     ece_interval: tuple[float, float]
@@ -105,9 +94,7 @@ class Calibration(Settings):
     """The contents of `calibration.json`."""
 
     format: int = FORMAT
-    """Version of the file."""
     method: str = METHOD
-    """How probabilities are fitted."""
     model: str
     """Fingerprint of the model whose scores these are."""
     data: str
@@ -136,15 +123,12 @@ class Calibration(Settings):
     def probabilities(
         self, scores_n: NDArray[np.float64], head_h: NDArray[np.float64], passed: int
     ) -> NDArray[np.float64]:
-        """The probability of each candidate that it shows the person who was described.
+        """The probability (n,) that each candidate shows the person who was described.
 
         Args:
             scores_n: the scores that rank them.
             head_h: the first scores of the whole ranking, best first.
             passed: how many crops were searched.
-
-        Returns:
-            Shape (n,).
         """
         # The best one comes along, since no candidate behind it is told to be likelier.
         scores = np.concatenate([head_h[:1], scores_n])
@@ -165,22 +149,17 @@ class Calibration(Settings):
         """What to say about the calibration itself."""
         told = []
         if abs(self.shift) > _SHIFTED:
-            more = "higher" if self.shift > 0 else "lower"
+            more, high = ("higher", "high") if self.shift > 0 else ("lower", "low")
             told.append(
                 f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's "
-                f"crops, so they look different; probabilities will be too {'high' if self.shift > 0 else 'low'}."
+                f"crops, so they look different; probabilities will be too {high}."
             )
         if self.check.present_answered < 2 * self.check.absent_answered:
             told.append("this model hardly tells people who are there from people who are not.")
         return told
 
     def doubts(self, best: float, passed: int) -> list[str]:
-        """What to say beside the probabilities of a search.
-
-        Args:
-            best: the best score that ranks.
-            passed: how many crops were searched.
-        """
+        """What to say beside the probabilities of a search whose best score is `best`, among `passed` crops."""
         told = []
         if best < self.floor:
             told.append(
@@ -196,13 +175,10 @@ class Calibration(Settings):
 
 
 def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a probability is computed from: the score, and its lead over the candidates behind.
+    """What a probability is computed from (n, 2): the score, and its lead over the candidates behind.
 
     The level behind is the mean score of places 11 to 30; with fewer candidates, of the worse half. It is high for a
     sentence that fits many, so a score that is convincing for one sentence counts for less with another.
-
-    Returns:
-        Shape (n, 2).
     """
     start, stop = _BEHIND
     behind = head_h[start:stop] if len(head_h) >= stop else head_h[len(head_h) // 2 :]
@@ -218,13 +194,9 @@ def logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def passing(levels: Sequence[Level], error: float, passed: int) -> float:
     """The probability that the best candidate must reach so that at most `error` of person-absent searches pass.
 
-    Split conformal prediction (Vovk et al., 2005): with m such searches, just above the ceil((m + 1)(1 - error))-th
-    smallest. Above 1, so that nothing passes, where there were too few to promise such an error.
-
-    Args:
-        levels: person-absent searches by size; the nearest size counts.
-        error: the share that may pass.
-        passed: how many crops are searched.
+    Split conformal prediction (Vovk et al., 2005): with m such searches among about as many crops as `passed`, just
+    above the ceil((m + 1)(1 - error))-th smallest. Above 1, so that nothing passes, where there were too few to
+    promise such an error.
     """
     level = min(levels, key=lambda level: abs(math.log(level.size / max(passed, 1))))
     place = math.ceil((len(level.absent) + 1) * (1 - error))
@@ -238,24 +210,18 @@ def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
         GalleryModelMismatch: it was fitted for another model.
         GalleryDamaged: the file is garbled or of a format that this version does not know.
     """
-    file = gallery / CALIBRATION
+    file, model = gallery / CALIBRATION, manifest.model
     remedy = f"run pickout calibrate {gallery} again, or delete the file"
     calibration = read_small_file(file, Calibration, remedy, check=lambda found: known_format(found.format, FORMAT))
-    if calibration is None:
-        return None
-    if calibration.model != manifest.model.fingerprint:
+    if calibration is not None and calibration.model != model.fingerprint:
         raise GalleryModelMismatch(
-            f"{file}: fitted for run {calibration.model[:8]}, the gallery is of run {manifest.model.fingerprint[:8]} "
-            f"({manifest.model.name}); {remedy}"
+            f"{file}: fitted for run {calibration.model[:8]}, the gallery is of run {model.fingerprint[:8]} "
+            f"({model.name}); {remedy}"
         )
     return calibration
 
 
 def write_calibration(gallery: Path, calibration: Calibration) -> None:
-    """Write `calibration.json`, whole or not at all.
-
-    Raises:
-        StorageFull: no space left.
-    """
+    """Write `calibration.json`, whole or not at all."""
     with writing(gallery):
         write_atomically(gallery / CALIBRATION, calibration.model_dump_json(indent=2) + "\n")

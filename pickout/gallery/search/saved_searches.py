@@ -24,17 +24,15 @@ class SavedSearch(Settings):
     """A search that is kept. Pictures are kept as paths and crops by the id or path given: nothing is copied."""
 
     name: str
-    """What it is called."""
     query: dict[str, list[str]]
-    """What is searched for, as `Query.as_json` tells it."""
+    """As `Query.as_json` tells it."""
     where: dict[str, Any]
-    """The filters, as `Where.as_json` tells them."""
+    """As `Where.as_json` tells it."""
     group: str = "none"
-    """Which crops are shown as one."""
+    """A `Grouping`."""
     saved: datetime
     """When, UTC."""
     user: str
-    """Who saved it."""
 
     def as_json(self) -> dict[str, Any]:
         """With plain values; pydantic's own writer refuses a path that is no UTF-8."""
@@ -53,11 +51,7 @@ class SavedSearch(Settings):
 
 @dataclass(frozen=True, slots=True)
 class SavedSearches:
-    """The searches that a gallery keeps.
-
-    Args:
-        gallery: the gallery's folder.
-    """
+    """The searches that the gallery in this folder keeps."""
 
     gallery: Path
 
@@ -92,13 +86,9 @@ class SavedSearches:
         """
         if not name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
             raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
+        told, now = query.savable().as_json(), datetime.now(UTC).replace(microsecond=0)
         search = SavedSearch(
-            name=name,
-            query=query.savable().as_json(),
-            where=where.as_json(),
-            group=grouping.value,
-            saved=datetime.now(UTC).replace(microsecond=0),
-            user=user_name(),
+            name=name, query=told, where=where.as_json(), group=grouping.value, saved=now, user=user_name()
         )
         with writing(self.gallery):
             searches = self.all()
