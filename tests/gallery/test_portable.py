@@ -158,7 +158,7 @@ def test_many_members_and_commits_give_the_same_rows(tmp_path, told, monkeypatch
     heard = []
     import_gallery(tmp_path / "people.pickout", tmp_path / "copy.gallery", on_progress=lambda *at: heard.append(at))
     assert facts(Gallery.open(tmp_path / "copy.gallery")) == facts(told)
-    assert heard[0] == ("checking", 2, 6) and heard[-1] == ("writing", 6, 6)
+    assert heard[0] == ("checking", 1, 6) and heard[-1] == ("writing", 6, 6)
 
 
 def test_rows_come_to_those_of_another_gallery_of_the_same_model(tmp_path, told, draw):

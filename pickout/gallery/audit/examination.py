@@ -11,9 +11,8 @@ from typing import Any
 
 from pickout.errors import GalleryDamaged
 from pickout.gallery.audit.commitments import key_of, showed
-from pickout.gallery.audit.heads import Head, check_signature, given_out, verifier
+from pickout.gallery.audit.heads import Hash, Head, check_signature, given_out, leaf, root, verifier
 from pickout.gallery.audit.log import MENDED, entry, is_cut, lines
-from pickout.gallery.audit.tree import Hash, leaf, root
 
 _COLUMNS = ("number", "time", "user", "via", "purpose", "kind", "sentence", "where", "results", "rows", "details")
 _GARBLED = "line {} is garbled: the file was changed, or a write was cut off"
@@ -21,14 +20,7 @@ _GARBLED = "line {} is garbled: the file was changed, or a write was cut off"
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found.
-
-    Args:
-        size: entries.
-        root: the hash tree's root over them.
-        heads: earlier heads that the log was held against.
-        faults: what is wrong.
-    """
+    """How many entries, the root over them, how many earlier heads they were held against, and what is wrong."""
 
     size: int
     root: Hash
@@ -41,15 +33,7 @@ def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = N
 
     An edit, a deletion, an insertion or a change of order before a head's size changes its root; a truncation leaves
     fewer entries than a head says; a replaced log has another root or another key. Entries behind the last head can be
-    changed unseen: hand out heads often.
-
-    Args:
-        gallery: the gallery's folder.
-        heads: earlier heads, from a witness.
-        key_file: where the private key lies; by default in the gallery.
-
-    Raises:
-        GalleryError: the log cannot be read.
+    changed unseen: hand out heads often. A GalleryError where the log cannot be read.
     """
     faults = list(log_faults(gallery))
     leaves = [leaf(line) for line in lines(gallery)]

@@ -1,5 +1,7 @@
 """Signed heads of an audit log, to be kept by a witness outside, and proofs that a later log goes on from an earlier.
 
+They rest on the hash tree of RFC 6962 over the lines of the log.
+
 A head is a checkpoint as public transparency logs write it (C2SP tlog-checkpoint and signed-note, Ed25519): the log's
 name, how many entries, the root of the hash tree, a signature. A proof is the request that such witnesses take (C2SP
 tlog-witness): `old N`, the hashes, the new head.
@@ -8,6 +10,7 @@ tlog-witness): `old N`, the hashes, the new head.
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +18,6 @@ from typing import TYPE_CHECKING
 from pickout.errors import GalleryDamaged, GalleryError, UsageError
 from pickout.files import atomic_path, storage_errors
 from pickout.gallery.audit.log import lines
-from pickout.gallery.audit.tree import Hash, consistency, goes_on, leaf, root
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,16 +29,13 @@ _ED25519 = b"\x01"
 _LARGEST = 100_000  # characters of a head or proof at most
 
 
+Hash = bytes
+"""A SHA-256 digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How long a log was and what it held.
-
-    Args:
-        origin: the log's name, which says its key.
-        size: entries.
-        root: the hash tree's root over them.
-        text: the signed note as it was read or written.
-    """
+    """A log's name, which says its key, how many entries it had, the tree's root over them, and the signed note."""
 
     origin: str
     size: int
@@ -47,13 +46,8 @@ class Head:
 def sign_head(gallery: Path, key_file: Path | None = None) -> Head:
     """The head of the log as it is now, signed and noted down in `audit-heads.txt`.
 
-    Args:
-        gallery: the gallery's folder.
-        key_file: where the private key lies; by default in the gallery, made where there is none.
-
-    Raises:
-        GalleryError: the log cannot be read, or the key cannot be used.
-        StorageFull: no space left.
+    The private key lies in the gallery unless `key_file` is given, and is made where there is none. A GalleryError
+    where the log cannot be read, or the key cannot be used.
     """
     key = _private_key(key_file or gallery / KEY)
     leaves = [leaf(line) for line in lines(gallery)]
@@ -74,11 +68,7 @@ def verifier(gallery: Path, key_file: Path | None = None) -> str:
 
 
 def proof(gallery: Path, old: Head, new: Head) -> str:
-    """What shows a witness who kept `old` that the log of `new` goes on from there.
-
-    Raises:
-        GalleryDamaged: it does not.
-    """
+    """What shows a witness who kept `old` that the log of `new` goes on from there; an error where it does not."""
     leaves = [leaf(line) for line in lines(gallery)][: new.size]
     if old.size > len(leaves) or root(leaves[: old.size]) != old.root:
         raise GalleryDamaged(f"{gallery}: the log does not go on from that head; see pickout audit verify --head")
@@ -87,12 +77,7 @@ def proof(gallery: Path, old: Head, new: Head) -> str:
 
 
 def check_proof(old: Head, text: str, key: str) -> Head:
-    """The new head that a proof ends with, after checking it as a witness does: without the log.
-
-    Args:
-        old: the head that the witness kept.
-        text: the proof.
-        key: the verifier key.
+    """The new head that a proof ends with, after checking it as the witness who kept `old` does: without the log.
 
     Raises:
         UsageError: this is no proof.
@@ -112,11 +97,7 @@ def check_proof(old: Head, text: str, key: str) -> Head:
 
 
 def read_head(text: str) -> Head:
-    """A head from its text.
-
-    Raises:
-        UsageError: it is none.
-    """
+    """A head from its text; a UsageError where it is none."""
     rows = text[:_LARGEST].splitlines()
     if len(rows) < 5 or not rows[1].isdecimal() or rows[3] or not rows[4].startswith("— "):
         raise UsageError("this is no head of an audit log; expected what pickout audit head prints")
@@ -191,3 +172,66 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         raise UsageError(f"'{text[:60]}' is no base64; give the file as it was printed") from None
+
+
+def leaf(line: bytes) -> Hash:
+    """The hash of one entry, `SHA-256(0x00 || line)` (RFC 6962, 2.1)."""
+    return hashlib.sha256(b"\x00" + line).digest()
+
+
+def node(left: Hash, right: Hash) -> Hash:
+    """The hash above two others, `SHA-256(0x01 || left || right)` (RFC 6962, 2.1)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def root(leaves: Sequence[Hash]) -> Hash:
+    """The root over all leaves (RFC 6962, 2.1); of none, the hash of nothing."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else hashlib.sha256().digest()
+    half = _half(leaves)
+    return node(root(leaves[:half]), root(leaves[half:]))
+
+
+def consistency(leaves: Sequence[Hash], old: int) -> list[Hash]:
+    """The proof that the tree of the first `old` leaves is a beginning of the whole (RFC 6962, 2.1.2)."""
+    return _subproof(leaves, old, whole=True) if old else []
+
+
+def _half(leaves: Sequence[Hash]) -> int:
+    """The largest power of two that is less than their number."""
+    return 1 << (len(leaves) - 1).bit_length() - 1
+
+
+def _subproof(leaves: Sequence[Hash], old: int, *, whole: bool) -> list[Hash]:
+    if old == len(leaves):
+        return [] if whole else [root(leaves)]
+    half = _half(leaves)
+    if old <= half:
+        return [*_subproof(leaves[:half], old, whole=whole), root(leaves[half:])]
+    return [*_subproof(leaves[half:], old - half, whole=False), root(leaves[:half])]
+
+
+def goes_on(old: int, old_root: Hash, new: int, new_root: Hash, proof: Sequence[Hash]) -> bool:
+    """Whether `proof` shows that a tree of `new` leaves begins with one of `old` leaves (RFC 9162, 2.1.4.2)."""
+    if old > new or (old == 0 and old_root != root(())):
+        return False
+    if old in (0, new):
+        return not proof and (old < new or old_root == new_root)
+    path = list(proof) if old & (old - 1) else [old_root, *proof]
+    if not path:
+        return False
+    place, last = old - 1, new - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    first = second = path[0]
+    for each in path[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            first, second = node(each, first), node(each, second)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            second = node(second, each)
+        place, last = place >> 1, last >> 1
+    return last == 0 and first == old_root and second == new_root

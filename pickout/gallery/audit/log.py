@@ -26,13 +26,7 @@ MENDED = "mended"
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """On whose behalf something is done, where that is not the account that the process runs as.
-
-    Args:
-        user: who.
-        via: through what, for example `server`.
-        purpose: what for; None where none was asked for.
-    """
+    """For whom, through what (as `server`) and to what purpose something is done, where it is not this account."""
 
     user: str
     via: str
@@ -82,15 +76,8 @@ def record_change(gallery: Path, change: str, rows: int) -> None:
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
     """Append an entry of another kind: a crop that was looked at, a hold, an alarm.
 
-    Args:
-        gallery: the gallery's folder.
-        event: what happened.
-        shown: ids of crops that somebody sees by it.
-        details: what else is to be known; nothing that names a crop.
-
-    Raises:
-        GalleryError: the file cannot be written to.
-        StorageFull: no space left.
+    `shown` are ids of crops that somebody sees by it; `details` name no crop. Where the file cannot be written to, it
+    is a GalleryError, or StorageFull.
     """
     commitments = commit(gallery, shown) if shown else {}
     values = {"time": now(), "user": user_name(), "event": event, **details, **_circumstances(), **commitments}

@@ -52,12 +52,7 @@ def calibrate(
 
     Half of the people are used for fitting: their sentences are searched in the gallery and in random parts of it,
     once with their images added and once without. A logistic regression is fitted on the best ten of each list
-    (Platt, 1999). The other half is used for the check alone.
-
-    Raises:
-        GalleryError: too few crops, or the encoder broke its promise.
-        DataError: too few people with sentences.
-        ImageUnreadable: an image of the split that cannot be read.
+    (Platt, 1999). The other half is used for the check alone. Errors as of `Gallery.calibrate`.
     """
     size, data = len(resident.ids), f"{split.data}, {split.name}"
     if size < FEWEST_CROPS:

@@ -26,12 +26,7 @@ _AT_ONCE = 500  # rows read and written together
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change did.
-
-    Args:
-        rows: how many rows it concerned.
-        searches: names of saved searches that were removed, since they named an erased crop.
-    """
+    """How many rows a change concerned, and which saved searches went since they named an erased crop."""
 
     rows: int
     searches: tuple[str, ...] = ()
@@ -85,12 +80,7 @@ def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
 
 
 def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
-    """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`.
-
-    Raises:
-        UsageError: something that is no id.
-        GalleryDamaged: rows that are there cannot be found by their ids.
-    """
+    """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`."""
     wanted = _checked_ids(ids)
     record_change(gallery, "remove", len(wanted))
     with changing(gallery, store):

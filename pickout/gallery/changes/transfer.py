@@ -31,14 +31,7 @@ _Read = tuple[Row, Picture | str]
 
 @dataclass(frozen=True, slots=True)
 class RebuildProgress:
-    """How far a rebuild is.
-
-    Args:
-        done: rows dealt with, by earlier runs too.
-        total: rows of the gallery.
-        encoded: images that went through the model in this run.
-        lost: rows whose originals could not be read.
-    """
+    """How far a rebuild is, in rows: dealt with by all runs, of the gallery, encoded by this run, unreadable."""
 
     done: int
     total: int

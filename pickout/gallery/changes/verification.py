@@ -38,12 +38,7 @@ _Found = dict[str, tuple[Row | None, NDArray[np.uint16] | None]]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not as it should be.
-
-    Args:
-        file: where.
-        what: in a few words, with a remedy.
-    """
+    """Something that is not as it should be: where, and what in a few words, with a remedy."""
 
     file: Path
     what: str

@@ -26,7 +26,6 @@ from pickout.gallery.portable.file import (
     EXPORT,
     LARGEST_ROWS,
     MOST_PICTURES,
-    MOST_ROWS,
     PORTABLE_FORMAT,
     Contents,
     RowsMember,
@@ -37,22 +36,14 @@ from pickout.gallery.storage.columns import completed, from_arrow, to_arrow, unp
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
 
-_MEMBER = 16 * 2**20  # a member with rows is closed once it has so many bytes
-_PIECE = 4 * 2**20  # rows are read in pieces of about this many bytes
+_MEMBER = 16 * 2**20  # about so many bytes of rows are read together and make a member
 _FIRST = 16  # rows read together at the beginning, before it is known how large they are
 _MOST = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export holds.
-
-    Args:
-        rows: crops.
-        pictures: original pictures; equal ones are kept once.
-        missing: crops whose picture is gone or has changed since it was indexed, and so is not in the file.
-        bytes: the file's size.
-    """
+    """How many crops and pictures an export holds (equal ones once), how many pictures are missing, its bytes."""
 
     rows: int
     pictures: int
@@ -88,18 +79,19 @@ def export_gallery(
     Raises:
         UsageError: the file is there, or lies in the gallery's folder.
         GalleryDamaged: a row is not as it was written.
-        GalleryError: the file cannot be made, the audit line cannot be written, or another process erased crops or
-            changed the model meanwhile.
+        GalleryError: the file cannot be made, or another process erased crops or changed the model meanwhile.
         StorageFull: no space left.
     """
     _check_target(gallery, file, force)
-    snapshot = _Snapshot(gallery, manifest)
-    positions = snapshot.positions(ids)
+    with _reading(gallery):
+        opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
+        opened.checkout(opened.version)
+        positions = _positions(opened, ids)
     try:
         with atomic_path(file, private=True) as temporary:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 writing = _Writing(gallery, manifest, archive, crops)
-                for rows in snapshot.read(positions):
+                for rows in _pieces(gallery, opened, positions, row_schema(manifest.model.dimension)):
                     writing.add(rows)
                     on_progress(writing.rows, len(positions))
                 writing.finish()
@@ -120,53 +112,43 @@ def _check_target(gallery: Path, file: Path, force: bool) -> None:
         raise UsageError(f"{file}: is there already; give another name, or --force to replace it")
 
 
-class _Snapshot:
-    """The rows of one version of a gallery's table, read piece by piece while other processes go on changing it.
+def _positions(table: Any, ids: Collection[str] | None) -> list[int]:
+    """Where the rows lie, in the table's order: of all of them, or of those with one of `ids`."""
+    wanted = None if ids is None else frozenset(ids)
+    found: list[int] = []
+    for batch in table.search().select(["id"]).with_row_id(True).limit(2**31 - 1).to_batches():
+        rows = zip(batch.column("_rowid").to_pylist(), batch.column("id").to_pylist(), strict=True)
+        found += [place for place, identifier in rows if wanted is None or identifier in wanted]
+    return sorted(found)
 
-    Each method raises `GalleryError` where the table cannot be read, or its version is gone meanwhile.
-    """
 
-    def __init__(self, gallery: Path, manifest: Manifest) -> None:
-        self._gallery, self._schema = gallery, row_schema(manifest.model.dimension)
-        with self._reading():
-            self._table: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
-            self._table.checkout(self._table.version)
+def _pieces(gallery: Path, table: Any, positions: list[int], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows at these positions, in their order; columns that an older table lacks are empty."""
+    start, length = 0, _FIRST
+    while start < len(positions):
+        some = positions[start : start + length]
+        with _reading(gallery):
+            rows = completed(table.take_row_ids(some).to_arrow(), schema)
+            if rows.num_rows != len(some):
+                raise ValueError(f"{rows.num_rows} rows instead of {len(some)}")
+        yield rows
+        start += length
+        length = int(np.clip(_MEMBER * rows.num_rows // max(rows.nbytes, 1), 1, _MOST))
 
-    def positions(self, ids: Collection[str] | None) -> list[int]:
-        """Where the rows lie, in the table's order: of all of them, or of those with one of `ids`."""
-        wanted = None if ids is None else frozenset(ids)
-        found: list[int] = []
-        with self._reading():
-            for batch in self._table.search().select(["id"]).with_row_id(True).limit(2**31 - 1).to_batches():
-                rows = zip(batch.column("_rowid").to_pylist(), batch.column("id").to_pylist(), strict=True)
-                found += [place for place, identifier in rows if wanted is None or identifier in wanted]
-        return sorted(found)
 
-    def read(self, positions: list[int]) -> Iterator[pa.Table]:
-        """The rows at these positions, in their order; columns that an older table lacks are empty."""
-        start, length = 0, _FIRST
-        while start < len(positions):
-            some = positions[start : start + length]
-            with self._reading():
-                rows = completed(self._table.take_row_ids(some).to_arrow(), self._schema)
-                if rows.num_rows != len(some):
-                    raise ValueError(f"{rows.num_rows} rows instead of {len(some)}")
-            yield rows
-            start += length
-            length = int(np.clip(_PIECE * rows.num_rows // max(rows.nbytes, 1), 1, _MOST))
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except PickoutError:
-            raise
-        except Exception as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise GalleryError(
-                f"{self._gallery}: its rows cannot be read as they were ({first[:200]}); another process erased crops "
-                "or changed the model meanwhile: run again. If it happens again: pickout gallery verify"
-            ) from error
+@contextmanager
+def _reading(gallery: Path) -> Iterator[None]:
+    """The table's version may go while it is read."""
+    try:
+        yield
+    except PickoutError:
+        raise
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise GalleryError(
+            f"{gallery}: its rows cannot be read as they were ({first[:200]}); another process erased crops or changed "
+            "the model meanwhile: run again. If it happens again: pickout gallery verify"
+        ) from error
 
 
 class _Writing:
@@ -174,7 +156,6 @@ class _Writing:
 
     def __init__(self, gallery: Path, manifest: Manifest, archive: zipfile.ZipFile, crops: bool) -> None:
         self._gallery, self._model, self._archive, self._crops = gallery, manifest.model, archive, crops
-        self._waiting: list[pa.Table] = []
         self._members: list[RowsMember] = []
         self.pictures: dict[str, str] = {}
         """Name of the member by content."""
@@ -188,15 +169,27 @@ class _Writing:
         if any(no_area(row.metadata.box) for row in rows):  # no importer takes such a box, and it says nothing
             told = [replace(row.metadata, box=None) if no_area(row.metadata.box) else row.metadata for row in rows]
             table = to_arrow([replace(row, metadata=each) for row, each in zip(rows, told, strict=True)], table.schema)
-        self._waiting.append(table)
+        self._add_rows(table)
+
+    def _add_rows(self, table: pa.Table) -> None:
+        if table.nbytes > _MEMBER and table.num_rows > 1:  # much larger rows than those before
+            half = table.num_rows // 2
+            self._add_rows(table.slice(0, half))
+            self._add_rows(table.slice(half))
+            return
+        buffer = io.BytesIO()
+        # Plain and uncompressed: vectors, JPEGs and tokens hardly shrink, and what is read back is never larger.
+        pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
+        data = buffer.getvalue()
+        if len(data) > LARGEST_ROWS:
+            raise GalleryError(f"{self._gallery}: a row of {len(data) // table.num_rows} bytes is too large to export")
+        name = f"rows-{len(self._members):06d}.parquet"
+        self._members.append(RowsMember(name=name, rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest()))
+        self._write(name, data)
         self.rows += table.num_rows
-        count = sum(each.num_rows for each in self._waiting)
-        if sum(each.nbytes for each in self._waiting) >= _MEMBER or count > MOST_ROWS - table.num_rows:
-            self._close_member()
 
     def finish(self) -> None:
-        """Write the rest, and what the archive holds."""
-        self._close_member()
+        """Write what the archive holds."""
         contents = Contents(
             format=PORTABLE_FORMAT,
             created=datetime.now(UTC).replace(microsecond=0),
@@ -207,20 +200,6 @@ class _Writing:
             pictures_digest=digest_of_names(self.pictures.values()),
         )
         self._write(EXPORT, contents.model_dump_json(indent=1) + "\n")
-
-    def _close_member(self) -> None:
-        if not self._waiting:
-            return
-        table, self._waiting = pa.concat_tables(self._waiting), []
-        buffer = io.BytesIO()
-        # Plain and uncompressed: vectors, JPEGs and tokens hardly shrink, and what is read back is never larger.
-        pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
-        data = buffer.getvalue()
-        if len(data) > LARGEST_ROWS:
-            raise GalleryError(f"{self._gallery}: a row of {len(data) // table.num_rows} bytes is too large to export")
-        name = f"rows-{len(self._members):06d}.parquet"
-        self._members.append(RowsMember(name=name, rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest()))
-        self._write(name, data)
 
     def _checked(self, table: pa.Table) -> Iterator[Row]:
         for row, own in zip(from_arrow(table.drop_columns(["tokens"])), table["tokens"], strict=True):

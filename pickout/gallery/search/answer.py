@@ -65,12 +65,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the best candidate is good enough, at an error rate that the searcher chose.
-
-    Args:
-        best: probability that the best candidate of all is a match.
-        threshold: the probability it must reach.
-        error: the share of searches for people who are not there that reach it.
+    """Whether the best candidate's probability reaches a threshold that a share `error` of searches for absent people
+    reaches.
     """
 
     best: float

@@ -90,11 +90,7 @@ class Where:
                 yield what, tuple(wanted), tuple(unwanted)
 
     def beside(self, given: "Where") -> "Where":
-        """These filters where `given` sets none of the same kind.
-
-        Raises:
-            UsageError: something that is both asked for and ruled out.
-        """
+        """These filters where `given` sets none of the same kind; a UsageError where both contradict each other."""
         own, theirs, times = self.as_json(), given.as_json(), {"after", "before", "during"}
         if theirs.keys() & times:
             own = {name: value for name, value in own.items() if name not in times}
@@ -112,11 +108,7 @@ class Where:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Where":
-        """The filters that `as_json` wrote.
-
-        Raises:
-            UsageError: something that it does not write.
-        """
+        """The filters that `as_json` wrote; a UsageError for anything else."""
         values = dict(told)
         try:
             values |= {name: parse_time(values[name]) for name in ("after", "before") if name in values}
@@ -137,11 +129,7 @@ class Where:
 
 
 def parse_range(text: str) -> Range:
-    """Read a range of time as ISO 8601 writes it, for example `2026-03-01T08:00/2026-03-01T10:30`.
-
-    Raises:
-        UsageError: `text` is something else, or the range is empty.
-    """
+    """A range of time as ISO 8601 writes it, `2026-03-01T08:00/2026-03-01T10:30`; a UsageError for anything else."""
     start, slash, stop = text.partition("/")
     if not slash:
         raise UsageError(f"'{text}' is no range of time; write 2026-03-01T08:00/2026-03-01T10:30")
@@ -149,11 +137,7 @@ def parse_range(text: str) -> Range:
 
 
 def parse_labels(pairs: Collection[str]) -> dict[str, list[str]]:
-    """Labels from `name=value` words; equal names collect their values.
-
-    Raises:
-        UsageError: a word without `=`.
-    """
+    """Labels from `name=value` words; equal names collect their values. A UsageError for a word without `=`."""
     labels: dict[str, list[str]] = {}
     for pair in pairs:
         name, _, value = map(str.strip, pair.partition("="))

@@ -204,12 +204,7 @@ def passing(levels: Sequence[Level], error: float, passed: int) -> float:
 
 
 def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
-    """The gallery's calibration; None where it has none.
-
-    Raises:
-        GalleryModelMismatch: it was fitted for another model.
-        GalleryDamaged: the file is garbled or of a format that this version does not know.
-    """
+    """The gallery's calibration; None where it has none. Another model's, or a garbled one, is an error."""
     file, model = gallery / CALIBRATION, manifest.model
     remedy = f"run pickout calibrate {gallery} again, or delete the file"
     calibration = read_small_file(file, Calibration, remedy, check=lambda found: known_format(found.format, FORMAT))

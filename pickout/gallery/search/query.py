@@ -56,11 +56,7 @@ class Query:
 
     @classmethod
     def of(cls, query: "Query | str") -> "Query":
-        """A sentence as a query; a query as it is.
-
-        Raises:
-            UsageError: something else.
-        """
+        """A sentence as a query; a query as it is; a UsageError for anything else."""
         if not isinstance(query, str | cls):
             raise UsageError(f"expected a sentence or a Query, found one {type(query).__name__}")
         return cls(texts=[query]) if isinstance(query, str) else query
@@ -85,41 +81,25 @@ class Query:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Query":
-        """The query that `as_json` wrote.
-
-        Raises:
-            UsageError: something that it does not write.
-        """
+        """The query that `as_json` wrote; a UsageError for anything else."""
         lists = all(isinstance(each, list) and all(isinstance(part, str) for part in each) for each in told.values())
         if not lists or not set(told) <= set(_PARTS):
             raise UsageError("this is no query: expected lists of text named " + ", ".join(_PARTS))
         return cls(**told)
 
     def savable(self) -> "Query":
-        """The query with the pictures' absolute paths, so that it can be run again from anywhere.
-
-        Raises:
-            UsageError: a picture that is no file.
-        """
+        """The query with absolute paths of its pictures, to be kept; a UsageError for a picture that is no file."""
         if any(isinstance(image, Image.Image) for image in self.images):
             raise UsageError("a query with a picture that is no file cannot be saved; save the picture first")
         return replace(self, images=[Path(str(image)).absolute() for image in self.images])
 
     def pictures(self) -> list[Image.Image]:
-        """Its pictures, decoded: upright and RGB.
-
-        Raises:
-            ImageUnreadable: a file that is missing, no image, damaged or a decompression bomb.
-        """
+        """Its pictures, decoded: upright and RGB; ImageUnreadable for a file that is missing, damaged or no image."""
         return [image if isinstance(image, Image.Image) else _read(Path(image)) for image in self.images]
 
 
 def clean_sentence(sentence: str) -> str:
-    """`sentence` on one line, blanks collapsed.
-
-    Raises:
-        UsageError: it holds no letter or digit, is far too long, or is no Unicode text.
-    """
+    """`sentence` on one line, blanks collapsed; a UsageError where it is no text, says nothing or is far too long."""
     try:
         sentence.encode()
     except UnicodeEncodeError:

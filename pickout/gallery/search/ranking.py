@@ -39,16 +39,7 @@ class SearchSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A search as it was asked for.
-
-    Args:
-        query: what for.
-        where: the filters.
-        top: candidates on a page.
-        page: from 1.
-        grouping: which crops are shown as one.
-        settings: rarely changed numbers.
-    """
+    """A search as it was asked for: `top` candidates on each page, pages from 1."""
 
     query: Query
     where: Where = ANYWHERE
@@ -70,20 +61,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A page of the ranking and what stands around it.
+    """A page of the ranking and what stands around it."""
 
-    Args:
-        places: the page, best first.
-        passed: how many rows pass the filters.
-        head: (h,) the scores that rank the first rows of all, best first, whatever the page; of a second look those
-            that had one.
-        more: whether there is a next page.
-    """
-
-    places: list[Place]
-    passed: int
-    head: NDArray[np.float64]
-    more: bool
+    places: list[Place]  # best first
+    passed: int  # how many rows pass the filters
+    head: NDArray[np.float64]  # (h,) scores that rank the first rows of all, best first, whatever the page
+    more: bool  # whether there is a next page
 
 
 def ranked(

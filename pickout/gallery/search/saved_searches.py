@@ -39,11 +39,7 @@ class SavedSearch(Settings):
         return {**dict(self), "saved": self.saved.isoformat()}
 
     def parts(self) -> tuple[Query, Where, Grouping]:
-        """What to search for, where, and how to group.
-
-        Raises:
-            UsageError: the file was changed by hand into something that is no search.
-        """
+        """What to search for, where, and how to group; a UsageError where the file was changed into no search."""
         if self.group not in set(Grouping):
             raise UsageError(f"saved search '{self.name}': unknown grouping '{self.group}'")
         return Query.from_json(self.query), Where.from_json(self.where), Grouping(self.group)
@@ -56,21 +52,12 @@ class SavedSearches:
     gallery: Path
 
     def all(self) -> list[SavedSearch]:
-        """Every one, by name.
-
-        Raises:
-            GalleryDamaged: the file is garbled.
-        """
+        """Every one, by name; GalleryDamaged where the file is garbled."""
         searches = read_small_file(self.gallery / SEARCHES, list[SavedSearch], "mend it or delete it")
         return sorted(searches or (), key=lambda search: search.name)
 
     def get(self, name: str) -> SavedSearch:
-        """The one of that name.
-
-        Raises:
-            UsageError: there is none.
-            GalleryDamaged: the file is garbled.
-        """
+        """The one of that name; a UsageError where there is none."""
         searches = {search.name: search for search in self.all()}
         if name not in searches:
             known = nearest(name, searches) or f"; saved are: {', '.join(searches) or 'none'}"
@@ -78,12 +65,7 @@ class SavedSearches:
         return searches[name]
 
     def save(self, name: str, query: Query, where: Where = ANYWHERE, grouping: Grouping = Grouping.NONE) -> None:
-        """Keep a search.
-
-        Raises:
-            UsageError: no usable name, or there is a search of that name, or a picture in it is no file.
-            StorageFull: no space left.
-        """
+        """Keep a search; a UsageError where the name is taken or cannot be shown, or a picture in it is no file."""
         if not name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
             raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
         told, now = query.savable().as_json(), datetime.now(UTC).replace(microsecond=0)
@@ -97,12 +79,7 @@ class SavedSearches:
             self._write([*searches, search])
 
     def remove(self, name: str) -> None:
-        """Forget a search.
-
-        Raises:
-            UsageError: there is none of that name.
-            StorageFull: no space left.
-        """
+        """Forget a search; a UsageError where there is none of that name."""
         with writing(self.gallery):
             self.get(name)
             self._write([search for search in self.all() if search.name != name])

@@ -75,17 +75,11 @@ def answer(
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Every crop that passes some filters.
+    """Every crop that passes some filters."""
 
-    Args:
-        ids: (k,) byte strings of 32 hexadecimal digits.
-        scores: (k,) inner products with the query, less penalties.
-        times: (k,) microseconds, NaT without time.
-    """
-
-    ids: NDArray[np.bytes_]
-    scores: NDArray[np.float32]
-    times: NDArray[np.datetime64]
+    ids: NDArray[np.bytes_]  # (k,) 32 hexadecimal digits
+    scores: NDArray[np.float32]  # (k,) inner products with the query, less penalties
+    times: NDArray[np.datetime64]  # (k,) microseconds, NaT without time
 
 
 def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident, store: Store) -> Scored:

@@ -39,13 +39,7 @@ _GOES_ON = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """What a sentence says.
-
-    Args:
-        description: the person; what is searched for.
-        where: the filters that were read.
-        read: the pieces of the sentence that became filters, with what they were taken for.
-    """
+    """What a sentence says: the person, the filters, and the pieces that became filters with their meaning."""
 
     description: str
     where: Where

@@ -26,12 +26,7 @@ _ASKED_SIDE = 160  # longer side of a query's picture in pixels
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Why candidates were chosen, as HTML that somebody who knows the model made; it must be safe as it stands.
-
-    Args:
-        style: a style sheet for all pieces.
-        pieces: an element for each candidate, by the row's id; candidates without one have no reason shown.
-    """
+    """Why candidates were chosen: a style sheet, and HTML by the row's id, which must be safe as it stands."""
 
     style: str = ""
     pieces: Mapping[str, str] = field(default_factory=dict)
