@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
-from pickout.gallery.audit.commitments import forget
-from pickout.gallery.audit.log import Acting, AuditLine, acting, now, record_search, user_name
+from pickout.gallery.audit.log import Acting, AuditLine, acting, forget, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild

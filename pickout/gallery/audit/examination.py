@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryDamaged
-from pickout.gallery.audit.commitments import key_of, showed
-from pickout.gallery.audit.heads import Hash, Head, check_signature, given_out, leaf, root, verifier
-from pickout.gallery.audit.log import MENDED, entry, is_cut, lines
+from pickout.gallery.audit.heads import Head, check_signature, given_out, leaf, root, verifier
+from pickout.gallery.audit.log import MENDED, entry, is_cut, key_of, lines, showed
 
 _COLUMNS = ("number", "time", "user", "via", "purpose", "kind", "sentence", "where", "results", "rows", "details")
 _GARBLED = "line {} is garbled: the file was changed, or a write was cut off"
@@ -23,7 +22,7 @@ class Examined:
     """How many entries, the root over them, how many earlier heads they were held against, and what is wrong."""
 
     size: int
-    root: Hash
+    root: bytes
     heads: int
     faults: tuple[str, ...]
 

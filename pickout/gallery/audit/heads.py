@@ -29,17 +29,13 @@ _ED25519 = b"\x01"
 _LARGEST = 100_000  # characters of a head or proof at most
 
 
-Hash = bytes
-"""A SHA-256 digest."""
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
     """A log's name, which says its key, how many entries it had, the tree's root over them, and the signed note."""
 
     origin: str
     size: int
-    root: Hash
+    root: bytes
     text: str
 
 
@@ -174,17 +170,17 @@ def _decoded(text: str) -> bytes:
         raise UsageError(f"'{text[:60]}' is no base64; give the file as it was printed") from None
 
 
-def leaf(line: bytes) -> Hash:
+def leaf(line: bytes) -> bytes:
     """The hash of one entry, `SHA-256(0x00 || line)` (RFC 6962, 2.1)."""
     return hashlib.sha256(b"\x00" + line).digest()
 
 
-def node(left: Hash, right: Hash) -> Hash:
+def node(left: bytes, right: bytes) -> bytes:
     """The hash above two others, `SHA-256(0x01 || left || right)` (RFC 6962, 2.1)."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def root(leaves: Sequence[Hash]) -> Hash:
+def root(leaves: Sequence[bytes]) -> bytes:
     """The root over all leaves (RFC 6962, 2.1); of none, the hash of nothing."""
     if len(leaves) < 2:
         return leaves[0] if leaves else hashlib.sha256().digest()
@@ -192,17 +188,17 @@ def root(leaves: Sequence[Hash]) -> Hash:
     return node(root(leaves[:half]), root(leaves[half:]))
 
 
-def consistency(leaves: Sequence[Hash], old: int) -> list[Hash]:
+def consistency(leaves: Sequence[bytes], old: int) -> list[bytes]:
     """The proof that the tree of the first `old` leaves is a beginning of the whole (RFC 6962, 2.1.2)."""
     return _subproof(leaves, old, whole=True) if old else []
 
 
-def _half(leaves: Sequence[Hash]) -> int:
+def _half(leaves: Sequence[bytes]) -> int:
     """The largest power of two that is less than their number."""
     return 1 << (len(leaves) - 1).bit_length() - 1
 
 
-def _subproof(leaves: Sequence[Hash], old: int, *, whole: bool) -> list[Hash]:
+def _subproof(leaves: Sequence[bytes], old: int, *, whole: bool) -> list[bytes]:
     if old == len(leaves):
         return [] if whole else [root(leaves)]
     half = _half(leaves)
@@ -211,7 +207,7 @@ def _subproof(leaves: Sequence[Hash], old: int, *, whole: bool) -> list[Hash]:
     return [*_subproof(leaves[half:], old - half, whole=False), root(leaves[:half])]
 
 
-def goes_on(old: int, old_root: Hash, new: int, new_root: Hash, proof: Sequence[Hash]) -> bool:
+def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether `proof` shows that a tree of `new` leaves begins with one of `old` leaves (RFC 9162, 2.1.4.2)."""
     if old > new or (old == 0 and old_root != root(())):
         return False

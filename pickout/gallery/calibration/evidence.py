@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.data.data_set import Split
+from pickout.errors import GalleryError
 from pickout.gallery.encoder import Encoder, Matching, image_vectors, sentence_vectors
 from pickout.gallery.intake.picture import decode, digest, read_file
 from pickout.gallery.search.probability import SHOWN, measures
 from pickout.gallery.search.ranking import LOOKED_AT
 from pickout.gallery.storage.rows import Resident
+from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.held import best_rows
 
 FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
@@ -38,6 +40,26 @@ class People:
     sentences: tuple[str, ...]
     queries: NDArray[np.float32]  # (q, D) the sentences' vectors
     meant: NDArray[np.int64]  # (q,) who a sentence describes
+
+    def shift(self, resident: Resident) -> float:
+        """How much higher their images score than the gallery's rows, in standard deviations of the latter."""
+        rows = resident.vectors.at(np.arange(0, len(resident.ids), max(1, len(resident.ids) // 2000)))
+        rows = rows[np.isfinite(rows[:, 0])]
+        spread = float((self.queries @ rows.T).std(1).mean())
+        return float((self.queries @ (self.vectors.mean(0) - rows.mean(0))).mean() / max(spread, 1e-9))
+
+    def second_look(self, encoder: Matching, resident: Resident, store: Store) -> SecondLook:
+        """Matching scores by the images' tokens and those that the gallery keeps."""
+
+        def look(number: int, images: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+            ids = [resident.ids[row].decode() for row in rows]
+            kept = store.fetch_tokens(ids)
+            if self.tokens is None or len(kept) < len(set(ids)):
+                raise GalleryError("some crops were indexed without the tokens of the second look; index them again")
+            tokens = np.concatenate([self.tokens[images], np.stack([kept[each] for each in ids])])
+            return encoder.match(self.sentences[number], tokens).astype(np.float64)
+
+        return look
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +148,15 @@ def simulate(evidence: list[Evidence], fraction: float, generator: np.random.Gen
     for each in evidence:
         there = each.pool[generator.random(len(each.pool)) < fraction]
         for own in (each.own, each.own[:0]):
-            scores, is_own = _list(own, there, each.candidates)
+            both = np.concatenate([own, there])
+            is_own = np.arange(len(both)) < len(own)
+            if each.candidates:
+                looked = np.argsort(-both[:, 0], kind="stable")[: each.candidates]
+                both, is_own = both[looked], is_own[looked]
+            order = np.argsort(-both[:, 1], kind="stable")
+            scores = both[order, 1]
             found = measures(scores[:SHOWN], scores[:LOOKED_AT])
             count = len(found)
             first, present = np.arange(count) == 0, np.full(count, len(own) > 0)
-            columns.append((found, is_own[:count], first, present, np.full(count, each.person)))
+            columns.append((found, is_own[order][:count], first, present, np.full(count, each.person)))
     return Lists(*map(np.concatenate, zip(*columns, strict=True)))
-
-
-def _list(
-    own: NDArray[np.float64], there: NDArray[np.float64], candidates: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The ranking's scores, best first, and which are the person's own images."""
-    both = np.concatenate([own, there])
-    is_own = np.arange(len(both)) < len(own)
-    if candidates:
-        looked = np.argsort(-both[:, 0], kind="stable")[:candidates]
-        both, is_own = both[looked], is_own[looked]
-    order = np.argsort(-both[:, 1], kind="stable")
-    return both[order, 1], is_own[order]

@@ -9,17 +9,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.data.data_set import Split
 from pickout.errors import DataError, GalleryError
-from pickout.gallery.calibration.evidence import (
-    FRACTIONS,
-    Evidence,
-    Lists,
-    People,
-    SecondLook,
-    Tell,
-    encode_people,
-    gather,
-    simulate,
-)
+from pickout.gallery.calibration.evidence import FRACTIONS, Evidence, Lists, Tell, encode_people, gather, simulate
 from pickout.gallery.calibration.reliability import bin_sums, error_interval, expected_calibration_error
 from pickout.gallery.encoder import Encoder, Matching
 from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Level, logistic, passing
@@ -67,7 +57,7 @@ def calibrate(
     person = dict(zip(people.contents, people.shown.tolist(), strict=True))
     rows = {known.id.encode(): person[known.content] for known in store.known() if known.content in person}
     shown = np.array([rows.get(bytes(identifier), -1) for identifier in resident.ids], dtype=np.int64)
-    look = _second_look(people, encoder, resident, store) if isinstance(encoder, Matching) and candidates else None
+    look = people.second_look(encoder, resident, store) if isinstance(encoder, Matching) and candidates else None
     evidence = list(gather(people, resident, shown, look, candidates, tell))
     fitting = set(drawn[: len(drawn) // 2].tolist())
     return fit_and_check(
@@ -78,7 +68,7 @@ def calibrate(
         model=encoder.fingerprint,
         data=data,
         second_look=bool(candidates),
-        shift=_shift(people, resident),
+        shift=people.shift(resident),
     )
 
 
@@ -174,23 +164,3 @@ def _check(lists: Lists, level: Level, present: float, threshold: float, generat
 def _weights(lists: Lists, present: float) -> NDArray[np.float64]:
     """Each search was made with and without the person: 2 p and 2 (1 - p) make the share of the former p."""
     return np.where(lists.present, 2 * present, 2 * (1 - present))
-
-
-def _shift(people: People, resident: Resident) -> float:
-    """How much higher validation images score than the gallery's rows, in standard deviations of the latter."""
-    rows = resident.vectors.at(np.arange(0, len(resident.ids), max(1, len(resident.ids) // 2000)))
-    rows = rows[np.isfinite(rows[:, 0])]
-    spread = float((people.queries @ rows.T).std(1).mean())
-    return float((people.queries @ (people.vectors.mean(0) - rows.mean(0))).mean() / max(spread, 1e-9))
-
-
-def _second_look(people: People, encoder: Matching, resident: Resident, store: Store) -> SecondLook:
-    def look(number: int, images: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        ids = [resident.ids[row].decode() for row in rows]
-        kept = store.fetch_tokens(ids)
-        if people.tokens is None or len(kept) < len(set(ids)):
-            raise GalleryError("some crops were indexed without the tokens of the second look; index them again")
-        tokens = np.concatenate([people.tokens[images], np.stack([kept[each] for each in ids])])
-        return encoder.match(people.sentences[number], tokens).astype(np.float64)
-
-    return look

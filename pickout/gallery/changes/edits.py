@@ -36,11 +36,7 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
     """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass.
 
     Names are ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless
-    a crop has just this path.
-
-    Raises:
-        UsageError: a text instead of a list, nothing was named and no filter set, a name that is no crop's, or a value
-            that no crop has.
+    a crop has just this path. A UsageError where nothing or something unknown is named.
     """
     listed(crops)
     passed = allowed(where, resident)
@@ -96,10 +92,7 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
 
     Quarantine lines of their files and saved searches that name them go too. The audit keeps what was searched for, not
     who was found. The pictures themselves, backups, exports and pages of results are not in the folder and not touched.
-
-    Raises:
-        UsageError: something that is no id.
-        GalleryError: files of the table cannot be deleted; the next change tries again.
+    A GalleryError where files of the table cannot be deleted; the next change tries again.
     """
     wanted = _checked_ids(ids)
     record_change(gallery, "erase", len(wanted))
@@ -109,10 +102,7 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
 def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
     """Lay metadata over that of rows: what is told replaces what a row has. Vectors, thumbnails and tokens stay.
 
-    Raises:
-        UsageError: metadata of another type than a row has, a number beyond 32 bits, a box without area, or something
-            that is no id.
-        GalleryDamaged: rows that are there cannot be found by their ids.
+    A UsageError where metadata is of another type than a row has, a number is beyond 32 bits, or a box has no area.
     """
     told, wanted, updated = _checked_metadata(told), _checked_ids(ids), set[str]()
     record_change(gallery, "update", len(wanted))

@@ -7,7 +7,7 @@ from pathlib import Path
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import renew
-from pickout.gallery.audit.commitments import crops_with_keys, forget
+from pickout.gallery.audit.log import crops_with_keys, forget
 from pickout.gallery.intake.quarantine import update_quarantine
 from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.query import is_end, possible_ids
@@ -96,16 +96,11 @@ def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tup
     named = {name: crops[name] | set(query.get("images", ())) for name, query in searches.items()}
     every, erased, kept = set[str]().union(*named.values()), set[str](), set[str]()
     ids = {each: possible_ids(each) for each in every}
+    behind = {each: each.rpartition("../")[2] for each in every}  # a crop may have been called so from any folder
     for identifier, file in store.files() if every else ():
-        fitting = {each for each in every if identifier in ids[each] or _may_mean(each, file)}
+        fitting = {each for each in every if identifier in ids[each] or (behind[each] and is_end(behind[each], file))}
         (erased if identifier in chosen else kept).update(fitting)
     gone = tuple(name for name in searches if named[name] & erased or crops[name] - kept)
     for name in gone:
         saved.remove(name)
     return gone
-
-
-def _may_mean(name: str, file: Path) -> bool:
-    """Whether a crop may have been called so, from whatever folder."""
-    behind = name.rpartition("../")[2]
-    return bool(behind) and is_end(behind, file)

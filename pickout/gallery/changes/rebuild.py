@@ -26,23 +26,14 @@ REBUILDING = ".rebuilding"
 
 @dataclass(frozen=True, slots=True)
 class RebuildReport:
-    """What a rebuild did.
+    """What a rebuild did."""
 
-    Args:
-        rows: rows that the gallery has now.
-        encoded: images that went through the model; equal bytes in one batch go once.
-        resumed: rows that an earlier, interrupted run had brought.
-        dropped: rows that were left out, since their originals could not be read; they are on the quarantine list.
-        uncalibrated: whether there was a calibration, which went with the old model.
-        seconds: wall time.
-    """
-
-    rows: int
-    encoded: int = 0
-    resumed: int = 0
-    dropped: tuple[Quarantined, ...] = ()
-    uncalibrated: bool = False
-    seconds: float = 0.0
+    rows: int  # rows that the gallery has now
+    encoded: int = 0  # images that went through the model, equal bytes in one batch once
+    resumed: int = 0  # rows that an earlier, interrupted run had brought
+    dropped: tuple[Quarantined, ...] = ()  # left out, since their originals could not be read; on the quarantine list
+    uncalibrated: bool = False  # whether there was a calibration, which went with the old model
+    seconds: float = 0.0  # wall time
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""

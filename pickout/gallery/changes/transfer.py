@@ -1,7 +1,7 @@
 """The rows of one table brought into another, encoded by another model, while the first goes on changing."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +40,7 @@ class RebuildProgress:
 
 
 class Rebuilding:
-    """One run that makes `new` hold what `old` holds. Held in memory: about 0.3 GB a million rows.
+    """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows.
 
     A row counts as brought when both tables have it with equal marks, so an interrupted run is gone on with, and rows
     that are added, removed or changed meanwhile are seen by comparing again. Nothing is written to `new` unless `old`
@@ -94,24 +94,12 @@ class Rebuilding:
     def _difference(self) -> list[str]:
         """Ids of the rows that must be brought; notes those that must go."""
         self._seen = self._old.version()
-        have = {bytes.fromhex(identifier): mark for identifier, mark in self._new.marks()}
-        todo: list[str] = []
-        lost: dict[str, tuple[bytes, Quarantined]] = {}
-        self._stale, self._total = set(), 0
-        for identifier, mark in self._old.marks():
-            self._total += 1
-            found = have.pop(bytes.fromhex(identifier), None)
-            if found == mark:
-                continue
-            if found is not None:
-                self._stale.add(identifier)
-            before = self._lost.get(identifier)
-            if before is not None and before[0] == mark:
-                lost[identifier] = before
-            else:
-                todo.append(identifier)
-        self._lost, self._gone = lost, [key.hex() for key in have]
-        self._done = self._total - len(todo)
+        marks, have = dict(self._old.marks()), dict(self._new.marks())
+        self._lost = {key: lost for key, lost in self._lost.items() if marks.get(key) == lost[0]}
+        differ = [key for key, mark in marks.items() if have.get(key) != mark]
+        todo = [key for key in differ if key not in self._lost]
+        self._stale, self._gone = have.keys() & differ, list(have.keys() - marks.keys())
+        self._total, self._done = len(marks), len(marks) - len(todo)
         return todo
 
     def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
@@ -119,8 +107,9 @@ class Rebuilding:
         retold = self._retell([identifier for identifier in todo if identifier in self._stale], alone)
         rows: list[Row] = []
         batch: list[tuple[Row, Picture]] = []
-        wanted = self._rows([identifier for identifier in todo if identifier not in retold])
-        settings = self._settings
+        settings, ids = self._settings, [identifier for identifier in todo if identifier not in retold]
+        some = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+        wanted = (row for each in some for row in self._old.fetch(each).values())
         with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * settings.batch) as reads:
             for row, picture in reads:
                 if isinstance(picture, str):
@@ -141,10 +130,6 @@ class Rebuilding:
                 self._new.remove(self._gone)
             self._gone = []
         self._tell()
-
-    def _rows(self, ids: Sequence[str]) -> Iterator[Row]:
-        for start in range(0, len(ids), _AT_ONCE):
-            yield from self._old.fetch(ids[start : start + _AT_ONCE]).values()
 
     def _retell(self, ids: Sequence[str], alone: bool) -> set[str]:
         """Bring rows whose pixels are there already, with other metadata: nothing is encoded. Returns their ids."""

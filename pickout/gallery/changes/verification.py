@@ -86,8 +86,11 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
             if no_area(row.metadata.box):
                 box = list(row.metadata.box or ())
                 yield Fault(row.file, f"its box {box} has no area; tell it again with pickout index --table")
-            if files:
-                yield from _file_faults(row)
+            try:
+                if files and digest(read_file(row.file)) != row.content:
+                    yield Fault(row.file, "has changed since it was indexed; index its folder again")
+            except PickoutError as error:
+                yield Fault(row.file, str(error))
             if tokens is not None:
                 shapes.add(tokens.shape)
         on_progress(start + len(some), len(every))
@@ -173,11 +176,3 @@ def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> I
             image.load()
     except Exception:  # Pillow's decoders raise almost any error on damaged data.
         yield Fault(row.file, f"its thumbnail cannot be decoded; {_AGAIN}")
-
-
-def _file_faults(row: Row) -> Iterator[Fault]:
-    try:
-        if digest(read_file(row.file)) != row.content:
-            yield Fault(row.file, "has changed since it was indexed; index its folder again")
-    except PickoutError as error:
-        yield Fault(row.file, str(error))

@@ -71,10 +71,10 @@ class Contents(Settings):
     members: tuple[RowsMember, ...]
     pictures: int = Field(ge=0)
     pictures_digest: str = Field(pattern=_SHA256)
-    """Digest of the pictures' names, which are their own digests; see `digest_of_names`."""
+    """Digest of the pictures' names, which are their own digests"""
 
 
-def digest_of_names(names: Iterable[str]) -> str:
+def _digest_of_names(names: Iterable[str]) -> str:
     """SHA-256 of names, sorted, a line each: none can be taken away or added without another digest."""
     return hashlib.sha256("".join(f"{name}\n" for name in sorted(names)).encode()).hexdigest()
 
@@ -164,7 +164,7 @@ class PortableFile:
         crops = [name for name in self._members if _CROP.fullmatch(name)]
         for name in sorted(listed ^ (self._members.keys() - {EXPORT, *crops})):
             raise self.damaged(f"{name} is missing" if name in listed else f"{name} is not listed in {EXPORT}")
-        if (len(crops), digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
+        if (len(crops), _digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
             raise self.damaged(f"holds other pictures than the {contents.pictures} that were written")
         if len(self.pictures) != len(crops):
             raise self.damaged("holds a picture twice")

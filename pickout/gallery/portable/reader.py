@@ -36,25 +36,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did, counted in crops.
+    """What an import did, counted in crops."""
 
-    Args:
-        rows: crops in the file.
-        added: new in the gallery.
-        replaced: the gallery had another row of the same path, and the file's took its place.
-        unchanged: the gallery had the same row.
-        kept: the gallery had another row of the same path, which stayed.
-        erased: left out, since they were erased from the gallery.
-        pictures: picture files that were written.
-    """
-
-    rows: int
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    kept: int = 0
-    erased: int = 0
-    pictures: int = 0
+    rows: int  # crops in the file
+    added: int = 0  # new in the gallery
+    replaced: int = 0  # the gallery had another row of the same path, whose place it took
+    unchanged: int = 0  # the gallery had the same row
+    kept: int = 0  # the gallery had another row of the same path, which stayed
+    erased: int = 0  # left out, since they were erased from the gallery
+    pictures: int = 0  # picture files that were written
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""

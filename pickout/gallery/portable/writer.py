@@ -22,16 +22,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import no_area, row_faults
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.portable.file import (
-    EXPORT,
-    LARGEST_ROWS,
-    MOST_PICTURES,
-    PORTABLE_FORMAT,
-    Contents,
-    RowsMember,
-    digest_of_names,
-    row_schema,
-)
+from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, row_schema
 from pickout.gallery.storage.columns import completed, from_arrow, to_arrow, unpack_tokens
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
@@ -190,15 +181,7 @@ class _Writing:
 
     def finish(self) -> None:
         """Write what the archive holds."""
-        contents = Contents(
-            format=PORTABLE_FORMAT,
-            created=datetime.now(UTC).replace(microsecond=0),
-            model=self._model,
-            rows=self.rows,
-            members=tuple(self._members),
-            pictures=len(self.pictures),
-            pictures_digest=digest_of_names(self.pictures.values()),
-        )
+        contents = Contents.of(self._model, self._members, self.pictures.values())
         self._write(EXPORT, contents.model_dump_json(indent=1) + "\n")
 
     def _checked(self, table: pa.Table) -> Iterator[Row]:

@@ -127,11 +127,8 @@ class Answer:
         return {
             "query": self.query.as_json(),
             "where": self.where.as_json(),
-            "passed": self.passed,
-            "page": self.page,
-            "more": self.more,
+            **{name: getattr(self, name) for name in ("passed", "page", "more", "no_good_match")},
             "group": self.grouping.value,
-            "no_good_match": self.no_good_match,
             "best_probability": verdict and verdict.best,
             "threshold": verdict and verdict.threshold,
             "error": verdict and verdict.error,

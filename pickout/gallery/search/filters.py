@@ -1,6 +1,6 @@
 """Which crops a search looks at: several values, negation, ranges of time."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,11 +14,6 @@ from pickout.gallery.vectors.threads import in_threads
 
 _BLOCK = 262_144  # rows filtered together by one thread
 _LISTED = 20  # known names that an error lists at most
-_HOW = {
-    "camera": "see pickout index --camera-from and --table",
-    "track": "a column 'track' of pickout index --table gives it",
-    "video": "a column 'video' of pickout index --table gives it",
-}
 _COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
 
 Range = tuple[datetime, datetime]
@@ -63,9 +58,16 @@ class Where:
 
     def __post_init__(self) -> None:
         for name in _COLLECTIONS:
-            object.__setattr__(self, name, _names(name, getattr(self, name)))
+            names = getattr(self, name)
+            if isinstance(names, str):
+                raise UsageError(f"{name}='{names}': expected a list of names, for example ['{names}']")
+            object.__setattr__(self, name, tuple(dict.fromkeys(names)))
         for name in ("labels", "not_labels"):
-            object.__setattr__(self, name, _label_values(name, getattr(self, name)))
+            labels = getattr(self, name)
+            if not isinstance(labels, Mapping):
+                raise UsageError(f"{name}: expected names with values, for example {{'colour': ['teal', 'blue']}}")
+            lists = {key: [values] if isinstance(values, str) else values for key, values in labels.items()}
+            object.__setattr__(self, name, {key: tuple(dict.fromkeys(values)) for key, values in lists.items()})
         for name in ("after", "before"):
             time = getattr(self, name)
             object.__setattr__(self, name, None if time is None else without_zone(time))
@@ -76,18 +78,16 @@ class Where:
             for name in sorted(_composed(wanted) & _composed(unwanted)):
                 raise UsageError(f"{what.removeprefix(LABEL)} '{name}' is both asked for and ruled out; drop one")
 
-    def named(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    def named(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """Each facet that is filtered: its name in `Resident.facets`, the values asked for, the values ruled out."""
         pairs: list[tuple[str, Collection[str], Collection[str]]] = [
             ("camera", self.cameras, self.not_cameras),
             ("track", self.tracks, self.not_tracks),
             ("video", self.videos, self.not_videos),
         ]
-        for name in sorted({*self.labels, *self.not_labels}):
-            pairs.append((LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())))
-        for what, wanted, unwanted in pairs:
-            if wanted or unwanted:
-                yield what, tuple(wanted), tuple(unwanted)
+        names = sorted({*self.labels, *self.not_labels})
+        pairs += [(LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())) for name in names]
+        return [(what, tuple(wanted), tuple(unwanted)) for what, wanted, unwanted in pairs if wanted or unwanted]
 
     def beside(self, given: "Where") -> "Where":
         """These filters where `given` sets none of the same kind; a UsageError where both contradict each other."""
@@ -198,19 +198,6 @@ def _within(times_N: NDArray[np.datetime64], ranges: Sequence[Range]) -> NDArray
     return inside
 
 
-def _names(argument: str, names: Collection[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise UsageError(f"{argument}='{names}': expected a list of names, for example ['{names}']")
-    return tuple(dict.fromkeys(names))
-
-
-def _label_values(argument: str, labels: Labels) -> dict[str, tuple[str, ...]]:
-    if not isinstance(labels, Mapping):
-        raise UsageError(f"{argument}: expected names with values, for example {{'colour': ['teal', 'blue']}}")
-    lists = {name: [values] if isinstance(values, str) else values for name, values in labels.items()}
-    return {name: tuple(dict.fromkeys(values)) for name, values in lists.items()}
-
-
 def _range(start: datetime, stop: datetime) -> Range:
     start, stop = without_zone(start), without_zone(stop)
     if start >= stop:
@@ -234,7 +221,9 @@ def _unknown(what: str, name: str, known: Sequence[str], resident: Resident) -> 
         kind, of = ("value", f"label {label}: ") if label is not None else (what, "")
         return f"{of}unknown {kind} '{name}'; known {kind}s: {_listed(known)}"
     if label is None:
-        return f"unknown {what} '{name}'; no crop here has a {what}; {_HOW[what]}"
+        column = f"a column '{what}' of pickout index --table gives it"
+        how = "see pickout index --camera-from and --table" if what == "camera" else column
+        return f"unknown {what} '{name}'; no crop here has a {what}; {how}"
     labels = [each.removeprefix(LABEL) for each in resident.facets if each.startswith(LABEL)]
     have = f"known labels: {_listed(labels)}" if labels else "no crop here has a label; see --table"
     return f"unknown label '{label}'; {have}"

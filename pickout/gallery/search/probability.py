@@ -70,24 +70,17 @@ class Check(Settings):
     """How well the probabilities hold for people not used for fitting, at the gallery's size."""
 
     identities: int
-    searches: int
-    """With and without the person there."""
-    ece: float
-    """Expected calibration error over the best ten candidates of each search, in 15 bins of equal width."""
-    ece_interval: tuple[float, float]
-    """Its 95 % interval, from resampled people."""
-    ece_best: float
-    """The same over the best candidate of each search alone."""
-    ece_best_interval: tuple[float, float]
-    """Its 95 % interval."""
+    searches: int  # with and without the person there
+    ece: float  # expected calibration error over the best ten candidates of each search, in 15 bins of equal width
+    ece_interval: tuple[float, float]  # its 95 % interval, from resampled people
+    ece_best: float  # the same over the best candidate of each search alone
+    ece_best_interval: tuple[float, float]  # its 95 % interval
     absent_answered: float
     """Share of searches for people who are not there whose best candidate passed the threshold, at error 0.05."""
-    present_answered: float
-    """Share of searches for people who are there whose best candidate passed it."""
+    present_answered: float  # share of searches for people who are there whose best candidate passed it
     present_right: float | None
     """Among those, the share whose best candidate is a match; none where no search was answered."""
-    bins: tuple[Bin, ...]
-    """The reliability curve."""
+    bins: tuple[Bin, ...]  # the reliability curve
 
 
 class Calibration(Settings):
@@ -95,30 +88,18 @@ class Calibration(Settings):
 
     format: int = FORMAT
     method: str = METHOD
-    model: str
-    """Fingerprint of the model whose scores these are."""
-    data: str
-    """The data set and split whose people were searched for."""
-    made: datetime
-    """When, UTC."""
-    crops: int
-    """How many crops the gallery held."""
-    identities: int
-    """People used for fitting."""
-    searches: int
-    """Searches used for fitting."""
-    present: float
-    """The share of searches assumed to be for people who are there."""
-    second_look: bool
-    """Whether the scores are those of a second look."""
-    levels: tuple[Level, ...] = Field(min_length=1)
-    """By size of the gallery, the largest first."""
-    floor: float
-    """Best score that 99 % of the searches for people who are there reach."""
-    shift: float
-    """How much higher other people's validation crops score than the gallery's, in standard deviations."""
-    check: Check
-    """Measured on people not used for fitting."""
+    model: str  # fingerprint of the model whose scores these are
+    data: str  # the data set and split whose people were searched for
+    made: datetime  # when, UTC
+    crops: int  # how many crops the gallery held
+    identities: int  # people used for fitting
+    searches: int  # searches used for fitting
+    present: float  # the share of searches assumed to be for people who are there
+    second_look: bool  # whether the scores are those of a second look
+    levels: tuple[Level, ...] = Field(min_length=1)  # by size of the gallery, the largest first
+    floor: float  # best score that 99 % of the searches for people who are there reach
+    shift: float  # how much higher other people's validation crops score than the gallery's, in standard deviations
+    check: Check  # measured on people not used for fitting
 
     def probabilities(
         self, scores_n: NDArray[np.float64], head_h: NDArray[np.float64], passed: int
@@ -140,10 +121,6 @@ class Calibration(Settings):
         if part:  # Between two sizes: in proportion to the logarithm of the size.
             logits = (1 - part) * logits + part * rising[int(place) + 1].logits(found, is_best)
         return np.minimum(logistic(logits[1:]), logistic(logits[:1]))
-
-    def threshold(self, error: float, passed: int) -> float:
-        """The probability that the best candidate must reach; see `passing`."""
-        return passing(self.levels, error, passed)
 
     def warnings(self) -> list[str]:
         """What to say about the calibration itself."""

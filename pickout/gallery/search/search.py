@@ -11,7 +11,7 @@ from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
 from pickout.gallery.search.answer import Answer, Hit, Verdict
 from pickout.gallery.search.filters import Where, allowed, check_where
-from pickout.gallery.search.probability import Calibration
+from pickout.gallery.search.probability import Calibration, passing
 from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.search.query_vector import take_aim
 from pickout.gallery.search.ranking import Asked, Ranking, SearchSettings, looks_again, ranked, second_look
@@ -64,7 +64,7 @@ def answer(
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
     elif calibration is not None and len(ranking.head):
         best = calibration.probabilities(ranking.head[:1], ranking.head, ranking.passed)[0]
-        verdict = Verdict(float(best), calibration.threshold(settings.error, ranking.passed), settings.error)
+        verdict = Verdict(float(best), passing(calibration.levels, settings.error, ranking.passed), settings.error)
         notes += calibration.doubts(float(ranking.head[0]), ranking.passed)
     rows = store.fetch(_id(resident, place.position) for place in ranking.places)
     hits = _hits(ranking, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)

@@ -52,15 +52,10 @@ class Parse:
 
 
 def read_filters(sentence: str, cameras: Sequence[str], now: datetime) -> Parse:
-    """Split a sentence into the description of a person and filters.
+    """Split a sentence, as `a man near the lobby after 3 pm yesterday`, into the description of a person and filters.
 
-    Args:
-        sentence: for example `a man with a red rucksack near the lobby after 3 pm yesterday`.
-        cameras: the gallery's.
-        now: in the zone of the gallery's times; `yesterday` is told by it.
-
-    Returns:
-        The sentence as it is where nothing is certain, or nothing but filters would be left.
+    `cameras` are the gallery's, and `now` is in the zone of its times. The sentence stays as it is where nothing is
+    certain, or nothing but filters would be left.
     """
     left, where, wanted, unwanted = sentence, ANYWHERE, list[str](), list[str]()
     read: list[tuple[str, str]] = []

@@ -55,7 +55,7 @@ def result_sheet(
     sections = []
     for answer in answers:
         figures = "\n".join(_figure(hit, answer.grouping, reasons.pieces.get(hit.id)) for hit in answer.hits)
-        facts = f"<span>{_count(answer, crops)}</span>{_filters(answer)}<span>{source}</span>"
+        facts = f"{_facts(answer, crops)}<span>{source}</span>"
         header = f'{_asked(answer.query)}\n<p class="facts">{facts}</p>\n{_told(answer)}'
         sections.append(f'<section>\n<header>{header}</header>\n<div class="grid">\n{figures}\n</div>\n</section>')
     return Template(template).substitute(
@@ -92,21 +92,16 @@ def _pictures(query: Query) -> str:
     return "".join(told)
 
 
-def _count(answer: Answer, crops: int) -> str:
-    if not answer.passed:
-        return "no crop passes the filters"
-    if not answer.hits:
-        return f"page {answer.page} is behind the last candidate"
-    ranks = f"{answer.hits[0].rank} to {answer.hits[-1].rank}" if answer.page > 1 else f"{len(answer.hits)}"
+def _facts(answer: Answer, crops: int) -> str:
+    """How many crops, and the filters."""
+    ranks = f"{answer.hits[0].rank} to {answer.hits[-1].rank}" if answer.page > 1 and answer.hits else len(answer.hits)
     searched = f"{answer.passed:,} that pass the filters, of {crops:,}" if answer.passed < crops else f"{crops:,}"
-    return f"{ranks} of {searched} crops"
-
-
-def _filters(answer: Answer) -> str:
+    count = f"{ranks} of {searched} crops" if answer.hits else f"page {answer.page} is behind the last candidate"
     told = answer.where.words()
     if answer.grouping is not Grouping.NONE:
         told.append(f"one for each {'track' if answer.grouping is Grouping.TRACK else 'group of near-duplicates'}")
-    return "".join(f'<span class="filter">{_text(words)}</span>' for words in told)
+    filters = "".join(f'<span class="filter">{_text(words)}</span>' for words in told)
+    return f"<span>{count if answer.passed else 'no crop passes the filters'}</span>{filters}"
 
 
 def _told(answer: Answer) -> str:
