@@ -16,9 +16,9 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,7 +71,20 @@ class Contents(Settings):
     members: tuple[RowsMember, ...]
     pictures: int = Field(ge=0)
     pictures_digest: str = Field(pattern=_SHA256)
-    """Digest of the pictures' names, which are their own digests"""
+    """Digest of the pictures' names, which are their own digests."""
+
+    @classmethod
+    def of(cls, model: ModelFacts, members: Sequence[RowsMember], pictures: Collection[str]) -> "Contents":
+        """What an export of these members holds that is made now."""
+        return cls(
+            format=PORTABLE_FORMAT,
+            created=datetime.now(UTC).replace(microsecond=0),
+            model=model,
+            rows=sum(member.rows for member in members),
+            members=tuple(members),
+            pictures=len(pictures),
+            pictures_digest=_digest_of_names(pictures),
+        )
 
 
 def _digest_of_names(names: Iterable[str]) -> str:

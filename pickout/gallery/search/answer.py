@@ -9,7 +9,9 @@ from typing import Any
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
-from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.rows import Metadata, Row
+
+_SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # what a hit takes from its row
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Hit:
     match: float | None = None
     probability: float | None = None
     others: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, row: Row, rank: int, score: float, **told: Any) -> "Hit":
+        """The hit that shows `row`; `told` is what else is known."""
+        return cls(rank=rank, score=score, **{name: getattr(row, name) for name in _SHOWN}, **told)
 
     @property
     def camera(self) -> str | None:

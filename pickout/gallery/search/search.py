@@ -23,7 +23,6 @@ from pickout.gallery.vectors.held import HeldVectors
 _FOREIGN = 0.5  # share of letters in foreign words from which the script is told to be unknown
 _STRANGE = 0.5  # share of unknown words from which the language is told to be unknown
 _NAMED = 5
-_SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # what a hit takes from its row
 
 Known = Mapping[str, NDArray[np.float32]]
 """Vectors of sentences that were encoded together."""
@@ -151,10 +150,9 @@ def _hits(
             continue
         if calibration is not None and calibration.second_look and place.match is None:
             probability = None  # it stands behind those that were looked at again
-        shown = {name: getattr(row, name) for name in _SHOWN}
         others = tuple(_id(resident, other) for other in place.others)
-        rank = first + len(hits)
-        hits.append(Hit(rank, place.score, match=place.match, probability=probability, others=others, **shown))
+        known = {"match": place.match, "probability": probability, "others": others}
+        hits.append(Hit.of(row, first + len(hits), place.score, **known))
     return tuple(hits)
 
 
