@@ -39,6 +39,9 @@ class RebuildProgress:
     lost: int
 
 
+Tell = Callable[[RebuildProgress], None]
+
+
 class Rebuilding:
     """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows.
 
@@ -48,13 +51,7 @@ class Rebuilding:
     """
 
     def __init__(
-        self,
-        gallery: Path,
-        old: Store,
-        new: Store,
-        encoder: Encoder,
-        settings: IngestSettings,
-        on_progress: Callable[[RebuildProgress], None],
+        self, gallery: Path, old: Store, new: Store, encoder: Encoder, settings: IngestSettings, on_progress: Tell
     ) -> None:
         self._gallery, self._old, self._new = gallery, old, new
         self._encoder, self._settings, self._on_progress = encoder, settings, on_progress

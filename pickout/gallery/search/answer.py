@@ -97,31 +97,18 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one search gave.
+    """What one search gave."""
 
-    Args:
-        query: what was searched for.
-        hits: the page's candidates, best first.
-        where: the filters.
-        passed: how many crops pass the filters.
-        page: the page's number, from 1.
-        more: whether there is a next page.
-        grouping: which crops are shown as one.
-        verdict: whether the best candidate is good enough; None where the gallery is not calibrated for the query.
-        notes: what must be said beside the candidates, for example that the model does not know a word.
-        faults: what was found damaged: candidates whose rows are not as they were written, or are missing.
-    """
-
-    query: Query
-    hits: Sequence[Hit]
-    where: Where = ANYWHERE
-    passed: int = 0
-    page: int = 1
-    more: bool = False
-    grouping: Grouping = Grouping.NONE
-    verdict: Verdict | None = None
-    notes: Sequence[str] = ()
-    faults: Sequence[str] = ()
+    query: Query  # what was searched for
+    hits: Sequence[Hit]  # the page's candidates, best first
+    where: Where = ANYWHERE  # the filters
+    passed: int = 0  # how many crops pass the filters
+    page: int = 1  # the page's number, from 1
+    more: bool = False  # whether there is a next page
+    grouping: Grouping = Grouping.NONE  # which crops are shown as one
+    verdict: Verdict | None = None  # None where the gallery is not calibrated for the query
+    notes: Sequence[str] = ()  # what must be said beside the candidates, as that the model does not know a word
+    faults: Sequence[str] = ()  # damage: candidates whose rows are not as they were written, or are missing
 
     @property
     def no_good_match(self) -> bool | None:

@@ -24,14 +24,10 @@ class SavedSearch(Settings):
     """A search that is kept. Pictures are kept as paths and crops by the id or path given: nothing is copied."""
 
     name: str
-    query: dict[str, list[str]]
-    """As `Query.as_json` tells it."""
-    where: dict[str, Any]
-    """As `Where.as_json` tells it."""
-    group: str = "none"
-    """A `Grouping`."""
-    saved: datetime
-    """When, UTC."""
+    query: dict[str, list[str]]  # as `Query.as_json` tells it
+    where: dict[str, Any]  # as `Where.as_json` tells it
+    group: str = "none"  # a `Grouping`
+    saved: datetime  # when, UTC
     user: str
 
     def as_json(self) -> dict[str, Any]:
