@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from search import unit
 
 from pickout.gallery.calibration.evidence import People, gather
-from pickout.gallery.calibration.fit import CalibrationSettings, Facts, fit_and_check
+from pickout.gallery.calibration.fit import CalibrationSettings, fit_and_check
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.vectors.exact import HeldVectors
 
@@ -75,7 +75,10 @@ def line(noise: float, crops: int, count: int, seed: int, *, uneven: bool) -> No
         [each for each in evidence if each.person not in fitting],
         size=len(gallery),
         settings=CalibrationSettings(seed=seed),
-        facts=Facts("drawn", "drawn", False, 0.0),
+        model="drawn",
+        data="drawn",
+        second_look=False,
+        shift=0.0,
     ).check
     name = f"{noise}{' uneven' if uneven else ''}"
     errors = [

@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 from serving import HashEncoder, start
 
-from pickout.gallery.audit.commitments import crops_with_keys
 from pickout.gallery.audit.examination import examine, numbered_entries
 from pickout.gallery.audit.heads import read_head
+from pickout.gallery.audit.log import crops_with_keys
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 

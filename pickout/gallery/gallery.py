@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
-from pickout.gallery.audit.commitments import forget
-from pickout.gallery.audit.log import Acting, AuditLine, acting, now, record_search, user_name
+from pickout.gallery.audit.log import Acting, AuditLine, acting, forget, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
@@ -17,14 +16,13 @@ from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
-from pickout.gallery.search.answer import Answer
+from pickout.gallery.search.answer import Answer, Hit
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
 from pickout.gallery.search.groups import Grouping
-from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import SearchSettings
-from pickout.gallery.search.search import Asked, Scored, answer, every_score, together
+from pickout.gallery.search.ranking import Asked, SearchSettings
+from pickout.gallery.search.search import Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
 from pickout.gallery.storage.store import Store

@@ -11,10 +11,8 @@ import numpy as np
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, approximate, search_exactly
 from pickout.gallery.approximate.record import Approximation, usable
-from pickout.gallery.changes.choice import choose_rows, listed
-from pickout.gallery.changes.edits import Change, erase_crops, remove_rows, update_rows
-from pickout.gallery.changes.erasure import unfinished
-from pickout.gallery.changes.unfinished import finish_everything
+from pickout.gallery.changes.edits import Change, choose_rows, erase_crops, listed, remove_rows, update_rows
+from pickout.gallery.changes.erasure import finish_everything, unfinished
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery

@@ -11,7 +11,7 @@ from pickout.errors import PickoutError, ServerBusy
 from pickout.gallery.audit.log import Acting
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.answer import Answer
-from pickout.gallery.search.search import Asked
+from pickout.gallery.search.ranking import Asked
 
 T = TypeVar("T")
 

@@ -18,15 +18,17 @@ from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.approximate.record import APPROXIMATE, read_approximation
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search.filters import ANYWHERE, Where
+from pickout.gallery.search.filters import Where
 from pickout.gallery.search.groups import Grouping
+from pickout.gallery.search.query import Query
 from pickout.gallery.search.query_vector import Aim
-from pickout.gallery.search.ranking import SearchSettings, ranked
+from pickout.gallery.search.ranking import Asked, SearchSettings, ranked
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import HeldVectors, Penalty, best_rows, exact_top
 
 ROWS, SIZE = 1500, 16
+ANYONE = Query(["anyone"])
 buffer = io.BytesIO()
 Image.new("RGB", (2, 3)).save(buffer, "JPEG")
 THUMBNAIL = buffer.getvalue()
@@ -137,10 +139,10 @@ def test_a_search_ends_when_crops_go_away_between_counting_and_asking(large, gon
     left = [row_id(f"/crops/{number:05d}.jpg") for number in range(gone, ROWS)]
     other.remove([row_id(f"/crops/{number:05d}.jpg") for number in range(gone)])
     query = points[5].astype(np.float32)
-    found = ranked(resident, Aim(query), top=ROWS, where=ANYWHERE, grouping=grouping)
+    found = ranked(resident, Aim(query), Asked(ANYONE, top=ROWS, grouping=grouping))
     shown = [each for place in found.places for each in (place.position, *place.others)]
     assert sorted(resident.ids[each].decode() for each in shown) == sorted(left) and not found.more
-    few = ranked(resident, Aim(query), top=20, where=ANYWHERE, grouping=grouping)
+    few = ranked(resident, Aim(query), Asked(ANYONE, top=20, grouping=grouping))
     assert len(few.places) == 20 or grouping is not Grouping.NONE
 
 
@@ -306,7 +308,6 @@ def test_an_index_whose_files_are_gone_is_an_error_or_unused(large):
 
 def test_feedback_groups_and_pages_work_through_the_index(large, points):
     from pickout.gallery.search.groups import Grouping
-    from pickout.gallery.search.query import Query
 
     liked = large.ask(Query(more_like=("00011.jpg",)), top=5)
     assert liked.hits[0].path == "00011.jpg" or len(liked.hits) == 5

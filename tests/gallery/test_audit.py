@@ -35,10 +35,10 @@ def test_a_disk_that_fills_within_a_line_leaves_none_of_it_and_gives_no_results(
     # A limit on the size of files fills up as a disk does: what fits is written, the rest is not.
     code = (
         "import resource, signal, sys\nfrom pathlib import Path\n"
-        "from pickout.gallery.audit.log import ChangeLine, now, record_change\n"
+        "from pickout.gallery.audit.log import record_change\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + room}, resource.RLIM_INFINITY))\n"
-        f"record_change(Path({str(gallery.path)!r}), ChangeLine('now', 'me', 'remove', 1))\n"
+        f"record_change(Path({str(gallery.path)!r}), 'remove', 1)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ("no space left" if room else "so none can be made") in ended.stderr
@@ -78,9 +78,9 @@ def test_an_audit_that_is_no_file_of_its_own_stops_the_search(gallery, tmp_path,
 
 def test_lines_of_many_processes_do_not_mix(gallery):
     code = (
-        "from pathlib import Path\nfrom pickout.gallery.audit.log import ChangeLine, record_change\n"
+        "from pathlib import Path\nfrom pickout.gallery.audit.log import record_change\n"
         f"gallery = Path({str(gallery.path)!r})\n"
-        "for row in range(200):\n    record_change(gallery, ChangeLine('now', 'x' * 500, 'remove', row))"
+        "for row in range(200):\n    record_change(gallery, 'remove' + 'x' * 500, row)"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]

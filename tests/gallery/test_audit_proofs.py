@@ -9,10 +9,9 @@ import sys
 import pytest
 
 from pickout.errors import GalleryDamaged, GalleryError, NothingFound, StorageFull, UsageError
-from pickout.gallery.audit import heads, tree
-from pickout.gallery.audit.commitments import KEYS, key_of
+from pickout.gallery.audit import heads
 from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries
-from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.gallery.audit.log import KEYS, Acting, acting, key_of, record_event
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 
@@ -37,29 +36,29 @@ def root_by_recursion(leaves):
     k = 1
     while k * 2 < len(leaves):
         k *= 2
-    return tree.node(root_by_recursion(leaves[:k]), root_by_recursion(leaves[k:]))
+    return heads.node(root_by_recursion(leaves[:k]), root_by_recursion(leaves[k:]))
 
 
 def test_roots_are_those_of_the_published_vectors():
     for size, expected in ROOTS.items():
-        assert tree.root(tree.leaf(each) for each in LEAVES[:size]).hex() == expected
+        assert heads.root([heads.leaf(each) for each in LEAVES[:size]]).hex() == expected
 
 
 def test_proofs_hold_for_every_pair_of_sizes_and_for_no_other_tree():
-    leaves = [tree.leaf(str(number).encode()) for number in range(40)]
+    leaves = [heads.leaf(str(number).encode()) for number in range(40)]
     for new in range(1, len(leaves) + 1):
-        assert tree.root(leaves[:new]) == root_by_recursion(leaves[:new])
+        assert heads.root(leaves[:new]) == root_by_recursion(leaves[:new])
         for old in range(new + 1):
-            proof = tree.consistency(leaves[:new], old)
+            proof = heads.consistency(leaves[:new], old)
             assert len(proof) <= 2 * new.bit_length()
-            one, other = tree.root(leaves[:old]), tree.root(leaves[:new])
-            assert tree.goes_on(old, one, new, other, proof)
+            one, other = heads.root(leaves[:old]), heads.root(leaves[:new])
+            assert heads.goes_on(old, one, new, other, proof)
             if 0 < old < new:
-                changed = tree.root([tree.leaf(b"x"), *leaves[1:old]])
-                assert not tree.goes_on(old, changed, new, other, proof)
-                assert not tree.goes_on(old, one, new, changed, proof)
-                assert not tree.goes_on(old, one, new, other, proof[:-1])
-                assert not tree.goes_on(old, one, new, other, [*proof, proof[-1]])
+                changed = heads.root([heads.leaf(b"x"), *leaves[1:old]])
+                assert not heads.goes_on(old, changed, new, other, proof)
+                assert not heads.goes_on(old, one, new, changed, proof)
+                assert not heads.goes_on(old, one, new, other, proof[:-1])
+                assert not heads.goes_on(old, one, new, other, [*proof, proof[-1]])
 
 
 def log_of(gallery):

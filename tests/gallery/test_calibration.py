@@ -88,7 +88,7 @@ def test_answers_carry_probabilities_that_fall_with_the_rank(drawn):
     told = [hit.probability for hit in answer.hits]
     assert told == sorted(told, reverse=True) and 0 <= told[-1] <= told[0] <= 1
     assert answer.verdict.best == told[0]
-    assert answer.verdict.threshold == calibration.threshold(0.05, 120)
+    assert answer.verdict.threshold == passing(calibration.levels, 0.05, 120)
     assert answer.no_good_match == (told[0] < answer.verdict.threshold)
     behind = gallery.ask(split.images[40].captions[0], top=7, page=2)
     assert behind.verdict == answer.verdict

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.search.groups import Grouping, grouped
+from pickout.gallery.search.query import Query
 from pickout.gallery.search.query_vector import Aim
-from pickout.gallery.search.ranking import ranked
+from pickout.gallery.search.ranking import Asked, ranked
 from pickout.gallery.storage.rows import Facet, Resident
 from pickout.gallery.vectors.exact import HeldVectors
+
+ANYONE = Query(["anyone"])
 
 
 def drawn(seed, rows=300, people=40):
@@ -57,7 +59,7 @@ def test_groups_equal_the_loop_twin(seed, grouping):
     resident = drawn(seed)
     positions = np.random.default_rng(seed).permutation(300)
     found = grouped(positions, resident, grouping, duplicate=0.97)
-    told = [[int(positions[place]) for place in (group.leader, *group.others)] for group in found]
+    told = [[int(positions[place]) for place in group] for group in found]
     assert told == groups_by_loops(positions.tolist(), resident, grouping, 0.97)
     assert 20 < len(told) < 250
 
@@ -68,11 +70,11 @@ def test_pages_of_groups_never_overlap_and_leave_none_out(grouping, monkeypatch)
     monkeypatch.setattr("pickout.gallery.search.ranking.LOOKED_AT", 3)
     resident = drawn(5)
     aim = Aim(resident.vectors.array[11])
-    whole = ranked(resident, aim, top=300, where=ANYWHERE, grouping=grouping)
+    whole = ranked(resident, aim, Asked(ANYONE, top=300, grouping=grouping))
     leaders, page, more = [], 0, True
     while more:
         page += 1
-        found = ranked(resident, aim, top=13, where=ANYWHERE, page=page, grouping=grouping)
+        found = ranked(resident, aim, Asked(ANYONE, top=13, page=page, grouping=grouping))
         leaders += [place.position for place in found.places]
         more = found.more
     assert leaders == [place.position for place in whole.places]

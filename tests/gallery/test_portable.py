@@ -149,7 +149,7 @@ def test_an_empty_gallery_goes_through(tmp_path, encoder):
 
 def test_many_members_and_commits_give_the_same_rows(tmp_path, told, monkeypatch):
     monkeypatch.setattr("pickout.gallery.portable.writer._MEMBER", 1)
-    monkeypatch.setattr("pickout.gallery.portable.snapshot._FIRST", 2)
+    monkeypatch.setattr("pickout.gallery.portable.writer._FIRST", 2)
     monkeypatch.setattr("pickout.gallery.portable.reader._COMMIT_ROWS", 1)
     monkeypatch.setattr("pickout.gallery.portable.reader._COMPACT_EVERY", 2)
     seen = []
@@ -158,7 +158,7 @@ def test_many_members_and_commits_give_the_same_rows(tmp_path, told, monkeypatch
     heard = []
     import_gallery(tmp_path / "people.pickout", tmp_path / "copy.gallery", on_progress=lambda *at: heard.append(at))
     assert facts(Gallery.open(tmp_path / "copy.gallery")) == facts(told)
-    assert heard[0] == ("checking", 2, 6) and heard[-1] == ("writing", 6, 6)
+    assert heard[0] == ("checking", 1, 6) and heard[-1] == ("writing", 6, 6)
 
 
 def test_rows_come_to_those_of_another_gallery_of_the_same_model(tmp_path, told, draw):
@@ -212,7 +212,7 @@ def test_the_row_that_was_added_later_stays_and_of_equal_ones_the_gallerys(tmp_p
 
 
 def test_an_export_holds_the_rows_of_one_moment(tmp_path, told, crops, draw, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.portable.snapshot._FIRST", 1)
+    monkeypatch.setattr("pickout.gallery.portable.writer._FIRST", 1)
     before, seen = facts(told), []
 
     def change(done, total):
@@ -232,7 +232,7 @@ def test_an_export_holds_the_rows_of_one_moment(tmp_path, told, crops, draw, mon
 
 
 def test_an_erasure_meanwhile_stops_the_export_and_leaves_no_file(tmp_path, told, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.portable.snapshot._FIRST", 1)
+    monkeypatch.setattr("pickout.gallery.portable.writer._FIRST", 1)
 
     def erase(done, _total):
         if done == 1:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pickout.gallery.portable.footer import check_plain
+from pickout.gallery.portable.members import check_plain
 
 
 def write(**how):

@@ -16,7 +16,7 @@ from test_portable import LookingEncoder, facts
 
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, GalleryModelMismatch, PickoutError, UsageError
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.portable.form import row_schema
+from pickout.gallery.portable.file import row_schema
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.storage.columns import row_seal, to_arrow
 from pickout.gallery.storage.rows import row_id
@@ -162,7 +162,11 @@ def test_claims_that_cannot_be_are_refused_before_memory_is_taken(tmp_path, whol
     file.write_bytes(data[: start + 20] + ten + ten + data[start + 28 :])
     refused(file, "claims 4000000000 bytes, more than")
     file.write_bytes(data[:-10] + struct.pack("<L", 2**32 - 1) + data[-6:])
-    refused(file, "its directory claims 4294967295 bytes")
+    refused(file, "is no export of a gallery, or not all of it .*directory")
+    with file.open("wb") as stream:  # nothing but a hole, and the end of an archive whose directory it is
+        stream.seek(3 * 2**27)
+        stream.write(b"PK\5\6" + struct.pack("<8xLLH", 3 * 2**27, 0, 0))
+    refused(file, "its directory claims 402653184 bytes")
     refused(pack(file, members, rows=10**15), "contradicts itself about its 1000000000000000 rows")
     refused(pack(file, members, rows=-1), "rows: .*greater than or equal to 0")
     listed = json.loads(members["export.json"])

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.query_vector import Aim
-from pickout.gallery.search.ranking import ranked
-from pickout.gallery.search.second_look import looks_again, second_look
+from pickout.gallery.search.ranking import Asked, looks_again, ranked, second_look
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.vectors.exact import HeldVectors
 
@@ -62,21 +60,16 @@ def drawn():
 
 
 def search(resident, store, query, matcher, top=ROWS, page=1):
-    return ranked(
-        resident,
-        Aim(resident.vectors.array[0]),
-        top=top,
-        page=page,
-        where=ANYWHERE,
-        candidates=looks_again(matcher, query, None),
-        second_look=second_look(matcher, query, resident, store, 0.5),
-    )
+    look = second_look(matcher, query, resident, store, 0.5)
+    asked = Asked(query, top=top, page=page)
+    return ranked(resident, Aim(resident.vectors.array[0]), asked, looks_again(matcher, query, None), look)
 
 
 def test_the_best_are_ranked_by_matching_score_and_the_tail_as_it_was(drawn):
     resident, store = drawn
     plain = [
-        place.position for place in ranked(resident, Aim(resident.vectors.array[0]), top=ROWS, where=ANYWHERE).places
+        place.position
+        for place in ranked(resident, Aim(resident.vectors.array[0]), Asked(Query(["a"]), top=ROWS)).places
     ]
     first = plain[:CANDIDATES]
     score = {row: float(store.tokens[row].astype(np.float32).mean()) for row in first if row % 10 != 7}

@@ -10,27 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import GalleryDamaged
-from pickout.gallery.audit.commitments import key_of, showed
-from pickout.gallery.audit.heads import Head, check_signature, given_out, verifier
-from pickout.gallery.audit.log import MENDED, entry, is_cut, lines
-from pickout.gallery.audit.tree import Hash, leaf, root
+from pickout.gallery.audit.heads import Head, check_signature, given_out, leaf, root, verifier
+from pickout.gallery.audit.log import MENDED, entry, is_cut, key_of, lines, showed
 
 _COLUMNS = ("number", "time", "user", "via", "purpose", "kind", "sentence", "where", "results", "rows", "details")
+_GARBLED = "line {} is garbled: the file was changed, or a write was cut off"
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found.
-
-    Args:
-        size: entries.
-        root: the hash tree's root over them.
-        heads: earlier heads that the log was held against.
-        faults: what is wrong.
-    """
+    """How many entries, the root over them, how many earlier heads they were held against, and what is wrong."""
 
     size: int
-    root: Hash
+    root: bytes
     heads: int
     faults: tuple[str, ...]
 
@@ -40,15 +32,7 @@ def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = N
 
     An edit, a deletion, an insertion or a change of order before a head's size changes its root; a truncation leaves
     fewer entries than a head says; a replaced log has another root or another key. Entries behind the last head can be
-    changed unseen: hand out heads often.
-
-    Args:
-        gallery: the gallery's folder.
-        heads: earlier heads, from a witness.
-        key_file: where the private key lies; by default in the gallery.
-
-    Raises:
-        GalleryError: the log cannot be read.
+    changed unseen: hand out heads often. A GalleryError where the log cannot be read.
     """
     faults = list(log_faults(gallery))
     leaves = [leaf(line) for line in lines(gallery)]
@@ -73,16 +57,14 @@ def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = N
 
 def log_faults(gallery: Path) -> Iterator[str]:
     """Lines that are no entries. One that a kill cut off, and whose next writer said so, is none of them."""
-    cut: tuple[int, bytes] | None = None
+    garbled: tuple[int, str] | None = None
     for number, line in enumerate(lines(gallery), start=1):
         values = entry(line)
-        if cut is not None:
-            told = {} if values is None else values
-            if told.get("event") != MENDED or told.get("sha256") != hashlib.sha256(cut[1]).hexdigest():
-                yield f"line {cut[0]} is garbled: the file was changed, or a write was cut off"
-        cut = (number, line) if values is None else None
-    if cut is not None:
-        yield f"line {cut[0]} is garbled: the file was changed, or a write was cut off"
+        if garbled is not None and (not values or (values.get("event"), values.get("sha256")) != (MENDED, garbled[1])):
+            yield _GARBLED.format(garbled[0])
+        garbled = (number, hashlib.sha256(line).hexdigest()) if values is None else None
+    if garbled is not None:
+        yield _GARBLED.format(garbled[0])
     if is_cut(gallery):
         yield "the last line is garbled: a write was cut off; the next search or change will say so in the log"
 
@@ -104,21 +86,19 @@ def numbered_entries(gallery: Path, start: int = 1) -> Iterator[dict[str, Any]]:
 
 def as_csv(entries: Iterator[dict[str, Any]]) -> Iterator[str]:
     """Entries as lines of CSV with a header. A cell that a spreadsheet would run gets a quote before it."""
-    row = io.StringIO()
-    writer = csv.writer(row)
-    writer.writerow(_COLUMNS)
+    known = {*_COLUMNS, "change", "event", "nonce", "shown", "query"}
+    yield _csv_row(_COLUMNS)
     for values in entries:
-        known = set(_COLUMNS) | {"change", "event", "nonce", "shown", "query"}
         kind = values.get("change") or values.get("event") or "search"
         details = {name: value for name, value in values.items() if name not in known}
         cells = {**values, "kind": kind, "details": details or ""}
-        writer.writerow([_cell(cells.get(name, "")) for name in _COLUMNS])
-        yield row.getvalue()
-        row.seek(0)
-        row.truncate()
-    yield row.getvalue()
+        yield _csv_row([cells.get(name, "") for name in _COLUMNS])
 
 
-def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value) if isinstance(value, dict) else str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+def _csv_row(values: Sequence[Any]) -> str:
+    row = io.StringIO()
+    texts = [json.dumps(value) if isinstance(value, dict) else str(value) for value in values]
+    csv.writer(row).writerow(
+        [f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text for text in texts]
+    )
+    return row.getvalue()

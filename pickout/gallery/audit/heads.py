@@ -1,14 +1,16 @@
 """Signed heads of an audit log, to be kept by a witness outside, and proofs that a later log goes on from an earlier.
 
+They rest on the hash tree of RFC 6962 over the lines of the log.
+
 A head is a checkpoint as public transparency logs write it (C2SP tlog-checkpoint and signed-note, Ed25519): the log's
 name, how many entries, the root of the hash tree, a signature. A proof is the request that such witnesses take (C2SP
 tlog-witness): `old N`, the hashes, the new head.
 """
 
 import base64
-import binascii
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,6 @@ from typing import TYPE_CHECKING
 from pickout.errors import GalleryDamaged, GalleryError, UsageError
 from pickout.files import atomic_path, storage_errors
 from pickout.gallery.audit.log import lines
-from pickout.gallery.audit.tree import Hash, consistency, goes_on, leaf, root
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,78 +26,54 @@ KEY = "audit-key.pem"
 HEADS = "audit-heads.txt"
 """The heads that were given out, one behind the other; `verify` holds the log against each."""
 _ED25519 = b"\x01"
-_LARGEST = 100_000
-"""Characters of a head or proof at most."""
+_LARGEST = 100_000  # characters of a head or proof at most
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How long a log was and what it held.
-
-    Args:
-        origin: the log's name, which says its key.
-        size: entries.
-        root: the hash tree's root over them.
-        text: the signed note as it was read or written.
-    """
+    """A log's name, which says its key, how many entries it had, the tree's root over them, and the signed note."""
 
     origin: str
     size: int
-    root: Hash
+    root: bytes
     text: str
 
 
 def sign_head(gallery: Path, key_file: Path | None = None) -> Head:
     """The head of the log as it is now, signed and noted down in `audit-heads.txt`.
 
-    Args:
-        gallery: the gallery's folder.
-        key_file: where the private key lies; by default in the gallery, made where there is none.
-
-    Raises:
-        GalleryError: the log cannot be read, or the key cannot be used.
-        StorageFull: no space left.
+    The private key lies in the gallery unless `key_file` is given, and is made where there is none. A GalleryError
+    where the log cannot be read, or the key cannot be used.
     """
     key = _private_key(key_file or gallery / KEY)
     leaves = [leaf(line) for line in lines(gallery)]
-    public = key.public_key().public_bytes_raw()
-    origin = _origin(public)
-    body = f"{origin}\n{len(leaves)}\n{base64.b64encode(root(leaves)).decode()}\n"
-    signature = base64.b64encode(_key_id(origin, public) + key.sign(body.encode())).decode()
-    text = f"{body}\n— {origin} {signature}\n"
+    top, (origin, identifier) = root(leaves), _names(key.public_key().public_bytes_raw())
+    body = f"{origin}\n{len(leaves)}\n{_encoded(top)}\n"
+    text = f"{body}\n— {origin} {_encoded(identifier + key.sign(body.encode()))}\n"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with storage_errors(gallery / HEADS), os.fdopen(os.open(gallery / HEADS, flags, 0o600), "a") as file:
         file.write(text + "\n")
-    return Head(origin, len(leaves), root(leaves), text)
+    return Head(origin, len(leaves), top, text)
 
 
 def verifier(gallery: Path, key_file: Path | None = None) -> str:
     """The public key that a witness needs, as signed notes write it."""
     public = _private_key(key_file or gallery / KEY).public_key().public_bytes_raw()
-    origin = _origin(public)
-    return f"{origin}+{_key_id(origin, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+    origin, identifier = _names(public)
+    return f"{origin}+{identifier.hex()}+{_encoded(_ED25519 + public)}"
 
 
 def proof(gallery: Path, old: Head, new: Head) -> str:
-    """What shows a witness who kept `old` that the log of `new` goes on from there.
-
-    Raises:
-        GalleryDamaged: it does not.
-    """
+    """What shows a witness who kept `old` that the log of `new` goes on from there; an error where it does not."""
     leaves = [leaf(line) for line in lines(gallery)][: new.size]
     if old.size > len(leaves) or root(leaves[: old.size]) != old.root:
         raise GalleryDamaged(f"{gallery}: the log does not go on from that head; see pickout audit verify --head")
-    hashes = "".join(f"{base64.b64encode(each).decode()}\n" for each in consistency(leaves, old.size))
+    hashes = "".join(f"{_encoded(each)}\n" for each in consistency(leaves, old.size))
     return f"old {old.size}\n{hashes}\n{new.text}"
 
 
 def check_proof(old: Head, text: str, key: str) -> Head:
-    """The new head that a proof ends with, after checking it as a witness does: without the log.
-
-    Args:
-        old: the head that the witness kept.
-        text: the proof.
-        key: the verifier key.
+    """The new head that a proof ends with, after checking it as the witness who kept `old` does: without the log.
 
     Raises:
         UsageError: this is no proof.
@@ -105,9 +82,8 @@ def check_proof(old: Head, text: str, key: str) -> Head:
     first, _, note = text.partition("\n\n")
     start, *hashes = first.splitlines() or [""]
     if start != f"old {old.size}":
-        raise UsageError(
-            f"this proof begins with '{start[:40]}', expected 'old {old.size}'; ask for another with --since"
-        )
+        told = f"this proof begins with '{start[:40]}', expected 'old {old.size}'"
+        raise UsageError(f"{told}; ask for another with --since")
     new = read_head(note)
     check_signature(old, key)
     check_signature(new, key)
@@ -117,11 +93,7 @@ def check_proof(old: Head, text: str, key: str) -> Head:
 
 
 def read_head(text: str) -> Head:
-    """A head from its text.
-
-    Raises:
-        UsageError: it is none.
-    """
+    """A head from its text; a UsageError where it is none."""
     rows = text[:_LARGEST].splitlines()
     if len(rows) < 5 or not rows[1].isdecimal() or rows[3] or not rows[4].startswith("— "):
         raise UsageError("this is no head of an audit log; expected what pickout audit head prints")
@@ -129,12 +101,7 @@ def read_head(text: str) -> Head:
 
 
 def check_signature(head: Head, key: str) -> None:
-    """Make sure that a head was signed with the private half of `key`.
-
-    Raises:
-        UsageError: `key` is no verifier key.
-        GalleryDamaged: it was not.
-    """
+    """Refuse a head that was not signed with the private half of `key`."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -144,7 +111,7 @@ def check_signature(head: Head, key: str) -> None:
     body, _, signatures = head.text.partition("\n\n")
     signature = _decoded(signatures.rpartition(" ")[2].strip())
     try:
-        if head.origin != _origin(public[1:]) or signature[:4] != _key_id(head.origin, public[1:]):
+        if (head.origin, signature[:4]) != _names(public[1:]):
             raise InvalidSignature
         Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], f"{body}\n".encode())
     except InvalidSignature:
@@ -155,21 +122,13 @@ def check_signature(head: Head, key: str) -> None:
 
 
 def given_out(gallery: Path) -> list[Head]:
-    """The heads in `audit-heads.txt`.
-
-    Raises:
-        GalleryDamaged: the file is garbled.
-    """
+    """The heads in `audit-heads.txt`."""
     try:
-        text = (gallery / HEADS).read_text(encoding="utf-8")
+        rows = (gallery / HEADS).read_text(encoding="utf-8").splitlines()
+        return [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError):
-        text = "garbled"
-    rows = text.splitlines()
-    try:
-        return [read_head("\n".join(rows[start : start + 5])) for start in range(0, len(rows), 6)]
-    except UsageError:
+    except (OSError, ValueError, UsageError):
         raise GalleryDamaged(f"{gallery / HEADS}: garbled; the file was changed") from None
 
 
@@ -185,27 +144,90 @@ def _private_key(file: Path) -> "Ed25519PrivateKey":
             return found
     except FileNotFoundError:
         made = Ed25519PrivateKey.generate()
-        pem = made.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         with atomic_path(file, private=True) as temporary:
-            temporary.write_bytes(pem)
+            temporary.write_bytes(made.private_bytes(*form))
         return made
     except (OSError, ValueError, TypeError):
         pass
     raise GalleryDamaged(f"{file}: is no Ed25519 key without password in PEM; put it back from a backup")
 
 
-def _origin(public: bytes) -> str:
-    return f"pickout/audit/{hashlib.sha256(public).hexdigest()[:16]}"
+def _names(public: bytes) -> tuple[str, bytes]:
+    """The origin of a key's log, and the key's identifier in signed notes."""
+    origin = f"pickout/audit/{hashlib.sha256(public).hexdigest()[:16]}"
+    return origin, hashlib.sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
-def _key_id(origin: str, public: bytes) -> bytes:
-    return hashlib.sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         raise UsageError(f"'{text[:60]}' is no base64; give the file as it was printed") from None
+
+
+def leaf(line: bytes) -> bytes:
+    """The hash of one entry, `SHA-256(0x00 || line)` (RFC 6962, 2.1)."""
+    return hashlib.sha256(b"\x00" + line).digest()
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    """The hash above two others, `SHA-256(0x01 || left || right)` (RFC 6962, 2.1)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def root(leaves: Sequence[bytes]) -> bytes:
+    """The root over all leaves (RFC 6962, 2.1); of none, the hash of nothing."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else hashlib.sha256().digest()
+    half = _half(leaves)
+    return node(root(leaves[:half]), root(leaves[half:]))
+
+
+def consistency(leaves: Sequence[bytes], old: int) -> list[bytes]:
+    """The proof that the tree of the first `old` leaves is a beginning of the whole (RFC 6962, 2.1.2)."""
+    return _subproof(leaves, old, whole=True) if old else []
+
+
+def _half(leaves: Sequence[bytes]) -> int:
+    """The largest power of two that is less than their number."""
+    return 1 << (len(leaves) - 1).bit_length() - 1
+
+
+def _subproof(leaves: Sequence[bytes], old: int, *, whole: bool) -> list[bytes]:
+    if old == len(leaves):
+        return [] if whole else [root(leaves)]
+    half = _half(leaves)
+    if old <= half:
+        return [*_subproof(leaves[:half], old, whole=whole), root(leaves[half:])]
+    return [*_subproof(leaves[half:], old - half, whole=False), root(leaves[:half])]
+
+
+def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether `proof` shows that a tree of `new` leaves begins with one of `old` leaves (RFC 9162, 2.1.4.2)."""
+    if old > new or (old == 0 and old_root != root(())):
+        return False
+    if old in (0, new):
+        return not proof and (old < new or old_root == new_root)
+    path = list(proof) if old & (old - 1) else [old_root, *proof]
+    if not path:
+        return False
+    place, last = old - 1, new - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    first = second = path[0]
+    for each in path[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            first, second = node(each, first), node(each, second)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            second = node(second, each)
+        place, last = place >> 1, last >> 1
+    return last == 0 and first == old_root and second == new_root

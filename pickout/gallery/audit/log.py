@@ -1,38 +1,42 @@
-"""`audit.jsonl`: one line an entry, appended whole or not at all."""
+"""`audit.jsonl`: one line an entry, appended whole or not at all, with commitments to the crops that it showed.
+
+Each crop that was ever shown has a random key `K`, kept beside the log. An entry with nonce `n` holds `HMAC-SHA256(K, n
+|| id)` for each crop that it showed. With the key anybody can check that an entry showed this crop; without it, the log
+does not tell it from any other, nor that two entries showed the same one. Erasing a crop destroys its key, and the log
+forgets it.
+"""
 
 import errno
 import fcntl
 import hashlib
+import hmac
 import json
+import mmap
 import os
 import pwd
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pickout.errors import GalleryError
+from pickout.errors import GalleryDamaged, GalleryError, StorageFull
 from pickout.files import own_file, storage_errors
-from pickout.gallery.audit.commitments import commit
 
 AUDIT = "audit.jsonl"
+KEYS = "audit-keys.sqlite"
 MENDED = "mended"
 """The event that tells of a line whose writer died in the middle of it."""
-_PIECE = 65_536
+_PATIENCE = 60.0  # seconds to wait for another process that writes keys
 
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """On whose behalf something is done, where that is not the account that the process runs as.
-
-    Args:
-        user: who.
-        via: through what, for example `server`.
-        purpose: what for; None where none was asked for.
-    """
+    """For whom, through what (as `server`) and to what purpose something is done, where it is not this account."""
 
     user: str
     via: str
@@ -54,19 +58,7 @@ def acting(who: Acting) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """One search.
-
-    Args:
-        time: when, UTC.
-        user: the account that searched.
-        sentence: what for, in words.
-        query: its parts.
-        where: the filters that were set.
-        top: how many results a page were asked for.
-        page: which page.
-        results: how many were given.
-        model: fingerprint of the model.
-    """
+    """One search: when (UTC), for whom, what for in words and by its parts, filters, how many results, which model."""
 
     time: str
     user: str
@@ -79,73 +71,31 @@ class AuditLine:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeLine:
-    """One change of rows, or one copy of them that was made.
-
-    Args:
-        time: when, UTC.
-        user: the account that changed them.
-        change: `remove`, `erase`, `update`, `rebuild`, `export` or `import`.
-        rows: how many; not which, so that the line holds nothing of an erased crop.
-    """
-
-    time: str
-    user: str
-    change: str
-    rows: int
-
-
 def record_search(gallery: Path, line: AuditLine, shown: Sequence[str]) -> None:
-    """Append `line`. A search whose line cannot be written gives no results, so this comes before they are returned.
-
-    Args:
-        gallery: the gallery's folder.
-        line: the search.
-        shown: ids of the crops that it will show; the log gets commitments to them.
-
-    Raises:
-        GalleryError: the file cannot be written to.
-        StorageFull: no space left.
-    """
-    values = {**asdict(line), **_circumstances(), **commit(gallery, shown)}
-    _append(gallery / AUDIT, values, "each search is recorded, so none can be made")
+    """Append a search and commitments to the crops that it will show, before they are returned: no line, no results."""
+    values = {**asdict(line), **_circumstances(), **_commitments(gallery, shown)}
+    _append(gallery, values, "each search is recorded, so none can be made")
 
 
-def record_change(gallery: Path, line: ChangeLine) -> None:
-    """Append `line`, before the change is made.
-
-    Raises:
-        GalleryError: the file cannot be written to.
-        StorageFull: no space left.
-    """
-    _append(gallery / AUDIT, {**asdict(line), **_circumstances()}, "each change is recorded, so none can be made")
+def record_change(gallery: Path, change: str, rows: int) -> None:
+    """Append a change of rows, before it is made: how many, not which, so that it holds nothing of an erased crop."""
+    values = {"time": now(), "user": user_name(), "change": change, "rows": rows, **_circumstances()}
+    _append(gallery, values, "each change is recorded, so none can be made")
 
 
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
     """Append an entry of another kind: a crop that was looked at, a hold, an alarm.
 
-    Args:
-        gallery: the gallery's folder.
-        event: what happened.
-        shown: ids of crops that somebody sees by it.
-        details: what else is to be known; nothing that names a crop.
-
-    Raises:
-        GalleryError: the file cannot be written to.
-        StorageFull: no space left.
+    `shown` are ids of crops that somebody sees by it; `details` name no crop. Where the file cannot be written to, it
+    is a GalleryError, or StorageFull.
     """
-    commitments = commit(gallery, shown) if shown else {}
+    commitments = _commitments(gallery, shown) if shown else {}
     values = {"time": now(), "user": user_name(), "event": event, **details, **_circumstances(), **commitments}
-    _append(gallery / AUDIT, values, "what is done is recorded, so nothing can be")
+    _append(gallery, values, "what is done is recorded, so nothing can be")
 
 
 def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
-    """The whole lines of the log from entry `start` on, without their line ends; a cut last one is left out.
-
-    Raises:
-        GalleryError: the file cannot be read.
-    """
+    """The whole lines of the log from entry `start` on, without their line ends; a cut last one is left out."""
     try:
         with (gallery / AUDIT).open("rb") as file:
             for number, line in enumerate(file):
@@ -159,12 +109,10 @@ def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
 
 def is_cut(gallery: Path) -> bool:
     """Whether the last line has no end: its writer died, or is writing it now."""
-    file = gallery / AUDIT
-    if not file.is_file() or not (size := file.stat().st_size):
-        return False
-    with file.open("rb") as log:
-        log.seek(size - 1)
+    with suppress(OSError), (gallery / AUDIT).open("rb") as log:
+        log.seek(-1, os.SEEK_END)  # an error in an empty file
         return log.read(1) != b"\n"
+    return False
 
 
 def entry(line: bytes) -> dict[str, Any] | None:
@@ -183,8 +131,7 @@ def now() -> str:
 
 def user_name() -> str:
     """Whom this is done for: the account's name as the system has it, or its number where it has none."""
-    who = _ACTING.get()
-    if who is not None:
+    if (who := _ACTING.get()) is not None:
         return who.user
     try:
         return pwd.getpwuid(os.getuid()).pw_name  # not from the environment, which everybody sets as they like
@@ -194,39 +141,111 @@ def user_name() -> str:
 
 def _circumstances() -> dict[str, Any]:
     who = _ACTING.get()
-    if who is None:
-        return {}
-    return {"via": who.via} | ({} if who.purpose is None else {"purpose": who.purpose})
+    told = {} if who is None else {"via": who.via, "purpose": who.purpose}
+    return {name: value for name, value in told.items() if value is not None}
 
 
-def _append(file: Path, values: Mapping[str, Any], so: str) -> None:
-    data = json.dumps(values).encode() + b"\n"
+def _append(gallery: Path, values: dict[str, Any], so: str) -> None:
+    file = gallery / AUDIT
     try:
         with own_file(file) as handle, storage_errors(file):
-            _append_whole(handle, data)
+            fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
+            size = os.fstat(handle).st_size
+            data = _mending(handle, size) + json.dumps(values).encode() + b"\n"
+            if os.write(handle, data) < len(data):  # the disk filled within the line
+                os.ftruncate(handle, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         linked = error.errno in (errno.ELOOP, errno.EEXIST)
         reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
         raise GalleryError(f"{file}: cannot be written to ({reason}); {so}") from None
 
 
-def _append_whole(handle: int, data: bytes) -> None:
-    fcntl.flock(handle, fcntl.LOCK_EX)  # for the moment of one line; nobody else may open the file
-    size = os.fstat(handle).st_size
-    data = _mending(handle, size) + data
-    if os.write(handle, data) < len(data):  # the disk filled within the line
-        os.ftruncate(handle, size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _mending(handle: int, size: int) -> bytes:
     """What ends a line that was cut off by a kill, and says so. The cut piece stays: a log only grows."""
     if not size or os.pread(handle, 1, size - 1) == b"\n":
         return b""
-    piece = b""
-    while b"\n" not in piece and len(piece) < size:
-        start = max(0, size - len(piece) - _PIECE)
-        piece = os.pread(handle, size - len(piece) - start, start) + piece
-    piece = piece.rpartition(b"\n")[2]
+    with mmap.mmap(handle, size, access=mmap.ACCESS_READ) as log:
+        piece = log[log.rfind(b"\n") + 1 :]
     told = {"time": now(), "user": user_name(), "event": MENDED, "bytes": len(piece)}
     return b"\n" + json.dumps({**told, "sha256": hashlib.sha256(piece).hexdigest()}).encode() + b"\n"
+
+
+def _commitments(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:
+    """Commitments to `ids` as an entry holds them: `nonce`, and `shown` in the order of `ids`."""
+    nonce = secrets.token_hex(16)
+    if not ids:
+        return {"nonce": nonce, "shown": []}
+    with _opened(gallery) as database:
+        if missing := [each for each in ids if _key(database, each) is None]:
+            new = [(each, secrets.token_bytes(32)) for each in missing]
+            with database:
+                database.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", new)
+        # One that another process erases right now gets a key that nobody has.
+        keys = [_key(database, each) or secrets.token_bytes(32) for each in ids]
+    return {"nonce": nonce, "shown": [_commitment(key, nonce, each) for key, each in zip(keys, ids, strict=True)]}
+
+
+def showed(entry: Mapping[str, Any], crop: str, key: bytes) -> bool:
+    """Whether an entry of the log showed a crop whose key is `key`."""
+    nonce, shown = entry.get("nonce"), entry.get("shown")
+    return isinstance(nonce, str) and isinstance(shown, list) and _commitment(key, nonce, crop) in shown
+
+
+def key_of(gallery: Path, crop: str) -> bytes | None:
+    """A crop's key; None where it was never shown, or was erased."""
+    if not (gallery / KEYS).exists():
+        return None
+    with _opened(gallery) as database:
+        return _key(database, crop)
+
+
+def crops_with_keys(gallery: Path) -> list[str]:
+    """Ids of the crops that can be shown to have been shown."""
+    if not (gallery / KEYS).exists():
+        return []
+    with _opened(gallery) as database:
+        return [row[0] for row in database.execute("SELECT crop FROM keys")]
+
+
+def forget(gallery: Path, ids: Iterable[str]) -> None:
+    """Destroy the keys of crops; the file is written anew, so that no byte of them is left in it."""
+    if not (gallery / KEYS).exists():
+        return
+    with _opened(gallery) as database:
+        with database:
+            database.executemany("DELETE FROM keys WHERE crop = ?", ((each,) for each in ids))
+        database.execute("VACUUM")
+
+
+def _commitment(key: bytes, nonce: str, crop: str) -> str:
+    return hmac.digest(key, bytes.fromhex(nonce) + crop.encode(), "sha256").hex()
+
+
+def _key(database: sqlite3.Connection, crop: str) -> bytes | None:
+    found = database.execute("SELECT key FROM keys WHERE crop = ?", (crop,)).fetchone()
+    return None if found is None else bytes(found[0])
+
+
+@contextmanager
+def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
+    file = gallery / KEYS
+    try:
+        with own_file(file), closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
+            # Deleted keys are overwritten. No log of changes beside the file, which would keep them.
+            database.execute("PRAGMA secure_delete = ON")
+            database.execute("PRAGMA temp_store = MEMORY")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("CREATE TABLE IF NOT EXISTS keys (crop TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID")
+            yield database
+    except OSError as error:
+        raise GalleryError(f"{file}: cannot be opened ({error.strerror}); each search is recorded") from None
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise StorageFull(f"{file}: no space left on the device; free some and run again") from None
+        raise GalleryError(f"{file}: cannot be used ({error}); check that you may write in the gallery") from None
+    except sqlite3.DatabaseError as error:
+        raise GalleryDamaged(
+            f"{file}: garbled ({error}); put it back from a backup, or move it away: the log then proves no more which "
+            "crops were shown until now"
+        ) from None

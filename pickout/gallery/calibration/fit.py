@@ -1,7 +1,5 @@
 """Fit how likely a candidate is a match, and check it on people that were not used for fitting."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,16 +9,7 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.data.data_set import Split
 from pickout.errors import DataError, GalleryError
-from pickout.gallery.calibration.evidence import (
-    FRACTIONS,
-    Evidence,
-    Lists,
-    People,
-    Tell,
-    encode_people,
-    gather,
-    simulate,
-)
+from pickout.gallery.calibration.evidence import FRACTIONS, Evidence, Lists, Tell, encode_people, gather, simulate
 from pickout.gallery.calibration.reliability import bin_sums, error_interval, expected_calibration_error
 from pickout.gallery.encoder import Encoder, Matching
 from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Level, logistic, passing
@@ -28,10 +17,8 @@ from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 
 FEWEST_CROPS, FEWEST_PEOPLE = 50, 40
-_ERROR = 0.05
-"""The error rate at which the check tells how many searches are answered."""
-_MOST_ABSENT = 1000
-"""Best probabilities of person-absent searches that are kept for each size."""
+_ERROR = 0.05  # the error rate at which the check tells how many searches are answered
+_MOST_ABSENT = 1000  # best probabilities of person-absent searches that are kept for each size
 _STEPS = 50
 
 
@@ -48,56 +35,29 @@ class CalibrationSettings(Settings):
     """Draws the sentences, who is used for fitting, and the parts of the gallery that are searched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a calibration says about itself.
-
-    Args:
-        model: fingerprint of the model.
-        data: the data set and split.
-        second_look: whether the scores are those of a second look.
-        shift: see `Calibration.shift`.
-    """
-
-    model: str
-    data: str
-    second_look: bool
-    shift: float
-
-
 def calibrate(
-    split: Split,
-    encoder: Encoder,
-    resident: Resident,
-    store: Store,
-    settings: CalibrationSettings,
-    tell: Tell,
+    split: Split, encoder: Encoder, resident: Resident, store: Store, settings: CalibrationSettings, tell: Tell
 ) -> Calibration:
     """Calibrate a gallery on people who are not in it, or are known to be by the bytes of their images.
 
     Half of the people are used for fitting: their sentences are searched in the gallery and in random parts of it,
     once with their images added and once without. A logistic regression is fitted on the best ten of each list
-    (Platt, 1999). The other half is used for the check alone.
-
-    Raises:
-        GalleryError: too few crops, or the encoder broke its promise.
-        DataError: too few people with sentences.
-        ImageUnreadable: an image of the split that cannot be read.
+    (Platt, 1999). The other half is used for the check alone. Errors as of `Gallery.calibrate`.
     """
-    size = len(resident.ids)
+    size, data = len(resident.ids), f"{split.data}, {split.name}"
     if size < FEWEST_CROPS:
         raise GalleryError(f"{size} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")
-    again = isinstance(encoder, Matching) and bool(encoder.candidates)
-    most = settings.looked_again if again else settings.searches
+    candidates = encoder.candidates if isinstance(encoder, Matching) else 0
+    most = settings.looked_again if candidates else settings.searches
     people = encode_people(split, encoder, searches=most, seed=settings.seed, tell=tell)
     drawn = np.random.default_rng(settings.seed).permutation(np.unique(people.meant))
     if len(drawn) < FEWEST_PEOPLE:
-        raise DataError(
-            f"{split.data}, {split.name}: {len(drawn)} people with sentences; calibration needs {FEWEST_PEOPLE}"
-        )
-    shown = _known_people(people, resident, store)
-    look = _second_look(people, encoder, resident, store) if again else None
-    candidates = encoder.candidates if isinstance(encoder, Matching) else 0
+        raise DataError(f"{data}: {len(drawn)} people with sentences; calibration needs {FEWEST_PEOPLE}")
+    # Which of them each row shows, by the bytes of its file; -1 for the rest.
+    person = dict(zip(people.contents, people.shown.tolist(), strict=True))
+    rows = {known.id.encode(): person[known.content] for known in store.known() if known.content in person}
+    shown = np.array([rows.get(bytes(identifier), -1) for identifier in resident.ids], dtype=np.int64)
+    look = people.second_look(encoder, resident, store) if isinstance(encoder, Matching) and candidates else None
     evidence = list(gather(people, resident, shown, look, candidates, tell))
     fitting = set(drawn[: len(drawn) // 2].tolist())
     return fit_and_check(
@@ -105,7 +65,10 @@ def calibrate(
         [each for each in evidence if each.person not in fitting],
         size=size,
         settings=settings,
-        facts=Facts(encoder.fingerprint, f"{split.data}, {split.name}", again, _shift(people, resident)),
+        model=encoder.fingerprint,
+        data=data,
+        second_look=bool(candidates),
+        shift=people.shift(resident),
     )
 
 
@@ -115,49 +78,46 @@ def fit_and_check(
     *,
     size: int,
     settings: CalibrationSettings,
-    facts: Facts,
+    model: str,
+    data: str,
+    second_look: bool,
+    shift: float,
 ) -> Calibration:
-    """Fit on the evidence of some people, and check on that of others.
+    """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others.
 
-    Args:
-        fitting: searches that are fitted on.
-        checking: searches of other people.
-        size: crops of the gallery.
-        settings: how.
-        facts: what to say beside.
+    `model`, `data`, `second_look` and `shift` are what the calibration says about itself.
     """
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
-    fractions = FRACTIONS[:1] if facts.second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
+    fractions = FRACTIONS[:1] if second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
     searched = [simulate(fitting, fraction, generator) for fraction in fractions]
-    levels = tuple(
-        _level(lists, round(size * fraction), settings.present)
-        for fraction, lists in zip(fractions, searched, strict=True)
-    )
+    sizes = [round(size * fraction) for fraction in fractions]
+    levels = tuple(_level(lists, each, settings.present) for lists, each in zip(searched, sizes, strict=True))
     best = searched[0].inputs[searched[0].first & searched[0].present, 0]
     lists = simulate(checking, 1.0, generator)
     return Calibration(
         made=datetime.now(UTC).replace(microsecond=0),
-        model=facts.model,
-        data=facts.data,
+        model=model,
+        data=data,
         crops=size,
         identities=len({each.person for each in fitting}),
         searches=2 * len(fractions) * len(fitting),
         present=settings.present,
-        second_look=facts.second_look,
+        second_look=second_look,
         levels=levels,
         floor=float(np.quantile(best, 0.01)),
-        shift=facts.shift,
+        shift=shift,
         check=_check(lists, levels[0], settings.present, passing(levels, _ERROR, size), generator),
     )
 
 
 def _level(lists: Lists, size: int, present: float) -> Level:
     weight, first = _weights(lists, present), lists.first
-    best = _fit(lists.inputs[first], lists.match[first], weight[first])
-    behind = _fit(lists.inputs[~first], lists.match[~first], weight[~first])
-    absent = logistic(best.logits(lists.inputs[first & ~lists.present]))
-    return Level(size=size, best=best, behind=behind, absent=_absent(absent))
+    best, behind = (_fit(lists.inputs[some], lists.match[some], weight[some]) for some in (first, ~first))
+    absent = np.sort(logistic(best.logits(lists.inputs[first & ~lists.present])))
+    if len(absent) > _MOST_ABSENT:  # of very many, evenly spaced ones
+        absent = absent[np.linspace(0, len(absent) - 1, _MOST_ABSENT).astype(np.int64)]
+    return Level(size=size, best=best, behind=behind, absent=tuple(absent.tolist()))
 
 
 def _fit(inputs: NDArray[np.float64], match: NDArray[np.bool_], weight: NDArray[np.float64]) -> Fit:
@@ -180,68 +140,27 @@ def _check(lists: Lists, level: Level, present: float, threshold: float, generat
     weight, first = _weights(lists, present), lists.first
     told = logistic(level.logits(lists.inputs, first))
     told = np.minimum(told, told[first][np.cumsum(first) - 1])  # as an answer tells them
-    sums = bin_sums(told, lists.match, weight)
+    facts = (told, lists.match, weight)
+    best = (told[first], lists.match[first], weight[first])
+    sums = bin_sums(*facts)
     answered = first & (told >= threshold)
     right = lists.match[answered & lists.present]
+    whole = sums[:, 0].sum()
+    bins = [Bin(probability=float(p / n), share=float(m / n), weight=float(n / whole)) for n, p, m in sums if n > 0]
     return Check(
         identities=len(np.unique(lists.person)),
         searches=int(first.sum()),
         ece=float(expected_calibration_error(sums)),
-        ece_interval=error_interval(told, lists.match, weight, lists.person, generator),
-        ece_best=float(expected_calibration_error(bin_sums(told[first], lists.match[first], weight[first]))),
-        ece_best_interval=error_interval(
-            told[first], lists.match[first], weight[first], lists.person[first], generator
-        ),
+        ece_interval=error_interval(*facts, lists.person, generator),
+        ece_best=float(expected_calibration_error(bin_sums(*best))),
+        ece_best_interval=error_interval(*best, lists.person[first], generator),
         absent_answered=float(answered[first & ~lists.present].mean()),
         present_answered=float(answered[first & lists.present].mean()),
         present_right=float(right.mean()) if len(right) else None,
-        bins=tuple(
-            Bin(probability=float(p / n), share=float(m / n), weight=float(n / sums[:, 0].sum()))
-            for n, p, m in sums
-            if n > 0
-        ),
+        bins=tuple(bins),
     )
 
 
 def _weights(lists: Lists, present: float) -> NDArray[np.float64]:
     """Each search was made with and without the person: 2 p and 2 (1 - p) make the share of the former p."""
     return np.where(lists.present, 2 * present, 2 * (1 - present))
-
-
-def _absent(best: NDArray[np.float64]) -> tuple[float, ...]:
-    """The best probability of each person-absent search, sorted; of very many, evenly spaced ones."""
-    told = np.sort(best)
-    if len(told) > _MOST_ABSENT:
-        told = told[np.linspace(0, len(told) - 1, _MOST_ABSENT).astype(np.int64)]
-    return tuple(told.tolist())
-
-
-def _known_people(people: People, resident: Resident, store: Store) -> NDArray[np.int64]:
-    """Which validation person each row shows, by the bytes of its file; -1 for the rest."""
-    person = dict(zip(people.contents, people.shown.tolist(), strict=True))
-    rows = {known.id.encode(): person[known.content] for known in store.known() if known.content in person}
-    return np.array([rows.get(bytes(identifier), -1) for identifier in resident.ids], dtype=np.int64)
-
-
-def _shift(people: People, resident: Resident) -> float:
-    """How much higher validation images score than the gallery's rows, in standard deviations of the latter."""
-    rows = resident.vectors.at(np.arange(0, len(resident.ids), max(1, len(resident.ids) // 2000)))
-    rows = rows[np.isfinite(rows[:, 0])]
-    spread = float((people.queries @ rows.T).std(1).mean())
-    return float((people.queries @ (people.vectors.mean(0) - rows.mean(0))).mean() / max(spread, 1e-9))
-
-
-def _second_look(
-    people: People, encoder: Encoder, resident: Resident, store: Store
-) -> Callable[[int, NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]:
-    def look(number: int, images: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        if not isinstance(encoder, Matching) or people.tokens is None:
-            raise GalleryError("the model's second look needs tokens; index the crops again")
-        ids = [resident.ids[row].decode() for row in rows]
-        kept = store.fetch_tokens(ids)
-        if len(kept) < len(set(ids)):
-            raise GalleryError("some crops were indexed without the tokens of the second look; index them again")
-        tokens = np.concatenate([people.tokens[images], np.stack([kept[each] for each in ids])])
-        return encoder.match(people.sentences[number], tokens).astype(np.float64)
-
-    return look

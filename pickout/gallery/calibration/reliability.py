@@ -26,11 +26,7 @@ def bin_sums(
 def expected_calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """`sum_b n_b / n |matches_b - probability_b|` (Naeini et al., 2015; Guo et al., 2017, Eq. 3).
 
-    Args:
-        sums: of `bin_sums`. Shape (..., bins, 3).
-
-    Returns:
-        Shape (...).
+    From `bin_sums` (..., bins, 3); shape (...).
     """
     return np.asarray(np.abs(sums[..., 2] - sums[..., 1]).sum(-1) / sums[..., 0].sum(-1))
 
@@ -43,17 +39,13 @@ def error_interval(
     generator: np.random.Generator,
 ) -> tuple[float, float]:
     """95 % percentile interval of the expected calibration error, from people drawn with replacement."""
-    people, place = np.unique(person_n, return_inverse=True)
-    sums = np.stack([bin_sums(probability_n[chosen], match_n[chosen], weight_n[chosen]) for chosen in _each(place)])
-    drawn = generator.multinomial(len(people), np.full(len(people), 1 / len(people)), size=_RESAMPLES)
+    order = np.argsort(person_n, kind="stable")
+    each = np.split(order, np.flatnonzero(np.diff(person_n[order])) + 1)
+    sums = np.stack([bin_sums(probability_n[chosen], match_n[chosen], weight_n[chosen]) for chosen in each])
+    drawn = generator.multinomial(len(each), np.full(len(each), 1 / len(each)), size=_RESAMPLES)
     errors = expected_calibration_error(np.einsum("rp,pbc->rbc", drawn.astype(np.float64), sums))
     low, high = np.percentile(errors, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _each(place_n: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    order = np.argsort(place_n, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(place_n[order])) + 1)
 
 
 def plot_reliability(calibration: "Calibration") -> bytes:
@@ -64,41 +56,21 @@ def plot_reliability(calibration: "Calibration") -> bytes:
 
     figure = Figure(figsize=(5.6, 5.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    check = calibration.check
+    axes, check = figure.add_subplot(), calibration.check
+    told = np.array([each.probability for each in check.bins])
+    shares, weights = [each.share for each in check.bins], [each.weight for each in check.bins]
+    middles = (np.minimum((told * BINS).astype(np.int64), BINS - 1) + 0.5) / BINS
     axes.plot([0, 1], [0, 1], "--", color="#9a9a9a", linewidth=1, label="perfect")
-    axes.bar(
-        [(number + 0.5) / BINS for number in range(BINS)],
-        [_weight(calibration, number) for number in range(BINS)],
-        width=0.9 / BINS,
-        color="#cfe3e2",
-        label="share of candidates",
-    )
-    axes.plot(
-        [each.probability for each in check.bins],
-        [each.share for each in check.bins],
-        "o-",
-        color="#0b6e69",
-        linewidth=1.6,
-        markersize=5,
-        label="candidates",
-    )
+    axes.bar(middles, weights, width=0.9 / BINS, color="#cfe3e2", label="share of candidates")
+    axes.plot(told, shares, "o-", color="#0b6e69", linewidth=1.6, markersize=5, label="candidates")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability that was told", ylabel="share that are matches")
     axes.grid(color="#d9d9d9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
     low, high = check.ece_interval
-    axes.set_title(
-        f"{check.identities} people not used for fitting: ECE {check.ece:.3f} ({low:.3f} to {high:.3f})",
-        loc="left",
-        fontsize=10,
-        fontweight="bold",
-    )
+    title = f"{check.identities} people not used for fitting: ECE {check.ece:.3f} ({low:.3f} to {high:.3f})"
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     stream = io.BytesIO()
     # Without the library's version inside, equal calibrations give equal bytes.
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
-
-
-def _weight(calibration: "Calibration", number: int) -> float:
-    return sum(each.weight for each in calibration.check.bins if int(min(each.probability * BINS, BINS - 1)) == number)

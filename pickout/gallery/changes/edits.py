@@ -1,50 +1,84 @@
-"""Changes of rows that are there: removed, erased, or told more about. Each leaves a line in the audit."""
+"""Changes of rows that are there: chosen, then removed, erased, or told more about. Each leaves a line in the audit."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from operator import index
 from pathlib import Path
 from typing import SupportsIndex
 
 from pickout.errors import GalleryDamaged, UsageError
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
-from pickout.gallery.changes.choice import listed
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.erasure import erase_rows
 from pickout.gallery.changes.verification import unreached
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
-from pickout.gallery.storage.rows import Metadata, parse_time
+from pickout.gallery.search.filters import Where, allowed, check_where
+from pickout.gallery.search.query import is_end, possible_ids, possible_paths
+from pickout.gallery.storage.rows import Metadata, Resident, composed, parse_time
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_AT_ONCE = 500
-"""Rows read and written together."""
+_AT_ONCE = 500  # rows read and written together
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change did.
-
-    Args:
-        rows: how many rows it concerned.
-        searches: names of saved searches that were removed, since they named an erased crop.
-    """
+    """How many rows a change concerned, and which saved searches went since they named an erased crop."""
 
     rows: int
     searches: tuple[str, ...] = ()
 
 
-def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
-    """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`.
+def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: Where) -> list[str]:
+    """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass.
 
-    Raises:
-        UsageError: something that is no id.
-        GalleryDamaged: rows that are there cannot be found by their ids.
+    Names are ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless
+    a crop has just this path. A UsageError where nothing or something unknown is named.
     """
-    wanted = checked_ids(ids)
-    _record(gallery, "remove", len(wanted))
+    listed(crops)
+    passed = allowed(where, resident)
+    if not crops and passed is None:
+        raise UsageError("every crop would be meant; name crops or set a filter")
+    check_where(where, resident)
+    ids = [resident.ids[row].decode() for row in resident.order.argsort() if passed is None or passed[row]]
+    if not crops:
+        return ids
+    files, named = dict(store.files()), set[str]()
+    for crop in crops:
+        found = files.keys() & {crop} or _named(crop, files) or _fitting(crop, files)
+        if not found:
+            raise UsageError(f"'{crop}': no crop has this id or path; pickout search --json tells both")
+        named |= found
+    return [identifier for identifier in ids if identifier in named]
+
+
+def listed(names: Collection[str]) -> Collection[str]:
+    """`names` as they are, unless they are one text, whose letters would each be taken for a name."""
+    if isinstance(names, str | bytes):
+        raise UsageError(f"'{names}': expected a list, for example gallery.choose([...]), found one text")
+    return names
+
+
+def _named(crop: str, files: Mapping[str, Path]) -> set[str]:
+    """Crops that are called so letter for letter."""
+    return files.keys() & set(possible_ids(crop)) | {each for each, file in files.items() if is_end(crop, file)}
+
+
+def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
+    """Crops whose path, or the end of it, has this pattern; brackets are letters of a name and nothing else."""
+    end = str(Path(crop)) if crop.startswith("/") else f"*/{Path(crop)}"
+    patterns = [composed(str(each)).replace("[", "[[]") for each in (end, *possible_paths(crop))]
+    paths = {identifier: composed(str(file)) for identifier, file in files.items()}
+    return {each for each, path in paths.items() if any(fnmatchcase(path, pattern) for pattern in patterns)}
+
+
+def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
+    """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`."""
+    wanted = _checked_ids(ids)
+    record_change(gallery, "remove", len(wanted))
     with changing(gallery, store):
         before = store.count()
         store.remove(wanted)
@@ -58,51 +92,34 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
 
     Quarantine lines of their files and saved searches that name them go too. The audit keeps what was searched for, not
     who was found. The pictures themselves, backups, exports and pages of results are not in the folder and not touched.
-
-    Raises:
-        UsageError: something that is no id.
-        GalleryError: files of the table cannot be deleted; the next change tries again.
+    A GalleryError where files of the table cannot be deleted; the next change tries again.
     """
-    wanted = checked_ids(ids)
-    _record(gallery, "erase", len(wanted))
+    wanted = _checked_ids(ids)
+    record_change(gallery, "erase", len(wanted))
     return Change(*erase_rows(gallery, store, wanted))
 
 
 def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
-    """Lay metadata over that of rows; vectors, thumbnails and tokens stay as they are.
+    """Lay metadata over that of rows: what is told replaces what a row has. Vectors, thumbnails and tokens stay.
 
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        ids: which rows.
-        told: what is told here replaces what the row has; what is not stays.
-
-    Raises:
-        UsageError: metadata of another type than a row has, a number beyond 32 bits, a box without area, or something
-            that is no id.
-        GalleryDamaged: rows that are there cannot be found by their ids.
+    A UsageError where metadata is of another type than a row has, a number is beyond 32 bits, or a box has no area.
     """
-    told, wanted = checked_metadata(told), checked_ids(ids)
-    _record(gallery, "update", len(wanted))
-    updated = set[str]()
+    told, wanted, updated = _checked_metadata(told), _checked_ids(ids), set[str]()
+    record_change(gallery, "update", len(wanted))
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         with changing(gallery, store):
             rows, tokens = store.fetch(some), store.fetch_tokens(some)
             store.put(
-                [replace(row, metadata=told.over(row.metadata), tokens=tokens.get(row.id)) for row in rows.values()]
+                [replace(row, metadata=told.over(row.metadata), tokens=tokens.get(key)) for key, row in rows.items()]
             )
             updated |= rows.keys()
     _check_reached(gallery, store, set(wanted) - updated)
     return Change(len(updated))
 
 
-def checked_ids(ids: Collection[str]) -> list[str]:
-    """Each id once.
-
-    Raises:
-        UsageError: a text instead of a list of ids, or something that can be no row's id.
-    """
+def _checked_ids(ids: Collection[str]) -> list[str]:
+    """Each id once."""
     told = list(listed(ids))
     for identifier in told:
         if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
@@ -110,17 +127,12 @@ def checked_ids(ids: Collection[str]) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def checked_metadata(told: Metadata) -> Metadata:
-    """Metadata as it will be read: time without zone, a box of four numbers.
-
-    Raises:
-        UsageError: another type than a row has, a number beyond 32 bits, or a box without area.
-    """
+def _checked_metadata(told: Metadata) -> Metadata:
+    """Metadata as it will be read: time without zone, a box of four numbers."""
     if not isinstance(told, Metadata) or not isinstance(told.labels, Mapping):
         raise UsageError(f"{told!r:.80}: expected Metadata, with labels by name")
     names = {name: getattr(told, name) for name in ("camera", "video", "track")}
-    texts = [(name, text) for name, text in names.items() if text is not None]
-    for name, text in (*texts, *told.labels.items()):
+    for name, text in (*((name, text) for name, text in names.items() if text is not None), *told.labels.items()):
         if not _is_text(name) or not _is_text(text):
             raise UsageError(f"{name!r:.80} = {text!r:.80}: expected a name and a text")
     if told.time is not None and not isinstance(told.time, datetime):
@@ -147,16 +159,11 @@ def _number(name: str, number: object) -> int:
     """A whole number of any kind, also NumPy's."""
     if isinstance(number, bool) or not isinstance(number, SupportsIndex):
         raise UsageError(f"{name}: {number!r:.80} is no whole number")
-    whole = index(number)
-    if abs(whole) > LARGEST_NUMBER:
+    if abs(index(number)) > LARGEST_NUMBER:
         raise UsageError(f"{name}: a number above {LARGEST_NUMBER} is larger than a video or picture can have it")
-    return whole
+    return index(number)
 
 
 def _check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:
     if lost := unreached(gallery, store, ids):
         raise GalleryDamaged(f"{gallery}: {lost}")
-
-
-def _record(gallery: Path, change: str, rows: int) -> None:
-    record_change(gallery, ChangeLine(now(), user_name(), change, rows))

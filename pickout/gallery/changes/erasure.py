@@ -1,4 +1,4 @@
-"""Erasing rows for good, finished by the next writer where a kill interrupted it."""
+"""Erasing rows for good; what an earlier process left undone is done before anything is written."""
 
 import json
 from collections.abc import Iterable
@@ -7,14 +7,15 @@ from pathlib import Path
 from pickout.errors import GalleryDamaged
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import renew
-from pickout.gallery.audit.commitments import crops_with_keys, forget
+from pickout.gallery.audit.log import crops_with_keys, forget
 from pickout.gallery.intake.quarantine import update_quarantine
 from pickout.gallery.intake.suppression import read_suppression, write_suppression
-from pickout.gallery.search.crop_names import is_end, possible_ids
+from pickout.gallery.search.query import is_end, possible_ids
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.lock import clear_half_written
+from pickout.gallery.storage.lock import clear_half_written, finish_writes
+from pickout.gallery.storage.manifest import FORMAT, Manifest, write_manifest
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing, pending_store, strays
+from pickout.gallery.storage.tables import changing, finish_swap, pending_store, strays
 
 ERASING = "erasing.json"
 """Ids of the rows that are being erased; there only while that is not finished."""
@@ -26,21 +27,10 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     Quarantine lines of their files go first, and saved searches that name them or a crop that has no row any more; then
     the rows, from the gallery's table and from one that is being built. Killed at any moment, it is finished by the
     next writer (`finish_erasing`). Copies outside of the folder, backups and pages of results among them, are not
-    touched.
-
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        ids: which rows; unknown ids are ignored.
-
-    Returns:
-        How many rows there are fewer, and the names of the saved searches that went.
-
-    Raises:
-        StorageFull: no space left to write the table anew; the rows may still be there, and the next try goes on.
+    touched. Returns how many rows there are fewer, and the names of the saved searches that went.
     """
     with changing(gallery, store):
-        wanted = sorted({*ids, *_read(gallery)})
+        wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
         chosen = frozenset(wanted)
         erased = [(known.id, known.content) for known in store.known() if known.id in chosen]
@@ -58,7 +48,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
         forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
         clear_half_written(gallery)
         # Another process may have listed more meanwhile; those are its to finish.
-        if others := sorted(set(_read(gallery)) - chosen):
+        if others := sorted(set(unfinished(gallery)) - chosen):
             write_atomically(gallery / ERASING, json.dumps(others) + "\n")
         else:
             (gallery / ERASING).unlink(missing_ok=True)
@@ -66,18 +56,36 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
 
 
 def unfinished(gallery: Path) -> list[str]:
-    """Ids whose erasure was interrupted; empty where none was.
-
-    Raises:
-        GalleryDamaged: the list is garbled.
-    """
-    return _read(gallery)
+    """Ids whose erasure was interrupted; empty where none was."""
+    try:
+        ids = json.loads((gallery / ERASING).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (ValueError, RecursionError):
+        ids = None
+    if not isinstance(ids, list) or not all(isinstance(each, str) and each.isascii() for each in ids):
+        raise GalleryDamaged(f"{gallery / ERASING}: garbled; delete the file and erase again what was to be erased")
+    return ids
 
 
 def finish_erasing(gallery: Path, store: Store) -> None:
     """Go on with an erasure that a kill interrupted. Every writer calls this before it writes."""
     if (gallery / ERASING).exists():
         erase_rows(gallery, store, ())
+
+
+def finish_everything(gallery: Path, store: Store, manifest: Manifest) -> Manifest:
+    """Finish what was interrupted, and give a gallery of an older format this one's columns; what it is after that."""
+    finish_writes(gallery)
+    finish_swap(gallery)
+    finish_erasing(gallery, store)
+    if manifest.format == FORMAT:
+        return manifest
+    with changing(gallery, store):
+        store.upgrade()
+        manifest = manifest.model_copy(update={"format": FORMAT})
+        write_manifest(gallery, manifest)
+    return manifest
 
 
 def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tuple[str, ...]:
@@ -88,30 +96,11 @@ def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tup
     named = {name: crops[name] | set(query.get("images", ())) for name, query in searches.items()}
     every, erased, kept = set[str]().union(*named.values()), set[str](), set[str]()
     ids = {each: possible_ids(each) for each in every}
+    behind = {each: each.rpartition("../")[2] for each in every}  # a crop may have been called so from any folder
     for identifier, file in store.files() if every else ():
-        fitting = {each for each in every if identifier in ids[each] or _may_mean(each, file)}
+        fitting = {each for each in every if identifier in ids[each] or (behind[each] and is_end(behind[each], file))}
         (erased if identifier in chosen else kept).update(fitting)
     gone = tuple(name for name in searches if named[name] & erased or crops[name] - kept)
     for name in gone:
         saved.remove(name)
     return gone
-
-
-def _may_mean(name: str, file: Path) -> bool:
-    """Whether a crop may have been called so, from whatever folder."""
-    behind = name.rpartition("../")[2]
-    return bool(behind) and is_end(behind, file)
-
-
-def _read(gallery: Path) -> list[str]:
-    try:
-        ids = json.loads((gallery / ERASING).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (ValueError, RecursionError):
-        ids = None
-    if not isinstance(ids, list) or not all(isinstance(each, str) and each.isascii() for each in ids):
-        raise GalleryDamaged(
-            f"{gallery / ERASING}: garbled; delete the file and erase again what was to be erased"
-        ) from None
-    return ids

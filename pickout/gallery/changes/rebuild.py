@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,44 +25,23 @@ REBUILDING = ".rebuilding"
 
 @dataclass(frozen=True, slots=True)
 class RebuildReport:
-    """What a rebuild did.
+    """What a rebuild did."""
 
-    Args:
-        rows: rows that the gallery has now.
-        encoded: images that went through the model; equal bytes in one batch go once.
-        resumed: rows that an earlier, interrupted run had brought.
-        dropped: rows that were left out, since their originals could not be read; they are on the quarantine list.
-        uncalibrated: whether there was a calibration, which went with the old model.
-        seconds: wall time.
-    """
-
-    rows: int
-    encoded: int = 0
-    resumed: int = 0
-    dropped: tuple[Quarantined, ...] = ()
-    uncalibrated: bool = False
-    seconds: float = 0.0
+    rows: int  # rows that the gallery has now
+    encoded: int = 0  # images that went through the model, equal bytes in one batch once
+    resumed: int = 0  # rows that an earlier, interrupted run had brought
+    dropped: tuple[Quarantined, ...] = ()  # left out, since their originals could not be read; on the quarantine list
+    uncalibrated: bool = False  # whether there was a calibration, which went with the old model
+    seconds: float = 0.0  # wall time
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""
-        return {
-            "rows": self.rows,
-            "encoded": self.encoded,
-            "resumed": self.resumed,
-            "dropped": len(self.dropped),
-            "uncalibrated": self.uncalibrated,
-            "seconds": self.seconds,
-        }
+        return {**asdict(self), "dropped": len(self.dropped)}
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A rebuild that has begun.
-
-    Args:
-        manifest: what the gallery will be.
-        done: rows that the new table has.
-    """
+    """A rebuild that has begun: what the gallery will be, and how many rows the new table has."""
 
     manifest: Manifest
     done: int
@@ -101,7 +80,7 @@ def rebuild(
         StorageFull: no space left; the gallery is as it was, and the next run goes on.
     """
     began = time.monotonic()
-    swapped = _is_swapped(gallery)
+    swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
         finish_writes(gallery)
         finish_swap(gallery)
@@ -110,10 +89,8 @@ def rebuild(
         if before.model.fingerprint == encoder.fingerprint:
             if swapped:  # a kill hit the very end of the run before
                 return RebuildReport(old.count(), resumed=old.count())
-            raise UsageError(
-                f"{gallery}: is of this model already ({before.model.name} {before.model.fingerprint[:8]}); "
-                "there is nothing to do"
-            )
+            model = f"{before.model.name} {before.model.fingerprint[:8]}"
+            raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
         finish_erasing(gallery, old)
         told, new = begin(gallery, encoder, run, restart=restart)
         calibrated = (gallery / CALIBRATION).exists()
@@ -133,15 +110,6 @@ def rebuild(
 
 
 def unfinished_rebuild(gallery: Path) -> Unfinished | None:
-    """The rebuild that has begun; None where none has.
-
-    Raises:
-        GalleryDamaged: its files are garbled.
-    """
+    """The rebuild that has begun; None where none has."""
     told, store = pending(gallery), pending_store(gallery)
     return None if told is None or store is None else Unfinished(told, store.count())
-
-
-def _is_swapped(gallery: Path) -> bool:
-    """Whether a rebuild was killed between the swap and its cleaning up."""
-    return (gallery / REBUILD).exists() and pending(gallery) is None

@@ -1,7 +1,7 @@
 """The rows of one table brought into another, encoded by another model, while the first goes on changing."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.erasure import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
@@ -21,24 +21,16 @@ from pickout.gallery.storage.rows import Row
 from pickout.gallery.storage.store import KEEP_NONE, Store
 from pickout.gallery.storage.tables import changing, swap
 
-_ROUNDS = 20
-"""Times that changes made meanwhile are caught up with before other writers have to wait for the rest."""
-_AT_ONCE = 500
-"""Rows fetched together."""
-_NAMED = 3
-"""Lost rows that the error names; all stand on the quarantine list."""
+_ROUNDS = 20  # times that changes made meanwhile are caught up with before other writers have to wait for the rest
+_AT_ONCE = 500  # rows fetched together
+_NAMED = 3  # lost rows that the error names; all stand on the quarantine list
+_Read = tuple[Row, Picture | str]
+"""A row whose original was read again: its picture, or what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuildProgress:
-    """How far a rebuild is.
-
-    Args:
-        done: rows dealt with, by earlier runs too.
-        total: rows of the gallery.
-        encoded: images that went through the model in this run.
-        lost: rows whose originals could not be read.
-    """
+    """How far a rebuild is, in rows: dealt with by all runs, of the gallery, encoded by this run, unreadable."""
 
     done: int
     total: int
@@ -46,39 +38,19 @@ class RebuildProgress:
     lost: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A row whose original was read again: its picture, or what is wrong with it."""
-
-    row: Row
-    picture: Picture | None
-    problem: str = ""
+Tell = Callable[[RebuildProgress], None]
 
 
 class Rebuilding:
-    """One run that makes `new` hold what `old` holds. Held in memory: about 0.3 GB a million rows.
+    """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows.
 
     A row counts as brought when both tables have it with equal marks, so an interrupted run is gone on with, and rows
     that are added, removed or changed meanwhile are seen by comparing again. Nothing is written to `new` unless `old`
     still has it, under the gallery's lock: what was erased cannot come back.
-
-    Args:
-        gallery: the gallery's folder.
-        old: its rows.
-        new: the table that will take their place.
-        encoder: the new model.
-        settings: how files are read and rows written.
-        on_progress: called as rows arrive.
     """
 
     def __init__(
-        self,
-        gallery: Path,
-        old: Store,
-        new: Store,
-        encoder: Encoder,
-        settings: IngestSettings,
-        on_progress: Callable[[RebuildProgress], None],
+        self, gallery: Path, old: Store, new: Store, encoder: Encoder, settings: IngestSettings, on_progress: Tell
     ) -> None:
         self._gallery, self._old, self._new = gallery, old, new
         self._encoder, self._settings, self._on_progress = encoder, settings, on_progress
@@ -95,19 +67,7 @@ class Rebuilding:
         self.encoded = self.resumed = 0
 
     def run(self, told: Manifest, *, drop_missing: bool) -> tuple[Quarantined, ...]:
-        """Bring every row, then swap the tables.
-
-        Args:
-            told: what the gallery will be.
-            drop_missing: swap also when rows cannot be brought.
-
-        Returns:
-            The rows that were left out.
-
-        Raises:
-            GalleryError: rows cannot be brought.
-            StorageFull: no space left.
-        """
+        """Bring every row, then swap the tables; those that cannot be brought are an error, or left out and told."""
         todo = self._difference()
         self.resumed = self._done
         for _ in range(_ROUNDS):
@@ -130,59 +90,42 @@ class Rebuilding:
     def _difference(self) -> list[str]:
         """Ids of the rows that must be brought; notes those that must go."""
         self._seen = self._old.version()
-        have = {bytes.fromhex(identifier): mark for identifier, mark in self._new.marks()}
-        todo: list[str] = []
-        lost: dict[str, tuple[bytes, Quarantined]] = {}
-        self._stale, self._total = set(), 0
-        for identifier, mark in self._old.marks():
-            self._total += 1
-            found = have.pop(bytes.fromhex(identifier), None)
-            if found == mark:
-                continue
-            if found is not None:
-                self._stale.add(identifier)
-            before = self._lost.get(identifier)
-            if before is not None and before[0] == mark:
-                lost[identifier] = before
-            else:
-                todo.append(identifier)
-        self._lost, self._gone = lost, [key.hex() for key in have]
-        self._done = self._total - len(todo)
+        marks, have = dict(self._old.marks()), dict(self._new.marks())
+        self._lost = {key: lost for key, lost in self._lost.items() if marks.get(key) == lost[0]}
+        differ = [key for key, mark in marks.items() if have.get(key) != mark]
+        todo = [key for key in differ if key not in self._lost]
+        self._stale, self._gone = have.keys() & differ, list(have.keys() - marks.keys())
+        self._total, self._done = len(marks), len(marks) - len(todo)
         return todo
 
     def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
         """Bring rows, and take out those that must go. `alone`: the caller holds the gallery's lock."""
-        again = [identifier for identifier in todo if identifier in self._stale]
-        retold = self._retell(again, alone) if again else set()
+        retold = self._retell([identifier for identifier in todo if identifier in self._stale], alone)
         rows: list[Row] = []
-        batch: list[_Read] = []
-        wanted = self._rows([identifier for identifier in todo if identifier not in retold])
-        threads, ahead = self._settings.threads, 2 * self._settings.batch
-        with reading_ahead(_read, wanted, threads=threads, ahead=ahead) as reads:
-            for read in reads:
-                if read.picture is None:
-                    self._lose(read.row, read.problem)
+        batch: list[tuple[Row, Picture]] = []
+        settings, ids = self._settings, [identifier for identifier in todo if identifier not in retold]
+        some = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+        wanted = (row for each in some for row in self._old.fetch(each).values())
+        with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * settings.batch) as reads:
+            for row, picture in reads:
+                if isinstance(picture, str):
+                    self._lose(row, picture)
                 else:
-                    batch.append(read)
-                if len(batch) >= self._settings.batch:
+                    batch.append((row, picture))
+                if len(batch) >= settings.batch:
                     rows += self._encode(batch)
                     batch = []
-                if self._is_due(rows):
+                waited = time.monotonic() - self._committed_at
+                if len(rows) >= settings.commit or waited > settings.commit_seconds:
                     self._commit(rows, alone)
                     rows = []
                 self._tell()
-        if batch:
-            rows += self._encode(batch)
-        self._commit(rows, alone)
+        self._commit([*rows, *self._encode(batch)], alone)
         if self._gone:
             with self._lock(alone):
                 self._new.remove(self._gone)
             self._gone = []
         self._tell()
-
-    def _rows(self, ids: Sequence[str]) -> Iterator[Row]:
-        for start in range(0, len(ids), _AT_ONCE):
-            yield from self._old.fetch(ids[start : start + _AT_ONCE]).values()
 
     def _retell(self, ids: Sequence[str], alone: bool) -> set[str]:
         """Bring rows whose pixels are there already, with other metadata: nothing is encoded. Returns their ids."""
@@ -199,24 +142,21 @@ class Rebuilding:
             done.update(row.id for row in rows)
         return done
 
-    def _encode(self, batch: Sequence[_Read]) -> list[Row]:
-        pictures = {read.row.content: read.picture for read in batch if read.picture is not None}
-        images = [picture.image for picture in pictures.values()]
-        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
+    def _encode(self, batch: Sequence[tuple[Row, Picture]]) -> list[Row]:
+        images = {row.content: picture.image for row, picture in batch}
+        if not images:
+            return []
+        vectors, tokens = vectors_and_tokens(self._encoder, list(images.values()), tokens=self._keeps_tokens)
         self.encoded += len(images)
-        made = dict(zip(pictures, zip(vectors, tokens, strict=True), strict=True))
+        made = dict(zip(images, zip(vectors, tokens, strict=True), strict=True))
         rows = []
-        for read in batch:
-            vector, own = made[read.row.content]
+        for row, _ in batch:
+            vector, own = made[row.content]
             if np.isfinite(vector).all():
-                rows.append(replace(read.row, vector=vector, tokens=own))
+                rows.append(replace(row, vector=vector, tokens=own))
             else:
-                self._lose(read.row, "the model gave no finite vector")
+                self._lose(row, "the model gave no finite vector")
         return rows
-
-    def _is_due(self, rows: Sequence[Row]) -> bool:
-        waited = time.monotonic() - self._committed_at
-        return len(rows) >= self._settings.commit or (bool(rows) and waited > self._settings.commit_seconds)
 
     def _commit(self, rows: Sequence[Row], alone: bool) -> None:
         """Write rows, but those that `old` has no more, or otherwise, by now."""
@@ -247,28 +187,28 @@ class Rebuilding:
         change_quarantine(self._gallery, lost, self._arrived)
         total, built = self._old.count(), self._new.count()
         if lost and (not drop_missing or not built):
-            raise GalleryError(self._refusal(lost, total, drop_missing))
+            named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
+            more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            remedy = (
+                "None could be read: is a disk not mounted?"
+                if drop_missing
+                else f"All stand in its {QUARANTINE}. Put the files back, or for changed ones run pickout index; then "
+                "run again, which goes on from here. To do without these crops: --drop-missing"
+            )
+            raise GalleryError(
+                f"{self._gallery}: {len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is "
+                f"({named}{more}). {remedy}"
+            )
         if built != total - len(lost):
             raise GalleryDamaged(
                 f"{self._gallery}: {built} of {total - len(lost)} rows arrived in the new table, so the old one stays; "
                 "look with pickout gallery verify, then begin anew: --restart"
             )
         if lost:
-            record_change(self._gallery, ChangeLine(now(), user_name(), "remove", len(lost)))
-        record_change(self._gallery, ChangeLine(now(), user_name(), "rebuild", built))
+            record_change(self._gallery, "remove", len(lost))
+        record_change(self._gallery, "rebuild", built)
         swap(self._gallery, told)
         return lost
-
-    def _refusal(self, lost: Sequence[Quarantined], total: int, drop_missing: bool) -> str:
-        named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
-        more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-        what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is ({named}{more})"
-        if drop_missing:
-            return f"{self._gallery}: {what}. None could be read: is a disk not mounted?"
-        return (
-            f"{self._gallery}: {what}. All stand in its {QUARANTINE}. Put the files back, or for changed ones run "
-            "pickout index; then run again, which goes on from here. To do without these crops: --drop-missing"
-        )
 
     def _tell(self) -> None:
         self._on_progress(RebuildProgress(self._done, max(self._total, self._done), self.encoded, len(self._lost)))
@@ -281,8 +221,6 @@ def _read(row: Row) -> _Read:
     """The picture of a row's original, which must have the bytes that were indexed."""
     try:
         data = read_file(row.file)
-        if digest(data) != row.content:
-            return _Read(row, None, "has changed since it was indexed")
-        return _Read(row, decode(row.file, data))
+        return row, decode(row.file, data) if digest(data) == row.content else "has changed since it was indexed"
     except ImageUnreadable as error:
-        return _Read(row, None, error.reason)
+        return row, error.reason

@@ -3,6 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,18 +30,14 @@ from pickout.gallery.storage.tables import leftover_tables, pending, table_folde
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
-_LENGTH_OFF = 1e-3
-"""How far a vector's length may be from one."""
+_LENGTH_OFF = 1e-3  # how far a vector's length may be from one
+_Found = dict[str, tuple[Row | None, NDArray[np.uint16] | None]]
+"""Rows with their tokens, by id; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not as it should be.
-
-    Args:
-        file: where.
-        what: in a few words, with a remedy.
-    """
+    """Something that is not as it should be: where, and what in a few words, with a remedy."""
 
     file: Path
     what: str
@@ -62,45 +59,44 @@ def verify(
     """
     try:
         manifest = read_manifest(gallery)
+        yield from _texts(gallery, manifest)
+        yield from _rows(gallery, manifest, files, on_progress)
     except PickoutError as error:
         yield Fault(gallery, str(error))
-        return
-    yield from _texts(gallery, manifest)
-    try:
-        store = Store(gallery, manifest.model.dimension, manifest.table)
-        store.version()
-        ids = Counter(known.id for known in store.known())
-        for identifier, count in ids.items():
-            if count > 1:
-                yield Fault(gallery, f"row {identifier} is there {count} times; erase it and index its file again")
-        every, shapes, missed = list(ids), set[tuple[int, int]](), list[str]()
-        for start in range(0, len(every), _AT_ONCE):
-            some = every[start : start + _AT_ONCE]
-            for read in _read(gallery, store, some):
-                if isinstance(read, Fault):
-                    yield read
-                    continue
-                if isinstance(read, str):
-                    missed.append(read)
-                    continue
-                row, tokens = read
-                yield from row_faults(row, tokens, manifest.model.dimension)
-                if no_area(row.metadata.box):
-                    told = (
-                        f"its box {list(row.metadata.box or ())} has no area; tell it again with pickout index --table"
-                    )
-                    yield Fault(row.file, told)
-                if files:
-                    yield from _file_faults(row)
-                if tokens is not None:
-                    shapes.add((tokens.shape[0], tokens.shape[1]))
-            on_progress(start + len(some), len(every))
-        if lost := unreached(gallery, store, missed):
-            yield Fault(table_folder(gallery, manifest.table), lost)
-        if len(shapes) > 1:
-            yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
-    except PickoutError as error:
-        yield Fault(gallery, str(error))
+
+
+def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[[int, int], None]) -> Iterator[Fault]:
+    store = Store(gallery, manifest.model.dimension, manifest.table)
+    store.version()
+    ids = Counter(known.id for known in store.known())
+    for identifier, count in ids.items():
+        if count > 1:
+            yield Fault(gallery, f"row {identifier} is there {count} times; erase it and index its file again")
+    every, shapes, missed = list(ids), set[tuple[int, ...]](), list[str]()
+    for start in range(0, len(every), _AT_ONCE):
+        some = every[start : start + _AT_ONCE]
+        read: _Found = {}
+        yield from _read(gallery, store, some, read)
+        for identifier, (row, tokens) in read.items():
+            if row is None:
+                missed.append(identifier)
+                continue
+            yield from row_faults(row, tokens, manifest.model.dimension)
+            if no_area(row.metadata.box):
+                box = list(row.metadata.box or ())
+                yield Fault(row.file, f"its box {box} has no area; tell it again with pickout index --table")
+            try:
+                if files and digest(read_file(row.file)) != row.content:
+                    yield Fault(row.file, "has changed since it was indexed; index its folder again")
+            except PickoutError as error:
+                yield Fault(row.file, str(error))
+            if tokens is not None:
+                shapes.add(tokens.shape)
+        on_progress(start + len(some), len(every))
+    if lost := unreached(gallery, store, missed):
+        yield Fault(table_folder(gallery, manifest.table), lost)
+    if len(shapes) > 1:
+        yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
 
 
 def no_area(box: tuple[int, int, int, int] | None) -> bool:
@@ -120,22 +116,16 @@ def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
     )
 
 
-def _read(gallery: Path, store: Store, ids: list[str]) -> Iterator[tuple[Row, NDArray[np.uint16] | None] | Fault | str]:
-    """Rows with their tokens, and ids without a row.
-
-    Where they cannot be read together, one after another, to find those that are damaged.
-    """
+def _read(gallery: Path, store: Store, ids: list[str], read: _Found) -> Iterator[Fault]:
+    """Fill in rows with their tokens; where they cannot be read together, one by one, to tell the damaged ones."""
     try:
         rows, tokens = store.fetch(ids), store.fetch_tokens(ids)
+        read.update((key, (rows.get(key), tokens.get(key))) for key in ids)
     except PickoutError as error:
         if len(ids) == 1:
             yield Fault(gallery, f"row {ids[0]}: {error}")
-            return
-        for identifier in ids:
-            yield from _read(gallery, store, [identifier])
-        return
-    yield from ((row, tokens.get(row.id)) for row in rows.values())
-    yield from set(ids) - rows.keys()
+        for identifier in ids if len(ids) > 1 else ():
+            yield from _read(gallery, store, [identifier], read)
 
 
 def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
@@ -149,38 +139,29 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
         lambda: read_calibration(gallery, manifest),
         lambda: read_approximation(gallery, manifest),
         lambda: pending(gallery),
+        lambda: unfinished(gallery),
     )
     for read in readers:
         try:
             read()
         except PickoutError as error:
             yield Fault(gallery, str(error))
-    try:
+    with suppress(PickoutError):  # told above
         if unfinished(gallery):
             yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")
-    except PickoutError as error:
-        yield Fault(gallery, str(error))
     try:
         yield from (Fault(gallery / AUDIT, told) for told in log_faults(gallery))
     except PickoutError as error:
         yield Fault(gallery / AUDIT, str(error))
     for left in half_written(gallery):
         yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
-    try:
+    with suppress(PickoutError):  # told above
         for folder in leftover_tables(gallery):
             yield Fault(folder, "left over from another model; any change of the gallery deletes it")
-    except PickoutError:
-        return  # told above
 
 
 def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:
-    """What is wrong with a row that was fetched.
-
-    Args:
-        row: the row.
-        tokens: its tokens, if it has any.
-        dimension: how long its vector should be.
-    """
+    """What is wrong with a row that was fetched, its tokens, and its vector of this length."""
     if row.seal is not None and row.seal != row_seal(row, tokens):
         yield Fault(row.file, f"its row was changed by other hands than Pickout's; {_AGAIN}")
     if row.id != row_id(row.file):
@@ -194,11 +175,3 @@ def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> I
             image.load()
     except Exception:  # Pillow's decoders raise almost any error on damaged data.
         yield Fault(row.file, f"its thumbnail cannot be decoded; {_AGAIN}")
-
-
-def _file_faults(row: Row) -> Iterator[Fault]:
-    try:
-        if digest(read_file(row.file)) != row.content:
-            yield Fault(row.file, "has changed since it was indexed; index its folder again")
-    except PickoutError as error:
-        yield Fault(row.file, str(error))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import DataMissing, ImageUnreadable
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
 from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
@@ -228,4 +228,4 @@ class Ingest:
             report.pruned = len(wanted)
 
     def _record(self, change: str, rows: int) -> None:
-        record_change(self._gallery, ChangeLine(now(), user_name(), change, rows))
+        record_change(self._gallery, change, rows)

@@ -1,38 +1,99 @@
-"""A portable file opened for reading: nothing in it is believed before it was checked."""
+"""The portable form of a gallery: what lies in one, and such a file opened for reading, believed only where checked.
+
+An export is a ZIP archive whose members are stored as they are, so that its size bounds what can come out of it:
+
+    export.json                format, model, counts, and the SHA-256 of every member with rows
+    rows-000000.parquet ...    rows, all columns of a gallery's table, plain and uncompressed
+    crops/<SHA-256>.<ending>   the pictures, if wanted; each is named by its own hash
+
+Audit, saved searches, quarantine and calibration stay with the gallery.
+"""
 
 import hashlib
+import io
 import json
+import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
-from pydantic import ValidationError
+import pyarrow as pa
+from pydantic import Field, ValidationError
 
-from pickout.errors import DataMissing, GalleryDamaged, GalleryError
+from pickout.config import Settings
+from pickout.errors import DataMissing, GalleryDamaged, GalleryError, printable
 from pickout.gallery.intake.picture import LARGEST_FILE
-from pickout.gallery.portable.form import (
-    CROP,
-    EXPORT,
-    LARGEST_DIRECTORY,
-    LARGEST_EXPORT,
-    LARGEST_ROWS,
-    PORTABLE_FORMAT,
-    ROWS,
-    Contents,
-    RowsMember,
-    digest_of_names,
-    fits,
-)
-from pickout.gallery.storage.manifest import first_fault
+from pickout.gallery.storage.columns import ADDED_FIELDS, FIELDS
+from pickout.gallery.storage.manifest import ModelFacts, first_fault
 
+PORTABLE_FORMAT = 1
+"""Version of the file's layout that this code writes and reads."""
+EXPORT = "export.json"
+_ROWS = re.compile(r"rows-\d{6}\.parquet")
+_CROP = re.compile(r"crops/([0-9a-f]{64})(\.[a-z]{3,4})")
+_SHA256 = r"^[0-9a-f]{64}$"
+_LARGEST_EXPORT = 64 * 2**20  # bytes of `export.json` at most
+LARGEST_ROWS = 64 * 2**20
+"""Bytes of a member with rows at most."""
+MOST_ROWS = 4096
+"""Rows in one member at most."""
+_LARGEST_DIRECTORY = 256 * 2**20
+"""Bytes of the archive's directory at most; reading it takes about five times as much memory."""
+MOST_PICTURES = 1_500_000
+"""So many pictures have a directory of that size."""
+_LONGEST_NAME = 4096
 _CHUNK = 2**20
-_END, _END_64, _LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
-_END_BYTES, _END_64_BYTES, _LOCATOR_BYTES = 22, 56, 20
+_END_BYTES = 22
 _AGAIN = "copy the file again, or export again"
+
+
+class RowsMember(Settings):
+    """A member of the archive that holds rows: its name, how many, and the digest of its bytes."""
+
+    name: str = Field(pattern=rf"^{_ROWS.pattern}$")
+    rows: int = Field(ge=1, le=MOST_ROWS)
+    sha256: str = Field(pattern=_SHA256)
+
+
+class Contents(Settings):
+    """What `export.json` says."""
+
+    format: int
+    created: datetime
+    """UTC."""
+    model: ModelFacts
+    rows: int = Field(ge=0)
+    members: tuple[RowsMember, ...]
+    pictures: int = Field(ge=0)
+    pictures_digest: str = Field(pattern=_SHA256)
+    """Digest of the pictures' names, which are their own digests."""
+
+    @classmethod
+    def of(cls, model: ModelFacts, members: Sequence[RowsMember], pictures: Collection[str]) -> "Contents":
+        """What an export of these members holds that is made now."""
+        return cls(
+            format=PORTABLE_FORMAT,
+            created=datetime.now(UTC).replace(microsecond=0),
+            model=model,
+            rows=sum(member.rows for member in members),
+            members=tuple(members),
+            pictures=len(pictures),
+            pictures_digest=_digest_of_names(pictures),
+        )
+
+
+def _digest_of_names(names: Iterable[str]) -> str:
+    """SHA-256 of names, sorted, a line each: none can be taken away or added without another digest."""
+    return hashlib.sha256("".join(f"{name}\n" for name in sorted(names)).encode()).hexdigest()
+
+
+def row_schema(dimension: int) -> pa.Schema:
+    """The columns of a member with rows, for vectors of this length: those of a gallery's table."""
+    return pa.schema([*FIELDS, ("vector", pa.list_(pa.float32(), dimension)), *ADDED_FIELDS])
 
 
 class PortableFile:
@@ -41,15 +102,6 @@ class PortableFile:
     Members are known by position and hash. Their names are compared with what the format allows and never used as
     paths. They must be stored uncompressed and lie inside the file without sharing bytes, so that what comes out is
     never larger than the file.
-
-    Args:
-        file: what to call it.
-        archive: its members.
-        size: its size in bytes.
-
-    Raises:
-        GalleryDamaged: it is no whole export.
-        GalleryError: it was written by a newer version.
     """
 
     def __init__(self, file: Path, archive: zipfile.ZipFile, size: int) -> None:
@@ -60,33 +112,17 @@ class PortableFile:
         if sum(member.file_size for member in self._members.values()) > size:
             raise self.damaged("its members claim more bytes than the file has")
         self.contents = self._contents()
-        self.pictures = {found[1]: found[0] for found in map(CROP.fullmatch, self._members) if found}
+        self.pictures = {found[1]: found[0] for found in map(_CROP.fullmatch, self._members) if found}
         """Name of the member by content."""
         self._check_names()
 
     def rows(self, member: RowsMember) -> bytes:
-        """The bytes of a member with rows.
-
-        Raises:
-            GalleryDamaged: they are not those that were written.
-        """
-        data = b"".join(self._read(member.name))
-        if hashlib.sha256(data).hexdigest() != member.sha256:
-            raise self.damaged(f"{member.name} is not as it was written (its SHA-256 is another)")
-        return data
+        """The bytes of a member with rows, which are those that were written."""
+        return b"".join(self._read(member.name, member.sha256))
 
     def picture(self, content: str) -> Iterator[bytes]:
-        """The bytes of the picture with this SHA-256, piece by piece; the error comes after the last piece.
-
-        Raises:
-            GalleryDamaged: they are not those that were written.
-        """
-        name, digest = self.pictures[content], hashlib.sha256()
-        for piece in self._read(name):
-            digest.update(piece)
-            yield piece
-        if digest.hexdigest() != content:
-            raise self.damaged(f"{name} is not as it was written (its SHA-256 is another)")
+        """The bytes of the picture with this SHA-256, piece by piece; where they are others, the error comes last."""
+        return self._read(self.pictures[content], content)
 
     def damaged(self, what: str) -> GalleryDamaged:
         """The error that says what is wrong with this file."""
@@ -95,8 +131,8 @@ class PortableFile:
     def _take(self, member: zipfile.ZipInfo) -> None:
         """Note a member, if it may be there and can be read without surprise."""
         name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
-        limit = LARGEST_EXPORT if name == EXPORT else LARGEST_ROWS if ROWS.fullmatch(name) else LARGEST_FILE
-        if name != EXPORT and not ROWS.fullmatch(name) and not CROP.fullmatch(name):
+        limit = _LARGEST_EXPORT if name == EXPORT else LARGEST_ROWS if _ROWS.fullmatch(name) else LARGEST_FILE
+        if name != EXPORT and not _ROWS.fullmatch(name) and not _CROP.fullmatch(name):
             raise self.damaged(f"holds '{name[:200]}', which no export holds")
         if name in self._members:
             raise self.damaged(f"holds {name} twice")
@@ -113,109 +149,82 @@ class PortableFile:
             raise self.damaged(f"is no export of a gallery (no {EXPORT})")
         data = b"".join(self._read(EXPORT))
         try:
-            contents = Contents.model_validate_json(data)
-        except ValidationError as error:
-            self._check_format(data)
-            raise self.damaged(f"{EXPORT}: {first_fault(error)}") from None
-        self._check_format(data)
-        if not fits(contents.model):
-            raise self.damaged(f"{EXPORT}: tells of a model that cannot be")
-        return contents
-
-    def _check_format(self, data: bytes) -> None:
-        """Refuse another format; one that is newer may have other fields, too."""
-        found = _format(data)
-        if found is not None and found != PORTABLE_FORMAT:
+            told = json.loads(data)
+        except (ValueError, RecursionError):
+            told = None  # pydantic says below what is wrong with it
+        found = told.get("format") if isinstance(told, dict) else None
+        if isinstance(found, int) and found != PORTABLE_FORMAT:  # before all else: it may have other fields, too
             raise GalleryError(
                 f"{self.file}: is an export of format {found}, this version of Pickout knows format "
                 f"{PORTABLE_FORMAT}; use the version that wrote it, or a newer one"
             )
+        try:
+            contents = Contents.model_validate_json(data)
+        except ValidationError as error:
+            raise self.damaged(f"{EXPORT}: {first_fault(error)}") from None
+        names = (contents.model.name, contents.model.fingerprint, contents.model.run or "")
+        if any(printable(name) != name or len(name) > _LONGEST_NAME for name in names):
+            raise self.damaged(f"{EXPORT}: tells of a model that cannot be")
+        return contents
 
     def _check_names(self) -> None:
         """Compare the members that are there with those that were written."""
-        contents = self.contents
-        listed = [member.name for member in contents.members]
-        there = {name for name in self._members if ROWS.fullmatch(name)}
-        if len(set(listed)) != len(listed) or sum(member.rows for member in contents.members) != contents.rows:
+        contents, listed = self.contents, {member.name for member in self.contents.members}
+        rows = sum(member.rows for member in contents.members)
+        if len(listed) != len(contents.members) or rows != contents.rows:
             raise self.damaged(f"{EXPORT} contradicts itself about its {contents.rows} rows")
-        for name in sorted(there ^ set(listed)):
+        crops = [name for name in self._members if _CROP.fullmatch(name)]
+        for name in sorted(listed ^ (self._members.keys() - {EXPORT, *crops})):
             raise self.damaged(f"{name} is missing" if name in listed else f"{name} is not listed in {EXPORT}")
-        crops = [name for name in self._members if CROP.fullmatch(name)]
-        if (len(crops), digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
+        if (len(crops), _digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
             raise self.damaged(f"holds other pictures than the {contents.pictures} that were written")
         if len(self.pictures) != len(crops):
             raise self.damaged("holds a picture twice")
 
-    def _read(self, name: str) -> Iterator[bytes]:
-        member, count = self._members[name], 0
+    def _read(self, name: str, sha256: str | None = None) -> Iterator[bytes]:
+        """A member's bytes, piece by piece, held against their digest at the end."""
+        member, count, digest = self._members[name], 0, hashlib.sha256()
         try:
             with self._archive.open(member) as stream:
                 while piece := stream.read(_CHUNK):
                     count += len(piece)
+                    digest.update(piece)
                     yield piece
         except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
             raise self.damaged(f"{name} cannot be read ({str(error)[:200]})") from None
         if count != member.file_size:
             raise self.damaged(f"{name} ends after {count} of {member.file_size} bytes")
+        if sha256 not in (None, digest.hexdigest()):
+            raise self.damaged(f"{name} is not as it was written (its SHA-256 is another)")
+
+
+class _Bounded(io.FileIO):
+    """A file of which nothing is read at once that would fill the memory: the archive's directory is."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _LARGEST_DIRECTORY:
+            raise ValueError(f"its directory claims {size} bytes")
+        return super().read(size) or b""
 
 
 @contextmanager
 def opened(file: Path) -> Iterator[PortableFile]:
-    """Open an export and check its list of members.
-
-    Raises:
-        DataMissing: there is no such file, or it may not be read.
-        GalleryDamaged: it is no whole export.
-        GalleryError: it was written by a newer version.
-    """
+    """Open an export and check its list of members."""
     try:
-        handle = file.open("rb")
-    except FileNotFoundError:
-        raise DataMissing(f"{file}: no such file; give a file made by pickout gallery export") from None
+        handle = _Bounded(file)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataMissing(f"{file}: cannot be read ({reason}); give a file made by pickout gallery export") from None
+        gone, reason = isinstance(error, FileNotFoundError), (error.strerror or str(error)).lower()
+        what = "no such file" if gone else f"cannot be read ({reason})"
+        raise DataMissing(f"{file}: {what}; give a file made by pickout gallery export") from None
     with handle:
         try:
-            size = _check_directory(handle)
+            size = handle.seek(-_END_BYTES, io.SEEK_END) + _END_BYTES
+            end = handle.read(_END_BYTES)
+            if not end.startswith(b"PK\5\6") or not end.endswith(b"\0\0"):  # the library takes what follows, too
+                raise ValueError("its end is not that of an export")
             archive = zipfile.ZipFile(handle)
         except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
             told = str(error)[:200]
             raise GalleryDamaged(f"{file}: is no export of a gallery, or not all of it ({told}); {_AGAIN}") from None
         with archive:
             yield PortableFile(file, archive, size)
-
-
-def _check_directory(handle: IO[bytes]) -> int:
-    """Refuse a directory that would fill the memory, before it is read. Returns the file's size."""
-    size = handle.seek(0, 2)
-    if size < _END_BYTES:
-        raise ValueError(f"{size} bytes long")
-    handle.seek(size - _END_BYTES)
-    end = handle.read(_END_BYTES)
-    if end[:4] != _END or end[-2:] != b"\0\0":
-        raise ValueError("its end is not that of an export")
-    length = int(struct.unpack_from("<L", end, 12)[0])
-    before = size - _END_BYTES - _LOCATOR_BYTES - _END_64_BYTES
-    if before >= 0:
-        handle.seek(before)
-        found = handle.read(_END_64_BYTES + _LOCATOR_BYTES)
-        if found[_END_64_BYTES:][:4] == _LOCATOR_64:
-            # The large form lies right before, and nowhere else: so does what the library reads.
-            if found[:4] != _END_64 or struct.unpack_from("<Q", found, _END_64_BYTES + 8)[0] != before:
-                raise ValueError("its end is not that of an export")
-            length = int(struct.unpack_from("<Q", found, 40)[0])
-    if length > min(size, LARGEST_DIRECTORY):
-        raise ValueError(f"its directory claims {length} bytes")
-    handle.seek(0)
-    return size
-
-
-def _format(data: bytes) -> int | None:
-    """The format that an `export.json` names, whatever else is in it."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    told = found.get("format") if isinstance(found, dict) else None
-    return told if isinstance(told, int) and not isinstance(told, bool) else None

@@ -1,21 +1,27 @@
 """A portable file's rows taken into a gallery, which is made where there is none."""
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pickout.errors import GalleryModelMismatch
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
-from pickout.gallery.changes.unfinished import finish_everything
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, UsageError
+from pickout.files import atomic_path
+from pickout.gallery.audit.log import record_change
+from pickout.gallery.changes.erasure import finish_everything
+from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened
-from pickout.gallery.portable.members import check_rows, read_rows, row_bytes
-from pickout.gallery.portable.pictures import PictureFolder
+from pickout.gallery.portable.members import read_rows
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
-from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.rows import Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing, checked_folder, make_gallery
 
@@ -28,25 +34,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did, counted in crops.
+    """What an import did, counted in crops."""
 
-    Args:
-        rows: crops in the file.
-        added: new in the gallery.
-        replaced: the gallery had another row of the same path, and the file's took its place.
-        unchanged: the gallery had the same row.
-        kept: the gallery had another row of the same path, which stayed.
-        erased: left out, since they were erased from the gallery.
-        pictures: picture files that were written.
-    """
-
-    rows: int
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    kept: int = 0
-    erased: int = 0
-    pictures: int = 0
+    rows: int  # crops in the file
+    added: int = 0  # new in the gallery
+    replaced: int = 0  # the gallery had another row of the same path, whose place it took
+    unchanged: int = 0  # the gallery had the same row
+    kept: int = 0  # the gallery had another row of the same path, which stayed
+    erased: int = 0  # left out, since they were erased from the gallery
+    pictures: int = 0  # picture files that were written
 
     def as_json(self) -> dict[str, Any]:
         """All counts by name."""
@@ -84,167 +80,169 @@ def import_gallery(
         GalleryError: the file is of a newer version; the folder holds other files.
         StorageFull: no space left; what was committed stays.
     """
-    folder = checked_folder(gallery)
     with opened(Path(file)) as portable:
-        _check_model(folder, portable)
-        pictures = None if crops_to is None else PictureFolder(portable, Path(crops_to), folder)
-        _check_rows(folder, portable, on_progress)
-        _check_pictures(portable)
-        if not (folder / MANIFEST).exists():
-            created = datetime.now(UTC).replace(microsecond=0)
-            make_gallery(folder, Manifest(format=FORMAT, created=created, model=portable.contents.model))
-        manifest = read_manifest(folder)
-        store = Store(folder, manifest.model.dimension, manifest.table)
-        finish_everything(folder, store, manifest)
-        _check_model(folder, portable)
-        report = ImportReport(portable.contents.rows)
-        record_change(folder, ChangeLine(now(), user_name(), "import", report.rows))
-        suppression, back = read_suppression(folder), list[Crop]()
-        writing = _Writing(folder, store, report, replace_rows, suppression)
-        for row in _all_rows(portable):
-            if _is_erased(row, suppression, store):
-                if not again:
-                    report.erased += 1
-                    continue
-                back.append((row.id, row.content))
-            writing.add(row if pictures is None else pictures.place(row))
-            on_progress("writing", writing.done, report.rows)
-        writing.finish()
-        if back:
-            with changing(folder, store):
-                write_suppression(folder, read_suppression(folder).without_crops(back))
-        on_progress("writing", report.rows, report.rows)
-        report.pictures = 0 if pictures is None else pictures.written
-    return report
+        work = _Import(portable, checked_folder(gallery), None if crops_to is None else Path(crops_to), replace_rows)
+        work.check(on_progress)
+        work.run(again, on_progress)
+    return work.report
 
 
-def _is_erased(row: Row, suppression: Suppression, store: Store) -> bool:
-    """Whether a row was erased, unless it is there: taken back since, or with the bytes of one that was erased."""
-    covered = suppression.covers(row.id, row.content)
-    return covered and row.id not in store.fetch([row.id])
+class _Import:
+    """Rows on their way from a file into a gallery, and pictures into a folder: `<SHA-256>-<id of the row>.<ending>`.
 
-
-def _check_model(folder: Path, portable: PortableFile) -> None:
-    """Refuse a gallery of another model."""
-    if not (folder / MANIFEST).exists():
-        return
-    own, told = read_manifest(folder).model, portable.contents.model
-    if (own.fingerprint, own.dimension) != (told.fingerprint, told.dimension):
-        raise GalleryModelMismatch(
-            f"{folder}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), {portable.file} "
-            f"with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
-        )
-
-
-def _check_rows(folder: Path, portable: PortableFile, on_progress: Progress) -> None:
-    """Look at every row before the first is written. Holds the ids: about 0.1 GB a million rows."""
-    ids, shape = set[bytes](), _token_shape(folder)
-    total = portable.contents.rows
-    for member in portable.contents.members:
-        for row in check_rows(portable, member):
-            ids.add(bytes.fromhex(row.id))
-            own = None if row.tokens is None else row.tokens.shape
-            if own is not None and shape is not None and own != shape:
-                raise portable.damaged(f"{member.name}: tokens of shape {own}, expected {shape}")
-            shape = own or shape
-        on_progress("checking", len(ids), total)
-    if len(ids) != total:
-        raise portable.damaged(f"{total - len(ids)} of its rows have an id that another row has")
-
-
-def _token_shape(folder: Path) -> tuple[int, ...] | None:
-    """The shape of the tokens that the gallery's first row has."""
-    if not (folder / MANIFEST).exists():
-        return None
-    manifest = read_manifest(folder)
-    store = Store(folder, manifest.model.dimension, manifest.table)
-    for known in store.known():
-        for tokens in store.fetch_tokens([known.id]).values():
-            return tokens.shape
-        break
-    return None
-
-
-def _check_pictures(portable: PortableFile) -> None:
-    """Read every picture, before the first row is written."""
-    for content in portable.pictures:
-        for _ in portable.picture(content):
-            pass
-
-
-def _all_rows(portable: PortableFile) -> Iterator[Row]:
-    for member in portable.contents.members:
-        yield from read_rows(portable, member)
-
-
-class _Writing:
-    """Gathers rows and writes them together.
-
-    Args:
-        gallery: the gallery's folder.
-        store: its rows.
-        report: counts what happens.
-        replace_rows: whether the file's row always wins.
-        suppression: what was erased before. What is erased meanwhile is not written.
+    A crop has a picture of its own, as always in a gallery, also where two crops have the same bytes.
     """
 
-    def __init__(
-        self, gallery: Path, store: Store, report: ImportReport, replace_rows: bool, suppression: Suppression
-    ) -> None:
-        self._gallery, self._store, self._report, self._replace = gallery, store, report, replace_rows
-        self._suppression = suppression
+    def __init__(self, portable: PortableFile, gallery: Path, crops_to: Path | None, replace_rows: bool) -> None:
+        self._portable, self._gallery, self._replace = portable, gallery, replace_rows
+        self.report = ImportReport(portable.contents.rows)
         self._rows: list[Row] = []
-        self._bytes, self._commits, self.done = 0, 0, 0
+        self._bytes = self._commits = self._done = 0
+        self._check_model()
+        self._folder = None if crops_to is None else crops_to.resolve()
+        if self._folder is None:
+            return
+        if not portable.pictures and portable.contents.rows:
+            raise UsageError(f"{portable.file}: holds no pictures; export with --crops, or import without --crops-to")
+        if self._folder.is_relative_to(gallery.resolve()):
+            raise UsageError(f"{crops_to}: lies in the gallery's own folder; give another one for the pictures")
+        if self._folder.exists() and not self._folder.is_dir():
+            raise UsageError(f"{crops_to}: is a file; give a folder for the pictures")
 
-    def add(self, row: Row) -> None:
-        """Take a row to be written."""
-        self._rows.append(row)
-        self._bytes += row_bytes(row)
-        if self._bytes >= _COMMIT_BYTES or len(self._rows) >= _COMMIT_ROWS:
-            self._commit()
+    def check(self, on_progress: Progress) -> None:
+        """Look at every row and picture before the first is written. Holds the ids: about 0.1 GB a million rows."""
+        portable, ids, total, shape = self._portable, set[bytes](), self.report.rows, None
+        if (self._gallery / MANIFEST).exists():
+            _, store = self._opened()
+            first = next(store.known(), None)  # its tokens tell the shape of all
+            shape = next((each.shape for each in store.fetch_tokens([first.id]).values()), None) if first else None
+        for member in portable.contents.members:
+            for row in read_rows(portable, member, check=True):
+                ids.add(bytes.fromhex(row.id))
+                own = None if row.tokens is None else row.tokens.shape
+                if own is not None and shape is not None and own != shape:
+                    raise portable.damaged(f"{member.name}: tokens of shape {own}, expected {shape}")
+                shape = own or shape
+            on_progress("checking", len(ids), total)
+        if len(ids) != total:
+            raise portable.damaged(f"{total - len(ids)} of its rows have an id that another row has")
+        for content in portable.pictures:
+            for _ in portable.picture(content):
+                pass
 
-    def finish(self) -> None:
-        """Write the rest and leave few pieces on disk."""
-        self._commit()
-        if self._commits > 1:
-            self._compact()
+    def run(self, again: bool, on_progress: Progress) -> None:
+        """Write every row; with `again`, also those of crops that were erased."""
+        contents, gallery, report = self._portable.contents, self._gallery, self.report
+        if not (gallery / MANIFEST).exists():
+            created = datetime.now(UTC).replace(microsecond=0)
+            make_gallery(gallery, Manifest(format=FORMAT, created=created, model=contents.model))
+        manifest, store = self._opened()
+        finish_everything(gallery, store, manifest)
+        self._check_model()
+        record_change(gallery, "import", report.rows)
+        suppression, back = read_suppression(gallery), list[Crop]()
+        for member in contents.members:
+            for row in read_rows(self._portable, member):
+                # One that is there was taken back since, or has the bytes of one that was erased.
+                if _is_erased(row, suppression) and row.id not in store.fetch([row.id]):
+                    if not again:
+                        report.erased += 1
+                        continue
+                    back.append((row.id, row.content))
+                self._rows.append(self._placed(row))
+                tokens = 0 if row.tokens is None else row.tokens.nbytes
+                self._bytes += row.vector.nbytes + len(row.thumbnail) + tokens + len(row.path) + 500
+                if self._bytes >= _COMMIT_BYTES or len(self._rows) >= _COMMIT_ROWS:
+                    self._commit(store, suppression)
+                on_progress("writing", self._done, report.rows)
+        self._commit(store, suppression)
+        with changing(gallery, store):
+            if self._commits > 1:
+                store.tidy()
+            if back:
+                write_suppression(gallery, read_suppression(gallery).without_crops(back))
+        on_progress("writing", report.rows, report.rows)
 
-    def _commit(self) -> None:
+    def _opened(self) -> tuple[Manifest, Store]:
+        manifest = read_manifest(self._gallery)
+        return manifest, Store(self._gallery, manifest.model.dimension, manifest.table)
+
+    def _check_model(self) -> None:
+        """Refuse a gallery of another model."""
+        if not (self._gallery / MANIFEST).exists():
+            return
+        own, told = read_manifest(self._gallery).model, self._portable.contents.model
+        if (own.fingerprint, own.dimension) != (told.fingerprint, told.dimension):
+            raise GalleryModelMismatch(
+                f"{self._gallery}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), "
+                f"{self._portable.file} with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
+            )
+
+    def _placed(self, row: Row) -> Row:
+        """Put a row's picture into the folder; the row as it is for that file. One without picture stays as it is."""
+        name = self._portable.pictures.get(row.content)
+        if name is None or self._folder is None:
+            return row
+        file = self._folder / f"{row.content}-{row.id}{Path(name).suffix}"
+        if not _is_there(file, row.content):
+            try:
+                # Not forced to the disk one by one: the same command can make them again.
+                with atomic_path(file, durable=False) as temporary, temporary.open("wb") as stream:
+                    stream.writelines(self._portable.picture(row.content))
+            except PermissionError:
+                raise GalleryError(f"{self._folder}: may not be written to; check its permissions") from None
+            except (FileExistsError, NotADirectoryError):
+                raise UsageError(f"{self._folder}: cannot be made; give another folder for the pictures") from None
+            self.report.pictures += 1
+        return replace(row, id=row_id(file), root=str(self._folder), path=file.name, seal=None)
+
+    def _commit(self, store: Store, suppression: Suppression) -> None:
+        """Write the rows that have gathered, but none that was erased after `suppression` was read."""
         rows, self._rows, self._bytes = self._rows, [], 0
-        with changing(self._gallery, self._store):
+        with changing(self._gallery, store):
             # What is there is looked up under the lock, so that no change of another process is lost.
-            there = self._store.fetch(row.id for row in rows)
-            unsealed = self._store.fetch_tokens(before.id for before in there.values() if before.seal is None)
-            erased = read_suppression(self._gallery).since(self._suppression)
+            there = store.fetch(row.id for row in rows)
+            unsealed = store.fetch_tokens(before.id for before in there.values() if before.seal is None)
+            erased = read_suppression(self._gallery).since(suppression)
             wanted = []
             for row in rows:
-                if erased.covers(row.id, row.content):
-                    self._report.erased += 1
-                    continue
-                before = there.get(row.id)
-                if before is not None and before.seal is None:
-                    before = replace(before, seal=row_seal(before, unsealed.get(before.id)))
-                if self._is_wanted(row, before):
+                if _is_erased(row, erased):
+                    self.report.erased += 1
+                elif self._is_wanted(row, there.get(row.id), unsealed.get(row.id)):
                     wanted.append(row)
-            self._store.put(wanted)
-        self.done += len(rows)
-        self._commits += bool(wanted)
-        if wanted and self._commits % _COMPACT_EVERY == 0:
-            self._compact()
+            store.put(wanted)
+            self._commits += bool(wanted)
+            if wanted and self._commits % _COMPACT_EVERY == 0:
+                store.tidy()
+        self._done += len(rows)
 
-    def _is_wanted(self, row: Row, before: Row | None) -> bool:
+    def _is_wanted(self, row: Row, before: Row | None, tokens: NDArray[np.uint16] | None) -> bool:
         """Whether the file's row is written; counts what happens to it."""
         if before is None:
-            self._report.added += 1
-        elif before.seal == (row.seal or row_seal(row)):
-            self._report.unchanged += 1
+            self.report.added += 1
+            return True
+        if (before.seal or row_seal(before, tokens)) == (row.seal or row_seal(row)):
+            self.report.unchanged += 1
         elif self._replace or row.added > before.added:
-            self._report.replaced += 1
+            self.report.replaced += 1
             return True
         else:
-            self._report.kept += 1
-        return before is None
+            self.report.kept += 1
+        return False
 
-    def _compact(self) -> None:
-        with changing(self._gallery, self._store):
-            self._store.tidy()
+
+def _is_erased(row: Row, suppression: Suppression) -> bool:
+    return suppression.covers(row.id, row.content)
+
+
+def _is_there(file: Path, content: str) -> bool:
+    if not os.path.lexists(file):
+        return False
+    if not stat.S_ISREG(file.lstat().st_mode):
+        raise GalleryError(f"{file}: is no ordinary file; give another folder for the pictures")
+    try:
+        if digest(read_file(file)) == content:
+            return True
+    except ImageUnreadable:
+        pass
+    raise GalleryError(f"{file}: is another file than the one to put there; delete it or give another folder")

@@ -5,50 +5,36 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import lancedb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pickout.data.images import SUFFIXES
-from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, PickoutError, UsageError
 from pickout.files import atomic_path
-from pickout.gallery.audit.log import ChangeLine, now, record_change, user_name
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import no_area, row_faults
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.portable.form import (
-    EXPORT,
-    LARGEST_ROWS,
-    MOST_PICTURES,
-    MOST_ROWS,
-    PORTABLE_FORMAT,
-    Contents,
-    RowsMember,
-    digest_of_names,
-    row_schema,
-)
-from pickout.gallery.portable.snapshot import Snapshot
-from pickout.gallery.storage.columns import from_arrow, to_arrow, unpack_tokens
+from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, row_schema
+from pickout.gallery.storage.columns import completed, from_arrow, to_arrow, unpack_tokens
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
 
-_MEMBER = 16 * 2**20
-"""A member with rows is closed once it has so many bytes."""
+_MEMBER = 16 * 2**20  # about so many bytes of rows are read together and make a member
+_FIRST = 16  # rows read together at the beginning, before it is known how large they are
+_MOST = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export holds.
-
-    Args:
-        rows: crops.
-        pictures: original pictures; equal ones are kept once.
-        missing: crops whose picture is gone or has changed since it was indexed, and so is not in the file.
-        bytes: the file's size.
-    """
+    """How many crops and pictures an export holds (equal ones once), how many pictures are missing, its bytes."""
 
     rows: int
     pictures: int
@@ -84,23 +70,24 @@ def export_gallery(
     Raises:
         UsageError: the file is there, or lies in the gallery's folder.
         GalleryDamaged: a row is not as it was written.
-        GalleryError: the file cannot be made, the audit line cannot be written, or another process erased crops or
-            changed the model meanwhile.
+        GalleryError: the file cannot be made, or another process erased crops or changed the model meanwhile.
         StorageFull: no space left.
     """
     _check_target(gallery, file, force)
-    snapshot = Snapshot(gallery, manifest.table, row_schema(manifest.model.dimension))
-    positions = snapshot.positions(ids)
+    with _reading(gallery):
+        opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
+        opened.checkout(opened.version)
+        positions = _positions(opened, ids)
     try:
         with atomic_path(file, private=True) as temporary:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 writing = _Writing(gallery, manifest, archive, crops)
-                for rows in snapshot.read(positions):
+                for rows in _pieces(gallery, opened, positions, row_schema(manifest.model.dimension)):
                     writing.add(rows)
                     on_progress(writing.rows, len(positions))
                 writing.finish()
             _check_target(gallery, file, force)
-            record_change(gallery, ChangeLine(now(), user_name(), "export", len(positions)))
+            record_change(gallery, "export", len(positions))
     except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
         reason = (error.strerror or str(error)).lower()
         raise GalleryError(f"{file}: cannot be made ({reason}); give another place for the export") from None
@@ -116,19 +103,50 @@ def _check_target(gallery: Path, file: Path, force: bool) -> None:
         raise UsageError(f"{file}: is there already; give another name, or --force to replace it")
 
 
-class _Writing:
-    """Rows and pictures on their way into the archive.
+def _positions(table: Any, ids: Collection[str] | None) -> list[int]:
+    """Where the rows lie, in the table's order: of all of them, or of those with one of `ids`."""
+    wanted = None if ids is None else frozenset(ids)
+    found: list[int] = []
+    for batch in table.search().select(["id"]).with_row_id(True).limit(2**31 - 1).to_batches():
+        rows = zip(batch.column("_rowid").to_pylist(), batch.column("id").to_pylist(), strict=True)
+        found += [place for place, identifier in rows if wanted is None or identifier in wanted]
+    return sorted(found)
 
-    Args:
-        gallery: the gallery's folder.
-        manifest: what it is.
-        archive: where they go.
-        crops: whether pictures are wanted.
-    """
+
+def _pieces(gallery: Path, table: Any, positions: list[int], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows at these positions, in their order; columns that an older table lacks are empty."""
+    start, length = 0, _FIRST
+    while start < len(positions):
+        some = positions[start : start + length]
+        with _reading(gallery):
+            rows = completed(table.take_row_ids(some).to_arrow(), schema)
+            if rows.num_rows != len(some):
+                raise ValueError(f"{rows.num_rows} rows instead of {len(some)}")
+        yield rows
+        start += length
+        length = int(np.clip(_MEMBER * rows.num_rows // max(rows.nbytes, 1), 1, _MOST))
+
+
+@contextmanager
+def _reading(gallery: Path) -> Iterator[None]:
+    """The table's version may go while it is read."""
+    try:
+        yield
+    except PickoutError:
+        raise
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise GalleryError(
+            f"{gallery}: its rows cannot be read as they were ({first[:200]}); another process erased crops or changed "
+            "the model meanwhile: run again. If it happens again: pickout gallery verify"
+        ) from error
+
+
+class _Writing:
+    """Rows and pictures on their way into the archive."""
 
     def __init__(self, gallery: Path, manifest: Manifest, archive: zipfile.ZipFile, crops: bool) -> None:
         self._gallery, self._model, self._archive, self._crops = gallery, manifest.model, archive, crops
-        self._waiting: list[pa.Table] = []
         self._members: list[RowsMember] = []
         self.pictures: dict[str, str] = {}
         """Name of the member by content."""
@@ -142,70 +160,55 @@ class _Writing:
         if any(no_area(row.metadata.box) for row in rows):  # no importer takes such a box, and it says nothing
             told = [replace(row.metadata, box=None) if no_area(row.metadata.box) else row.metadata for row in rows]
             table = to_arrow([replace(row, metadata=each) for row, each in zip(rows, told, strict=True)], table.schema)
-        self._waiting.append(table)
-        self.rows += table.num_rows
-        count = sum(each.num_rows for each in self._waiting)
-        if sum(each.nbytes for each in self._waiting) >= _MEMBER or count > MOST_ROWS - table.num_rows:
-            self._close_member()
+        self._add_rows(table)
 
-    def finish(self) -> None:
-        """Write the rest, and what the archive holds."""
-        self._close_member()
-        contents = Contents(
-            format=PORTABLE_FORMAT,
-            created=datetime.now(UTC).replace(microsecond=0),
-            model=self._model,
-            rows=self.rows,
-            members=tuple(self._members),
-            pictures=len(self.pictures),
-            pictures_digest=digest_of_names(self.pictures.values()),
-        )
-        self._archive.writestr(_entry(EXPORT), contents.model_dump_json(indent=1) + "\n")
-
-    def _close_member(self) -> None:
-        if not self._waiting:
+    def _add_rows(self, table: pa.Table) -> None:
+        if table.nbytes > _MEMBER and table.num_rows > 1:  # much larger rows than those before
+            half = table.num_rows // 2
+            self._add_rows(table.slice(0, half))
+            self._add_rows(table.slice(half))
             return
-        table, self._waiting = pa.concat_tables(self._waiting), []
         buffer = io.BytesIO()
         # Plain and uncompressed: vectors, JPEGs and tokens hardly shrink, and what is read back is never larger.
         pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
         data = buffer.getvalue()
         if len(data) > LARGEST_ROWS:
             raise GalleryError(f"{self._gallery}: a row of {len(data) // table.num_rows} bytes is too large to export")
-        member = RowsMember(
-            name=f"rows-{len(self._members):06d}.parquet", rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest()
-        )
-        self._archive.writestr(_entry(member.name), data)
-        self._members.append(member)
+        name = f"rows-{len(self._members):06d}.parquet"
+        self._members.append(RowsMember(name=name, rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest()))
+        self._write(name, data)
+        self.rows += table.num_rows
+
+    def finish(self) -> None:
+        """Write what the archive holds."""
+        contents = Contents.of(self._model, self._members, self.pictures.values())
+        self._write(EXPORT, contents.model_dump_json(indent=1) + "\n")
 
     def _checked(self, table: pa.Table) -> Iterator[Row]:
-        tokens = table["tokens"]
-        for row, own in zip(from_arrow(table.drop_columns(["tokens"])), tokens, strict=True):
+        for row, own in zip(from_arrow(table.drop_columns(["tokens"])), table["tokens"], strict=True):
             kept = unpack_tokens(own.as_buffer()) if own.is_valid else None
             for fault in row_faults(row, kept, self._model.dimension):
                 raise GalleryDamaged(f"{self._gallery}: {fault.file}: {fault.what}; then export again")
             yield replace(row, tokens=kept)
 
     def _add_picture(self, row: Row) -> None:
-        ending = row.file.suffix.lower()
+        ending, content = row.file.suffix.lower(), row.content
+        if content in self.pictures and ending in SUFFIXES:
+            return
         try:
-            if ending not in SUFFIXES:
-                raise ImageUnreadable(row.file, "no name of an image")
-            if row.content not in self.pictures:
-                data = read_file(row.file)
-                if digest(data) != row.content:
-                    raise ImageUnreadable(row.file, "has changed since it was indexed")
-                name = f"crops/{row.content}{ending}"
-                self._archive.writestr(_entry(name), data)
-                self.pictures[row.content] = name
-                if len(self.pictures) > MOST_PICTURES:
-                    raise GalleryError(f"{self._gallery}: more than {MOST_PICTURES} pictures; export it in parts")
+            data = read_file(row.file) if ending in SUFFIXES else b""
         except ImageUnreadable:
+            data = b""
+        if digest(data) != content:  # gone, no image's name, or changed since it was indexed
             self.missing += 1
+            return
+        if len(self.pictures) >= MOST_PICTURES:
+            raise GalleryError(f"{self._gallery}: more than {MOST_PICTURES} pictures; export it in parts")
+        self.pictures[content] = f"crops/{content}{ending}"
+        self._write(self.pictures[content], data)
 
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    """A member that is stored as it is, dated now, readable by its owner only."""
-    entry = zipfile.ZipInfo(name, datetime.now(UTC).timetuple()[:6])
-    entry.external_attr = 0o100600 << 16
-    return entry
+    def _write(self, name: str, data: bytes | str) -> None:
+        """A member that is stored as it is, dated now, readable by its owner only."""
+        entry = zipfile.ZipInfo(name, datetime.now(UTC).timetuple()[:6])
+        entry.external_attr = 0o100600 << 16
+        self._archive.writestr(entry, data)

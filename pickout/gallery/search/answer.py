@@ -1,23 +1,79 @@
 """What one search gives: candidates, how sure they are, and what must be said about them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
-from pickout.gallery.search.hits import Hit
 from pickout.gallery.search.query import Query
+from pickout.gallery.storage.rows import Metadata, Row
+
+_SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # what a hit takes from its row
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One candidate: a crop that a person must look at, not an identification.
+
+    Args:
+        rank: 1 for the best.
+        score: inner product of the query's and the crop's vectors, less penalties.
+        id: the row's id.
+        file: the crop's absolute path when it was indexed; it may have moved.
+        path: the same below the indexed folder.
+        width: width of the upright original in pixels.
+        height: height of the upright original in pixels.
+        metadata: camera, time and labels.
+        thumbnail: a small JPEG of it.
+        match: score of the model's second look, which ranks the best; None where there was none.
+        probability: that it shows the person described; None where the gallery is not calibrated for the query.
+        others: ids of the crops that are shown as one with it, best first.
+    """
+
+    rank: int
+    score: float
+    id: str
+    file: Path
+    path: str
+    width: int
+    height: int
+    metadata: Metadata
+    thumbnail: bytes
+    match: float | None = None
+    probability: float | None = None
+    others: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, row: Row, rank: int, score: float, **told: Any) -> "Hit":
+        """The hit that shows `row`; `told` is what else is known."""
+        return cls(rank=rank, score=score, **{name: getattr(row, name) for name in _SHOWN}, **told)
+
+    @property
+    def camera(self) -> str | None:
+        """The camera's name where it is known."""
+        return self.metadata.camera
+
+    @property
+    def time(self) -> datetime | None:
+        """When the crop was taken where it is known, without zone."""
+        return self.metadata.time
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the thumbnail, with plain values."""
+        told = asdict(self)
+        about, _ = told.pop("metadata"), told.pop("thumbnail")
+        time = None if self.time is None else self.time.isoformat()
+        box = None if self.metadata.box is None else list(self.metadata.box)
+        return {**told, "file": str(self.file), **about, "time": time, "box": box, "others": list(self.others)}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the best candidate is good enough, at an error rate that the searcher chose.
-
-    Args:
-        best: probability that the best candidate of all is a match.
-        threshold: the probability it must reach.
-        error: the share of searches for people who are not there that reach it.
+    """Whether the best candidate's probability reaches a threshold that a share `error` of searches for absent people
+    reaches.
     """
 
     best: float
@@ -41,31 +97,18 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one search gave.
+    """What one search gave."""
 
-    Args:
-        query: what was searched for.
-        hits: the page's candidates, best first.
-        where: the filters.
-        passed: how many crops pass the filters.
-        page: the page's number, from 1.
-        more: whether there is a next page.
-        grouping: which crops are shown as one.
-        verdict: whether the best candidate is good enough; None where the gallery is not calibrated for the query.
-        notes: what must be said beside the candidates, for example that the model does not know a word.
-        faults: what was found damaged: candidates whose rows are not as they were written, or are missing.
-    """
-
-    query: Query
-    hits: Sequence[Hit]
-    where: Where = ANYWHERE
-    passed: int = 0
-    page: int = 1
-    more: bool = False
-    grouping: Grouping = Grouping.NONE
-    verdict: Verdict | None = None
-    notes: Sequence[str] = ()
-    faults: Sequence[str] = ()
+    query: Query  # what was searched for
+    hits: Sequence[Hit]  # the page's candidates, best first
+    where: Where = ANYWHERE  # the filters
+    passed: int = 0  # how many crops pass the filters
+    page: int = 1  # the page's number, from 1
+    more: bool = False  # whether there is a next page
+    grouping: Grouping = Grouping.NONE  # which crops are shown as one
+    verdict: Verdict | None = None  # None where the gallery is not calibrated for the query
+    notes: Sequence[str] = ()  # what must be said beside the candidates, as that the model does not know a word
+    faults: Sequence[str] = ()  # damage: candidates whose rows are not as they were written, or are missing
 
     @property
     def no_good_match(self) -> bool | None:
@@ -78,14 +121,11 @@ class Answer:
         return {
             "query": self.query.as_json(),
             "where": self.where.as_json(),
-            "passed": self.passed,
-            "page": self.page,
-            "more": self.more,
+            **{name: getattr(self, name) for name in ("passed", "page", "more", "no_good_match")},
             "group": self.grouping.value,
-            "no_good_match": self.no_good_match,
-            "best_probability": None if verdict is None else verdict.best,
-            "threshold": None if verdict is None else verdict.threshold,
-            "error": None if verdict is None else verdict.error,
+            "best_probability": verdict and verdict.best,
+            "threshold": verdict and verdict.threshold,
+            "error": verdict and verdict.error,
             "notes": list(self.notes),
             "faults": list(self.faults),
         }

@@ -1,9 +1,8 @@
 """Which crops a search looks at: several values, negation, ranges of time."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,9 @@ from pickout.errors import UsageError
 from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
 from pickout.gallery.vectors.exact import in_threads
 
-_BLOCK = 262_144
-"""Rows filtered together by one thread."""
-_LISTED = 20
-"""Known names that an error lists at most."""
-_HOW = {
-    "camera": "see pickout index --camera-from and --table",
-    "track": "a column 'track' of pickout index --table gives it",
-    "video": "a column 'video' of pickout index --table gives it",
-}
-
+_BLOCK = 262_144  # rows filtered together by one thread
+_LISTED = 20  # known names that an error lists at most
 _COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
-
-_NO_TIME = np.iinfo(np.int64).min
 
 Range = tuple[datetime, datetime]
 Labels = Mapping[str, str | Collection[str]]
@@ -69,9 +58,16 @@ class Where:
 
     def __post_init__(self) -> None:
         for name in _COLLECTIONS:
-            object.__setattr__(self, name, _names(name, getattr(self, name)))
+            names = getattr(self, name)
+            if isinstance(names, str):
+                raise UsageError(f"{name}='{names}': expected a list of names, for example ['{names}']")
+            object.__setattr__(self, name, tuple(dict.fromkeys(names)))
         for name in ("labels", "not_labels"):
-            object.__setattr__(self, name, _label_values(name, getattr(self, name)))
+            labels = getattr(self, name)
+            if not isinstance(labels, Mapping):
+                raise UsageError(f"{name}: expected names with values, for example {{'colour': ['teal', 'blue']}}")
+            lists = {key: [values] if isinstance(values, str) else values for key, values in labels.items()}
+            object.__setattr__(self, name, {key: tuple(dict.fromkeys(values)) for key, values in lists.items()})
         for name in ("after", "before"):
             time = getattr(self, name)
             object.__setattr__(self, name, None if time is None else without_zone(time))
@@ -80,60 +76,42 @@ class Where:
             _range(self.after, self.before)
         for what, wanted, unwanted in self.named():
             for name in sorted(_composed(wanted) & _composed(unwanted)):
-                raise UsageError(f"{_told(what)} '{name}' is both asked for and ruled out; drop one")
+                raise UsageError(f"{what.removeprefix(LABEL)} '{name}' is both asked for and ruled out; drop one")
 
-    def named(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    def named(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """Each facet that is filtered: its name in `Resident.facets`, the values asked for, the values ruled out."""
         pairs: list[tuple[str, Collection[str], Collection[str]]] = [
             ("camera", self.cameras, self.not_cameras),
             ("track", self.tracks, self.not_tracks),
             ("video", self.videos, self.not_videos),
         ]
-        for name in sorted({*self.labels, *self.not_labels}):
-            pairs.append((LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())))
-        for what, wanted, unwanted in pairs:
-            if wanted or unwanted:
-                yield what, tuple(wanted), tuple(unwanted)
+        names = sorted({*self.labels, *self.not_labels})
+        pairs += [(LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())) for name in names]
+        return [(what, tuple(wanted), tuple(unwanted)) for what, wanted, unwanted in pairs if wanted or unwanted]
 
     def beside(self, given: "Where") -> "Where":
-        """These filters where `given` sets none of the same kind.
-
-        Raises:
-            UsageError: something that is both asked for and ruled out.
-        """
-        own, theirs = self.as_json(), given.as_json()
-        if theirs.keys() & {"after", "before", "during"}:
-            own = {name: value for name, value in own.items() if name not in ("after", "before", "during")}
+        """These filters where `given` sets none of the same kind; a UsageError where both contradict each other."""
+        own, theirs, times = self.as_json(), given.as_json(), {"after", "before", "during"}
+        if theirs.keys() & times:
+            own = {name: value for name, value in own.items() if name not in times}
         return Where.from_json(own | theirs)
 
     def as_json(self) -> dict[str, Any]:
         """The filters that are set, by name, with plain values; `Where.from_json` reads them."""
-        told: dict[str, Any] = {}
-        for name in _COLLECTIONS:
-            if getattr(self, name):
-                told[name] = sorted(getattr(self, name))
+        told: dict[str, Any] = {name: sorted(getattr(self, name)) for name in _COLLECTIONS}
         for name in ("labels", "not_labels"):
-            if getattr(self, name):
-                told[name] = {key: list(values) for key, values in sorted(getattr(self, name).items())}
+            told[name] = {key: list(values) for key, values in sorted(getattr(self, name).items())}
         for name in ("after", "before"):
-            if getattr(self, name) is not None:
-                told[name] = getattr(self, name).isoformat()
-        if self.during:
-            told["during"] = [f"{start.isoformat()}/{stop.isoformat()}" for start, stop in self.during]
-        return told
+            told[name] = getattr(self, name) and getattr(self, name).isoformat()
+        told["during"] = [f"{start.isoformat()}/{stop.isoformat()}" for start, stop in self.during]
+        return {name: value for name, value in told.items() if value}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Where":
-        """The filters that `as_json` wrote.
-
-        Raises:
-            UsageError: something that it does not write.
-        """
+        """The filters that `as_json` wrote; a UsageError for anything else."""
         values = dict(told)
         try:
-            for name in ("after", "before"):
-                if name in values:
-                    values[name] = parse_time(values[name])
+            values |= {name: parse_time(values[name]) for name in ("after", "before") if name in values}
             values["during"] = [parse_range(text) for text in values.get("during", ())]
             return cls(**values)
         except (TypeError, AttributeError, ValueError) as error:
@@ -143,19 +121,15 @@ class Where:
         """Each filter in a few words, for people."""
         told = []
         for what, wanted, unwanted in self.named():
-            told += [f"{_told(what)} {' or '.join(sorted(wanted))}"] if wanted else []
-            told += [f"not {_told(what)} {' or '.join(sorted(unwanted))}"] if unwanted else []
+            told += [f"{what.removeprefix(LABEL)} {' or '.join(sorted(wanted))}"] if wanted else []
+            told += [f"not {what.removeprefix(LABEL)} {' or '.join(sorted(unwanted))}"] if unwanted else []
         told += [f"after {self.after.isoformat(' ')}"] if self.after else []
         told += [f"before {self.before.isoformat(' ')}"] if self.before else []
         return told + [f"from {start.isoformat(' ')} to {stop.isoformat(' ')}" for start, stop in self.during]
 
 
 def parse_range(text: str) -> Range:
-    """Read a range of time as ISO 8601 writes it, for example `2026-03-01T08:00/2026-03-01T10:30`.
-
-    Raises:
-        UsageError: `text` is something else, or the range is empty.
-    """
+    """A range of time as ISO 8601 writes it, `2026-03-01T08:00/2026-03-01T10:30`; a UsageError for anything else."""
     start, slash, stop = text.partition("/")
     if not slash:
         raise UsageError(f"'{text}' is no range of time; write 2026-03-01T08:00/2026-03-01T10:30")
@@ -163,31 +137,24 @@ def parse_range(text: str) -> Range:
 
 
 def parse_labels(pairs: Collection[str]) -> dict[str, list[str]]:
-    """Labels from `name=value` words; equal names collect their values.
-
-    Raises:
-        UsageError: a word without `=`.
-    """
+    """Labels from `name=value` words; equal names collect their values. A UsageError for a word without `=`."""
     labels: dict[str, list[str]] = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip() or not value.strip():
+        name, _, value = map(str.strip, pair.partition("="))
+        if not name or not value:
             raise UsageError(f"label '{pair}': expected NAME=VALUE, for example colour=teal")
-        labels.setdefault(name.strip(), []).append(value.strip())
+        labels.setdefault(name, []).append(value)
     return labels
 
 
 def check_where(where: Where, resident: Resident) -> None:
-    """Refuse a name that no crop has, asked for or ruled out: it is most likely misspelt.
-
-    Raises:
-        UsageError: names what the gallery knows.
-    """
+    """Refuse a name that no crop has, asked for or ruled out, most likely misspelt; tells the known ones."""
     for what, wanted, unwanted in where.named():
-        known = _composed(_facet(what, resident).names)
+        names = _facet(what, resident).names
+        known = _composed(names)
         for name in (*wanted, *unwanted):
             if composed(name) not in known:
-                raise UsageError(_unknown(what, name, resident))
+                raise UsageError(_unknown(what, name, names, resident))
 
 
 def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
@@ -195,63 +162,40 @@ def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
     if not where.as_json():
         return None
     passed = np.ones(len(resident.ids), dtype=np.bool_)
-    tests: list[Callable[[slice], NDArray[np.bool_]]] = []
+    named: list[tuple[NDArray[np.bool_], NDArray[np.int32]]] = []
     for what, wanted, unwanted in where.named():
         facet, kept, ruled_out = _facet(what, resident), _composed(wanted), _composed(unwanted)
         if facet.names:
             names = map(composed, facet.names)
             # A row without a name has position -1, the last entry: it is not asked for, and not ruled out.
             keeps = [(not kept or name in kept) and name not in ruled_out for name in names]
-            tests.append(partial(_named, np.array([*keeps, not wanted]), facet.positions))
+            named.append((np.array([*keeps, not wanted]), facet.positions))
         elif wanted:
             return np.zeros_like(passed)
-    if where.after is not None or where.before is not None:
-        tests.append(partial(_within, resident.times, [(where.after, where.before)]))
-    if where.during:
-        tests.append(partial(_within, resident.times, where.during))
+    bounded = where.after is not None or where.before is not None
+    bounds = [(where.after or datetime.min, where.before or datetime.max)] if bounded else []
 
     def block(start: int) -> None:
         some = slice(start, start + _BLOCK)
-        for test in tests:
-            passed[some] &= test(some)
+        for keep, positions in named:
+            passed[some] &= np.take(keep, positions[some], mode="wrap")
+        for ranges in (bounds, where.during):
+            if ranges:
+                passed[some] &= _within(resident.times[some], ranges)
 
     in_threads(block, range(0, len(passed), _BLOCK))
     return passed
 
 
-def _named(keeps: NDArray[np.bool_], positions_N: NDArray[np.int32], some: slice) -> NDArray[np.bool_]:
-    return np.take(keeps, positions_N[some], mode="wrap")
-
-
-def _within(
-    times_N: NDArray[np.datetime64], ranges: Sequence[tuple[datetime | None, datetime | None]], some: slice
-) -> NDArray[np.bool_]:
-    """Which times lie in one of the ranges, from its start up to but not including its stop; without time, never.
-
-    Compared as whole numbers, which takes a seventh of the time. NaT is the smallest of them.
-    """
-    number = times_N[some].astype("datetime64[us]", copy=False).view(np.int64)
+def _within(times_N: NDArray[np.datetime64], ranges: Sequence[Range]) -> NDArray[np.bool_]:
+    """Which times lie in one of the ranges, from its start up to but not including its stop; without time, never."""
+    # Whole numbers are compared in a seventh of the time. NaT is the smallest of them.
+    number = times_N.astype("datetime64[us]", copy=False).view(np.int64)
     inside = np.zeros(len(number), dtype=np.bool_)
-    for start, stop in ranges:
-        within = number >= (_NO_TIME + 1 if start is None else np.datetime64(start, "us").view(np.int64))
-        if stop is not None:
-            within &= number < np.datetime64(stop, "us").view(np.int64)
-        inside |= within
+    for each in ranges:
+        start, stop = np.array(each, "datetime64[us]").view(np.int64)
+        inside |= (number >= start) & (number < stop)
     return inside
-
-
-def _names(argument: str, names: Collection[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise UsageError(f"{argument}='{names}': expected a list of names, for example ['{names}']")
-    return tuple(dict.fromkeys(names))
-
-
-def _label_values(argument: str, labels: Labels) -> dict[str, tuple[str, ...]]:
-    if not isinstance(labels, Mapping):
-        raise UsageError(f"{argument}: expected names with values, for example {{'colour': ['teal', 'blue']}}")
-    return {
-        name: (values,) if isinstance(values, str) else tuple(dict.fromkeys(values)) for name, values in labels.items()
-    }
 
 
 def _range(start: datetime, stop: datetime) -> Range:
@@ -271,23 +215,22 @@ def _facet(what: str, resident: Resident) -> Facet:
     return resident.facets.get(what) or next(same, NO_FACET)
 
 
-def _told(what: str) -> str:
-    return what.removeprefix(LABEL)
-
-
-def _unknown(what: str, name: str, resident: Resident) -> str:
-    known = _facet(what, resident).names
+def _unknown(what: str, name: str, known: Sequence[str], resident: Resident) -> str:
+    label = what.removeprefix(LABEL) if what.startswith(LABEL) else None
     if known:
-        listed = ", ".join(known[:_LISTED])
-        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-        kind = "value" if what.startswith(LABEL) else _told(what)
-        of = f"label {_told(what)}: " if what.startswith(LABEL) else ""
-        return f"{of}unknown {kind} '{name}'; known {kind}s: {listed}{more}"
-    if not what.startswith(LABEL):
-        return f"unknown {what} '{name}'; no crop here has a {what}; {_HOW[what]}"
-    labels = [_told(each) for each in resident.facets if each.startswith(LABEL)]
-    have = f"known labels: {', '.join(labels[:_LISTED])}" if labels else "no crop here has a label; see --table"
-    return f"unknown label '{_told(what)}'; {have}"
+        kind, of = ("value", f"label {label}: ") if label is not None else (what, "")
+        return f"{of}unknown {kind} '{name}'; known {kind}s: {_listed(known)}"
+    if label is None:
+        column = f"a column '{what}' of pickout index --table gives it"
+        how = "see pickout index --camera-from and --table" if what == "camera" else column
+        return f"unknown {what} '{name}'; no crop here has a {what}; {how}"
+    labels = [each.removeprefix(LABEL) for each in resident.facets if each.startswith(LABEL)]
+    have = f"known labels: {_listed(labels)}" if labels else "no crop here has a label; see --table"
+    return f"unknown label '{label}'; {have}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 ANYWHERE = Where()

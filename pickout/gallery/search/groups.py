@@ -1,7 +1,6 @@
 """Candidates that belong together are shown as one."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
@@ -21,59 +20,29 @@ class Grouping(StrEnum):
     """Crops whose vectors are nearly equal to that of a better candidate."""
 
 
-@dataclass(slots=True)
-class Group:
-    """A candidate and what is shown as one with it.
-
-    Args:
-        leader: place of the best crop in the ranking that was grouped.
-        others: places of the others, best first.
-    """
-
-    leader: int
-    others: list[int] = field(default_factory=list)
-
-
-def grouped(positions_k: NDArray[np.int64], resident: Resident, grouping: Grouping, *, duplicate: float) -> list[Group]:
-    """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one.
+def grouped(
+    positions_k: NDArray[np.int64], resident: Resident, grouping: Grouping, *, duplicate: float
+) -> list[list[int]]:
+    """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one. Places in the ranking.
 
     So the groups of the first k candidates do not change when more are looked at, except for gaining members.
-
-    Args:
-        positions_k: rows of the gallery, best first.
-        resident: the gallery's rows.
-        grouping: what belongs together.
-        duplicate: inner product of two vectors from which crops are near-duplicates.
     """
-    if grouping is Grouping.NONE:
-        return [Group(place) for place in range(len(positions_k))]
-    groups: list[Group] = []
-    join = (
-        _by_track(positions_k, resident) if grouping is Grouping.TRACK else _by_vector(positions_k, resident, duplicate)
-    )
+    by_track = grouping is Grouping.TRACK and resident.facets.get("track", NO_FACET).names
+    if not by_track and grouping is not Grouping.DUPLICATE:
+        return [[place] for place in range(len(positions_k))]
+    number = _by_track(positions_k, resident) if by_track else _by_vector(positions_k, resident, duplicate)
+    groups: dict[int, list[int]] = {}
     for place in range(len(positions_k)):
-        number = join(place)
-        if number == len(groups):
-            groups.append(Group(place))
-        else:
-            groups[number].others.append(place)
-    return groups
+        groups.setdefault(number(place), []).append(place)
+    return list(groups.values())
 
 
 def _by_track(positions_k: NDArray[np.int64], resident: Resident) -> Callable[[int], int]:
-    columns = [resident.facets.get(name, NO_FACET) for name in ("track", "camera", "video")]
-    columns = [facet for facet in columns if facet.names]
-    numbers: dict[Sequence[int], int] = {}
-    if not resident.facets.get("track", NO_FACET).names:
-        return lambda place: place
-
-    def join(place: int) -> int:
-        key = tuple(int(facet.positions[positions_k[place]]) for facet in columns)
-        if key[0] < 0:  # no track: nothing else is like it
-            key = (-1, place)
-        return numbers.setdefault(key, len(numbers))
-
-    return join
+    facets = [resident.facets.get(name, NO_FACET) for name in ("track", "camera", "video")]
+    keys = np.stack([facet.positions[positions_k] for facet in facets if facet.names])
+    keys = np.where(keys[:1] < 0, -1 - np.arange(len(positions_k)), keys)  # no track: nothing else is like it
+    numbers = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1).tolist()
+    return lambda place: int(numbers[place])
 
 
 def _by_vector(positions_k: NDArray[np.int64], resident: Resident, duplicate: float) -> Callable[[int], int]:
@@ -81,14 +50,13 @@ def _by_vector(positions_k: NDArray[np.int64], resident: Resident, duplicate: fl
     leaders = np.empty_like(vectors)
     count = 0
 
-    def join(place: int) -> int:
+    def number(place: int) -> int:
         nonlocal count
-        vector = vectors[place]
-        alike = np.flatnonzero(leaders[:count] @ vector >= duplicate)
+        alike = np.flatnonzero(leaders[:count] @ vectors[place] >= duplicate)
         if len(alike):
             return int(alike[0])
-        leaders[count] = vector
+        leaders[count] = vectors[place]
         count += 1
         return count - 1
 
-    return join
+    return number

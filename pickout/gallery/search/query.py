@@ -11,12 +11,14 @@ from PIL import Image
 
 from pickout.errors import ImageUnreadable, UsageError
 from pickout.gallery.intake.picture import decode, read_file
+from pickout.gallery.storage.rows import composed, row_id
 
 LONGEST_SENTENCE = 10_000
 """Characters; a description of a person needs no more, and a model reads far fewer."""
 MOST = 32
 """Sentences, pictures or crops of one kind in a query at most."""
 _PARTS = ("texts", "images", "without", "more_like", "less_like")
+_FOR_EXAMPLE = "describe the person, for example 'a woman in a teal jacket'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,14 @@ class Query:
                 raise UsageError(f"{name}: expected a list, for example {name}=[...], found one {type(parts).__name__}")
             if len(parts) > MOST:
                 raise UsageError(f"{name}: {len(parts)} in one query; give at most {MOST}")
-            object.__setattr__(self, name, tuple(parts))
-        for name in ("texts", "without"):
-            object.__setattr__(self, name, tuple(clean_sentence(text) for text in getattr(self, name)))
+            told = tuple(map(clean_sentence, parts)) if name in ("texts", "without") else tuple(parts)
+            object.__setattr__(self, name, told)
         if not (self.texts or self.images or self.more_like):
             raise UsageError("nothing to look for; give a sentence, a picture or a crop to look for more of")
 
     @classmethod
     def of(cls, query: "Query | str") -> "Query":
-        """A sentence as a query; a query as it is.
-
-        Raises:
-            UsageError: something else.
-        """
+        """A sentence as a query; a query as it is; a UsageError for anything else."""
         if not isinstance(query, str | cls):
             raise UsageError(f"expected a sentence or a Query, found one {type(query).__name__}")
         return cls(texts=[query]) if isinstance(query, str) else query
@@ -84,54 +81,38 @@ class Query:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Query":
-        """The query that `as_json` wrote.
-
-        Raises:
-            UsageError: something that it does not write.
-        """
-        if not set(told) <= set(_PARTS) or not all(_are_names(parts) for parts in told.values()):
+        """The query that `as_json` wrote; a UsageError for anything else."""
+        lists = all(isinstance(each, list) and all(isinstance(part, str) for part in each) for each in told.values())
+        if not lists or not set(told) <= set(_PARTS):
             raise UsageError("this is no query: expected lists of text named " + ", ".join(_PARTS))
         return cls(**told)
 
     def savable(self) -> "Query":
-        """The query with the pictures' absolute paths, so that it can be run again from anywhere.
-
-        Raises:
-            UsageError: a picture that is no file.
-        """
+        """The query with absolute paths of its pictures, to be kept; a UsageError for a picture that is no file."""
         if any(isinstance(image, Image.Image) for image in self.images):
             raise UsageError("a query with a picture that is no file cannot be saved; save the picture first")
         return replace(self, images=[Path(str(image)).absolute() for image in self.images])
 
     def pictures(self) -> list[Image.Image]:
-        """Its pictures, decoded: upright and RGB.
-
-        Raises:
-            ImageUnreadable: a file that is missing, no image, damaged or a decompression bomb.
-        """
+        """Its pictures, decoded: upright and RGB; ImageUnreadable for a file that is missing, damaged or no image."""
         return [image if isinstance(image, Image.Image) else _read(Path(image)) for image in self.images]
 
 
 def clean_sentence(sentence: str) -> str:
-    """`sentence` on one line, blanks collapsed.
-
-    Raises:
-        UsageError: it holds no letter or digit, is far too long, or is no Unicode text.
-    """
+    """`sentence` on one line, blanks collapsed; a UsageError where it is no text, says nothing or is far too long."""
     try:
         sentence.encode()
     except UnicodeEncodeError:
         raise UsageError("the sentence is not valid Unicode text") from None
-    words = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in sentence).split()
-    if not words:
-        raise UsageError("the sentence is empty; describe the person, for example 'a woman in a teal jacket'")
+    letters = (" " if unicodedata.category(letter) == "Cc" else letter for letter in sentence)
+    clean = " ".join("".join(letters).split())
+    if not clean:
+        raise UsageError(f"the sentence is empty; {_FOR_EXAMPLE}")
     if len(sentence) > LONGEST_SENTENCE:
-        raise UsageError(
-            f"the sentence has {len(sentence)} characters; describe the person in at most {LONGEST_SENTENCE}"
-        )
-    clean = " ".join(words)
+        told = f"the sentence has {len(sentence)} characters"
+        raise UsageError(f"{told}; describe the person in at most {LONGEST_SENTENCE}")
     if not any(letter.isalnum() for letter in clean):
-        raise UsageError(f"'{clean[:40]}' holds no word; describe the person, for example 'a woman in a teal jacket'")
+        raise UsageError(f"'{clean[:40]}' holds no word; {_FOR_EXAMPLE}")
     return clean
 
 
@@ -145,5 +126,24 @@ def _name(part: object) -> str:
     return "(a picture that is no file)" if isinstance(part, Image.Image) else str(part)
 
 
-def _are_names(parts: object) -> bool:
-    return isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+def possible_paths(name: str) -> list[Path]:
+    """Absolute paths that a crop called so can have; none where the name cannot be that of a file."""
+    file = Path(name)
+    try:
+        # `pickout index` follows links and `..` in the path of its folder, but no link below it. So a path stands as it
+        # is written, with its folder's links followed, and with all links followed.
+        places = (file.absolute(), Path(os.path.realpath(file.parent)) / file.name, Path(os.path.realpath(file)))
+    except ValueError:  # no text that a file system knows
+        return []
+    return list(dict.fromkeys(places))
+
+
+def possible_ids(name: str) -> list[str]:
+    """Ids that a crop called so can have: the name itself, or those of its possible paths."""
+    return [name, *map(row_id, possible_paths(name))]
+
+
+def is_end(name: str, file: Path) -> bool:
+    """Whether a name is a file's path, or the end of it from a folder on, in either of Unicode's forms."""
+    whole, end = composed(str(file)), composed(str(Path(name)))
+    return whole == end or whole.endswith(f"/{end}")

@@ -1,6 +1,6 @@
 """From a query to one vector and penalties, so that a search with many parts is as exact as one with a sentence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,7 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.vectors.exact import Penalty
 
-_SAMPLE = 10_000
-"""Crops over which the spread of scores is taken at most."""
+_SAMPLE = 10_000  # crops over which the spread of scores is taken at most
 
 
 class AimSettings(Settings):
@@ -33,12 +32,7 @@ class AimSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """A query as a search needs it.
-
-    Args:
-        vector: (D,) whose inner product with a crop's vector is the score before penalties.
-        penalties: what unwanted likeness costs.
-    """
+    """A query as a search needs it: (D,) whose inner product with a crop's is the score before penalties."""
 
     vector: NDArray[np.float32]
     penalties: tuple[Penalty, ...] = ()
@@ -59,26 +53,21 @@ def take_aim(
     `weight * sigma_q * max(0, z_n(x) - from)` is taken off, where `z_n` is the likeness to n in standard deviations
     over the gallery and `sigma_q` the standard deviation of the score: being far from the unwanted earns nothing.
 
-    Args:
-        query: what is searched for.
-        encoder: the gallery's model.
-        resident: the gallery's rows.
-        locate: a crop's row by its id or path; raises `UsageError` where there is none.
-        settings: the weights.
-        known: sentences that were encoded already, together with those of other queries.
-
-    Raises:
-        UsageError: a crop that the gallery does not hold.
-        ImageUnreadable: a picture that cannot be read.
-        GalleryError: the encoder broke its promise.
+    `locate` tells a crop's row by its id or path; `known` are sentences that were encoded already.
     """
-    liked = _crops(resident, locate, query.more_like)
-    disliked = _crops(resident, locate, query.less_like)
+    names = [*query.more_like, *query.less_like]
+    crops = list(resident.vectors.at([locate(name) for name in names])) if names else []
+    for name, crop in zip(names, crops, strict=True):
+        if not np.isfinite(crop).all():
+            raise UsageError(f"no crop '{name}' in the gallery any more")
+    liked, disliked = crops[: len(query.more_like)], crops[len(query.more_like) :]
     pictures = [*picture_vectors(encoder, query.pictures()), *liked]
     said = [*query.texts, *query.without]
     sentences = [known[each] for each in said] if known.keys() >= set(said) else list(sentence_vectors(encoder, said))
     described, unwanted = sentences[: len(query.texts)], sentences[len(query.texts) :]
-    vector = _mixture(described, pictures, settings.picture)
+    vector = _mean(described or pictures)
+    if described and pictures:
+        vector = np.asarray((1 - settings.picture) * vector + settings.picture * _mean(pictures), dtype=np.float32)
     if not unwanted and not disliked:
         return Aim(vector)
     sample = _sample(resident)
@@ -88,22 +77,6 @@ def take_aim(
     share = spread * settings.less_like / max(len(disliked), 1)
     penalties += [_penalty(sample, each, share, settings.less_like_from) for each in disliked]
     return Aim(vector, tuple(penalties))
-
-
-def _crops(resident: Resident, locate: Callable[[str], int], names: Sequence[str]) -> list[NDArray[np.float32]]:
-    vectors = resident.vectors.at([locate(name) for name in names]) if names else ()
-    for name, vector in zip(names, vectors, strict=True):
-        if not np.isfinite(vector).all():
-            raise UsageError(f"no crop '{name}' in the gallery any more")
-    return list(vectors)
-
-
-def _mixture(
-    sentences: list[NDArray[np.float32]], pictures: list[NDArray[np.float32]], picture: float
-) -> NDArray[np.float32]:
-    if not pictures or not sentences:
-        return _mean(sentences or pictures)
-    return np.asarray((1 - picture) * _mean(sentences) + picture * _mean(pictures), dtype=np.float32)
 
 
 def _mean(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:

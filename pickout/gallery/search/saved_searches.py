@@ -24,28 +24,18 @@ class SavedSearch(Settings):
     """A search that is kept. Pictures are kept as paths and crops by the id or path given: nothing is copied."""
 
     name: str
-    """What it is called."""
-    query: dict[str, list[str]]
-    """What is searched for, as `Query.as_json` tells it."""
-    where: dict[str, Any]
-    """The filters, as `Where.as_json` tells them."""
-    group: str = "none"
-    """Which crops are shown as one."""
-    saved: datetime
-    """When, UTC."""
+    query: dict[str, list[str]]  # as `Query.as_json` tells it
+    where: dict[str, Any]  # as `Where.as_json` tells it
+    group: str = "none"  # a `Grouping`
+    saved: datetime  # when, UTC
     user: str
-    """Who saved it."""
 
     def as_json(self) -> dict[str, Any]:
         """With plain values; pydantic's own writer refuses a path that is no UTF-8."""
         return {**dict(self), "saved": self.saved.isoformat()}
 
     def parts(self) -> tuple[Query, Where, Grouping]:
-        """What to search for, where, and how to group.
-
-        Raises:
-            UsageError: the file was changed by hand into something that is no search.
-        """
+        """What to search for, where, and how to group; a UsageError where the file was changed into no search."""
         if self.group not in set(Grouping):
             raise UsageError(f"saved search '{self.name}': unknown grouping '{self.group}'")
         return Query.from_json(self.query), Where.from_json(self.where), Grouping(self.group)
@@ -53,30 +43,17 @@ class SavedSearch(Settings):
 
 @dataclass(frozen=True, slots=True)
 class SavedSearches:
-    """The searches that a gallery keeps.
-
-    Args:
-        gallery: the gallery's folder.
-    """
+    """The searches that the gallery in this folder keeps."""
 
     gallery: Path
 
     def all(self) -> list[SavedSearch]:
-        """Every one, by name.
-
-        Raises:
-            GalleryDamaged: the file is garbled.
-        """
+        """Every one, by name; GalleryDamaged where the file is garbled."""
         searches = read_small_file(self.gallery / SEARCHES, list[SavedSearch], "mend it or delete it")
         return sorted(searches or (), key=lambda search: search.name)
 
     def get(self, name: str) -> SavedSearch:
-        """The one of that name.
-
-        Raises:
-            UsageError: there is none.
-            GalleryDamaged: the file is garbled.
-        """
+        """The one of that name; a UsageError where there is none."""
         searches = {search.name: search for search in self.all()}
         if name not in searches:
             known = nearest(name, searches) or f"; saved are: {', '.join(searches) or 'none'}"
@@ -84,21 +61,12 @@ class SavedSearches:
         return searches[name]
 
     def save(self, name: str, query: Query, where: Where = ANYWHERE, grouping: Grouping = Grouping.NONE) -> None:
-        """Keep a search.
-
-        Raises:
-            UsageError: no usable name, or there is a search of that name, or a picture in it is no file.
-            StorageFull: no space left.
-        """
+        """Keep a search; a UsageError where the name is taken or cannot be shown, or a picture in it is no file."""
         if not name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
             raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
+        told, now = query.savable().as_json(), datetime.now(UTC).replace(microsecond=0)
         search = SavedSearch(
-            name=name,
-            query=query.savable().as_json(),
-            where=where.as_json(),
-            group=grouping.value,
-            saved=datetime.now(UTC).replace(microsecond=0),
-            user=user_name(),
+            name=name, query=told, where=where.as_json(), group=grouping.value, saved=now, user=user_name()
         )
         with writing(self.gallery):
             searches = self.all()
@@ -107,12 +75,7 @@ class SavedSearches:
             self._write([*searches, search])
 
     def remove(self, name: str) -> None:
-        """Forget a search.
-
-        Raises:
-            UsageError: there is none of that name.
-            StorageFull: no space left.
-        """
+        """Forget a search; a UsageError where there is none of that name."""
         with writing(self.gallery):
             self.get(name)
             self._write([search for search in self.all() if search.name != name])

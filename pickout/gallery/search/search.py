@@ -8,44 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
-from pickout.gallery.encoder import Encoder, Matching, sentence_vectors
-from pickout.gallery.search.answer import Answer, Verdict
-from pickout.gallery.search.crop_names import is_end, possible_ids
+from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
+from pickout.gallery.search.answer import Answer, Hit, Verdict
 from pickout.gallery.search.filters import Where, allowed, check_where
-from pickout.gallery.search.groups import Grouping
-from pickout.gallery.search.hits import Hit
-from pickout.gallery.search.probability import Calibration
-from pickout.gallery.search.query import Query
+from pickout.gallery.search.probability import Calibration, passing
+from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.search.query_vector import take_aim
-from pickout.gallery.search.ranking import Ranking, SearchSettings, ranked
-from pickout.gallery.search.reading_notes import reading_notes
-from pickout.gallery.search.second_look import looks_again, second_look
+from pickout.gallery.search.ranking import Asked, Ranking, SearchSettings, looks_again, ranked, second_look
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.rows import Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import HeldVectors
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A search as it was asked for.
-
-    Args:
-        query: what for.
-        where: the filters.
-        top: candidates on a page.
-        page: from 1.
-        grouping: which crops are shown as one.
-        settings: rarely changed numbers.
-    """
-
-    query: Query
-    where: Where
-    top: int
-    page: int
-    grouping: Grouping
-    settings: SearchSettings
-
+_FOREIGN = 0.5  # share of letters in foreign words from which the script is told to be unknown
+_STRANGE = 0.5  # share of unknown words from which the language is told to be unknown
+_NAMED = 5
 
 Known = Mapping[str, NDArray[np.float32]]
 """Vectors of sentences that were encoded together."""
@@ -68,45 +45,16 @@ def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> It
 
 
 def answer(
-    asked: Asked,
-    encoder: Encoder,
-    resident: Resident,
-    store: Store,
-    calibration: Calibration | None,
-    known: Known | None = None,
+    asked: Asked, encoder: Encoder, resident: Resident, store: Store, calibration: Calibration | None, known: Known
 ) -> Answer:
-    """Search, and say how sure the result is.
-
-    Args:
-        asked: the search.
-        encoder: the gallery's model.
-        resident: its rows.
-        store: where they lie.
-        calibration: of the gallery, where there is one.
-        known: from `together`.
-
-    Raises:
-        UsageError: a filter or a crop that the gallery does not know.
-        ImageUnreadable: a picture of the query that cannot be read.
-        GalleryError: the encoder broke its promise.
-    """
+    """Search, and say how sure the result is. `known` comes from `together`; errors as of `Gallery.ask`."""
     query, settings = asked.query, asked.settings
-    aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim, known or {})
+    aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim, known)
     candidates, look = looks_again(encoder, query, settings.candidates), None
     if candidates and isinstance(encoder, Matching):
         look = second_look(encoder, query, resident, store, settings.aim.without)
-    ranking = ranked(
-        resident,
-        aim,
-        top=asked.top,
-        where=asked.where,
-        page=asked.page,
-        grouping=asked.grouping,
-        duplicate=settings.duplicate,
-        candidates=candidates,
-        second_look=look,
-    )
-    notes = reading_notes(query, encoder)
+    ranking = ranked(resident, aim, asked, candidates, look)
+    notes = _reading_notes(query, encoder)
     if doubt := resident.vectors.doubt(ranking.passed):
         notes.append(doubt)
     verdict = None
@@ -115,7 +63,7 @@ def answer(
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
     elif calibration is not None and len(ranking.head):
         best = calibration.probabilities(ranking.head[:1], ranking.head, ranking.passed)[0]
-        verdict = Verdict(float(best), calibration.threshold(settings.error, ranking.passed), settings.error)
+        verdict = Verdict(float(best), passing(calibration.levels, settings.error, ranking.passed), settings.error)
         notes += calibration.doubts(float(ranking.head[0]), ranking.passed)
     rows = store.fetch(_id(resident, place.position) for place in ranking.places)
     hits = _hits(ranking, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)
@@ -126,27 +74,15 @@ def answer(
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Every crop that passes some filters.
+    """Every crop that passes some filters."""
 
-    Args:
-        ids: (k,) byte strings of 32 hexadecimal digits.
-        scores: (k,) inner products with the query, less penalties.
-        times: (k,) microseconds, NaT without time.
-    """
-
-    ids: NDArray[np.bytes_]
-    scores: NDArray[np.float32]
-    times: NDArray[np.datetime64]
+    ids: NDArray[np.bytes_]  # (k,) 32 hexadecimal digits
+    scores: NDArray[np.float32]  # (k,) inner products with the query, less penalties
+    times: NDArray[np.datetime64]  # (k,) microseconds, NaT without time
 
 
 def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident, store: Store) -> Scored:
-    """The score of every crop that passes the filters, in one pass over the vectors.
-
-    Raises:
-        UsageError: a filter or a crop that the gallery does not know.
-        ImageUnreadable: a picture of the query that cannot be read.
-        GalleryError: the encoder broke its promise.
-    """
+    """The score of every crop that passes the filters, in one pass over the vectors."""
     check_where(where, resident)
     aim = take_aim(query, encoder, resident, _finder(resident, store), SearchSettings().aim)
     scores = np.empty(len(resident.ids), np.float32)
@@ -158,6 +94,29 @@ def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident
     passed = allowed(where, resident)
     chosen = slice(None) if passed is None else passed
     return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
+
+
+def _reading_notes(query: Query, encoder: Encoder) -> list[str]:
+    """One note for each sentence that the model cannot read as it stands; none where it cannot tell."""
+    if not isinstance(encoder, Reading):
+        return []
+    return [note for text in (*query.texts, *query.without) if (note := _note(text, encoder))]
+
+
+def _note(text: str, encoder: Reading) -> str:
+    found = encoder.familiarity(text)
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    if found.foreign >= _FOREIGN or found.words == 0:
+        return f"'{shown}' is in a script that the model does not know; the ranking is little better than chance."
+    if found.strange >= _STRANGE:
+        return f"'{shown}' is hardly in words that the model knows; name clothes and things plainly, in English."
+    told = []
+    if found.unknown:
+        more = f" and {len(found.unknown) - _NAMED} more" if len(found.unknown) > _NAMED else ""
+        told.append(f"The model hardly knows: {', '.join(found.unknown[:_NAMED])}{more}.")
+    if found.cut:
+        told.append(f"The model read the first {found.words - found.cut} of {found.words} words of '{shown}'.")
+    return " ".join(told)
 
 
 def _faults(
@@ -180,29 +139,21 @@ def _faults(
 def _hits(
     ranking: Ranking, rows: Mapping[str, Row], resident: Resident, calibration: Calibration | None, *, first: int
 ) -> tuple[Hit, ...]:
+    told: list[float | None] = [None] * len(ranking.places)
+    if calibration is not None and told:
+        decisive = [place.score if place.match is None else place.match for place in ranking.places]
+        told = calibration.probabilities(np.array(decisive), ranking.head, ranking.passed).tolist()
     hits: list[Hit] = []
-    for place, probability in zip(ranking.places, _probabilities(ranking, calibration), strict=True):
+    for place, probability in zip(ranking.places, told, strict=True):
         row = rows.get(_id(resident, place.position))
         if row is None:  # another process has removed it since this one read the vectors
             continue
+        if calibration is not None and calibration.second_look and place.match is None:
+            probability = None  # it stands behind those that were looked at again
         others = tuple(_id(resident, other) for other in place.others)
-        hits.append(
-            Hit.of(row, first + len(hits), place.score, match=place.match, probability=probability, others=others)
-        )
+        known = {"match": place.match, "probability": probability, "others": others}
+        hits.append(Hit.of(row, first + len(hits), place.score, **known))
     return tuple(hits)
-
-
-def _probabilities(ranking: Ranking, calibration: Calibration | None) -> list[float | None]:
-    """One for each place; None for those behind the candidates that were looked at again."""
-    places = ranking.places
-    if calibration is None or not places:
-        return [None] * len(places)
-    decisive = np.array([place.decisive for place in places])
-    told = calibration.probabilities(decisive, ranking.head, ranking.passed).tolist()
-    return [
-        None if calibration.second_look and place.match is None else value
-        for place, value in zip(places, told, strict=True)
-    ]
 
 
 def _id(resident: Resident, position: int) -> str:

@@ -1,13 +1,14 @@
 """A sentence read for its filters: cameras by the gallery's own names, and times. What is not certain stays in it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pickout.errors import UsageError
-from pickout.gallery.search.filters import ANYWHERE, Range, Where
+from pickout.gallery.search.filters import ANYWHERE, Where
 
 _NEAR = r"(?:near|at|by|beside|outside|inside|around|from|in|on)(?:\s+the)?"
 _NOT = r"(?:not|never|but\s+not|except|other\s+than)"
@@ -29,17 +30,16 @@ _CLOTHES = re.compile(
     r"|hat|cap|hood|bag|backpack|rucksack|uniform|skirt|shorts|trousers|shoes|boots|front|back|left|right|middle)\b"
 )
 """Words that describe a person: a camera of such a name is only meant where the sentence says `camera`."""
+_GOES_ON = re.compile(
+    rf"[,.;]|and\b|or\b|after|before|between|since|until|during|{_NOT}|with|who|wearing|carrying|in\s+a|{_DAY}|on\b|this|last"
+    rf"|{_NEAR}"
+)
+"""What may follow a place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """What a sentence says.
-
-    Args:
-        description: the person; what is searched for.
-        where: the filters that were read.
-        read: the pieces of the sentence that became filters, with what they were taken for.
-    """
+    """What a sentence says: the person, the filters, and the pieces that became filters with their meaning."""
 
     description: str
     where: Where
@@ -52,108 +52,58 @@ class Parse:
 
 
 def read_filters(sentence: str, cameras: Sequence[str], now: datetime) -> Parse:
-    """Split a sentence into the description of a person and filters.
+    """Split a sentence, as `a man near the lobby after 3 pm yesterday`, into the description of a person and filters.
 
-    Args:
-        sentence: for example `a man with a red rucksack near the lobby after 3 pm yesterday`.
-        cameras: the gallery's.
-        now: in the zone of the gallery's times; `yesterday` is told by it.
-
-    Returns:
-        The sentence as it is where nothing is certain, or nothing but filters would be left.
+    `cameras` are the gallery's, and `now` is in the zone of its times. The sentence stays as it is where nothing is
+    certain, or nothing but filters would be left.
     """
-    reading = _Reading(sentence, now)
-    reading.find_cameras(cameras)
+    left, where, wanted, unwanted = sentence, ANYWHERE, list[str](), list[str]()
+    read: list[tuple[str, str]] = []
+
+    def take(match: re.Match[str], meaning: str) -> None:
+        nonlocal left
+        left = left[: match.start()] + " " * len(match[0]) + left[match.end() :]
+        read.append((match[0].strip(" ,"), meaning))
+
+    for match, names in _find_cameras(sentence, cameras):
+        (unwanted if match["not"] else wanted).extend(names)
+        take(match, f"{'not ' if match['not'] else ''}camera {' or '.join(names)}")
     for pattern, meaning in _TIMES:
-        reading.find_time(pattern, meaning)
-    try:
-        found = reading.result()
-    except UsageError:  # filters that exclude each other: the sentence means something else
-        return Parse(sentence, ANYWHERE)
-    return found if re.search(r"\w", found.description) else Parse(sentence, ANYWHERE)
-
-
-class _Reading:
-    """A sentence of which pieces are taken out."""
-
-    def __init__(self, sentence: str, now: datetime) -> None:
-        self._sentence, self._left, self._now = sentence, sentence, now
-        self._cameras: list[str] = []
-        self._not_cameras: list[str] = []
-        self._where = ANYWHERE
-        self._timed = False
-        self._read: list[tuple[str, str]] = []
-
-    def find_cameras(self, cameras: Sequence[str]) -> None:
-        """Take out places that are cameras of the gallery; longer names first."""
-        spelt: dict[str, list[str]] = {}
-        for name in cameras:
-            spelt.setdefault(_plain(name), []).append(name)
-        plain = sorted((each for each in spelt if each), key=len, reverse=True)
-        if not plain:
-            return
-        name = "(?:" + "|".join(re.escape(each).replace(r"\ ", r"[\s_.-]+") for each in plain) + ")"
-        one = rf"(?:(?:camera\s+)?{name}(?:\s+camera)?)"
-        several = rf"{one}(?:(?:\s*,\s*|\s+or\s+|\s*,\s*or\s+)(?:{_NEAR}\s+|the\s+)?{one})*"
-        pattern = (
-            rf"(?:,\s*)?\b(?P<not>{_NOT}\s+)?(?P<how>{_NEAR}|camera)\s+(?P<names>{several})(?!\s*['-]?\w*(?<=of))\b"
-        )
-        for match in list(re.finditer(pattern, self._left, re.IGNORECASE)):
-            found = [_plain(each) for each in re.findall(name, match["names"], re.IGNORECASE)]
-            if any(len(spelt[each]) > 1 for each in found) or not self._is_place(match, found):
-                continue
-            names = [spelt[each][0] for each in found]
-            (self._not_cameras if match["not"] else self._cameras).extend(names)
-            self._take(match, f"{'not ' if match['not'] else ''}camera {' or '.join(names)}")
-
-    def _is_place(self, match: re.Match[str], found: Sequence[str]) -> bool:
-        """Whether cameras are meant for certain, and not what somebody wears or stands in front of."""
-        if "camera" in match[0].lower():
-            return True
-        if any(_CLOTHES.search(each) for each in found):
-            return False
-        behind = self._left[match.end() :].strip().lower()
-        # "in the lobby uniform", "at the gate post": a noun may follow, and then something else is meant.
-        return (
-            not behind
-            or re.match(
-                rf"[,.;]|and\b|or\b|after|before|between|since|until|during|{_NOT}|with|who|"
-                rf"wearing|carrying|in\s+a|{_DAY}|on\b|this|last|{_NEAR}",
-                behind,
-            )
-            is not None
-        )
-
-    def find_time(self, pattern: str, meaning: Callable[[re.Match[str], datetime], Where | None]) -> None:
-        """Take out the first time of a kind, unless one was found."""
-        if self._timed:
-            return
-        match = re.search(rf"(?:,\s*)?\b{pattern}(?![\w'])", self._left, re.IGNORECASE)
-        if match is None:
-            return
+        found = re.search(rf"(?:,\s*)?\b{pattern}(?![\w'])", left, re.IGNORECASE)
         try:
-            where = meaning(match, self._now)
+            told = found and meaning(found, now)
         except (UsageError, ValueError, OverflowError):
-            return
-        if where is not None:
-            self._where, self._timed = where, True
-            self._take(match, ", ".join(where.words()))
+            continue
+        if found and told:
+            where = told
+            take(found, ", ".join(where.words()))
+            break
+    left = re.sub(r"^[\s,;]+|[\s,;]+$", "", re.sub(r"\s+([,.;])", r"\1", " ".join(left.split())))
+    with suppress(UsageError):  # filters that exclude each other: the sentence means something else
+        if read and re.search(r"\w", left):
+            return Parse(left, replace(where, cameras=wanted, not_cameras=unwanted), tuple(read))
+    return Parse(sentence, ANYWHERE)
 
-    def result(self) -> Parse:
-        """What is left, and the filters.
 
-        Raises:
-            UsageError: they exclude each other.
-        """
-        where = replace(self._where, cameras=self._cameras, not_cameras=self._not_cameras)
-        left = re.sub(r"\s+([,.;])", r"\1", " ".join(self._left.split()))
-        left = re.sub(r"^[\s,;]+|[\s,;]+$", "", left)
-        return Parse(left if self._read else self._sentence, where, tuple(self._read))
-
-    def _take(self, match: re.Match[str], meaning: str) -> None:
-        text = match[0].strip(" ,")
-        self._left = self._left.replace(match[0], " " * len(match[0]), 1)
-        self._read.append((text, meaning))
+def _find_cameras(sentence: str, cameras: Sequence[str]) -> Iterator[tuple[re.Match[str], list[str]]]:
+    """Places in the sentence that are cameras of the gallery; longer names first."""
+    spelt: dict[str, list[str]] = {}
+    for name in cameras:
+        spelt.setdefault(_plain(name), []).append(name)
+    plain = sorted((each for each in spelt if each), key=len, reverse=True)
+    if not plain:
+        return
+    name = "(?:" + "|".join(re.escape(each).replace(r"\ ", r"[\s_.-]+") for each in plain) + ")"
+    one = rf"(?:(?:camera\s+)?{name}(?:\s+camera)?)"
+    several = rf"{one}(?:(?:\s*,\s*|\s+or\s+|\s*,\s*or\s+)(?:{_NEAR}\s+|the\s+)?{one})*"
+    pattern = rf"(?:,\s*)?\b(?P<not>{_NOT}\s+)?(?P<how>{_NEAR}|camera)\s+(?P<names>{several})(?!\s*['-]?\w*(?<=of))\b"
+    for match in re.finditer(pattern, sentence, re.IGNORECASE):
+        found = [_plain(each) for each in re.findall(name, match["names"], re.IGNORECASE)]
+        behind = sentence[match.end() :].strip().lower()
+        # "in the lobby uniform", "at the gate post": a noun may follow, and then something else is meant.
+        is_place = not any(map(_CLOTHES.search, found)) and (not behind or _GOES_ON.match(behind))
+        if all(len(spelt[each]) == 1 for each in found) and ("camera" in match[0].lower() or is_place):
+            yield match, [spelt[each][0] for each in found]
 
 
 def _plain(name: str) -> str:
@@ -208,35 +158,25 @@ def _since(match: re.Match[str], now: datetime) -> Where | None:
 
 def _between(match: re.Match[str], now: datetime) -> Where | None:
     day = _day(match["day"], now)
-    return _range(day + _clock(match["first"], like=match["second"]), day + _clock(match["second"]))
+    return Where(during=[(day + _clock(match["first"], like=match["second"]), day + _clock(match["second"]))])
 
 
 def _part(match: re.Match[str], now: datetime) -> Where | None:
     day, part = match["day"].lower(), (match["part"] or "").lower()
     if re.search(r"(?:\d|[ap]\.?m\.?|noon|midnight|o'clock)[\s,]*$", match.string[: match.start()], re.IGNORECASE):
         return None  # a moment of that day, which is no range
-    if day == "this":
-        start = _day("today", now)
-    elif day == "last":
-        if part != "night":
-            return None  # last morning: of today or of yesterday?
-        start = _day("yesterday", now)
-    else:
-        start = _day(day, now)
-    first, last = _PARTS.get(part, (0, 24))
-    return _range(start + timedelta(hours=first), start + timedelta(hours=last))
+    if day == "last" and part != "night":
+        return None  # last morning: of today or of yesterday?
+    start = _day({"this": "today", "last": "yesterday"}.get(day, day), now)
+    first, last = (start + timedelta(hours=hours) for hours in _PARTS.get(part, (0, 24)))
+    return Where(during=[(first, last)])
 
 
 def _ago(match: re.Match[str], now: datetime) -> Where | None:
-    number = {"": 1, "few": None, "two": 2, "three": 3}.get((match["number"] or "").strip().lower(), 0)
-    if number is None:
+    said = (match["number"] or "1").strip().lower()
+    if said == "few":
         return None
-    return Where(after=now - (number or int(match["number"])) * _UNITS[match["unit"].lower()])
-
-
-def _range(start: datetime, stop: datetime) -> Where:
-    during: Range = (start, stop)
-    return Where(during=[during])
+    return Where(after=now - ({"two": 2, "three": 3}.get(said) or int(said)) * _UNITS[match["unit"].lower()])
 
 
 _UNTIL = ("before", "until", "till")
