@@ -198,10 +198,7 @@ def _strap(surface: Surface, person: Person, skeleton: Skeleton, hook: Vector, e
     away = float(deep[6]) + outermost_ease(person) + 0.006
     across = (hook - skeleton.pelvis) @ frame[0] * 0.55 + (end - skeleton.pelvis) @ frame[0] * 0.30
     middle = skeleton.pelvis + frame.T @ np.array([across, torso * 0.70, sign * away + float(shift[6])])
-    return [
-        cone(surface, hook, middle, (0.012, 0.012), frame[2]),
-        cone(surface, middle, end, (0.012, 0.011), frame[2]),
-    ]
+    return [cone(surface, hook, middle, (0.012, 0.012), frame[2]), cone(surface, middle, end, (0.012, 0.011), frame[2])]
 
 
 def carried_pieces(person: Person, view: View, skeleton: Skeleton) -> list[Piece]:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.noise import folds, mottle, sample
-from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear, local
+from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, folded, linear, local, mottled
 from pickout.synthetic.trimmings import paint_details
 
 Array = NDArray[np.floating[Any]]
@@ -29,7 +28,7 @@ def paint(surface: Surface, pixels: Pixels) -> Paint:
 
 
 def _plain(surface: Surface, pixels: Pixels, out: Paint) -> None:
-    out.shade *= 1.0 + 0.05 * sample(mottle(), pixels.u, pixels.v, 150.0, surface.seed)
+    out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, 150.0, surface.seed)
 
 
 def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
@@ -38,11 +37,11 @@ def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
         if mask is not None:
             out.colour += mask * (linear(surface.second) - out.colour)
     if surface.folds:
-        lit = sample(folds(), pixels.u, pixels.v, 105.0, surface.seed)
-        fine = sample(folds(), pixels.v, pixels.u, 190.0, surface.seed + 3)
+        lit = folded(pixels.u, pixels.v, 105.0, surface.seed)
+        fine = folded(pixels.v, pixels.u, 190.0, surface.seed + 3)
         out.shade *= np.clip(1.0 + np.float32(0.34 * surface.folds) * (lit + 0.5 * fine), 0.45, 1.5)
     weave = 0.22 if "knit" in surface.details else (0.02, 0.03, 0.06, 0.11)[surface.seed // 7 % 4]
-    out.shade *= 1.0 + np.float32(weave) * sample(mottle(), pixels.u * 0.6, pixels.v, 700.0, surface.seed)
+    out.shade *= 1.0 + np.float32(weave) * mottled(pixels.u * 0.6, pixels.v, 700.0, surface.seed)
     out.shade *= np.where(pixels.hem < 0.014, np.float32(0.74), np.float32(1.0))
     if surface.details:
         paint_details(surface, local(surface, pixels), pixels, out)
@@ -64,7 +63,7 @@ def _pattern(surface: Surface, pixels: Pixels) -> Array | None:
         return np.asarray(x * x + y * y < (0.20 * period) ** 2, dtype=np.float32)
     if surface.pattern in ("floral", "camouflage"):
         scale = 260.0 if surface.pattern == "floral" else 110.0
-        value = sample(mottle(), u, v, scale, seed)
+        value = mottled(u, v, scale, seed)
         return np.asarray(np.clip((value - 0.18) * 8.0, 0.0, 1.0))
     if surface.pattern == "colour block":
         y = local(surface, pixels)[1]
@@ -74,18 +73,18 @@ def _pattern(surface: Surface, pixels: Pixels) -> Array | None:
 
 
 def _skin(surface: Surface, pixels: Pixels, out: Paint) -> None:
-    out.shade *= 1.0 + 0.05 * sample(mottle(), pixels.u, pixels.v, 120.0, surface.seed)
+    out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, 120.0, surface.seed)
 
 
 def _hair(surface: Surface, pixels: Pixels, out: Paint) -> None:
     x, y, z = local(surface, pixels)
     around = np.arctan2(x, -z + np.float32(1e-4))
     if "curly" in surface.details:
-        strand = sample(mottle(), x + z, y, 260.0, surface.seed) * 1.3
+        strand = mottled(x + z, y, 260.0, surface.seed) * 1.3
     else:
         wave = 0.10 * np.sin(y * 9.0) if "wavy" in surface.details else 0.0
-        strand = sample(mottle(), around + wave, y * 0.12, 190.0, surface.seed)
-        strand = strand + 0.5 * sample(mottle(), around + wave, y * 0.10, 420.0, surface.seed + 1)
+        strand = mottled(around + wave, y * 0.12, 190.0, surface.seed)
+        strand = strand + 0.5 * mottled(around + wave, y * 0.10, 420.0, surface.seed + 1)
     out.shade *= np.clip(1.0 + 0.30 * strand, 0.5, 1.7)
     band = np.exp(-np.square((y - 0.30) / 0.12)) + 0.4 * np.exp(-np.square((y + 0.25) / 0.20))
     out.colour += np.float32(0.030) * band * np.clip(strand + 0.6, 0.0, 1.5)
@@ -120,7 +119,7 @@ def _face(surface: Surface, pixels: Pixels, out: Paint) -> None:
         chin &= ~((y > -0.20) & (aside < 0.05))
         out.colour = np.where(chin, out.colour * 0.30 + hair * 0.70, out.colour)
     if "bald" not in surface.details:
-        rough = sample(mottle(), x, y, 300.0, surface.seed)
+        rough = mottled(x, y, 300.0, surface.seed)
         aslant = 0.09 * (surface.seed % 5 - 2) * x
         grown = aslant - y + 0.95 * z <= 0.05 - 0.02 * (surface.seed % 4) + 0.03 * rough
         cover = np.float32(0.75 if "cropped" in surface.details else 1.0)
@@ -153,7 +152,7 @@ def _shoe(surface: Surface, pixels: Pixels, out: Paint) -> None:
         laces = (z > 0.03) & (z < 0.12) & (pixels.normal[1] > 0.6) & (y > 0.055)
         stripe = np.mod(z, 0.03) < 0.012
         out.colour = np.where(laces & stripe, out.colour * 0.5 + 0.35, out.colour)
-    out.shade *= 1.0 + 0.08 * sample(mottle(), z, y, 300.0, surface.seed)
+    out.shade *= 1.0 + 0.08 * mottled(z, y, 300.0, surface.seed)
 
 
 _PAINTERS: dict[str, Callable[[Surface, Pixels, Paint], None]] = {

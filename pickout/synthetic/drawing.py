@@ -12,7 +12,7 @@ from pickout.synthetic.attributes import Occluder, Person, View
 from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces
 from pickout.synthetic.bodies import hanging_hair, head_pieces
-from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera
+from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop
 from pickout.synthetic.garments import arm_pieces, outer_pieces, upper_pieces
 from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
 from pickout.synthetic.occluders import draw_occluder
@@ -23,7 +23,6 @@ from pickout.synthetic.posing import Posed, pose_avatar
 from pickout.synthetic.raycast import Rays
 from pickout.synthetic.render import Layer, nearest, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.sensors import develop
 from pickout.synthetic.shading import Light, light_of
 from pickout.synthetic.skeleton import Skeleton, pose_skeleton
 from pickout.synthetic.surfaces import Part
@@ -180,12 +179,7 @@ def _passers(picture: Array, view: View, rays: Rays, light: Light, others: Seque
 
 
 def _occlude(
-    picture: Array,
-    parts: NDArray[np.uint8],
-    occluder: Occluder,
-    rays: Rays,
-    light: Light,
-    others: Sequence[Path],
+    picture: Array, parts: NDArray[np.uint8], occluder: Occluder, rays: Rays, light: Light, others: Sequence[Path]
 ) -> Array:
     """Lay an occluder over the picture and mark it in `parts`."""
     if occluder.kind == "passer-by":

@@ -17,8 +17,8 @@ from pickout.synthetic.attributes import Person
 from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.cameras import Camera, sample_cameras
 from pickout.synthetic.captions import CaptionSettings, describe_image, tokens
-from pickout.synthetic.chances import chance
 from pickout.synthetic.drawing import draw_crop
+from pickout.synthetic.habits import chance
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.queries import write_queries

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Occluder
-from pickout.synthetic.noise import mottle, sample
+from pickout.synthetic.surfaces import mottled
 
 Array = NDArray[np.floating[Any]]
 
@@ -28,8 +28,8 @@ def draw_occluder(occluder: Occluder, size: tuple[int, int]) -> tuple[Array, Arr
     if kind == "railing":
         return _railing(occluder, x, y, tone, size)
     if kind == "bush":
-        rough = sample(mottle(), x * 0.4 + y * 0, y * 1.2 + x * 0, 110.0, occluder.seed % 997)
-        fine = sample(mottle(), x * 0.4 + y * 0, y * 1.2 + x * 0, 330.0, occluder.seed % 991)
+        rough = mottled(x * 0.4 + y * 0, y * 1.2 + x * 0, 110.0, occluder.seed % 997)
+        fine = mottled(x * 0.4 + y * 0, y * 1.2 + x * 0, 330.0, occluder.seed % 991)
         apart = np.hypot((x - occluder.place) / 0.75, (y - 1.02) / max(occluder.reach, 0.12))
         leaf = np.power(np.array([0.24, 0.36, 0.15]) * generator.uniform(0.7, 1.3), 2.2).astype(np.float32)
         colour = leaf * np.clip(1.0 + 0.9 * fine + 0.4 * rough, 0.1, 2.6)[..., None]

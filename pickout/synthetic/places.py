@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.noise import mottle, sample
+from pickout.synthetic.surfaces import mottled
 
 Array = NDArray[np.floating[Any]]
 Painter = Callable[[np.random.Generator, Array, Array], Array]
@@ -26,8 +26,8 @@ def _vivid(generator: np.random.Generator) -> Array:
 
 
 def _grain(generator: np.random.Generator, base: Array, u: Array, v: Array, scale: float, depth: float) -> Array:
-    rough = sample(mottle(), u, v, scale, int(generator.integers(1000)))
-    broad = sample(mottle(), u, v, 18.0, int(generator.integers(1000)))
+    rough = mottled(u, v, scale, int(generator.integers(1000)))
+    broad = mottled(u, v, 18.0, int(generator.integers(1000)))
     return np.asarray(base * (1.0 + np.float32(depth) * (0.6 * rough + 0.7 * broad))[..., None])
 
 
@@ -59,14 +59,14 @@ def _zebra(generator: np.random.Generator, u: Array, v: Array) -> Array:
     ground = _grain(generator, _tone(generator, 0.25, 0.42, 0.03), u, v, 90.0, 0.14)
     across = u if generator.random() < 0.5 else v
     stripe = np.mod(across + generator.uniform(0.0, 1.0), 1.0) < 0.5
-    worn = 0.62 + 0.10 * sample(mottle(), u, v, 60.0, 3)
+    worn = 0.62 + 0.10 * mottled(u, v, 60.0, 3)
     return np.asarray(np.where(stripe[..., None], worn[..., None], ground))
 
 
 def _grass(generator: np.random.Generator, u: Array, v: Array) -> Array:
     base = np.power(np.array([0.30, 0.42, 0.18]) * generator.uniform(0.8, 1.25), 2.2).astype(np.float32)
     grass = _grain(generator, base, u, v, 200.0, 0.45)
-    edge = generator.uniform(-1.2, 1.2) + 0.12 * sample(mottle(), v, u, 20.0, 4)
+    edge = generator.uniform(-1.2, 1.2) + 0.12 * mottled(v, u, 20.0, 4)
     path = _grain(generator, _tone(generator, 0.50, 0.70, 0.05), u, v, 80.0, 0.12)
     side = u > edge if generator.random() < 0.5 else u < edge
     return np.asarray(np.where(side[..., None], path, grass))
@@ -123,10 +123,7 @@ def _facade(generator: np.random.Generator, u: Array, v: Array) -> Array:
     pane = (x > 0.28) & (x < 0.78) & (y > 0.18) & (y < 0.72) & (v > 0.8)
     rim = (x > 0.25) & (x < 0.81) & (y > 0.15) & (y < 0.75) & (v > 0.8)
     cross = (np.abs(x - 0.53) < 0.012) | (np.abs(y - 0.5) < 0.012)
-    glass = (
-        _tone(generator, 0.12, 0.45)
-        * (1.0 + 0.6 * sample(mottle(), u, v, 25.0, int(generator.integers(99))))[..., None]
-    )
+    glass = _tone(generator, 0.12, 0.45) * (1.0 + 0.6 * mottled(u, v, 25.0, int(generator.integers(99))))[..., None]
     frame = _tone(generator, 0.2, 0.95)
     wall = np.where(rim[..., None], frame, wall)
     return np.asarray(np.where((pane & ~cross)[..., None], glass, wall))
@@ -138,13 +135,13 @@ def _shop(generator: np.random.Generator, u: Array, v: Array) -> Array:
     x = np.mod(u + generator.uniform(0, 3), wide)
     pane = (x > 0.06) & (v > generator.uniform(0.15, 0.6)) & (v < 2.4)
     dark = generator.uniform(0.05, 0.35)
-    goods = np.clip(sample(mottle(), u, v * 0.8, 45.0, int(generator.integers(99))), 0.0, 1.0)
+    goods = np.clip(mottled(u, v * 0.8, 45.0, int(generator.integers(99))), 0.0, 1.0)
     hue = _vivid(generator)
     rows = 0.6 + 0.4 * np.sign(np.sin(v * 9.0))
     glass = dark * dark + goods[..., None] * hue * 0.8 * rows[..., None]
-    glass = glass + 0.10 * np.clip(sample(mottle(), u - v, u + v, 12.0, 5), 0.0, 1.0)[..., None]
+    glass = glass + 0.10 * np.clip(mottled(u - v, u + v, 12.0, 5), 0.0, 1.0)[..., None]
     front = np.where(pane[..., None], glass, frame)
-    letters = (v > 2.55) & (v < 2.95) & (sample(mottle(), u, v * 0.2, 200.0, 9) > 0.1)
+    letters = (v > 2.55) & (v < 2.95) & (mottled(u, v * 0.2, 200.0, 9) > 0.1)
     front = np.where((v > 2.4)[..., None], sign, front)
     return np.asarray(np.where(letters[..., None], np.float32(0.8), front))
 
@@ -152,8 +149,8 @@ def _shop(generator: np.random.Generator, u: Array, v: Array) -> Array:
 def _trees(generator: np.random.Generator, u: Array, v: Array) -> Array:
     sky = np.power(np.array([0.72, 0.80, 0.90]) * generator.uniform(0.75, 1.1), 2.2).astype(np.float32)
     leaf = np.power(np.array([0.26, 0.38, 0.17]) * generator.uniform(0.6, 1.25), 2.2).astype(np.float32)
-    rough = sample(mottle(), u, v, 45.0, int(generator.integers(99)))
-    fine = sample(mottle(), u, v, 150.0, int(generator.integers(99)))
+    rough = mottled(u, v, 45.0, int(generator.integers(99)))
+    fine = mottled(u, v, 150.0, int(generator.integers(99)))
     leaves = leaf * np.clip(1.0 + 0.7 * fine + 0.4 * rough, 0.15, 2.5)[..., None]
     crown = (v + 0.9 * rough > generator.uniform(1.6, 3.4)) | (v - 0.4 * rough < generator.uniform(0.2, 1.3))
     back = np.broadcast_to(sky, leaves.shape)

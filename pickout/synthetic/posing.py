@@ -137,11 +137,5 @@ def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: 
     )
     head = placed["Head"] + drawn.head_frame.T @ np.array([0.0, 0.36 * size.head, 0.02])
     return replace(
-        drawn,
-        size=size,
-        pelvis=pelvis,
-        neck=neck,
-        head=head,
-        arms=(arms[0], arms[1]),
-        legs=(legs[0], legs[1]),
+        drawn, size=size, pelvis=pelvis, neck=neck, head=head, arms=(arms[0], arms[1]), legs=(legs[0], legs[1])
     )

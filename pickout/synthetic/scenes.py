@@ -1,13 +1,12 @@
 """Backgrounds in true perspective, the shadow on the ground, and clutter."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import View
-from pickout.synthetic.chances import chance, pick
+from pickout.synthetic.habits import HABITS, chance, habit
 from pickout.synthetic.places import FRONTS, GROUNDS
 from pickout.synthetic.raycast import Rays
 from pickout.synthetic.shading import Light
@@ -15,31 +14,11 @@ from pickout.synthetic.skeleton import Skeleton
 
 Array = NDArray[np.floating[Any]]
 
-_PLACES: Mapping[str, tuple[Mapping[str, float], Mapping[str, float], tuple[float, float]]] = {
-    "wall": (
-        {"tiles": 3, "smooth": 2, "planks": 4, "asphalt": 1},
-        {"plaster": 6, "bricks": 3, "shutter": 2},
-        (0.5, 2.5),
-    ),
-    "shop front": (
-        {"tiles": 5, "smooth": 3, "planks": 1, "asphalt": 1},
-        {"shop": 5, "shelves": 5, "shutter": 1},
-        (0.8, 3.5),
-    ),
-    "pavement": ({"tiles": 6, "asphalt": 2}, {"facade": 3, "bricks": 2, "shop": 2, "trees": 1}, (2.5, 8.0)),
-    "road": ({"asphalt": 1}, {"facade": 3, "trees": 2, "shop": 1}, (5.0, 14.0)),
-    "crossing": ({"zebra": 1}, {"facade": 3, "shop": 2, "trees": 2}, (5.0, 14.0)),
-    "park": ({"grass": 5, "tiles": 1}, {"trees": 1}, (3.0, 12.0)),
-    "corridor": ({"smooth": 4, "tiles": 2, "planks": 4}, {"doors": 4, "plaster": 4, "shelves": 4}, (1.0, 9.0)),
-    "square": ({"tiles": 5, "smooth": 1}, {"facade": 5, "trees": 1, "shop": 1}, (6.0, 16.0)),
-}
-"""For each background: grounds, fronts, and how far behind the person the front may stand (metres)."""
-
 
 def draw_scene(view: View, rays: Rays, light: Light, skeleton: Skeleton) -> Array:
     """What stands behind the person, with the person's shadow. Linear light. Shape: (height, width, 3)."""
     generator = np.random.default_rng([view.seed, 101])
-    grounds, fronts, (near, far) = _PLACES[view.background]
+    near, far = HABITS["behind"][view.background]
     turn = float(generator.uniform(-0.55, 0.55)) * (1.0 if chance(generator, 0.7) else 0.2)
     behind = float(generator.uniform(near, far))
     basis, eye = rays.basis, rays.position
@@ -57,8 +36,8 @@ def draw_scene(view: View, rays: Rays, light: Light, skeleton: Skeleton) -> Arra
     u, v = c * x - s * z, s * x + c * z
     y = np.float32(eye[1]) + t * down
     shift = generator.uniform(-20.0, 20.0, 2).astype(np.float32)
-    floor = GROUNDS[pick(generator, grounds)](generator, u + shift[0], v + shift[1])
-    front = FRONTS[pick(generator, fronts)](generator, u, y)
+    floor = GROUNDS[habit(generator, "ground", view.background)](generator, u + shift[0], v + shift[1])
+    front = FRONTS[habit(generator, "front", view.background)](generator, u, y)
     front = _clutter(generator, front, u, y)
     sun = light.main * np.float32(0.55)
     floor = floor * ((light.sky + sun) * _shadow(x, z, light, skeleton)[..., None])

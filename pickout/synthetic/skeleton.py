@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.attributes import Arm, Person, View
+from pickout.synthetic.attributes import Person, View
 
 Vector = NDArray[np.float64]
 
@@ -181,7 +181,7 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
     mode = view.arms[index]
     if mode == "hanging":
         return _hanging(size, view, side, top)
-    targets: dict[Arm, Vector] = {
+    targets: dict[str, Vector] = {
         "pocket": pelvis + np.array([side * 0.098 * h, 0.035 * h, 0.035 * h]),
         "bent": top + chest.T @ np.array([side * -0.025 * h, -0.175 * h, 0.105 * h]),
         "forward": top + chest.T @ np.array([side * -0.070 * h, -0.095 * h, 0.165 * h]),
@@ -190,7 +190,7 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         "clasped": pelvis + chest.T @ np.array([side * 0.022 * h, 0.055 * h, 0.105 * h]),
         "folded": pelvis + chest.T @ np.array([side * -0.055 * h, size.torso * 0.52, 0.105 * h]),
     }
-    poles: dict[Arm, Vector] = {
+    poles: dict[str, Vector] = {
         "pocket": np.array([side * 0.5, -0.1, -1.0]),
         "bent": np.array([side * 0.25, -1.0, -0.6]),
         "forward": np.array([side * 0.6, -1.0, -0.1]),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.attributes import Garment, Outer, Person, Sleeve
+from pickout.synthetic.attributes import Garment, Outer, Person
 from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.posing import Posed
@@ -18,7 +18,7 @@ from pickout.synthetic.trunk import DETAILS
 
 Array = NDArray[np.floating[Any]]
 
-_COVERED: dict[Sleeve, float] = {"three-quarter": 0.55, "long": 1.1}
+_COVERED: dict[str, float] = {"three-quarter": 0.55, "long": 1.1}
 """How much of the forearm a sleeve painted on a bare arm covers."""
 
 

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.noise import mottle, sample
-from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear
+from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear, mottled
 
 Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -104,21 +103,15 @@ def _logo(surface: Surface, place: Array, out: Paint) -> None:
     x, y, z = place
     kind = surface.seed % 4
     if kind == 0:
-        shape = (np.abs(x) < 0.20) & (y > 0.58) & (y < 0.72) & (sample(mottle(), x, y, 330.0, surface.seed) > -0.35)
+        shape = (np.abs(x) < 0.20) & (y > 0.58) & (y < 0.72) & (mottled(x, y, 330.0, surface.seed) > -0.35)
     elif kind == 1:
         shape = np.square(x / 0.15) + np.square((y - 0.64) / 0.16) < 1.0
-        shape &= sample(mottle(), x, y, 220.0, surface.seed) > -0.2
+        shape &= mottled(x, y, 220.0, surface.seed) > -0.2
     elif kind == 2:
         shape = (np.abs(x - 0.13) < 0.06) & (np.abs(y - 0.72) < 0.055)
     else:
         rows = np.mod(y - 0.5, 0.085) < 0.05
-        shape = (
-            (np.abs(x) < 0.19)
-            & (y > 0.5)
-            & (y < 0.72)
-            & rows
-            & (sample(mottle(), x, y * 0.2, 420.0, surface.seed) > -0.4)
-        )
+        shape = (np.abs(x) < 0.19) & (y > 0.5) & (y < 0.72) & rows & (mottled(x, y * 0.2, 420.0, surface.seed) > -0.4)
     back = surface.seed % 5 == 0 and kind != 2
     shape &= (z < 0.0) | (z > 0.0) if back else z > 0.0
     out.colour = np.where(shape, linear(surface.second), out.colour)
@@ -129,7 +122,7 @@ def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> Non
     aside, details = np.abs(x), surface.details
     if "fade" in details:
         worn = np.exp(-np.square((y + 0.55) / 0.32)) * (0.65 + 0.35 * np.sign(z))
-        out.colour *= 1.0 + 0.22 * worn + 0.10 * sample(mottle(), pixels.u, pixels.v, 160.0, surface.seed)
+        out.colour *= 1.0 + 0.22 * worn + 0.10 * mottled(pixels.u, pixels.v, 160.0, surface.seed)
     if "pockets" in details:
         behind = (z < -0.02) & (y > -0.28) & (y < -0.02) & (aside > 0.05) & (aside < 0.23)
         inner = (y > -0.25) & (y < -0.045) & (aside > 0.068) & (aside < 0.212)
@@ -140,7 +133,7 @@ def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> Non
         _darken(out, (aside < 0.012) & (y < 0.2) & (y > -0.30), 0.72)
         _darken(out, (y > 0.18) & (y < 0.205), 0.80)
     if "torn" in details:
-        ragged = sample(mottle(), pixels.u, pixels.v * 2.2, 230.0, surface.seed)
+        ragged = mottled(pixels.u, pixels.v * 2.2, 230.0, surface.seed)
         hole = (z > 0.0) & (np.abs(y + 0.86) < 0.13) & (ragged > 0.15)
         out.colour = np.where(hole, out.colour * 0.35 + 0.38, out.colour)
 

@@ -155,11 +155,7 @@ def trunk_piece(surface: Surface, person: Person, skeleton: Skeleton, hang: Hang
     low = np.clip((0.16 - share) / 0.14, 0.0, 1.0)
     slim = np.interp(below * torso / skeleton.size.thigh, [0.0, 1.0], [1.0, 0.72])
     w = w + low * np.clip(1.09 * (skeleton.size.hip + hang.clear * slim) - w, 0.0, None)
-    d = d + low * np.clip(
-        1.20 * (hang.clear * slim + stride) + np.abs(s) + spare - d,
-        0.0,
-        None,
-    )
+    d = d + low * np.clip(1.20 * (hang.clear * slim + stride) + np.abs(s) + spare - d, 0.0, None)
     opening = None
     if hang.gap is not None:
         opening = [float(hang.gap * torso * g) for g in np.interp(share, [-0.8, 0.3, 0.98], [1.5, 1.0, 0.55])]
