@@ -16,12 +16,11 @@ from pickout.files import write_atomically
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.cameras import Camera, sample_cameras
-from pickout.synthetic.captions import CaptionSettings, describe_image, tokens
+from pickout.synthetic.captions import CaptionSettings, describe_image, tokens, write_queries
 from pickout.synthetic.drawing import draw_crop
 from pickout.synthetic.habits import chance
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
-from pickout.synthetic.queries import write_queries
 from pickout.synthetic.surfaces import Part
 from pickout.synthetic.views import sample_view
 
@@ -110,7 +109,7 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
         write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
     generator, shares = _generator(job, _CAPTION, job.identity, number), _shares(parts)
     captions = describe_image(person, view, generator, job.captions, shares)
-    queries = write_queries(person, view, generator, job.captions.queries, job.captions.mistakes, shares)
+    queries = write_queries(person, view, generator, job.captions, shares)
     record = {
         "split": job.split,
         "captions": captions,
