@@ -14,8 +14,8 @@ from pickout.synthetic.colours import skin_place, to_lab
 from pickout.synthetic.gltf import Skin, read_gltf
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.rasteriser import rasterise
-from pickout.synthetic.raycast import Rays
 from pickout.synthetic.regions import Parts, Regions
+from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Part
 
 Array = NDArray[np.floating[Any]]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.raycast import Rays
+from pickout.synthetic.solids import Rays
 
 Array = NDArray[np.floating[Any]]
 

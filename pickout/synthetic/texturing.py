@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from pickout.synthetic.attributes import Garment, Outer, Person
 from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
+from pickout.synthetic.garments import CLOTH
 from pickout.synthetic.posing import Posed
 from pickout.synthetic.rasteriser import Hits, rasterise
-from pickout.synthetic.raycast import Rays
-from pickout.synthetic.render import Layer
-from pickout.synthetic.shading import Light, occlusion, shade
+from pickout.synthetic.render import Layer, Light, seen_places, shade
+from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Part, Pixels, Surface, linear
-from pickout.synthetic.trunk import DETAILS
 
 Array = NDArray[np.floating[Any]]
 
@@ -39,13 +38,11 @@ def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, ligh
         normals[hits.pixel] = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
         colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, shell, person, hits)
     seen = np.flatnonzero(part)
-    rows, columns = np.divmod(seen, width)
-    way = rays.basis[2] + rays.xs[columns, None] * rays.basis[0] + rays.ys[rows, None] * rays.basis[1]
-    world = (rays.position + depth[seen, None] * way).T.astype(np.float32)
+    world = seen_places(rays, seen, depth[seen])
     grid = depth.reshape(height, width)
     gloss = np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
-    shown = tone[seen] * occlusion(grid).ravel()[seen]
-    colour[seen] = shade(colour[seen].T, shown, gloss, normals[seen].T, world, rays.position, light).T
+    look = (colour[seen].T, tone[seen], gloss)
+    colour[seen] = shade(look, normals[seen].T, world, (grid, seen), rays.position, light).T
     return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
 
 
@@ -123,7 +120,8 @@ def _details(avatar: Avatar, garment: Garment | Outer) -> frozenset[str]:
     if avatar.outfit.top.over:
         return frozenset()
     return frozenset(
-        DETAILS[garment.kind] & {"zip", "pockets", "quilted", "buttons"} | ({"open"} if garment.open else set())
+        set(CLOTH["details"][garment.kind]) & {"zip", "pockets", "quilted", "buttons"}
+        | ({"open"} if garment.open else set())
     )
 
 

@@ -20,7 +20,7 @@ from pickout.synthetic.gltf import read_gltf
 from pickout.synthetic.outfits import OUTFITS, sample_wearer
 from pickout.synthetic.posing import pose_avatar
 from pickout.synthetic.rasteriser import rasterise
-from pickout.synthetic.raycast import Rays
+from pickout.synthetic.solids import Rays
 from pickout.synthetic.street import AvatarSettings, StreetSettings, draw_street
 from pickout.synthetic.surfaces import Part
 from pickout.synthetic.views import sample_view
