@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,73 +11,49 @@ from PIL import Image
 
 from pickout.errors import DataError, DataMissing
 from pickout.synthetic.colours import skin_place, to_lab
-from pickout.synthetic.gltf import Skin, read_gltf
+from pickout.synthetic.gltf import Skin, read_gltf, unit
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.rasteriser import rasterise
 from pickout.synthetic.regions import Parts, Regions
 from pickout.synthetic.solids import Rays
-from pickout.synthetic.surfaces import Part
-
-Array = NDArray[np.floating[Any]]
+from pickout.synthetic.surfaces import Array, Part
 
 Take = Literal["all", "train", "held-out"]
-
-_TEXELS = 512
 LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(2.2))
 """Linear light of a byte of sRGB."""
-_HAIR = "h_wig"
-_BODY = "H_DDS_HighRes"
-_EYES = ("h_L_eye", "h_R_eye")
+_TEXELS = 512
+_BODY, _HAIR, _EYES = "H_DDS_HighRes", "h_wig", ("h_L_eye", "h_R_eye")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shell:
-    """One mesh of an avatar, at rest in the world: x to the person's left, y up, z forward, metres.
+    """One mesh of an avatar, at rest in the world: x to the person's left, y up, z forward, metres."""
 
-    Args:
-        place: of each vertex. Shape: (n, 3).
-        normal: Shape: (n, 3).
-        uv: Shape: (n, 2).
-        joint: numbers of the nodes that move each vertex. Shape: (n, 4).
-        weight: how much each does. Shape: (n, 4).
-        triangles: Shape: (m, 3).
-        colour: sRGB of each texel. Shape: (texels, texels, 3).
-        relief: brightness of each texel over the middle of its part's, for cloth in another colour.
-            Shape: (texels, texels).
-        part: a `Part` at each texel. Shape: (texels, texels).
-    """
+    place: Array  # of each vertex. Shape: (n, 3)
+    normal: Array  # Shape: (n, 3)
+    uv: Array  # Shape: (n, 2)
+    joint: NDArray[np.intp]  # numbers of the nodes that move each vertex. Shape: (n, 4)
+    weight: Array  # how much each does. Shape: (n, 4)
+    triangles: NDArray[np.int32]  # Shape: (m, 3)
+    colour: NDArray[np.uint8]  # sRGB of each texel. Shape: (texels, texels, 3)
+    relief: Array  # brightness of each texel over the middle of its part's. Shape: (texels, texels)
+    part: Parts  # a `Part` at each texel. Shape: (texels, texels)
 
-    place: Array
-    normal: Array
-    uv: Array
-    joint: NDArray[np.intp]
-    weight: Array
-    triangles: NDArray[np.int32]
-    colour: NDArray[np.uint8]
-    relief: Array
-    part: Parts
+    def bent(self, moves: Array) -> tuple[Array, Array]:
+        """Places and normals as the nodes move them from rest; `moves` has the shape (nodes, 4, 4)."""
+        return _blended(moves, self.joint, self.weight, self.place, self.normal)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Avatar:
-    """A body that can be posed and dressed in other colours.
+    """A body that can be posed and dressed in other colours."""
 
-    Args:
-        name: of its file, without the ending.
-        outfit: what it wears.
-        joints: names of the skeleton's nodes with their numbers, and places at rest. Shape of each place: (3,).
-        parents: the name of the node above each.
-        height: metres, without hair.
-        skin: as in `Person.skin`, from the texture.
-        shells: its meshes.
-    """
-
-    name: str
+    name: str  # of its file, without the ending
     outfit: Outfit
-    joints: dict[str, tuple[int, Array]]
-    parents: dict[str, str]
-    height: float
-    skin: float
+    joints: dict[str, tuple[int, Array]]  # the skeleton's nodes: number, and place at rest, shape (3,)
+    parents: dict[str, str]  # the name of the node above each
+    height: float  # metres, without hair
+    skin: float  # as in `Person.skin`, from the texture
     shells: tuple[Shell, ...]
 
     def at(self, joint: str) -> Array:
@@ -89,6 +65,7 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     """The files of the avatars in `folder` whose outfits are known, in the order of their names.
 
     Args:
+        folder: where they lie.
         take: `train` and `held-out` part the bodies, whatever they wear: every fifth is held out.
 
     Raises:
@@ -97,24 +74,18 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     remedy = "fetch avatars from https://github.com/c-frame/valid-avatars-glb, or draw without --avatars"
     if not folder.is_dir():
         raise DataMissing(f"{folder}: no such folder; {remedy}")
-    # In the order of sex, so that men and women are held out alike.
-    bodies = [body for _, body in sorted({(outfit.sex, _body_of(name)) for name, outfit in OUTFITS.items()})]
+    # The same body comes in several outfits: `White_M_2_Casual` and `White_M_2_Medi`. In the order of sex, so that men
+    # and women are held out alike.
+    bodies = [body for _, body in sorted({(outfit.sex, name.rpartition("_")[0]) for name, outfit in OUTFITS.items()})]
     held_out = frozenset(bodies[2::5])
     wanted = {"all": frozenset(bodies), "train": frozenset(bodies) - held_out, "held-out": held_out}[take]
-    found = tuple(
-        path for path in sorted(folder.glob("*.glb")) if path.stem in OUTFITS and _body_of(path.stem) in wanted
-    )
+    known = (path for path in sorted(folder.glob("*.glb")) if path.stem in OUTFITS)
+    found = tuple(path for path in known if path.stem.rpartition("_")[0] in wanted)
     if not found:
         which = "" if take == "all" else f" of the part {take!r}"
-        raise DataMissing(
-            f"{folder}: no avatar{which} that is known by its outfit, such as {next(iter(OUTFITS))}.glb; {remedy}"
-        )
+        name = next(iter(OUTFITS))
+        raise DataMissing(f"{folder}: no avatar{which} that is known by its outfit, such as {name}.glb; {remedy}")
     return found
-
-
-def _body_of(name: str) -> str:
-    """The same body comes in several outfits: `White_M_2_Casual` and `White_M_2_Medi`."""
-    return name.rpartition("_")[0]
 
 
 @lru_cache(maxsize=256)
@@ -126,39 +97,40 @@ def load_avatar(path: Path) -> Avatar:
         DataMissing: a package that reads it is not installed.
     """
     joints, skins = read_gltf(path)
-    world = joints.world()
-    outfit = OUTFITS[path.stem]
-    by_name = {skin.name: skin for skin in skins}
+    by_name, rest = {skin.name: skin for skin in skins}, {}
+    for skin in skins:
+        moves = (joints.world @ skin.inverse).astype(np.float32)
+        place, normal = _blended(moves, skin.joint, skin.weight, skin.position, skin.normal)
+        rest[skin.name] = place, unit(normal)
+    places = {name: (number, joints.world[number, :3, 3]) for number, name in enumerate(joints.names)}
     try:
-        body = by_name[_BODY]
-        places = {name: (number, world[number, :3, 3]) for number, name in enumerate(joints.names)}
-        eyes = [_at_rest(by_name[name], world) for name in _EYES]
-        trunk = _at_rest(body, world)
-        colour, part = _parted(
-            body, trunk[0], outfit, places, float(np.mean([eye[0][:, 1].mean() for eye in eyes])), _HAIR in by_name
-        )
+        body, (place, _) = by_name[_BODY], rest[_BODY]
+        eyes = float(np.mean([rest[name][0][:, 1].mean() for name in _EYES]))
+        colour, part = _small(body.texture), np.full((_TEXELS, _TEXELS), int(Part.SKIN), dtype=np.uint8)
+        where, known = _unwrapped(body, place)
+        lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
+        height, wig = float(place[:, 1].max()), _HAIR in by_name
+        part[known] = Regions(where[known], lab[known], OUTFITS[path.stem], places, eyes, height, wig).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
-    shells = [_shell(body, trunk, colour, part)]
-    for name, (place, normal) in zip(_EYES, eyes, strict=True):
-        skin = by_name[name]
-        shells.append(_shell(skin, (place, normal), colour, np.full_like(part, int(Part.SKIN))))
-    if _HAIR in by_name:
-        wig = by_name[_HAIR]
-        picture = _small(wig.texture)
-        shells.append(_shell(wig, _at_rest(wig, world), picture, np.full(picture.shape[:2], int(Part.HAIR), np.uint8)))
+    part = _spread(part, known)
+    shells = [_shell(body, rest[_BODY], colour, part)]
+    shells += [_shell(by_name[name], rest[name], colour, np.full_like(part, int(Part.SKIN))) for name in _EYES]
+    if wig:
+        hair = np.full_like(part, int(Part.HAIR))
+        shells.append(_shell(by_name[_HAIR], rest[_HAIR], _small(by_name[_HAIR].texture), hair))
     above = {name: joints.names[up] for name, up in zip(joints.names, joints.parents, strict=True) if up >= 0}
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
-    return Avatar(path.stem, outfit, places, above, float(trunk[0][:, 1].max()), tone, tuple(shells))
+    return Avatar(path.stem, OUTFITS[path.stem], places, above, height, tone, tuple(shells))
 
 
-def _at_rest(skin: Skin, world: Array) -> tuple[Array, Array]:
-    """Places and normals in the world, at rest."""
-    moves = (world @ skin.inverse).astype(np.float32)
-    blend = np.einsum("nk,nkij->nij", skin.weight, moves[skin.joint])
-    place = np.einsum("nij,nj->ni", blend[:, :3, :3], skin.position) + blend[:, :3, 3]
-    normal = np.einsum("nij,nj->ni", blend[:, :3, :3], skin.normal)
-    return place, normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+def _blended(
+    moves: Array, joint: NDArray[np.intp], weight: Array, position: Array, normal: Array
+) -> tuple[Array, Array]:
+    """Places and normals of vertices that several nodes move."""
+    blend = np.einsum("nk,nkij->nij", weight, moves[joint])
+    place = np.einsum("nij,nj->ni", blend[:, :3, :3], position) + blend[:, :3, 3]
+    return place, np.einsum("nij,nj->ni", blend[:, :3, :3], normal)
 
 
 def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], part: Parts) -> Shell:
@@ -169,29 +141,14 @@ def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], par
         # The floor keeps the grain of a nearly black texture from turning into blotches.
         level = np.median(bright[inside]) + 0.012
         relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
-    return Shell(rest[0], rest[1], skin.uv, skin.joint, skin.weight, _both_sides(skin), colour, relief, part)
-
-
-def _both_sides(skin: Skin) -> NDArray[np.int32]:
-    """Hair is seen from inside as well."""
-    return np.concatenate([skin.triangles, skin.triangles[:, ::-1]]) if skin.name == _HAIR else skin.triangles
+    # Hair is seen from inside as well.
+    sides = [skin.triangles, skin.triangles[:, ::-1]] if skin.name == _HAIR else [skin.triangles]
+    return Shell(*rest, skin.uv, skin.joint, skin.weight, np.concatenate(sides), colour, relief, part)
 
 
 def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A texture at `_TEXELS` texels a side. Shape: (texels, texels, 3)."""
     return np.asarray(Image.fromarray(texture[..., :3]).resize((_TEXELS, _TEXELS), Image.Resampling.BOX))
-
-
-def _parted(
-    body: Skin, place: Array, outfit: Outfit, joints: dict[str, tuple[int, Array]], eyes: float, wig: bool
-) -> tuple[NDArray[np.uint8], Parts]:
-    """Colour and part of each texel of the body."""
-    colour = _small(body.texture)
-    where, known = _unwrapped(body, place)
-    lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
-    part = np.full(known.shape, int(Part.SKIN), dtype=np.uint8)
-    part[known] = Regions(where[known], lab[known], outfit, joints, eyes, float(place[:, 1].max()), wig).parts()
-    return colour, _spread(part, known)
 
 
 def _unwrapped(body: Skin, place: Array) -> tuple[Array, NDArray[np.bool_]]:
@@ -203,18 +160,15 @@ def _unwrapped(body: Skin, place: Array) -> tuple[Array, NDArray[np.bool_]]:
     known = np.zeros(_TEXELS * _TEXELS, dtype=bool)
     for turned in (body.triangles, body.triangles[:, ::-1]):
         hits = rasterise(flat, turned, rays)
-        where[hits.pixel] = hits.spread(place, turned)
-        known[hits.pixel] = True
+        where[hits.pixel], known[hits.pixel] = hits.spread(place, turned), True
     return where.reshape(_TEXELS, _TEXELS, 3), known.reshape(_TEXELS, _TEXELS)
 
 
 def _spread(part: Parts, known: NDArray[np.bool_]) -> Parts:
     """Parts with the used texels' values carried over their seams."""
     part = part.copy()
-    for _ in range(3):
-        for axis in (0, 1):
-            for step in (1, -1):
-                edge = np.roll(known, step, axis) & ~known
-                part[edge] = np.roll(part, step, axis)[edge]
-                known = known | edge
+    for step, axis in [(1, 0), (-1, 0), (1, 1), (-1, 1)] * 3:
+        edge = np.roll(known, step, axis) & ~known
+        part[edge] = np.roll(part, step, axis)[edge]
+        known = known | edge
     return part

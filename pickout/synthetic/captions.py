@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from pydantic import Field
 
-from pickout.config import Settings
 from pickout.synthetic.attributes import Person, Shade, View
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
 from pickout.synthetic.colours import COLOURS, HAIR_COLOURS, nearest_colour
@@ -15,6 +13,7 @@ from pickout.synthetic.lexicon import LEXICON, Pen
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.phrases import article, brief, with_article
 from pickout.synthetic.sentences import Notes, compose, lacking, pronouns
+from pickout.synthetic.settings import CaptionSettings, MistakeSettings
 from pickout.synthetic.views import sample_view
 from pickout.synthetic.visible import GARMENTS, Item, absent, visible_items
 
@@ -23,32 +22,6 @@ SHORTEST, LONGEST = 15, 45
 _ATTEMPTS = 40
 _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "beard", "scarf", "shoes")
 """What a query may name beside garments; twice what people ask for most."""
-
-
-class MistakeSettings(Settings):
-    """How often a writer errs. Each rate is for one thing that the caption could name, 0 never to 1 always."""
-
-    colour: float = Field(default=0.05, ge=0, le=1)
-    """A colour is taken for one of the two nearest to it."""
-    vague: float = Field(default=0.07, ge=0, le=1)
-    """A thing gets a vague word: "top" for "polo shirt", "dark" for "maroon", its details untold."""
-    omission: float = Field(default=0.08, ge=0, le=1)
-    """A thing in plain sight is left out."""
-    side: float = Field(default=0.04, ge=0, le=1)
-    """Left is taken for right."""
-    spelling: float = Field(default=0.012, ge=0, le=1)
-    """A word is misspelt; this rate is for each word of five letters or more, or known to be misspelt often."""
-
-
-class CaptionSettings(Settings):
-    """How many sentences an image gets, and how often their writer errs."""
-
-    per_image: int = Field(default=2, ge=1, le=10)
-    """Captions of each image, all different."""
-    queries: int = Field(default=4, ge=0, le=20)
-    """Short queries about each image, as users type them, in a file of their own."""
-    mistakes: MistakeSettings = MistakeSettings()
-    """How often the writer errs."""
 
 
 def describe(

@@ -1,7 +1,6 @@
 """Draw and write the images of one person: what one drawing process does."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from pickout.files import write_atomically
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.cameras import Camera, sample_cameras
-from pickout.synthetic.captions import CaptionSettings, describe_image, tokens, write_queries
+from pickout.synthetic.captions import describe_image, tokens, write_queries
 from pickout.synthetic.drawing import draw_crop
 from pickout.synthetic.habits import chance
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
+from pickout.synthetic.settings import StreetSettings
 from pickout.synthetic.surfaces import Part
 from pickout.synthetic.views import sample_view
 
@@ -30,33 +30,17 @@ _CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One person to draw.
+    """One person to draw."""
 
-    Args:
-        root: the street's folder.
-        identity: the person's number.
-        split: `train`, `val` or `test`.
-        seed: the street's seed.
-        images: how many images.
-        cameras: how many cameras the street has.
-        size: height and width of an image in pixels.
-        changed: whether images are as bad cameras would have them.
-        captions: how many captions an image gets and how their writer errs.
-        avatars: files of the avatars whose bodies people may have; empty draws everybody.
-        share: the part of the people who have one.
-    """
+    root: Path  # the street's folder
+    settings: StreetSettings
+    identity: int  # the person's number
+    split: str  # train, val or test
+    avatars: tuple[Path, ...]  # files of the avatars whose bodies people may have; empty draws everybody
 
-    root: Path
-    identity: int
-    split: str
-    seed: int
-    images: int
-    cameras: int
-    size: tuple[int, int]
-    changed: bool
-    captions: CaptionSettings
-    avatars: tuple[Path, ...]
-    share: float
+    def generator(self, *purpose: int) -> np.random.Generator:
+        """All chance for one purpose."""
+        return np.random.default_rng((self.settings.seed, *purpose))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +60,38 @@ def draw_identity(job: Job) -> list[Entry]:
     Raises:
         StorageFull: no space left while writing.
     """
-    cameras = sample_cameras(_generator(job, _CAMERAS), job.cameras)
-    choice = _generator(job, _PERSON, job.identity)
-    avatar = _avatar(job)
+    cameras = sample_cameras(job.generator(_CAMERAS), job.settings.cameras)
+    choice, body = job.generator(_PERSON, job.identity), job.generator(_BODY, job.identity)
+    avatar = None
+    if job.avatars and chance(body, job.settings.avatars.share):
+        avatar = load_avatar(job.avatars[int(body.integers(len(job.avatars)))])
     person = sample_person(choice) if avatar is None else sample_wearer(choice, avatar.outfit, avatar.skin)
     order = choice.permutation(len(cameras))
-    return [_image(job, person, avatar, cameras[order[number % len(cameras)]], number) for number in range(job.images)]
-
-
-def _avatar(job: Job) -> Avatar | None:
-    """The person's body; None to draw one."""
-    generator = _generator(job, _BODY, job.identity)
-    if not job.avatars or not chance(generator, job.share):
-        return None
-    return load_avatar(job.avatars[int(generator.integers(len(job.avatars)))])
+    numbers = range(job.settings.images)
+    return [_image(job, person, avatar, cameras[order[number % len(cameras)]], number) for number in numbers]
 
 
 def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, number: int) -> Entry:
-    view = sample_view(_generator(job, _VIEW, job.identity, number), person, camera)
+    view, settings = sample_view(job.generator(_VIEW, job.identity, number), person, camera), job.settings
     name = f"p{job.identity:05d}_{camera.name}_{number:02d}"
     file = f"{camera.name}/{name}.jpg"
     image, mask = job.root / "imgs" / file, job.root / "parts" / f"{name}.png"
-    parts = _kept(mask) if _readable(image) else None
+    parts = None if _left(image) is None else _left(mask)
     if parts is None:
-        drawing = draw_crop(person, view, camera, job.size, avatar=avatar, others=job.avatars)
+        size = (settings.height, settings.width)
+        drawing = draw_crop(person, view, camera, size, avatar=avatar, others=job.avatars)
         pixels, parts = drawing.image, drawing.parts
-        if job.changed:
+        if settings.changed:
             picture = Picture(pixels.astype(np.float32) / np.float32(255), parts)
-            pixels = change_picture(picture, STRONG, _generator(job, _CHANGE, job.identity, number))
+            pixels = change_picture(picture, STRONG, job.generator(_CHANGE, job.identity, number))
         # Not durable one by one: the whole street is flushed before its annotations are written.
         write_atomically(mask, _encoded(parts, "PNG", optimize=True), durable=False)
         write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
-    generator, shares = _generator(job, _CAPTION, job.identity, number), _shares(parts)
-    captions = describe_image(person, view, generator, job.captions, shares)
-    queries = write_queries(person, view, generator, job.captions, shares)
+    covered = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
+    shares = {part.name.lower(): float(covered[part]) for part in Part}
+    generator = job.generator(_CAPTION, job.identity, number)
+    captions = describe_image(person, view, generator, settings.captions, shares)
+    queries = write_queries(person, view, generator, settings.captions, shares)
     record = {
         "split": job.split,
         "captions": captions,
@@ -117,7 +99,7 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
         "processed_tokens": [tokens(caption) for caption in captions],
         "id": job.identity,
     }
-    seen = {str(value): Part(value).name.lower() for value in np.unique(parts).tolist()}
+    seen = {str(part.value): part.name.lower() for part in Part if covered[part]}
     facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
     if avatar is not None:
         facts["avatar"] = avatar.name
@@ -125,20 +107,10 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
     return Entry(record, facts | {"person": asdict(person), "view": asdict(view)}, asked)
 
 
-def _readable(image: Path) -> bool:
-    """Whether an earlier drawing left this image, whole."""
+def _left(path: Path) -> NDArray[np.uint8] | None:
+    """A picture that an earlier drawing left, whole; None where there is none, or none that can be read."""
     try:
-        with Image.open(image) as written:
-            written.load()
-    except (OSError, SyntaxError):
-        return False
-    return True
-
-
-def _kept(mask: Path) -> NDArray[np.uint8] | None:
-    """A mask that an earlier drawing left; None where there is none, or none that can be read."""
-    try:
-        with Image.open(mask) as written:
+        with Image.open(path) as written:
             return np.asarray(written)
     except (OSError, SyntaxError):
         return None
@@ -148,13 +120,3 @@ def _encoded(pixels: NDArray[np.uint8], form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form, **options)
     return buffer.getvalue()
-
-
-def _shares(parts: NDArray[np.uint8]) -> Mapping[str, float]:
-    """The share of the picture that each part with a mask of its own covers."""
-    shares = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
-    return {part.name.lower(): float(shares[part]) for part in Part}
-
-
-def _generator(job: Job, *purpose: int) -> np.random.Generator:
-    return np.random.default_rng((job.seed, *purpose))

@@ -14,76 +14,24 @@ from threading import Thread
 from typing import Any
 
 import tomli_w
-from pydantic import Field, model_validator
 
-from pickout.config import Settings, read_toml
+from pickout.config import read_toml
 from pickout.errors import DataError
 from pickout.files import half_written, write_atomically
-from pickout.synthetic.avatars import Take, find_avatars, load_avatar
-from pickout.synthetic.captions import CaptionSettings
+from pickout.synthetic.avatars import find_avatars, load_avatar
 from pickout.synthetic.identities import Entry, Job, draw_identity
+from pickout.synthetic.settings import StreetSettings as StreetSettings
 
 ANNOTATIONS = "reid_raw.json"
 ATTRIBUTES = "attributes.jsonl"
 QUERIES = "queries.jsonl"
 SETTINGS = "street.toml"
-
 DRAWING = 2
 """Raised whenever equal settings would give other pictures or sentences, so that two drawings never mix in a folder."""
-
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the images done and the images in all, once at the start and after each identity."""
-
-
-class AvatarSettings(Settings):
-    """Rigged, textured bodies in place of drawn ones."""
-
-    folder: Path | None = None
-    """Folder of avatars, see docs/street.md; without one, everybody is drawn."""
-    share: float = Field(default=1.0, ge=0, le=1)
-    """The part of the people who are avatars; the others are drawn."""
-    take: Take = "all"
-    """`train` or `held-out` takes only the bodies of that part, so that a second street shows none of the first's."""
-
-
-class StreetSettings(Settings):
-    """What to draw. Equal settings give equal bytes, whatever the number of workers."""
-
-    identities: int = Field(default=1000, ge=1, le=99_999)
-    """People of the training split; they are numbered from 1 without gaps."""
-    val_identities: int = Field(default=100, ge=0, le=99_999)
-    """People of the validation split, numbered after the training people."""
-    test_identities: int = Field(default=100, ge=0, le=99_999)
-    """People of the test split, numbered last."""
-    images: int = Field(default=4, ge=1, le=99)
-    """Images of each person."""
-    cameras: int = Field(default=5, ge=1, le=26)
-    """Cameras in the street; with two or more, everybody with two images is seen by at least two of them."""
-    seed: int = Field(default=1, ge=0, lt=2**63)
-    """The number from which everything is drawn."""
-    height: int = Field(default=192, ge=32, le=1024)
-    """Height of an image in pixels."""
-    width: int = Field(default=64, ge=16, le=1024)
-    """Width of an image in pixels."""
-    changed: bool = False
-    """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
-    captions: CaptionSettings = CaptionSettings()
-    """How many sentences an image gets, and how often their writer errs."""
-    avatars: AvatarSettings = AvatarSettings()
-    """Rendered people."""
-
-    @model_validator(mode="after")
-    def _numbers_fit(self) -> "StreetSettings":
-        if self.people > 99_999:
-            raise ValueError("identities, val_identities and test_identities together must stay below 100000")
-        return self
-
-    @property
-    def people(self) -> int:
-        """Everybody in the three splits."""
-        return self.identities + self.val_identities + self.test_identities
 
 
 def draw_street(
@@ -115,17 +63,19 @@ def draw_street(
     """
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
-    jobs = plan(settings, out)
+    jobs = _jobs(settings, out)
     _claim(settings, out)
     total = len(jobs) * settings.images
-    report = progress or _silent
+    report = progress or (lambda _done, _total: None)
     report(0, total)
     written: list[Entry] = []
-    with _drawn(jobs, workers or usable_cores()) as drawn:
+    with _drawn(jobs, min(workers or _usable_cores(), len(jobs))) as drawn:
         for entries in drawn:
             written += entries
             report(len(written), total)
-    _flush()
+    # Have the images on the disk before the annotations say that they are.
+    if hasattr(os, "sync"):
+        os.sync()
     write_atomically(out / ATTRIBUTES, "".join(json.dumps(entry.attributes) + "\n" for entry in written))
     if settings.captions.queries:
         write_atomically(out / QUERIES, "".join(json.dumps(entry.queries) + "\n" for entry in written))
@@ -133,62 +83,39 @@ def draw_street(
     return out
 
 
-def plan(settings: StreetSettings, out: Path) -> list[Job]:
+def _jobs(settings: StreetSettings, out: Path) -> list[Job]:
     """One job a person, in the order of the annotation file: training, validation, test."""
-    ends = {"train": settings.identities, "val": settings.identities + settings.val_identities, "test": settings.people}
-    chosen = settings.avatars
-    avatars = () if chosen.folder is None else find_avatars(chosen.folder, chosen.take)
-    if avatars:
+    avatars: tuple[Path, ...] = ()
+    if settings.avatars.folder is not None:
+        avatars = find_avatars(settings.avatars.folder, settings.avatars.take)
         load_avatar(avatars[0])
-    return [
-        Job(
-            root=out,
-            identity=identity,
-            split=next(split for split, end in ends.items() if identity <= end),
-            seed=settings.seed,
-            images=settings.images,
-            cameras=settings.cameras,
-            size=(settings.height, settings.width),
-            changed=settings.changed,
-            captions=settings.captions,
-            avatars=avatars,
-            share=chosen.share,
-        )
-        for identity in range(1, settings.people + 1)
-    ]
+    splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
+    return [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
 
 
 @contextmanager
 def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
     """The entries of each job, in the order of `jobs`."""
-    if min(workers, len(jobs)) == 1:
+    if workers == 1:
         yield map(draw_identity, jobs)
         return
     # Spawned, not forked: a forked copy of a process with running threads may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    # Each process does its matrix products in one thread; more would fight for the cores.
+    unset = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
     try:
-        with _one_thread_each():
-            yield pool.map(draw_identity, jobs, chunksize=1)
+        yield pool.map(draw_identity, jobs, chunksize=1)
     except BrokenProcessPool:
         raise DataError(
             f"{jobs[0].root}: a drawing process died (out of memory? a script without `if __name__ == '__main__':`?); "
             "run the same command again to go on, perhaps with fewer workers"
         ) from None
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started in this block do their matrix products in one thread; more would fight for the cores."""
-    unset = [name for name in _THREADS if name not in os.environ]
-    os.environ.update(dict.fromkeys(unset, "1"))
-    try:
-        yield
-    finally:
         for name in unset:
             os.environ.pop(name, None)
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _follow_parent() -> None:
@@ -204,18 +131,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _flush() -> None:
-    """Have the images on the disk before the annotations say that they are."""
-    if hasattr(os, "sync"):
-        os.sync()
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Progress that nobody asked for."""
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
+def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
