@@ -1,39 +1,19 @@
 """What a person wears on the head and carries: hats, scarf, belt, bags, and things in the hand."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from pickout.synthetic.attributes import Bag, Carried, Person, View
-from pickout.synthetic.bodies import Head, Place, trunk_outline
+from pickout.synthetic.bodies import Head, trunk_outline
 from pickout.synthetic.garments import outermost_ease
 from pickout.synthetic.pieces import Piece, box, cone, ellipsoid, loft
-from pickout.synthetic.skeleton import Skeleton
+from pickout.synthetic.skeleton import BODIES, Skeleton
 from pickout.synthetic.solids import Plane
 from pickout.synthetic.surfaces import Part, Surface, Vector
 
 _UP = np.array([0.0, 1.0, 0.0])
-
-
-def _above(limit: float, tilt: float) -> Plane:
-    return Plane((0.0, -1.0, tilt), -limit)
-
-
-_HATS: dict[str, list[tuple[Place, Place, Plane | None]]] = {
-    "cap": [
-        ((0.0, 0.20, -0.02), (0.385, 0.36, 0.45), _above(-0.10, 0.12)),
-        ((0.0, 0.21, 0.46), (0.30, 0.035, 0.30), Plane((0.0, 0.0, -1.0), 0.6)),
-    ],
-    "beanie": [((0.0, 0.20, -0.03), (0.395, 0.44, 0.455), _above(-0.28, 0.15))],
-    "helmet": [((0.0, 0.20, -0.02), (0.43, 0.40, 0.53), _above(-0.25, 0.1))],
-    "headscarf": [
-        ((0.0, 0.03, -0.05), (0.42, 0.54, 0.47), Plane((0.0, 0.25, 1.0), 0.52)),
-        ((0.0, -0.50, 0.0), (0.36, 0.26, 0.36), None),
-    ],
-    "brimmed hat": [((0.0, 0.20, -0.02), (0.60 * 0.94, 0.045, 0.60), None)],
-    "sun hat": [((0.0, 0.20, -0.02), (0.84 * 0.94, 0.045, 0.84), None)],
-}
-"""Place, half-axes and cut of each ellipsoid, in head heights; a hat with a brim has a crown beside."""
 
 
 def _things_of(person: Person, skeleton: Skeleton) -> tuple[float, float, float, Vector]:
@@ -46,18 +26,13 @@ def headwear_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     hat, head, unit = person.headwear, Head(skeleton), skeleton.size.head
     if hat is None:
         return []
-    surface = Surface(
-        "cloth",
-        hat.colour.rgb,
-        Part.HEADWEAR,
-        details=frozenset({hat.kind}),
-        origin=skeleton.head,
-        axes=skeleton.head_frame / unit,
-        folds=0.35 if hat.kind in ("headscarf", "beanie") else 0.0,
-        shine=0.45 if hat.kind == "helmet" else 0.05,
-        seed=person.seed + 5,
-    )
-    pieces = [head.ball(surface, at, radii, *([cut] if cut else [])) for at, radii, cut in _HATS[hat.kind]]
+    soft, shine = hat.kind in ("headscarf", "beanie"), 0.45 if hat.kind == "helmet" else 0.05
+    look: dict[str, Any] = {"details": frozenset({hat.kind}), "folds": 0.35 if soft else 0.0, "shine": shine}
+    surface = head.surface("cloth", hat.colour.rgb, Part.HEADWEAR, seed=person.seed + 5, **look)
+    pieces = []
+    for ball in BODIES["hats"][hat.kind]:
+        cuts = [Plane((x, y, z), limit) for x, y, z, limit in [ball["cut"]]] if "cut" in ball else []
+        pieces.append(head.ball(surface, ball["at"], ball["radii"], *cuts))
     if hat.kind in ("brimmed hat", "sun hat"):
         low = head.at((0.0, 0.20, -0.02))
         high = low + skeleton.head_frame[1] * 0.30 * unit
@@ -93,15 +68,9 @@ def bag_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     bag = person.bag
     if bag is None:
         return []
-    surface = Surface(
-        "cloth",
-        bag.colour.rgb,
-        Part.BAG,
-        details=frozenset({bag.kind}),
-        seed=person.seed + 13,
-        folds=0.15,
-        shine=0.3 if bag.kind in ("handbag", "suitcase") else 0.1,
-    )
+    shine, seed = 0.3 if bag.kind in ("handbag", "suitcase") else 0.1, person.seed + 13
+    details = frozenset({bag.kind})
+    surface = Surface("cloth", bag.colour.rgb, Part.BAG, details=details, seed=seed, folds=0.15, shine=shine)
     if bag.kind == "backpack":
         return _backpack(surface, person, skeleton)
     if bag.kind == "suitcase":
@@ -239,16 +208,7 @@ def _umbrella(item: Carried, person: Person, skeleton: Skeleton, grip: Vector) -
     frame = np.stack([left, _UP, np.cross(left, _UP)])
     top = skeleton.head + _UP * skeleton.size.head * 0.60
     toward = np.array([grip[0] * 0.5 + skeleton.head[0] * 0.5, top[1], grip[2] * 0.5 + skeleton.head[2] * 0.5])
-    canopy = Surface(
-        "cloth",
-        item.colour.rgb,
-        Part.CARRIED,
-        details=frozenset({"umbrella"}),
-        origin=toward,
-        axes=frame,
-        folds=0.1,
-        shine=0.15,
-        seed=person.seed,
-    )
+    look: dict[str, Any] = {"details": frozenset({"umbrella"}), "folds": 0.1, "shine": 0.15, "seed": person.seed}
+    canopy = Surface("cloth", item.colour.rgb, Part.CARRIED, origin=toward, axes=frame, **look)
     dome = ellipsoid(canopy, toward, frame, (0.46, 0.25, 0.46), Plane((0.0, -1.0, 0.0), -0.12))
     return [dome, cone(dark, toward + _UP * 0.25, grip - _UP * 0.08, (0.008, 0.010), frame[2])]

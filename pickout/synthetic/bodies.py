@@ -8,9 +8,9 @@ import numpy as np
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.colours import skin_colour
 from pickout.synthetic.pieces import Piece, cone, ellipsoid
-from pickout.synthetic.skeleton import Limb, Skeleton
+from pickout.synthetic.skeleton import BODIES, Limb, Skeleton
 from pickout.synthetic.solids import Plane
-from pickout.synthetic.surfaces import Part, Surface, Vector
+from pickout.synthetic.surfaces import RGB, Part, Surface, Vector
 
 Place = tuple[float, float, float]
 
@@ -48,15 +48,8 @@ def girth(person: Person) -> Girth:
 def trunk_outline(person: Person, torso: float) -> tuple[Vector, Vector, Vector, Vector]:
     """Heights above the hip joints, half-widths, half-depths and forward shifts of the trunk, metres."""
     h, child = person.height, person.age == "child"
-    heights = np.array([-0.16, -0.06, 0.08, 0.24, 0.36, 0.52, 0.68, 0.79, 0.86, 0.92, 0.97, 1.05]) * torso
-    if person.sex == "woman" and not child:
-        widths = np.array([0.088, 0.099, 0.101, 0.090, 0.080, 0.083, 0.089, 0.093, 0.092, 0.077, 0.055, 0.033])
-        depths = np.array([0.058, 0.068, 0.070, 0.058, 0.053, 0.058, 0.073, 0.066, 0.053, 0.043, 0.036, 0.030])
-        shifts = np.array([-0.010, -0.012, -0.008, 0.000, 0.003, 0.006, 0.013, 0.006, -0.003, -0.006, -0.004, 0.0])
-    else:
-        widths = np.array([0.086, 0.094, 0.096, 0.091, 0.089, 0.095, 0.104, 0.109, 0.107, 0.090, 0.065, 0.038])
-        depths = np.array([0.056, 0.064, 0.065, 0.058, 0.056, 0.061, 0.068, 0.067, 0.058, 0.048, 0.041, 0.035])
-        shifts = np.array([-0.006, -0.008, -0.006, 0.0, 0.002, 0.004, 0.005, 0.003, -0.003, -0.006, -0.004, 0.0])
+    heights = np.array(BODIES["heights"]) * torso
+    widths, depths, shifts = np.array(BODIES["trunk"]["woman" if person.sex == "woman" and not child else "man"])
     if child:
         widths[5:9] *= 0.92
     belly = 0.024 * max(0.0, person.build - 0.45) / 0.55
@@ -68,14 +61,6 @@ def trunk_outline(person: Person, torso: float) -> tuple[Vector, Vector, Vector,
 def skin_surface(person: Person) -> Surface:
     """Bare skin."""
     return Surface("skin", skin_colour(person.skin), Part.SKIN, seed=person.seed)
-
-
-def bare_arm(surface: Surface, limb: Limb, size: Girth, ahead: Vector) -> list[Piece]:
-    """Upper arm and forearm."""
-    return [
-        cone(surface, limb.top, limb.middle, (size.upper_arm, size.elbow), ahead),
-        cone(surface, limb.middle, limb.bottom, (size.elbow, size.wrist), ahead),
-    ]
 
 
 def hand(surface: Surface, limb: Limb, height: float) -> list[Piece]:
@@ -105,6 +90,11 @@ class Head:
 
     skeleton: Skeleton
 
+    def surface(self, style: str, rgb: RGB, part: Part, **how: Any) -> Surface:
+        """A surface with its details placed on the head; `how` as for `Surface`."""
+        axes = self.skeleton.head_frame / self.skeleton.size.head
+        return Surface(style, rgb, part, origin=self.skeleton.head, axes=axes, **how)
+
     def at(self, place: Place) -> Vector:
         """The place in the world."""
         return self.skeleton.head + np.array(place) * self.skeleton.size.head @ self.skeleton.head_frame
@@ -131,16 +121,9 @@ def head_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
         "cropped": hair.length == "very short",
         person.glasses or "": person.glasses is not None,
     }
-    face = Surface(
-        "face",
-        skin_colour(person.skin),
-        Part.SKIN,
-        hair.colour.rgb,
-        details=frozenset(word for word, holds in words.items() if holds),
-        origin=skeleton.head,
-        axes=frame / skeleton.size.head,
-        seed=person.seed,
-    )
+    details = frozenset(word for word, holds in words.items() if holds)
+    rgb, second = skin_colour(person.skin), hair.colour.rgb
+    face = head.surface("face", rgb, Part.SKIN, second=second, details=details, seed=person.seed)
     skin, neck = skin_surface(person), girth(person).neck
     low = skeleton.neck - skeleton.chest_frame[1] * 0.03
     pieces = [
@@ -158,22 +141,13 @@ def head_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
         place, radii = (0.0, 0.10 + thick * 0.4, -0.03), (0.335 + thick, 0.395 + thick, 0.40 + thick)
         rest = limit - sum(a * b for a, b in zip(slope, place, strict=True))
         line = Plane((slope[0] * radii[0], slope[1] * radii[1], slope[2] * radii[2]), rest)
-        pieces.append(head.ball(_hair_surface(person, skeleton), place, radii, line))
+        pieces.append(head.ball(_hair_surface(person, head), place, radii, line))
     return [*pieces, *hanging_hair(person, skeleton)]
 
 
-def _hair_surface(person: Person, skeleton: Skeleton) -> Surface:
-    return Surface(
-        "hair",
-        person.hair.colour.rgb,
-        Part.HAIR,
-        details=frozenset({person.hair.style}),
-        origin=skeleton.head,
-        axes=skeleton.head_frame / skeleton.size.head,
-        folds=0.5,
-        shine=0.35,
-        seed=person.seed,
-    )
+def _hair_surface(person: Person, head: Head) -> Surface:
+    details = frozenset({person.hair.style})
+    return head.surface("hair", person.hair.colour.rgb, Part.HAIR, details=details, shine=0.35, seed=person.seed)
 
 
 def hanging_hair(person: Person, skeleton: Skeleton) -> list[Piece]:
@@ -181,7 +155,7 @@ def hanging_hair(person: Person, skeleton: Skeleton) -> list[Piece]:
     hair, head = person.hair, Head(skeleton)
     if hair.length not in ("medium", "long"):
         return []
-    surface, unit, chest = _hair_surface(person, skeleton), skeleton.size.head, skeleton.chest_frame
+    surface, unit, chest = _hair_surface(person, head), skeleton.size.head, skeleton.chest_frame
     if hair.style == "bun":
         return [head.ball(surface, (0.0, 0.22, -0.47), (0.17, 0.16, 0.15))]
     if hair.style == "ponytail":

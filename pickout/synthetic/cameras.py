@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
@@ -39,12 +40,12 @@ NEUTRAL_CAMERA = Camera("neutral")
 """A camera that adds nothing of its own."""
 
 
-def sample_cameras(generator: np.random.Generator, count: int) -> tuple[Camera, ...]:
+def sample_cameras(generator: Generator, count: int) -> tuple[Camera, ...]:
     """`count` cameras named `cam_a`, `cam_b` ..., each with its own place, light and faults (at most 26)."""
     return tuple(_sample_camera(generator, f"cam_{chr(ord('a') + index)}") for index in range(count))
 
 
-def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
+def _sample_camera(generator: Generator, name: str) -> Camera:
     def between(low: float, high: float) -> float:
         return round(float(generator.uniform(low, high)), 4)
 
@@ -88,16 +89,7 @@ def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
 
 
 def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:
-    """The camera's picture of `light`, with its faults.
-
-    Args:
-        light: linear light; 1 is white. Shape: (height, width, 3).
-        camera: whose faults to add.
-        seed: of the noise.
-
-    Returns:
-        sRGB. Shape: (height, width, 3).
-    """
+    """The picture (sRGB) that `camera` makes of linear light, 1 is white; `seed` is the noise's. Both (h, w, 3)."""
     generator = np.random.default_rng([seed, 303])
     drift = np.float32(np.exp(generator.normal(0.0, 0.05)))
     gain = np.array(camera.cast, dtype=np.float32) * np.float32(camera.exposure) * drift

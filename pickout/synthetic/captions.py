@@ -1,10 +1,11 @@
 """Captions and short queries about a drawn person, in the tone of those that people write, and how writers err."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.random import Generator
 
 from pickout.synthetic.attributes import Person, Shade, View
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
@@ -15,7 +16,7 @@ from pickout.synthetic.phrases import article, brief, with_article
 from pickout.synthetic.sentences import Notes, compose, lacking, pronouns
 from pickout.synthetic.settings import CaptionSettings, MistakeSettings
 from pickout.synthetic.views import sample_view
-from pickout.synthetic.visible import GARMENTS, Item, absent, visible_items
+from pickout.synthetic.visible import GARMENTS, Item, Shares, absent, visible_items
 
 SHORTEST, LONGEST = 15, 45
 """Words of a caption, both ends included."""
@@ -25,11 +26,7 @@ _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "b
 
 
 def describe(
-    person: Person,
-    view: View,
-    generator: np.random.Generator,
-    mistakes: MistakeSettings | None = None,
-    shares: Mapping[str, float] | None = None,
+    person: Person, view: View, generator: Generator, mistakes: MistakeSettings | None = None, shares: Shares = None
 ) -> str:
     """One caption of 15 to 45 words about what the picture shows. It never names the skin.
 
@@ -38,8 +35,7 @@ def describe(
         view: how the picture shows the person.
         generator: all chance comes from it.
         mistakes: how often the writer errs; None takes the defaults.
-        shares: the share of the crop that each slot of `visible.Item` covers, from the part mask; None goes by the
-            view alone.
+        shares: what the mask says is seen.
     """
     pen, mistakes = Pen(generator), mistakes or MistakeSettings()
     items = with_mistakes(visible_items(person, view, shares), generator, mistakes)
@@ -77,11 +73,7 @@ def _plainly(person: Person, view: View, item: Item, pen: Pen) -> str:
 
 
 def describe_image(
-    person: Person,
-    view: View,
-    generator: np.random.Generator,
-    settings: CaptionSettings,
-    shares: Mapping[str, float] | None = None,
+    person: Person, view: View, generator: Generator, settings: CaptionSettings, shares: Shares = None
 ) -> list[str]:
     """`settings.per_image` captions of one image, all different; arguments as for `describe`."""
     captions: list[str] = []
@@ -108,11 +100,7 @@ def tokens(caption: str) -> list[str]:
 
 
 def write_queries(
-    person: Person,
-    view: View,
-    generator: np.random.Generator,
-    settings: CaptionSettings,
-    shares: Mapping[str, float] | None = None,
+    person: Person, view: View, generator: Generator, settings: CaptionSettings, shares: Shares = None
 ) -> list[str]:
     """`settings.queries` short queries that this picture answers: "teal jacket", "man in black, no hat".
 
@@ -181,7 +169,7 @@ def _joined(things: list[str], pen: Pen) -> str:
     return ", ".join(things[:-1]) + pen.pick((" and ", " and ", ", ", " & ", " with ")) + things[-1]
 
 
-def with_mistakes(items: Sequence[Item], generator: np.random.Generator, settings: MistakeSettings) -> list[Item]:
+def with_mistakes(items: Sequence[Item], generator: Generator, settings: MistakeSettings) -> list[Item]:
     """The items as a hurried writer takes them in. One garment remains, where there is one.
 
     The generator is drawn from equally often for each item, whatever the rates.

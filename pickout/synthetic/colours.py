@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pickout.synthetic.attributes import Shade
@@ -29,7 +30,7 @@ _PALE = ("white", "cream", "beige", "yellow", "light blue", "pink")
 _SKIN = np.array(_TABLES["skin"]["tones"])
 
 
-def sample_shade(generator: np.random.Generator, name: str, table: Mapping[str, Tone] = COLOURS) -> Shade:
+def sample_shade(generator: Generator, name: str, table: Mapping[str, Tone] = COLOURS) -> Shade:
     """A variation of the colour `name` of `table`.
 
     Raises:
@@ -43,15 +44,13 @@ def sample_shade(generator: np.random.Generator, name: str, table: Mapping[str, 
     return Shade(name, (red, green, blue))
 
 
-def usual_shade(
-    generator: np.random.Generator, thing: str, *, but: str = "", table: Mapping[str, Tone] = COLOURS
-) -> Shade:
+def usual_shade(generator: Generator, thing: str, *, but: str = "", table: Mapping[str, Tone] = COLOURS) -> Shade:
     """A colour that `thing` (upper, jeans, boots, bag ...) usually has, never that of the name `but`."""
     weights = {name: weight for name, weight in _TABLES["weights"][thing].items() if name != but}
     return sample_shade(generator, pick(generator, weights), table)
 
 
-def second_shade(generator: np.random.Generator, first: Shade) -> Shade:
+def second_shade(generator: Generator, first: Shade) -> Shade:
     """A colour for a pattern or a print on cloth of colour `first`."""
     return usual_shade(generator, "second_on_pale" if first.name in _PALE else "second", but=first.name)
 

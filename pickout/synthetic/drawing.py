@@ -17,13 +17,12 @@ from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person
 from pickout.synthetic.pieces import Piece
-from pickout.synthetic.posing import Posed, pose_avatar
+from pickout.synthetic.posing import Posed, pose_avatar, render_avatar
 from pickout.synthetic.render import Layer, Light, light_of, nearest, render
 from pickout.synthetic.scenes import draw_scene
 from pickout.synthetic.skeleton import Skeleton, pose_skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part, mottled
-from pickout.synthetic.texturing import render_avatar
 from pickout.synthetic.views import sample_view
 
 FINE = 2
@@ -91,21 +90,12 @@ def draw_crop(
     person: Person,
     view: View,
     camera: Camera,
-    size: tuple[int, int] = (192, 64),
+    size: tuple[int, int] = (192, 64),  # height and width in pixels
     *,
-    avatar: Avatar | None = None,
-    others: Sequence[Path] = (),
+    avatar: Avatar | None = None,  # the person's body, whose outfit they wear; None draws one
+    others: Sequence[Path] = (),  # files of avatars for the other people in the picture; empty draws them
 ) -> Drawing:
-    """Draw `person` in `view` as `camera` sees them; equal arguments give equal pixels.
-
-    Args:
-        person: whom to draw.
-        view: in which pose, where.
-        camera: what sees them.
-        size: height and width in pixels.
-        avatar: the person's body, whose outfit `person` wears; None draws one.
-        others: files of avatars for the other people in the picture; empty draws them.
-    """
+    """Draw `person` in `view` as `camera` sees them; equal arguments give equal pixels."""
     who, light = figure(person, view, avatar), light_of(camera)
     fine = _frame(who, view, camera, (size[0] * FINE, size[1] * FINE))
     xs, ys = (values.reshape(-1, FINE).mean(axis=1) for values in (fine.xs, fine.ys))

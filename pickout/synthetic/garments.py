@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pickout.synthetic.attributes import Garment, Outer, Person
-from pickout.synthetic.bodies import Girth, bare_arm, girth, hand, skin_surface, trunk_outline
+from pickout.synthetic.bodies import Girth, girth, hand, skin_surface, trunk_outline
 from pickout.synthetic.colours import skin_colour
 from pickout.synthetic.habits import read_table
 from pickout.synthetic.pieces import Piece, cone, ellipsoid, loft
@@ -79,29 +79,16 @@ def trunk_piece(
     surface: Surface,
     person: Person,
     skeleton: Skeleton,
-    frame: Vector,
+    frame: Vector,  # the pelvis' or the chest's, along which it hangs
     *,
-    bottom: float,
-    ease: float,
-    flare: float,
-    clear: float,
-    top: float = 1.0,
-    gap: float | None = None,
+    bottom: float,  # its lower end above the hip joints, torso lengths
+    ease: float,  # how far it stands off the body, metres
+    flare: float,  # how much wider its hem is, metres
+    clear: float,  # radius of the thighs that must stay inside it, metres
+    top: float = 1.0,  # its upper end, torso lengths
+    gap: float | None = None,  # half-width of its opening in front, torso lengths; None when closed
 ) -> Piece:
-    """A trunk garment: the body's outline, eased, flaring below the hips, wide enough for the thighs.
-
-    Args:
-        surface: of the garment.
-        person: who wears it.
-        skeleton: in which pose.
-        frame: the pelvis' or the chest's, along which it hangs.
-        bottom: its lower end above the hip joints, torso lengths.
-        ease: how far it stands off the body, metres.
-        flare: how much wider its hem is, metres.
-        clear: radius of the thighs that must stay inside it, metres.
-        top: its upper end, torso lengths.
-        gap: half-width of its opening in front, torso lengths; None when closed.
-    """
+    """A trunk garment: the body's outline, eased, flaring below the hips, wide enough for the thighs."""
     torso, thigh = skeleton.size.torso, skeleton.size.thigh
     heights, wide, deep, shift = trunk_outline(person, torso)
     extra = np.array([height for height in (-0.55, -0.30) if height > bottom + 0.1]) * torso
@@ -230,7 +217,10 @@ def _sleeved(
             cone(cloth, limb.top, limb.middle, (size.upper_arm + ease, elbow), ahead, hem=total),
             cone(cloth, limb.middle, limb.bottom, wrist, ahead, caps=(True, False), start=upper, hem=total),
         ]
-    pieces = bare_arm(skin, limb, size, ahead)
+    pieces = [
+        cone(skin, limb.top, limb.middle, (size.upper_arm, size.elbow), ahead),
+        cone(skin, limb.middle, limb.bottom, (size.elbow, size.wrist), ahead),
+    ]
     if sleeve == "none":
         return [*pieces, ellipsoid(skin, limb.top, np.eye(3), [size.upper_arm * 1.04] * 3)]
     whole = sleeve == "three-quarter"

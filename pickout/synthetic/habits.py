@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 
 def read_table(name: str) -> dict[str, Any]:
@@ -17,7 +18,7 @@ HABITS = read_table("habits.toml")
 """How often people are what, wear what and carry what."""
 
 
-def pick(generator: np.random.Generator, weights: Mapping[Any, float]) -> Any:
+def pick(generator: Generator, weights: Mapping[Any, float]) -> Any:
     """One key of `weights`, drawn with probability in proportion to its value; None for the key `nothing`."""
     keys = list(weights)
     total = np.cumsum(np.fromiter(weights.values(), dtype=np.float64, count=len(keys)))
@@ -26,7 +27,7 @@ def pick(generator: np.random.Generator, weights: Mapping[Any, float]) -> Any:
     return None if key == "nothing" else key
 
 
-def habit(generator: np.random.Generator, *path: str) -> Any:
+def habit(generator: Generator, *path: str) -> Any:
     """One key of the table at `path` in `HABITS`, drawn like `pick`."""
     table: Any = HABITS
     for name in path:
@@ -34,6 +35,6 @@ def habit(generator: np.random.Generator, *path: str) -> Any:
     return pick(generator, table)
 
 
-def chance(generator: np.random.Generator, probability: float) -> bool:
+def chance(generator: Generator, probability: float) -> bool:
     """True with `probability`."""
     return float(generator.random()) < probability

@@ -1,5 +1,7 @@
 """Clothes of the lower body as solids: trousers, shorts, skirts, leggings, tights and shoes."""
 
+from typing import Any
+
 import numpy as np
 
 from pickout.synthetic.attributes import Person
@@ -74,19 +76,13 @@ def shoe_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     """Shoes on both feet, pointing forward."""
     shoes, size, ankle = person.shoes, girth(person), skeleton.size.ankle
     skin, tall = skin_surface(person), (person.seed >> 6) % 3
+    shine = 0.3 if shoes.kind in ("leather shoes", "heels", "boots") else 0.1
+    look: dict[str, Any] = {"second": shoes.sole.rgb, "details": frozenset({shoes.kind})}
+    look |= {"shine": shine, "seed": person.seed}
     pieces: list[Piece] = []
     for limb in skeleton.legs:
-        surface = Surface(
-            "shoe",
-            shoes.colour.rgb,
-            Part.SHOES,
-            shoes.sole.rgb,
-            details=frozenset({shoes.kind}),
-            origin=limb.bottom - limb.frame[1] * ankle,
-            axes=limb.frame,
-            shine=0.3 if shoes.kind in ("leather shoes", "heels", "boots") else 0.1,
-            seed=person.seed,
-        )
+        origin = limb.bottom - limb.frame[1] * ankle
+        surface = Surface("shoe", shoes.colour.rgb, Part.SHOES, origin=origin, axes=limb.frame, **look)
         pieces += _foot(shoes.kind, surface, skin, limb, ankle, skeleton.size.foot)
         if shoes.kind == "boots":
             # The shaft, ankle-high or up the calf.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-import numpy as np
+from numpy.random import Generator
 
 from pickout.synthetic.habits import chance, read_table
 
@@ -18,7 +18,7 @@ LEXICON: dict[str, dict[str, tuple[str, ...]]] = {
 class Pen:
     """Draws the words of one writer, who is British, American, or does not care; all chance comes from `generator`."""
 
-    def __init__(self, generator: np.random.Generator) -> None:
+    def __init__(self, generator: Generator) -> None:
         self._generator = generator
         foreign = self.pick(("american", "british", ""))
         self._foreign = frozenset(LEXICON["writers"][foreign] if foreign else ())

@@ -7,7 +7,7 @@ things carried are sampled as for a drawn person, so that captions of the one ar
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
+from numpy.random import Generator
 
 from pickout.synthetic.attributes import Garment, Hair, Outer, Person, Sex
 from pickout.synthetic.colours import second_shade
@@ -57,7 +57,7 @@ OUTFITS = {
 """Outfits by the name of the avatar's file, without its ending."""
 
 
-def sample_wearer(generator: np.random.Generator, outfit: Outfit, skin: float) -> Person:
+def sample_wearer(generator: Generator, outfit: Outfit, skin: float) -> Person:
     """Sample somebody with `skin` (as in `Person`) who wears `outfit`, in colours of their own."""
     person = sample_person(generator, sex=outfit.sex)
     # The bodies are adults, and a beard has the texture's dark colour.
@@ -98,7 +98,7 @@ def sample_wearer(generator: np.random.Generator, outfit: Outfit, skin: float) -
     )
 
 
-def _upper(generator: np.random.Generator, sex: Sex, top: Top) -> tuple[Garment, Outer | None]:
+def _upper(generator: Generator, sex: Sex, top: Top) -> tuple[Garment, Outer | None]:
     """The top in a colour and pattern, and what is over it: its own, or what covers all of it but the sleeves."""
     upper = sample_upper(generator, sex, "mild", kind=pick(generator, dict.fromkeys(top.kinds, 1.0)))
     pattern = top.native if top.native != "plain" else top.patterns[int(generator.integers(len(top.patterns)))]
@@ -119,7 +119,7 @@ def _upper(generator: np.random.Generator, sex: Sex, top: Top) -> tuple[Garment,
     return upper, replace(outer, length="hip", hood=False)
 
 
-def _hair(generator: np.random.Generator, outfit: Outfit) -> tuple[str, str]:
+def _hair(generator: Generator, outfit: Outfit) -> tuple[str, str]:
     """The texture's hair; women whose hair is painted on the skull may have more of it, tied or loose."""
     if outfit.sex == "man" or outfit.hair[0] not in ("very short", "short"):
         return outfit.hair

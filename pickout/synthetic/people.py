@@ -1,6 +1,7 @@
 """Sample people and their clothes: kinds, colours, patterns and lengths with the habits of a real street."""
 
 import numpy as np
+from numpy.random import Generator
 
 from pickout.synthetic.attributes import Bag, Garment, Hair, Headwear, Outer, Person, Sex, Shade, Shoes
 from pickout.synthetic.colours import COLOURS, DENIM, HAIR_COLOURS, sample_shade, second_shade, usual_shade
@@ -9,7 +10,7 @@ from pickout.synthetic.habits import HABITS, chance, habit, pick
 _BELTED = ("trousers", "jeans", "shorts")
 
 
-def sample_person(generator: np.random.Generator, *, sex: Sex | None = None) -> Person:
+def sample_person(generator: Generator, *, sex: Sex | None = None) -> Person:
     """Sample one identity; all chance comes from `generator`. `sex` fixes it, None draws it."""
     sex = sex or habit(generator, "sex")
     season, age = habit(generator, "season"), habit(generator, "age")
@@ -49,7 +50,7 @@ def sample_person(generator: np.random.Generator, *, sex: Sex | None = None) -> 
     )
 
 
-def _hair(generator: np.random.Generator, sex: Sex, age: str, skin: float) -> Hair:
+def _hair(generator: Generator, sex: Sex, age: str, skin: float) -> Hair:
     length = habit(generator, "hair_length", f"grown {sex}" if sex == "man" and age in ("adult", "older") else sex)
     style = habit(generator, "hair_style", length)
     tone = "dark skin" if skin > 0.55 else "light skin"
@@ -58,12 +59,12 @@ def _hair(generator: np.random.Generator, sex: Sex, age: str, skin: float) -> Ha
     return Hair(length, style, sample_shade(generator, habit(generator, "hair_colour", tone), HAIR_COLOURS))
 
 
-def _headwear(generator: np.random.Generator, sex: Sex, season: str) -> Headwear | None:
+def _headwear(generator: Generator, sex: Sex, season: str) -> Headwear | None:
     kind = habit(generator, "headwear", sex, season)
     return None if kind is None else Headwear(kind, usual_shade(generator, "headwear"))
 
 
-def _bag(generator: np.random.Generator, sex: Sex, age: str) -> Bag | None:
+def _bag(generator: Generator, sex: Sex, age: str) -> Bag | None:
     kind = habit(generator, "bag", sex, age)
     if kind is None:
         return None
@@ -76,18 +77,18 @@ def _bag(generator: np.random.Generator, sex: Sex, age: str) -> Bag | None:
     return Bag(kind, colour, pick(generator, {"left": 1, "right": 1}), str(worn))
 
 
-def _scarf(generator: np.random.Generator, season: str) -> Shade | None:
+def _scarf(generator: Generator, season: str) -> Shade | None:
     worn = chance(generator, {"warm": 0.01, "mild": 0.07, "cold": 0.22}[season])
     return usual_shade(generator, "headwear") if worn else None
 
 
-def _pattern(generator: np.random.Generator, kind: str, first: Shade, logo: bool) -> tuple[str, Shade | None]:
+def _pattern(generator: Generator, kind: str, first: Shade, logo: bool) -> tuple[str, Shade | None]:
     """A pattern for a garment of `kind`, none beside a logo, and the second colour of either."""
     pattern = pick(generator, {"plain": 1.0} if logo else HABITS["pattern"].get(kind, {"plain": 1.0}))
     return pattern, second_shade(generator, first) if pattern != "plain" or logo else None
 
 
-def sample_upper(generator: np.random.Generator, sex: Sex, season: str, *, kind: str | None = None) -> Garment:
+def sample_upper(generator: Generator, sex: Sex, season: str, *, kind: str | None = None) -> Garment:
     """Sample an upper garment; a dress is one. `kind` fixes what it is."""
     kind = kind or str(habit(generator, "upper", sex, season))
     sleeve = habit(generator, "sleeve", season, kind)
@@ -100,9 +101,7 @@ def sample_upper(generator: np.random.Generator, sex: Sex, season: str, *, kind:
     return Garment(kind, colour, pattern, second, sleeve, length, logo, tucked, False, round(tight, 3))
 
 
-def sample_outer(
-    generator: np.random.Generator, sex: Sex, season: str, upper: Garment, *, kind: str | None = None
-) -> Outer:
+def sample_outer(generator: Generator, sex: Sex, season: str, upper: Garment, *, kind: str | None = None) -> Outer:
     """Sample what is worn over `upper`; `kind` fixes what it is."""
     kind = kind or str(habit(generator, "outer", sex, season))
     # Only black, which is the most common, is worn over the same colour.
@@ -116,16 +115,14 @@ def sample_outer(
     return Outer(kind, colour, pattern, second, is_open, sleeve, length, hood)
 
 
-def _leggings_below(generator: np.random.Generator, season: str, dress: Garment) -> Garment | None:
+def _leggings_below(generator: Generator, season: str, dress: Garment) -> Garment | None:
     """Leggings below a dress, or None for bare legs."""
     worn = season != "warm" and dress.length == "thigh" and chance(generator, 0.5)
     colour = sample_shade(generator, habit(generator, "below_dress"))
     return Garment("leggings", colour, "plain", None, "none", "ankle", tight=1.0) if worn else None
 
 
-def sample_lower(
-    generator: np.random.Generator, sex: Sex, age: str, season: str, *, kind: str | None = None
-) -> Garment:
+def sample_lower(generator: Generator, sex: Sex, age: str, season: str, *, kind: str | None = None) -> Garment:
     """Sample a lower garment; `kind` fixes what it is."""
     weights = HABITS["lower"][sex][season] | ({"jeans": 22} if age == "older" else {})
     kind = kind or str(pick(generator, weights))
@@ -141,7 +138,7 @@ def sample_lower(
     return Garment(kind, colour, pattern, second, "none", length, torn=torn, tight=round(tight, 3))
 
 
-def sample_shoes(generator: np.random.Generator, sex: Sex, season: str, *, kind: str | None = None) -> Shoes:
+def sample_shoes(generator: Generator, sex: Sex, season: str, *, kind: str | None = None) -> Shoes:
     """Sample shoes; `kind` fixes what they are."""
     kind = kind or str(habit(generator, "shoes", sex, season))
     colour = usual_shade(generator, kind)

@@ -148,12 +148,9 @@ def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
     if item.kind == "jeans" and item.length == "calf" and pen.chance(0.4):
         before.append(pen.say("lengths_before", "cropped"))
     before = [*_fit(item, pen, noun), *before]
-    if "torn" in item.tags and pen.chance(0.7):
-        after.append(pen.pick(("torn at the knees", "with holes at the knees", "that are ripped at the knees")))
-    if "tucked" in item.tags and pen.chance(0.3):
-        after.append(pen.pick(("tucked in", "that is tucked in", "tucked in at the waist")))
-    if "hood" in item.tags and pen.chance(0.5):
-        after.append(pen.pick(("with a hood", "that has a hood")))
+    for tag, often in (("torn", 0.7), ("tucked", 0.3), ("hood", 0.5)):
+        if tag in item.tags and pen.chance(often):
+            after.append(pen.pick(LEXICON["tags"][tag]))
     return before, after[:1] if pen.chance(0.7) else after[:2]
 
 
@@ -164,7 +161,7 @@ def _fit(item: Item, pen: Pen, noun: str) -> list[str]:
     if "tight" in item.tags and item.kind in ("jeans", "trousers", "t-shirt") and pen.chance(0.35):
         words.append(pen.pick(("tight", "slim-fitting", "skinny" if item.slot == "lower" else "fitted")))
     if "loose" in item.tags and item.kind != "dress" and pen.chance(0.35):
-        words.append(pen.pick(("loose", "baggy", "loose-fitting")))
+        words.append(pen.pick(LEXICON["tags"]["loose"]))
     if item.slot in ("upper", "outer", "lower", "shoes", "bag") and "casual" not in noun and pen.chance(0.07):
         words.insert(0, pen.say("said", "everyday"))
     return words

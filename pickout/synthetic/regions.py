@@ -15,27 +15,17 @@ _ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}
 
 
 class Regions:
-    """What places on a body show: by where they are at rest, and by which garment's colour theirs is nearest.
-
-    Args:
-        where: the places, metres. Shape: (n, 3).
-        lab: their colours in L*a*b*. Shape: (n, 3).
-        outfit: what the body wears.
-        joints: number and place at rest of each joint.
-        eyes: their height, metres.
-        height: the body's, metres; heights are held as parts of it.
-        wig: whether the hair is a mesh of its own.
-    """
+    """What places on a body show: by where they are at rest, and by which garment's colour theirs is nearest."""
 
     def __init__(
         self,
-        where: Array,
-        lab: Array,
+        where: Array,  # the places, metres. Shape: (n, 3)
+        lab: Array,  # their colours in L*a*b*. Shape: (n, 3)
         outfit: Outfit,
-        joints: Mapping[str, tuple[int, Array]],
-        eyes: float,
-        height: float,
-        wig: bool,
+        joints: Mapping[str, tuple[int, Array]],  # number and place at rest of each
+        eyes: float,  # their height, metres
+        height: float,  # the body's, metres; heights are held as parts of it
+        wig: bool,  # whether the hair is a mesh of its own
     ) -> None:
         self.x, self.y, self.z = np.abs(where[:, 0]), where[:, 1] / height, where[:, 2]
         self.lab, self.outfit, self.wig, self.eyes = lab, outfit, wig, eyes / height

@@ -136,23 +136,14 @@ def _pixels(pieces: Sequence[Piece], ends: list[int], rays: Rays, seen: NDArray[
 
 
 def shade(
-    look: tuple[Array, Array, Array],
-    normal: Array,
-    world: Array,
-    seen: tuple[Array, NDArray[np.intp]],
-    eye: Vector,
+    look: tuple[Array, Array, Array],  # linear colour (3, n); shade of folds and gloss (0 matt to 1 glossy), (n,)
+    normal: Array,  # unit normals. Shape: (3, n)
+    world: Array,  # places. Shape: (3, n)
+    seen: tuple[Array, NDArray[np.intp]],  # the picture's depth (height, width) and each point's pixel (n,)
+    eye: Vector,  # the camera's place. Shape: (3,)
     light: Light,
 ) -> Array:
-    """Linear light leaving each point towards the camera: main light, light from above and below, gloss and rim.
-
-    Args:
-        look: linear colour, shape (3, n); shade of folds and gloss (0 matt to 1 glossy), shape (n,) each.
-        normal: unit normals. Shape: (3, n).
-        world: places. Shape: (3, n).
-        seen: the picture's depth, shape (height, width), and the number of each point's pixel, shape (n,).
-        eye: the camera's place. Shape: (3,).
-        light: what falls on them.
-    """
+    """Linear light leaving each point towards the camera: main light, light from above and below, gloss and rim."""
     albedo, tone, gloss = look
     tone = tone * _occlusion(seen[0]).ravel()[seen[1]]
     toward = eye.astype(np.float32)[:, None] - world

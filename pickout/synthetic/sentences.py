@@ -1,6 +1,6 @@
 """From things to sentences: who it is, what is worn, held and done, in a syntax that changes all the time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.lexicon import LEXICON, Pen
@@ -82,10 +82,75 @@ class Notes:
             said[-1] += f" and {last}"
         return said
 
+    def _one_sentence(self) -> list[str]:
+        lacks = [f"with {lack}" if _is_noun(lack) else lack for lack in self.lacks]
+        tail = [*self.holds, *lacks, *self.doing[: int(self.pen.chance(0.6))]]
+        text = f"{self.subject()}{self.having()} {self.dressed('wears')}" + "".join(f", {part}" for part in tail[:-1])
+        return [text + self.pen.pick((", ", " and is ")) + tail[-1] if tail else text]
+
+    def _statements(self) -> list[str]:
+        return [f"{self.subject()} {self.dressed('wears')}", *self.rest(self.looking())]
+
+    def _two_about_clothes(self) -> list[str]:
+        cut = max(1, len(self.clothes) - 1)
+        said = [f"{self.subject()}{self.having()} {self.pen.say('said', 'wears')} {self.listed(self.clothes[:cut])}"]
+        said += [f"{self.pen.say('said', 'wears_too')} {last}" for last in self.clothes[cut:]]
+        return said + self.rest([])
+
+    def _pronoun_first(self) -> list[str]:
+        looks = f"{self.pen.pick(('has', 'has', 'is seen with'))} {self.listed(self.looks)} and " if self.looks else ""
+        return [f"{{he}} {looks}{self.dressed('wears')}", *self.rest([])]
+
+    def _participle_first(self) -> list[str]:
+        return [f"{self.dressed('wearing')}, {self.subject()}{self.having()} is {self.doing[0]}", *self.holding()]
+
+    def _view_first(self) -> list[str]:
+        return [f"{self.doing[0]}, {self.subject()} {self.dressed('wears')}", *self.looking(), *self.holding()]
+
+    def _introduced(self) -> list[str]:
+        person = f"{self.a_person()}{self.having()} {self.dressed('wearing')}"
+        return [f"{self.pen.say('said', 'openers')} {person}", *self.rest([])]
+
+    def _by_colour(self) -> list[str]:
+        if not self.colours:
+            return self._statements()
+        start = f"{self.subject()}{self.having()} is {self.doing[0]}"
+        colours = [f"{{his}} {clause}" for clause in self.colours]
+        return [start, *(" and ".join(colours[at : at + 2]) for at in range(0, len(colours), 2)), *self.holding()]
+
+    def _telegram(self) -> list[str]:
+        return [", ".join((self.who, *self.looks, self.dressed("wearing"), *self.holds, *self.lacks, *self.doing))]
+
+    def _fragments(self) -> list[str]:
+        """Notes without verbs, a full stop after each or after two."""
+        parts = [self.who, *self.looks, *self.clothes, *self.holds, *self.lacks, self.doing[0]]
+        step = 1 + int(self.pen.chance(0.5))
+        return [", ".join(parts[at : at + step]) for at in range(0, len(parts), step)]
+
+    def _report(self) -> list[str]:
+        """A form filled in: label, then what was seen."""
+        labels = self.pen.pick(LEXICON["forms"]["report"]).split(", ")
+        held = [*(hold.removeprefix("carrying ").removeprefix("with ") for hold in self.holds), *self.lacks]
+        told = zip(labels, ((self.who, *self.looks), self.clothes, held), strict=True)
+        return [*(f"{label}: {', '.join(things)}" for label, things in told if things), self.doing[0]]
+
+    def _search(self) -> list[str]:
+        """What somebody asks who looks for the person."""
+        lead = self.pen.pick(LEXICON["forms"]["search"])
+        clothes = self.dressed("wearing")
+        return [", ".join((f"{lead} {self.a_person()}{self.having()} {clothes}", *self.holds, *self.lacks))]
+
+    def _spoken(self) -> list[str]:
+        """As one would tell a colleague."""
+        lead = self.pen.pick(LEXICON["forms"]["spoken"])
+        said = [f"{lead} {self.listed(self.clothes)}, {self.a_person()}{self.having()}"]
+        said += [f"{{he}}'s {told}" for told in (*self.holds, *(f"got {x}" if _is_noun(x) else x for x in self.lacks))]
+        return [*said, *([f"{{he}}'s {self.doing[0]}"] if self.pen.chance(0.5) else [])]
+
 
 def compose(notes: Notes) -> str:
-    """The notes in sentences of a form drawn from the pen. `{He}`, `{he}`, `{his}`, `{him}` stand for the pronouns."""
-    return " ".join(_sentence(text) for text in notes.pen.pick(_FORMS)(notes))
+    """The notes in sentences of a form drawn from the pen: a method of `Notes`."""
+    return " ".join(_sentence(text) for text in getattr(notes, f"_{notes.pen.pick(LEXICON['forms']['caption'])}")())
 
 
 def pronouns(text: str, sex: str) -> str:
@@ -152,90 +217,3 @@ def _doing(view: View, pen: Pen) -> list[str]:
         hand, arm = shown[0]
         doing[0] += " " + pen.say("arms", arm).replace("{side}", hand)
     return doing
-
-
-def _one_sentence(n: Notes) -> list[str]:
-    lacks = [f"with {lack}" if _is_noun(lack) else lack for lack in n.lacks]
-    tail = [*n.holds, *lacks, *n.doing[: int(n.pen.chance(0.6))]]
-    text = f"{n.subject()}{n.having()} {n.dressed('wears')}" + "".join(f", {part}" for part in tail[:-1])
-    return [text + n.pen.pick((", ", " and is ")) + tail[-1] if tail else text]
-
-
-def _statements(n: Notes) -> list[str]:
-    return [f"{n.subject()} {n.dressed('wears')}", *n.rest(n.looking())]
-
-
-def _two_about_clothes(n: Notes) -> list[str]:
-    cut = max(1, len(n.clothes) - 1)
-    said = [f"{n.subject()}{n.having()} {n.pen.say('said', 'wears')} {n.listed(n.clothes[:cut])}"]
-    said += [f"{n.pen.say('said', 'wears_too')} {last}" for last in n.clothes[cut:]]
-    return said + n.rest([])
-
-
-def _pronoun_first(n: Notes) -> list[str]:
-    looks = f"{n.pen.pick(('has', 'has', 'is seen with'))} {n.listed(n.looks)} and " if n.looks else ""
-    return [f"{{he}} {looks}{n.dressed('wears')}", *n.rest([])]
-
-
-def _participle_first(n: Notes) -> list[str]:
-    return [f"{n.dressed('wearing')}, {n.subject()}{n.having()} is {n.doing[0]}", *n.holding()]
-
-
-def _view_first(n: Notes) -> list[str]:
-    return [f"{n.doing[0]}, {n.subject()} {n.dressed('wears')}", *n.looking(), *n.holding()]
-
-
-def _introduced(n: Notes) -> list[str]:
-    person = f"{n.a_person()}{n.having()} {n.dressed('wearing')}"
-    return [f"{n.pen.say('said', 'openers')} {person}", *n.rest([])]
-
-
-def _by_colour(n: Notes) -> list[str]:
-    if not n.colours:
-        return _statements(n)
-    start = f"{n.subject()}{n.having()} is {n.doing[0]}"
-    colours = [f"{{his}} {clause}" for clause in n.colours]
-    return [start, *(" and ".join(colours[at : at + 2]) for at in range(0, len(colours), 2)), *n.holding()]
-
-
-def _telegram(n: Notes) -> list[str]:
-    return [", ".join((n.who, *n.looks, n.dressed("wearing"), *n.holds, *n.lacks, *n.doing))]
-
-
-def _fragments(n: Notes) -> list[str]:
-    """Notes without verbs, a full stop after each or after two."""
-    parts = [n.who, *n.looks, *n.clothes, *n.holds, *n.lacks, n.doing[0]]
-    step = 1 + int(n.pen.chance(0.5))
-    return [", ".join(parts[at : at + step]) for at in range(0, len(parts), step)]
-
-
-def _report(n: Notes) -> list[str]:
-    """A form filled in: label, then what was seen."""
-    labels = n.pen.pick((("Subject", "Clothing", "Carrying"), ("Person", "Wearing", "With"), ("Who", "Outfit", "Also")))
-    held = [*(hold.removeprefix("carrying ").removeprefix("with ") for hold in n.holds), *n.lacks]
-    told = zip(labels, ((n.who, *n.looks), n.clothes, held), strict=True)
-    return [*(f"{label}: {', '.join(things)}" for label, things in told if things), n.doing[0]]
-
-
-def _search(n: Notes) -> list[str]:
-    """What somebody asks who looks for the person."""
-    lead = n.pen.pick(("I am looking for", "We are searching for", "Please find", "Find", "Show me", "Try to locate"))
-    clothes = n.dressed("wearing")
-    return [", ".join((f"{lead} {n.a_person()}{n.having()} {clothes}", *n.holds, *n.lacks))]
-
-
-def _spoken(n: Notes) -> list[str]:
-    """As one would tell a colleague."""
-    lead = n.pen.pick(
-        ("{he}'s got on", "{he}'s wearing", "{he}'s in", "So {he}'s wearing", "Looks like {he}'s wearing")
-    )
-    said = [f"{lead} {n.listed(n.clothes)}, {n.a_person()}{n.having()}"]
-    said += [f"{{he}}'s {told}" for told in (*n.holds, *(f"got {x}" if _is_noun(x) else x for x in n.lacks))]
-    return [*said, *([f"{{he}}'s {n.doing[0]}"] if n.pen.chance(0.5) else [])]
-
-
-_FORMS: tuple[Callable[[Notes], list[str]], ...] = (
-    _one_sentence, _one_sentence, _statements, _statements, _two_about_clothes, _two_about_clothes, _pronoun_first,
-    _pronoun_first, _participle_first, _view_first, _introduced, _by_colour, _telegram, _telegram, _fragments,
-    _fragments, _report, _search, _spoken,
-)  # fmt: skip

@@ -9,18 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.habits import read_table
 from pickout.synthetic.surfaces import Vector
 
-_ARMS = {
-    "pocket": ("pelvis", (0.098, 0.035, 0.035), (0.5, -0.1, -1.0)),
-    "bent": ("chest", (-0.025, -0.175, 0.105), (0.25, -1.0, -0.6)),
-    "forward": ("chest", (-0.070, -0.095, 0.165), (0.6, -1.0, -0.1)),
-    "raised": ("head", (0.062, -0.035, 0.012), (1.0, -0.5, 0.5)),
-    "hip": ("pelvis", (0.105, 0.085, 0.0), (1.0, 0.0, -0.5)),
-    "clasped": ("trunk", (0.022, 0.055, 0.105), (1.0, -0.3, -0.6)),
-    "folded": ("trunk", (-0.055, 0.0, 0.105), (0.7, -1.0, 0.0)),
-}
-"""What an arm reaches for: from where, outwards, up and ahead as part of the height; and where the elbow points."""
+BODIES = read_table("bodies.toml")
+"""Outlines, reaches of arms and hats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +180,13 @@ def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vecto
         middle = top + size.upper_arm * _along(swing - 4.0, out)
         bottom = middle + size.forearm * _along(swing - 4.0 + elbow, out * 0.35)
     else:
-        origin, (outwards, up, ahead), (x, y, z) = _ARMS[mode]
-        reach = np.array([side * outwards * h, size.torso * 0.52 if mode == "folded" else up * h, ahead * h])
-        if origin in ("chest", "trunk"):
+        arm = BODIES["arms"][mode]
+        outwards, up, ahead = (share * h for share in arm["reach"])
+        reach = np.array([side * outwards, size.torso * 0.52 if mode == "folded" else up, ahead])
+        if arm["from"] in ("shoulder", "trunk"):
             reach = chest.T @ reach
-        target = {"pelvis": pelvis, "trunk": pelvis, "chest": top, "head": head}[origin] + reach
-        middle, bottom = _reach(top, target, size.upper_arm, size.forearm, np.array([side * x, y, z]))
+        target = {"pelvis": pelvis, "trunk": pelvis, "shoulder": top, "head": head}[arm["from"]] + reach
+        middle, bottom = _reach(top, target, size.upper_arm, size.forearm, np.array(arm["elbow"]) * (side, 1, 1))
     forward = (bottom - middle) / np.linalg.norm(bottom - middle)
     palm = np.array([side, 0.0, 0.0]) - forward * forward[0] * side
     palm = palm / max(float(np.linalg.norm(palm)), 1e-6)

@@ -1,6 +1,7 @@
 """Sample how one image shows a person: direction, pose, what the hands hold, what stands in front and behind."""
 
 import numpy as np
+from numpy.random import Generator
 
 from pickout.synthetic.attributes import Carried, Occluder, Person, View
 from pickout.synthetic.cameras import Camera
@@ -8,7 +9,7 @@ from pickout.synthetic.colours import sample_shade
 from pickout.synthetic.habits import HABITS, habit, pick
 
 
-def sample_view(generator: np.random.Generator, person: Person, camera: Camera) -> View:
+def sample_view(generator: Generator, person: Person, camera: Camera) -> View:
     """Sample one view of `person` by `camera`; all chance comes from `generator`."""
     facing = float(habit(generator, "yaw"))
     pose = habit(generator, "pose")
@@ -37,7 +38,7 @@ def sample_view(generator: np.random.Generator, person: Person, camera: Camera) 
     )
 
 
-def _carried(generator: np.random.Generator, person: Person) -> Carried | None:
+def _carried(generator: Generator, person: Person) -> Carried | None:
     kind = habit(generator, "carried")
     if kind is None:
         return None
@@ -48,7 +49,7 @@ def _carried(generator: np.random.Generator, person: Person) -> Carried | None:
     return Carried(kind, sample_shade(generator, habit(generator, "carried_colour", kind)), hand, use)
 
 
-def _arms(generator: np.random.Generator, person: Person, walking: bool, carried: Carried | None) -> tuple[str, str]:
+def _arms(generator: Generator, person: Person, walking: bool, carried: Carried | None) -> tuple[str, str]:
     weights = dict(HABITS["arms"])
     if walking:
         weights |= {"hanging": 80, "hip": 0, "raised": 1}
@@ -68,7 +69,7 @@ def _arms(generator: np.random.Generator, person: Person, walking: bool, carried
     return arms["left"], arms["right"]
 
 
-def _occluder(generator: np.random.Generator) -> Occluder | None:
+def _occluder(generator: Generator) -> Occluder | None:
     kind = habit(generator, "occluder")
     if kind is None:
         return None

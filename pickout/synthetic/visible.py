@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pickout.synthetic.attributes import Garment, Person, Shade, View
 
+Shares = Mapping[str, float] | None
+"""The share of the crop that each slot of `Item` covers, from the part mask; None goes by the view alone."""
 GARMENTS = ("outer", "upper", "lower")
 """The slots that a caption is mainly about."""
 _LENGTHS = ("waist", "hip", "thigh", "knee", "calf", "ankle")
@@ -51,15 +53,11 @@ def near_side(view: View) -> str:
     return "" if facing(view) != "side" else "right" if view.yaw < 180.0 else "left"
 
 
-def visible_items(person: Person, view: View, shares: Mapping[str, float] | None = None) -> list[Item]:
+def visible_items(person: Person, view: View, shares: Shares = None) -> list[Item]:
     """The things that this picture shows, most telling first.
 
-    Args:
-        person: who it is.
-        view: how the picture shows the person.
-        shares: the share of the crop that each slot covers, from the part mask; None goes by the view's direction
-            alone. A slot that is missing is not checked, so parts that no mask tells apart stay. One garment always
-            stays: a caption cannot do without.
+    A slot that `shares` lacks is not checked, so parts that no mask tells apart stay. One garment always stays: a
+    caption cannot do without.
     """
     items = [*_clothes(person, view), *_head(person, view), *_things(person, view, masked=shares is not None)]
     if shares is None:
