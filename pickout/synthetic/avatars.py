@@ -1,5 +1,6 @@
 """Avatars: rigged, textured bodies read from a folder, with a map of what each place of the texture shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,15 +15,18 @@ from pickout.synthetic.colours import skin_place, to_lab
 from pickout.synthetic.gltf import Skin, read_gltf, unit
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.rasteriser import rasterise
-from pickout.synthetic.regions import Parts, Regions
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part
 
+Parts = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 Take = Literal["all", "train", "held-out"]
 LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(2.2))
 """Linear light of a byte of sRGB."""
 _TEXELS = 512
 _BODY, _HAIR, _EYES = "H_DDS_HighRes", "h_wig", ("h_L_eye", "h_R_eye")
+_ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}
+"""Between which heights trousers of a length end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +68,7 @@ class Avatar:
 def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     """The files of the avatars in `folder` whose outfits are known, in the order of their names.
 
-    Args:
-        folder: where they lie.
-        take: `train` and `held-out` part the bodies, whatever they wear: every fifth is held out.
+    `train` and `held-out` part the bodies, whatever they wear: every fifth is held out.
 
     Raises:
         DataMissing: no such folder, or no avatar to take in it.
@@ -110,7 +112,7 @@ def load_avatar(path: Path) -> Avatar:
         where, known = _unwrapped(body, place)
         lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
         height, wig = float(place[:, 1].max()), _HAIR in by_name
-        part[known] = Regions(where[known], lab[known], OUTFITS[path.stem], places, eyes, height, wig).parts()
+        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], places, eyes, height, wig).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
     part = _spread(part, known)
@@ -151,7 +153,7 @@ def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(texture[..., :3]).resize((_TEXELS, _TEXELS), Image.Resampling.BOX))
 
 
-def _unwrapped(body: Skin, place: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _unwrapped(body: Skin, place: Array) -> tuple[Array, Mask]:
     """The place on the body of each texel, and which texels are used."""
     grid = (np.arange(_TEXELS, dtype=np.float32) + 0.5) / _TEXELS
     rays = Rays(np.zeros(3), np.diag([1.0, 1.0, 1.0]), grid, grid)
@@ -164,7 +166,7 @@ def _unwrapped(body: Skin, place: Array) -> tuple[Array, NDArray[np.bool_]]:
     return where.reshape(_TEXELS, _TEXELS, 3), known.reshape(_TEXELS, _TEXELS)
 
 
-def _spread(part: Parts, known: NDArray[np.bool_]) -> Parts:
+def _spread(part: Parts, known: Mask) -> Parts:
     """Parts with the used texels' values carried over their seams."""
     part = part.copy()
     for step, axis in [(1, 0), (-1, 0), (1, 1), (-1, 1)] * 3:
@@ -172,3 +174,111 @@ def _spread(part: Parts, known: NDArray[np.bool_]) -> Parts:
         part[edge] = np.roll(part, step, axis)[edge]
         known = known | edge
     return part
+
+
+class _Regions:
+    """What places on a body show: by where they are at rest, and by which garment's colour theirs is nearest."""
+
+    def __init__(
+        self,
+        where: Array,  # the places, metres. Shape: (n, 3)
+        lab: Array,  # their colours in L*a*b*. Shape: (n, 3)
+        outfit: Outfit,
+        joints: Mapping[str, tuple[int, Array]],  # number and place at rest of each
+        eyes: float,  # their height, metres
+        height: float,  # the body's, metres; heights are held as parts of it
+        wig: bool,  # whether the hair is a mesh of its own
+    ) -> None:
+        self.x, self.y, self.z = np.abs(where[:, 0]), where[:, 1] / height, where[:, 2]
+        self.lab, self.outfit, self.wig, self.eyes = lab, outfit, wig, eyes / height
+        self.top = int(Part.OUTER if outfit.top.over else Part.UPPER)
+        self.neck = float(joints["Neck"][1][1]) / height
+        bones = ("LeftArm", "LeftForeArm", "LeftHand")
+        self.shoulder, self.elbow, self.wrist = (float(joints[name][1][0]) for name in bones)
+        self.depth, self.toes = float(joints["Head"][1][2]), float(joints["LeftToeBase"][1][2]) - 0.02
+        self.arm = (self.x > self.shoulder) & (self.y > 0.7)
+        self.head = (self.y > self.neck - 0.012) & (self.x < self.shoulder * 0.8)
+        self.skin = self._middle(self.arm & (self.x > self.wrist + 0.03))
+        self.upper = self._middle((self.y > 0.64) & (self.y < 0.76) & (self.z < 0.0) & ~self.arm)
+        self.lower = self._middle((self.y > 0.38) & (self.y < 0.45) & ~self.arm)
+
+    def parts(self) -> Parts:
+        part = np.full(len(self.y), self.top, dtype=np.uint8)
+        self._trunk(part)
+        self._legs(part)
+        self._arms(part)
+        self._head(part)
+        return part
+
+    def _middle(self, mask: Mask) -> Array:
+        return np.asarray(np.median(self.lab[mask], axis=0))
+
+    def _near(self, colour: Array) -> Array:
+        """How far each place's colour is from `colour`, at most 60."""
+        return np.asarray(np.minimum(np.linalg.norm(self.lab - colour, axis=1), 60.0))
+
+    def _edge(self, along: Array, mask: Mask, below: Array, above: Array, low: float, high: float) -> float:
+        """The place along `along`, from `low` to `high`, that best parts the colours `below` and `above`."""
+        steps = np.linspace(low, high, 49)
+        gain = (self._near(above) - self._near(below))[mask]
+        return float(steps[int(np.argmax([float(gain[along[mask] < step].sum()) for step in steps]))])
+
+    def _trunk(self, part: Parts) -> None:
+        below, hem, bottom = ~self.arm & (self.y < 0.7), self.outfit.top.hem, self.outfit.bottom
+        if bottom.kind is not None and hem:
+            part[below & (self.y < hem)] = int(Part.LOWER)
+        elif bottom.kind is not None:
+            hem = self._edge(self.y, below, self.lower, self.upper, 0.50, 0.66)
+            lower = below & (self.y < hem)
+            if np.linalg.norm(self.lower - self.upper) > 12:
+                near = below & (np.abs(self.y - hem) < 0.035)
+                lower = np.where(near, self._near(self.lower) < self._near(self.upper), lower)
+            part[lower] = int(Part.LOWER)
+        chest = ~self.arm & ~self.head & (self.y > 0.66) & (self.z > 0.0) & (self.x < 0.12)
+        if self.outfit.top.over:
+            part[chest & (self._near(self.upper) > 14)] = int(Part.UPPER)
+        bare = chest & (self.y > self.neck - 0.10) & (self._near(self.skin) < 16)
+        part[bare & (self._near(self.skin) < self._near(self.upper))] = int(Part.SKIN)
+
+    def _legs(self, part: Parts) -> None:
+        legs, outfit, bottom = ~self.arm & (self.y < 0.5), self.outfit, self.outfit.bottom
+        toes = legs & (self.y < 0.05) & (self.z > self.toes)
+        shoes = self._middle(toes)
+        if bottom.kind is None or bottom.length in _ENDS:
+            hem = outfit.top.hem
+            if bottom.kind is not None:
+                low, high = _ENDS[bottom.length]
+                hem = -self._edge(-self.y, legs, self.lower, self.skin, -high, -low)
+            part[legs & (self.y < hem)] = int(Part.SKIN)
+            top = self._edge(self.y, legs & (self.y < hem - 0.02), shoes, self.skin, 0.015, 0.09)
+            part[legs & (self.y < top)] = int(Part.SHOES)
+        elif outfit.shoes == "boots":
+            part[legs & (self.y < self._edge(self.y, legs, shoes, self.lower, 0.08, 0.16))] = int(Part.SHOES)
+        else:
+            # Wide trousers reach the ground behind the toes.
+            part[legs & (self.y < 0.06) & (self._near(shoes) < self._near(self.lower))] = int(Part.SHOES)
+            part[toes | (legs & (self.y < 0.008))] = int(Part.SHOES)
+        if outfit.shoes in ("flats", "sandals"):
+            part[legs & (self.y < 0.06) & (self._near(self.skin) < 18)] = int(Part.SKIN)
+
+    def _arms(self, part: Parts) -> None:
+        low, high = self.wrist - 0.06, self.wrist + 0.03
+        if self.outfit.top.sleeve == "short":
+            low, high = self.shoulder + 0.03, self.elbow + 0.03
+        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
+        part[self.arm] = np.where(self.x[self.arm] < end, self.top, int(Part.SKIN))
+
+    def _head(self, part: Parts) -> None:
+        face = self._middle(self.head & (np.abs(self.y - self.eyes + 0.02) < 0.02) & (self.z > self.depth + 0.05))
+        part[self.head] = int(Part.SKIN)
+        collar = self.head & (self.y < self.neck + 0.03)
+        part[collar & (self._near(self.upper) < np.minimum(self._near(face), self._near(self.skin)))] = self.top
+        behind = (self.z < self.depth + 0.035) & (self.y > self.eyes - 0.075)
+        hair = self.head & ((self.y > self.eyes + 0.022) | behind)
+        # Hair painted on the skull is darker than the skin; beneath a wig all of the skull is hair.
+        if self.wig:
+            hair &= (self.y > self.eyes + 0.05) | (self.z < self.depth - 0.01)
+        else:
+            hair &= self._near(face) > 16
+        if self.outfit.hair[0] != "bald":
+            part[hair] = int(Part.HAIR)

@@ -63,17 +63,6 @@ def skin_surface(person: Person) -> Surface:
     return Surface("skin", skin_colour(person.skin), Part.SKIN, seed=person.seed)
 
 
-def hand(surface: Surface, limb: Limb, height: float) -> list[Piece]:
-    """A loosely closed hand with its thumb."""
-    forward = limb.frame[2]
-    centre = limb.bottom + forward * 0.036 * height
-    thumb = limb.bottom + forward * 0.028 * height + limb.frame[1] * 0.014 * height
-    return [
-        ellipsoid(surface, centre, limb.frame, (0.0125 * height, 0.0215 * height, 0.042 * height)),
-        ellipsoid(surface, thumb, limb.frame, (0.008 * height, 0.009 * height, 0.020 * height)),
-    ]
-
-
 def bare_leg(surface: Surface, limb: Limb, size: Girth, ahead: Vector, ease: float = 0.0) -> list[Piece]:
     """Thigh, calf and ankle, close to the body."""
     calf = limb.middle + (limb.bottom - limb.middle) * 0.30 - ahead * size.calf * 0.22

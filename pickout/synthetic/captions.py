@@ -11,11 +11,10 @@ from pickout.synthetic.attributes import Person, Shade, View
 from pickout.synthetic.cameras import NEUTRAL_CAMERA
 from pickout.synthetic.colours import COLOURS, HAIR_COLOURS, nearest_colour
 from pickout.synthetic.lexicon import LEXICON, Pen
-from pickout.synthetic.people import sample_person
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.phrases import article, brief, with_article
 from pickout.synthetic.sentences import Notes, compose, lacking, pronouns
 from pickout.synthetic.settings import CaptionSettings, MistakeSettings
-from pickout.synthetic.views import sample_view
 from pickout.synthetic.visible import GARMENTS, Item, Shares, absent, visible_items
 
 SHORTEST, LONGEST = 15, 45
@@ -30,12 +29,7 @@ def describe(
 ) -> str:
     """One caption of 15 to 45 words about what the picture shows. It never names the skin.
 
-    Args:
-        person: who it is.
-        view: how the picture shows the person.
-        generator: all chance comes from it.
-        mistakes: how often the writer errs; None takes the defaults.
-        shares: what the mask says is seen.
+    All chance comes from `generator`; `mistakes` says how often the writer errs, None takes the defaults.
     """
     pen, mistakes = Pen(generator), mistakes or MistakeSettings()
     items = with_mistakes(visible_items(person, view, shares), generator, mistakes)

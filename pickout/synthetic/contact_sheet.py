@@ -18,13 +18,7 @@ _INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
 def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
     """A picture of `count` people of the street in `root`, in an order drawn from `seed`.
 
-    Each person is shown by the first two images; beneath stands one sentence about each of the two.
-
-    Args:
-        root: a folder that `draw_street` completed.
-        count: how many people to show, at most; a smaller street shows all.
-        seed: chooses the people.
-        columns: people in a row.
+    Each person of at most `count` is shown by the first two images; beneath stands one sentence about each of the two.
 
     Raises:
         DataMissing: `root` holds no complete street.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pickout.synthetic.attributes import Garment, Outer, Person
-from pickout.synthetic.bodies import Girth, girth, hand, skin_surface, trunk_outline
+from pickout.synthetic.bodies import Girth, girth, skin_surface, trunk_outline
 from pickout.synthetic.colours import skin_colour
 from pickout.synthetic.habits import read_table
 from pickout.synthetic.pieces import Piece, cone, ellipsoid, loft
@@ -201,7 +201,11 @@ def arm_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     pieces: list[Piece] = []
     for limb in skeleton.arms:
         pieces += _sleeved(limb, size, worn.sleeve, ease, (cloth, skin), skeleton.chest_frame[2])
-        pieces += hand(skin, limb, person.height)
+        # A loosely closed hand with its thumb.
+        h, frame = person.height, limb.frame
+        thumb = limb.bottom + frame[2] * 0.028 * h + frame[1] * 0.014 * h
+        pieces.append(ellipsoid(skin, limb.bottom + frame[2] * 0.036 * h, frame, (0.0125 * h, 0.0215 * h, 0.042 * h)))
+        pieces.append(ellipsoid(skin, thumb, frame, (0.008 * h, 0.009 * h, 0.020 * h)))
     return pieces
 
 

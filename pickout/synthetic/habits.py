@@ -2,7 +2,9 @@
 
 import tomllib
 from collections.abc import Mapping
+from functools import reduce
 from importlib import resources
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -29,10 +31,7 @@ def pick(generator: Generator, weights: Mapping[Any, float]) -> Any:
 
 def habit(generator: Generator, *path: str) -> Any:
     """One key of the table at `path` in `HABITS`, drawn like `pick`."""
-    table: Any = HABITS
-    for name in path:
-        table = table[name]
-    return pick(generator, table)
+    return pick(generator, reduce(getitem, path, HABITS))
 
 
 def chance(generator: Generator, probability: float) -> bool:

@@ -35,7 +35,11 @@ def leg_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
             pieces += bare_leg(skin if kind == "skirt" else cloth, limb, size, frame[2], ease)
         elif kind == "shorts":
             part = 0.55 if garment.length == "thigh" else 0.95
-            pieces += [_shorts_leg(cloth, limb, size, part, ease, frame[2]), *bare_leg(skin, limb, size, frame[2])]
+            end = limb.top + (limb.middle - limb.top) * part
+            radii = (size.thigh + ease * 0.8, size.thigh + (size.knee - size.thigh) * part + ease + 0.014)
+            hem = 0.1 + float(np.linalg.norm(end - limb.top))
+            pieces.append(cone(cloth, limb.top, end, radii, frame[2], caps=(True, False), start=0.1, hem=hem))
+            pieces += bare_leg(skin, limb, size, frame[2])
         else:
             pieces += _trouser_leg(cloth, limb, size, ease, frame[2])
             pieces.append(cone(skin, limb.middle, limb.bottom, (size.knee, size.ankle), frame[2]))
@@ -52,13 +56,6 @@ def skirt_over(person: Person, skeleton: Skeleton) -> list[Piece]:
     cut = {"ease": 0.022, "flare": 0.02 + 0.07 * ((person.seed >> 4) % 10) / 9, "clear": thigh_reach(person) + 0.03}
     bottom = CLOTH["hem"][garment.length]
     return [trunk_piece(cloth, person, skeleton, skeleton.pelvis_frame, top=0.30, bottom=bottom, **cut)]
-
-
-def _shorts_leg(cloth: Surface, limb: Limb, size: Girth, part: float, ease: float, ahead: Vector) -> Piece:
-    end = limb.top + (limb.middle - limb.top) * part
-    radii = (size.thigh + ease * 0.8, size.thigh + (size.knee - size.thigh) * part + ease + 0.014)
-    hem = 0.1 + float(np.linalg.norm(end - limb.top))
-    return cone(cloth, limb.top, end, radii, ahead, caps=(True, False), start=0.1, hem=hem)
 
 
 def _trouser_leg(cloth: Surface, limb: Limb, size: Girth, ease: float, ahead: Vector) -> list[Piece]:

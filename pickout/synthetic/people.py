@@ -1,12 +1,27 @@
-"""Sample people and their clothes: kinds, colours, patterns and lengths with the habits of a real street."""
+"""Sample people, their clothes, and how one image shows them, with the habits of a real street."""
 
 import numpy as np
 from numpy.random import Generator
 
-from pickout.synthetic.attributes import Bag, Garment, Hair, Headwear, Outer, Person, Sex, Shade, Shoes
+from pickout.synthetic.attributes import (
+    Bag,
+    Carried,
+    Garment,
+    Hair,
+    Headwear,
+    Occluder,
+    Outer,
+    Person,
+    Sex,
+    Shade,
+    Shoes,
+    View,
+)
+from pickout.synthetic.cameras import Camera
 from pickout.synthetic.colours import COLOURS, DENIM, HAIR_COLOURS, sample_shade, second_shade, usual_shade
 from pickout.synthetic.habits import HABITS, chance, habit, pick
 
+_SCARVES = {"warm": 0.01, "mild": 0.07, "cold": 0.22}
 _BELTED = ("trousers", "jeans", "shorts")
 
 
@@ -28,6 +43,8 @@ def sample_person(generator: Generator, *, sex: Sex | None = None) -> Person:
     tights = bare and woman and season != "warm" and chance(generator, 0.7)
     socks = sample_shade(generator, habit(generator, "tights")) if tights else None
     belted = lower is not None and (upper.tucked or chance(generator, 0.15)) and lower.kind in _BELTED
+    beard = not woman and not child and chance(generator, 0.28)
+    hat = habit(generator, "headwear", sex, season)
     return Person(
         sex=sex,
         age=age,
@@ -35,8 +52,8 @@ def sample_person(generator: Generator, *, sex: Sex | None = None) -> Person:
         build=round(build, 3),
         skin=round(skin, 3),
         hair=hair,
-        beard=not woman and not child and chance(generator, 0.28),
-        headwear=_headwear(generator, sex, season),
+        beard=beard,
+        headwear=Headwear(hat, usual_shade(generator, "headwear")) if hat else None,
         glasses=habit(generator, "glasses", season),
         upper=upper,
         outer=outer,
@@ -45,7 +62,7 @@ def sample_person(generator: Generator, *, sex: Sex | None = None) -> Person:
         shoes=sample_shoes(generator, sex, season),
         bag=_bag(generator, sex, age),
         belt=sample_shade(generator, habit(generator, "belt")) if belted else None,
-        scarf=_scarf(generator, season),
+        scarf=usual_shade(generator, "headwear") if chance(generator, _SCARVES[season]) else None,
         seed=int(generator.integers(2**31)),
     )
 
@@ -59,11 +76,6 @@ def _hair(generator: Generator, sex: Sex, age: str, skin: float) -> Hair:
     return Hair(length, style, sample_shade(generator, habit(generator, "hair_colour", tone), HAIR_COLOURS))
 
 
-def _headwear(generator: Generator, sex: Sex, season: str) -> Headwear | None:
-    kind = habit(generator, "headwear", sex, season)
-    return None if kind is None else Headwear(kind, usual_shade(generator, "headwear"))
-
-
 def _bag(generator: Generator, sex: Sex, age: str) -> Bag | None:
     kind = habit(generator, "bag", sex, age)
     if kind is None:
@@ -75,11 +87,6 @@ def _bag(generator: Generator, sex: Sex, age: str) -> Bag | None:
         worn = pick(generator, {"across": 3, "shoulder": 1})
     colour = usual_shade(generator, "bag")
     return Bag(kind, colour, pick(generator, {"left": 1, "right": 1}), str(worn))
-
-
-def _scarf(generator: Generator, season: str) -> Shade | None:
-    worn = chance(generator, {"warm": 0.01, "mild": 0.07, "cold": 0.22}[season])
-    return usual_shade(generator, "headwear") if worn else None
 
 
 def _pattern(generator: Generator, kind: str, first: Shade, logo: bool) -> tuple[str, Shade | None]:
@@ -145,3 +152,72 @@ def sample_shoes(generator: Generator, sex: Sex, season: str, *, kind: str | Non
     contrast = kind == "trainers" and chance(generator, 0.65)
     sole = sample_shade(generator, "white" if colour.name != "white" else habit(generator, "white_soles"))
     return Shoes(kind, colour, sole if contrast else sample_shade(generator, "black" if kind != "sandals" else "brown"))
+
+
+def sample_view(generator: Generator, person: Person, camera: Camera) -> View:
+    """Sample one view of `person` by `camera`; all chance comes from `generator`."""
+    facing = float(habit(generator, "yaw"))
+    pose = habit(generator, "pose")
+    carried = _carried(generator, person)
+    zoom, aside, down = (float(x) for x in (generator.uniform(0.87, 1.02), *generator.normal(0.0, (0.03, 0.008))))
+    # Now and then the crop is cut off at the thighs or knees.
+    if float(generator.random()) < 0.14:
+        zoom = float(generator.uniform(1.12, 1.6))
+        down = 0.5 * (zoom - 1.0) + 0.01
+    return View(
+        camera=camera.name,
+        yaw=round((facing + float(generator.normal(0.0, 8.0))) % 360.0, 2),
+        pose=pose,
+        phase=round(float(generator.random()), 4),
+        arms=_arms(generator, person, pose == "walking", carried),
+        lean=round(float(generator.normal({"standing": 1.0, "walking": 3.0, "running": 9.0}[pose], 2.0)), 2),
+        head_turn=round(float(np.clip(generator.normal(0.0, 16.0), -50.0, 50.0)), 2),
+        carried=carried,
+        occluder=_occluder(generator),
+        background=pick(generator, dict.fromkeys(camera.backgrounds, 1.0)),
+        zoom=round(zoom, 4),
+        spare=round(float(generator.uniform(0.95, 1.5)), 4),
+        shift=(round(aside, 4), round(down, 4)),
+        passers=pick(generator, {0: 54, 1: 31, 2: 15}),
+        seed=int(generator.integers(2**31)),
+    )
+
+
+def _carried(generator: Generator, person: Person) -> Carried | None:
+    kind = habit(generator, "carried")
+    if kind is None:
+        return None
+    hand = habit(generator, "hand")
+    if person.bag is not None and person.bag.worn == "hand":
+        hand = "right" if person.bag.side == "left" else "left"
+    use = habit(generator, "use", kind)
+    return Carried(kind, sample_shade(generator, habit(generator, "carried_colour", kind)), hand, use)
+
+
+def _arms(generator: Generator, person: Person, walking: bool, carried: Carried | None) -> tuple[str, str]:
+    weights = dict(HABITS["arms"])
+    if walking:
+        weights |= {"hanging": 80, "hip": 0, "raised": 1}
+    if person.lower is None or person.lower.kind in ("skirt", "leggings"):
+        weights["pocket"] = 0
+    both = pick(generator, {"nothing": 85, "clasped": 10, "folded": 5 if not walking else 1, "forward": 4})
+    arms = {side: both or pick(generator, weights) for side in ("left", "right")}
+    bag = person.bag
+    if bag is not None and bag.worn == "hand":
+        arms[bag.side] = "hanging"
+    elif bag is not None and bag.kind in ("handbag", "tote") and bag.worn == "shoulder":
+        arms[bag.side] = pick(generator, {"hanging": 2, "bent": 1})
+    if carried is not None:
+        held = {"looked at": "forward", "at the ear": "raised", "overhead": "bent"}
+        usual = pick(generator, {"hanging": 2, "bent": 2}) if carried.kind in ("cup", "book") else "hanging"
+        arms[carried.hand] = held.get(carried.use, usual)
+    return arms["left"], arms["right"]
+
+
+def _occluder(generator: Generator) -> Occluder | None:
+    kind = habit(generator, "occluder")
+    if kind is None:
+        return None
+    right = pick(generator, {0: 1, 1: 1})
+    place, reach = float(generator.uniform(0.02, 0.28)), float(generator.uniform(0.15, 0.42))
+    return Occluder(kind, round(1.0 - place if right else place, 4), round(reach, 4), int(generator.integers(2**31)))

@@ -30,10 +30,8 @@ def rasterise(points: Array, triangles: NDArray[np.int32], rays: Rays) -> Hits:
     A triangle is nearly always smaller than a few pixels, so every pixel centre in its bounding box is tried at once
     for all triangles together, and the hits are laid down from far to near.
 
-    Args:
-        points: places in the world. Shape: (n, 3).
-        triangles: corners, counter-clockwise from outside; what faces away is not seen. Shape: (m, 3).
-        rays: of the picture.
+    `points` are places in the world, shape (n, 3); `triangles` their corners, counter-clockwise from outside, shape
+    (m, 3). What faces away is not seen.
     """
     height, width = rays.shape
     local = (points - rays.position.astype(np.float32)) @ rays.basis.T.astype(np.float32)

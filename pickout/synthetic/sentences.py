@@ -28,28 +28,24 @@ class Notes:
         self.doing = _doing(view, pen)
         self.lacks = lacking(absent(person, view), pen) if pen.chance(0.12) else []
 
-    def a_person(self) -> str:
-        """The person with an article."""
+    def _a_person(self) -> str:
         return f"{article(self.who)} {self.who}"
 
-    def subject(self) -> str:
-        """The person at first mention."""
-        return self.pen.pick((self.a_person(), f"the {self.who}", f"the {self.who}", f"this {self.who}"))
+    def _subject(self) -> str:
+        return self.pen.pick((self._a_person(), f"the {self.who}", f"the {self.who}", f"this {self.who}"))
 
-    def again(self) -> str:
-        """The person at a later mention."""
+    def _again(self) -> str:
         return self.pen.pick(("{he}", "{he}", "{he}", f"the {self.noun}"))
 
-    def having(self) -> str:
+    def _having(self) -> str:
         """Hair, beard and glasses after "with" or the like, or nothing."""
-        return f" {self.pen.say('said', 'having')} {self.listed(self.looks)}" if self.looks else ""
+        return f" {self.pen.say('said', 'having')} {self._listed(self.looks)}" if self.looks else ""
 
-    def dressed(self, verb: str) -> str:
+    def _dressed(self, verb: str) -> str:
         """The clothes after a verb, `wears` or `wearing`."""
-        return f"{self.pen.say('said', verb)} {self.listed(self.clothes)}"
+        return f"{self.pen.say('said', verb)} {self._listed(self.clothes)}"
 
-    def listed(self, phrases: Sequence[str]) -> str:
-        """The phrases as one list: "a, b and c"."""
+    def _listed(self, phrases: Sequence[str]) -> str:
         if len(phrases) < 2:
             return "".join(phrases)
         if len(phrases) == 2:
@@ -57,26 +53,24 @@ class Notes:
         last = self.pen.pick((" and ", ", and ", " and also ", ", with "))
         return ", ".join(phrases[:-1]) + last + phrases[-1]
 
-    def looking(self) -> list[str]:
-        """A sentence about hair, beard and glasses, where they are told."""
-        return [f"{self.again()} {self.pen.say('said', 'has')} {self.listed(self.looks)}"] if self.looks else []
+    def _looking(self) -> list[str]:
+        return [f"{self._again()} {self.pen.say('said', 'has')} {self._listed(self.looks)}"] if self.looks else []
 
-    def holding(self) -> list[str]:
-        """A sentence about all that is carried, where something is."""
-        return [f"{self.again()} {self.has_or_is(' and '.join(self.holds))}"] if self.holds else []
+    def _holding(self) -> list[str]:
+        return [f"{self._again()} {self._has_or_is(' and '.join(self.holds))}"] if self.holds else []
 
-    def has_or_is(self, participle: str) -> str:
+    def _has_or_is(self, participle: str) -> str:
         """A participle as the predicate of a sentence."""
         if participle.startswith("with "):
             return self.pen.pick(("has ", "is seen with ", "also has ")) + participle.removeprefix("with ")
         return self.pen.pick(("is ", "is ", "is also ", "appears to be ")) + participle
 
-    def rest(self, said: list[str]) -> list[str]:
+    def _rest(self, said: list[str]) -> list[str]:
         """Sentences for what the first one has not said, after those of `said`."""
-        said += [f"{self.again()} {self.has_or_is(hold)}" for hold in self.holds]
-        said += [f"{self.again()} {'has' if _is_noun(lack) else 'is'} {lack}" for lack in self.lacks]
+        said += [f"{self._again()} {self._has_or_is(hold)}" for hold in self.holds]
+        said += [f"{self._again()} {'has' if _is_noun(lack) else 'is'} {lack}" for lack in self.lacks]
         if self.pen.chance(0.45):
-            said.append(f"{self.again()} is {self.doing[0]}")
+            said.append(f"{self._again()} is {self.doing[0]}")
         if len(said) > 1 and self.pen.chance(0.5):
             last = said.pop().removeprefix("{he} ").removeprefix(f"the {self.noun} ")
             said[-1] += f" and {last}"
@@ -85,41 +79,42 @@ class Notes:
     def _one_sentence(self) -> list[str]:
         lacks = [f"with {lack}" if _is_noun(lack) else lack for lack in self.lacks]
         tail = [*self.holds, *lacks, *self.doing[: int(self.pen.chance(0.6))]]
-        text = f"{self.subject()}{self.having()} {self.dressed('wears')}" + "".join(f", {part}" for part in tail[:-1])
+        start = f"{self._subject()}{self._having()} {self._dressed('wears')}"
+        text = ", ".join((start, *tail[:-1]))
         return [text + self.pen.pick((", ", " and is ")) + tail[-1] if tail else text]
 
     def _statements(self) -> list[str]:
-        return [f"{self.subject()} {self.dressed('wears')}", *self.rest(self.looking())]
+        return [f"{self._subject()} {self._dressed('wears')}", *self._rest(self._looking())]
 
     def _two_about_clothes(self) -> list[str]:
         cut = max(1, len(self.clothes) - 1)
-        said = [f"{self.subject()}{self.having()} {self.pen.say('said', 'wears')} {self.listed(self.clothes[:cut])}"]
+        said = [f"{self._subject()}{self._having()} {self.pen.say('said', 'wears')} {self._listed(self.clothes[:cut])}"]
         said += [f"{self.pen.say('said', 'wears_too')} {last}" for last in self.clothes[cut:]]
-        return said + self.rest([])
+        return said + self._rest([])
 
     def _pronoun_first(self) -> list[str]:
-        looks = f"{self.pen.pick(('has', 'has', 'is seen with'))} {self.listed(self.looks)} and " if self.looks else ""
-        return [f"{{he}} {looks}{self.dressed('wears')}", *self.rest([])]
+        looks = f"{self.pen.pick(('has', 'has', 'is seen with'))} {self._listed(self.looks)} and " if self.looks else ""
+        return [f"{{he}} {looks}{self._dressed('wears')}", *self._rest([])]
 
     def _participle_first(self) -> list[str]:
-        return [f"{self.dressed('wearing')}, {self.subject()}{self.having()} is {self.doing[0]}", *self.holding()]
+        return [f"{self._dressed('wearing')}, {self._subject()}{self._having()} is {self.doing[0]}", *self._holding()]
 
     def _view_first(self) -> list[str]:
-        return [f"{self.doing[0]}, {self.subject()} {self.dressed('wears')}", *self.looking(), *self.holding()]
+        return [f"{self.doing[0]}, {self._subject()} {self._dressed('wears')}", *self._looking(), *self._holding()]
 
     def _introduced(self) -> list[str]:
-        person = f"{self.a_person()}{self.having()} {self.dressed('wearing')}"
-        return [f"{self.pen.say('said', 'openers')} {person}", *self.rest([])]
+        person = f"{self._a_person()}{self._having()} {self._dressed('wearing')}"
+        return [f"{self.pen.say('said', 'openers')} {person}", *self._rest([])]
 
     def _by_colour(self) -> list[str]:
         if not self.colours:
             return self._statements()
-        start = f"{self.subject()}{self.having()} is {self.doing[0]}"
+        start = f"{self._subject()}{self._having()} is {self.doing[0]}"
         colours = [f"{{his}} {clause}" for clause in self.colours]
-        return [start, *(" and ".join(colours[at : at + 2]) for at in range(0, len(colours), 2)), *self.holding()]
+        return [start, *(" and ".join(colours[at : at + 2]) for at in range(0, len(colours), 2)), *self._holding()]
 
     def _telegram(self) -> list[str]:
-        return [", ".join((self.who, *self.looks, self.dressed("wearing"), *self.holds, *self.lacks, *self.doing))]
+        return [", ".join((self.who, *self.looks, self._dressed("wearing"), *self.holds, *self.lacks, *self.doing))]
 
     def _fragments(self) -> list[str]:
         """Notes without verbs, a full stop after each or after two."""
@@ -137,13 +132,13 @@ class Notes:
     def _search(self) -> list[str]:
         """What somebody asks who looks for the person."""
         lead = self.pen.pick(LEXICON["forms"]["search"])
-        clothes = self.dressed("wearing")
-        return [", ".join((f"{lead} {self.a_person()}{self.having()} {clothes}", *self.holds, *self.lacks))]
+        clothes = self._dressed("wearing")
+        return [", ".join((f"{lead} {self._a_person()}{self._having()} {clothes}", *self.holds, *self.lacks))]
 
     def _spoken(self) -> list[str]:
         """As one would tell a colleague."""
         lead = self.pen.pick(LEXICON["forms"]["spoken"])
-        said = [f"{lead} {self.listed(self.clothes)}, {self.a_person()}{self.having()}"]
+        said = [f"{lead} {self._listed(self.clothes)}, {self._a_person()}{self._having()}"]
         said += [f"{{he}}'s {told}" for told in (*self.holds, *(f"got {x}" if _is_noun(x) else x for x in self.lacks))]
         return [*said, *([f"{{he}}'s {self.doing[0]}"] if self.pen.chance(0.5) else [])]
 

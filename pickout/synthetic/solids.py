@@ -39,9 +39,7 @@ class Rays:
     def rectangles(self, balls: Vector, first: NDArray[np.intp]) -> list[tuple[slice, slice] | None]:
         """Rows and columns that groups of balls may cover; None for a group outside or behind.
 
-        Args:
-            balls: centre and radius of each. Shape: (n, 4).
-            first: the first ball of each group. Shape: (groups,).
+        `balls` are centre and radius of each, shape (n, 4); `first` is the first ball of each group, shape (groups,).
         """
         x, y, depth = ((balls[:, :3] - self.position) @ self.basis.T).T
         across, up = x / depth, y / depth

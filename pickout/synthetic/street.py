@@ -32,10 +32,9 @@ from pickout.synthetic.captions import describe_image, tokens, write_queries
 from pickout.synthetic.drawing import draw_crop
 from pickout.synthetic.habits import chance
 from pickout.synthetic.outfits import sample_wearer
-from pickout.synthetic.people import sample_person
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.settings import StreetSettings as StreetSettings
 from pickout.synthetic.surfaces import Part
-from pickout.synthetic.views import sample_view
 
 ANNOTATIONS = "reid_raw.json"
 ATTRIBUTES = "attributes.jsonl"
@@ -66,13 +65,9 @@ class Job:
         return np.random.default_rng((self.settings.seed, *purpose))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One written image: its record in the annotation file, its line in the attribute file, and its short queries."""
-
-    record: dict[str, Any]
-    attributes: dict[str, Any]
-    queries: dict[str, Any]
+Record = dict[str, Any]
+Entry = tuple[Record, Record, Record]
+"""One written image: its record in the annotation file, its line in the attribute file, and its short queries."""
 
 
 def draw_identity(job: Job) -> list[Entry]:
@@ -127,7 +122,7 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
     if avatar is not None:
         facts["avatar"] = avatar.name
     asked = {"file_path": file, "id": job.identity, "split": job.split, "queries": queries}
-    return Entry(record, facts | {"person": asdict(person), "view": asdict(view)}, asked)
+    return record, facts | {"person": asdict(person), "view": asdict(view)}, asked
 
 
 def _left(path: Path) -> NDArray[np.uint8] | None:
@@ -159,12 +154,9 @@ def draw_street(
 
     Args:
         settings: what to draw.
-        out: the folder; new, empty, or begun with equal settings.
+        out: the folder, which is returned; new, empty, or begun with equal settings.
         workers: drawing processes; None takes one a usable core.
         progress: told how far it is.
-
-    Returns:
-        `out`.
 
     Raises:
         DataError: `out` holds something else or cannot be written, a drawing process was killed, or an avatar is
@@ -187,10 +179,11 @@ def draw_street(
     # Have the images on the disk before the annotations say that they are.
     if hasattr(os, "sync"):
         os.sync()
-    write_atomically(out / ATTRIBUTES, "".join(json.dumps(entry.attributes) + "\n" for entry in written))
+    records, attributes, queries = ([json.dumps(entry[n]) for entry in written] for n in range(3))
+    write_atomically(out / ATTRIBUTES, "\n".join([*attributes, ""]))
     if settings.captions.queries:
-        write_atomically(out / QUERIES, "".join(json.dumps(entry.queries) + "\n" for entry in written))
-    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(json.dumps(entry.record) for entry in written) + "\n]\n")
+        write_atomically(out / QUERIES, "\n".join([*queries, ""]))
+    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(records) + "\n]\n")
     return out
 
 

@@ -94,8 +94,8 @@ def _clothes(person: Person, view: View) -> Iterator[Item]:
     shown = outer is None or (outer.open and front)
     if outer is not None:
         tags = _tags(open=outer.open and front, hood=outer.hood)
-        look = {"pattern": outer.pattern, "sleeve": outer.sleeve, "length": outer.length}
-        yield Item("outer", outer.kind, outer.colour, outer.second, **look, tags=tags)
+        look = (outer.kind, outer.colour, outer.second, outer.pattern, outer.sleeve, outer.length)
+        yield Item("outer", *look, tags=tags)
         reach = _LENGTHS.index(outer.length)
         shown = shown or (person.dress and cover > reach)
         cover = max(cover, reach)

@@ -24,7 +24,6 @@ from pickout.synthetic.settings import AvatarSettings
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.street import StreetSettings, draw_street
 from pickout.synthetic.surfaces import Part
-from pickout.synthetic.views import sample_view
 
 CORNERS = np.array([[0, 0, 0], [32767, 0, 0], [0, 16384, 0]], dtype="<i2")
 
@@ -181,7 +180,7 @@ def files(shared: Path) -> tuple[Path, ...]:
 
 def view_of(seed: int) -> View:
     generator = np.random.default_rng(seed)
-    from pickout.synthetic.people import sample_person
+    from pickout.synthetic.people import sample_person, sample_view
 
     view = sample_view(generator, sample_person(generator), NEUTRAL_CAMERA)
     return replace(view, occluder=None, passers=0, zoom=0.95, shift=(0.0, 0.0), carried=None)

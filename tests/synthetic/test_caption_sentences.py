@@ -23,8 +23,7 @@ from pickout.synthetic.captions import (
     write_queries,
 )
 from pickout.synthetic.lexicon import LEXICON, Pen
-from pickout.synthetic.people import sample_person
-from pickout.synthetic.views import sample_view
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.visible import Item, visible_items
 
 ATTENTIVE = MistakeSettings(colour=0, vague=0, omission=0, side=0, spelling=0)

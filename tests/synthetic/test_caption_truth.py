@@ -13,8 +13,7 @@ import pytest
 from pickout.synthetic.attributes import Person, Shade, View
 from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.captions import CaptionSettings, MistakeSettings, describe, tokens, write_queries
-from pickout.synthetic.people import sample_person
-from pickout.synthetic.views import sample_view
+from pickout.synthetic.people import sample_person, sample_view
 
 ATTENTIVE = CaptionSettings(mistakes=MistakeSettings(colour=0, vague=0, omission=0, side=0, spelling=0))
 CAMERAS = sample_cameras(np.random.default_rng(0), 5)

@@ -7,9 +7,8 @@ import pytest
 
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, sample_cameras
 from pickout.synthetic.colours import COLOURS, nearest_colour, sample_shade
-from pickout.synthetic.people import sample_person
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.skeleton import pose_skeleton
-from pickout.synthetic.views import sample_view
 
 
 def people(count, seed=0):
