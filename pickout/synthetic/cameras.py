@@ -108,7 +108,7 @@ def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:
 
 
 def _bytes(image: Array) -> NDArray[np.uint8]:
-    return np.clip(image * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8)
+    return np.asarray(np.clip(image * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))
 
 
 def _lens(image: Array, camera: Camera) -> Array:

@@ -116,9 +116,9 @@ class _File:
         if triangles.max(initial=0) >= len(position):
             raise ValueError("a triangle of vertices that are not there")
         weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-6)
-        name, joint = self.header["meshes"][node["mesh"]].get("name", ""), bones[joint.astype(np.intp)]
+        name, bone = self.header["meshes"][node["mesh"]].get("name", ""), bones[joint.astype(np.intp)]
         texture = self._texture(part["material"])
-        return Skin(name, position, unit(normal), uv, joint, weight, inverse, triangles, texture)
+        return Skin(name, position, unit(normal), uv, bone, weight, inverse, triangles, texture)
 
     def _texture(self, material: int) -> NDArray[np.uint8]:
         number = self.header["materials"][material]["pbrMetallicRoughness"]["baseColorTexture"]["index"]

@@ -8,6 +8,8 @@ import numpy as np
 from pickout.synthetic.solids import LEVELS, Box, Cone, Ellipsoid, Loft, Plane, Solid
 from pickout.synthetic.surfaces import Array, Surface, Vector
 
+Lengths = Sequence[float] | Vector
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
@@ -21,14 +23,14 @@ class Piece:
 
 
 def ellipsoid(
-    surface: Surface, centre: Vector, frame: Vector, radii: Sequence[float], *planes: Plane, start: float = 0.0
+    surface: Surface, centre: Vector, frame: Vector, radii: Lengths, *planes: Plane, start: float = 0.0
 ) -> Piece:
     """An ellipsoid with half-axes `radii` along the rows of `frame`; planes are in units of the half-axes."""
     size = np.asarray(radii, dtype=np.float64)
     return Piece(Ellipsoid(centre, frame / size[:, None], planes), np.array([[*centre, size.max()]]), surface, start)
 
 
-def box(surface: Surface, centre: Vector, frame: Vector, half: Sequence[float]) -> Piece:
+def box(surface: Surface, centre: Vector, frame: Vector, half: Lengths) -> Piece:
     """A box with half-sizes `half` along the rows of `frame`."""
     size = np.asarray(half, dtype=np.float64)
     return Piece(Box(centre, frame / size[:, None]), np.array([[*centre, float(np.linalg.norm(size))]]), surface)
@@ -64,10 +66,10 @@ def loft(
     surface: Surface,
     base: Vector,
     frame: Vector,
-    heights: Sequence[float],
-    profile: Sequence[Sequence[float]],
+    heights: Lengths,
+    profile: Sequence[Lengths],
     *,
-    gap: Sequence[float] | None = None,
+    gap: Lengths | None = None,
     start: float = 0.0,
     hem: bool = True,
 ) -> Piece:
@@ -75,7 +77,7 @@ def loft(
     length = heights[-1] - heights[0]
     steps = np.linspace(0.0, length, LEVELS)
 
-    def table(values: Sequence[float]) -> Array:
+    def table(values: Lengths) -> Array:
         rough = np.interp(steps, [height - heights[0] for height in heights], values)
         return np.convolve(np.pad(rough, 6, mode="edge"), np.full(13, 1 / 13), mode="valid").astype(np.float32)
 

@@ -89,7 +89,7 @@ def _clutter(generator: _RNG, front: Array, u: Array, y: Array) -> Array:
 
 def _light(rgb: Any) -> Array:
     """Linear light of sRGB."""
-    return np.power(np.asarray(rgb), 2.2).astype(_F)
+    return np.asarray(np.power(np.asarray(rgb), 2.2).astype(_F))
 
 
 def _where(mask: NDArray[np.bool_], yes: Any, no: Any) -> Array:
