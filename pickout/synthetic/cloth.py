@@ -48,7 +48,7 @@ def _tint(out: Paint, mask: Mask, colour: Array | np.floating[Any]) -> None:
 
 def _oval(x: Array, y: Array, wide: float, high: float) -> Array:
     """Squared distance from the middle in half-axes: below 1 inside."""
-    return np.square(x / wide) + np.square(y / high)
+    return np.asarray(np.square(x / wide) + np.square(y / high))
 
 
 def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
@@ -178,7 +178,7 @@ def _logo(seed: int, place: Array) -> Mask:
     else:
         shape = (np.abs(x) < 0.19) & (y > 0.5) & (y < 0.72) & (np.mod(y - 0.5, 0.085) < 0.05)
         shape &= mottled(x, y * 0.2, 420.0, seed) > -0.4
-    return shape if seed % 5 == 0 and kind != 2 else shape & (z > 0.0)
+    return np.asarray(shape if seed % 5 == 0 and kind != 2 else shape & (z > 0.0))
 
 
 def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None:

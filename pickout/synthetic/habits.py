@@ -2,9 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from functools import reduce
 from importlib import resources
-from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -31,7 +29,10 @@ def pick(generator: Generator, weights: Mapping[Any, float]) -> Any:
 
 def habit(generator: Generator, *path: str) -> Any:
     """One key of the table at `path` in `HABITS`, drawn like `pick`."""
-    return pick(generator, reduce(getitem, path, HABITS))
+    table: Any = HABITS
+    for name in path:
+        table = table[name]
+    return pick(generator, table)
 
 
 def chance(generator: Generator, probability: float) -> bool:
