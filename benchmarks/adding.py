@@ -41,8 +41,7 @@ from pickout.gallery.storage.store import Store
 from pickout.methods.model import build_model
 from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.drawing import draw_crop
-from pickout.synthetic.people import sample_person
-from pickout.synthetic.views import sample_view
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.text.build import train_tokenizer
 from pickout.train.recipe import find_recipe, load_recipe
 

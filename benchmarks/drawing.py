@@ -11,8 +11,7 @@ import numpy as np
 
 from pickout.synthetic.cameras import sample_cameras
 from pickout.synthetic.drawing import draw_crop
-from pickout.synthetic.people import sample_person
-from pickout.synthetic.views import sample_view
+from pickout.synthetic.people import sample_person, sample_view
 
 CROPS, RUNS, SIZE = 120, 5, (192, 64)
 

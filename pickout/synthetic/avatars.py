@@ -1,9 +1,10 @@
 """Avatars: rigged, textured bodies read from a folder, with a map of what each place of the texture shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,73 +12,52 @@ from PIL import Image
 
 from pickout.errors import DataError, DataMissing
 from pickout.synthetic.colours import skin_place, to_lab
-from pickout.synthetic.gltf import Skin, read_gltf
+from pickout.synthetic.gltf import Skin, read_gltf, unit
 from pickout.synthetic.outfits import OUTFITS, Outfit
 from pickout.synthetic.rasteriser import rasterise
-from pickout.synthetic.raycast import Rays
-from pickout.synthetic.regions import Parts, Regions
-from pickout.synthetic.surfaces import Part
+from pickout.synthetic.solids import Rays
+from pickout.synthetic.surfaces import Array, Part
 
-Array = NDArray[np.floating[Any]]
-
+Parts = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 Take = Literal["all", "train", "held-out"]
-
-_TEXELS = 512
 LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(2.2))
 """Linear light of a byte of sRGB."""
-_HAIR = "h_wig"
-_BODY = "H_DDS_HighRes"
-_EYES = ("h_L_eye", "h_R_eye")
+_TEXELS = 512
+_BODY, _HAIR, _EYES = "H_DDS_HighRes", "h_wig", ("h_L_eye", "h_R_eye")
+_ENDS = {"thigh": (0.28, 0.42), "knee": (0.22, 0.34), "calf": (0.12, 0.27)}
+"""Between which heights trousers of a length end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shell:
-    """One mesh of an avatar, at rest in the world: x to the person's left, y up, z forward, metres.
+    """One mesh of an avatar, at rest in the world: x to the person's left, y up, z forward, metres."""
 
-    Args:
-        place: of each vertex. Shape: (n, 3).
-        normal: Shape: (n, 3).
-        uv: Shape: (n, 2).
-        joint: numbers of the nodes that move each vertex. Shape: (n, 4).
-        weight: how much each does. Shape: (n, 4).
-        triangles: Shape: (m, 3).
-        colour: sRGB of each texel. Shape: (texels, texels, 3).
-        relief: brightness of each texel over the middle of its part's, for cloth in another colour.
-            Shape: (texels, texels).
-        part: a `Part` at each texel. Shape: (texels, texels).
-    """
+    place: Array  # of each vertex. Shape: (n, 3)
+    normal: Array  # Shape: (n, 3)
+    uv: Array  # Shape: (n, 2)
+    joint: NDArray[np.intp]  # numbers of the nodes that move each vertex. Shape: (n, 4)
+    weight: Array  # how much each does. Shape: (n, 4)
+    triangles: NDArray[np.int32]  # Shape: (m, 3)
+    colour: NDArray[np.uint8]  # sRGB of each texel. Shape: (texels, texels, 3)
+    relief: Array  # brightness of each texel over the middle of its part's. Shape: (texels, texels)
+    part: Parts  # a `Part` at each texel. Shape: (texels, texels)
 
-    place: Array
-    normal: Array
-    uv: Array
-    joint: NDArray[np.intp]
-    weight: Array
-    triangles: NDArray[np.int32]
-    colour: NDArray[np.uint8]
-    relief: Array
-    part: Parts
+    def bent(self, moves: Array) -> tuple[Array, Array]:
+        """Places and normals as the nodes move them from rest; `moves` has the shape (nodes, 4, 4)."""
+        return _blended(moves, self.joint, self.weight, self.place, self.normal)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Avatar:
-    """A body that can be posed and dressed in other colours.
+    """A body that can be posed and dressed in other colours."""
 
-    Args:
-        name: of its file, without the ending.
-        outfit: what it wears.
-        joints: names of the skeleton's nodes with their numbers, and places at rest. Shape of each place: (3,).
-        parents: the name of the node above each.
-        height: metres, without hair.
-        skin: as in `Person.skin`, from the texture.
-        shells: its meshes.
-    """
-
-    name: str
+    name: str  # of its file, without the ending
     outfit: Outfit
-    joints: dict[str, tuple[int, Array]]
-    parents: dict[str, str]
-    height: float
-    skin: float
+    joints: dict[str, tuple[int, Array]]  # the skeleton's nodes: number, and place at rest, shape (3,)
+    parents: dict[str, str]  # the name of the node above each
+    height: float  # metres, without hair
+    skin: float  # as in `Person.skin`, from the texture
     shells: tuple[Shell, ...]
 
     def at(self, joint: str) -> Array:
@@ -88,8 +68,7 @@ class Avatar:
 def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     """The files of the avatars in `folder` whose outfits are known, in the order of their names.
 
-    Args:
-        take: `train` and `held-out` part the bodies, whatever they wear: every fifth is held out.
+    `train` and `held-out` part the bodies, whatever they wear: every fifth is held out.
 
     Raises:
         DataMissing: no such folder, or no avatar to take in it.
@@ -97,24 +76,18 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     remedy = "fetch avatars from https://github.com/c-frame/valid-avatars-glb, or draw without --avatars"
     if not folder.is_dir():
         raise DataMissing(f"{folder}: no such folder; {remedy}")
-    # In the order of sex, so that men and women are held out alike.
-    bodies = [body for _, body in sorted({(outfit.sex, _body_of(name)) for name, outfit in OUTFITS.items()})]
+    # The same body comes in several outfits: `White_M_2_Casual` and `White_M_2_Medi`. In the order of sex, so that men
+    # and women are held out alike.
+    bodies = [body for _, body in sorted({(outfit.sex, name.rpartition("_")[0]) for name, outfit in OUTFITS.items()})]
     held_out = frozenset(bodies[2::5])
     wanted = {"all": frozenset(bodies), "train": frozenset(bodies) - held_out, "held-out": held_out}[take]
-    found = tuple(
-        path for path in sorted(folder.glob("*.glb")) if path.stem in OUTFITS and _body_of(path.stem) in wanted
-    )
+    known = (path for path in sorted(folder.glob("*.glb")) if path.stem in OUTFITS)
+    found = tuple(path for path in known if path.stem.rpartition("_")[0] in wanted)
     if not found:
         which = "" if take == "all" else f" of the part {take!r}"
-        raise DataMissing(
-            f"{folder}: no avatar{which} that is known by its outfit, such as {next(iter(OUTFITS))}.glb; {remedy}"
-        )
+        name = next(iter(OUTFITS))
+        raise DataMissing(f"{folder}: no avatar{which} that is known by its outfit, such as {name}.glb; {remedy}")
     return found
-
-
-def _body_of(name: str) -> str:
-    """The same body comes in several outfits: `White_M_2_Casual` and `White_M_2_Medi`."""
-    return name.rpartition("_")[0]
 
 
 @lru_cache(maxsize=256)
@@ -126,39 +99,40 @@ def load_avatar(path: Path) -> Avatar:
         DataMissing: a package that reads it is not installed.
     """
     joints, skins = read_gltf(path)
-    world = joints.world()
-    outfit = OUTFITS[path.stem]
-    by_name = {skin.name: skin for skin in skins}
+    by_name, rest = {skin.name: skin for skin in skins}, {}
+    for skin in skins:
+        moves = (joints.world @ skin.inverse).astype(np.float32)
+        place, normal = _blended(moves, skin.joint, skin.weight, skin.position, skin.normal)
+        rest[skin.name] = place, unit(normal)
+    places = {name: (number, joints.world[number, :3, 3]) for number, name in enumerate(joints.names)}
     try:
-        body = by_name[_BODY]
-        places = {name: (number, world[number, :3, 3]) for number, name in enumerate(joints.names)}
-        eyes = [_at_rest(by_name[name], world) for name in _EYES]
-        trunk = _at_rest(body, world)
-        colour, part = _parted(
-            body, trunk[0], outfit, places, float(np.mean([eye[0][:, 1].mean() for eye in eyes])), _HAIR in by_name
-        )
+        body, (place, _) = by_name[_BODY], rest[_BODY]
+        eyes = float(np.mean([rest[name][0][:, 1].mean() for name in _EYES]))
+        colour, part = _small(body.texture), np.full((_TEXELS, _TEXELS), int(Part.SKIN), dtype=np.uint8)
+        where, known = _unwrapped(body, place)
+        lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
+        height, wig = float(place[:, 1].max()), _HAIR in by_name
+        part[known] = _Regions(where[known], lab[known], OUTFITS[path.stem], places, eyes, height, wig).parts()
     except KeyError as error:
         raise DataError(f"{path}: has no mesh or joint named {error}, so it is no avatar of VALID") from None
-    shells = [_shell(body, trunk, colour, part)]
-    for name, (place, normal) in zip(_EYES, eyes, strict=True):
-        skin = by_name[name]
-        shells.append(_shell(skin, (place, normal), colour, np.full_like(part, int(Part.SKIN))))
-    if _HAIR in by_name:
-        wig = by_name[_HAIR]
-        picture = _small(wig.texture)
-        shells.append(_shell(wig, _at_rest(wig, world), picture, np.full(picture.shape[:2], int(Part.HAIR), np.uint8)))
+    part = _spread(part, known)
+    shells = [_shell(body, rest[_BODY], colour, part)]
+    shells += [_shell(by_name[name], rest[name], colour, np.full_like(part, int(Part.SKIN))) for name in _EYES]
+    if wig:
+        hair = np.full_like(part, int(Part.HAIR))
+        shells.append(_shell(by_name[_HAIR], rest[_HAIR], _small(by_name[_HAIR].texture), hair))
     above = {name: joints.names[up] for name, up in zip(joints.names, joints.parents, strict=True) if up >= 0}
     tone = skin_place(np.median(colour[part == Part.SKIN], axis=0) / 255.0)
-    return Avatar(path.stem, outfit, places, above, float(trunk[0][:, 1].max()), tone, tuple(shells))
+    return Avatar(path.stem, OUTFITS[path.stem], places, above, height, tone, tuple(shells))
 
 
-def _at_rest(skin: Skin, world: Array) -> tuple[Array, Array]:
-    """Places and normals in the world, at rest."""
-    moves = (world @ skin.inverse).astype(np.float32)
-    blend = np.einsum("nk,nkij->nij", skin.weight, moves[skin.joint])
-    place = np.einsum("nij,nj->ni", blend[:, :3, :3], skin.position) + blend[:, :3, 3]
-    normal = np.einsum("nij,nj->ni", blend[:, :3, :3], skin.normal)
-    return place, normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+def _blended(
+    moves: Array, joint: NDArray[np.intp], weight: Array, position: Array, normal: Array
+) -> tuple[Array, Array]:
+    """Places and normals of vertices that several nodes move."""
+    blend = np.einsum("nk,nkij->nij", weight, moves[joint])
+    place = np.einsum("nij,nj->ni", blend[:, :3, :3], position) + blend[:, :3, 3]
+    return place, np.einsum("nij,nj->ni", blend[:, :3, :3], normal)
 
 
 def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], part: Parts) -> Shell:
@@ -169,12 +143,9 @@ def _shell(skin: Skin, rest: tuple[Array, Array], colour: NDArray[np.uint8], par
         # The floor keeps the grain of a nearly black texture from turning into blotches.
         level = np.median(bright[inside]) + 0.012
         relief[inside] = np.clip((bright[inside] + 0.012) / level, 0.3, 1.9)
-    return Shell(rest[0], rest[1], skin.uv, skin.joint, skin.weight, _both_sides(skin), colour, relief, part)
-
-
-def _both_sides(skin: Skin) -> NDArray[np.int32]:
-    """Hair is seen from inside as well."""
-    return np.concatenate([skin.triangles, skin.triangles[:, ::-1]]) if skin.name == _HAIR else skin.triangles
+    # Hair is seen from inside as well.
+    sides = [skin.triangles, skin.triangles[:, ::-1]] if skin.name == _HAIR else [skin.triangles]
+    return Shell(*rest, skin.uv, skin.joint, skin.weight, np.concatenate(sides), colour, relief, part)
 
 
 def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -182,19 +153,7 @@ def _small(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(texture[..., :3]).resize((_TEXELS, _TEXELS), Image.Resampling.BOX))
 
 
-def _parted(
-    body: Skin, place: Array, outfit: Outfit, joints: dict[str, tuple[int, Array]], eyes: float, wig: bool
-) -> tuple[NDArray[np.uint8], Parts]:
-    """Colour and part of each texel of the body."""
-    colour = _small(body.texture)
-    where, known = _unwrapped(body, place)
-    lab = to_lab(colour / 255.0) * (0.6, 1.0, 1.0)
-    part = np.full(known.shape, int(Part.SKIN), dtype=np.uint8)
-    part[known] = Regions(where[known], lab[known], outfit, joints, eyes, float(place[:, 1].max()), wig).parts()
-    return colour, _spread(part, known)
-
-
-def _unwrapped(body: Skin, place: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _unwrapped(body: Skin, place: Array) -> tuple[Array, Mask]:
     """The place on the body of each texel, and which texels are used."""
     grid = (np.arange(_TEXELS, dtype=np.float32) + 0.5) / _TEXELS
     rays = Rays(np.zeros(3), np.diag([1.0, 1.0, 1.0]), grid, grid)
@@ -203,18 +162,123 @@ def _unwrapped(body: Skin, place: Array) -> tuple[Array, NDArray[np.bool_]]:
     known = np.zeros(_TEXELS * _TEXELS, dtype=bool)
     for turned in (body.triangles, body.triangles[:, ::-1]):
         hits = rasterise(flat, turned, rays)
-        where[hits.pixel] = hits.spread(place, turned)
-        known[hits.pixel] = True
+        where[hits.pixel], known[hits.pixel] = hits.spread(place, turned), True
     return where.reshape(_TEXELS, _TEXELS, 3), known.reshape(_TEXELS, _TEXELS)
 
 
-def _spread(part: Parts, known: NDArray[np.bool_]) -> Parts:
+def _spread(part: Parts, known: Mask) -> Parts:
     """Parts with the used texels' values carried over their seams."""
     part = part.copy()
-    for _ in range(3):
-        for axis in (0, 1):
-            for step in (1, -1):
-                edge = np.roll(known, step, axis) & ~known
-                part[edge] = np.roll(part, step, axis)[edge]
-                known = known | edge
+    for step, axis in [(1, 0), (-1, 0), (1, 1), (-1, 1)] * 3:
+        edge = np.roll(known, step, axis) & ~known
+        part[edge] = np.roll(part, step, axis)[edge]
+        known = known | edge
     return part
+
+
+class _Regions:
+    """What places on a body show: by where they are at rest, and by which garment's colour theirs is nearest."""
+
+    def __init__(
+        self,
+        where: Array,  # the places, metres. Shape: (n, 3)
+        lab: Array,  # their colours in L*a*b*. Shape: (n, 3)
+        outfit: Outfit,
+        joints: Mapping[str, tuple[int, Array]],  # number and place at rest of each
+        eyes: float,  # their height, metres
+        height: float,  # the body's, metres; heights are held as parts of it
+        wig: bool,  # whether the hair is a mesh of its own
+    ) -> None:
+        self.x, self.y, self.z = np.abs(where[:, 0]), where[:, 1] / height, where[:, 2]
+        self.lab, self.outfit, self.wig, self.eyes = lab, outfit, wig, eyes / height
+        self.top = int(Part.OUTER if outfit.top.over else Part.UPPER)
+        self.neck = float(joints["Neck"][1][1]) / height
+        bones = ("LeftArm", "LeftForeArm", "LeftHand")
+        self.shoulder, self.elbow, self.wrist = (float(joints[name][1][0]) for name in bones)
+        self.depth, self.toes = float(joints["Head"][1][2]), float(joints["LeftToeBase"][1][2]) - 0.02
+        self.arm = (self.x > self.shoulder) & (self.y > 0.7)
+        self.head = (self.y > self.neck - 0.012) & (self.x < self.shoulder * 0.8)
+        self.skin = self._middle(self.arm & (self.x > self.wrist + 0.03))
+        self.upper = self._middle((self.y > 0.64) & (self.y < 0.76) & (self.z < 0.0) & ~self.arm)
+        self.lower = self._middle((self.y > 0.38) & (self.y < 0.45) & ~self.arm)
+
+    def parts(self) -> Parts:
+        part = np.full(len(self.y), self.top, dtype=np.uint8)
+        self._trunk(part)
+        self._legs(part)
+        self._arms(part)
+        self._head(part)
+        return part
+
+    def _middle(self, mask: Mask) -> Array:
+        return np.asarray(np.median(self.lab[mask], axis=0))
+
+    def _near(self, colour: Array) -> Array:
+        """How far each place's colour is from `colour`, at most 60."""
+        return np.asarray(np.minimum(np.linalg.norm(self.lab - colour, axis=1), 60.0))
+
+    def _edge(self, along: Array, mask: Mask, below: Array, above: Array, low: float, high: float) -> float:
+        """The place along `along`, from `low` to `high`, that best parts the colours `below` and `above`."""
+        steps = np.linspace(low, high, 49)
+        gain = (self._near(above) - self._near(below))[mask]
+        return float(steps[int(np.argmax([float(gain[along[mask] < step].sum()) for step in steps]))])
+
+    def _trunk(self, part: Parts) -> None:
+        below, hem, bottom = ~self.arm & (self.y < 0.7), self.outfit.top.hem, self.outfit.bottom
+        if bottom.kind is not None and hem:
+            part[below & (self.y < hem)] = int(Part.LOWER)
+        elif bottom.kind is not None:
+            hem = self._edge(self.y, below, self.lower, self.upper, 0.50, 0.66)
+            lower = below & (self.y < hem)
+            if np.linalg.norm(self.lower - self.upper) > 12:
+                near = below & (np.abs(self.y - hem) < 0.035)
+                lower = np.where(near, self._near(self.lower) < self._near(self.upper), lower)
+            part[lower] = int(Part.LOWER)
+        chest = ~self.arm & ~self.head & (self.y > 0.66) & (self.z > 0.0) & (self.x < 0.12)
+        if self.outfit.top.over:
+            part[chest & (self._near(self.upper) > 14)] = int(Part.UPPER)
+        bare = chest & (self.y > self.neck - 0.10) & (self._near(self.skin) < 16)
+        part[bare & (self._near(self.skin) < self._near(self.upper))] = int(Part.SKIN)
+
+    def _legs(self, part: Parts) -> None:
+        legs, outfit, bottom = ~self.arm & (self.y < 0.5), self.outfit, self.outfit.bottom
+        toes = legs & (self.y < 0.05) & (self.z > self.toes)
+        shoes = self._middle(toes)
+        if bottom.kind is None or bottom.length in _ENDS:
+            hem = outfit.top.hem
+            if bottom.kind is not None:
+                low, high = _ENDS[bottom.length]
+                hem = -self._edge(-self.y, legs, self.lower, self.skin, -high, -low)
+            part[legs & (self.y < hem)] = int(Part.SKIN)
+            top = self._edge(self.y, legs & (self.y < hem - 0.02), shoes, self.skin, 0.015, 0.09)
+            part[legs & (self.y < top)] = int(Part.SHOES)
+        elif outfit.shoes == "boots":
+            part[legs & (self.y < self._edge(self.y, legs, shoes, self.lower, 0.08, 0.16))] = int(Part.SHOES)
+        else:
+            # Wide trousers reach the ground behind the toes.
+            part[legs & (self.y < 0.06) & (self._near(shoes) < self._near(self.lower))] = int(Part.SHOES)
+            part[toes | (legs & (self.y < 0.008))] = int(Part.SHOES)
+        if outfit.shoes in ("flats", "sandals"):
+            part[legs & (self.y < 0.06) & (self._near(self.skin) < 18)] = int(Part.SKIN)
+
+    def _arms(self, part: Parts) -> None:
+        low, high = self.wrist - 0.06, self.wrist + 0.03
+        if self.outfit.top.sleeve == "short":
+            low, high = self.shoulder + 0.03, self.elbow + 0.03
+        end = self._edge(self.x, self.arm, self.upper, self.skin, low, high)
+        part[self.arm] = np.where(self.x[self.arm] < end, self.top, int(Part.SKIN))
+
+    def _head(self, part: Parts) -> None:
+        face = self._middle(self.head & (np.abs(self.y - self.eyes + 0.02) < 0.02) & (self.z > self.depth + 0.05))
+        part[self.head] = int(Part.SKIN)
+        collar = self.head & (self.y < self.neck + 0.03)
+        part[collar & (self._near(self.upper) < np.minimum(self._near(face), self._near(self.skin)))] = self.top
+        behind = (self.z < self.depth + 0.035) & (self.y > self.eyes - 0.075)
+        hair = self.head & ((self.y > self.eyes + 0.022) | behind)
+        # Hair painted on the skull is darker than the skin; beneath a wig all of the skull is hair.
+        if self.wig:
+            hair &= (self.y > self.eyes + 0.05) | (self.z < self.depth - 0.01)
+        else:
+            hair &= self._near(face) > 16
+        if self.outfit.hair[0] != "bald":
+            part[hair] = int(Part.HAIR)

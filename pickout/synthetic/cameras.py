@@ -3,90 +3,49 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
-from pickout.synthetic.attributes import Background
-
-Image = NDArray[np.float32]
+from pickout.synthetic.habits import HABITS
+from pickout.synthetic.surfaces import Array
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One camera.
-
-    Args:
-        name: its name, `cam_a`, `cam_b` ...
-        height: metres above the ground.
-        distance: metres to the people it crops.
-        cast: gain of red, green and blue.
-        exposure: gain of all channels.
-        contrast: slope around mid grey; 1 is neutral.
-        saturation: 1 is neutral, 0 is grey.
-        gamma: brightens (below 1) or darkens (above 1) the middle.
-        haze: a veil of light over everything, as part of white; below 0 the shadows drown in black.
-        light: direction to the main light; x right, y up, z towards the camera, length 1.
-        ambient: light from everywhere, as part of the whole.
-        warmth: tint of the main light against the ambient light, 0 none.
-        sharpen: how much the camera overdraws edges, 0 not at all.
-        blur: lens blur, standard deviation in pixels of a 192-pixel crop.
-        motion: sideways motion blur, pixels.
-        noise: standard deviation of the sensor's noise.
-        resolution: part of the crop's pixels that the camera really resolves, 1 all.
-        quality: JPEG quality that a writer should use.
-        backgrounds: the places it sees.
-    """
+    """One camera; the defaults add nothing of their own."""
 
     name: str
-    height: float
-    distance: float
-    cast: tuple[float, float, float]
-    exposure: float
-    contrast: float
-    saturation: float
-    gamma: float
-    haze: float
-    light: tuple[float, float, float]
-    ambient: float
-    warmth: float
-    sharpen: float
-    blur: float
-    motion: float
-    noise: float
-    resolution: float
-    quality: int
-    backgrounds: tuple[Background, ...]
+    height: float = 1.7  # metres above the ground
+    distance: float = 7.0  # metres to the people it crops
+    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)  # gain of red, green and blue
+    exposure: float = 1.0  # gain of all channels
+    contrast: float = 1.0  # slope around mid grey
+    saturation: float = 1.0  # 0 is grey
+    gamma: float = 1.0  # brightens (below 1) or darkens (above 1) the middle
+    haze: float = 0.0  # a veil of light over everything, as part of white; below 0 the shadows drown in black
+    light: tuple[float, float, float] = (-0.36, 0.68, 0.64)  # to the main light: right, up, to the camera; length 1
+    ambient: float = 0.62  # light from everywhere, as part of the whole
+    warmth: float = 0.0  # tint of the main light against the ambient light
+    sharpen: float = 0.0  # how much the camera overdraws edges
+    blur: float = 0.0  # lens blur, standard deviation in pixels of a 192-pixel crop
+    motion: float = 0.0  # sideways motion blur, pixels
+    noise: float = 0.0  # standard deviation of the sensor's noise
+    resolution: float = 1.0  # part of the crop's pixels that the camera really resolves
+    quality: int = 95  # JPEG quality that a writer should use
+    backgrounds: tuple[str, ...] = tuple(HABITS["ground"])
 
 
-NEUTRAL_CAMERA = Camera(
-    name="neutral",
-    height=1.7,
-    distance=7.0,
-    cast=(1.0, 1.0, 1.0),
-    exposure=1.0,
-    contrast=1.0,
-    saturation=1.0,
-    gamma=1.0,
-    haze=0.0,
-    light=(-0.36, 0.68, 0.64),
-    ambient=0.62,
-    warmth=0.0,
-    sharpen=0.0,
-    blur=0.0,
-    motion=0.0,
-    noise=0.0,
-    resolution=1.0,
-    quality=95,
-    backgrounds=("wall", "shop front", "pavement", "road", "crossing", "park", "corridor", "square"),
-)
+NEUTRAL_CAMERA = Camera("neutral")
 """A camera that adds nothing of its own."""
 
 
-def sample_cameras(generator: np.random.Generator, count: int) -> tuple[Camera, ...]:
+def sample_cameras(generator: Generator, count: int) -> tuple[Camera, ...]:
     """`count` cameras named `cam_a`, `cam_b` ..., each with its own place, light and faults (at most 26)."""
     return tuple(_sample_camera(generator, f"cam_{chr(ord('a') + index)}") for index in range(count))
 
 
-def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
+def _sample_camera(generator: Generator, name: str) -> Camera:
     def between(low: float, high: float) -> float:
         return round(float(generator.uniform(low, high)), 4)
 
@@ -102,11 +61,10 @@ def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
     angle, lift = between(-2.4, 2.4), between(0.45, 1.25)
     light = (np.sin(angle) * np.cos(lift), np.sin(lift), np.cos(angle) * np.cos(lift))
     indoor = float(generator.random()) < 0.25
-    places: list[Background] = (
-        ["corridor", "wall"] if indoor else ["wall", "shop front", "pavement", "road", "crossing", "park", "square"]
+    places = (
+        ("corridor", "wall") if indoor else ("wall", "shop front", "pavement", "road", "crossing", "park", "square")
     )
-    wanted = 2 if indoor else 4
-    order = generator.permutation(len(places))[:wanted]
+    order = generator.permutation(len(places))[: 2 if indoor else 4]
     return Camera(
         name=name,
         height=height,
@@ -126,5 +84,48 @@ def _sample_camera(generator: np.random.Generator, name: str) -> Camera:
         noise=between(0.002, 0.013),
         resolution=between(0.45, 1.0),
         quality=int(generator.integers(55, 96)),
-        backgrounds=tuple(places[index] for index in sorted(int(i) for i in order)),
+        backgrounds=tuple(places[index] for index in sorted(order)),
     )
+
+
+def develop(light: Array, camera: Camera, seed: int) -> NDArray[np.uint8]:
+    """The picture (sRGB) that `camera` makes of linear light, 1 is white; `seed` is the noise's. Both (h, w, 3)."""
+    generator = np.random.default_rng([seed, 303])
+    drift = np.float32(np.exp(generator.normal(0.0, 0.05)))
+    gain = np.array(camera.cast, dtype=np.float32) * np.float32(camera.exposure) * drift
+    haze = np.float32(camera.haze)
+    bright = np.clip(light * gain * (1.0 - abs(haze)) + haze * np.float32(0.5 if haze > 0 else 0.35), 0.0, None)
+    # A soft shoulder instead of hard clipping above 0.8.
+    bright = np.where(bright > 0.8, 0.8 + 0.2 * (1.0 - np.exp(-(bright - 0.8) / 0.2)), bright)
+    image = np.power(bright, np.float32(camera.gamma / 2.2))
+    grey = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    image = grey[..., None] + np.float32(camera.saturation) * (image - grey[..., None])
+    image = np.float32(0.5) + np.float32(camera.contrast) * (image - np.float32(0.5))
+    image = _lens(image, camera)
+    noise = generator.standard_normal(image.shape, dtype=np.float32)
+    image = image + np.float32(camera.noise) * (0.7 * noise[..., :1] + 0.5 * noise)
+    return _bytes(image)
+
+
+def _bytes(image: Array) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(image * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8))
+
+
+def _lens(image: Array, camera: Camera) -> Array:
+    height, width = image.shape[:2]
+    scale = height / 192.0
+    soft, moved, coarse = camera.blur * scale > 0.05, camera.motion * scale > 0.5, camera.resolution < 0.98
+    sharp = camera.sharpen > 0.05
+    if not (soft or moved or coarse or sharp):
+        return image
+    picture = Image.fromarray(_bytes(image))
+    if soft:
+        picture = picture.filter(ImageFilter.GaussianBlur(camera.blur * scale))
+    if moved:
+        picture = picture.filter(ImageFilter.BoxBlur((camera.motion * scale * 0.5, 0.0)))
+    if coarse:
+        small = (max(16, round(width * camera.resolution)), max(48, round(height * camera.resolution)))
+        picture = picture.resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
+    if sharp:
+        picture = picture.filter(ImageFilter.UnsharpMask(1.5 * scale, round(100 * camera.sharpen), 2))
+    return np.asarray(picture, dtype=np.float32) / np.float32(255.0)

@@ -1,166 +1,284 @@
 """Colour of surfaces: cloth with patterns and details, skin, faces, hair and shoes.
 
 A painter gets the visible pixels of one surface and answers their colour (linear light) and the shade of their folds.
+Details are placed in the surface's frame, in torso lengths, or in head heights for heads and hats.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.noise import folds, mottle, sample
-from pickout.synthetic.surfaces import Paint, Part, Pixels, Surface, linear, local
-from pickout.synthetic.trimmings import paint_details
+from pickout.synthetic.surfaces import Array, Paint, Part, Pixels, Surface, folded, linear, local, mottled
 
-Array = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+_F = np.float32
 
 
 def paint(surface: Surface, pixels: Pixels) -> Paint:
     """Colour `pixels` of `surface`."""
     count = len(pixels.u)
-    start = Paint(
+    out = Paint(
         np.broadcast_to(linear(surface.rgb), (3, count)).copy(),
-        np.ones(count, dtype=np.float32),
+        np.ones(count, dtype=_F),
         np.full(count, int(surface.part), dtype=np.uint8),
     )
-    _PAINTERS[surface.style](surface, pixels, start)
-    return start
+    match surface.style:
+        case "cloth":
+            _cloth(surface, pixels, out)
+        case "hair":
+            _hair(surface, local(surface, pixels), out)
+        case "face":
+            _face(surface, pixels, out)
+        case "shoe":
+            _shoe(surface, pixels, out)
+        case _:
+            scale = 120.0 if surface.style == "skin" else 150.0
+            out.shade *= 1.0 + 0.05 * mottled(pixels.u, pixels.v, scale, surface.seed)
+    return out
 
 
-def _plain(surface: Surface, pixels: Pixels, out: Paint) -> None:
-    out.shade *= 1.0 + 0.05 * sample(mottle(), pixels.u, pixels.v, 150.0, surface.seed)
+def _darken(out: Paint, mask: Mask, factor: float) -> None:
+    out.shade *= np.where(mask, _F(factor), _F(1.0))
+
+
+def _tint(out: Paint, mask: Mask, colour: Array | np.floating[Any]) -> None:
+    out.colour = np.where(mask, colour, out.colour)
+
+
+def _oval(x: Array, y: Array, wide: float, high: float) -> Array:
+    """Squared distance from the middle in half-axes: below 1 inside."""
+    return np.asarray(np.square(x / wide) + np.square(y / high))
 
 
 def _cloth(surface: Surface, pixels: Pixels, out: Paint) -> None:
-    if surface.second is not None:
-        mask = _pattern(surface, pixels)
-        if mask is not None:
-            out.colour += mask * (linear(surface.second) - out.colour)
+    u, v, seed = pixels.u, pixels.v, surface.seed
+    if surface.second is not None and surface.pattern != "plain":
+        out.colour += _pattern(surface, pixels) * (linear(surface.second) - out.colour)
     if surface.folds:
-        lit = sample(folds(), pixels.u, pixels.v, 105.0, surface.seed)
-        fine = sample(folds(), pixels.v, pixels.u, 190.0, surface.seed + 3)
-        out.shade *= np.clip(1.0 + np.float32(0.34 * surface.folds) * (lit + 0.5 * fine), 0.45, 1.5)
-    weave = 0.22 if "knit" in surface.details else (0.02, 0.03, 0.06, 0.11)[surface.seed // 7 % 4]
-    out.shade *= 1.0 + np.float32(weave) * sample(mottle(), pixels.u * 0.6, pixels.v, 700.0, surface.seed)
-    out.shade *= np.where(pixels.hem < 0.014, np.float32(0.74), np.float32(1.0))
+        lit = folded(u, v, 105.0, seed) + 0.5 * folded(v, u, 190.0, seed + 3)
+        out.shade *= np.clip(1.0 + _F(0.34 * surface.folds) * lit, 0.45, 1.5)
+    weave = 0.22 if "knit" in surface.details else (0.02, 0.03, 0.06, 0.11)[seed // 7 % 4]
+    out.shade *= 1.0 + _F(weave) * mottled(u * 0.6, v, 700.0, seed)
+    _darken(out, pixels.hem < 0.014, 0.74)
     if surface.details:
-        paint_details(surface, local(surface, pixels), pixels, out)
+        _details(surface, local(surface, pixels), pixels, out)
 
 
-def _pattern(surface: Surface, pixels: Pixels) -> Array | None:
+def _pattern(surface: Surface, pixels: Pixels) -> Array:
+    """How much of the second colour shows, 0 to 1."""
     u, v, seed = pixels.u, pixels.v, surface.seed
     period = 0.03 + 0.10 * (seed % 17) / 16
     if surface.pattern == "striped":
-        along = u if seed % 5 == 0 else v
-        return np.asarray(np.mod(along, period) < period * 0.45, dtype=np.float32)
+        return np.asarray(np.mod(u if seed % 5 == 0 else v, period) < period * 0.45, dtype=_F)
     if surface.pattern == "checked":
         across, down = np.mod(u, period) < period * 0.42, np.mod(v, period) < period * 0.42
-        return np.asarray(across * np.float32(0.5) + down * np.float32(0.5))
+        return np.asarray(across * _F(0.5) + down * _F(0.5))
     if surface.pattern == "dotted":
         row = np.floor(v / (0.72 * period))
         x = np.mod(u + row * 0.5 * 0.72 * period, 0.72 * period) - 0.36 * period
         y = np.mod(v, 0.72 * period) - 0.36 * period
-        return np.asarray(x * x + y * y < (0.20 * period) ** 2, dtype=np.float32)
-    if surface.pattern in ("floral", "camouflage"):
-        scale = 260.0 if surface.pattern == "floral" else 110.0
-        value = sample(mottle(), u, v, scale, seed)
-        return np.asarray(np.clip((value - 0.18) * 8.0, 0.0, 1.0))
+        return np.asarray(x * x + y * y < (0.20 * period) ** 2, dtype=_F)
     if surface.pattern == "colour block":
         y = local(surface, pixels)[1]
         low, high = ((0.40, 0.62), (0.55, 2.0), (-2.0, 0.45))[seed % 3]
-        return np.asarray((y > low) & (y < high), dtype=np.float32)
-    return None
+        return np.asarray((y > low) & (y < high), dtype=_F)
+    value = mottled(u, v, 260.0 if surface.pattern == "floral" else 110.0, seed)
+    return np.asarray(np.clip((value - 0.18) * 8.0, 0.0, 1.0))
 
 
-def _skin(surface: Surface, pixels: Pixels, out: Paint) -> None:
-    out.shade *= 1.0 + 0.05 * sample(mottle(), pixels.u, pixels.v, 120.0, surface.seed)
+def _details(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None:
+    details = surface.details
+    if surface.part in (Part.UPPER, Part.OUTER):
+        _front(surface, place, out)
+        _neck(surface, place, out)
+        if "logo" in details and surface.second is not None:
+            _tint(out, _logo(surface.seed, place), linear(surface.second))
+    elif surface.part == Part.LOWER:
+        _trousers(surface, place, pixels, out)
+    elif surface.part == Part.HEADWEAR:
+        _hat(surface, place, out)
+    elif surface.part == Part.BAG:
+        _bag(surface, pixels, out)
+    if "ribs" in details:
+        _darken(out, pixels.hem < 0.05, 0.86)
+    around = np.arctan2(place[0], place[2])
+    if "pleats" in details:
+        fold = np.mod(around * _F(3.6), _F(1.0))
+        out.shade *= np.where(place[1] < 0.2, _F(0.78) + _F(0.36) * fold, _F(1.0))
+    if "quilted" in details:
+        out.shade *= 0.62 + 0.48 * np.sqrt(np.abs(np.sin(pixels.v * _F(np.pi / 0.075))))
+    if "umbrella" in details:
+        out.shade *= 0.80 + 0.25 * np.abs(np.cos(4.0 * around))
 
 
-def _hair(surface: Surface, pixels: Pixels, out: Paint) -> None:
-    x, y, z = local(surface, pixels)
-    around = np.arctan2(x, -z + np.float32(1e-4))
-    if "curly" in surface.details:
-        strand = sample(mottle(), x + z, y, 260.0, surface.seed) * 1.3
+def _front(surface: Surface, place: Array, out: Paint) -> None:
+    """Zip, buttons, pockets and waist."""
+    x, y, z = place
+    aside, details = np.abs(x), surface.details
+    ahead = (z > 0.0) & (aside < 0.42)
+    closed = "open" not in details
+    if closed and "zip" in details:
+        _darken(out, ahead & (aside < 0.014) & (y < 0.97), 0.55)
+    if closed and details & {"buttons", "placket"}:
+        low = 0.62 if "placket" in details else -0.9
+        dots = ahead & (aside < 0.016) & (np.mod(y, 0.13) < 0.032) & (y > low) & (y < 0.95)
+        _darken(out, ahead & (np.abs(x - 0.02) < 0.008) & (y > low), 0.80)
+        _tint(out, dots, out.colour * _F(0.35) if sum(surface.rgb) > 1.2 else out.colour + 0.10)
+    if "pockets" in details:
+        flap = ahead & (np.abs(y - 0.10 - 0.1 * (aside - 0.25)) < 0.012) & (aside > 0.14) & (aside < 0.32)
+        _darken(out, flap, 0.65)
+    if "pouch" in details:
+        edge = np.where(y > 0.18, 0.24 - 0.55 * (y - 0.18), _F(0.24))
+        rim = ahead & (y > 0.02) & (y < 0.36) & (np.abs(aside - edge) < 0.014)
+        _darken(out, rim | (ahead & (np.abs(y - 0.36) < 0.012) & (aside < 0.14)), 0.70)
+    if "waist" in details:
+        _darken(out, np.abs(y - 0.36) < 0.028, 0.78)
+
+
+def _neck(surface: Surface, place: Array, out: Paint) -> None:
+    """The hole at the neck, through which what is below shows, with collar or lapels."""
+    if surface.under is None:
+        return
+    x, y, z = place
+    aside, details = np.abs(x), surface.details
+    closed = "open" not in details
+    ahead = (z > 0.0) & (aside < 0.30) & (y > 0.4)
+    if "round neck" in details:
+        hole = ahead & (_oval(x, y - 1.0, 0.135, 0.085) < 1.0)
+    elif "low neck" in details:
+        hole = (aside < 0.30) & (_oval(x, y - 1.02, 0.20, 0.24 if closed else 0.2) < 1.0)
+        hole |= (y > 0.80) & ~(_oval(x, y - 1.02, 0.24, 0.27) < 1.0) & (aside > 0.30 - 0.35 * (y - 0.80))
+    elif "v neck" in details:
+        hole = ahead & (aside < 0.42 * (y - 0.76 - 0.08 * (surface.seed % 3 - 1)))
+    elif "collar" in details and surface.part == Part.UPPER:
+        hole = ahead & (aside < 0.34 * (y - 0.87))
+        _darken(out, ahead & (np.abs(aside - 0.34 * (y - 0.87) - 0.085) < 0.012) & (y > 0.88), 0.78)
+    elif "lapels" in details:
+        hole = ahead & (aside < 0.36 * (y - 0.50)) & closed
+        edge = 0.36 * (y - 0.50) + np.where(y < 0.86, 0.05 + 0.22 * np.clip(y - 0.5, 0.0, 0.4), _F(0.10))
+        _darken(out, ahead & (np.abs(aside - edge) < 0.013) & (y > 0.5), 0.66)
     else:
-        wave = 0.10 * np.sin(y * 9.0) if "wavy" in surface.details else 0.0
-        strand = sample(mottle(), around + wave, y * 0.12, 190.0, surface.seed)
-        strand = strand + 0.5 * sample(mottle(), around + wave, y * 0.10, 420.0, surface.seed + 1)
+        return
+    _tint(out, hole, linear(surface.under))
+    _darken(out, hole, 0.88)
+    out.part[hole] = int(Part.UPPER) if surface.part == Part.OUTER else int(Part.SKIN)
+
+
+def _logo(seed: int, place: Array) -> Mask:
+    """Writing, a blot, a badge or lines on the chest, now and then on the back."""
+    x, y, z = place
+    kind = seed % 4
+    if kind == 0:
+        shape = (np.abs(x) < 0.20) & (y > 0.58) & (y < 0.72) & (mottled(x, y, 330.0, seed) > -0.35)
+    elif kind == 1:
+        shape = (_oval(x, y - 0.64, 0.15, 0.16) < 1.0) & (mottled(x, y, 220.0, seed) > -0.2)
+    elif kind == 2:
+        shape = (np.abs(x - 0.13) < 0.06) & (np.abs(y - 0.72) < 0.055)
+    else:
+        shape = (np.abs(x) < 0.19) & (y > 0.5) & (y < 0.72) & (np.mod(y - 0.5, 0.085) < 0.05)
+        shape &= mottled(x, y * 0.2, 420.0, seed) > -0.4
+    return np.asarray(shape if seed % 5 == 0 and kind != 2 else shape & (z > 0.0))
+
+
+def _trousers(surface: Surface, place: Array, pixels: Pixels, out: Paint) -> None:
+    x, y, z = place
+    aside, details = np.abs(x), surface.details
+    if "fade" in details:
+        worn = np.exp(-np.square((y + 0.55) / 0.32)) * (0.65 + 0.35 * np.sign(z))
+        out.colour *= 1.0 + 0.22 * worn + 0.10 * mottled(pixels.u, pixels.v, 160.0, surface.seed)
+    if "pockets" in details:
+        behind = (z < -0.02) & (y > -0.28) & (y < -0.02) & (aside > 0.05) & (aside < 0.23)
+        inner = (y > -0.25) & (y < -0.045) & (aside > 0.068) & (aside < 0.212)
+        _darken(out, behind & ~inner, 0.74)
+        slant = (z > 0.0) & (np.abs(aside - 0.20 - 0.35 * (0.02 - y)) < 0.010) & (y > -0.16) & (y < 0.12)
+        _darken(out, slant, 0.70)
+    if details & {"seams", "crease", "pockets"}:
+        _darken(out, (aside < 0.012) & (y < 0.2) & (y > -0.30), 0.72)
+        _darken(out, (y > 0.18) & (y < 0.205), 0.80)
+    if "torn" in details:
+        ragged = mottled(pixels.u, pixels.v * 2.2, 230.0, surface.seed)
+        _tint(out, (z > 0.0) & (np.abs(y + 0.86) < 0.13) & (ragged > 0.15), out.colour * 0.35 + 0.38)
+
+
+def _hat(surface: Surface, place: Array, out: Paint) -> None:
+    x, y, z = place
+    if "beanie" in surface.details:
+        _darken(out, np.abs(y - 0.22 - 0.12 * z) < 0.022, 0.68)
+        out.shade *= np.where(y < 0.22 + 0.12 * z, _F(1.0), 0.92 + 0.10 * np.sin(np.arctan2(x, z) * 40.0))
+    elif surface.details & {"brimmed hat", "sun hat"}:
+        band = (y > 0.235) & (y < 0.32) & (np.hypot(x, z) < 0.46)
+        _darken(out, band, 0.35 if sum(surface.rgb) > 0.9 else 1.8)
+    elif "cap" in surface.details and surface.seed % 2:
+        _tint(out, (z > 0.25) & (_oval(x, y - 0.36, 0.12, 0.07) < 1.0), _F(0.75) - out.colour * 0.7)
+
+
+def _bag(surface: Surface, pixels: Pixels, out: Paint) -> None:
+    if "backpack" in surface.details:
+        _darken(out, np.mod(pixels.v, 0.16) < 0.010, 0.62)
+    elif "suitcase" in surface.details:
+        out.shade *= 0.88 + 0.16 * (np.mod(pixels.u, 0.06) < 0.042)
+    else:
+        _darken(out, np.abs(np.mod(pixels.v, 0.2) - 0.05) < 0.006, 0.7)
+
+
+def _hair(surface: Surface, place: Array, out: Paint) -> None:
+    x, y, z = place
+    around = np.arctan2(x, -z + _F(1e-4))
+    if "curly" in surface.details:
+        strand = mottled(x + z, y, 260.0, surface.seed) * 1.3
+    else:
+        wave = around + (0.10 * np.sin(y * 9.0) if "wavy" in surface.details else 0.0)
+        strand = mottled(wave, y * 0.12, 190.0, surface.seed)
+        strand = strand + 0.5 * mottled(wave, y * 0.10, 420.0, surface.seed + 1)
     out.shade *= np.clip(1.0 + 0.30 * strand, 0.5, 1.7)
     band = np.exp(-np.square((y - 0.30) / 0.12)) + 0.4 * np.exp(-np.square((y + 0.25) / 0.20))
-    out.colour += np.float32(0.030) * band * np.clip(strand + 0.6, 0.0, 1.5)
+    out.colour += _F(0.030) * band * np.clip(strand + 0.6, 0.0, 1.5)
     if surface.seed % 6 == 0:
-        out.colour *= 1.0 + np.clip(-0.35 - y, 0.0, 0.8) * np.float32(1.4)
+        out.colour *= 1.0 + np.clip(-0.35 - y, 0.0, 0.8) * _F(1.4)
 
 
 def _face(surface: Surface, pixels: Pixels, out: Paint) -> None:
     x, y, z = local(surface, pixels)
-    aside = np.abs(x)
-    ahead = z > 0.12
-    smooth = surface.axes.astype(np.float32).T @ np.stack([x * 1.5, y * 0.9, z])
+    aside, ahead, details = np.abs(x), z > 0.12, surface.details
+    smooth = surface.axes.astype(_F).T @ np.stack([x * 1.5, y * 0.9, z])
     smooth /= np.sqrt(smooth[0] ** 2 + smooth[1] ** 2 + smooth[2] ** 2)
     pixels.normal[:] = 0.35 * pixels.normal + 0.65 * smooth
-    hair = np.zeros(3, dtype=np.float32)[:, None] if surface.second is None else linear(surface.second)
-    warm = np.exp(-(np.square((aside - 0.17) / 0.10) + np.square((y + 0.13) / 0.10)))
-    out.colour *= 1.0 + np.array([[0.10], [-0.06], [-0.06]], dtype=np.float32) * warm
-    out.shade *= 1.0 - 0.32 * np.exp(-(np.square((aside - 0.14) / 0.085) + np.square((y - 0.045) / 0.06))) * ahead
-    eye = ahead & (np.square((aside - 0.145) / 0.062) + np.square((y - 0.02) / 0.030) < 1.0)
-    brow = ahead & (np.square((aside - 0.145) / 0.085) + np.square((y - 0.115) / 0.024) < 1.0)
-    mouth = ahead & (np.square(aside / 0.105) + np.square((y + 0.285) / 0.030) < 1.0)
-    below_nose = ahead & (np.square(aside / 0.06) + np.square((y + 0.155) / 0.025) < 1.0)
-    out.colour = np.where(eye, out.colour * np.float32(0.22), out.colour)
-    out.colour = np.where(brow, out.colour * 0.35 + hair * 0.65, out.colour)
-    lips = np.array(
-        [[0.80], [0.42], [0.42]] if "lips" in surface.details else [[0.72], [0.55], [0.55]], dtype=np.float32
-    )
-    out.colour = np.where(mouth, out.colour * lips, out.colour)
-    out.shade *= np.where(below_nose, np.float32(0.72), np.float32(1.0))
-    if "beard" in surface.details:
+    hair = linear(surface.second or (0.0, 0.0, 0.0))
+    warm = np.exp(-_oval(aside - 0.17, y + 0.13, 0.10, 0.10))
+    out.colour *= 1.0 + np.array([[0.10], [-0.06], [-0.06]], dtype=_F) * warm
+    out.shade *= 1.0 - 0.32 * np.exp(-_oval(aside - 0.14, y - 0.045, 0.085, 0.06)) * ahead
+    mouth = ahead & (_oval(aside, y + 0.285, 0.105, 0.030) < 1.0)
+    lips = [[0.80], [0.42], [0.42]] if "lips" in details else [[0.72], [0.55], [0.55]]
+    _tint(out, ahead & (_oval(aside - 0.145, y - 0.02, 0.062, 0.030) < 1.0), out.colour * _F(0.22))
+    brow = ahead & (_oval(aside - 0.145, y - 0.115, 0.085, 0.024) < 1.0)
+    _tint(out, brow, out.colour * 0.35 + hair * 0.65)
+    _tint(out, mouth, out.colour * np.array(lips, dtype=_F))
+    _darken(out, ahead & (_oval(aside, y + 0.155, 0.06, 0.025) < 1.0), 0.72)
+    if "beard" in details:
         chin = (y < -0.16 + 0.5 * np.clip(aside - 0.12, 0.0, 0.2)) & ~mouth & (z > -0.05) & (y > -0.60)
-        chin &= ~((y > -0.20) & (aside < 0.05))
-        out.colour = np.where(chin, out.colour * 0.30 + hair * 0.70, out.colour)
-    if "bald" not in surface.details:
-        rough = sample(mottle(), x, y, 300.0, surface.seed)
+        _tint(out, chin & ~((y > -0.20) & (aside < 0.05)), out.colour * 0.30 + hair * 0.70)
+    if "bald" not in details:
+        rough = mottled(x, y, 300.0, surface.seed)
         aslant = 0.09 * (surface.seed % 5 - 2) * x
         grown = aslant - y + 0.95 * z <= 0.05 - 0.02 * (surface.seed % 4) + 0.03 * rough
-        cover = np.float32(0.75 if "cropped" in surface.details else 1.0)
-        out.colour = np.where(grown, out.colour * (1 - cover) + hair * cover * (1.0 + 0.2 * rough), out.colour)
+        cover = _F(0.75 if "cropped" in details else 1.0)
+        _tint(out, grown, out.colour * (1 - cover) + hair * cover * (1.0 + 0.2 * rough))
         out.part[grown] = int(Part.HAIR)
-    _glasses(surface, (aside, y, z), out)
-
-
-def _glasses(surface: Surface, place: tuple[Array, Array, Array], out: Paint) -> None:
-    aside, y, z = place
-    if not surface.details & {"glasses", "sunglasses"}:
-        return
-    lens = np.square((aside - 0.15) / 0.125) + np.square((y - 0.02) / 0.085)
-    front = z > 0.10
-    temple = (np.abs(y - 0.05) < 0.022) & (z > -0.10) & (aside > 0.2)
-    bridge = front & (aside < 0.06) & (np.abs(y - 0.045) < 0.015)
-    dark = (front & (lens < 1.0)) if "sunglasses" in surface.details else (front & (lens < 1.0) & (lens > 0.50))
-    shown = dark | temple | bridge
-    out.colour = np.where(shown, np.float32(0.012), out.colour)
-    out.part[shown] = int(Part.ACCESSORY)
+    if details & {"glasses", "sunglasses"}:
+        lens, front = _oval(aside - 0.15, y - 0.02, 0.125, 0.085), z > 0.10
+        temple = (np.abs(y - 0.05) < 0.022) & (z > -0.10) & (aside > 0.2)
+        bridge = front & (aside < 0.06) & (np.abs(y - 0.045) < 0.015)
+        shown = (front & (lens < 1.0) & (lens > (-1.0 if "sunglasses" in details else 0.50))) | temple | bridge
+        _tint(out, shown, _F(0.012))
+        out.part[shown] = int(Part.ACCESSORY)
 
 
 def _shoe(surface: Surface, pixels: Pixels, out: Paint) -> None:
     _, y, z = local(surface, pixels)
-    kind = next(iter(surface.details))
-    sole = y < (0.026 if kind in ("trainers", "boots") else 0.012)
     if surface.second is not None:
-        out.colour = np.where(sole, linear(surface.second), out.colour)
-    if kind == "trainers":
+        _tint(out, y < (0.026 if surface.details & {"trainers", "boots"} else 0.012), linear(surface.second))
+    if "trainers" in surface.details:
         laces = (z > 0.03) & (z < 0.12) & (pixels.normal[1] > 0.6) & (y > 0.055)
-        stripe = np.mod(z, 0.03) < 0.012
-        out.colour = np.where(laces & stripe, out.colour * 0.5 + 0.35, out.colour)
-    out.shade *= 1.0 + 0.08 * sample(mottle(), z, y, 300.0, surface.seed)
-
-
-_PAINTERS: dict[str, Callable[[Surface, Pixels, Paint], None]] = {
-    "plain": _plain,
-    "cloth": _cloth,
-    "skin": _skin,
-    "hair": _hair,
-    "face": _face,
-    "shoe": _shoe,
-}
+        _tint(out, laces & (np.mod(z, 0.03) < 0.012), out.colour * 0.5 + 0.35)
+    out.shade *= 1.0 + 0.08 * mottled(z, y, 300.0, surface.seed)

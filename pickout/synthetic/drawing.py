@@ -1,9 +1,8 @@
-"""Draw one crop: a person in a place, seen by a camera."""
+"""Draw one crop: a person in a place, seen by a camera, perhaps behind something."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,40 +11,29 @@ from pickout.synthetic.attributes import Occluder, Person, View
 from pickout.synthetic.avatars import Avatar, load_avatar
 from pickout.synthetic.belongings import accessory_pieces, bag_pieces, carried_pieces, headwear_pieces
 from pickout.synthetic.bodies import hanging_hair, head_pieces
-from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera
+from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop
 from pickout.synthetic.garments import arm_pieces, outer_pieces, upper_pieces
 from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
-from pickout.synthetic.occluders import draw_occluder
 from pickout.synthetic.outfits import sample_wearer
-from pickout.synthetic.people import sample_person
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.pieces import Piece
-from pickout.synthetic.posing import Posed, pose_avatar
-from pickout.synthetic.raycast import Rays
-from pickout.synthetic.render import Layer, nearest, render
+from pickout.synthetic.posing import Posed, pose_avatar, render_avatar
+from pickout.synthetic.render import Layer, Light, light_of, nearest, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.sensors import develop
-from pickout.synthetic.shading import Light, light_of
 from pickout.synthetic.skeleton import Skeleton, pose_skeleton
-from pickout.synthetic.surfaces import Part
-from pickout.synthetic.texturing import render_avatar
-from pickout.synthetic.views import sample_view
+from pickout.synthetic.solids import Rays
+from pickout.synthetic.surfaces import Array, Part, mottled
 
-Array = NDArray[np.floating[Any]]
 FINE = 2
 """Rays a pixel along each side."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A drawn crop.
+    """A drawn crop."""
 
-    Args:
-        image: sRGB. Shape: (height, width, 3).
-        parts: a `Part` at each pixel. Shape: (height, width).
-    """
-
-    image: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
+    image: NDArray[np.uint8]  # sRGB. Shape: (height, width, 3)
+    parts: NDArray[np.uint8]  # a `Part` at each pixel. Shape: (height, width)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,83 +66,55 @@ class Figure:
 
 def figure(person: Person, view: View, avatar: Avatar | None = None) -> Figure:
     """`person` in the pose of `view`, drawn, or with the body of `avatar`."""
-    if avatar is not None:
+    body: tuple[Avatar, Posed] | None = None
+    pieces: list[Piece] = []
+    if avatar is None:
+        skeleton = pose_skeleton(person, view)
+        for make in (head_pieces, upper_pieces, outer_pieces, arm_pieces, leg_pieces, shoe_pieces):
+            pieces += make(person, skeleton)
+    else:
         posed = pose_avatar(avatar, person, view)
-        pieces = _things(person, view, posed.skeleton)
-        if avatar.outfit.bottom.kind is not None:
-            pieces += skirt_over(person, posed.skeleton)
-        if avatar.outfit.hair[0] != person.hair.length:
-            pieces += hanging_hair(person, posed.skeleton)
-        return Figure(person, posed.skeleton, pieces, (avatar, posed))
-    skeleton = pose_skeleton(person, view)
-    pieces = [
-        *head_pieces(person, skeleton),
-        *upper_pieces(person, skeleton),
-        *outer_pieces(person, skeleton),
-        *arm_pieces(person, skeleton),
-        *leg_pieces(person, skeleton),
-        *shoe_pieces(person, skeleton),
-    ]
-    return Figure(person, skeleton, [*pieces, *_things(person, view, skeleton)], None)
-
-
-def _things(person: Person, view: View, skeleton: Skeleton) -> list[Piece]:
-    return [
-        *headwear_pieces(person, skeleton),
-        *accessory_pieces(person, skeleton),
-        *bag_pieces(person, skeleton),
-        *carried_pieces(person, view, skeleton),
-    ]
+        body, skeleton = (avatar, posed), posed.skeleton
+    for make in (headwear_pieces, accessory_pieces, bag_pieces):
+        pieces += make(person, skeleton)
+    pieces += carried_pieces(person, view, skeleton)
+    if avatar is not None and avatar.outfit.bottom.kind is not None:
+        pieces += skirt_over(person, skeleton)
+    if avatar is not None and avatar.outfit.hair[0] != person.hair.length:
+        pieces += hanging_hair(person, skeleton)
+    return Figure(person, skeleton, pieces, body)
 
 
 def draw_crop(
     person: Person,
     view: View,
     camera: Camera,
-    size: tuple[int, int] = (192, 64),
+    size: tuple[int, int] = (192, 64),  # height and width in pixels
     *,
-    avatar: Avatar | None = None,
-    others: Sequence[Path] = (),
+    avatar: Avatar | None = None,  # the person's body, whose outfit they wear; None draws one
+    others: Sequence[Path] = (),  # files of avatars for the other people in the picture; empty draws them
 ) -> Drawing:
-    """Draw `person` in `view` as `camera` sees them; equal arguments give equal pixels.
-
-    Args:
-        size: height and width in pixels.
-        avatar: the person's body, whose outfit `person` wears; None draws one.
-        others: files of avatars for the other people in the picture; empty draws them.
-    """
-    height, width = size
-    who = figure(person, view, avatar)
-    light = light_of(camera)
-    fine = _frame(who, view, camera, (height * FINE, width * FINE))
-    coarse = Rays(fine.position, fine.basis, _pairs(fine.xs), _pairs(fine.ys))
+    """Draw `person` in `view` as `camera` sees them; equal arguments give equal pixels."""
+    who, light = figure(person, view, avatar), light_of(camera)
+    fine = _frame(who, view, camera, (size[0] * FINE, size[1] * FINE))
+    xs, ys = (values.reshape(-1, FINE).mean(axis=1) for values in (fine.xs, fine.ys))
+    coarse = Rays(fine.position, fine.basis, xs, ys)
     picture = draw_scene(view, coarse, light, who.skeleton)
     picture = _passers(picture, view, coarse, light, others)
     layer = who.render(fine, light)
-    colour, cover = _shrink(layer)
+    colour, cover = _blocks(layer.colour), _blocks(layer.cover)
     picture = colour + (1.0 - cover)[..., None] * picture
     parts = layer.part[FINE // 2 :: FINE, FINE // 2 :: FINE].copy()
     if view.occluder is not None:
-        picture = _occlude(picture, parts, view.occluder, coarse, light, others)
+        colour, cover = _occluded(view.occluder, coarse, light, others)
+        parts[cover > 0.5] = int(Part.OCCLUDER)
+        picture = np.asarray(colour + (1.0 - cover)[..., None] * picture)
     return Drawing(develop(picture, camera, view.seed), parts)
 
 
-def _pairs(values: Array) -> Array:
-    """Means of each `FINE` neighbours."""
-    return np.asarray(values.reshape(-1, FINE).mean(axis=1))
-
-
-def _shrink(layer: Layer) -> tuple[Array, Array]:
-    """Mean colour (zero where nothing is) and cover of each `FINE` by `FINE` block."""
-    return _blocks(layer.colour), _blocks((layer.part > 0).astype(np.float32))
-
-
 def _blocks(fine: Array) -> Array:
-    total = fine[::FINE, ::FINE].copy()
-    for row in range(FINE):
-        for column in range(FINE):
-            if row or column:
-                total += fine[row::FINE, column::FINE]
+    """Means of each `FINE` by `FINE` block."""
+    total = sum(fine[row::FINE, column::FINE] for row in range(FINE) for column in range(FINE))
     return np.asarray(total * np.float32(1.0 / FINE**2))
 
 
@@ -174,31 +134,9 @@ def _passers(picture: Array, view: View, rays: Rays, light: Light, others: Seque
         behind = float(generator.uniform(0.35, 1.0) if generator.random() < 0.4 else generator.uniform(0.8, 5.0))
         away = np.array([side * generator.uniform(0.35, 0.75) * (1.0 + behind * 0.12), 0.0, -behind])
         other = _other(int(generator.integers(2**31)), view.camera, others)
-        layer = other.render(Rays(rays.position - away, rays.basis, rays.xs, rays.ys), light)
+        layer = other.render(rays.moved(away), light)
         picture = np.where((layer.part > 0)[..., None], layer.colour, picture)
     return picture
-
-
-def _occlude(
-    picture: Array,
-    parts: NDArray[np.uint8],
-    occluder: Occluder,
-    rays: Rays,
-    light: Light,
-    others: Sequence[Path],
-) -> Array:
-    """Lay an occluder over the picture and mark it in `parts`."""
-    if occluder.kind == "passer-by":
-        other = _other(occluder.seed, "any", others)
-        side = -1.0 if occluder.place < 0.5 else 1.0
-        away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
-        layer = other.render(Rays(rays.position - away, rays.basis, rays.xs, rays.ys), light)
-        colour, cover = layer.colour, (layer.part > 0).astype(np.float32)
-    else:
-        tint, cover = draw_occluder(occluder, rays.shape)
-        colour = tint * ((light.sky + light.main * 0.6) * cover[..., None])
-    parts[cover > 0.5] = int(Part.OCCLUDER)
-    return np.asarray(colour + (1.0 - cover)[..., None] * picture)
 
 
 def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Rays:
@@ -213,11 +151,70 @@ def _frame(who: Figure, view: View, camera: Camera, size: tuple[int, int]) -> Ra
     reach = balls[:, 3] / local[:, 2] * weight
     x, y = local[:, 0] / local[:, 2], local[:, 1] / local[:, 2]
     left, right_, low, high = (x - reach).min(), (x + reach).max(), (y - reach).min(), (y + reach).max()
-    high_size = (high - low) / view.zoom
-    wide_size = float(np.clip((right_ - left) * view.spare / view.zoom, 0.30 * high_size, 0.62 * high_size))
-    middle_x = 0.5 * (left + right_) - view.shift[0] * wide_size
-    middle_y = 0.5 * (low + high) + view.shift[1] * high_size
+    tall = (high - low) / view.zoom
+    wide = float(np.clip((right_ - left) * view.spare / view.zoom, 0.30 * tall, 0.62 * tall))
     height, width = size
-    xs = middle_x + ((np.arange(width) + 0.5) / width - 0.5) * wide_size
-    ys = middle_y - ((np.arange(height) + 0.5) / height - 0.5) * high_size
+    xs = 0.5 * (left + right_) - view.shift[0] * wide + ((np.arange(width) + 0.5) / width - 0.5) * wide
+    ys = 0.5 * (low + high) + view.shift[1] * tall - ((np.arange(height) + 0.5) / height - 0.5) * tall
     return Rays(position, basis, xs.astype(np.float32), ys.astype(np.float32))
+
+
+def _occluded(occluder: Occluder, rays: Rays, light: Light, others: Sequence[Path]) -> tuple[Array, Array]:
+    """Colour of what stands before the person, times its cover, and the cover, 0 to 1."""
+    if occluder.kind == "passer-by":
+        side = -1.0 if occluder.place < 0.5 else 1.0
+        away = np.array([side * (0.52 - 0.45 * occluder.reach), 0.0, 0.7])
+        layer = _other(occluder.seed, "any", others).render(rays.moved(away), light)
+        return layer.colour, layer.cover
+    tint, cover = _thing(occluder, rays.shape)
+    return tint * ((light.sky + light.main * 0.6) * cover[..., None]), cover
+
+
+def _soft(inside: Array, pixels: float) -> Array:
+    """Cover of a soft edge: `inside` grows inward and reaches 1 within about a pixel."""
+    return np.asarray(np.clip(inside * np.float32(pixels) + np.float32(0.5), 0.0, 1.0))
+
+
+def _thing(occluder: Occluder, size: tuple[int, int]) -> tuple[Array, Array]:
+    """Linear colour (height, width, 3) and cover (height, width) of a thing with soft edges."""
+    height, width = size
+    generator = np.random.default_rng([occluder.seed, 7])
+    place, reach, seed = occluder.place, occluder.reach, occluder.seed
+    y, x = np.meshgrid(*((np.arange(n, dtype=np.float32) + 0.5) / n for n in size), indexing="ij")
+    tone = np.power(generator.uniform(0.15, 0.75) * generator.uniform(0.8, 1.2, 3), 2.2).astype(np.float32)
+    match occluder.kind:
+        case "pole":
+            half = 0.03 + 0.10 * reach
+            across = (x - place) / half
+            round_ = np.sqrt(np.clip(1.0 - across * across, 0.0, 1.0)) * (0.9 + 0.3 * across) + 0.15
+            return tone * round_[..., None], _soft(1.0 - np.abs(across), half * width)
+        case "railing":
+            top, apart = 1.0 - reach, 0.16 + 0.05 * (seed % 4)
+            bars = (np.abs(y - bar) for bar in (top, top + 0.09 + 0.1 * (seed % 3)))
+            posts = _soft((0.022 - np.abs(np.mod(x + place, apart) - apart / 2)) * width, 1.0) * (y > top)
+            cover = np.maximum.reduce([posts, *(_soft((0.011 - bar) * height, 1.0) for bar in bars)])
+            return tone * (0.8 + 0.3 * np.sin(x * 9.0 + y))[..., None], cover
+        case "bush":
+            rough, fine = mottled(x * 0.4, y * 1.2, 110.0, seed % 997), mottled(x * 0.4, y * 1.2, 330.0, seed % 991)
+            apart = np.hypot((x - place) / 0.75, (y - 1.02) / max(reach, 0.12))
+            leaf = np.power(np.array([0.24, 0.36, 0.15]) * generator.uniform(0.7, 1.3), 2.2).astype(np.float32)
+            colour = leaf * np.clip(1.0 + 0.9 * fine + 0.4 * rough, 0.1, 2.6)[..., None]
+            return colour, np.clip((1.0 - apart + 0.28 * rough + 0.18 * fine) * 9.0, 0.0, 1.0)
+        case "car":
+            paint = np.power(generator.uniform(0.08, 0.9, 3), 2.2).astype(np.float32)
+            slope = 0.10 if place < 0.5 else -0.10
+            hood = 1.0 - 0.85 * reach + slope * (x - 0.5) + 0.10 * np.square(x - 0.5)
+            lower = np.clip((y - hood) / max(reach, 0.1), 0.0, 1.0)
+            gloss = np.exp(-np.square((lower - 0.12) / 0.06)) * 0.35
+            colour = paint * (1.15 - 0.75 * lower)[..., None] + gloss[..., None]
+            glass = (lower > 0.0) & (lower < 0.10)
+            return np.where(glass[..., None], np.float32(0.05), colour), _soft((y - hood) * height, 1.0)
+        case "bin":
+            half, top = 0.16 + 0.25 * reach, 1.0 - 0.7 * reach
+            across = (x - place) / half
+            lid = np.where(y < top + 0.04, np.float32(0.6), np.float32(1.0))
+            round_ = (0.35 + 0.75 * np.sqrt(np.clip(1.0 - across * across, 0.0, 1.0))) * lid
+            return tone * round_[..., None], _soft(1.0 - np.abs(across), half * width) * _soft((y - top) * height, 1.0)
+    edge = place + (0.22 if place < 0.5 else -0.22) * reach
+    side = edge - x if place < 0.5 else x - edge
+    return tone * (0.8 + 0.2 * y)[..., None], _soft(side * width, 1.0)

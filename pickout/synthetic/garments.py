@@ -1,32 +1,133 @@
-"""Clothes of the upper body as solids: shirts, dresses, jackets, collars, hoods and sleeves."""
+"""Clothes of the upper body as solids: how they stand off the body and how far down they reach, collars and sleeves."""
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pickout.synthetic.attributes import Person
-from pickout.synthetic.bodies import Girth, bare_arm, girth, hand, skin_surface
-from pickout.synthetic.pieces import Piece, cone, ellipsoid
+from pickout.synthetic.attributes import Garment, Outer, Person
+from pickout.synthetic.bodies import Girth, girth, skin_surface, trunk_outline
+from pickout.synthetic.colours import skin_colour
+from pickout.synthetic.habits import read_table
+from pickout.synthetic.pieces import Piece, cone, ellipsoid, loft
 from pickout.synthetic.skeleton import Limb, Skeleton
-from pickout.synthetic.surfaces import Part, Surface
-from pickout.synthetic.trunk import REACH, Hang, cloth_surface, outer_ease, thigh_reach, trunk_piece, upper_ease
+from pickout.synthetic.surfaces import Part, Surface, Vector
 
-Vector = NDArray[np.float64]
+CLOTH = read_table("cloth.toml")
+"""Details, gloss and cut by the garment's kind."""
+
+
+def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, part: Part) -> Surface:
+    """The surface of a garment, with the details of its kind."""
+    details, kind, seed = set(CLOTH["details"].get(garment.kind, ())), garment.kind, person.seed
+    if isinstance(garment, Garment):
+        details |= {name for name, on in (("logo", garment.logo), ("torn", garment.torn)) if on}
+    elif garment.open:
+        details.add("open")
+    if kind == "hoodie" and seed % 2:
+        details.discard("zip")
+    if kind in ("skirt", "dress") and seed % 3 == 0:
+        details.add("pleats")
+    if kind in ("sweater", "cardigan") and seed % 2:
+        details.add("knit")
+    frame = skeleton.pelvis_frame if part == Part.LOWER else skeleton.chest_frame
+    return Surface(
+        style="cloth",
+        rgb=garment.colour.rgb,
+        part=part,
+        second=None if garment.second is None else garment.second.rgb,
+        under=person.upper.colour.rgb if part == Part.OUTER else skin_colour(person.skin),
+        pattern=garment.pattern,
+        details=frozenset(details),
+        origin=skeleton.pelvis,
+        axes=frame / skeleton.size.torso,
+        folds=0.8 * (1.2 - garment.tight) if isinstance(garment, Garment) else 0.7,
+        shine=CLOTH["shine"].get(kind, 0.05),
+        seed=seed + int(part) * 977,
+    )
+
+
+def upper_ease(person: Person) -> float:
+    """Metres between the body and the upper garment."""
+    garment = person.upper
+    if garment.tucked:
+        return 0.008
+    ease = 0.009 + 0.016 * (1.0 - garment.tight) * (person.height / 1.7)
+    return ease + (0.007 if garment.kind in ("sweater", "hoodie") else 0.0)
+
+
+def outermost_ease(person: Person) -> float:
+    """Metres between the body and what lies over all of it."""
+    if person.outer is None:
+        return upper_ease(person)
+    return max(float(CLOTH["ease"].get(person.outer.kind, 0.020)), upper_ease(person)) + 0.007
+
+
+def leg_ease(person: Person) -> float:
+    """Metres between the thighs and what covers them; bare legs under a skirt are a little slimmer."""
+    garment = person.lower
+    if garment is None or garment.kind == "skirt":
+        return -0.006
+    return 0.003 if garment.kind == "leggings" else 0.004 + 0.016 * (1.0 - garment.tight)
+
+
+def thigh_reach(person: Person) -> float:
+    """Radius of a covered thigh at the hip, metres."""
+    return girth(person).thigh + leg_ease(person) * 0.8
+
+
+def trunk_piece(
+    surface: Surface,
+    person: Person,
+    skeleton: Skeleton,
+    frame: Vector,  # the pelvis' or the chest's, along which it hangs
+    *,
+    bottom: float,  # its lower end above the hip joints, torso lengths
+    ease: float,  # how far it stands off the body, metres
+    flare: float,  # how much wider its hem is, metres
+    clear: float,  # radius of the thighs that must stay inside it, metres
+    top: float = 1.0,  # its upper end, torso lengths
+    gap: float | None = None,  # half-width of its opening in front, torso lengths; None when closed
+) -> Piece:
+    """A trunk garment: the body's outline, eased, flaring below the hips, wide enough for the thighs."""
+    torso, thigh = skeleton.size.torso, skeleton.size.thigh
+    heights, wide, deep, shift = trunk_outline(person, torso)
+    extra = np.array([height for height in (-0.55, -0.30) if height > bottom + 0.1]) * torso
+    within = (heights > bottom * torso + 0.012) & (heights < top * torso - 0.012)
+    levels = np.concatenate([[bottom * torso], extra, heights[within], [top * torso]])
+    share = levels / torso
+    below = np.clip(-0.02 - share, 0.0, None)
+    stand = ease * np.interp(share, [0.80, 0.95], [1.0, 0.45]) + flare * np.minimum(below / 0.35, 1.0) ** 0.8
+    w, d = np.interp(levels, heights, wide) + stand, np.interp(levels, heights, deep) + stand
+    s = np.interp(levels, heights, shift)
+    # A loose garment bridges the waist.
+    drape = np.clip((ease - 0.008) / 0.03, 0.0, 0.9) * ((share > 0.0) & (share < 0.62))
+    w = w + drape * np.clip(w.max() * 0.94 - w, 0.0, None)
+    d = d + drape * np.clip(d.max() * 0.90 - d, 0.0, None)
+    # Striding thighs stay inside.
+    swings = [float((leg.middle - leg.top) @ frame[2]) for leg in skeleton.legs]
+    lead, trail = max(0.0, *swings), max(0.0, *(-swing for swing in swings))
+    along = np.minimum(below * torso / thigh, 1.0)
+    stride = along * 0.5 * (lead + trail)
+    s = np.where(below > 0.0, 0.3 * s, s) + along * 0.5 * (lead - trail)
+    spare = 0.0 if clear <= 0.0 else 0.022 if bottom > -0.3 else 0.032
+    low = np.clip((0.16 - share) / 0.14, 0.0, 1.0)
+    slim = clear * np.interp(below * torso / thigh, [0.0, 1.0], [1.0, 0.72])
+    w = w + low * np.clip(1.09 * (skeleton.size.hip + slim) - w, 0.0, None)
+    d = d + low * np.clip(1.20 * (slim + stride) + np.abs(s) + spare - d, 0.0, None)
+    opening = None if gap is None else gap * torso * np.interp(share, [-0.8, 0.3, 0.98], [1.5, 1.0, 0.55])
+    return loft(surface, skeleton.pelvis, frame, levels, (w, d, s), gap=opening, start=(1.03 - top) * torso)
 
 
 def upper_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     """The upper garment's trunk and collar; a dress with its skirt."""
-    garment = person.upper
+    garment, ease = person.upper, upper_ease(person)
     surface = cloth_surface(person, skeleton, garment, Part.UPPER)
-    bottom = 0.14 if garment.tucked else REACH[garment.length] + 0.05 * ((person.seed % 7) / 6 - 0.5)
-    flare = 0.010
-    if garment.kind == "dress":
-        flare = 0.030 + 0.060 * ((person.seed >> 3) % 10) / 9
-    hang = Hang(bottom, 1.0, upper_ease(person), flare, thigh_reach(person) + 0.006)
-    pieces = [trunk_piece(surface, person, skeleton, hang, skeleton.chest_frame)]
+    bottom = 0.14 if garment.tucked else CLOTH["hem"][garment.length] + 0.05 * ((person.seed % 7) / 6 - 0.5)
+    flare = 0.030 + 0.060 * ((person.seed >> 3) % 10) / 9 if person.dress else 0.010
+    frame, clear = skeleton.chest_frame, thigh_reach(person) + 0.006
+    pieces = [trunk_piece(surface, person, skeleton, frame, bottom=bottom, ease=ease, flare=flare, clear=clear)]
     if person.outer is None or person.outer.sleeve == "none":
-        pieces += _yoke(surface, person, skeleton, upper_ease(person), garment.sleeve != "none")
+        pieces += _yoke(surface, person, skeleton, ease, garment.sleeve != "none")
     if garment.kind in ("shirt", "polo"):
         pieces.append(_collar(surface, person, skeleton, 0.018))
     if garment.kind == "hoodie" and person.outer is None:
@@ -36,18 +137,20 @@ def upper_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
 
 def outer_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     """The outer garment's trunk, collar and hood."""
-    outer = person.outer
+    outer, ease = person.outer, outermost_ease(person)
     if outer is None:
         return []
     surface = cloth_surface(person, skeleton, outer, Part.OUTER)
     gap = 0.10 + 0.07 * ((person.seed >> 5) % 8) / 7 if outer.open else None
-    flare = {"coat": 0.035, "raincoat": 0.045, "cardigan": 0.02}.get(outer.kind, 0.008)
-    bottom = REACH[outer.length] + (0.02 if outer.kind == "vest" else 0.0)
-    if person.dress and outer.open:
-        gap = max(gap or 0.0, 0.12)
-    hang = Hang(bottom, 1.0, outer_ease(person), flare, thigh_reach(person) + 0.012, gap)
-    pieces = [trunk_piece(surface, person, skeleton, hang, skeleton.chest_frame)]
-    pieces += _yoke(surface, person, skeleton, outer_ease(person), outer.sleeve != "none")
+    if gap is not None and person.dress:
+        gap = max(gap, 0.12)
+    cut = {
+        "bottom": CLOTH["hem"][outer.length] + (0.02 if outer.kind == "vest" else 0.0),
+        "flare": CLOTH["flare"].get(outer.kind, 0.008),
+        "clear": thigh_reach(person) + 0.012,
+    }
+    pieces = [trunk_piece(surface, person, skeleton, skeleton.chest_frame, ease=ease, gap=gap, **cut)]
+    pieces += _yoke(surface, person, skeleton, ease, outer.sleeve != "none")
     if outer.kind in ("jacket", "coat", "raincoat", "puffer jacket", "vest") and not outer.open:
         pieces.append(_collar(surface, person, skeleton, 0.034))
     if outer.hood:
@@ -57,28 +160,26 @@ def outer_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
 
 def _yoke(surface: Surface, person: Person, skeleton: Skeleton, ease: float, sleeved: bool) -> list[Piece]:
     """Cloth from the neck over each shoulder: closes the gap between the trunk and the arms."""
-    frame, size, h = skeleton.chest_frame, girth(person), person.height
+    frame, h = skeleton.chest_frame, person.height
+    thick = girth(person).upper_arm * (1.0 if sleeved else 0.72) + ease * 0.8
     pieces = []
     for limb, side in zip(skeleton.arms, (1.0, -1.0), strict=True):
         neck = skeleton.neck + frame.T @ np.array([side * 0.030 * h, -0.026 * h, 0.0])
         joint = limb.top + frame[1] * (0.004 * h)
         if not sleeved:
             joint = neck + (joint - neck) * 0.55
-        thick = size.upper_arm * (1.0 if sleeved else 0.72) + ease * 0.8
         pieces.append(cone(surface, neck, joint, (0.016 * h + ease * 0.5, thick * 0.97), frame[2], start=0.03))
         if sleeved:
-            chest = skeleton.pelvis + frame.T @ np.array([side * 0.060 * h, skeleton.size.torso * 0.64, 0.0])
+            chest = skeleton.on_trunk(side * 0.060 * h, skeleton.size.torso * 0.64, 0.0)
             pieces.append(cone(surface, limb.top, chest, (thick * 0.95, 0.036 * h), frame[2], start=0.08))
     return pieces
 
 
 def _collar(surface: Surface, person: Person, skeleton: Skeleton, height: float) -> Piece:
-    size, up = girth(person).neck, skeleton.chest_frame[1]
-    low = skeleton.neck - up * 0.022
-    high = low + up * (0.022 + height) + skeleton.head_frame[2] * 0.006
-    return cone(
-        surface, low, high, (size + 0.020, size + 0.010), skeleton.chest_frame[2], caps=(False, False), start=0.02
-    )
+    neck, frame = girth(person).neck, skeleton.chest_frame
+    low = skeleton.neck - frame[1] * 0.022
+    high = low + frame[1] * (0.022 + height) + skeleton.head_frame[2] * 0.006
+    return cone(surface, low, high, (neck + 0.020, neck + 0.010), frame[2], caps=(False, False), start=0.02)
 
 
 def _hood(surface: Surface, skeleton: Skeleton) -> Piece:
@@ -91,17 +192,20 @@ def arm_pieces(person: Person, skeleton: Skeleton) -> list[Piece]:
     """Arms with sleeves and hands."""
     size, skin, upper = girth(person), skin_surface(person), person.upper
     outer = person.outer if person.outer is not None and person.outer.sleeve == "long" else None
-    cloth = cloth_surface(person, skeleton, outer or upper, Part.OUTER if outer else Part.UPPER)
+    worn: Garment | Outer = outer or upper
     if upper.pattern == "colour block" and not outer and upper.second and person.seed % 2:
-        swapped = replace(upper, colour=upper.second, pattern="plain", second=None)
-        cloth = cloth_surface(person, skeleton, swapped, Part.UPPER)
-    sleeve = outer.sleeve if outer else upper.sleeve
+        worn = replace(upper, colour=upper.second, pattern="plain", second=None)
+    cloth = cloth_surface(person, skeleton, worn, Part.OUTER if outer else Part.UPPER)
     loose = 0.012 * (1.15 - upper.tight) + (0.004 if upper.kind in ("sweater", "hoodie") else 0.0)
-    ease = 0.004 + (outer_ease(person) * 0.5 + 0.002 if outer else loose)
+    ease = 0.004 + (outermost_ease(person) * 0.5 + 0.002 if outer else loose)
     pieces: list[Piece] = []
     for limb in skeleton.arms:
-        pieces += _sleeved(limb, size, sleeve, ease, (cloth, skin), skeleton.chest_frame[2])
-        pieces += hand(skin, limb, person.height)
+        pieces += _sleeved(limb, size, worn.sleeve, ease, (cloth, skin), skeleton.chest_frame[2])
+        # A loosely closed hand with its thumb.
+        h, frame = person.height, limb.frame
+        thumb = limb.bottom + frame[2] * 0.028 * h + frame[1] * 0.014 * h
+        pieces.append(ellipsoid(skin, limb.bottom + frame[2] * 0.036 * h, frame, (0.0125 * h, 0.0215 * h, 0.042 * h)))
+        pieces.append(ellipsoid(skin, thumb, frame, (0.008 * h, 0.009 * h, 0.020 * h)))
     return pieces
 
 
@@ -111,23 +215,26 @@ def _sleeved(
     cloth, skin = surfaces
     upper, lower = float(np.linalg.norm(limb.middle - limb.top)), float(np.linalg.norm(limb.bottom - limb.middle))
     if sleeve == "long":
-        total = upper + lower
-        elbow, wrist = size.elbow + ease, size.wrist + ease * 0.7 + 0.003
+        total, elbow = upper + lower, size.elbow + ease
+        wrist = (elbow, size.wrist + ease * 0.7 + 0.003)
         return [
             cone(cloth, limb.top, limb.middle, (size.upper_arm + ease, elbow), ahead, hem=total),
-            cone(cloth, limb.middle, limb.bottom, (elbow, wrist), ahead, caps=(True, False), start=upper, hem=total),
+            cone(cloth, limb.middle, limb.bottom, wrist, ahead, caps=(True, False), start=upper, hem=total),
         ]
-    pieces = bare_arm(skin, limb, size, ahead)
+    pieces = [
+        cone(skin, limb.top, limb.middle, (size.upper_arm, size.elbow), ahead),
+        cone(skin, limb.middle, limb.bottom, (size.elbow, size.wrist), ahead),
+    ]
     if sleeve == "none":
         return [*pieces, ellipsoid(skin, limb.top, np.eye(3), [size.upper_arm * 1.04] * 3)]
-    part = {"short": 0.62, "three-quarter": 1.0}[sleeve]
+    whole = sleeve == "three-quarter"
+    part = 1.0 if whole else 0.62
     end = limb.top + (limb.middle - limb.top) * part
-    radius = size.upper_arm + (size.elbow - size.upper_arm) * part
-    radii = (size.upper_arm + ease + 0.002, radius + ease + 0.006)
-    pieces.append(cone(cloth, limb.top, end, radii, ahead, caps=(True, sleeve == "three-quarter"), hem=upper * part))
-    if sleeve == "three-quarter":
+    radius = size.upper_arm + (size.elbow - size.upper_arm) * part + ease
+    radii = (size.upper_arm + ease + 0.002, radius + 0.006)
+    pieces.append(cone(cloth, limb.top, end, radii, ahead, caps=(True, whole), hem=upper * part))
+    if whole:
         stop = limb.middle + (limb.bottom - limb.middle) * 0.45
-        radii = (radius + ease + 0.002, size.elbow + ease)
-        hem = upper + lower * 0.45
+        radii, hem = (radius + 0.002, size.elbow + ease), upper + lower * 0.45
         pieces.append(cone(cloth, limb.middle, stop, radii, ahead, caps=(False, False), start=upper, hem=hem))
     return pieces

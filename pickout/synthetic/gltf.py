@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import DataError, DataMissing
-
-Array = NDArray[np.floating[Any]]
+from pickout.synthetic.surfaces import Array
 
 _TYPES = {5120: "i1", 5121: "u1", 5122: "i2", 5123: "u2", 5125: "u4", 5126: "f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -25,56 +24,26 @@ _READ = {"EXT_meshopt_compression", "EXT_texture_webp", "KHR_mesh_quantization"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Skin:
-    """A skinned mesh.
+    """A skinned mesh."""
 
-    Args:
-        name: the mesh's name in the file.
-        position: of each vertex, as the skin's matrices expect it. Shape: (n, 3).
-        normal: unit normals. Shape: (n, 3).
-        uv: place in the texture, 0 to 1, v down. Shape: (n, 2).
-        joint: numbers of the nodes that move each vertex. Shape: (n, 4).
-        weight: how much each does, sum 1. Shape: (n, 4).
-        inverse: from the mesh's space to each node's; zero for nodes that move nothing. Shape: (nodes, 4, 4).
-        triangles: Shape: (m, 3).
-        texture: sRGB, with alpha as fourth channel. Shape: (height, width, 4).
-    """
-
-    name: str
-    position: Array
-    normal: Array
-    uv: Array
-    joint: NDArray[np.intp]
-    weight: Array
-    inverse: Array
-    triangles: NDArray[np.int32]
-    texture: NDArray[np.uint8]
+    name: str  # the mesh's name in the file
+    position: Array  # of each vertex, as the skin's matrices expect it. Shape: (n, 3)
+    normal: Array  # unit normals. Shape: (n, 3)
+    uv: Array  # place in the texture, 0 to 1, v down. Shape: (n, 2)
+    joint: NDArray[np.intp]  # numbers of the nodes that move each vertex. Shape: (n, 4)
+    weight: Array  # how much each does, sum 1. Shape: (n, 4)
+    inverse: Array  # from the mesh's space to each node's; zero for nodes that move nothing. Shape: (nodes, 4, 4)
+    triangles: NDArray[np.int32]  # Shape: (m, 3)
+    texture: NDArray[np.uint8]  # sRGB, with alpha as fourth channel. Shape: (height, width, 4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Joints:
-    """The nodes of a file.
+    """The nodes of a file."""
 
-    Args:
-        names: of each node.
-        parents: number of each node's parent, -1 for a root.
-        local: each node in its parent's space. Shape: (nodes, 4, 4).
-    """
-
-    names: tuple[str, ...]
-    parents: tuple[int, ...]
-    local: Array
-
-    def world(self) -> Array:
-        """Each node in the world's space. Shape: (nodes, 4, 4)."""
-        done: dict[int, Array] = {}
-
-        def place(node: int) -> Array:
-            if node not in done:
-                parent = self.parents[node]
-                done[node] = self.local[node] if parent < 0 else place(parent) @ self.local[node]
-            return done[node]
-
-        return np.stack([place(node) for node in range(len(self.names))])
+    names: list[str]
+    parents: list[int]  # number of each node's parent, -1 for a root
+    world: Array  # each node in the world's space. Shape: (nodes, 4, 4)
 
 
 def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
@@ -85,12 +54,10 @@ def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
         DataMissing: the file is compressed and the package `meshoptimizer` is not installed.
     """
     try:
-        blob = path.read_bytes()
-        header, binary = _chunks(blob)
-        foreign = set(header.get("extensionsRequired", ())) - _READ
+        file = _File(path.read_bytes())
+        foreign = set(file.header.get("extensionsRequired", ())) - _READ
         if foreign:
             raise DataError(f"{path}: needs the glTF extension {', '.join(sorted(foreign))}, which is not read")
-        file = _File(header, binary)
         return file.joints(), file.skins()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
@@ -98,87 +65,80 @@ def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
         raise DataError(f"{path}: not a whole glTF 2.0 binary file ({error}); fetch it again or leave it out") from None
 
 
-def _chunks(blob: bytes) -> tuple[dict[str, Any], bytes]:
-    magic, version, length = struct.unpack_from("<4sII", blob)
-    if magic != b"glTF" or version != 2:
-        raise ValueError("no glTF 2 header")
-    if length > len(blob):
-        raise ValueError(f"{len(blob)} of {length} bytes")
-    size, _ = struct.unpack_from("<I4s", blob, 12)
-    return json.loads(blob[20 : 20 + size]), blob[28 + size : length]
+def unit(vectors: Array) -> Array:
+    """Each row at length 1. Shape: (n, k) to (n, k)."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6))
 
 
 class _File:
-    def __init__(self, header: dict[str, Any], binary: bytes) -> None:
-        self._header, self._binary = header, binary
+    def __init__(self, blob: bytes) -> None:
+        magic, version, length = struct.unpack_from("<4sII", blob)
+        if magic != b"glTF" or version != 2:
+            raise ValueError("no glTF 2 header")
+        if length > len(blob):
+            raise ValueError(f"{len(blob)} of {length} bytes")
+        size, _ = struct.unpack_from("<I4s", blob, 12)
+        self.header: dict[str, Any] = json.loads(blob[20 : 20 + size])
+        self._binary = blob[28 + size : length]
         self._views: dict[int, bytes] = {}
         self._textures: dict[int, NDArray[np.uint8]] = {}
 
     def joints(self) -> Joints:
-        nodes = self._header["nodes"]
+        nodes = self.header["nodes"]
         parents = [-1] * len(nodes)
         for number, node in enumerate(nodes):
             for child in node.get("children", ()):
                 parents[child] = number
-        local = np.stack([_matrix(node) for node in nodes])
-        return Joints(tuple(node.get("name", "") for node in nodes), tuple(parents), local)
+
+        def world(node: int) -> Array:
+            local = _matrix(nodes[node])
+            return local if parents[node] < 0 else world(parents[node]) @ local
+
+        return Joints([node.get("name", "") for node in nodes], parents, np.stack([*map(world, range(len(nodes)))]))
 
     def skins(self) -> list[Skin]:
-        nodes = [node for node in self._header["nodes"] if "mesh" in node and "skin" in node]
-        found = [
-            self._skin(node, part) for node in nodes for part in self._header["meshes"][node["mesh"]]["primitives"]
-        ]
+        nodes = [node for node in self.header["nodes"] if "mesh" in node and "skin" in node]
+        meshes = self.header["meshes"]
+        found = [self._skin(node, part) for node in nodes for part in meshes[node["mesh"]]["primitives"]]
         if not found:
             raise ValueError("no skinned mesh in it")
         return found
 
     def _skin(self, node: dict[str, Any], part: dict[str, Any]) -> Skin:
-        names = part["attributes"]
-        position, normal, uv, weight = (
-            self._values(names[name]) for name in ("POSITION", "NORMAL", "TEXCOORD_0", "WEIGHTS_0")
-        )
-        skin = self._header["skins"][node["skin"]]
+        names = ("POSITION", "NORMAL", "TEXCOORD_0", "WEIGHTS_0", "JOINTS_0")
+        position, normal, uv, weight, joint = (self._values(part["attributes"][name]) for name in names)
+        skin = self.header["skins"][node["skin"]]
         bones = np.array(skin["joints"], dtype=np.intp)
-        inverse = np.zeros((len(self._header["nodes"]), 4, 4))
+        inverse = np.zeros((len(self.header["nodes"]), 4, 4))
         # glTF stores matrices column by column.
         inverse[bones] = self._values(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
-        joint = bones[self._values(names["JOINTS_0"]).astype(np.intp)]
         triangles = self._values(part["indices"]).astype(np.int32).reshape(-1, 3)
         if triangles.max(initial=0) >= len(position):
             raise ValueError("a triangle of vertices that are not there")
-        return Skin(
-            self._header["meshes"][node["mesh"]].get("name", ""),
-            position,
-            normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6),
-            uv,
-            joint,
-            weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-6),
-            inverse,
-            triangles,
-            self._texture(part["material"]),
-        )
+        weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-6)
+        name, bone = self.header["meshes"][node["mesh"]].get("name", ""), bones[joint.astype(np.intp)]
+        texture = self._texture(part["material"])
+        return Skin(name, position, unit(normal), uv, bone, weight, inverse, triangles, texture)
 
     def _texture(self, material: int) -> NDArray[np.uint8]:
-        number = self._header["materials"][material]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
-        texture = self._header["textures"][number]
+        number = self.header["materials"][material]["pbrMetallicRoughness"]["baseColorTexture"]["index"]
+        texture = self.header["textures"][number]
         source = texture.get("extensions", {}).get("EXT_texture_webp", texture)["source"]
         if source not in self._textures:
-            with Image.open(io.BytesIO(self._view(self._header["images"][source]["bufferView"]))) as image:
+            with Image.open(io.BytesIO(self._view(self.header["images"][source]["bufferView"]))) as image:
                 self._textures[source] = np.asarray(image.convert("RGBA"))
         return self._textures[source]
 
     def _values(self, number: int) -> Array:
         """An accessor's numbers, as the shader sees them. Shape: (count, width)."""
-        accessor = self._header["accessors"][number]
-        view = self._header["bufferViews"][accessor["bufferView"]]
+        accessor = self.header["accessors"][number]
         kind, width, count = np.dtype(_TYPES[accessor["componentType"]]), _WIDTHS[accessor["type"]], accessor["count"]
-        item = kind.itemsize
         raw = np.frombuffer(self._view(accessor["bufferView"]), dtype=np.uint8)
-        strided = np.lib.stride_tricks.as_strided
-        start, stride = accessor.get("byteOffset", 0), view.get("byteStride", item * width)
-        if start + stride * (count - 1) + item * width > len(raw):
+        start, size = accessor.get("byteOffset", 0), kind.itemsize * width
+        stride = self.header["bufferViews"][accessor["bufferView"]].get("byteStride", size)
+        if start + stride * (count - 1) + size > len(raw):
             raise ValueError(f"accessor {number} reaches beyond its buffer")
-        rows = np.ascontiguousarray(strided(raw[start:], (count, item * width), (stride, 1)))
+        rows = np.ascontiguousarray(np.lib.stride_tricks.as_strided(raw[start:], (count, size), (stride, 1)))
         values = rows.view(kind).reshape(count, width).astype(np.float32)
         if accessor.get("normalized"):
             values = np.maximum(values / np.float32(np.iinfo(kind).max), np.float32(-1.0))
@@ -186,7 +146,7 @@ class _File:
 
     def _view(self, number: int) -> bytes:
         if number not in self._views:
-            view = self._header["bufferViews"][number]
+            view = self.header["bufferViews"][number]
             packed = view.get("extensions", {}).get("EXT_meshopt_compression")
             place = packed or view
             start = place.get("byteOffset", 0)
@@ -198,16 +158,15 @@ class _File:
 
 
 def _matrix(node: dict[str, Any]) -> Array:
+    """From a node's space to its parent's. Shape: (4, 4)."""
     if "matrix" in node:
         return np.array(node["matrix"], dtype=np.float64).reshape(4, 4).T
     x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))
-    turn = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    turn = np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ])  # fmt: skip
     matrix = np.eye(4)
     matrix[:3, :3] = turn * np.array(node.get("scale", (1.0, 1.0, 1.0)))
     matrix[:3, 3] = node.get("translation", (0.0, 0.0, 0.0))
@@ -230,10 +189,8 @@ def _unpacked(packed: dict[str, Any], data: bytes) -> bytes:
     if packed["mode"] != "ATTRIBUTES":
         raise ValueError(f"meshopt mode {packed['mode']}")
     rows = meshoptimizer.decode_vertex_buffer(count, stride, data, dtype=np.dtype((np.void, stride)))
+    names = {"OCTAHEDRAL": "oct", "QUATERNION": "quat", "EXPONENTIAL": "exp"}
     kind = packed.get("filter", "NONE")
-    filters = {
-        "OCTAHEDRAL": meshoptimizer.decode_filter_oct,
-        "QUATERNION": meshoptimizer.decode_filter_quat,
-        "EXPONENTIAL": meshoptimizer.decode_filter_exp,
-    }
-    return bytes(rows if kind == "NONE" else filters[kind](rows, count, stride))
+    return bytes(
+        rows if kind == "NONE" else getattr(meshoptimizer, f"decode_filter_{names[kind]}")(rows, count, stride)
+    )

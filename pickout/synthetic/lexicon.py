@@ -1,44 +1,27 @@
 """The words of captions, read from `lexicon.toml`, and the pen that draws them."""
 
-import tomllib
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Sequence
 from typing import TypeVar
 
-import numpy as np
+from numpy.random import Generator
 
-Words = tuple[str, ...]
+from pickout.synthetic.habits import chance, read_table
+
 T = TypeVar("T")
-
-
-def _read() -> Mapping[str, Mapping[str, Words]]:
-    text = resources.files("pickout.synthetic").joinpath("lexicon.toml").read_text(encoding="utf-8")
-    return {
-        table: {name: tuple(option.strip() for option in line.split("|")) for name, line in rows.items()}
-        for table, rows in tomllib.loads(text).items()
-    }
-
-
-LEXICON = _read()
-"""By table and name, the synonyms of a name, the plainest first."""
-
-_FOREIGN = {
-    "british": frozenset(LEXICON["writers"]["american"]),
-    "american": frozenset(LEXICON["writers"]["british"]),
-    "either": frozenset[str](),
+LEXICON: dict[str, dict[str, tuple[str, ...]]] = {
+    table: {name: tuple(option.strip() for option in line.split("|")) for name, line in rows.items()}
+    for table, rows in read_table("lexicon.toml").items()
 }
+"""By table and name, the synonyms of a name, the plainest first."""
 
 
 class Pen:
-    """Draws the words of one writer, who is British, American, or does not care.
+    """Draws the words of one writer, who is British, American, or does not care; all chance comes from `generator`."""
 
-    Args:
-        generator: all chance comes from it.
-    """
-
-    def __init__(self, generator: np.random.Generator) -> None:
+    def __init__(self, generator: Generator) -> None:
         self._generator = generator
-        self._foreign = _FOREIGN[self.pick(("british", "american", "either"))]
+        foreign = self.pick(("american", "british", ""))
+        self._foreign = frozenset(LEXICON["writers"][foreign] if foreign else ())
 
     def pick(self, options: Sequence[T]) -> T:
         """One of `options`, each as likely."""
@@ -46,22 +29,23 @@ class Pen:
 
     def say(self, table: str, name: str) -> str:
         """One of the synonyms of a name; half of the time one of the first few, which are the usual ones."""
-        options = self._own(LEXICON[table][name])
+        options = self._own(table, name)
         return self.pick(options[:5] if self.chance(0.5) else options)
 
     def word(self, table: str, name: str) -> str:
         """The plainest synonym half of the time, else one of all: people mostly use the plain word."""
-        options = self._own(LEXICON[table][name])
+        options = self._own(table, name)
         return options[0] if self.chance(0.5) else self.pick(options)
 
     def chance(self, probability: float) -> bool:
         """True with `probability`."""
-        return float(self._generator.random()) < probability
+        return chance(self._generator, probability)
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """The items in an order as likely as any other."""
         return [items[position] for position in self._generator.permutation(len(items))]
 
-    def _own(self, options: Words) -> Words:
-        """The options without those that this writer would not use; all where none is left."""
+    def _own(self, table: str, name: str) -> tuple[str, ...]:
+        """The synonyms without those that this writer would not use; all where none is left."""
+        options = LEXICON[table][name]
         return tuple(option for option in options if self._foreign.isdisjoint(option.split())) or options

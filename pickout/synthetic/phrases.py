@@ -13,7 +13,8 @@ def noun_phrase(item: Item, pen: Pen) -> str:
         return _hair(item, pen)
     noun = _noun(item, pen)
     if item.vague:
-        return with_article([word for word in (_colour(item, pen),) if word], noun, [], pen)
+        colour = _colour(item, pen)
+        return with_article([colour] if colour else [], noun, [], pen)
     before, after = _look(item, pen)
     extra_before, extra_after = _cut(item, pen, noun)
     order = [*extra_before, *before] if pen.chance(0.75) else [*before, *extra_before]
@@ -31,20 +32,18 @@ def brief(item: Item, pen: Pen) -> str:
         words += [pen.say("lengths_before", item.length)] if pen.chance(0.25) else []
     words += [_colour(item, pen)] if pen.chance(0.88) else []
     words += [pen.say("patterns_before", item.pattern)] if item.pattern != "plain" and pen.chance(0.6) else []
-    return " ".join(word for word in (*words, _noun(item, pen)) if word)
+    return _joined(*words, _noun(item, pen))
 
 
 def predicate(item: Item, pen: Pen) -> str:
     """A clause about the thing's colour: "shirt is blue with white stripes", without the possessive before it."""
     noun = _noun(item, pen)
-    verb = "are" if _head(noun) in LEXICON["nouns"]["plural"] else "is"
     colour = _colour(item, pen) or "plain"
     if colour in ("dark", "light", "bright"):
         colour += pen.pick((" in colour", "-coloured", ""))
-    after = ""
-    if not item.vague and item.pattern != "plain" and item.second is not None:
-        after = " " + _patterned(item, pen)
-    return f"{noun} {verb} {colour}{after}"
+    patterned = not item.vague and item.pattern != "plain" and item.second is not None
+    after = _patterned(item, pen) if patterned else ""
+    return _joined(noun, "are" if _is_plural(noun) else "is", colour, after)
 
 
 def place_of(item: Item, pen: Pen) -> str:
@@ -56,10 +55,9 @@ def place_of(item: Item, pen: Pen) -> str:
 def with_article(before: Sequence[str], noun: str, after: Sequence[str], pen: Pen) -> str:
     """Words, noun and afterthoughts in one phrase, with "a", "an", "a pair of" or nothing before it."""
     phrase = " ".join([*before, noun, *after])
-    head = _head(noun)
-    if head in LEXICON["nouns"]["mass"]:
-        return f"{noun} {before[0]}".strip() if head == "something" and before else phrase
-    if head in LEXICON["nouns"]["plural"]:
+    if _head(noun) in LEXICON["nouns"]["mass"]:
+        return f"{noun} {before[0]}" if _head(noun) == "something" and before else phrase
+    if _is_plural(noun):
         return f"a pair of {phrase}" if pen.chance(0.25) else phrase
     return f"{article(phrase)} {phrase}"
 
@@ -67,6 +65,10 @@ def with_article(before: Sequence[str], noun: str, after: Sequence[str], pen: Pe
 def article(phrase: str) -> str:
     """`a` or `an`, by the sound of the first word."""
     return "an" if phrase[0] in "aeiou" and not phrase.startswith(("one", "eu", "uni", "us")) else "a"
+
+
+def _joined(*words: str) -> str:
+    return " ".join(word for word in words if word)
 
 
 def _noun(item: Item, pen: Pen) -> str:
@@ -77,6 +79,10 @@ def _noun(item: Item, pen: Pen) -> str:
 
 def _head(noun: str) -> str:
     return re.split(r" (?:with|over|around|at|of|on) ", noun)[0].split()[-1]
+
+
+def _is_plural(noun: str) -> bool:
+    return _head(noun) in LEXICON["nouns"]["plural"]
 
 
 def _colour(item: Item, pen: Pen) -> str:
@@ -104,9 +110,7 @@ def _look(item: Item, pen: Pen) -> tuple[list[str], list[str]]:
             return [*shown, before], []
         if form == 1:
             return [f"{colour} and {second}", before], []
-        if form == 2:
-            return [before], [f"in {colour} and {second}"]
-        return shown, [_patterned(item, pen)]
+        return ([before], [f"in {colour} and {second}"]) if form == 2 else (shown, [_patterned(item, pen)])
     if "logo" in item.tags and second and pen.chance(0.7):
         return shown, [_with_second(pen.say("said", "logo"), second)]
     if "sole" in item.tags and second and item.kind == "trainers" and pen.chance(0.4):
@@ -119,44 +123,35 @@ def _patterned(item: Item, pen: Pen) -> str:
 
 
 def _with_second(text: str, second: str) -> str:
-    if second[0] in "aeiou":
-        text = text.replace("a {second}", "an {second}")
-    return text.replace("{second}", second)
+    return text.replace("a {second}", f"{article(second)} {{second}}").replace("{second}", second)
 
 
 def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
     """Sleeves, length and fit: the words before the noun and those after it."""
     before: list[str] = []
     after: list[str] = []
-    if item.sleeve and item.slot == "upper" and item.kind != "tank top" and pen.chance(0.5):
+    if item.kind == "tank top" and pen.chance(0.25):
+        after.append(pen.say("sleeves_after", "none"))
+    elif item.sleeve and item.slot == "upper" and item.kind != "tank top" and pen.chance(0.5):
         if pen.chance(0.6):
             before.append(pen.say("sleeves_before", item.sleeve))
         else:
             after.append(pen.say("sleeves_after", item.sleeve))
-    elif item.kind == "tank top" and pen.chance(0.25):
-        after.append(pen.say("sleeves_after", "none"))
     if item.kind in ("dress", "skirt", "coat", "shorts", "raincoat") and pen.chance(0.4):
         if pen.chance(0.6) and item.kind in ("dress", "skirt"):
             before.insert(0, pen.say("lengths_before", item.length))
         else:
-            after.append(_agreeing(pen.say("lengths_after", item.length), noun))
+            clause = pen.say("lengths_after", item.length)
+            after.append(
+                re.sub(r"^that (reach|end|stop)(?:es|s)\b", r"that \1", clause) if _is_plural(noun) else clause
+            )
     if item.kind == "jeans" and item.length == "calf" and pen.chance(0.4):
         before.append(pen.say("lengths_before", "cropped"))
     before = [*_fit(item, pen, noun), *before]
-    if "torn" in item.tags and pen.chance(0.7):
-        after.append(pen.pick(("torn at the knees", "with holes at the knees", "that are ripped at the knees")))
-    if "tucked" in item.tags and pen.chance(0.3):
-        after.append(pen.pick(("tucked in", "that is tucked in", "tucked in at the waist")))
-    if "hood" in item.tags and pen.chance(0.5):
-        after.append(pen.pick(("with a hood", "that has a hood")))
+    for tag, often in (("torn", 0.7), ("tucked", 0.3), ("hood", 0.5)):
+        if tag in item.tags and pen.chance(often):
+            after.append(pen.pick(LEXICON["tags"][tag]))
     return before, after[:1] if pen.chance(0.7) else after[:2]
-
-
-def _agreeing(clause: str, noun: str) -> str:
-    """The clause with its verb in the noun's number."""
-    if _head(noun) not in LEXICON["nouns"]["plural"]:
-        return clause
-    return re.sub(r"^that (reach|end|stop)(?:es|s)\b", r"that \1", clause)
 
 
 def _fit(item: Item, pen: Pen, noun: str) -> list[str]:
@@ -166,7 +161,7 @@ def _fit(item: Item, pen: Pen, noun: str) -> list[str]:
     if "tight" in item.tags and item.kind in ("jeans", "trousers", "t-shirt") and pen.chance(0.35):
         words.append(pen.pick(("tight", "slim-fitting", "skinny" if item.slot == "lower" else "fitted")))
     if "loose" in item.tags and item.kind != "dress" and pen.chance(0.35):
-        words.append(pen.pick(("loose", "baggy", "loose-fitting")))
+        words.append(pen.pick(LEXICON["tags"]["loose"]))
     if item.slot in ("upper", "outer", "lower", "shoes", "bag") and "casual" not in noun and pen.chance(0.07):
         words.insert(0, pen.say("said", "everyday"))
     return words
@@ -178,13 +173,12 @@ def _hair(item: Item, pen: Pen) -> str:
     colour = _colour(item, pen)
     length = "" if item.style in ("tied", "bun") else pen.say("hair_lengths", item.length)
     if item.vague:
-        return " ".join(word for word in (colour if pen.chance(0.5) else length, "hair") if word)
+        return _joined(colour if pen.chance(0.5) else length, "hair")
     if item.style in LEXICON["hair_styles"]:
         length = length if pen.chance(0.4) else ""
         if item.style == "ponytail" and pen.chance(0.2):
             return with_article([word for word in (length, colour) if word], "ponytail", [], pen)
-        words = [word for word in (length, colour, "hair", pen.say("hair_styles", item.style)) if word]
-        return " ".join(words)
+        return _joined(length, colour, "hair", pen.say("hair_styles", item.style))
     style = item.style if item.style in ("straight", "wavy", "curly") and pen.chance(0.5) else ""
     words = [word for word in (length, style, colour) if word]
     if len(words) > 1 and pen.chance(0.2):

@@ -1,67 +1,62 @@
-"""Pose an avatar as the street's skeleton stands: bones take the skeleton's directions, lengths stay the avatar's."""
+"""Pose and render an avatar: bones take the street's skeleton's directions, lengths stay the avatar's.
+
+Skin keeps the avatar's texture; clothes keep its relief under the colours and patterns that the person wears.
+"""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.attributes import Person, View
-from pickout.synthetic.avatars import Avatar
-from pickout.synthetic.skeleton import Limb, Proportions, Skeleton, pose_skeleton
+from pickout.synthetic.attributes import Garment, Outer, Person, View
+from pickout.synthetic.avatars import LINEAR, Avatar, Shell
+from pickout.synthetic.cloth import paint
+from pickout.synthetic.garments import CLOTH
+from pickout.synthetic.gltf import unit
+from pickout.synthetic.rasteriser import Hits, rasterise
+from pickout.synthetic.render import Layer, Light, seen_places, shade
+from pickout.synthetic.skeleton import Limb, Skeleton, pose_skeleton
+from pickout.synthetic.solids import Rays
+from pickout.synthetic.surfaces import Array, Part, Pixels, Surface, Vector, linear
 
-Array = NDArray[np.floating[Any]]
-Vector = NDArray[np.float64]
-_SIDES = ("Left", "Right")
-_PARENTS = {"Spine": "Hips", "Spine1": "Spine", "Spine2": "Spine1", "Neck": "Spine2", "Head": "Neck"}
-for _side in _SIDES:
-    _PARENTS |= {f"{_side}UpLeg": "Hips", f"{_side}Leg": f"{_side}UpLeg", f"{_side}Foot": f"{_side}Leg"}
-    _PARENTS |= {f"{_side}Shoulder": "Spine2", f"{_side}Arm": f"{_side}Shoulder", f"{_side}ForeArm": f"{_side}Arm"}
-    _PARENTS |= {f"{_side}Hand": f"{_side}ForeArm"}
+_CHAINS = [("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")]
+for _side in ("Left", "Right"):
+    _CHAINS.append(("Hips", f"{_side}UpLeg", f"{_side}Leg", f"{_side}Foot"))
+    _CHAINS.append(("Spine2", *(f"{_side}{bone}" for bone in ("Shoulder", "Arm", "ForeArm", "Hand"))))
 """Bones that are turned, each after its parent; all others follow the nearest turned bone above them."""
+_COVERED = {"three-quarter": 0.55, "long": 1.1}
+"""How much of the forearm a sleeve painted on a bare arm covers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posed:
-    """An avatar in a view.
+    """An avatar in a view."""
 
-    Args:
-        skeleton: where its joints are, for what it carries and for its shadow.
-        places: of the vertices of each shell, in the world. Shape of each: (n, 3).
-        normals: Shape of each: (n, 3).
-    """
-
-    skeleton: Skeleton
-    places: tuple[Array, ...]
-    normals: tuple[Array, ...]
+    skeleton: Skeleton  # where its joints are, for what it carries and for its shadow
+    places: list[Array]  # of the vertices of each shell, in the world. Shape of each: (n, 3)
+    normals: list[Array]  # Shape of each: (n, 3)
 
 
 def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
     """The avatar as `person`, in the pose of `view`, the lower foot on the ground, the pelvis above the origin."""
     drawn = pose_skeleton(person, view)
     turns = _turns(avatar, drawn)
-    spots = {"Hips": avatar.at("Hips") * 0.0}
-    for bone, parent in _PARENTS.items():
-        spots[bone] = spots[parent] + turns[parent] @ (avatar.at(bone) - avatar.at(parent))
+    spots = {"Hips": np.zeros(3)}
+    for chain in _CHAINS:
+        for parent, bone in pairwise(chain):
+            spots[bone] = spots[parent] + turns[parent] @ (avatar.at(bone) - avatar.at(parent))
     moves = _moves(avatar, turns, spots)
     tall = person.height / avatar.height
     # A heavier build is wider all over; the height stays.
-    frame = drawn.pelvis_frame
-    wide = 0.93 + 0.16 * person.build
+    frame, wide = drawn.pelvis_frame, 0.93 + 0.16 * person.build
     scale = tall * (frame.T @ np.diag([wide, 1.0, wide]) @ frame)
-    bent = []
-    for shell in avatar.shells:
-        blend = np.einsum("nk,nkij->nij", shell.weight, moves[shell.joint])
-        place = np.einsum("nij,nj->ni", blend[:, :3, :3], shell.place) + blend[:, :3, 3]
-        normal = np.einsum("nij,nj->ni", blend[:, :3, :3], shell.normal)
-        bent.append((place @ scale.astype(np.float32).T, normal))
-    lift = np.array([0.0, -min(float(place[:, 1].min()) for place, _ in bent), 0.0])
+    bent = [shell.bent(moves) for shell in avatar.shells]
+    places = [place @ scale.astype(np.float32).T for place, _ in bent]
+    lift = np.array([0.0, -min(float(place[:, 1].min()) for place in places), 0.0])
     placed = {bone: np.asarray(scale @ spot + lift, dtype=np.float64) for bone, spot in spots.items()}
-    return Posed(
-        _skeleton(avatar, drawn, placed, tall),
-        tuple((place + lift.astype(np.float32)) for place, _ in bent),
-        tuple(normal for _, normal in bent),
-    )
+    skeleton = _skeleton(avatar, drawn, placed, tall)
+    return Posed(skeleton, [place + lift.astype(np.float32) for place in places], [normal for _, normal in bent])
 
 
 def _turns(avatar: Avatar, drawn: Skeleton) -> dict[str, Array]:
@@ -69,26 +64,25 @@ def _turns(avatar: Avatar, drawn: Skeleton) -> dict[str, Array]:
     pelvis, chest, head = drawn.pelvis_frame.T, drawn.chest_frame.T, drawn.head_frame.T
     turns = {"Hips": pelvis, "Spine": _between(pelvis, chest), "Spine1": chest, "Spine2": chest}
     turns |= {"Neck": _between(chest, head), "Head": head}
-    for index, side in enumerate(_SIDES):
-        leg, arm = drawn.legs[index], drawn.arms[index]
-        thigh = _aligned(pelvis, avatar.at(f"{side}Leg") - avatar.at(f"{side}UpLeg"), leg.middle - leg.top)
-        shank = _aligned(thigh, avatar.at(f"{side}Foot") - avatar.at(f"{side}Leg"), leg.bottom - leg.middle)
-        turns |= {f"{side}UpLeg": thigh, f"{side}Leg": shank, f"{side}Foot": leg.frame.T}
-        upper = _aligned(chest, avatar.at(f"{side}ForeArm") - avatar.at(f"{side}Arm"), arm.middle - arm.top)
-        fore = _aligned(upper, avatar.at(f"{side}Hand") - avatar.at(f"{side}ForeArm"), arm.bottom - arm.middle)
+
+    def aligned(turn: Array, first: str, last: str, wanted: Array) -> Array:
+        """`turn` with the least further rotation that brings the bone between two joints to the direction `wanted`."""
+        rest = avatar.at(last) - avatar.at(first)
+        a, b = turn @ (rest / np.linalg.norm(rest)), wanted / np.linalg.norm(wanted)
+        axis, cosine = np.cross(a, b), float(a @ b)
+        cross = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
+        return np.asarray((np.eye(3) + cross + cross @ cross / max(1.0 + cosine, 1e-3)) @ turn)
+
+    for s, leg, arm in zip(("Left", "Right"), drawn.legs, drawn.arms, strict=True):
+        thigh = aligned(pelvis, f"{s}UpLeg", f"{s}Leg", leg.middle - leg.top)
+        shank = aligned(thigh, f"{s}Leg", f"{s}Foot", leg.bottom - leg.middle)
+        turns |= {f"{s}UpLeg": thigh, f"{s}Leg": shank, f"{s}Foot": leg.frame.T}
+        upper = aligned(chest, f"{s}Arm", f"{s}ForeArm", arm.middle - arm.top)
+        fore = aligned(upper, f"{s}ForeArm", f"{s}Hand", arm.bottom - arm.middle)
         # The collar bone gives way a little as the arm comes down.
-        drop = _aligned(chest, avatar.at(f"{side}Arm") - avatar.at(f"{side}Shoulder"), arm.middle - arm.top)
-        turns |= {f"{side}Shoulder": _between(chest, drop, 0.12), f"{side}Arm": upper}
-        turns |= {f"{side}ForeArm": fore, f"{side}Hand": fore}
+        drop = _between(chest, aligned(chest, f"{s}Shoulder", f"{s}Arm", arm.middle - arm.top), 0.12)
+        turns |= {f"{s}Shoulder": drop, f"{s}Arm": upper, f"{s}ForeArm": fore, f"{s}Hand": fore}
     return turns
-
-
-def _aligned(turn: Array, rest: Array, wanted: Array) -> Array:
-    """`turn` with the least further rotation that brings the direction `rest` to `wanted`."""
-    a, b = turn @ (rest / np.linalg.norm(rest)), wanted / np.linalg.norm(wanted)
-    axis, cosine = np.cross(a, b), float(a @ b)
-    cross = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
-    return np.asarray((np.eye(3) + cross + cross @ cross / max(1.0 + cosine, 1e-3)) @ turn)
 
 
 def _between(first: Array, second: Array, share: float = 0.5) -> Array:
@@ -101,47 +95,137 @@ def _moves(avatar: Avatar, turns: dict[str, Array], spots: dict[str, Array]) -> 
     """From rest to the pose, for each node of the file. Shape: (nodes, 4, 4)."""
     count = max(number for number, _ in avatar.joints.values()) + 1
     moves = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
-    for name, (number, _) in avatar.joints.items():
-        bone = name
+    for bone, (number, _) in avatar.joints.items():
         while bone not in turns and bone in avatar.parents:
             bone = avatar.parents[bone]
-        if bone not in turns:
-            continue
-        moves[number, :3, :3] = turns[bone]
-        moves[number, :3, 3] = spots[bone] - turns[bone] @ avatar.at(bone)
+        if bone in turns:
+            moves[number, :3, :3] = turns[bone]
+            moves[number, :3, 3] = spots[bone] - turns[bone] @ avatar.at(bone)
     return moves
 
 
 def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: float) -> Skeleton:
     """The street's skeleton with the avatar's joints."""
 
-    def limb(names: tuple[str, str, str], frame: Vector) -> Limb:
-        top, middle, bottom = (placed[name] for name in names)
-        return Limb(top, middle, bottom, frame)
+    def limbs(bones: tuple[str, str, str], old: tuple[Limb, Limb]) -> tuple[Limb, Limb]:
+        left, right = (
+            Limb(*(placed[f"{side}{bone}"] for bone in bones), limb.frame)
+            for side, limb in zip(("Left", "Right"), old, strict=True)
+        )
+        return left, right
 
-    legs = [
-        limb((f"{side}UpLeg", f"{side}Leg", f"{side}Foot"), old.frame)
-        for side, old in zip(_SIDES, drawn.legs, strict=True)
-    ]
-    arms = [
-        limb((f"{side}Arm", f"{side}ForeArm", f"{side}Hand"), old.frame)
-        for side, old in zip(_SIDES, drawn.arms, strict=True)
-    ]
-    pelvis = 0.5 * (legs[0].top + legs[1].top)
-    neck = placed["Neck"]
-    size: Proportions = replace(
+    legs, arms = limbs(("UpLeg", "Leg", "Foot"), drawn.legs), limbs(("Arm", "ForeArm", "Hand"), drawn.arms)
+    pelvis, neck = 0.5 * (legs[0].top + legs[1].top), placed["Neck"]
+    size = replace(
         drawn.size,
         torso=float(np.linalg.norm(neck - pelvis)),
         hip=float(np.linalg.norm(legs[0].top - pelvis)),
         head=tall * (avatar.height - float(avatar.at("Head")[1]) + 0.055),
     )
     head = placed["Head"] + drawn.head_frame.T @ np.array([0.0, 0.36 * size.head, 0.02])
-    return replace(
-        drawn,
-        size=size,
-        pelvis=pelvis,
-        neck=neck,
-        head=head,
-        arms=(arms[0], arms[1]),
-        legs=(legs[0], legs[1]),
+    return replace(drawn, size=size, pelvis=pelvis, neck=neck, head=head, arms=arms, legs=legs)
+
+
+def render_avatar(avatar: Avatar, posed: Posed, person: Person, rays: Rays, light: Light) -> Layer:
+    """The avatar in its pose, dressed as `person`, as `rays` see it in `light`."""
+    height, width = rays.shape
+    colour, normals = np.zeros((2, height * width, 3), dtype=np.float32)
+    part = np.zeros(height * width, dtype=np.uint8)
+    depth = np.full(height * width, np.inf, dtype=np.float32)
+    tone = np.ones(height * width, dtype=np.float32)
+    for shell, places, bent in zip(avatar.shells, posed.places, posed.normals, strict=True):
+        hits = rasterise(places, shell.triangles, rays)
+        closer = hits.depth < depth[hits.pixel]
+        hits = Hits(hits.pixel[closer], hits.triangle[closer], hits.share[:, closer], hits.depth[closer])
+        depth[hits.pixel], normals[hits.pixel] = hits.depth, unit(hits.spread(bent, shell.triangles))
+        colour[hits.pixel], tone[hits.pixel], part[hits.pixel] = _painted(avatar, shell, person, hits)
+    seen = np.flatnonzero(part)
+    grid, world = depth.reshape(height, width), seen_places(rays, seen, depth[seen])
+    gloss = np.where(part[seen] == Part.HAIR, np.float32(0.25), np.float32(0.06))
+    look = (colour[seen].T, tone[seen], gloss)
+    colour[seen] = shade(look, normals[seen].T, world, (grid, seen), rays.position, light).T
+    return Layer(colour.reshape(height, width, 3), part.reshape(height, width), grid)
+
+
+def _painted(avatar: Avatar, shell: Shell, person: Person, hits: Hits) -> tuple[Array, Array, NDArray[np.uint8]]:
+    """Linear colour, shade of folds and part of each hit."""
+    size = len(shell.part)
+    column, row = ((hits.spread(shell.uv, shell.triangles) * size).astype(np.intp) % size).T
+    colour, part, relief = LINEAR[shell.colour[row, column]], shell.part[row, column], shell.relief[row, column]
+    rest = hits.spread(shell.place, shell.triangles)
+    tone = np.ones(len(part), dtype=np.float32)
+    colour[part == Part.SKIN] *= np.float32(0.86 + 0.28 * (person.seed % 101) / 100)
+    _layered(avatar, person, rest, part)
+    for kind, garment in ((Part.UPPER, person.upper), (Part.OUTER, person.outer), (Part.LOWER, person.lower)):
+        inside = part == kind
+        if garment is not None and inside.any():
+            done = paint(_surface(avatar, person, garment, kind), _cloth_pixels(avatar, rest[inside]))
+            colour[inside] = done.colour.T * relief[inside, None]
+            tone[inside] = done.shade
+    for kind, plain in ((Part.SHOES, person.shoes.colour), (Part.HAIR, person.hair.colour)):
+        inside = part == kind
+        colour[inside] = linear(plain.rgb)[:, 0] * relief[inside, None]
+    return colour, tone, part
+
+
+def _layered(avatar: Avatar, person: Person, rest: Array, part: NDArray[np.uint8]) -> None:
+    """Cloth that the texture lacks: sleeves on bare arms, a garment over the top, a dress for top and shorts."""
+    shoulder, elbow, wrist = (float(avatar.at(f"Left{name}")[0]) for name in ("Arm", "ForeArm", "Hand"))
+    aside = np.abs(rest[:, 0])
+    arm = (aside > shoulder * 0.98) & (rest[:, 1] > 0.7 * avatar.height)
+    outer = None if avatar.outfit.top.over else person.outer
+    sleeve = "long" if outer is not None and outer.sleeve == "long" else person.upper.sleeve
+    if avatar.outfit.top.sleeve == "short" and sleeve in _COVERED:
+        end = elbow + _COVERED[sleeve] * (wrist - elbow)
+        part[arm & (aside < end) & (part == Part.SKIN)] = int(Part.UPPER)
+    if person.lower is None:
+        part[part == Part.LOWER] = int(Part.UPPER)
+    if outer is None:
+        return
+    over = part == Part.UPPER
+    if outer.sleeve == "none":
+        over &= ~arm
+    if outer.open:
+        pelvis, neck = float(avatar.at("Hips")[1]), float(avatar.at("Neck")[1])
+        gap = 0.050 + 0.03 * ((person.seed >> 5) % 8) / 7 + 0.03 * (neck - rest[:, 1]) / (neck - pelvis)
+        over &= (rest[:, 2] < 0.0) | (aside > gap)
+    part[over] = int(Part.OUTER)
+
+
+def _surface(avatar: Avatar, person: Person, garment: Garment | Outer, part: Part) -> Surface:
+    """The garment's cloth, placed on the body at rest; seams and buttons of its own kind are the texture's."""
+    pelvis = 0.5 * (avatar.at("LeftUpLeg") + avatar.at("RightUpLeg"))
+    details: set[str] = set()
+    if isinstance(garment, Garment):
+        details |= {"logo"} if garment.logo else set()
+    elif not avatar.outfit.top.over:
+        details = {"zip", "pockets", "quilted", "buttons"}.intersection(CLOTH["details"][garment.kind])
+        details |= {"open"} if garment.open else set()
+    return Surface(
+        style="cloth",
+        rgb=garment.colour.rgb,
+        part=part,
+        second=None if garment.second is None else garment.second.rgb,
+        pattern=garment.pattern,
+        details=frozenset(details),
+        origin=pelvis,
+        axes=np.eye(3) / float(avatar.at("Neck")[1] - pelvis[1]),
+        folds=0.35,
+        seed=person.seed + int(part) * 977,
     )
+
+
+def _cloth_pixels(avatar: Avatar, rest: Array) -> Pixels:
+    """Cloth coordinates of places on the body at rest: around and along the trunk, an arm or a leg."""
+    x, y, z = rest.T
+    aside = np.abs(x)
+    shoulder, hips = avatar.at("LeftArm").astype(np.float32), avatar.at("LeftUpLeg").astype(np.float32)
+    arm = (aside > shoulder[0]) & (y > 0.7 * avatar.height)
+    leg = (y < hips[1] - 0.06) & (avatar.outfit.bottom.kind is not None)
+    u = np.arctan2(x, z - np.float32(0.02)) * np.float32(0.13)
+    u = np.where(arm, np.arctan2(y - shoulder[1], z - shoulder[2]) * np.float32(0.05), u)
+    u = np.where(leg, np.arctan2(aside - hips[0], z - hips[2]) * np.float32(0.075), u)
+    v = np.where(arm, aside - shoulder[0], shoulder[1] - y)
+    far = np.full(len(u), np.inf, dtype=np.float32)
+    # Cloth is lit by the pose's normals, so its painter needs none here.
+    return Pixels(rest.T, np.zeros_like(rest.T), u, v, far)

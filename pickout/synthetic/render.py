@@ -2,33 +2,54 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pickout.synthetic.cameras import Camera
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.pieces import Piece
-from pickout.synthetic.raycast import LEVELS, Cone, Ellipsoid, Loft, Rays, intersect, local_rays
-from pickout.synthetic.shading import Light, occlusion, shade
-from pickout.synthetic.surfaces import Pixels, Surface
+from pickout.synthetic.solids import Rays, local_rays
+from pickout.synthetic.surfaces import Array, Pixels, Vector
 
-Array = NDArray[np.floating[Any]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Light:
+    """The light of a place: colours and strengths. Shape of each: (3,)."""
+
+    direction: Array  # to the main light, length 1
+    main: Array
+    sky: Array  # from above
+    ground: Array  # from below
+
+
+def light_of(camera: Camera) -> Light:
+    """The camera's light, exposed so that a surface facing the camera comes out at about its own colour."""
+    tint = np.array([1.0 + camera.warmth, 1.0, 1.0 - camera.warmth], dtype=np.float32)
+    facing = 0.5 + 0.5 * max(-0.6, camera.light[2])
+    key = camera.ambient * 0.80 + (1.0 - camera.ambient) * 1.5 * max(0.0, (facing * 1.5 - 0.25) / 1.25)
+    gain = np.float32((1.02 / key) ** 0.85)
+    return Light(
+        direction=np.array(camera.light, dtype=np.float32),
+        main=gain * np.float32((1.0 - camera.ambient) * 1.5) * tint,
+        sky=gain * np.float32(camera.ambient) * (2.0 - tint),
+        ground=gain * np.float32(camera.ambient * 0.58) * tint,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A rendered figure.
+    """A rendered figure."""
 
-    Args:
-        colour: linear light, zero where nothing is. Shape: (height, width, 3).
-        part: a `Part` at each pixel. Shape: (height, width).
-        depth: infinite where nothing is. Shape: (height, width).
-    """
+    colour: Array  # linear light, zero where nothing is. Shape: (height, width, 3)
+    part: NDArray[np.uint8]  # a `Part` at each pixel. Shape: (height, width)
+    depth: Array  # infinite where nothing is. Shape: (height, width)
 
-    colour: Array
-    part: NDArray[np.uint8]
-    depth: Array
+    @property
+    def cover(self) -> Array:
+        """1 where something is, else 0. Shape: (height, width)."""
+        return (self.part > 0).astype(np.float32)
 
 
 def nearest(first: Layer, second: Layer) -> Layer:
@@ -48,34 +69,27 @@ def render(pieces: Sequence[Piece], rays: Rays, light: Light) -> Layer:
         rank.setdefault(id(piece.surface), len(rank))
     ordered = sorted(pieces, key=lambda piece: rank[id(piece.surface)])
     depth, owner = _cast(ordered, rays)
-    flat = owner.ravel()
-    order = np.argsort(flat, kind="stable")
-    ends = np.searchsorted(flat[order], np.arange(-1, len(ordered) + 1))
-    height, width = rays.shape
-    colour = np.zeros((height * width, 3), dtype=np.float32)
-    part = np.zeros(height * width, dtype=np.uint8)
-    seen = order[ends[1] :]
-    if len(seen) == 0:
-        return Layer(colour.reshape(height, width, 3), part.reshape(height, width), depth)
-    rows, columns = np.divmod(seen, width)
-    xs, ys = rays.xs[columns], rays.ys[rows]
-    deep = depth.ravel()[seen]
-    pixels = _surface_pixels(ordered, ends - ends[1], rays, xs, ys, deep)
-    albedo = np.empty((3, len(seen)), dtype=np.float32)
-    tone = np.empty(len(seen), dtype=np.float32)
-    kind = np.empty(len(seen), dtype=np.uint8)
-    gloss = np.empty(len(seen), dtype=np.float32)
-    for first, last, surface in _runs(ordered, ends - ends[1]):
-        cut = slice(first, last)
-        done = paint(
-            surface, Pixels(pixels.world[:, cut], pixels.normal[:, cut], pixels.u[cut], pixels.v[cut], pixels.hem[cut])
-        )
+    order = np.argsort(owner.ravel(), kind="stable")
+    # The pixels of piece n are ends[n] to ends[n + 1] of those that show any.
+    ends = np.searchsorted(owner.ravel()[order], np.arange(len(ordered) + 1))
+    seen = order[ends[0] :]
+    ends = (ends - ends[0]).tolist()
+    pixels = _pixels(ordered, ends, rays, seen, depth.ravel()[seen])
+    albedo, tone = np.empty((3, len(seen)), dtype=np.float32), np.empty(len(seen), dtype=np.float32)
+    kind, gloss = np.empty(len(seen), dtype=np.uint8), np.empty(len(seen), dtype=np.float32)
+    for _, run in groupby(range(len(ordered)), key=lambda number: id(ordered[number].surface)):
+        numbers = list(run)
+        cut, surface = slice(ends[numbers[0]], ends[numbers[-1] + 1]), ordered[numbers[0]].surface
+        if cut.start == cut.stop:
+            continue
+        shown = Pixels(pixels.world[:, cut], pixels.normal[:, cut], pixels.u[cut], pixels.v[cut], pixels.hem[cut])
+        done = paint(surface, shown)
         albedo[:, cut], tone[cut], kind[cut], gloss[cut] = done.colour, done.shade, done.part, surface.shine
-    tone *= occlusion(depth).ravel()[seen]
-    lit = shade(albedo, tone, gloss, pixels.normal, pixels.world, rays.position, light)
-    colour[seen] = lit.T
-    part[seen] = kind
-    return Layer(colour.reshape(height, width, 3), part.reshape(height, width), depth)
+    lit = shade((albedo, tone, gloss), pixels.normal, pixels.world, (depth, seen), rays.position, light)
+    colour = np.zeros((depth.size, 3), dtype=np.float32)
+    part = np.zeros(depth.size, dtype=np.uint8)
+    colour[seen], part[seen] = lit.T, kind
+    return Layer(colour.reshape(*depth.shape, 3), part.reshape(depth.shape), depth)
 
 
 def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]]:
@@ -88,81 +102,82 @@ def _cast(pieces: Sequence[Piece], rays: Rays) -> tuple[Array, NDArray[np.int16]
         if place is None:
             continue
         near = local_rays(rays, piece.solid, place)
-        found = intersect(piece.solid, near) + np.float32(near.depth)
+        found = piece.solid.hit(near) + np.float32(near.depth)
         closer = found < depth[place]
         np.copyto(depth[place], found, where=closer)
         np.copyto(owner[place], np.int16(number), where=closer)
     return depth, owner
 
 
-def _runs(pieces: Sequence[Piece], ends: NDArray[np.intp]) -> list[tuple[int, int, Surface]]:
-    """First and last pixel of each surface that is seen."""
-    runs: list[tuple[int, int, Surface]] = []
-    for number, piece in enumerate(pieces):
-        first, last = int(ends[number + 1]), int(ends[number + 2])
-        if first == last:
-            continue
-        if runs and runs[-1][2] is piece.surface:
-            runs[-1] = (runs[-1][0], last, piece.surface)
-        else:
-            runs.append((first, last, piece.surface))
-    return runs
+def seen_places(rays: Rays, seen: NDArray[np.intp], depth: Array) -> Array:
+    """Places in the world of the pixels numbered `seen`, at `depth`. Shape: (3, n)."""
+    rows, columns = np.divmod(seen, len(rays.xs))
+    right, up, forward = rays.basis.astype(np.float32)[..., None]
+    way = forward + right * rays.xs[columns] + up * rays.ys[rows]
+    return np.asarray(rays.position.astype(np.float32)[:, None] + depth * way)
 
 
-def _surface_pixels(
-    pieces: Sequence[Piece], ends: NDArray[np.intp], rays: Rays, xs: Array, ys: Array, deep: Array
-) -> Pixels:
-    basis = rays.basis.astype(np.float32)
-    way = basis[2][:, None] + basis[0][:, None] * xs + basis[1][:, None] * ys
-    world = rays.position.astype(np.float32)[:, None] + deep * way
+def _pixels(pieces: Sequence[Piece], ends: list[int], rays: Rays, seen: NDArray[np.intp], deep: Array) -> Pixels:
+    world = seen_places(rays, seen, deep)
     normal = np.empty_like(world)
     u, v, hem = np.empty_like(deep), np.empty_like(deep), np.empty_like(deep)
     for number, piece in enumerate(pieces):
-        cut = slice(int(ends[number + 1]), int(ends[number + 2]))
+        cut = slice(ends[number], ends[number + 1])
         if cut.start == cut.stop:
             continue
         axes = piece.solid.axes.astype(np.float32)
         place = axes @ (world[:, cut] - piece.solid.origin.astype(np.float32)[:, None])
-        local, u[cut], down = _unroll(piece, place)
+        local, u[cut], down = piece.solid.unroll(place)
         v[cut] = down + np.float32(piece.start)
         hem[cut] = np.float32(piece.hem) - v[cut]
         normal[:, cut] = axes.T @ local
-    normal /= np.sqrt(np.maximum(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2, 1e-20))
+    normal /= np.sqrt(np.maximum(_dot(normal, normal), 1e-20))
     return Pixels(world, normal, u, v, hem)
 
 
-def _unroll(piece: Piece, place: Array) -> tuple[Array, Array, Array]:
-    """Normal in the solid's frame (3, n) and cloth coordinates around and down, metres."""
-    x, y, z = place
-    solid = piece.solid
-    if isinstance(solid, Ellipsoid):
-        size = 1.0 / np.linalg.norm(solid.axes, axis=1)
-        return np.stack([x, y, z]), np.arctan2(x, z) * np.float32(size[0]), (1.0 - y) * np.float32(size[1])
-    if isinstance(solid, Cone):
-        low, low_radius, high, high_radius = solid.hull
-        slope = (high_radius - low_radius) / (high - low)
-        rise = np.where(
-            y < low, y, np.where(y > high, y - np.float32(solid.length), -np.float32(slope) * np.hypot(x, z))
-        )
-        across = np.arctan2(x, z) * np.float32(0.5 * (solid.start + solid.end))
-        return np.stack([x, rise.astype(np.float32), z]), across, y
-    if isinstance(solid, Loft):
-        return _unroll_loft(solid, x, y, z)
-    sides = np.stack([x, y, z])
-    most = np.abs(sides).argmax(axis=0)
-    flat = np.where(np.arange(3)[:, None] == most, np.sign(sides), 0.0).astype(np.float32)
-    size = 1.0 / np.linalg.norm(solid.axes, axis=1)
-    return flat, np.where(most == 0, z * np.float32(size[2]), x * np.float32(size[0])), (1.0 - y) * np.float32(size[1])
+def shade(
+    look: tuple[Array, Array, Array],  # linear colour (3, n); shade of folds and gloss (0 matt to 1 glossy), (n,)
+    normal: Array,  # unit normals. Shape: (3, n)
+    world: Array,  # places. Shape: (3, n)
+    seen: tuple[Array, NDArray[np.intp]],  # the picture's depth (height, width) and each point's pixel (n,)
+    eye: Vector,  # the camera's place. Shape: (3,)
+    light: Light,
+) -> Array:
+    """Linear light leaving each point towards the camera: main light, light from above and below, gloss and rim."""
+    albedo, tone, gloss = look
+    tone = tone * _occlusion(seen[0]).ravel()[seen[1]]
+    toward = eye.astype(np.float32)[:, None] - world
+    toward /= np.sqrt(_dot(toward, toward))
+    facing = np.clip(_dot(normal, toward), 0.0, 1.0)
+    wrapped = np.clip((light.direction @ normal + np.float32(0.25)) * np.float32(0.8), 0.0, None)
+    up = np.float32(0.5) + np.float32(0.5) * normal[1]
+    ambient = light.ground[:, None] + (light.sky - light.ground)[:, None] * up
+    lit = albedo * ((ambient + light.main[:, None] * wrapped) * tone)
+    half = toward + light.direction[:, None]
+    half /= np.sqrt(np.maximum(_dot(half, half), 1e-12))
+    spark = np.clip(_dot(normal, half), 0.0, 1.0)
+    for _ in range(4):
+        spark = np.square(spark)
+    rim = np.square(np.square(1.0 - facing))
+    lit += light.main[:, None] * (gloss * spark * np.float32(0.30))
+    lit += light.sky[:, None] * (rim * np.float32(0.030) * (0.3 + up))
+    return np.asarray(lit * (np.float32(0.72) + np.float32(0.28) * np.sqrt(facing)))
 
 
-def _unroll_loft(solid: Loft, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
-    step = solid.length / (LEVELS - 1)
-    level = np.clip(y / np.float32(step), 0, LEVELS - 1).astype(np.intp)
-    wide, deep, beside = solid.wide[level], solid.deep[level], z - solid.shift[level]
-    steep_wide, steep_deep, steep_shift = (
-        np.gradient(t, step).astype(np.float32)[level] for t in (solid.wide, solid.deep, solid.shift)
-    )
-    across, along = x / (wide * wide), beside / (deep * deep)
-    rise = -(across * x / wide * steep_wide + along * beside / deep * steep_deep + along * steep_shift)
-    around = np.arctan2(x / wide, beside / deep) * np.float32(0.5 * float(solid.wide.mean() + solid.deep.mean()))
-    return np.stack([across, rise, along]), around, np.float32(solid.length) - y
+def _dot(a: Array, b: Array) -> Array:
+    return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
+
+
+def _occlusion(depth: Array) -> Array:
+    """Darkening (a factor of about 0.5 to 1) behind near neighbours in the picture: arms on a trunk, hem over thigh."""
+    height, width = depth.shape
+    reach = max(2, height // 64)
+    filled = np.where(np.isfinite(depth), depth, depth.max(where=np.isfinite(depth), initial=np.float32(0.0)))
+    hidden = np.zeros_like(filled)
+    padded = np.pad(filled, reach, mode="edge")
+    # Light comes from above, so neighbours above and beside shade more than those below.
+    for dy, dx, weight in ((-1, 0, 1.0), (-1, -1, 0.7), (-1, 1, 0.7), (0, -1, 0.7), (0, 1, 0.7), (1, 0, 0.3)):
+        top, left = reach + dy * reach, reach + dx * reach
+        near = filled - padded[top : top + height, left : left + width]
+        hidden += np.float32(weight) * np.clip((near - np.float32(0.012)) * np.float32(12.0), 0.0, 1.0)
+    return np.float32(1.0) - np.float32(0.42) * np.clip(hidden * np.float32(0.5), 0.0, 1.0)

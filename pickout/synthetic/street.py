@@ -1,5 +1,6 @@
 """A street of drawn people, written in the format of CUHK-PEDES so that its reader reads it."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -9,81 +10,134 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import tomli_w
-from pydantic import Field, model_validator
+from numpy.typing import NDArray
+from PIL import Image
 
-from pickout.config import Settings, read_toml
+from pickout.config import read_toml
+from pickout.data.image_changes import STRONG, change_picture
+from pickout.data.scene_changes import Picture
 from pickout.errors import DataError
 from pickout.files import half_written, write_atomically
-from pickout.synthetic.avatars import Take, find_avatars, load_avatar
-from pickout.synthetic.captions import CaptionSettings
-from pickout.synthetic.identities import Entry, Job, draw_identity
+from pickout.synthetic.attributes import Person
+from pickout.synthetic.avatars import Avatar, find_avatars, load_avatar
+from pickout.synthetic.cameras import Camera, sample_cameras
+from pickout.synthetic.captions import describe_image, tokens, write_queries
+from pickout.synthetic.drawing import draw_crop
+from pickout.synthetic.habits import chance
+from pickout.synthetic.outfits import sample_wearer
+from pickout.synthetic.people import sample_person, sample_view
+from pickout.synthetic.settings import StreetSettings as StreetSettings
+from pickout.synthetic.surfaces import Part
 
 ANNOTATIONS = "reid_raw.json"
 ATTRIBUTES = "attributes.jsonl"
 QUERIES = "queries.jsonl"
 SETTINGS = "street.toml"
-
 DRAWING = 2
 """Raised whenever equal settings would give other pictures or sentences, so that two drawings never mix in a folder."""
-
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the images done and the images in all, once at the start and after each identity."""
+_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)
+"""What a generator is for; no two purposes share one."""
 
 
-class AvatarSettings(Settings):
-    """Rigged, textured bodies in place of drawn ones."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One person to draw."""
 
-    folder: Path | None = None
-    """Folder of avatars, see docs/street.md; without one, everybody is drawn."""
-    share: float = Field(default=1.0, ge=0, le=1)
-    """The part of the people who are avatars; the others are drawn."""
-    take: Take = "all"
-    """`train` or `held-out` takes only the bodies of that part, so that a second street shows none of the first's."""
+    root: Path  # the street's folder
+    settings: StreetSettings
+    identity: int  # the person's number
+    split: str  # train, val or test
+    avatars: tuple[Path, ...]  # files of the avatars whose bodies people may have; empty draws everybody
+
+    def generator(self, *purpose: int) -> np.random.Generator:
+        """All chance for one purpose."""
+        return np.random.default_rng((self.settings.seed, *purpose))
 
 
-class StreetSettings(Settings):
-    """What to draw. Equal settings give equal bytes, whatever the number of workers."""
+Record = dict[str, Any]
+Entry = tuple[Record, Record, Record]
+"""One written image: its record in the annotation file, its line in the attribute file, and its short queries."""
 
-    identities: int = Field(default=1000, ge=1, le=99_999)
-    """People of the training split; they are numbered from 1 without gaps."""
-    val_identities: int = Field(default=100, ge=0, le=99_999)
-    """People of the validation split, numbered after the training people."""
-    test_identities: int = Field(default=100, ge=0, le=99_999)
-    """People of the test split, numbered last."""
-    images: int = Field(default=4, ge=1, le=99)
-    """Images of each person."""
-    cameras: int = Field(default=5, ge=1, le=26)
-    """Cameras in the street; with two or more, everybody with two images is seen by at least two of them."""
-    seed: int = Field(default=1, ge=0, lt=2**63)
-    """The number from which everything is drawn."""
-    height: int = Field(default=192, ge=32, le=1024)
-    """Height of an image in pixels."""
-    width: int = Field(default=64, ge=16, le=1024)
-    """Width of an image in pixels."""
-    changed: bool = False
-    """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
-    captions: CaptionSettings = CaptionSettings()
-    """How many sentences an image gets, and how often their writer errs."""
-    avatars: AvatarSettings = AvatarSettings()
-    """Rendered people."""
 
-    @model_validator(mode="after")
-    def _numbers_fit(self) -> "StreetSettings":
-        if self.people > 99_999:
-            raise ValueError("identities, val_identities and test_identities together must stay below 100000")
-        return self
+def draw_identity(job: Job) -> list[Entry]:
+    """Draw, mask, describe and write every image of one person. An image that is there with its mask is kept.
 
-    @property
-    def people(self) -> int:
-        """Everybody in the three splits."""
-        return self.identities + self.val_identities + self.test_identities
+    Nothing depends on any other person, so jobs may run anywhere and in any order.
+
+    Raises:
+        StorageFull: no space left while writing.
+    """
+    cameras = sample_cameras(job.generator(_CAMERAS), job.settings.cameras)
+    choice, body = job.generator(_PERSON, job.identity), job.generator(_BODY, job.identity)
+    avatar = None
+    if job.avatars and chance(body, job.settings.avatars.share):
+        avatar = load_avatar(job.avatars[int(body.integers(len(job.avatars)))])
+    person = sample_person(choice) if avatar is None else sample_wearer(choice, avatar.outfit, avatar.skin)
+    order = choice.permutation(len(cameras))
+    numbers = range(job.settings.images)
+    return [_image(job, person, avatar, cameras[order[number % len(cameras)]], number) for number in numbers]
+
+
+def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, number: int) -> Entry:
+    view, settings = sample_view(job.generator(_VIEW, job.identity, number), person, camera), job.settings
+    name = f"p{job.identity:05d}_{camera.name}_{number:02d}"
+    file = f"{camera.name}/{name}.jpg"
+    image, mask = job.root / "imgs" / file, job.root / "parts" / f"{name}.png"
+    parts = None if _left(image) is None else _left(mask)
+    if parts is None:
+        size = (settings.height, settings.width)
+        drawing = draw_crop(person, view, camera, size, avatar=avatar, others=job.avatars)
+        pixels, parts = drawing.image, drawing.parts
+        if settings.changed:
+            picture = Picture(pixels.astype(np.float32) / np.float32(255), parts)
+            pixels = change_picture(picture, STRONG, job.generator(_CHANGE, job.identity, number))
+        # Not durable one by one: the whole street is flushed before its annotations are written.
+        write_atomically(mask, _encoded(parts, "PNG", optimize=True), durable=False)
+        write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
+    covered = np.bincount(parts.ravel(), minlength=len(Part)) / parts.size
+    shares = {part.name.lower(): float(covered[part]) for part in Part}
+    generator = job.generator(_CAPTION, job.identity, number)
+    captions = describe_image(person, view, generator, settings.captions, shares)
+    queries = write_queries(person, view, generator, settings.captions, shares)
+    record = {
+        "split": job.split,
+        "captions": captions,
+        "file_path": file,
+        "processed_tokens": [tokens(caption) for caption in captions],
+        "id": job.identity,
+    }
+    seen = {str(part.value): part.name.lower() for part in Part if covered[part]}
+    facts = {"file_path": file, "id": job.identity, "parts_path": f"parts/{name}.png", "parts": seen}
+    if avatar is not None:
+        facts["avatar"] = avatar.name
+    asked = {"file_path": file, "id": job.identity, "split": job.split, "queries": queries}
+    return record, facts | {"person": asdict(person), "view": asdict(view)}, asked
+
+
+def _left(path: Path) -> NDArray[np.uint8] | None:
+    """A picture that an earlier drawing left, whole; None where there is none, or none that can be read."""
+    try:
+        with Image.open(path) as written:
+            return np.asarray(written)
+    except (OSError, SyntaxError):
+        return None
+
+
+def _encoded(pixels: NDArray[np.uint8], form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
 
 
 def draw_street(
@@ -100,12 +154,9 @@ def draw_street(
 
     Args:
         settings: what to draw.
-        out: the folder; new, empty, or begun with equal settings.
+        out: the folder, which is returned; new, empty, or begun with equal settings.
         workers: drawing processes; None takes one a usable core.
         progress: told how far it is.
-
-    Returns:
-        `out`.
 
     Raises:
         DataError: `out` holds something else or cannot be written, a drawing process was killed, or an avatar is
@@ -115,80 +166,60 @@ def draw_street(
     """
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
-    jobs = plan(settings, out)
+    jobs = _jobs(settings, out)
     _claim(settings, out)
     total = len(jobs) * settings.images
-    report = progress or _silent
+    report = progress or (lambda _done, _total: None)
     report(0, total)
     written: list[Entry] = []
-    with _drawn(jobs, workers or usable_cores()) as drawn:
+    with _drawn(jobs, min(workers or _usable_cores(), len(jobs))) as drawn:
         for entries in drawn:
             written += entries
             report(len(written), total)
-    _flush()
-    write_atomically(out / ATTRIBUTES, "".join(json.dumps(entry.attributes) + "\n" for entry in written))
+    # Have the images on the disk before the annotations say that they are.
+    if hasattr(os, "sync"):
+        os.sync()
+    records, attributes, queries = ([json.dumps(entry[n]) for entry in written] for n in range(3))
+    write_atomically(out / ATTRIBUTES, "\n".join([*attributes, ""]))
     if settings.captions.queries:
-        write_atomically(out / QUERIES, "".join(json.dumps(entry.queries) + "\n" for entry in written))
-    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(json.dumps(entry.record) for entry in written) + "\n]\n")
+        write_atomically(out / QUERIES, "\n".join([*queries, ""]))
+    write_atomically(out / ANNOTATIONS, "[\n" + ",\n".join(records) + "\n]\n")
     return out
 
 
-def plan(settings: StreetSettings, out: Path) -> list[Job]:
+def _jobs(settings: StreetSettings, out: Path) -> list[Job]:
     """One job a person, in the order of the annotation file: training, validation, test."""
-    ends = {"train": settings.identities, "val": settings.identities + settings.val_identities, "test": settings.people}
-    chosen = settings.avatars
-    avatars = () if chosen.folder is None else find_avatars(chosen.folder, chosen.take)
-    if avatars:
+    avatars: tuple[Path, ...] = ()
+    if settings.avatars.folder is not None:
+        avatars = find_avatars(settings.avatars.folder, settings.avatars.take)
         load_avatar(avatars[0])
-    return [
-        Job(
-            root=out,
-            identity=identity,
-            split=next(split for split, end in ends.items() if identity <= end),
-            seed=settings.seed,
-            images=settings.images,
-            cameras=settings.cameras,
-            size=(settings.height, settings.width),
-            changed=settings.changed,
-            captions=settings.captions,
-            avatars=avatars,
-            share=chosen.share,
-        )
-        for identity in range(1, settings.people + 1)
-    ]
+    splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
+    return [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
 
 
 @contextmanager
 def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
     """The entries of each job, in the order of `jobs`."""
-    if min(workers, len(jobs)) == 1:
+    if workers == 1:
         yield map(draw_identity, jobs)
         return
     # Spawned, not forked: a forked copy of a process with running threads may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    # Each process does its matrix products in one thread; more would fight for the cores.
+    unset = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
     try:
-        with _one_thread_each():
-            yield pool.map(draw_identity, jobs, chunksize=1)
+        yield pool.map(draw_identity, jobs, chunksize=1)
     except BrokenProcessPool:
         raise DataError(
             f"{jobs[0].root}: a drawing process died (out of memory? a script without `if __name__ == '__main__':`?); "
             "run the same command again to go on, perhaps with fewer workers"
         ) from None
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started in this block do their matrix products in one thread; more would fight for the cores."""
-    unset = [name for name in _THREADS if name not in os.environ]
-    os.environ.update(dict.fromkeys(unset, "1"))
-    try:
-        yield
-    finally:
         for name in unset:
             os.environ.pop(name, None)
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _follow_parent() -> None:
@@ -204,18 +235,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _flush() -> None:
-    """Have the images on the disk before the annotations say that they are."""
-    if hasattr(os, "sync"):
-        os.sync()
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Progress that nobody asked for."""
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
+def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

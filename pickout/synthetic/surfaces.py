@@ -1,7 +1,9 @@
-"""What surfaces are: their colours and words, the pixels that show them, and what a painter answers."""
+"""What surfaces are: their colours and words, the pixels that show them, what a painter answers, and noise for it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 RGB = tuple[float, float, float]
+_NOISE = 256
 
 
 class Part(IntEnum):
@@ -31,32 +34,17 @@ class Part(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
-    """How something is coloured.
+    """How something is coloured; colours are sRGB in [0, 1]."""
 
-    Args:
-        style: which painter of `pickout.synthetic.cloth` colours it: cloth, skin, face, hair, shoe or plain.
-        rgb: main colour, sRGB.
-        second: second colour, sRGB.
-        under: what shows at the neck or below an opening, sRGB: skin, or the garment below.
-        pattern: a `Pattern` of `pickout.synthetic.attributes`.
-        details: words that the painter knows: `buttons`, `zip`, `logo`, `v neck`, `torn` ...
-        origin: of the frame in which details are placed (torso: the pelvis, face: the head's middle).
-        axes: rows left, up, forward of that frame, divided by the unit that the painter expects.
-        folds: how deep the folds are.
-        shine: how glossy it is.
-        seed: where its patterns begin.
-        part: what it is in the mask.
-    """
-
-    style: str
+    style: str  # which painter of `cloth` colours it: cloth, skin, face, hair, shoe or plain
     rgb: RGB
     part: Part
     second: RGB | None = None
-    under: RGB | None = None
+    under: RGB | None = None  # what shows at the neck or below an opening: skin, or the garment below
     pattern: str = "plain"
-    details: frozenset[str] = frozenset()
-    origin: Vector = field(default_factory=lambda: np.zeros(3))
-    axes: Vector = field(default_factory=lambda: np.eye(3))
+    details: frozenset[str] = frozenset()  # words that the painter knows: buttons, zip, logo, v neck, torn ...
+    origin: Vector = field(default_factory=lambda: np.zeros(3))  # of the frame in which details are placed
+    axes: Vector = field(default_factory=lambda: np.eye(3))  # left, up, forward over the unit that the painter expects
     folds: float = 0.0
     shine: float = 0.0
     seed: int = 0
@@ -64,21 +52,13 @@ class Surface:
 
 @dataclass(slots=True, eq=False)
 class Pixels:
-    """Visible pixels of one surface.
+    """Visible pixels of one surface; lengths in metres."""
 
-    Args:
-        world: places. Shape: (3, n).
-        normal: outward unit normals in the world. Shape: (3, n).
-        u: cloth coordinate around, metres. Shape: (n,).
-        v: cloth coordinate down the garment, metres. Shape: (n,).
-        hem: metres to the lower hem. Shape: (n,).
-    """
-
-    world: Array
-    normal: Array
-    u: Array
-    v: Array
-    hem: Array
+    world: Array  # places. Shape: (3, n)
+    normal: Array  # outward unit normals in the world. Shape: (3, n)
+    u: Array  # cloth coordinate around. Shape: (n,)
+    v: Array  # cloth coordinate down the garment. Shape: (n,)
+    hem: Array  # distance to the lower hem. Shape: (n,)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +70,7 @@ class Paint:
     part: NDArray[np.uint8]
 
 
-def linear(rgb: tuple[float, float, float]) -> Array:
+def linear(rgb: RGB) -> Array:
     """Linear light of an sRGB colour. Shape: (3, 1)."""
     return np.power(np.array(rgb, dtype=np.float32), np.float32(2.2))[:, None]
 
@@ -99,3 +79,42 @@ def local(surface: Surface, pixels: Pixels) -> Array:
     """Places in the surface's own frame. Shape: (3, n)."""
     axes = surface.axes.astype(np.float32)
     return np.asarray(axes @ (pixels.world - surface.origin.astype(np.float32)[:, None]))
+
+
+def mottled(u: Array, v: Array, scale: float, seed: int) -> Array:
+    """Cloudy noise at `u`, `v`, mean 0, about -1 to 1; `scale` texels a unit, `seed` shifts it."""
+    return _sample(_mottle(), u, v, scale, seed)
+
+
+def folded(u: Array, v: Array, scale: float, seed: int) -> Array:
+    """Light and shade of long soft folds along `v`, mean 0, about -1 to 1; arguments as for `mottled`."""
+    return _sample(_folds(), u, v, scale, seed)
+
+
+@cache
+def _mottle() -> Array:
+    return _filtered(11, lambda fx, fy: 1.0 / (1.0 + (np.hypot(fx, fy) / 5.0) ** 2.2))
+
+
+@cache
+def _folds() -> Array:
+    ridges = 1.0 - 2.0 * np.abs(_filtered(23, lambda fx, fy: np.exp(-(((np.hypot(fx, fy * 2.2) - 7.0) / 5.0) ** 2))))
+    across, along = (np.roll(ridges, -2, axis) - np.roll(ridges, 2, axis) for axis in (1, 0))
+    slope = across + 0.6 * along
+    return np.asarray((slope / (2.2 * slope.std())).astype(np.float32))
+
+
+def _sample(texture: Array, u: Array, v: Array, scale: float, seed: int) -> Array:
+    column = (u * np.float32(scale)).astype(np.int32) + seed * 7919 % _NOISE
+    row = (v * np.float32(scale)).astype(np.int32) + seed * 104729 // _NOISE % _NOISE
+    return np.asarray(texture.ravel()[((row & (_NOISE - 1)) << 8) | (column & (_NOISE - 1))])
+
+
+def _filtered(seed: int, gain: Callable[[Vector, Vector], Vector]) -> Array:
+    """White noise through a filter of frequencies: a tile, scaled to about -1 to 1."""
+    white = np.random.default_rng(seed).standard_normal((_NOISE, _NOISE))
+    fy, fx = np.meshgrid(np.fft.fftfreq(_NOISE, 1 / _NOISE), np.fft.fftfreq(_NOISE, 1 / _NOISE), indexing="ij")
+    weights = gain(fx, fy)
+    weights[0, 0] = 0.0
+    tile = np.fft.ifft2(np.fft.fft2(white) * weights).real
+    return np.asarray((tile / (2.2 * tile.std())).astype(np.float32))

@@ -2,76 +2,42 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from pickout.synthetic.attributes import Carried, Garment, Person, Shade, View
+from pickout.synthetic.attributes import Garment, Person, Shade, View
 
-Facing = Literal["front", "side", "back"]
-Slot = Literal[
-    "hair",
-    "beard",
-    "glasses",
-    "headwear",
-    "scarf",
-    "outer",
-    "upper",
-    "lower",
-    "belt",
-    "socks",
-    "shoes",
-    "bag",
-    "carried",
-]
-
+Shares = Mapping[str, float] | None
+"""The share of the crop that each slot of `Item` covers, from the part mask; None goes by the view alone."""
 GARMENTS = ("outer", "upper", "lower")
 """The slots that a caption is mainly about."""
-
 _LENGTHS = ("waist", "hip", "thigh", "knee", "calf", "ankle")
 _SIDEWAYS = (55.0, 125.0)
 """Degrees away from the camera between which a person is said to be seen from the side."""
-
 _FACE = 108.0
 """Degrees away from the camera below which glasses and a beard can be made out."""
-
 _LEAST_SHARE = 0.0015
 """The share of the crop below which a part counts as hidden: 18 pixels of 192 x 64."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing about a person that a caption may name.
+    """One thing about a person that a caption may name; "" is what it has not."""
 
-    Args:
-        slot: where it belongs.
-        kind: what it is, a kind of `pickout.synthetic.attributes`.
-        colour: its main colour, where it has one.
-        second: the colour of its pattern, logo or sole.
-        pattern: the pattern's name; `plain` for none.
-        sleeve: the sleeve's name, for upper and outer garments.
-        length: how far down it reaches, for garments and hair.
-        style: the hair's style.
-        side: the person's side on which it is.
-        worn: how a bag is worn or a carried thing used.
-        tags: `logo`, `open`, `hood`, `tucked`, `torn`, `tight`, `loose`, `sole`.
-        vague: whether the writer does not look closely at it (see `mistakes`).
-    """
-
-    slot: Slot
-    kind: str
+    slot: str  # where it belongs: hair, beard, glasses, ..., outer, upper, lower, shoes, bag, carried
+    kind: str  # as in `attributes`
     colour: Shade | None = None
-    second: Shade | None = None
+    second: Shade | None = None  # of its pattern, logo or sole
     pattern: str = "plain"
     sleeve: str = ""
-    length: str = ""
-    style: str = ""
-    side: str = ""
-    worn: str = ""
-    tags: frozenset[str] = frozenset()
-    vague: bool = False
+    length: str = ""  # how far down it reaches, for garments and hair
+    style: str = ""  # the hair's
+    side: str = ""  # the person's side on which it is
+    worn: str = ""  # how a bag is worn or a carried thing used
+    tags: frozenset[str] = frozenset()  # logo, open, hood, tucked, torn, tight, loose, sole
+    vague: bool = False  # whether the writer does not look closely at it
 
 
-def facing(view: View) -> Facing:
-    """Whether an onlooker would say that the picture shows the person's front, side or back."""
+def facing(view: View) -> str:
+    """Whether an onlooker would say that the picture shows the person's `front`, `side` or `back`."""
     turned = _turned(view)
     return "front" if turned <= _SIDEWAYS[0] else "side" if turned < _SIDEWAYS[1] else "back"
 
@@ -82,28 +48,22 @@ def _turned(view: View) -> float:
 
 
 def near_side(view: View) -> str:
-    """The person's side that is turned to the camera: `left` or `right`; nothing for a view from front or back.
-
-    Who faces the image's right shows the camera the right side.
-    """
-    if facing(view) != "side":
-        return ""
-    return "right" if view.yaw < 180.0 else "left"
+    """The person's side that is turned to the camera: `left` or `right`; nothing for a view from front or back."""
+    # Who faces the image's right shows the camera the right side.
+    return "" if facing(view) != "side" else "right" if view.yaw < 180.0 else "left"
 
 
-def visible_items(person: Person, view: View, shares: Mapping[str, float] | None = None) -> list[Item]:
+def visible_items(person: Person, view: View, shares: Shares = None) -> list[Item]:
     """The things that this picture shows, most telling first.
 
-    Args:
-        person: who it is.
-        view: how the picture shows the person.
-        shares: the share of the crop that each slot covers, from the part mask; None goes by the view's direction
-            alone. A slot that is missing is not checked, so parts that no mask tells apart stay. One garment always
-            stays: a caption cannot do without.
+    A slot that `shares` lacks is not checked, so parts that no mask tells apart stay. One garment always stays: a
+    caption cannot do without.
     """
     items = [*_clothes(person, view), *_head(person, view), *_things(person, view, masked=shares is not None)]
     if shares is None:
-        return [item for item in items if not _occluded(item, view)]
+        # Low things in front of the person hide the feet.
+        low = view.occluder is not None and view.occluder.kind not in ("pole", "passer-by")
+        return [item for item in items if not (low and item.slot in ("shoes", "socks"))]
     shown = [item for item in items if shares.get(item.slot, 1.0) >= _LEAST_SHARE]
     return shown if any(item.slot in GARMENTS for item in shown) else [items[0], *shown]
 
@@ -124,108 +84,77 @@ def absent(person: Person, view: View) -> list[str]:
     return [name for name, thing in has.items() if not thing]
 
 
+def _tags(**facts: bool) -> frozenset[str]:
+    return frozenset(name for name, holds in facts.items() if holds)
+
+
 def _clothes(person: Person, view: View) -> Iterator[Item]:
-    outer, upper, lower = person.outer, person.upper, person.lower
-    front = facing(view) == "front"
+    outer, upper, lower, shoes = person.outer, person.upper, person.lower, person.shoes
+    front, cover = facing(view) == "front", _LENGTHS.index(upper.length)
+    shown = outer is None or (outer.open and front)
     if outer is not None:
-        tags = {name for name, holds in (("open", outer.open and front), ("hood", outer.hood)) if holds}
-        yield Item(
-            "outer",
-            outer.kind,
-            outer.colour,
-            outer.second,
-            pattern=outer.pattern,
-            sleeve=outer.sleeve,
-            length=outer.length,
-            tags=frozenset(tags),
-        )
-    below = person.dress and outer is not None and _reaches_below(upper.length, outer.length)
-    if outer is None or (outer.open and front) or below:
+        tags = _tags(open=outer.open and front, hood=outer.hood)
+        look = (outer.kind, outer.colour, outer.second, outer.pattern, outer.sleeve, outer.length)
+        yield Item("outer", *look, tags=tags)
+        reach = _LENGTHS.index(outer.length)
+        shown = shown or (person.dress and cover > reach)
+        cover = max(cover, reach)
+    if shown:
         yield _garment("upper", upper, front=front, covered=outer is not None)
-    cover = max((g.length for g in (outer, upper) if g is not None), key=_LENGTHS.index)
-    if lower is not None and _reaches_below(lower.length, cover):
+    legs = cover
+    if lower is not None and _LENGTHS.index(lower.length) > cover:
+        legs = _LENGTHS.index(lower.length)
         yield _garment("lower", lower, front=front, covered=False)
-    yield Item(
-        "shoes",
-        person.shoes.kind,
-        person.shoes.colour,
-        person.shoes.sole,
-        tags=frozenset({"sole"} if person.shoes.sole.name != person.shoes.colour.name else ()),
-    )
-    legs = cover if lower is None or not _reaches_below(lower.length, cover) else lower.length
-    if person.socks is not None and legs != "ankle" and person.shoes.kind != "boots":
+    sole = _tags(sole=shoes.sole.name != shoes.colour.name)
+    yield Item("shoes", shoes.kind, shoes.colour, shoes.sole, tags=sole)
+    if person.socks is not None and _LENGTHS[legs] != "ankle" and shoes.kind != "boots":
         yield Item("socks", "socks", person.socks)
     if person.belt is not None and front and upper.tucked and (outer is None or outer.open):
         yield Item("belt", "belt", person.belt)
 
 
-def _garment(slot: Slot, garment: Garment, *, front: bool, covered: bool) -> Item:
-    facts = {
-        "logo": garment.logo and front and not covered,
-        "tucked": garment.tucked and front,
-        "torn": garment.torn and front,
-        "tight": garment.tight > 0.75,
-        "loose": garment.tight < 0.2,
-    }
-    seen_second = garment.pattern != "plain" or facts["logo"]
+def _garment(slot: str, garment: Garment, *, front: bool, covered: bool) -> Item:
+    logo, tight = garment.logo and front and not covered, garment.tight
+    tucked, torn = garment.tucked and front, garment.torn and front
     return Item(
         slot,
         garment.kind,
         garment.colour,
-        garment.second if seen_second else None,
+        garment.second if garment.pattern != "plain" or logo else None,
         pattern=garment.pattern,
         sleeve="" if covered else garment.sleeve,
         length=garment.length,
-        tags=frozenset(name for name, holds in facts.items() if holds),
+        tags=_tags(logo=logo, tucked=tucked, torn=torn, tight=tight > 0.75, loose=tight < 0.2),
     )
 
 
 def _head(person: Person, view: View) -> Iterator[Item]:
-    hat = person.headwear
+    hat, hair = person.headwear, person.hair
+    falls = hair.length in ("medium", "long")
     if hat is not None:
         yield Item("headwear", hat.kind, hat.colour)
-    hair = person.hair
-    under_hat = hat is not None and (hat.kind in ("headscarf", "helmet") or hair.length not in ("medium", "long"))
-    if not under_hat:
-        behind = facing(view) != "front"
-        style = "tied" if hair.style in ("ponytail", "bun") and (not behind or hat is not None) else hair.style
+    if hat is None or (hat.kind not in ("headscarf", "helmet") and falls):
+        hidden = facing(view) == "front" or hat is not None
+        style = "tied" if hair.style in ("ponytail", "bun") and hidden else hair.style
         yield Item("hair", "hair", hair.colour, length=hair.length, style=style)
     if _turned(view) < _FACE:
         if person.glasses is not None:
             yield Item("glasses", person.glasses)
         if person.beard:
             yield Item("beard", "beard", hair.colour)
-    if person.scarf is not None and (facing(view) != "back" or hair.length not in ("medium", "long")):
+    if person.scarf is not None and (facing(view) != "back" or not falls):
         yield Item("scarf", "scarf", person.scarf)
 
 
 def _things(person: Person, view: View, *, masked: bool) -> Iterator[Item]:
     """Bag and carried thing. Where a mask will tell, only what it cannot is asked: whether straps are all one sees."""
-    bag, carried = person.bag, view.carried
+    bag, held, seen = person.bag, view.carried, facing(view)
+    near = ("left", "right") if seen != "side" else (near_side(view),)
     if bag is not None:
         strapped = bag.kind == "backpack" and bag.worn != "hand"
-        if facing(view) != "front" if strapped else masked or _side_shows(bag.side, view):
+        if seen != "front" if strapped else masked or bag.side in near:
             yield Item("bag", bag.kind, bag.colour, side=bag.side, worn=bag.worn)
-    if carried is not None and (masked or _carried_shows(carried, view)):
-        yield Item("carried", carried.kind, carried.colour, side=carried.hand, worn=carried.use)
-
-
-def _carried_shows(carried: Carried, view: View) -> bool:
-    if carried.use == "overhead":
-        return True
-    small = carried.kind in ("phone", "cup", "bottle", "book")
-    return _side_shows(carried.hand, view) and not (small and facing(view) == "back")
-
-
-def _side_shows(side: str, view: View) -> bool:
-    return facing(view) != "side" or near_side(view) == side
-
-
-def _reaches_below(length: str, cover: str) -> bool:
-    return _LENGTHS.index(length) > _LENGTHS.index(cover)
-
-
-def _occluded(item: Item, view: View) -> bool:
-    """Without a mask: low things in front of the person hide the feet."""
-    low = view.occluder is not None and view.occluder.kind not in ("pole", "passer-by")
-    return low and item.slot in ("shoes", "socks")
+    if held is not None:
+        hidden = seen == "back" and held.kind in ("phone", "cup", "bottle", "book")
+        if masked or held.use == "overhead" or (held.hand in near and not hidden):
+            yield Item("carried", held.kind, held.colour, side=held.hand, worn=held.use)

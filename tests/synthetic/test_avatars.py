@@ -20,10 +20,10 @@ from pickout.synthetic.gltf import read_gltf
 from pickout.synthetic.outfits import OUTFITS, sample_wearer
 from pickout.synthetic.posing import pose_avatar
 from pickout.synthetic.rasteriser import rasterise
-from pickout.synthetic.raycast import Rays
-from pickout.synthetic.street import AvatarSettings, StreetSettings, draw_street
+from pickout.synthetic.settings import AvatarSettings
+from pickout.synthetic.solids import Rays
+from pickout.synthetic.street import StreetSettings, draw_street
 from pickout.synthetic.surfaces import Part
-from pickout.synthetic.views import sample_view
 
 CORNERS = np.array([[0, 0, 0], [32767, 0, 0], [0, 16384, 0]], dtype="<i2")
 
@@ -92,13 +92,13 @@ def triangle(**changes: object) -> bytes:
 def test_a_skinned_triangle_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / "a.glb").write_bytes(triangle())
     joints, (skin,) = read_gltf(tmp_path / "a.glb")
-    assert joints.names == ("", "bone")
+    assert joints.names == ["", "bone"]
     assert np.allclose(skin.position, [[0, 0, 0], [1, 0, 0], [0, 16384 / 32767, 0]])
     assert np.allclose(skin.uv, [[0, 0], [1, 0], [0, 1]])
     assert skin.triangles.tolist() == [[0, 1, 2]]
     assert skin.texture.shape == (4, 4, 4)
     # A quarter turn about y takes x to -z; the joint's rest height is taken away and given back.
-    moved = joints.world()[1] @ skin.inverse[1] @ np.array([1.0, 0.0, 0.0, 1.0])
+    moved = joints.world[1] @ skin.inverse[1] @ np.array([1.0, 0.0, 0.0, 1.0])
     assert np.allclose(moved, [0.0, 0.0, -1.0, 1.0], atol=1e-6)
 
 
@@ -180,7 +180,7 @@ def files(shared: Path) -> tuple[Path, ...]:
 
 def view_of(seed: int) -> View:
     generator = np.random.default_rng(seed)
-    from pickout.synthetic.people import sample_person
+    from pickout.synthetic.people import sample_person, sample_view
 
     view = sample_view(generator, sample_person(generator), NEUTRAL_CAMERA)
     return replace(view, occluder=None, passers=0, zoom=0.95, shift=(0.0, 0.0), carried=None)

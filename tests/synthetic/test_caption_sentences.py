@@ -10,16 +10,24 @@ import pytest
 
 from pickout.synthetic.attributes import Bag, Carried, Person, Shade, View
 from pickout.synthetic.cameras import sample_cameras
-from pickout.synthetic.captions import LONGEST, SHORTEST, CaptionSettings, describe, describe_image, tokens
+from pickout.synthetic.captions import (
+    LONGEST,
+    SHORTEST,
+    CaptionSettings,
+    MistakeSettings,
+    describe,
+    describe_image,
+    misspelt,
+    tokens,
+    with_mistakes,
+    write_queries,
+)
 from pickout.synthetic.lexicon import LEXICON, Pen
-from pickout.synthetic.mistakes import MistakeSettings, misspelt, with_mistakes
-from pickout.synthetic.people import sample_person
-from pickout.synthetic.queries import write_queries
-from pickout.synthetic.views import sample_view
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.visible import Item, visible_items
 
-ATTENTIVE = CaptionSettings(mistakes=MistakeSettings(colour=0, vague=0, omission=0, side=0, spelling=0))
-CARELESS = CaptionSettings(mistakes=MistakeSettings(colour=1, vague=1, omission=0.9, side=1, spelling=0.5))
+ATTENTIVE = MistakeSettings(colour=0, vague=0, omission=0, side=0, spelling=0)
+CARELESS = MistakeSettings(colour=1, vague=1, omission=0.9, side=1, spelling=0.5)
 CAMERAS = sample_cameras(np.random.default_rng(0), 5)
 
 
@@ -45,7 +53,7 @@ def queries() -> list[str]:
     found = []
     for seed in range(1000):
         person, view, generator = someone(seed)
-        found += write_queries(person, view, generator, 4, MistakeSettings(spelling=0))
+        found += write_queries(person, view, generator, CaptionSettings(mistakes=MistakeSettings(spelling=0)))
     return found
 
 
@@ -55,7 +63,7 @@ def test_every_caption_has_15_to_45_words(written: list[str]) -> None:
 
 
 @pytest.mark.parametrize("settings", [ATTENTIVE, CARELESS], ids=["attentive", "careless"])
-def test_the_budget_holds_for_any_care(settings: CaptionSettings) -> None:
+def test_the_budget_holds_for_any_care(settings: MistakeSettings) -> None:
     for seed in range(800):
         person, view, generator = someone(seed)
         assert 15 <= len(describe(person, view, generator, settings).split()) <= 45
@@ -110,7 +118,7 @@ def test_a_large_street_has_3000_words() -> None:
     for seed in range(1200):
         person, view, generator = someone(seed)
         said = describe_image(person, view, generator, CaptionSettings())
-        said += write_queries(person, view, generator, 4, MistakeSettings())
+        said += write_queries(person, view, generator, CaptionSettings())
         words |= {word for text in said for word in tokens(text)}
     assert len(words & spelt) > 1350
     assert len(words) > 1900

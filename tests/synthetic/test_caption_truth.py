@@ -12,11 +12,8 @@ import pytest
 
 from pickout.synthetic.attributes import Person, Shade, View
 from pickout.synthetic.cameras import sample_cameras
-from pickout.synthetic.captions import CaptionSettings, describe, tokens
-from pickout.synthetic.mistakes import MistakeSettings
-from pickout.synthetic.people import sample_person
-from pickout.synthetic.queries import write_queries
-from pickout.synthetic.views import sample_view
+from pickout.synthetic.captions import CaptionSettings, MistakeSettings, describe, tokens, write_queries
+from pickout.synthetic.people import sample_person, sample_view
 
 ATTENTIVE = CaptionSettings(mistakes=MistakeSettings(colour=0, vague=0, omission=0, side=0, spelling=0))
 CAMERAS = sample_cameras(np.random.default_rng(0), 5)
@@ -147,7 +144,7 @@ def someone(seed: int) -> tuple[Person, View, str]:
     generator = np.random.default_rng(seed)
     person = sample_person(generator)
     view = sample_view(generator, person, CAMERAS[seed % 5])
-    return person, view, describe(person, view, generator, ATTENTIVE)
+    return person, view, describe(person, view, generator, ATTENTIVE.mistakes)
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +251,7 @@ def test_things_and_colours_in_queries_are_there() -> None:
         person = sample_person(generator)
         view = sample_view(generator, person, CAMERAS[seed % 5])
         own = belongings(person, view)
-        for query in write_queries(person, view, generator, 4, ATTENTIVE.mistakes):
+        for query in write_queries(person, view, generator, ATTENTIVE):
             told, denied = denials(query)
             assert all(not set(kinds) & set(own) for kinds in denied), query
             assert 1 <= len(query.split()) <= 40

@@ -10,9 +10,8 @@ from pickout.synthetic.attributes import Carried, Occluder, Shade
 from pickout.synthetic.cameras import NEUTRAL_CAMERA, sample_cameras
 from pickout.synthetic.colours import nearest_colour
 from pickout.synthetic.drawing import draw_crop
-from pickout.synthetic.people import sample_person
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.surfaces import Part
-from pickout.synthetic.views import sample_view
 
 SIZE = (96, 32)
 

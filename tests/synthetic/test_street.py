@@ -18,7 +18,7 @@ from PIL import Image
 from pickout.config import parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import DataError, DataMissing, RecipeError, StorageFull
-from pickout.synthetic import identities
+from pickout.synthetic import street as drawn_street
 from pickout.synthetic.contact_sheet import contact_sheet
 from pickout.synthetic.drawing import Part
 from pickout.synthetic.street import StreetSettings, draw_street
@@ -208,7 +208,7 @@ def test_a_killed_worker_is_told_and_the_drawing_can_go_on(tmp_path: Path) -> No
 
 
 def test_a_full_disk_is_named_and_leaves_only_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = identities.write_atomically
+    write = drawn_street.write_atomically
     written = []
 
     def full_after_three(path: Path, data: bytes, **how: bool) -> None:
@@ -222,7 +222,7 @@ def test_a_full_disk_is_named_and_leaves_only_whole_files(tmp_path: Path, monkey
     def _no_space(self: Path, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(identities, "write_atomically", full_after_three)
+    monkeypatch.setattr(drawn_street, "write_atomically", full_after_three)
     with pytest.raises(StorageFull, match="no space left"):
         draw_street(SMALL, tmp_path / "street", workers=1)
     files = {path for path in (tmp_path / "street").rglob("*") if path.is_file()}

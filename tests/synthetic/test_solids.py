@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pickout.synthetic.pieces import box, cone, ellipsoid, loft
-from pickout.synthetic.raycast import LEVELS, Box, Cone, Ellipsoid, Loft, Plane, Rays, intersect, local_rays
+from pickout.synthetic.solids import LEVELS, Box, Cone, Ellipsoid, Loft, Plane, Rays, local_rays
 from pickout.synthetic.surfaces import Part, Surface
 
 GREY = Surface("plain", (0.5, 0.5, 0.5), Part.UPPER)
@@ -60,7 +60,7 @@ def depth_by_marching(solid, view, row, column, near=4.0, far=6.2, step=0.02):
 
 def fast_depth(solid, view):
     near = local_rays(view, solid, (slice(0, view.shape[0]), slice(0, view.shape[1])))
-    return intersect(solid, near) + near.depth
+    return solid.hit(near) + near.depth
 
 
 def check(solid, view, tolerance):

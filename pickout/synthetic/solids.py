@@ -1,0 +1,237 @@
+"""Solids under the rays of a pinhole camera: closed-form intersections, vectorised over the pixels one may cover.
+
+A solid lives in a local frame: `local = axes @ (world - origin)`. The world is x right, y up, z towards the camera. A
+ray is `position + t * direction` with a direction whose part along forward is 1, so t is the depth.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pickout.synthetic.surfaces import Array, Vector
+
+LEVELS = 192
+"""Steps of a loft's tables."""
+_F = np.float32
+_MISS = _F(np.inf)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rays:
+    """The rays of a picture."""
+
+    position: Vector  # of the camera. Shape: (3,)
+    basis: Vector  # rows right, up and forward. Shape: (3, 3)
+    xs: Array  # right-coordinate of each column at depth 1. Shape: (width,)
+    ys: Array  # up-coordinate of each row at depth 1. Shape: (height,)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the picture in pixels."""
+        return len(self.ys), len(self.xs)
+
+    def moved(self, away: Vector) -> "Rays":
+        """The rays as somebody sees them who stands at `away` and takes that for the origin."""
+        return Rays(self.position - away, self.basis, self.xs, self.ys)
+
+    def rectangles(self, balls: Vector, first: NDArray[np.intp]) -> list[tuple[slice, slice] | None]:
+        """Rows and columns that groups of balls may cover; None for a group outside or behind.
+
+        `balls` are centre and radius of each, shape (n, 4); `first` is the first ball of each group, shape (groups,).
+        """
+        x, y, depth = ((balls[:, :3] - self.position) @ self.basis.T).T
+        across, up = x / depth, y / depth
+        behind = np.maximum.reduceat(depth <= balls[:, 3] * 1.5, first)
+        reach = balls[:, 3] * 1.04 / np.maximum(depth - balls[:, 3], 1e-3)
+        left = np.searchsorted(self.xs, np.minimum.reduceat(across - reach, first))
+        right = np.searchsorted(self.xs, np.maximum.reduceat(across + reach, first))
+        top = np.searchsorted(-self.ys, -np.maximum.reduceat(up + reach, first))
+        bottom = np.searchsorted(-self.ys, -np.minimum.reduceat(up - reach, first))
+        return [
+            None if hidden or a >= b or c >= d else (slice(int(a), int(b)), slice(int(c), int(d)))
+            for hidden, a, b, c, d in zip(behind, top, bottom, left, right, strict=True)
+        ]
+
+
+class LocalRays(NamedTuple):
+    """Rays in a solid's frame: `start + t * step`, three coordinates each; `depth` is to be added to t."""
+
+    start: Array
+    step: Array
+    depth: float
+
+
+def _root(a: Array, b: Array, c: Array) -> Array:
+    """Smaller root of a t^2 + 2 b t + c, infinite where there is none."""
+    inside = b * b - a * c
+    t = (-b - np.sqrt(np.maximum(inside, 0.0))) / a
+    return np.where(inside > 0.0, t, _MISS)
+
+
+class Plane(NamedTuple):
+    """Half-space in a local frame: points with `normal . point <= limit` stay."""
+
+    normal: tuple[float, float, float]
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ellipsoid:
+    """The unit sphere of its local frame, cut by `planes`."""
+
+    origin: Vector
+    axes: Vector
+    planes: tuple[Plane, ...]
+
+    def hit(self, rays: LocalRays) -> Array:
+        """First t of each ray inside it, infinite where it misses."""
+        (x, y, z), (u, v, w) = rays.start, rays.step
+        t = _root(u * u + v * v + w * w, x * u + y * v + z * w, x * x + y * y + z * z - _F(1.0))
+        for plane in self.planes:
+            nx, ny, nz = (_F(value) for value in plane.normal)
+            safe = np.where(np.isfinite(t), t, _F(0.0))
+            side = (x * nx + y * ny + z * nz) + safe * (u * nx + v * ny + w * nz)
+            t = np.where(side <= _F(plane.limit), t, _MISS)
+        return t
+
+    def unroll(self, place: Array) -> tuple[Array, Array, Array]:
+        """Normals (3, n) of local places, and cloth coordinates around and down, metres."""
+        x, y, z = place
+        wide, high, _ = 1.0 / np.linalg.norm(self.axes, axis=1)
+        return place, np.arctan2(x, z) * _F(wide), (1.0 - y) * _F(high)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cone:
+    """Two balls on the local y axis, at 0 with radius `start` and at `length` with radius `end`, and their hull."""
+
+    origin: Vector
+    axes: Vector
+    length: float
+    start: float
+    end: float
+    caps: tuple[bool, bool]  # whether the balls belong to it; without a cap the hull is cut flat at its height
+
+    @property
+    def hull(self) -> tuple[float, float, float, float]:
+        """Where the hull touches the balls: height and radius at the first, then at the second."""
+        sine = float(np.clip((self.start - self.end) / self.length, -0.95, 0.95))
+        cosine = float(np.sqrt(1.0 - sine * sine))
+        low = self.start * sine if self.caps[0] else 0.0
+        high = self.length + self.end * sine if self.caps[1] else self.length
+        slope, foot = -sine / cosine, self.start / cosine
+        return low, foot + slope * low, high, foot + slope * high
+
+    def hit(self, rays: LocalRays) -> Array:
+        """First t of each ray inside it, infinite where it misses."""
+        (x, y, z), (u, v, w) = rays.start, rays.step
+        low, low_radius, high, high_radius = self.hull
+        slope = _F((high_radius - low_radius) / (high - low))
+        foot = _F(low_radius - slope * low)
+        flat, cross, round_ = u * u + w * w, x * u + z * w, x * x + z * z
+        radius, lean = foot + slope * y, slope * v
+        t = _root(flat - lean * lean, cross - lean * radius, round_ - radius * radius)
+        height = y + np.where(np.isfinite(t), t, _F(0.0)) * v
+        best = np.where((height > _F(low)) & (height < _F(high)), t, _MISS)
+        speed, toward, apart = flat + v * v, cross + y * v, round_ + y * y
+        if self.caps[0]:
+            best = np.minimum(best, _root(speed, toward, apart - _F(self.start**2)))
+        if self.caps[1]:
+            length = _F(self.length)
+            rest = apart - _F(2.0) * length * y + _F(self.length**2 - self.end**2)
+            best = np.minimum(best, _root(speed, toward - length * v, rest))
+        return best
+
+    def unroll(self, place: Array) -> tuple[Array, Array, Array]:
+        """Normals (3, n) of local places, and cloth coordinates around and down, metres."""
+        x, y, z = place
+        low, low_radius, high, high_radius = self.hull
+        slope = (high_radius - low_radius) / (high - low)
+        rise = np.where(y < low, y, np.where(y > high, y - _F(self.length), -_F(slope) * np.hypot(x, z)))
+        return np.stack([x, rise.astype(_F), z]), np.arctan2(x, z) * _F(0.5 * (self.start + self.end)), y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loft:
+    """Ellipses stacked along the local y axis from 0 to `length`; the tables have `LEVELS` equal steps."""
+
+    origin: Vector
+    axes: Vector
+    length: float
+    wide: Array  # half-axis along x
+    deep: Array  # half-axis along z
+    shift: Array  # centre along z
+    gap: Array | None  # half-width of an opening in front (z above the centre), 0 where closed
+
+    def hit(self, rays: LocalRays) -> Array:
+        """First t of each ray inside it, infinite where it misses."""
+        (x, y, z), (u, v, w) = rays.start, rays.step
+        wide, deep = (_F(1.0) / np.square(table) for table in (self.wide, self.deep))
+        scale = _F((LEVELS - 1) / self.length)
+        xx, xu, uu, ww = x * x, x * u, u * u, w * w
+        height = y
+        for _ in range(4):
+            level = np.clip(height * scale, 0.0, LEVELS - 1.0).astype(np.intp)
+            flat, thick, beside = wide[level], deep[level], z - self.shift[level]
+            a, b = uu * flat + ww * thick, xu * flat + beside * w * thick
+            inside = b * b - a * (xx * flat + beside * beside * thick - _F(1.0))
+            t = (-b - np.sqrt(np.maximum(inside, 0.0))) / a
+            height = y + t * v
+        keep = (inside > 0.0) & (height >= 0.0) & (height <= _F(self.length))
+        if self.gap is not None:
+            keep &= (np.abs(x + t * u) > self.gap[level]) | (beside + t * w < 0.0)
+        return np.where(keep, t, _MISS)
+
+    def unroll(self, place: Array) -> tuple[Array, Array, Array]:
+        """Normals (3, n) of local places, and cloth coordinates around and down, metres."""
+        x, y, z = place
+        step = self.length / (LEVELS - 1)
+        level = np.clip(y / _F(step), 0, LEVELS - 1).astype(np.intp)
+        wide, deep, beside = self.wide[level], self.deep[level], z - self.shift[level]
+        widens, deepens, shifts = (np.gradient(t, step).astype(_F)[level] for t in (self.wide, self.deep, self.shift))
+        across, along = x / (wide * wide), beside / (deep * deep)
+        rise = -(across * x / wide * widens + along * beside / deep * deepens + along * shifts)
+        around = np.arctan2(x / wide, beside / deep) * _F(0.5 * float(self.wide.mean() + self.deep.mean()))
+        return np.stack([across, rise, along]), around, _F(self.length) - y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """The cube from -1 to 1 of its local frame."""
+
+    origin: Vector
+    axes: Vector
+
+    def hit(self, rays: LocalRays) -> Array:
+        """First t of each ray inside it, infinite where it misses."""
+        inverse = _F(1.0) / np.where(np.abs(rays.step) < 1e-7, _F(1e-7), rays.step)
+        first, second = (_F(-1.0) - rays.start) * inverse, (_F(1.0) - rays.start) * inverse
+        enter, leave = np.minimum(first, second).max(axis=0), np.maximum(first, second).min(axis=0)
+        return np.where(enter < leave, enter, _MISS)
+
+    def unroll(self, place: Array) -> tuple[Array, Array, Array]:
+        """Normals (3, n) of local places, and cloth coordinates around and down, metres."""
+        x, y, z = place
+        most = np.abs(place).argmax(axis=0)
+        flat = np.where(np.arange(3)[:, None] == most, np.sign(place), 0.0).astype(_F)
+        wide, high, deep = 1.0 / np.linalg.norm(self.axes, axis=1)
+        return flat, np.where(most == 0, z * _F(deep), x * _F(wide)), (1.0 - y) * _F(high)
+
+
+Solid = Ellipsoid | Cone | Loft | Box
+
+
+def local_rays(rays: Rays, solid: Solid, place: tuple[slice, slice]) -> LocalRays:
+    """The rays through rows and columns `place` in the frame of `solid`."""
+    # Solids are solved from a point near them, not from the camera, so that single precision is exact enough.
+    offset = rays.position - solid.origin
+    depth = -float(rays.basis[2] @ offset)
+    turned = (solid.axes @ rays.basis.T).astype(_F)
+    home = (solid.axes @ offset).astype(_F)
+    across = turned[:, 2, None] + turned[:, 0, None] * rays.xs[place[1]]
+    down = turned[:, 1, None] * rays.ys[place[0]]
+    step = across[:, None, :] + down[:, :, None]
+    start = (home[:, None] + _F(depth) * across)[:, None, :] + (_F(depth) * down)[:, :, None]
+    return LocalRays(start, step, depth)
