@@ -65,9 +65,8 @@ def test_the_share_of_empty_words_is_that_of_the_list_by_loops(aga):
 
 def test_attention_on_empty_words_is_told(aga):
     """With attention that is sharp on one word, guided masks hide that word."""
-    aga.method.attending = aga.method.attending.__class__(
-        "agm", "online", True, aga.method.attending.guidance.__class__(temperature=1e-4, alpha1=0.0)
-    )
+    sharp = {"attention_temperature": 1e-4, "alpha1": 0.0}
+    aga.method.settings = aga.method.settings.model_copy(update=sharp)
     found = empty_shares(aga, CAPTIONS[:3])
     expected = []
     for caption in CAPTIONS[:3]:
