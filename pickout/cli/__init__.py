@@ -19,6 +19,7 @@ from pickout.cli.retention import app as retention
 from pickout.cli.saved import saved
 from pickout.cli.search import search as search_gallery
 from pickout.cli.serve import serve
+from pickout.cli.study import study
 from pickout.cli.token import app as token
 from pickout.cli.train import train
 from pickout.cli.video import video
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "data": data,
     "train": train,
     "evaluate": evaluate_model,
+    "study": study,
     "video": video,
     "index": index_crops,
     "search": search_gallery,

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 import pickout
@@ -21,7 +22,7 @@ from pickout.errors import DataError
 from pickout.evaluate.directions import EvaluationSettings, Ranking, directions, encode_split, looks_of, text_to_image
 from pickout.evaluate.encoding import Encoder, Tell, check_split
 from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow
-from pickout.evaluate.metrics import average, score_queries
+from pickout.evaluate.metrics import QueryScores, average, score_queries
 from pickout.evaluate.provenance import Training, log_look, read_training
 from pickout.evaluate.relevant_ranks import (
     TIE_RULE,
@@ -100,6 +101,24 @@ def evaluate(
     if run is not None and chosen.name == "test" and ranking.share.index == 0:
         log_look(run, report)
     return report
+
+
+def answers_about(
+    model: LoadedModel, data: DataSet | str, split: str, *, root: Path | str = "data"
+) -> tuple[QueryScores, NDArray[np.int64]]:
+    """Each caption of a split as a query for its images: its measures, and whom it is about. Shape: (captions,).
+
+    Raises:
+        DataError: as for `evaluate`.
+        CheckpointError: as for `evaluate`.
+    """
+    chosen = find_split(open_data(data, Path(root)) if isinstance(data, str) else data, split)
+    check_split(chosen)
+    settings = EvaluationSettings()
+    keep = settings.looks(model.method) > 0
+    encoder = Encoder(model.method, model.tokenizer, model.image_settings, keep_tokens=keep)
+    ranking = encode_split(encoder, chosen, settings, None)
+    return score_queries(text_to_image(ranking, encoder, None)[0]), ranking.captions.identity
 
 
 def validate(
@@ -220,7 +239,7 @@ def _circumstances(encoder: Encoder, ranking: Ranking, seconds: Mapping[str, flo
         "versions": {
             "pickout": pickout.__version__,
             "torch": torch.__version__,
-            "numpy": numpy.__version__,
+            "numpy": np.__version__,
             "python": platform.python_version(),
         },
     }
