@@ -7,16 +7,57 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 
-from pickout.cli import COMMANDS
+from pickout.cli import (
+    adapt,
+    audit,
+    calibrate,
+    data,
+    demo,
+    evaluate,
+    explain,
+    gallery,
+    index,
+    mcp,
+    retention,
+    search,
+    serve,
+    token,
+    train,
+    video,
+    weights,
+)
 from pickout.errors import INTERRUPTED, PickoutError, printable
+
+COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
+    "demo": demo.demo,
+    "data": data.app,
+    "train": train.train,
+    "evaluate": evaluate.evaluate,
+    "video": video.video,
+    "index": index.index,
+    "search": search.search,
+    "saved": search.saved,
+    "gallery": gallery.app,
+    "calibrate": calibrate.calibrate,
+    "adapt": adapt.adapt,
+    "explain": explain.app,
+    "serve": serve.serve,
+    "token": token.app,
+    "retention": retention.app,
+    "audit": audit.app,
+    "mcp": mcp.mcp,
+    "weights": weights.app,
+}
+"""Command name to its function or group, in the order of `pickout --help`."""
 
 
 def build() -> typer.Typer:
-    """The application with every command of `pickout.cli.COMMANDS`."""
+    """The application with every command of `COMMANDS`."""
     app = typer.Typer(
         name="pickout",
         help="Find people in images from a sentence. Results are candidates, not identifications.",

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, settings_of
+from pickout.cli import model as loading
+from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Texts, open_gallery, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
+from pickout.files import write_atomically
 
 if TYPE_CHECKING:
-    from pickout.data.data_set import Split
     from pickout.gallery.search.probability import Calibration
 
 
@@ -21,9 +23,9 @@ def calibrate(
         str | None,
         typer.Argument(help="A data set with sentences; by default the model's own (pickout-small: drawn people)."),
     ] = None,
-    root: Annotated[Path | None, typer.Argument(help="Its folder; by default the model's own, else ./data.")] = None,
+    root: DataRoot = None,
     split: Annotated[str, typer.Option(help="The split; its people must not have been used for training.")] = "val",
-    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="As present=0.2.")] = None,
+    set_: Annotated[Texts, setting("present=0.2")] = None,
     model: Model = None,
     device: Device = "auto",
     json: Json = False,
@@ -34,25 +36,20 @@ def calibrate(
     calibration.json and calibration.png. Do it again when the gallery has grown much.
     """
     from pickout.checkpoints.source import DEFAULT
-    from pickout.cli.model import load_model, remembered_model
-    from pickout.cli.run_data import open_run_data
-    from pickout.files import write_atomically
     from pickout.gallery.calibration.fit import CalibrationSettings
     from pickout.gallery.calibration.reliability import plot_reliability
-    from pickout.gallery.gallery import Gallery
     from pickout.gallery.storage.lock import writing
     from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
     settings = settings_of(CalibrationSettings, set_)
-    opened = Gallery.open(gallery)
-    place = model or remembered_model(gallery, opened.manifest)
+    opened = open_gallery(gallery)
+    place = model or loading.remembered_model(gallery, opened.manifest)
     with ExitStack() as stack:
         home = Path(place) if Path(place).is_dir() else None
         if data is None and place == DEFAULT:
             data, root = "street", stack.enter_context(_drawn_people())
-        found_data = open_run_data(place, home, data, root, f"pickout calibrate {gallery} DATA ROOT")
-        people = _split(found_data.splits, found_data.name, split)
-        opened.use(load_model(place, device))
+        people = loading.split_of(loading.open_run_data(place, home, data, root), split)
+        opened.use(loading.load_model(place, device))
         show = stack.enter_context(progress("encoding", quiet=json))
         found = opened.calibrate(people, settings=settings, tell=lambda what, done, total: show(done, total, what=what))
     plot = plot_reliability(found)
@@ -67,23 +64,12 @@ def calibrate(
 @contextmanager
 def _drawn_people() -> Iterator[Path]:
     """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
-    from tempfile import TemporaryDirectory
-
-    from pickout.cli.data_draw import drawing_progress
     from pickout.synthetic.street import StreetSettings, draw_street
 
     typer.echo("no data named: calibrating on drawn people; on real ones probabilities are rougher (docs)", err=True)
     settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
-    with TemporaryDirectory() as folder, drawing_progress() as progress:
-        yield draw_street(settings, Path(folder) / "street", progress=progress)
-
-
-def _split(splits: "dict[str, Split]", data: str, name: str) -> "Split":
-    from pickout.errors import UsageError
-
-    if name not in splits:
-        raise UsageError(f"{data} has no split '{name}'; it has {', '.join(splits)}")
-    return splits[name]
+    with TemporaryDirectory() as folder, progress("drawing", quiet=False, stays=True) as show:
+        yield draw_street(settings, Path(folder) / "street", progress=show)
 
 
 def _show(gallery: Path, found: "Calibration") -> None:

@@ -1,22 +1,29 @@
 """`pickout demo`: from nothing to ranked crops, with the model that comes with the package or one trained here."""
 
-import json
+import json as json_text
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pickout.cli import model as loading
+from pickout.cli.index import indexing_progress
+from pickout.cli.options import Device, Json, Texts
+from pickout.cli.search import answers_page
+from pickout.cli.terminal import progress, write
+from pickout.config import apply_overrides, parse_settings
+from pickout.errors import UsageError
+from pickout.files import write_atomically
+from pickout.gallery.intake.cameras import CameraFrom
+
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.gallery.gallery import Gallery
-    from pickout.synthetic.street import StreetSettings
-    from pickout.train.recipe import Recipe
 
 STREET: Mapping[str, Any] = {"identities": 1500, "val_identities": 100, "test_identities": 400, "images": 2}
 """The street of `--train`; what is not listed is drawn as `pickout data draw` draws it."""
@@ -36,62 +43,60 @@ def demo(
     ),
     crops: Annotated[Path | None, typer.Option(help="Search this folder of yours in place of drawn people.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Draw more people and train a model on them first.")] = False,
-    sentence: Annotated[
-        list[str] | None, typer.Option(help="What to search for, in quotes; may be given several times.")
-    ] = None,
+    sentence: Annotated[Texts, typer.Option(help="What to search for, in quotes; may be given several times.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many candidates for each sentence.")] = 9,
-    overrides: Annotated[
-        list[str] | None,
+    set_: Annotated[
+        Texts,
         typer.Option("--set", metavar="KEY=VALUE", help="street.KEY=VALUE, or with --train a key of the recipe."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of words.")] = False,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Draw people, index them with the model that comes with Pickout, and search for sentences.
 
     With --train a compact model is trained by hand on drawn people first, and measured. Nothing is downloaded. A second
     call with other sentences takes seconds.
     """
-    from pickout.cli.model import default_model
+    from pickout.gallery.gallery import Gallery
+    from pickout.synthetic.street import StreetSettings, draw_street
 
-    pairs = overrides or []
-    settings = [pair.removeprefix("street.") for pair in pairs if pair.startswith("street.")]
+    # Whatever does not go together is told before anything is drawn.
+    pairs = set_ or []
     others = [pair for pair in pairs if not pair.startswith("street.")]
     _refuse(crops, others, train=train)
-    people = _street(STREET if train else SMALL_STREET, settings)
-    recipe = _recipe(out, others) if train else None
-    show = _Voice(as_json, stages=5 if recipe else 2 if crops else 3)
+    chosen = {"street": STREET if train else SMALL_STREET}
+    drawn = apply_overrides(chosen, [pair for pair in pairs if pair.startswith("street.")])["street"]
+    people = parse_settings(StreetSettings, drawn, source="--set", prefix="street")
+    learn = _training(out, others, device, json=json) if train else None
+    voice = _Voice(json, stages=5 if train else 2 if crops else 3)
     begun = time.monotonic()
+    street = out / ("street" if train else "people")
     if crops is None:
-        street = out / ("street" if train else "people")
-        with show.stage("draw a street of people"):
-            _draw(people, street)
-    if recipe is None:
-        place = default_model()
-        model, searched = _load(place, device), crops or street / "imgs"
+        with voice.stage("draw a street of people"), progress("drawing", quiet=False, stays=True) as drawing:
+            draw_street(people, street, progress=drawing)
+    if learn is None:
+        place, searched = loading.default_model(), crops or street / "imgs"
+        model = loading.load_model(place, device)
     else:
-        with show.stage("train a compact ITSELF on most of them"):
-            _train(recipe, out / "run", device, as_json)
-        place = str((out / "run").resolve())
-        model, searched = _load(place, device), _crops_of_test_people(out)
-        with show.stage("measure it on people it has never seen"):
-            show.measured(_measure(model, out))
-    with show.stage("index your crops" if crops else "index the crops of people it has never seen"):
+        with voice.stage("train a compact ITSELF on most of them"):
+            learn()
+        place, searched = str((out / "run").resolve()), _crops_of_test_people(out)
+        model = loading.load_model(place, device)
+        with voice.stage("measure it on people it has never seen"):
+            voice.measured(_measure(model, out))
+    with voice.stage("index your crops" if crops else "index the crops of people it has never seen"):
         name = crops.resolve().name if crops else "crops" if train else "people"
-        gallery = _index(model, place, searched, out / f"{name}.gallery")
-    with show.stage("search"):
-        page = _search(gallery, sentence or SENTENCES, top, out)
-    show.done(page, gallery.path, time.monotonic() - begun)
+        gallery = Gallery.create(out / f"{name}.gallery", model, run=place)
+        with indexing_progress(True) as indexing:
+            gallery.add(searched, camera_from=CameraFrom.FOLDER, on_progress=indexing)
+    page = out / "results.html"
+    with voice.stage("search"):
+        answers = [gallery.ask(each, top=top) for each in sentence or SENTENCES]
+        write(page, "--out", lambda: answers_page(gallery, answers))
+    voice.done(page, gallery.path, time.monotonic() - begun)
 
 
-def _refuse(crops: Path | None, others: Sequence[str], *, train: bool) -> None:
-    """Say what does not go together before anything is drawn.
-
-    Raises:
-        UsageError: crops or the recipe's settings where they mean nothing.
-        DataMissing: no folder of images.
-    """
-    from pickout.errors import UsageError
+def _refuse(crops: Path | None, others: list[str], *, train: bool) -> None:
     from pickout.gallery.intake.scan import count_images
 
     if train and crops is not None:
@@ -103,13 +108,13 @@ def _refuse(crops: Path | None, others: Sequence[str], *, train: bool) -> None:
 
 
 class _Voice:
-    """Speaks to a person or, with `as_json`, to a program."""
+    """Speaks to a person or, with `json`, to a program."""
 
-    def __init__(self, as_json: bool, stages: int) -> None:
+    def __init__(self, json: bool, stages: int) -> None:
         from rich.console import Console
 
-        self._json, self._stages, self._stage = as_json, stages, 0
-        self._console = Console(stderr=as_json, quiet=as_json, highlight=False)
+        self._json, self._stages, self._stage = json, stages, 0
+        self._console = Console(stderr=json, quiet=json, highlight=False)
 
     @contextmanager
     def stage(self, what: str) -> Iterator[None]:
@@ -140,49 +145,27 @@ class _Voice:
 
     def _tell(self, event: str, **fields: Any) -> None:
         if self._json:
-            sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
-            sys.stdout.flush()
+            typer.echo(json_text.dumps({"event": event, **fields}))
 
 
-def _street(chosen: Mapping[str, Any], overrides: Sequence[str]) -> "StreetSettings":
-    from pickout.config import apply_overrides, parse_settings
-    from pickout.synthetic.street import StreetSettings
+def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> Any:
+    """What trains the model; its recipe is checked here."""
+    from functools import partial
 
-    return parse_settings(StreetSettings, apply_overrides(chosen, overrides), source="--set", prefix="street")
-
-
-def _recipe(out: Path, overrides: Sequence[str]) -> "Recipe":
-    from pickout.train.recipe import find_recipe, load_recipe
-
-    return load_recipe(find_recipe("demo"), [f"data.root={json.dumps(str(out / 'street'))}", *overrides])
-
-
-def _draw(settings: "StreetSettings", street: Path) -> None:
-    from pickout.cli.data_draw import drawing_progress
-    from pickout.synthetic.street import draw_street
-
-    with drawing_progress() as progress:
-        draw_street(settings, street, progress=progress)
-
-
-def _train(recipe: "Recipe", run: Path, device: str, as_json: bool) -> None:
     from pickout.train.display import JsonLines, Terminal
+    from pickout.train.recipe import find_recipe, load_recipe
     from pickout.train.training import train
 
-    train(recipe, run, device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))
-
-
-def _load(model: str, device: str) -> "LoadedModel":
-    from pickout.cli.model import load_model
-
-    return load_model(model, device)
+    root = json_text.dumps(str(out / "street"))
+    recipe = load_recipe(find_recipe("demo"), [f"data.root={root}", *overrides])
+    display = JsonLines(sys.stdout) if json else Terminal(sys.stderr)
+    return partial(train, recipe, out / "run", device=device, display=display)
 
 
 def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
     """R@1 on the test people with its interval, and how that compares with chance."""
-    from pickout.evaluate.plot import plot_cmc
+    from pickout.evaluate.printout import plot_cmc
     from pickout.evaluate.protocol import evaluate
-    from pickout.files import write_atomically
 
     report = evaluate(model, "street", "test", root=out / "street")
     folder = out / "run" / "evaluations" / "street-test"
@@ -202,17 +185,6 @@ def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
     }
 
 
-def _index(model: "LoadedModel", place: str, crops: Path, folder: Path) -> "Gallery":
-    from pickout.cli.index import indexing_progress
-    from pickout.gallery.gallery import Gallery
-    from pickout.gallery.intake.cameras import CameraFrom
-
-    gallery = Gallery.create(folder, model, run=place)
-    with indexing_progress(True) as progress:
-        gallery.add(crops, camera_from=CameraFrom.FOLDER, on_progress=progress)
-    return gallery
-
-
 def _crops_of_test_people(out: Path) -> Path:
     """A folder of the test people's crops alone, linked where the file system can link."""
     from pickout.data.registry import open_data
@@ -227,16 +199,3 @@ def _crops_of_test_people(out: Path) -> Path:
             except OSError:
                 shutil.copyfile(record.image, target)
     return out / "crops"
-
-
-def _search(gallery: "Gallery", sentences: Sequence[str], top: int, out: Path) -> Path:
-    from pickout.files import write_atomically
-    from pickout.gallery.search.sheet import result_sheet
-
-    answers = [gallery.ask(sentence, top=top) for sentence in sentences]
-    page = out / "results.html"
-    write_atomically(
-        page,
-        result_sheet(answers, gallery=gallery.path.name, model=gallery.manifest.model.name, crops=gallery.count()),
-    )
-    return page

@@ -1,18 +1,33 @@
-"""`pickout gallery`: look at a gallery, change it, erase from it, check it."""
+"""`pickout gallery`: look at a gallery, change it, erase from it, check it, carry it elsewhere."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.cli.gallery_approximate import approximate
-from pickout.cli.gallery_portable import export, import_
-from pickout.cli.gallery_rebuild import rebuild, unfinished
-from pickout.cli.options import Crops, GalleryPath, Json, Texts, chosen, filtered, open_gallery
+from pickout.cli import model as loading
+from pickout.cli.options import (
+    Crops,
+    Device,
+    GalleryPath,
+    Json,
+    Model,
+    Texts,
+    chosen,
+    filtered,
+    open_gallery,
+    setting,
+    settings_of,
+)
 from pickout.cli.terminal import ask, progress, say, tell
+from pickout.errors import GalleryDamaged, UsageError
+from pickout.gallery.intake.metadata import whole_numbers
+from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.search.filters import ANYWHERE, Where, parse_labels
+from pickout.gallery.storage.rows import Metadata, parse_time
 
 if TYPE_CHECKING:
-    from pickout.gallery.search.filters import Where
-    from pickout.gallery.storage.rows import Metadata
+    from pickout.gallery.gallery import Gallery
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
 
@@ -39,7 +54,7 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
         "fingerprint": manifest.model.fingerprint,
         "run": manifest.model.run,
         "search": opened.how_searched(),
-        "rebuild": unfinished(gallery, opened.count(), json=json),
+        "rebuild": _unfinished(opened, json=json),
         "bytes": sum(file.stat().st_size for file in gallery.rglob("*") if file.is_file()),
     }
     tell(told, json=json)
@@ -47,12 +62,9 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
 
 @app.command()
 @filtered
-def remove(gallery: GalleryPath, where: "Where", crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
+def remove(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
     """Take crops out of a gallery. They are found no more; `erase` also deletes their bytes."""
-    from pickout.serve.retention import Retention
-
-    opened, ids = chosen(gallery, crop, where)
-    Retention(opened).refuse_held(ids)
+    opened, ids = _not_held(gallery, crop, where)
     ask(f"remove {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.remove(ids)
     tell({"removed": change.rows, "rows": opened.count()}, json=json)
@@ -60,30 +72,30 @@ def remove(gallery: GalleryPath, where: "Where", crop: Crops = None, yes: _Yes =
 
 @app.command()
 @filtered
-def erase(gallery: GalleryPath, where: "Where", crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
+def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = False, json: Json = False) -> None:
     """Take crops out of a gallery and delete every trace of them in its folder.
 
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
     pictures themselves, backups and pages of results are elsewhere and stay.
     """
-    from pickout.serve.retention import Retention
-
-    opened, ids = chosen(gallery, crop, where)
-    Retention(opened).refuse_held(ids)
+    opened, ids = _not_held(gallery, crop, where)
     ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)
 
 
+def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple["Gallery", list[str]]:
+    from pickout.serve.retention import Retention
+
+    opened, ids = chosen(gallery, crops, where)
+    Retention(opened).refuse_held(ids)
+    return opened, ids
+
+
 @app.command()
 @filtered
 def update(
-    gallery: GalleryPath,
-    where: "Where",
-    crop: Crops = None,
-    set_: _Set = None,
-    yes: _Yes = False,
-    json: Json = False,
+    gallery: GalleryPath, where: Where, crop: Crops = None, set_: _Set = None, yes: _Yes = False, json: Json = False
 ) -> None:
     """Tell more about crops: their camera, time, place in a video or labels. Nothing is encoded again."""
     told = _metadata(set_ or [])
@@ -91,6 +103,24 @@ def update(
     ask(f"update {len(ids)} of {opened.count()} crops", yes=yes)
     change = opened.update(ids, told)
     tell({"updated": change.rows, "rows": opened.count()}, json=json)
+
+
+def _metadata(pairs: list[str]) -> Metadata:
+    told = {name: values[-1] for name, values in parse_labels(pairs).items()}
+    if not told:
+        raise UsageError("nothing to tell; give --set NAME=VALUE, for example --set camera=lobby")
+    names = ("camera", "video", "track", "time", "frame", "box")
+    camera, video, track, time, frame, box = (told.pop(name, None) for name in names)
+    sides = None if box is None else whole_numbers("box", box)
+    return Metadata(
+        camera=camera,
+        time=None if time is None else parse_time(time),
+        labels=told,
+        video=video,
+        frame=None if frame is None else whole_numbers("frame", frame)[0],
+        box=None if sides is None else (sides[0], sides[1], sides[2], sides[3]),
+        track=track,
+    )
 
 
 @app.command()
@@ -108,46 +138,161 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read everything in a gallery and name what is wrong. Exit code 0: nothing; 3: something."""
-    import json as json_text
-
-    from pickout.errors import GalleryDamaged
     from pickout.gallery.changes.verification import verify as check
 
     faults = 0
     with progress("reading", quiet=json) as show:
-        for fault in check(gallery, files=files, on_progress=show):
-            faults += 1
-            say(json_text.dumps(fault.as_json()) if json else f"{fault.file}: {fault.what}")
+        for faults, fault in enumerate(check(gallery, files=files, on_progress=show), start=1):  # noqa: B007
+            if json:
+                tell(fault.as_json(), json=True)
+            else:
+                say(f"{fault.file}: {fault.what}")
     if faults:
         raise GalleryDamaged(f"{gallery}: {faults} faults")
     tell({"gallery": str(gallery), "faults": 0}, json=json)
 
 
-app.command("approximate")(approximate)
-app.command("export")(export)
-app.command("import")(import_)
-app.command("rebuild")(rebuild)
+@app.command()
+def approximate(
+    gallery: GalleryPath,
+    model: Model = None,
+    device: Device = "auto",
+    set_: Annotated[Texts, setting("above=2000000")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Remove the index: search exactly again.")] = False,
+    json: Json = False,
+) -> None:
+    """Search a gallery too large to hold in memory through an index, and measure how much that misses.
+
+    The best crops that the index names are scored exactly. Recall is measured with drawn sentences and with crops of
+    the gallery, beside an exact search, and written to approximate.json.
+    """
+    from pickout.gallery.approximate.build import ApproximateSettings, check_size
+    from pickout.synthetic.captions import drawn_sentences
+
+    opened = open_gallery(gallery)
+    if off:
+        opened.search_exactly()
+        tell({"gallery": str(gallery), "search": "exact"}, json=json)
+        return
+    settings = settings_of(ApproximateSettings, set_)
+    check_size(gallery, opened.count(), settings)
+    encoder = loading.load_model(model or loading.remembered_model(gallery, opened.manifest), device)
+    with progress("encoding sentences", quiet=json) as show:
+        sentences = drawn_sentences(settings.searches, seed=settings.seed)
+        found = opened.approximate(sentences, encoder, settings=settings, tell=lambda what: show(0, None, what=what))
+    told = {name: getattr(found, name) for name in ("rows", "above", "partitions", "probes", "oversample")}
+    recalls = [each.model_dump(mode="json") if json else each.told() for each in found.recalls]
+    tell({"gallery": str(gallery), **told, "recalls": recalls}, json=json)
+    for warning in found.warnings():
+        typer.echo(f"Note: {warning}", err=True)
 
 
-def _metadata(pairs: list[str]) -> "Metadata":
-    from pickout.errors import UsageError
-    from pickout.gallery.intake.metadata import whole_numbers
-    from pickout.gallery.search.filters import parse_labels
-    from pickout.gallery.storage.rows import Metadata, parse_time
+@app.command()
+@filtered
+def export(
+    gallery: GalleryPath,
+    file: Annotated[Path, typer.Argument(help="The file to make, for example people.pickout.")],
+    where: Where,
+    crop: Crops = None,
+    crops: Annotated[bool, typer.Option("--crops", help="Put the original pictures in, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a gallery, or the crops that are named or pass the filters, to one file.
 
-    told = {name: values[-1] for name, values in parse_labels(pairs).items()}
-    if not told:
-        raise UsageError("nothing to tell; give --set NAME=VALUE, for example --set camera=lobby")
-    time, frame = told.pop("time", None), told.pop("frame", None)
-    box = told.pop("box", None)
-    sides = None if box is None else whole_numbers("box", box)
-    camera, video, track = (told.pop(name, None) for name in ("camera", "video", "track"))
-    return Metadata(
-        camera=camera,
-        time=None if time is None else parse_time(time),
-        labels=told,
-        video=video,
-        frame=None if frame is None else whole_numbers("frame", frame)[0],
-        box=None if sides is None else (sides[0], sides[1], sides[2], sides[3]),
-        track=track,
-    )
+    The file holds vectors, thumbnails, paths and all that is known about each crop, as it is at this moment, and can be
+    read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit.
+    """
+    some = crop or where != ANYWHERE
+    opened, ids = chosen(gallery, crop, where) if some else (open_gallery(gallery), None)
+    with progress("exporting", quiet=json) as show:
+        report = opened.export(file, ids, crops=crops, force=force, on_progress=show)
+    tell({"file": str(file), **report.as_json()}, json=json)
+    if report.missing and not json:
+        say("missing: pictures that are gone or have changed since they were indexed; their rows are in the file")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file made by pickout gallery export.")],
+    gallery: Annotated[Path, typer.Argument(help="A gallery of the same model, or a new folder.")],
+    crops_to: Annotated[Path | None, typer.Option(help="Put the file's pictures into this folder.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Let the file's rows win, also over later ones.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Take back crops that were erased from the gallery.")] = False,
+    json: Json = False,
+) -> None:
+    """Take the crops of an exported file into a gallery, which is made where there is none.
+
+    The whole file is checked before anything is written. Of two rows of one path the one that was added later stays; of
+    equal age, the gallery's. Run it again after a stop, and it goes on.
+    """
+    from pickout.gallery.portable.reader import import_gallery
+
+    with progress("opening", quiet=json) as show:
+        report = import_gallery(
+            file,
+            gallery,
+            crops_to=crops_to,
+            replace_rows=replace,
+            again=again,
+            on_progress=lambda what, done, total: show(done, total, what=what),
+        )
+    tell({"gallery": str(gallery), **report.as_json()}, json=json)
+
+
+@app.command()
+def rebuild(
+    gallery: GalleryPath,
+    model: Annotated[str, typer.Option(help="The other model: a run folder or weight file.")],
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out crops whose originals cannot be read.")
+    ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what an earlier rebuild has begun.")] = False,
+    set_: Annotated[Texts, setting("batch=64")] = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Encode every crop of a gallery anew with another model.
+
+    The new table is built beside the old one, which is searched and changed as before until the new one takes its place
+    at the end. Kill it at any moment and run it again: it goes on where it stopped. Each crop is read from its original
+    again; while one cannot be read, or has changed, the gallery stays as it is.
+    """
+    from pickout.gallery.intake.ingest import IngestSettings
+
+    settings = settings_of(IngestSettings, set_)
+    opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded
+    encoder = loading.load_model(model, device)
+    with progress("rebuilding", quiet=json) as show:
+        report = opened.rebuild(
+            encoder,
+            run=loading.remember(model),
+            settings=settings,
+            drop_missing=drop_missing,
+            restart=restart,
+            on_progress=lambda at: show(at.done, at.total, note=f"{at.lost} lost"),
+        )
+    if json:
+        told = {"gallery": str(gallery), "model": encoder.name, "fingerprint": encoder.fingerprint}
+        tell({**told, **report.as_json()}, json=True)
+        return
+    begun = f", {report.resumed} were there from before" if report.resumed else ""
+    say(f"{gallery}: {report.rows} crops, now of {encoder.name}{begun}, in {report.seconds:.1f} s")
+    if report.dropped:
+        say(f"{len(report.dropped)} crops were left out; see {gallery}/{QUARANTINE}")
+    if report.uncalibrated:
+        say(f"the calibration went with the old model; for probabilities run: pickout calibrate {gallery}")
+
+
+def _unfinished(gallery: "Gallery", *, json: bool) -> object:
+    """A rebuild that has begun; None, or the word for it, where none has."""
+    from pickout.gallery.changes.rebuild import unfinished_rebuild
+
+    found, rows = unfinished_rebuild(gallery.path), gallery.count()
+    if found is None:
+        return None if json else "none"
+    to = found.manifest.model
+    if json:
+        return {"model": to.name, "fingerprint": to.fingerprint, "run": to.run, "done": found.done, "rows": rows}
+    place = f" from {to.run}" if to.run else ""
+    return f"to {to.name} {to.fingerprint[:8]}{place}, {found.done} of {rows} rows; run it again to go on"

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.cli.options import Device, Json, Texts, settings_of
+from pickout.cli import model as loading
+from pickout.cli.options import Device, Json, Texts, open_gallery, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
+from pickout.data.images import NOT_READ
 from pickout.gallery.intake.cameras import CameraFrom
+from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.storage.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from pickout.gallery.gallery import Gallery
@@ -38,7 +42,7 @@ def index(
         typer.Option("--prune-folders", help="Also where a whole folder is gone or empty; a disk may be unmounted."),
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Take back crops below CROPS that were erased.")] = False,
-    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example batch=64.")] = None,
+    set_: Annotated[Texts, setting("batch=64")] = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -51,37 +55,38 @@ def index(
     from pickout.gallery.intake.scan import count_images
 
     settings = settings_of(IngestSettings, set_)
-    count_images(crops, exclude or ())  # a wrong folder is told before a model is loaded
+    exclude = exclude or []
+    count_images(crops, exclude)  # a wrong folder is told before a model is loaded
     gallery = _gallery(out, model, device)
     with indexing_progress(not json) as on_progress:
         report = gallery.add(
             crops,
             table=table,
             camera_from=camera_from,
-            exclude=exclude or (),
+            exclude=exclude,
             prune=prune,
             prune_folders=prune_folders,
             again=again,
             settings=settings,
             on_progress=on_progress,
         )
-    _show(out, gallery.count(), report, json=json)
+    if json:
+        tell({"gallery": str(out), "rows": gallery.count(), **report.as_json()}, json=True)
+    else:
+        _show(out, gallery.count(), report)
 
 
 def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
-    from pickout.cli.model import default_model, load_model, remember, remembered_model
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.storage.creation import checked_folder
-    from pickout.gallery.storage.manifest import MANIFEST, read_manifest
 
     checked_folder(out)
     if (out / MANIFEST).exists():
-        gallery = Gallery.open(out)
-        gallery.use(load_model(model or remembered_model(out, read_manifest(out)), device))
+        gallery = open_gallery(out)
+        gallery.use(loading.load_model(model or loading.remembered_model(out, gallery.manifest), device))
         return gallery
-    if model is None:
-        model = default_model()
-    return Gallery.create(out, load_model(model, device), run=remember(model))
+    model = model or loading.default_model()
+    return Gallery.create(out, loading.load_model(model, device), run=loading.remember(model))
 
 
 @contextmanager
@@ -91,13 +96,7 @@ def indexing_progress(speaks: bool) -> Iterator[Callable[["IngestProgress"], Non
         yield lambda at: show(at.done, at.total, note=f"{at.quarantined} quarantined")
 
 
-def _show(gallery: Path, count: int, report: "IngestReport", *, json: bool) -> None:
-    from pickout.data.images import NOT_READ
-    from pickout.gallery.intake.quarantine import QUARANTINE
-
-    if json:
-        tell({"gallery": str(gallery), "rows": count, **report.as_json()}, json=True)
-        return
+def _show(gallery: Path, count: int, report: "IngestReport") -> None:
     say(
         f"{gallery}: {count} crops ({report.added} new, {report.updated} changed, {report.unchanged} as before) "
         f"in {report.seconds:.1f} s"

@@ -1,14 +1,15 @@
-"""Loading the model that a gallery needs; shared by the commands that encode."""
+"""The model and the data set that a command means."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from pickout.errors import GalleryError
+from pickout.errors import GalleryError, UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
+    from pickout.data.data_set import DataSet, Split
     from pickout.gallery.storage.manifest import Manifest
 
 
@@ -25,8 +26,8 @@ def load_model(model: str, device: str) -> "LoadedModel":
 
     if model in NAMED_WEIGHTS and not Path(model).exists() and fetched(model) is None:
         about = NAMED_WEIGHTS[model]
-        told = [f"licence {about.licence}", about.note] if about.note else [f"licence {about.licence}"]
-        typer.echo(f"fetching {model} once from the hub ({'; '.join(told)})", err=True)
+        note = f"; {about.note}" if about.note else ""
+        typer.echo(f"fetching {model} once from the hub (licence {about.licence}{note})", err=True)
         fetch_named(model, progress=True)
     return load(model, device=device)
 
@@ -56,3 +57,44 @@ def remembered_model(gallery: Path, manifest: "Manifest") -> str:
 def remember(model: str) -> str:
     """`model` as a gallery should remember it: an existing path as an absolute one."""
     return str(Path(model).resolve()) if Path(model).exists() else model
+
+
+def open_run_data(
+    model: str, home: Path | None, data: str | None, root: Path | None, *, speaks: bool = True
+) -> "DataSet":
+    """The data set as named, else the one that a run was trained on. What its reader assumed is said on standard error.
+
+    Args:
+        model: as the user named it.
+        home: its run folder, which tells what it was trained on; None for an imported file.
+        data: the data set's name, if given.
+        root: its folder, if given.
+        speaks: whether this process does; one of several is enough.
+
+    Raises:
+        UsageError: neither the user nor the run names a data set, or there is none of that name.
+        DataError: it cannot be used.
+    """
+    from pickout.data.registry import open_data
+    from pickout.evaluate.provenance import read_training
+
+    training = read_training(home)
+    name = data or training.data
+    if name is None:
+        raise UsageError(f"{model} does not say what it was trained on; name the data set and its folder: DATA ROOT")
+    own = training.root if name == training.data else None
+    found = open_data(name, root or own or Path("data"))
+    for note in found.notes if speaks else ():
+        typer.echo(f"note: {found.root}: {note}", err=True)
+    return found
+
+
+def split_of(data: "DataSet", name: str) -> "Split":
+    """The split of that name.
+
+    Raises:
+        UsageError: there is none; names those there are.
+    """
+    if name not in data.splits:
+        raise UsageError(f"{data.name} has no split '{name}'; it has {', '.join(data.splits)}")
+    return data.splits[name]

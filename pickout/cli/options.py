@@ -2,22 +2,34 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-if TYPE_CHECKING:
-    from pickout.config import Settings
-    from pickout.gallery.gallery import Gallery
-    from pickout.gallery.search.filters import Where
+from pickout.config import Settings, apply_overrides, parse_settings
+from pickout.errors import NothingFound
+from pickout.gallery.search.filters import Where, parse_labels, parse_range
+from pickout.gallery.storage.rows import parse_time
 
-Schema = TypeVar("Schema", bound="Settings")
+if TYPE_CHECKING:
+    from pickout.gallery.gallery import Gallery
+
+Schema = TypeVar("Schema", bound=Settings)
+
+
+def setting(example: str) -> Any:
+    """The option `--set`, with an example."""
+    return typer.Option("--set", metavar="KEY=VALUE", help=f"A setting; several times. For example {example}.")
+
 
 Texts = list[str] | None
 GalleryPath = Annotated[Path, typer.Argument(help="A gallery made by pickout index.")]
 Model = Annotated[str | None, typer.Option(help="Where the gallery's model is, if it is not where it was.")]
+Run = Annotated[str, typer.Argument(help="A run folder, or a weight file that an importer knows.")]
+DataName = Annotated[str | None, typer.Argument(help="The data set's name; by default the run's own.")]
+DataRoot = Annotated[Path | None, typer.Argument(help="Its folder; by default the run's own, else ./data.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Crops = Annotated[Texts, typer.Option("--crop", help="This crop: its id or path, * for any; several times.")]
@@ -37,36 +49,24 @@ _FILTERS: dict[str, Any] = {
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
     """`command` with options for every filter, in the place of its parameter `where`."""
-    own = inspect.signature(command).parameters
 
     @functools.wraps(command)
     def with_filters(**given: Any) -> None:
         words = {name: given.pop(name) for name in _FILTERS}
         command(where=_where(**words), **given)
 
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    filters = [inspect.Parameter(name, kind, default=None, annotation=each) for name, each in _FILTERS.items()]
     parameters: list[inspect.Parameter] = []
-    for name, parameter in own.items():
-        parameters += [parameter] if name != "where" else _filter_parameters()
+    for name, parameter in inspect.signature(command).parameters.items():
+        parameters += filters if name == "where" else [parameter]
     # Typer reads a command's options from these two.
     with_filters.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_filters.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_filters
 
 
-def _filter_parameters() -> list[inspect.Parameter]:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return [inspect.Parameter(name, kind, default=None, annotation=each) for name, each in _FILTERS.items()]
-
-
-def _where(**words: Any) -> "Where":
-    """Filters from the options' words.
-
-    Raises:
-        UsageError: a time, a range or a label that is none.
-    """
-    from pickout.gallery.search.filters import Where, parse_labels, parse_range
-    from pickout.gallery.storage.rows import parse_time
-
+def _where(**words: Any) -> Where:
     after, before = (None if words[name] is None else parse_time(words[name]) for name in ("after", "before"))
     return Where(
         cameras=words["camera"] or (),
@@ -81,15 +81,13 @@ def _where(**words: Any) -> "Where":
     )
 
 
-def settings_of(schema: type[Schema], pairs: Texts) -> Schema:
-    """Settings as `--set` gives them.
+def settings_of(schema: type[Schema], pairs: Texts, base: Mapping[str, Any] | None = None) -> Schema:
+    """Settings as `--set` gives them, laid over `base`.
 
     Raises:
         RecipeError: an unknown key, or a wrong value.
     """
-    from pickout.config import apply_overrides, parse_settings
-
-    return parse_settings(schema, apply_overrides({}, pairs or []), source="--set")
+    return parse_settings(schema, apply_overrides(base or {}, pairs or []), source="--set")
 
 
 def open_gallery(gallery: Path) -> "Gallery":
@@ -99,15 +97,13 @@ def open_gallery(gallery: Path) -> "Gallery":
     return Gallery.open(gallery)
 
 
-def chosen(gallery: Path, crops: Texts, where: "Where") -> tuple["Gallery", list[str]]:
+def chosen(gallery: Path, crops: Texts, where: Where) -> tuple["Gallery", list[str]]:
     """A gallery, and the ids of its crops that are named and pass the filters.
 
     Raises:
         NothingFound: none.
         UsageError: none was named and no filter set, or something unknown was named.
     """
-    from pickout.errors import NothingFound
-
     opened = open_gallery(gallery)
     ids = opened.choose(crops or (), where)
     if not ids:

@@ -1,23 +1,33 @@
-"""`pickout search`: rank a gallery's crops for a sentence, a picture or both."""
+"""`pickout search`: rank a gallery's crops for a sentence or a picture; `pickout saved`: searches that it keeps."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, filtered, settings_of
+from pickout.cli import model as loading
+from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, filtered, open_gallery, setting, settings_of
+from pickout.cli.terminal import say, say_table, tell, write
+from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
+from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.groups import Grouping
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.gallery.gallery import Gallery
     from pickout.gallery.search.answer import Answer
-    from pickout.gallery.search.filters import Where
+    from pickout.gallery.search.hits import Hit
+    from pickout.gallery.search.sheet import Reasons
 
 
 @filtered
 def search(
     gallery: GalleryPath,
-    where: "Where",
+    where: Where,
     sentence: Annotated[str | None, typer.Argument(help="A description of a person, in quotes.")] = None,
     also: Annotated[Texts, typer.Option(help="Another description of the same person; several times.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="A picture of the person; several times.")] = None,
@@ -31,7 +41,7 @@ def search(
     purpose: Annotated[str | None, typer.Option(help="What for; kept in the audit.")] = None,
     save: Annotated[str | None, typer.Option(help="Keep this search under a name.")] = None,
     saved: Annotated[str | None, typer.Option(help="Run the search that was kept under this name.")] = None,
-    set_: Annotated[Texts, typer.Option("--set", metavar="KEY=VALUE", help="For example error=0.01.")] = None,
+    set_: Annotated[Texts, setting("error=0.01")] = None,
     model: Model = None,
     device: Device = "auto",
     json: Json = False,
@@ -43,69 +53,157 @@ def search(
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
     gallery's audit.jsonl.
     """
-    from pickout.cli.answers import check_page, show_answer, write_page
-    from pickout.cli.model import load_model, remembered_model
-    from pickout.errors import GalleryDamaged, NothingFound, UsageError
     from pickout.gallery.audit.log import Acting, acting, user_name
-    from pickout.gallery.gallery import Gallery
-    from pickout.gallery.search.filters import ANYWHERE
     from pickout.gallery.search.query import Query
     from pickout.gallery.search.ranking import SearchSettings
 
     settings = settings_of(SearchSettings, set_)
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     if html is not None:
-        check_page(html)
-    if saved is None:
+        _check_place(html)
+    if saved is not None:
+        if any((sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)):
+            raise UsageError("--saved runs a search as it was kept; leave out sentence, picture, filter and grouping")
+        query, where, group = opened.saved.get(saved).parts()
+    else:
         if parse and sentence is not None:
             sentence, where = _parsed(opened, sentence, where, json=json)
         texts = [*([] if sentence is None else [sentence]), *(also or [])]
         query = Query(texts, image or (), without or (), like or (), unlike or ())
-    else:
-        _refuse_beside(sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)
-        query, where, group = opened.saved.get(saved).parts()
     if explain and (html is None or not query.texts):
         raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
     query = opened.check(query, top=top, page=page, where=where)  # a wrong word is told before a model is loaded
-    loaded = load_model(model or remembered_model(gallery, opened.manifest), device)
+    loaded = loading.load_model(model or loading.remembered_model(gallery, opened.manifest), device)
     opened.use(loaded)
     with acting(Acting(user_name(), "command line", purpose)):
         answer = opened.ask(query, top=top, page=page, where=where, grouping=group, settings=settings)
     if save is not None:
         opened.saved.save(save, query, where, group)
-    if html is not None:
-        write_page(html, opened, [answer], loaded if explain else None)
-    show_answer(answer, html, json=json)
+    write(html, "--html", lambda: answers_page(opened, [answer], loaded if explain else None))
+    _show(answer, html, json=json)
     if answer.faults:
         raise GalleryDamaged(f"{gallery}: {'; '.join(answer.faults)}; pickout gallery verify names every fault")
     if not answer.hits:
         raise NothingFound(_nothing(opened, answer))
 
 
-def _refuse_beside(*given: object) -> None:
-    from pickout.errors import UsageError
+def saved(
+    gallery: GalleryPath,
+    remove: Annotated[str | None, typer.Option(help="Forget the search of this name.")] = None,
+    json: Json = False,
+) -> None:
+    """List the searches that were kept with pickout search --save, or forget one."""
+    opened = open_gallery(gallery)
+    if remove is not None:
+        opened.saved.remove(remove)
+    for kept in opened.saved.all():
+        if json:
+            tell(kept.as_json(), json=True)
+        else:
+            query, where, _ = kept.parts()
+            say("; ".join([f"{kept.name}: {query.words()}", *where.words()]))
 
-    if any(given):
-        raise UsageError(
-            "--saved runs a search as it was kept; give no sentence, picture, filter or grouping beside it"
-        )
+
+def answers_page(gallery: "Gallery", answers: Sequence["Answer"], model: "LoadedModel | None" = None) -> str:
+    """Answers as one self-contained page; with the gallery's model also why each candidate was chosen.
+
+    Raises:
+        CheckpointError: the model's measurement is damaged.
+    """
+    from pickout.gallery.search.sheet import NO_REASONS, result_sheet
+
+    reasons = NO_REASONS if model is None else _reasons(model, answers)
+    name = gallery.manifest.model.name
+    return result_sheet(answers, gallery=gallery.path.name, model=name, crops=gallery.count(), reasons=reasons)
 
 
-def _parsed(gallery: "Gallery", sentence: str, where: "Where", *, json: bool) -> "tuple[str, Where]":
+def _check_place(page: Path) -> None:
+    """Refuse a page that would lie among, or replace, a gallery's files."""
+    from pickout.gallery.storage.manifest import MANIFEST
+
+    if any((folder / MANIFEST).exists() for folder in page.resolve().parents):
+        raise UsageError(f"--html {page}: lies in a gallery's folder; give another place for the page")
+
+
+def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> tuple[str, Where]:
     """The description in a sentence, and its filters beside those that were given."""
-    import json as json_text
-    from datetime import datetime
-
-    from pickout.errors import printable
     from pickout.gallery.search.sentence_filters import read_filters
 
     found = read_filters(sentence, gallery.cameras(), datetime.now())
     if json:
-        typer.echo(json_text.dumps({"parse": found.as_json()}))
+        tell({"parse": found.as_json()}, json=True)
     else:
         for text, meaning in found.read:
-            typer.echo(f"'{printable(text)}' is read as: {printable(meaning)}")
+            say(f"'{text}' is read as: {meaning}")
     return found.description, found.where.beside(where)
+
+
+def _reasons(model: "LoadedModel", answers: Sequence["Answer"]) -> "Reasons":
+    """Why each candidate has its score for the first sentence of its query."""
+    from pickout.explain.explanation import explain, measurement_file
+    from pickout.explain.page import explanation_piece, explanation_style
+    from pickout.explain.verdict import read_measurement
+    from pickout.gallery.search.sheet import Reasons
+
+    measurement = read_measurement(measurement_file(model))
+    pieces: dict[str, str] = {}
+    for answer in answers:
+        for hit in answer.hits if answer.query.texts else ():
+            if (picture := _picture(hit)) is not None:
+                found = explain(model, answer.query.texts[0], picture, measurement=measurement)
+                pieces[hit.id] = explanation_piece(found, name=f"why{len(pieces)}x")
+    return Reasons(explanation_style(), pieces)
+
+
+def _picture(hit: "Hit") -> "Image | None":
+    """The crop, or its thumbnail, if that is whole, where the crop has moved or changed since it was indexed."""
+    from pickout.data.images import open_image
+
+    for source in (hit.file, hit.thumbnail):
+        try:
+            picture = open_image(source)
+        except ImageUnreadable:
+            continue
+        if source is hit.thumbnail or picture.size == (hit.width, hit.height):
+            return picture
+    return None
+
+
+def _show(answer: "Answer", page: Path | None, *, json: bool) -> None:
+    if json:
+        for hit in answer.hits:
+            tell(hit.as_json(), json=True)
+        if answer.hits:
+            tell({"answer": answer.as_json()}, json=True)
+        return
+    if answer.hits:
+        rows = [_cells(hit) for hit in answer.hits]
+        filled = [name for name in rows[0] if any(row[name] for row in rows)]
+        numbers = ("rank", "score", "match", "probability", "others")
+        say_table(filled, [[row[name] for name in filled] for row in rows], right=numbers)
+    for words in (*((answer.verdict.words(),) if answer.verdict else ()), *answer.notes):
+        say(words)
+    if answer.hits:
+        from pickout.gallery.search.sheet import NOTE
+
+        say(NOTE)
+        if answer.more:
+            say(f"More: --page {answer.page + 1}")
+        if page is not None:
+            say(f"pictures: {page}")
+
+
+def _cells(hit: "Hit") -> dict[str, str]:
+    return {
+        "rank": str(hit.rank),
+        "probability": "" if hit.probability is None else f"{hit.probability:.2f}",
+        "match": "" if hit.match is None else f"{hit.match:.3f}",
+        "score": f"{hit.score:.3f}",
+        "camera": hit.camera or "",
+        "time": "" if hit.time is None else hit.time.isoformat(" "),
+        "others": f"+{len(hit.others)}" if hit.others else "",
+        "crop": hit.path,
+    }
 
 
 def _nothing(gallery: "Gallery", answer: "Answer") -> str:

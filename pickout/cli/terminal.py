@@ -1,10 +1,20 @@
-"""What commands print, how far they are, and what they ask."""
+"""What commands print and write, how far they are, and what they ask."""
 
+import io
+import json as json_text
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+from pickout.errors import UsageError, printable
+from pickout.files import write_atomically
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Show = Callable[..., None]
 """Told how much is done and of how much in all; `what` is being done and a `note` may follow."""
@@ -12,15 +22,11 @@ Show = Callable[..., None]
 
 def say(text: object) -> None:
     """Print a line in which names of others may stand."""
-    from pickout.errors import printable
-
     typer.echo(printable(text))
 
 
 def tell(values: Mapping[str, object], *, json: bool) -> None:
     """Print values by name, as words or as one JSON object."""
-    import json as json_text
-
     if json:
         typer.echo(json_text.dumps(values))
         return
@@ -28,21 +34,75 @@ def tell(values: Mapping[str, object], *, json: bool) -> None:
         say(f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
 
 
+def say_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[str] = (),
+    title: str | None = None,
+    width: int | None = None,
+) -> None:
+    """Print rows below the names of their columns.
+
+    Args:
+        columns: their names.
+        rows: a cell for each column; names of others may stand in them.
+        right: columns whose cells stand at the right.
+        title: stands above.
+        width: in characters, where another than the terminal's.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # Text, not markup: a file may be called [red].jpg.
+    table = Table(title=title and Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(name, overflow="fold", justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    Console(width=width).print(table)
+
+
+def write(file: Path | None, option: str, content: Callable[[], str | bytes]) -> None:
+    """Write a file that an option asked for, whole or not at all; None was not asked for.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    if file is None:
+        return
+    try:
+        write_atomically(file, content())
+    except OSError as error:
+        raise UsageError(f"{option} {file}: cannot be written ({error.strerror}); give another place") from None
+
+
+def png(picture: "Image") -> bytes:
+    """A picture as a PNG file."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
 @contextmanager
-def progress(what: str, *, quiet: bool) -> Iterator[Show]:
-    """A bar on standard error, counting crops; nothing where it is `quiet`."""
+def progress(what: str, *, quiet: bool, stays: bool = False) -> Iterator[Show]:
+    """A bar on standard error; nothing where it is `quiet`. Its end `stays`, also in a file, or is wiped off."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     console = Console(file=sys.stderr)
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet, transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet, transient=not stays) as bar:
         task = bar.add_task(what, total=None, note="")
 
         def show(done: int, total: int | None, *, what: str = what, note: str = "") -> None:
+            if what != bar.tasks[0].description:
+                bar.reset(task, description=what)
             seconds = bar.tasks[0].elapsed or 0
             rate = f"{done / seconds:.0f}/s" if seconds else ""
-            bar.update(task, description=what, completed=done, total=total, note=f"{rate} {note}")
+            bar.update(task, completed=done, total=total, note=f"{rate} {note}")
 
         yield show
 
@@ -53,8 +113,6 @@ def ask(what: str, *, yes: bool) -> None:
     Raises:
         UsageError: no, no answer, or nobody to ask.
     """
-    from pickout.errors import UsageError
-
     if yes:
         return
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
+from pickout.cli.options import Device, Json, Texts, setting
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's path, or the name of a shipped one, for example smoke.")],
     out: Annotated[Path, typer.Option(help="The run's folder; give the same one again to go on after a stop.")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, for example data.root=/data.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of words.")] = False,
+    set_: Annotated[Texts, setting("data.root=/data")] = None,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Train a model. Under `torchrun --no-python` several processes share each batch.
 
@@ -24,5 +24,5 @@ def train(
     from pickout.train.recipe import find_recipe, load_recipe
     from pickout.train.training import train as run
 
-    settings = load_recipe(find_recipe(recipe), overrides or [])
-    run(settings, out, device=device, display=JsonLines(sys.stdout) if as_json else Terminal(sys.stderr))
+    settings = load_recipe(find_recipe(recipe), set_ or [])
+    run(settings, out, device=device, display=JsonLines(sys.stdout) if json else Terminal(sys.stderr))

@@ -1,68 +1,64 @@
 """`pickout weights`: published weights that a training can start from."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-weights = typer.Typer(no_args_is_help=True, help="Fetch published weights, checked and resumable.")
+from pickout.cli.options import Json
+from pickout.cli.terminal import say, say_table, tell
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+app = typer.Typer(no_args_is_help=True, help="Fetch published weights, checked and resumable.")
+
 Endpoint = Annotated[str | None, typer.Option(help="Address of a hub or mirror; HF_ENDPOINT does the same.")]
 
 
-@weights.command("list")
-def list_weights(json_: AsJson = False) -> None:
+@app.command("list")
+def list_weights(json: Json = False) -> None:
     """Name the weights that can be fetched, and say which are here."""
     from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched
 
-    table = Table("name", "MB", "here", "licence", "about", box=None)
+    rows = []
     for name, entry in NAMED_WEIGHTS.items():
-        here, about = fetched(name) is not None, f"{entry.about}; {entry.note}" if entry.note else entry.about
-        if json_:
+        here = fetched(name) is not None
+        if json:
             row = {"name": name, "repository": entry.repository, "bytes": entry.size, "licence": entry.licence}
-            typer.echo(json.dumps({**row, "about": entry.about, "note": entry.note, "here": here}))
-        else:
-            size = f"{entry.size / 1e6:.0f}" if entry.size else "?"
-            table.add_row(name, size, "yes" if here else "no", entry.licence, about)
-    if not json_:
-        Console().print(table)
+            tell({**row, "about": entry.about, "note": entry.note, "here": here}, json=True)
+        size, about = (
+            f"{entry.size / 1e6:.0f}" if entry.size else "?",
+            "; ".join(filter(None, (entry.about, entry.note))),
+        )
+        rows.append((name, size, "yes" if here else "no", entry.licence, about))
+    if not json:
+        say_table(("name", "MB", "here", "licence", "about"), rows)
 
 
-@weights.command("get")
+@app.command("get")
 def get_weights(
     name: Annotated[
         str, typer.Argument(help="A name of `pickout weights list`, or OWNER/NAME or OWNER/NAME/FILE on the hub.")
     ],
     to: Annotated[Path | None, typer.Option(help="Folder to put them in; by default where `pickout` looks.")] = None,
     endpoint: Endpoint = None,
-    json_: AsJson = False,
+    json: Json = False,
 ) -> None:
     """Download weights, go on where an earlier attempt broke off, and check every byte against the hub's checksum."""
     from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, named_folder
 
-    for file in fetch_named(name, to, endpoint=endpoint, progress=not json_):
-        if json_:
-            row = {
-                "file": str(file.path),
-                "bytes": file.size,
-                "checksum": file.checksum,
-                "downloaded": file.downloaded,
-            }
-            typer.echo(json.dumps(row))
+    for file in fetch_named(name, to, endpoint=endpoint, progress=not json):
+        if json:
+            told = {"file": str(file.path), "bytes": file.size, "checksum": file.checksum}
+            tell({**told, "downloaded": file.downloaded}, json=True)
         else:
             state = f"{file.downloaded:,} bytes fetched" if file.downloaded else "already here"
-            typer.echo(f"{file.path}: {state}, {file.checksum[:19]} checked")
-    if not json_:
+            say(f"{file.path}: {state}, {file.checksum[:19]} checked")
+    if not json:
         if name in NAMED_WEIGHTS and NAMED_WEIGHTS[name].note:
-            typer.echo(f"licence {NAMED_WEIGHTS[name].licence}; {NAMED_WEIGHTS[name].note}")
-        typer.echo(f"use it as: {to or name}  ({to or named_folder(name)})")
+            say(f"licence {NAMED_WEIGHTS[name].licence}; {NAMED_WEIGHTS[name].note}")
+        say(f"use it as: {to or name}  ({to or named_folder(name)})")
 
 
-@weights.command("push")
+@app.command("push")
 def push_weights(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="On the hub; made where it is not there.")],
@@ -73,4 +69,4 @@ def push_weights(
     """Upload a run's model with a card about it. The token is HF_TOKEN's, or that of `hf auth login`."""
     from pickout.checkpoints.publication import publish
 
-    typer.echo(publish(run, repository, licence=licence, public=public, endpoint=endpoint))
+    say(publish(run, repository, licence=licence, public=public, endpoint=endpoint))

@@ -1,19 +1,16 @@
 """How good a model is: exact ranks, the field's measures, intervals, a report.
 
-`pickout.evaluate` is also the name of the public function (`pickout.evaluate.protocol.evaluate`). Importing any file of
-this package puts the package in the function's place, so the package can be called and hands the call on.
+`pickout.evaluate` is also the name of the public function. Importing any file of this package puts the package in the
+function's place, so the package can be called and hands the call on.
 """
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pickout.evaluate.evaluation_report import Report
+from typing import Any
 
 
 class _CallablePackage(ModuleType):
-    def __call__(self, *arguments: Any, **options: Any) -> "Report":
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
         from pickout.evaluate.protocol import evaluate
 
         return evaluate(*arguments, **options)

@@ -14,6 +14,7 @@ from pydantic import Field
 from pickout.config import Settings
 
 _BLOCK = 4_000_000
+"""Numbers drawn at a time."""
 
 
 class BootstrapSettings(Settings):
@@ -47,15 +48,11 @@ def bootstrap(values: NDArray[np.float64], identity: NDArray[np.int64], settings
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=column) for column in values.T], axis=1)
     generator = np.random.default_rng(settings.seed)
-    share = np.full(len(people), 1 / len(people))
-    means = []
-    for size in _blocks(settings.resamples, max(1, _BLOCK // len(people))):
+    share, block, means = np.full(len(people), 1 / len(people)), max(1, _BLOCK // len(people)), []
+    for start in range(0, settings.resamples, block):
+        size = min(block, settings.resamples - start)
         drawn = generator.multinomial(len(people), share, size=size).astype(np.float64)
         means.append(drawn @ sums / (drawn @ counts)[:, None])
     tail = (1 - settings.level) / 2
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
     return Intervals(low, high)
-
-
-def _blocks(total: int, size: int) -> list[int]:
-    return [min(size, total - start) for start in range(0, total, size)]

@@ -30,6 +30,7 @@ IMAGES = 16
 """Images whose keys and values are held at a time."""
 
 Tell = Callable[[str, int, int], None]
+"""Progress: what is done (`images`, `captions` or `pairs`), how many, and how many there are in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def match_candidates(
         first: position of this process's first image in the gallery; a multiple of `block`.
         block: images whose keys and values are held at a time.
         share: this process's part; every process returns the whole result.
-        tell: called after each group of pairs with `pairs`, how many are done and how many there are.
+        tell: called after each group of pairs.
 
     Returns:
         Shape: (captions, k).
@@ -102,24 +103,27 @@ def match_candidates(
     Raises:
         CheckpointError: the method gives scores that are not finite.
     """
-    flat = candidates.items.ravel()
+    flat, k = candidates.items.ravel(), candidates.items.shape[1]
     order = np.argsort(flat, kind="stable")
     bounds = np.searchsorted(flat[order], np.arange(candidates.gallery + 1))
-    own = bounds[first + len(images)] - bounds[first]
-    scores = np.full(len(flat), -np.inf, np.float32)
-    lengths, device, done = captions.lengths, _device(method), 0
+    own, done = int(bounds[first + len(images)] - bounds[first]), 0
+    scores, lengths = np.full(len(flat), -np.inf, np.float32), captions.lengths
+    device = next((parameter.device for parameter in method.parameters()), torch.device("cpu"))
     for start in range(first, first + len(images), block):
         stop = min(start + block, first + len(images))
         memory = method.remember(images.rows(start - first, stop - first).to(device))
-        for group in _groups(order, bounds, start, stop, lengths, candidates.items.shape[1]):
-            states, mask = captions.take(group.pairs // candidates.items.shape[1])
-            near = _part(memory, group.images[0] - start, group.images[-1] + 1 - start)
-            image = torch.from_numpy(group.image - group.images[0])
-            matched = method.match_pairs(near, states.to(device), mask.to(device), image.to(device))
-            scores[group.pairs] = matched.float().cpu().numpy()
-            done += len(group.pairs)
+        by_image = [order[bounds[image] : bounds[image + 1]] for image in range(start, stop)]
+        by_image = [pairs[np.argsort(lengths[pairs // k], kind="stable")] for pairs in by_image]
+        for pairs in _groups(by_image):
+            states, mask = captions.take(pairs // k)
+            image = torch.from_numpy(flat[pairs].astype(np.int64)) - start
+            low, high = int(image.min()), int(image.max()) + 1
+            near = ImageMemory(*(tuple(each[low:high] for each in part) for part in (memory.keys, memory.values)))
+            matched = method.match_pairs(near, states.to(device), mask.to(device), (image - low).to(device))
+            scores[pairs] = matched.float().cpu().numpy()
+            done += len(pairs)
             if tell is not None:
-                tell("pairs", done, int(own))
+                tell("pairs", done, own)
     whole: NDArray[np.float32] = np.max(np.stack(share.gather(scores)), axis=0).reshape(candidates.items.shape)
     if not np.isfinite(whole).all():
         raise CheckpointError(
@@ -129,51 +133,18 @@ def match_candidates(
     return whole
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Pairs that are matched together.
-
-    Args:
-        images: the images they look at, ascending and without gaps.
-        pairs: positions in the flat (captions, k) table. Shape: (pairs,).
-        image: each pair's image. Shape: (pairs,).
-    """
-
-    images: range
-    pairs: NDArray[np.int64]
-    image: NDArray[np.int64]
-
-
-def _groups(
-    order: NDArray[np.int64], bounds: NDArray[np.int64], start: int, stop: int, lengths: NDArray[np.int64], k: int
-) -> Iterator[_Group]:
-    """Pairs of images `start` to `stop`: of one image in pieces of at most `PAIRS`, of several where they are few."""
-    begun = start
+def _groups(by_image: list[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+    """Pairs to match together: of one image in pieces of at most `PAIRS`, of neighbouring ones where they are few."""
     parts: list[NDArray[np.int64]] = []
-    for image in range(start, stop):
-        pairs = order[bounds[image] : bounds[image + 1]]
-        pairs = pairs[np.argsort(lengths[pairs // k], kind="stable")]
-        if any(map(len, parts)) and sum(map(len, parts)) + len(pairs) > PAIRS:
-            yield _group(range(begun, image), parts)
-            begun, parts = image, []
-        while len(pairs) > PAIRS:
-            yield _group(range(image, image + 1), [pairs[:PAIRS]])
-            pairs = pairs[PAIRS:]
-        parts.append(pairs)
-    if any(map(len, parts)):
-        yield _group(range(begun, stop), parts)
-
-
-def _group(images: range, parts: list[NDArray[np.int64]]) -> _Group:
-    image = np.repeat(np.array(images, dtype=np.int64), [len(part) for part in parts])
-    return _Group(images, np.concatenate(parts), image)
-
-
-def _part(memory: ImageMemory, start: int, stop: int) -> ImageMemory:
-    """Neighbouring images of a memory, without copying."""
-    return ImageMemory(
-        tuple(keys[start:stop] for keys in memory.keys), tuple(values[start:stop] for values in memory.values)
-    )
+    for pairs in by_image:
+        if sum(map(len, parts)) and sum(map(len, parts)) + len(pairs) > PAIRS:
+            yield np.concatenate(parts)
+            parts = []
+        whole = max(len(pairs) - 1, 0) // PAIRS * PAIRS
+        yield from (pairs[at : at + PAIRS] for at in range(0, whole, PAIRS))
+        parts.append(pairs[whole:])
+    if sum(map(len, parts)):
+        yield np.concatenate(parts)
 
 
 def rerank(
@@ -207,7 +178,3 @@ def rerank(
             column = relevance.columns[pair]
             again[pair] = k + 1 + column - np.searchsorted(ordered[query[pair]], column)
     return collect_ranks(again, relevance)
-
-
-def _device(method: Method) -> torch.device:
-    return next((parameter.device for parameter in method.parameters()), torch.device("cpu"))

@@ -10,11 +10,11 @@ from pickout.checkpoints.device import Precision
 from pickout.config import Settings
 from pickout.data.data_set import Split
 from pickout.evaluate.bootstrap import BootstrapSettings
-from pickout.evaluate.candidates import IMAGES, Tail, find_candidates, match_candidates, rerank
-from pickout.evaluate.encoding import Encoded, Encoder, Tell
+from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
+from pickout.evaluate.encoding import Encoded, Encoder
 from pickout.evaluate.evaluation_report import summarise
 from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.relevant_ranks import RelevantRanks, collect_ranks, find_relevant, rank, rank_pairs
+from pickout.evaluate.relevant_ranks import RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
 from pickout.methods.base import Method
 
 
@@ -36,6 +36,10 @@ class EvaluationSettings(Settings):
     tail: Tail = "embedding"
     """Order below the candidates: by embedding, or `constant`, all tied, as RaSa's released program leaves them."""
 
+    def looks(self, method: Method) -> int:
+        """How many candidates of each caption the method looks at again."""
+        return method.candidates if method.candidates == 0 or self.candidates is None else self.candidates
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -56,23 +60,11 @@ def encode_split(encoder: Encoder, split: Split, settings: EvaluationSettings, t
     return Ranking(images, captions, settings, share)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Ranks by the method's score and, where that is a second one, by embedding alone."""
-
-    ranks: RelevantRanks
-    by_embedding: RelevantRanks | None
-
-
-def looks_of(method: Method, settings: EvaluationSettings) -> int:
-    """How many candidates of each caption the method looks at again."""
-    if method.candidates == 0 or settings.candidates is None:
-        return method.candidates
-    return settings.candidates
-
-
-def text_to_image(ranking: Ranking, encoder: Encoder, tell: Tell | None) -> Found:
+def text_to_image(ranking: Ranking, encoder: Encoder, tell: Tell | None) -> tuple[RelevantRanks, RelevantRanks | None]:
     """Rank the images for each caption; the tokens of `ranking` are let go of.
+
+    Returns:
+        Ranks by the method's score and, where that is a second one, by embedding alone.
 
     Raises:
         CheckpointError: the method's second scores are not finite.
@@ -80,11 +72,11 @@ def text_to_image(ranking: Ranking, encoder: Encoder, tell: Tell | None) -> Foun
     images, captions, settings, share = ranking.images, ranking.captions, ranking.settings, ranking.share
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     vectors = captions.embedding, images.embedding
-    pairs = rank_pairs(*vectors, relevance, chunk=settings.chunk, share=share)
+    pairs = rank_mixtures([vectors], [(1.0,)], relevance, chunk=settings.chunk, share=share)[0]
     ranks = collect_ranks(pairs, relevance)
     if images.tokens is None or captions.tokens is None:
-        return Found(ranks, None)
-    candidates = find_candidates(*vectors, looks_of(encoder.method, settings), chunk=settings.chunk, share=share)
+        return ranks, None
+    candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
     with images.tokens, captions.tokens, encoder.evaluating():
         scores = match_candidates(
             encoder.method,
@@ -96,25 +88,24 @@ def text_to_image(ranking: Ranking, encoder: Encoder, tell: Tell | None) -> Foun
             share=share,
             tell=tell,
         )
-    return Found(rerank(pairs, relevance, candidates, scores, settings.tail), ranks)
+    return rerank(pairs, relevance, candidates, scores, settings.tail), ranks
 
 
 def directions(ranking: Ranking, encoder: Encoder, tell: Tell | None) -> dict[str, Any]:
     """Every direction of a report by its field; None where nothing can be scored."""
     images, captions, settings = ranking.images, ranking.captions, ranking.settings
-    text = text_to_image(ranking, encoder, tell)
+    text, by_embedding = text_to_image(ranking, encoder, tell)
     relevance = find_relevant(images.identity, captions.identity, images.image, captions.image)
     image = rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.share)
     every = {
-        "text_to_image": (text.ranks, captions),
-        "text_to_image_without_own": (text.ranks.without_own(), captions),
-        "text_to_image_by_embedding": (text.by_embedding, captions),
+        "text_to_image": (text, captions),
+        "text_to_image_without_own": (text.without_own(), captions),
+        "text_to_image_by_embedding": (by_embedding, captions),
         "image_to_text": (image, images),
         "image_to_text_without_own": (image.without_own(), images),
     }
+    drawn, length = settings.bootstrap, settings.cmc_ranks
     return {
-        name: None
-        if ranks is None
-        else summarise(ranks, queries.identity, settings.bootstrap, cmc_ranks=settings.cmc_ranks)
+        name: None if ranks is None else summarise(ranks, queries.identity, drawn, cmc_ranks=length)
         for name, (ranks, queries) in every.items()
     }

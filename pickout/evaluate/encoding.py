@@ -1,7 +1,7 @@
 """Every image and caption of a split as embeddings, shared among the processes of a launcher."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pickout.data.data_set import Split
+from pickout.data.data_set import DataSet, Split
 from pickout.data.images import open_image
 from pickout.data.training_pairs import require_files
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, DataError
+from pickout.evaluate.candidates import Tell
 from pickout.evaluate.processes import ALONE, Share
 from pickout.evaluate.token_store import TokenStore, joined
 from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer
 
-Tell = Callable[[str, int, int], None]
-"""Progress: what is encoded (`images` or `captions`), how many are done, how many there are in this process."""
-
-Vectors = dict[str, Tensor]
-"""The embeddings under the empty name, and the parts that were asked for. Shape of each: (items, any), float32."""
-
 _AHEAD = 3
-
+"""Batches of images that are loading while one is encoded."""
 TOKEN_BUDGET = 4 * 1024**3
-"""Bytes of memory that the tokens of a split's images may take, and those of its captions."""
+"""Bytes of memory that the tokens of a split's images may take, and those of its captions; the rest goes to disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +63,6 @@ class Encoder:
         parts: names of the method's parts to keep beside the embedding; a part that it does not have is left out.
         autocast: reduced precision to compute in, or None for that of the weights.
         keep_tokens: whether the tokens for a second look are kept.
-        budget: bytes of memory for the tokens of images, and as many for those of captions; the rest goes to disk.
     """
 
     method: Method
@@ -78,7 +72,6 @@ class Encoder:
     parts: Sequence[str] = ()
     autocast: torch.dtype | None = None
     keep_tokens: bool = False
-    budget: int = TOKEN_BUDGET
 
     @property
     def device(self) -> torch.device:
@@ -90,25 +83,28 @@ class Encoder:
 
         Raises:
             ImageUnreadable: a file that is no image; no number is better than one over other images.
+            CheckpointError: the embeddings are not finite.
         """
         start, stop = share.bounds(len(split.images), self.batch)
         paths = [record.image for record in split.images[start:stop]]
-        tokens = self._store(len(paths))
-        shares = share.run(lambda: self._encode_files(paths, tell, tokens))
+        vectors, tokens = self._encode("images", self._seen(paths), len(paths), share, tell)
         identity = np.array([record.identity for record in split.images], np.int64)
-        return _join("images", shares, identity, np.arange(len(split.images)), tokens, start)
+        return _encoded("images", vectors, identity, np.arange(len(split.images)), tokens, start)
 
     def captions(self, split: Split, *, share: Share = ALONE, tell: Tell | None = None) -> Encoded:
-        """Encode every caption of the split, image by image."""
+        """Encode every caption of the split, image by image.
+
+        Raises:
+            CheckpointError: the embeddings are not finite.
+        """
         pairs = list(split.pairs())
         start, stop = share.bounds(len(pairs), self.batch)
         captions = [pair.caption for pair in pairs[start:stop]]
-        tokens = self._store(len(captions))
-        shares = share.run(lambda: self._encode_sentences(captions, tell, tokens))
+        vectors, tokens = self._encode("captions", self._read(captions), len(captions), share, tell)
         if tokens is not None and share.count > 1:
-            tokens = joined(share.gather(tokens.packed()), budget=self.budget)
+            tokens = joined(share.gather((tokens.packed(), tokens.lengths)), budget=TOKEN_BUDGET)
         identity = np.array([pair.identity for pair in pairs], np.int64)
-        return _join("captions", shares, identity, np.array([pair.image for pair in pairs], np.int64), tokens)
+        return _encoded("captions", vectors, identity, np.array([pair.image for pair in pairs], np.int64), tokens)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -122,44 +118,63 @@ class Encoder:
             for module, training in modes.items():
                 module.training = training
 
-    def _store(self, items: int) -> TokenStore | None:
-        return TokenStore(items, budget=self.budget) if self.keep_tokens else None
+    def _encode(
+        self,
+        what: str,
+        batches: Iterable[tuple[ImageFeatures | TextFeatures, Tensor]],
+        items: int,
+        share: Share,
+        tell: Tell | None,
+    ) -> tuple[dict[str, Tensor], TokenStore | None]:
+        """All processes' embeddings, under the empty name, and parts; this process's tokens."""
+        tokens = TokenStore(items, budget=TOKEN_BUDGET) if self.keep_tokens else None
 
-    def _encode_files(self, paths: Sequence[Path], tell: Tell | None, tokens: TokenStore | None) -> Vectors:
-        done: list[Vectors] = []
-        with ThreadPoolExecutor() as pool:
-
-            def load(position: int) -> list[Future[Tensor]]:
-                return [pool.submit(self._load, path) for path in paths[position : position + self.batch]]
-
-            for group in _ahead(load, len(paths), self.batch):
-                images = torch.stack([future.result() for future in group]).to(self.device)
-                features = self.method.encode_images(images)
+        def work() -> dict[str, Tensor]:
+            done: list[dict[str, Tensor]] = []
+            for features, mask in batches:
                 if tokens is not None:
-                    tokens.add(features.tokens, torch.ones(features.tokens.shape[:2], dtype=torch.bool))
-                done.append(self._keep(features))
-                _report(tell, "images", done, len(paths))
-        return _concatenate(done)
+                    tokens.add(features.tokens, mask)
+                # Normalised again in float32, as a loaded model does: under autocast it may have been done in less.
+                kept = {"": normalize(features.embedding.float(), dim=-1).cpu()}
+                kept |= {name: features.parts[name].float().cpu() for name in self.parts if name in features.parts}
+                done.append(kept)
+                if tell is not None:
+                    tell(what, sum(len(part[""]) for part in done), items)
+            return _concatenate(done)
 
-    def _encode_sentences(self, captions: Sequence[str], tell: Tell | None, tokens: TokenStore | None) -> Vectors:
-        done: list[Vectors] = []
-        for position in range(0, len(captions), self.batch):
-            ids = self.tokenizer.encode(captions[position : position + self.batch])
+        return _concatenate([part for part in share.run(work) if part]), tokens
+
+    def _seen(self, paths: Sequence[Path]) -> Iterator[tuple[ImageFeatures, Tensor]]:
+        def load(path: Path) -> Tensor:
+            return prepare(open_image(path), self.image_settings)
+
+        starts = range(0, len(paths), self.batch)
+        with ThreadPoolExecutor() as pool:
+            waiting = [[pool.submit(load, path) for path in paths[at : at + self.batch]] for at in starts[:_AHEAD]]
+            for at in starts:
+                ahead = at + _AHEAD * self.batch
+                waiting.append([pool.submit(load, path) for path in paths[ahead : ahead + self.batch]])
+                images = torch.stack([future.result() for future in waiting.pop(0)]).to(self.device)
+                features = self.method.encode_images(images)
+                yield features, torch.ones(features.tokens.shape[:2], dtype=torch.bool)
+
+    def _read(self, captions: Sequence[str]) -> Iterator[tuple[TextFeatures, Tensor]]:
+        for at in range(0, len(captions), self.batch):
+            ids = self.tokenizer.encode(captions[at : at + self.batch])
             texts = TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.tokenizer.mask(ids)))
             features = self.method.encode_texts(texts.to(self.device))
-            if tokens is not None:
-                tokens.add(features.tokens, features.texts.mask)
-            done.append(self._keep(features))
-            _report(tell, "captions", done, len(captions))
-        return _concatenate(done)
+            yield features, features.texts.mask
 
-    def _load(self, path: Path) -> Tensor:
-        return prepare(open_image(path), self.image_settings)
 
-    def _keep(self, features: ImageFeatures | TextFeatures) -> Vectors:
-        kept = {name: features.parts[name].float().cpu() for name in self.parts if name in features.parts}
-        # Normalised again in float32, as a loaded model does: under autocast it may have been done in less.
-        return {"": normalize(features.embedding.float(), dim=-1).cpu(), **kept}
+def find_split(data: DataSet, name: str) -> Split:
+    """The split of that name.
+
+    Raises:
+        DataError: there is none; names those there are.
+    """
+    if name in data.splits:
+        return data.splits[name]
+    raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
 
 
 def check_split(split: Split) -> None:
@@ -177,38 +192,22 @@ def check_split(split: Split) -> None:
     require_files(split, "mend the annotation or put the images back")
 
 
-def _join(
+def _encoded(
     what: str,
-    shares: list[Vectors],
+    vectors: dict[str, Tensor],
     identity: NDArray[np.int64],
     image: NDArray[np.int64],
     tokens: TokenStore | None,
     first: int = 0,
 ) -> Encoded:
-    whole = _concatenate([part for part in shares if part])
-    bad = int((~torch.isfinite(whole[""]).all(dim=1)).sum())
+    bad = int((~torch.isfinite(vectors[""]).all(dim=1)).sum())
     if bad:
         raise CheckpointError(
             f"the model gave embeddings that are not finite for {bad} of {len(identity)} {what}; "
             "its weights are damaged or its training diverged"
         )
-    return Encoded(whole.pop(""), whole, identity, image, tokens, first)
+    return Encoded(vectors.pop(""), vectors, identity, image, tokens, first)
 
 
-def _concatenate(parts: list[Vectors]) -> Vectors:
+def _concatenate(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
-
-
-def _ahead(load: Callable[[int], list[Future[Tensor]]], items: int, batch: int) -> Iterator[list[Future[Tensor]]]:
-    """Batches in order, a few of them loading ahead of the one in use."""
-    waiting: list[list[Future[Tensor]]] = []
-    for position in range(0, items, batch):
-        waiting.append(load(position))
-        if len(waiting) > _AHEAD:
-            yield waiting.pop(0)
-    yield from waiting
-
-
-def _report(tell: Tell | None, what: str, done: list[Vectors], items: int) -> None:
-    if tell is not None:
-        tell(what, sum(len(part[""]) for part in done), items)

@@ -14,9 +14,6 @@ from pickout.evaluate.relevant_ranks import RelevantRanks
 SCHEMA = "pickout.evaluation/1"
 """Name and version of the JSON form."""
 
-BY_EMBEDDING = "text_to_image_by_embedding"
-"""Field of the direction before the second look; only there for a method that has one."""
-
 _DIRECTIONS = ("text_to_image", "image_to_text", "text_to_image_without_own", "image_to_text_without_own")
 
 ProtocolName = Literal["standard", "paper"]
@@ -41,15 +38,14 @@ class Direction:
 
     def to_json(self) -> dict[str, Any]:
         """The direction as JSON fields."""
-        intervals = None if self.intervals is None else {name: list(ends) for name, ends in self.intervals.items()}
         return {
             **self.metrics.named(),
             "chance R@1": self.metrics.chance,
             "queries": self.metrics.queries,
             "excluded_queries": self.metrics.excluded,
             "gallery": self.gallery,
-            "intervals": intervals,
-            "cmc": list(self.cmc),
+            "intervals": self.intervals,
+            "cmc": self.cmc,
         }
 
 
@@ -59,6 +55,10 @@ class SweepRow:
 
     global_weight: float
     metrics: Metrics
+
+    def to_json(self) -> dict[str, float]:
+        """The row as JSON fields."""
+        return {"global_weight": self.global_weight, **self.metrics.named()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,6 @@ class Sweep:
     best: SweepRow
     label: str
 
-    def to_json(self) -> dict[str, Any]:
-        """The sweep as JSON fields."""
-
-        def line(row: SweepRow) -> dict[str, float]:
-            return {"global_weight": row.global_weight, **row.metrics.named()}
-
-        return {"label": self.label, "best": line(self.best), "rows": [line(row) for row in self.rows]}
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -96,10 +88,7 @@ class Subject:
         epoch_selected_on: the split that chose the run's epoch, or `last epoch`, where known.
         data: the data set's name.
         root: the folder it was read from.
-        split: the split's name.
-        images: how many images the split has.
-        captions: how many captions.
-        identities: how many people.
+        split: the split's name; `images`, `captions` and `identities` say how many it has.
     """
 
     model: str
@@ -147,19 +136,24 @@ class Report:
 
     def directions(self) -> dict[str, Direction]:
         """The directions that could be scored, by the name of their JSON field."""
-        return {name: found for name in (*_DIRECTIONS, BY_EMBEDDING) if (found := getattr(self, name)) is not None}
+        names = (*_DIRECTIONS, "text_to_image_by_embedding")
+        return {name: found for name in names if (found := getattr(self, name)) is not None}
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON fields (schema `SCHEMA`)."""
-        found = {name: direction.to_json() for name, direction in self.directions().items()}
+        sweep = self.sweep and {
+            "label": self.sweep.label,
+            "best": self.sweep.best.to_json(),
+            "rows": [row.to_json() for row in self.sweep.rows],
+        }
         return {
             "schema": SCHEMA,
             **asdict(self.subject),
             "protocol": self.protocol,
             "notes": list(self.notes),
             **dict.fromkeys(_DIRECTIONS),
-            **found,
-            "sweep": None if self.sweep is None else self.sweep.to_json(),
+            **{name: direction.to_json() for name, direction in self.directions().items()},
+            "sweep": sweep,
             "bootstrap": {**self.bootstrap.model_dump(), "unit": "identity", "kind": "percentile"},
             **self.circumstances,
         }
@@ -190,8 +184,6 @@ def summarise(
     intervals = None
     if settings.resamples:
         ends = bootstrap(scores.values, identity[scores.kept], settings)
-        intervals = {
-            name: (float(low), float(high)) for name, low, high in zip(MEASURES, ends.low, ends.high, strict=True)
-        }
+        intervals = dict(zip(MEASURES, zip(ends.low.tolist(), ends.high.tolist(), strict=True), strict=True))
     gallery = int(ranks.gallery.max())
     return Direction(average(scores), intervals, gallery, tuple(cmc(scores, min(cmc_ranks, gallery))))

@@ -4,8 +4,8 @@ A float32 matrix product depends in its last bits on the shape of the block, the
 two runs may order two nearly equal images differently. Here each embedding is first rounded to a grid of 2^-26
 (relative to the longest vector): products are then whole multiples of 2^-52, all partial sums stay below 2^53 of these
 units (by Cauchy-Schwarz), and a float64 matrix product makes no rounding error at all, in whatever order it adds. The
-exact sum is rounded once to float32: the correctly rounded float32 inner product of the gridded vectors. The grid moves
-a score of unit vectors by about 1e-8, less than the rounding errors of an ordinary float32 product.
+exact sum is rounded once to float32. The grid moves a score of unit vectors by about 1e-8, less than the rounding
+errors of an ordinary float32 product.
 """
 
 import math
@@ -41,17 +41,11 @@ class ExactProduct:
         self._queries, self._gallery = queries, gallery
         self._query_exponent, self._gallery_exponent = _exponent(queries), _exponent(gallery)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of queries and of gallery items."""
-        return self._queries.shape[0], self._gallery.shape[0]
-
     def rows(self, start: int, stop: int) -> Float[Tensor, "rows gallery"]:
         """Exact inner products of queries `start` to `stop` with the whole gallery, float64."""
-        gallery = self._gallery.shape[0]
-        product = torch.empty(stop - start, gallery, dtype=torch.float64)
+        product = torch.empty(stop - start, len(self._gallery), dtype=torch.float64)
         rows = _on_grid(self._queries[start:stop], self._query_exponent)
-        for left in range(0, gallery, _GALLERY_BLOCK):
+        for left in range(0, len(self._gallery), _GALLERY_BLOCK):
             block = _on_grid(self._gallery[left : left + _GALLERY_BLOCK], self._gallery_exponent)
             torch.mm(rows, block.T, out=product[:, left : left + _GALLERY_BLOCK])
         return product.mul_(2.0 ** (self._query_exponent + self._gallery_exponent - 2 * GRID_BITS))
@@ -75,7 +69,7 @@ def mix(products: Sequence[Float[Tensor, "rows gallery"]], weights: Sequence[flo
 
 def _exponent(vectors: Tensor) -> int:
     """The least e with every vector's length at most about 2^e; the tolerance keeps unit vectors at 0."""
-    blocks = (vectors[start : start + _GALLERY_BLOCK] for start in range(0, len(vectors), _GALLERY_BLOCK))
+    blocks = vectors.split(_GALLERY_BLOCK) if len(vectors) else ()
     longest = max((float(block.double().norm(dim=1).max()) for block in blocks), default=0.0)
     if not math.isfinite(longest):
         raise ValueError("an embedding holds a number that is not finite")

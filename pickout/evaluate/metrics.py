@@ -11,7 +11,7 @@ each averaged over the queries that have a relevant item (ITSELF, section on eva
 are left out and counted.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,6 @@ from pickout.evaluate.relevant_ranks import RelevantRanks
 
 MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")
 """Names of the measures, in the order of the columns of `QueryScores.values`."""
-
-_RECALLS = (1, 5, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +43,10 @@ class QueryScores:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Means over queries, in percent.
+    """Means over queries, in percent: first those of `MEASURES`, in their order.
 
     Args:
-        recall_at_1: share of queries with a relevant item at rank 1.
-        recall_at_5: the same within the first 5.
-        recall_at_10: the same within the first 10.
+        recall_at_1: share of queries with a relevant item at rank 1; likewise within the first 5 and 10.
         mean_average_precision: over the full ranking.
         mean_inverse_negative_penalty: relevant items / rank of the last one.
         recall_sum: the three recalls added.
@@ -71,15 +67,7 @@ class Metrics:
 
     def named(self) -> dict[str, float]:
         """The measures by their short names (`MEASURES`)."""
-        numbers = (
-            self.recall_at_1,
-            self.recall_at_5,
-            self.recall_at_10,
-            self.mean_average_precision,
-            self.mean_inverse_negative_penalty,
-            self.recall_sum,
-        )
-        return dict(zip(MEASURES, numbers, strict=True))
+        return dict(zip(MEASURES, astuple(self), strict=False))
 
 
 def score_queries(ranks: RelevantRanks) -> QueryScores:
@@ -90,7 +78,7 @@ def score_queries(ranks: RelevantRanks) -> QueryScores:
     ordinal = np.arange(len(ranks.ranks)) - np.repeat(starts, counts) + 1
     precision = np.add.reduceat(ordinal / ranks.ranks, starts) if len(kept) else np.empty(0)
     first, last = ranks.ranks[starts].astype(np.int64), ranks.ranks[starts + counts - 1]
-    recalls = [100.0 * (first <= k) for k in _RECALLS]
+    recalls = [100.0 * (first <= k) for k in (1, 5, 10)]
     values = np.stack([*recalls, 100.0 * precision / counts, 100.0 * counts / last, sum(recalls)], axis=1)
     return QueryScores(values, first, 100.0 * counts / ranks.gallery[kept], kept, len(ranks.starts) - 1 - len(kept))
 
@@ -103,9 +91,8 @@ def average(scores: QueryScores) -> Metrics:
     """
     if not len(scores.values):
         raise ValueError("no query has a relevant item in the gallery")
-    r1, r5, r10, precision, penalty, total = (float(mean) for mean in scores.values.mean(axis=0))
-    chance = float(scores.chance.mean())
-    return Metrics(r1, r5, r10, precision, penalty, total, chance, len(scores.values), scores.excluded)
+    means = [float(mean) for mean in scores.values.mean(axis=0)]
+    return Metrics(*means, float(scores.chance.mean()), len(scores.values), scores.excluded)  # type: ignore[arg-type]
 
 
 def cmc(scores: QueryScores, ranks: int) -> list[float]:

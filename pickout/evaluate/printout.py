@@ -1,4 +1,6 @@
-"""A report as tables for people, narrow enough for 80 columns."""
+"""A report for people: as tables narrow enough for 80 columns, and as a picture."""
+
+import io
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -8,13 +10,15 @@ from rich.table import Table
 from pickout.evaluate.evaluation_report import Direction, Report, Sweep
 from pickout.evaluate.metrics import MEASURES
 
-_TITLES = {
-    "text_to_image": "text → image",
-    "text_to_image_by_embedding": "by embed-\nding alone",
-    "text_to_image_without_own": "own image\nremoved",
-    "image_to_text": "image → text",
-    "image_to_text_without_own": "own captions\nremoved",
+_DIRECTIONS = {
+    "text_to_image": ("text → image", "text → image", "#0b6e99", "-"),
+    "text_to_image_by_embedding": ("by embed-\nding alone", "text → image, by embedding alone", "#0b6e99", ":"),
+    "text_to_image_without_own": ("own image\nremoved", "text → image, own image removed", "#0b6e99", "--"),
+    "image_to_text": ("image → text", "image → text", "#c2571a", "-"),
+    "image_to_text_without_own": ("own captions\nremoved", "image → text, own captions removed", "#c2571a", "--"),
 }
+"""Head of the column, name, colour and style of the curve."""
+_MARKED = (1, 5, 10)
 
 
 def render(report: Report) -> RenderableType:
@@ -38,12 +42,12 @@ def render(report: Report) -> RenderableType:
 
 
 def _measures(found: dict[str, Direction]) -> Table:
-    directions = [found[name] for name in _TITLES if name in found]
+    names = [name for name in _DIRECTIONS if name in found]
+    directions = [found[name] for name in names]
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("%")
-    for name, title in _TITLES.items():
-        if name in found:
-            table.add_column(title, justify="right", vertical="bottom")
+    for name in names:
+        table.add_column(_DIRECTIONS[name][0], justify="right", vertical="bottom")
     for measure in MEASURES:
         table.add_row(measure, *(_cell(direction, measure) for direction in directions))
     table.add_section()
@@ -68,7 +72,39 @@ def _sweep(sweep: Sweep) -> Table:
     for title in ("weight", *MEASURES):
         table.add_column(title, justify="right")
     for row in sweep.rows:
-        chosen = row is sweep.best
+        mark, style = ("* ", "bold") if row is sweep.best else ("", None)
         cells = [f"{value:.2f}" for value in row.metrics.named().values()]
-        table.add_row(("* " if chosen else "") + f"{row.global_weight:g}", *cells, style="bold" if chosen else None)
+        table.add_row(f"{mark}{row.global_weight:g}", *cells, style=style)
     return table
+
+
+def plot_cmc(report: Report) -> bytes:
+    """Recall at k over k for every direction of the report, as PNG bytes."""
+    # Not pyplot: its global state warns when many figures are drawn, and would need a display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    found = report.directions()
+    length = max(len(direction.cmc) for direction in found.values())
+    for name, (_, title, colour, style) in _DIRECTIONS.items():
+        if name in found:
+            curve, label = found[name].cmc, f"{title} (R@1 {found[name].metrics.recall_at_1:.1f} %)"
+            axes.plot(range(1, len(curve) + 1), curve, style, color=colour, linewidth=1.8, label=label)
+            marked = [place for place in _MARKED if place <= len(curve)]
+            axes.plot(marked, [curve[place - 1] for place in marked], "o", color=colour, markersize=4)
+    axes.set(xlim=(0.5, length + 0.5), ylim=(0, 101), xlabel="rank k", ylabel="queries with a match in the first k")
+    axes.set_xticks(sorted({*(place for place in _MARKED if place <= length), *range(20, length + 1, 10)}))
+    axes.yaxis.set_major_formatter(PercentFormatter())
+    axes.grid(color="#d9d9d9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
+    subject = report.subject
+    axes.set_title(f"{subject.model} on {subject.data}, {subject.split}", loc="left", fontsize=11, fontweight="bold")
+    stream = io.BytesIO()
+    # Without the library's version inside, equal reports give equal bytes.
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()

@@ -14,12 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One process's part of the work.
-
-    Args:
-        index: this process, from 0.
-        count: how many processes there are.
-    """
+    """One process's part of the work: which process this is, from 0, and how many there are."""
 
     index: int = 0
     count: int = 1
@@ -76,11 +71,7 @@ def current_share() -> Share:
 
 
 def join_launcher(device: str) -> Share:
-    """Start the process group when a launcher (`accelerate launch`, `torchrun`) began this process.
-
-    Args:
-        device: where the model will run; decides how the processes talk to each other.
-    """
+    """Start the process group when a launcher (`torchrun`) began this process, which will compute on `device`."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import PartialState
 

@@ -18,17 +18,13 @@ from pickout.checkpoints.saved_model import SETTINGS_FILE
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.transforms import ImageSettings
-from pickout.errors import DataError
-from pickout.evaluate.directions import EvaluationSettings, Ranking, directions, encode_split, looks_of, text_to_image
-from pickout.evaluate.encoding import Encoder, Tell, check_split
+from pickout.evaluate.candidates import Tell
+from pickout.evaluate.directions import EvaluationSettings, Ranking, directions, encode_split, text_to_image
+from pickout.evaluate.encoding import Encoder, check_split, find_split
 from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow
 from pickout.evaluate.metrics import QueryScores, average, score_queries
 from pickout.evaluate.provenance import Training, log_look, read_training
-from pickout.evaluate.relevant_ranks import (
-    TIE_RULE,
-    find_relevant,
-    rank_mixtures,
-)
+from pickout.evaluate.relevant_ranks import TIE_RULE, collect_ranks, find_relevant, rank_mixtures
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 
@@ -79,7 +75,7 @@ def evaluate(
         batch=settings.batch,
         parts=_SWEPT if protocol == "paper" else (),
         autocast=torch.bfloat16 if model.precision == "bf16" else None,
-        keep_tokens=looks_of(model.method, settings) > 0,
+        keep_tokens=settings.looks(model.method) > 0,
     )
     began = time.monotonic()
     ranking = encode_split(encoder, chosen, settings, tell)
@@ -127,9 +123,7 @@ def validate(
     tokenizer: Tokenizer,
     image_settings: ImageSettings,
     *,
-    batch: int = 64,
     autocast: torch.dtype | None = None,
-    tell: Tell | None = None,
 ) -> dict[str, float]:
     """Text-to-image measures of a method in training, by their short names; its modes are put back as they were.
 
@@ -143,13 +137,12 @@ def validate(
     """
     check_split(split)
     settings = EvaluationSettings()
-    keep = looks_of(method, settings) > 0
-    encoder = Encoder(method, tokenizer, image_settings, batch=batch, autocast=autocast, keep_tokens=keep)
-    ranking = encode_split(encoder, split, settings, tell)
-    found = text_to_image(ranking, encoder, tell)
-    metrics = average(score_queries(found.ranks)).named()
-    if found.by_embedding is not None:
-        before = average(score_queries(found.by_embedding)).named()
+    keep = settings.looks(method) > 0
+    encoder = Encoder(method, tokenizer, image_settings, autocast=autocast, keep_tokens=keep)
+    ranks, by_embedding = text_to_image(encode_split(encoder, split, settings, None), encoder, None)
+    metrics = average(score_queries(ranks)).named()
+    if by_embedding is not None:
+        before = average(score_queries(by_embedding)).named()
         metrics |= {f"{name} by embedding": value for name, value in before.items()}
     return metrics
 
@@ -158,17 +151,6 @@ def run_folder(model: LoadedModel) -> Path | None:
     """The run folder that a model was loaded from, or None for an imported file."""
     source = Path(model.report.source)
     return source if (source / SETTINGS_FILE).is_file() else None
-
-
-def find_split(data: DataSet, name: str) -> Split:
-    """The split of that name.
-
-    Raises:
-        DataError: there is none; names those there are.
-    """
-    if name in data.splits:
-        return data.splits[name]
-    raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
 
 
 def _sweep(ranking: Ranking, label: str) -> Sweep | None:
@@ -180,9 +162,8 @@ def _sweep(ranking: Ranking, label: str) -> Sweep | None:
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     mixtures = [(weight, 1.0 - weight) for weight in GLOBAL_WEIGHTS]
     ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
-    rows = tuple(
-        SweepRow(weight, average(score_queries(ranks))) for weight, ranks in zip(GLOBAL_WEIGHTS, ranked, strict=True)
-    )
+    metrics = [average(score_queries(collect_ranks(ranks, relevance))) for ranks in ranked]
+    rows = tuple(map(SweepRow, GLOBAL_WEIGHTS, metrics))
     return Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
 
 
@@ -212,19 +193,20 @@ def _notes(
         notes.append("the model may have been trained on these people")
     if training.selected_on == "test":
         notes.append("the epoch was selected on the test split of the training data; such numbers are too good")
-    if protocol == "paper":
+    if protocol == "paper" and sweep is None:
+        notes.append("paper protocol: this model has no global and local part, so there was no weight to select")
+    elif protocol == "paper":
         notes.append(
             f"paper protocol: the best weight of the sweep was selected on {split.name}, the split it is reported on; "
             "such numbers are too good and serve only for comparison with published ones"
-            if sweep
-            else "paper protocol: this model has no global and local part, so there was no weight to select"
         )
     return tuple(notes)
 
 
 def _circumstances(encoder: Encoder, ranking: Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
-    looks = looks_of(encoder.method, ranking.settings)
-    second = {} if looks == 0 else {"second_look": {"candidates": looks, "tail": ranking.settings.tail}}
+    looks = ranking.settings.looks(encoder.method)
+    second = {"second_look": {"candidates": looks, "tail": ranking.settings.tail}} if looks else {}
+    versions = {"pickout": pickout.__version__, "torch": torch.__version__, "numpy": numpy.__version__}
     return {
         "score": "inner product of the embeddings, exact, rounded once to float32",
         **second,
@@ -236,10 +218,5 @@ def _circumstances(encoder: Encoder, ranking: Ranking, seconds: Mapping[str, flo
         "batch": ranking.settings.batch,
         "processes": ranking.share.count,
         "seconds": dict(seconds),
-        "versions": {
-            "pickout": pickout.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": {**versions, "python": platform.python_version()},
     }

@@ -58,8 +58,7 @@ class RelevantRanks:
     def without_own(self) -> "RelevantRanks":
         """The ranks after each query's own items left its gallery; everything behind them moves up."""
         removed = np.concatenate([[0], np.cumsum(self.own, dtype=np.int64)])
-        counts = np.diff(self.starts)
-        before = removed[:-1] - np.repeat(removed[self.starts[:-1]], counts)
+        before = removed[:-1] - np.repeat(removed[self.starts[:-1]], np.diff(self.starts))
         kept = ~self.own
         starts = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])[self.starts]
         ranks = (self.ranks - before)[kept].astype(np.int32)
@@ -111,26 +110,9 @@ def rank_row(scores: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray
 def rank(
     queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 1024, share: Share = ALONE
 ) -> RelevantRanks:
-    """Rank the relevant items of every query by inner product.
-
-    Args:
-        queries: Shape: (queries, dimension), float32.
-        gallery: Shape: (gallery, dimension), float32.
-        relevance: which items are relevant.
-        chunk: queries scored at a time; memory grows with it, the result does not depend on it.
-        share: this process's part; every process returns the whole result.
-
-    Raises:
-        ValueError: the embeddings do not fit each other or are not finite.
-    """
-    return collect_ranks(rank_pairs(queries, gallery, relevance, chunk=chunk, share=share), relevance)
-
-
-def rank_pairs(
-    queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 1024, share: Share = ALONE
-) -> NDArray[np.int32]:
-    """As `rank`, one rank for each pair of `relevance` in its order. Shape: (pairs,)."""
-    return _pair_ranks([(queries, gallery)], [(1.0,)], relevance, chunk=chunk, share=share)[0]
+    """Rank the relevant items of every query by inner product; as `rank_mixtures` with one part of weight 1."""
+    pairs = rank_mixtures([(queries, gallery)], [(1.0,)], relevance, chunk=chunk, share=share)[0]
+    return collect_ranks(pairs, relevance)
 
 
 def rank_mixtures(
@@ -140,53 +122,38 @@ def rank_mixtures(
     *,
     chunk: int = 1024,
     share: Share = ALONE,
-) -> list[RelevantRanks]:
+) -> list[NDArray[np.int32]]:
     """Rank by several weighted sums of inner products at once; each product is computed once.
 
     Args:
-        parts: (queries, gallery) embeddings of each part of the score.
-        mixtures: weights, one for each part; one result is returned for each mixture.
+        parts: (queries, gallery) embeddings of each part of the score. Shape of each: (items, dimension), float32.
+        mixtures: weights, one for each part.
         relevance: which items are relevant.
-        chunk: products of queries with the gallery held at a time.
+        chunk: products of queries with the gallery held at a time; memory grows with it, no result depends on it.
         share: this process's part; every process returns the whole result.
+
+    Returns:
+        For each mixture the rank of every pair of `relevance`, in its order. Shape of each: (pairs,).
+
+    Raises:
+        ValueError: the embeddings do not fit each other or are not finite.
     """
-    return [
-        collect_ranks(ranks, relevance) for ranks in _pair_ranks(parts, mixtures, relevance, chunk=chunk, share=share)
-    ]
-
-
-def _pair_ranks(
-    parts: Sequence[tuple[Tensor, Tensor]],
-    mixtures: Sequence[Sequence[float]],
-    relevance: Relevance,
-    *,
-    chunk: int,
-    share: Share,
-) -> list[NDArray[np.int32]]:
-    """The rank of every pair of `relevance` under each mixture. Shape of each: (pairs,)."""
-    products = [ExactProduct(*part) for part in parts]
-    queries, chunk = products[0].shape[0], max(1, chunk // len(parts))
-    first, last = share.bounds(queries, 1)
+    products, starts = [ExactProduct(*part) for part in parts], relevance.starts
+    chunk = max(1, chunk // len(parts))
+    first, last = share.bounds(len(parts[0][0]), 1)
     found: list[list[NDArray[np.int32]]] = [[np.empty(0, np.int32)] for _ in mixtures]
+
+    def rank_query(query: int, scores: NDArray[np.float32]) -> NDArray[np.int32]:
+        columns = relevance.columns[starts[query] : starts[query + 1]]
+        return rank_row(scores, columns) if len(columns) else columns
+
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for start in range(first, last, chunk):
             stop = min(start + chunk, last)
             exact = [product.rows(start, stop) for product in products]
             for ranks, weights in zip(found, mixtures, strict=True):
-                ranks.extend(_rank_rows(mix(exact, weights).numpy(), start, relevance, pool))
+                ranks.extend(pool.map(rank_query, range(start, stop), mix(exact, weights).numpy()))
     return [np.concatenate(share.gather(np.concatenate(ranks))) for ranks in found]
-
-
-def _rank_rows(
-    scores: NDArray[np.float32], start: int, relevance: Relevance, pool: ThreadPoolExecutor
-) -> list[NDArray[np.int32]]:
-    starts = relevance.starts
-
-    def one(row: int) -> NDArray[np.int32]:
-        columns = relevance.columns[starts[start + row] : starts[start + row + 1]]
-        return rank_row(scores[row], columns) if len(columns) else columns
-
-    return list(pool.map(one, range(len(scores))))
 
 
 def collect_ranks(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRanks:

@@ -43,8 +43,7 @@ class TokenStore:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row. Shape: (rows,)."""
-        starts: NDArray[np.int64] = np.array(self._starts, dtype=np.int64)
-        return starts[1:] - starts[:-1]
+        return np.diff(np.array(self._starts, dtype=np.int64))
 
     def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
         """Append a batch of rows.
@@ -59,14 +58,18 @@ class TokenStore:
         if not len(self):
             self._width = tokens_BND.shape[2]
             self.on_disk = self.items * tokens_BND[0].numel() * 4 > self.budget
-        counts = mask_BN.sum(dim=1).tolist()
         packed = tokens_BND[mask_BN.to(tokens_BND.device)].cpu()
-        for count in counts:
+        for count in mask_BN.sum(dim=1).tolist():
             self._starts.append(self._starts[-1] + count)
-        if self.on_disk:
-            self._write(packed)
-        else:
+        self._packed = None
+        if not self.on_disk:
             self._parts.append(packed.float())
+            return
+        with storage_errors(self.folder or Path(tempfile.gettempdir())):
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115  (closed by `close`)
+            self._file.write(packed.to(torch.bfloat16).contiguous().view(torch.uint8).numpy().tobytes())
+            self._file.flush()
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "rows tokens width"]:
         """Rows `start` to `stop`, padded with zeros to the longest of them, float32."""
@@ -75,17 +78,23 @@ class TokenStore:
     def take(self, rows: NDArray[np.int64]) -> tuple[Float[Tensor, "rows tokens width"], Bool[Tensor, "rows tokens"]]:
         """Some rows, padded with zeros to the longest of them, float32, and True where a token is real."""
         starts, lengths = np.array(self._starts[:-1])[rows], self.lengths[rows]
-        longest = int(lengths.max(initial=0))
-        place = np.arange(longest)[None, :]
+        place = np.arange(int(lengths.max(initial=0)))[None, :]
         real = place < lengths[:, None]
-        index = torch.from_numpy(np.where(real, starts[:, None] + place, 0))
-        mask = torch.from_numpy(real)
-        tokens = self._all()[index].float()
-        return tokens.masked_fill_(~mask[..., None], 0.0), mask
+        index, mask = torch.from_numpy(np.where(real, starts[:, None] + place, 0)), torch.from_numpy(real)
+        return self.packed()[index].float().masked_fill_(~mask[..., None], 0.0), mask
 
-    def packed(self) -> tuple[Float[Tensor, "places width"], NDArray[np.int64]]:
-        """Every token, row after row, and the length of each row."""
-        return self._all(), self.lengths
+    def packed(self) -> Float[Tensor, "places width"]:
+        """Every token, row after row: float32 from memory, bfloat16 mapped from the file."""
+        if self._packed is None:
+            if self._file is None:
+                self._packed = torch.cat(self._parts) if self._parts else torch.empty(0, self._width)
+                self._parts = [self._packed]
+            else:
+                count = self._starts[-1] * self._width
+                # Mapped as private pages: torch warns of read-only memory, and nothing writes.
+                mapped = np.memmap(self._file, dtype=np.uint16, mode="c", shape=(count,))
+                self._packed = torch.from_numpy(mapped.view(np.int16)).view(torch.bfloat16).view(-1, self._width)
+        return self._packed
 
     def close(self) -> None:
         """Let go of the memory and the file."""
@@ -100,41 +109,16 @@ class TokenStore:
     def __exit__(self, *reason: object) -> None:
         self.close()
 
-    def _write(self, packed: Tensor) -> None:
-        where = self.folder or Path(tempfile.gettempdir())
-        with storage_errors(where):
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115  (closed by `close`)
-            self._file.write(packed.to(torch.bfloat16).contiguous().view(torch.uint8).numpy().tobytes())
-            self._file.flush()
-        self._packed = None
-
-    def _all(self) -> Tensor:
-        """Every token: float32 from memory, bfloat16 mapped from the file. Shape: (places, width)."""
-        if self._packed is None:
-            if self._file is None:
-                self._packed = torch.cat(self._parts) if self._parts else torch.empty(0, self._width)
-                self._parts = [self._packed]
-            else:
-                count = self._starts[-1] * self._width
-                # Mapped as private pages: torch warns of read-only memory, and nothing writes.
-                mapped = np.memmap(self._file, dtype=np.uint16, mode="c", shape=(count,))
-                self._packed = torch.from_numpy(mapped.view(np.int16)).view(torch.bfloat16).view(-1, self._width)
-        return self._packed
-
 
 def joined(stores: list[tuple[Tensor, NDArray[np.int64]]], *, budget: int) -> TokenStore:
-    """One store of the packed rows of several processes, in their order.
+    """One store of the rows of several processes, in their order.
 
     Args:
-        stores: from `TokenStore.packed` of each process.
+        stores: `packed` and `lengths` of each process's store.
         budget: as for a store.
     """
     whole = TokenStore(sum(len(lengths) for _, lengths in stores), budget=budget)
     for packed, lengths in stores:
-        at = 0
-        for length in lengths.tolist():
-            row = packed[at : at + length]
-            whole.add(row[None].float(), torch.ones(1, length, dtype=torch.bool))
-            at += length
+        for row in packed.split(lengths.tolist()):
+            whole.add(row[None].float(), torch.ones(1, len(row), dtype=torch.bool))
     return whole

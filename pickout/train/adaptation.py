@@ -1,11 +1,8 @@
 """Fit a model on frozen towers to a user's own crops, without labels: only its normalisation moves.
 
-The image tower standardises what the frozen network sees, channel by channel, by the statistics of drawn people
-(`Reduction`). Another camera shifts them all. Adaptation takes the statistics of the user's crops and goes part of the
-way there (AdaBN, Li et al., arXiv 1603.04779, with a share). Weights and text stay, so sentences keep their meaning.
-
-Whether that helps is judged on crops that were held back: each is changed as by another camera and must find itself
-again among all of them. That is no proof for sentences, and no label is needed for it.
+The image tower standardises what the frozen network sees by the statistics of drawn people (`Reduction`). Adaptation
+goes part of the way to those of the user's crops (AdaBN, Li et al., arXiv 1603.04779, with a share). Crops that were
+held back judge: each is changed as by another camera and must find itself among them. That is no proof for sentences.
 """
 
 from collections.abc import Sequence
@@ -28,7 +25,6 @@ from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import DataError, NothingFound, UsageError
 from pickout.nn.frozen import MultiStageTower
-from pickout.nn.reduction import Reduction
 
 BATCH = 32
 _RESAMPLES = 1000
@@ -97,7 +93,9 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     method = deepcopy(model.method)
     moved = method.get_submodule("vision")
     assert isinstance(moved, MultiStageTower)
-    _move(moved.reduction, learning.flatten(0, 1), settings.share)
+    tokens = learning.flatten(0, 1).float()
+    moved.reduction.mean.lerp_(tokens.mean(dim=0), settings.share)
+    moved.reduction.scale.lerp_(tokens.std(dim=0) + 1e-3, settings.share)
     before, after = (_reciprocal_ranks(each, seen, changed) for each in (tower, moved))
     gain = _interval(after - before, chance)
     if gain[0] <= 0:
@@ -105,16 +103,8 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
             f"the {judges} crops held back do not say that adapting helps (gain {gain[0]:+.1f} to {gain[1]:+.1f} "
             f"points of mean reciprocal rank, was {before.mean():.1f}); the model stays as it is"
         )
-    adapted = LoadedModel(
-        name=f"{model.name}-adapted",
-        method=method,
-        tokenizer=model.tokenizer,
-        settings=model.settings,
-        identities=model.identities,
-        report=model.report,
-        device=str(model.device),
-        precision=model.precision,
-    )
+    same = {key: getattr(model, key) for key in ("tokenizer", "settings", "identities", "report", "precision")}
+    adapted = LoadedModel(name=f"{model.name}-adapted", method=method, device=str(model.device), **same)
     return Adaptation(adapted, len(learning), judges, float(before.mean()), float(after.mean()), gain)
 
 
@@ -131,12 +121,6 @@ def _stages(model: LoadedModel, tower: MultiStageTower, crops: Sequence[Image]) 
         batch = [prepare(to_rgb(crop), model.image_settings) for crop in crops[start : start + BATCH]]
         parts.append(tower.stages(torch.stack(batch).to(model.device)).half())
     return torch.cat(parts)
-
-
-def _move(reduction: Reduction, tokens: Tensor, share: float) -> None:
-    mean, scale = tokens.float().mean(dim=0), tokens.float().std(dim=0) + 1e-3
-    reduction.mean.lerp_(mean, share)
-    reduction.scale.lerp_(scale, share)
 
 
 @torch.no_grad()

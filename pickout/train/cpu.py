@@ -16,13 +16,10 @@ _LARGEST_OWN = 32 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed memory instead of returning it to the kernel.
+    """Ask glibc to keep freed memory instead of returning it to the kernel; False where the C library is another.
 
-    A training step frees and takes the same large buffers again and again. Returned and taken anew, each page is
-    cleared and mapped once more; `benchmarks/freed_memory.py` measures what that costs.
-
-    Returns:
-        Whether the C library took the setting; False where it is not glibc.
+    A training step frees and takes the same large buffers again and again; returned and taken anew, each page is
+    cleared and mapped once more. `benchmarks/freed_memory.py` measures what that costs.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -38,8 +35,7 @@ def repeatable() -> Iterator[None]:
     """Inside the block, take only algorithms that add in a fixed order, with any fixed number of threads.
 
     Without it, threads that sum the gradients of repeated indices (`features[pairs]`) add them in the order they happen
-    to come, and two equal runs part in the last bits. Memory is not filled before use, which PyTorch would do besides;
-    nothing here reads memory that it has not written.
+    to come. Memory is not filled before use, as PyTorch would do besides; nothing here reads what it has not written.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     deterministic: Any = torch.utils.deterministic

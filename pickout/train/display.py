@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
 class Display:
@@ -15,14 +15,8 @@ class Display:
     def say(self, message: str) -> None:
         """A sentence for people."""
 
-    def start(self, done: int, total: int) -> None:
-        """Training begins with `done` of about `total` optimiser steps behind it."""
-
-    def expect(self, total: int) -> None:
-        """The run will take about `total` optimiser steps; epochs differ a little in length."""
-
-    def step(self, step: int, epoch: int, loss: float) -> None:
-        """An optimiser step was taken."""
+    def progress(self, done: int, total: int, what: str) -> None:
+        """`done` of about `total` optimiser steps are behind the run; epochs differ a little in length."""
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
         """A journal line other than a step was written."""
@@ -41,47 +35,35 @@ class Terminal(Display):
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
         self._bar: Progress | None = None
-        self._task = TaskID(0)
-        self._begun, self._first, self._done, self._total = time.monotonic(), 0, 0, 1
+        self._begun: tuple[float, int] | None = None
+        self._left = ""
 
     def say(self, message: str) -> None:
         """A sentence for people."""
         self._console.print(message, markup=False, soft_wrap=True)
 
-    def start(self, done: int, total: int) -> None:
-        """Training begins with `done` of about `total` optimiser steps behind it."""
-        self._begun, self._first, self._done, self._total = time.monotonic(), done, done, max(total, 1)
-        if self._console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total} steps"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=self._console)
-            self._task = self._bar.add_task("training", total=self._total, completed=done)
-            self._bar.start()
-
-    def expect(self, total: int) -> None:
-        """The run will take about `total` optimiser steps; epochs differ a little in length."""
-        self._total = max(total, 1)
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Move the bar; the first call begins it."""
+        if self._begun is None:
+            self._begun = time.monotonic(), done
+            if self._console.is_terminal:
+                steps, left = TextColumn("{task.completed}/{task.total} steps"), TextColumn("left")
+                columns = (TextColumn("{task.description}"), BarColumn(), steps, TimeElapsedColumn(), left)
+                self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console)
+                self._bar.add_task(what, total=total, completed=done)
+                self._bar.start()
+        begun, first = self._begun
+        seconds = (time.monotonic() - begun) / max(done - first, 1) * max(total - done, 0)
+        hours, rest = divmod(round(seconds), 3600)
+        self._left = f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
         if self._bar is not None:
-            self._bar.update(self._task, total=self._total)
-
-    def step(self, step: int, epoch: int, loss: float) -> None:
-        """An optimiser step was taken."""
-        self._done = step
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step, description=f"epoch {epoch}  loss {loss:.3f}")
+            self._bar.update(self._bar.task_ids[0], completed=done, total=max(total, 1), description=what)
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
-        """A journal line other than a step was written."""
+        """A line for an epoch, and one for the end."""
         if event == "epoch":
-            loss, chosen = f"loss {fields['loss']:.3f}", ["kept"] if fields["chosen"] else []
-            parts = [f"epoch {fields['epoch']}", loss, *_measures(fields.get("metrics", {})), *chosen]
-            self.say("  ".join([*parts, f"({self._left()} left)"]))
+            parts = [f"epoch {fields['epoch']}", f"loss {fields['loss']:.3f}", *_measures(fields.get("metrics", {}))]
+            self.say("  ".join([*parts, *(["kept"] if fields["chosen"] else []), f"({self._left} left)"]))
         elif event == "done":
             best = fields["best"]
             kept = f"epoch {best['epoch']} of {fields['epochs']} kept, selected on {fields['selected_on']}"
@@ -89,16 +71,10 @@ class Terminal(Display):
             self.say("  ".join([kept, *_measures(best["metrics"])]))
 
     def close(self) -> None:
-        """Training is over, or broke off."""
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-    def _left(self) -> str:
-        taken = max(self._done - self._first, 1)
-        seconds = (time.monotonic() - self._begun) / taken * max(self._total - self._done, 0)
-        hours, rest = divmod(round(seconds), 3600)
-        return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
 
 
 def _measures(metrics: Mapping[str, float]) -> list[str]:
@@ -116,10 +92,10 @@ class JsonLines(Display):
         self._stream = stream
 
     def say(self, message: str) -> None:
-        """A sentence for people."""
+        """A sentence, as an event."""
         self.event("message", {"message": message})
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
-        """A journal line other than a step was written."""
+        """Write it."""
         self._stream.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
         self._stream.flush()

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
@@ -24,12 +24,15 @@ from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress
 from pickout.train.cpu import keep_freed_memory, repeatable
-from pickout.train.optim import OptimSettings, set_learning_rate
-from pickout.train.schedule import ScheduleSettings, learning_rate
+from pickout.train.optim import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
 from pickout.train.training_state import random_states, restore_random_states
 
 _PATIENCE = timedelta(hours=2)
 """How long processes wait for each other; one of them may be validating."""
+_REMEDY = (
+    "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
+    "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +43,29 @@ class StepReport:
         step: over the whole run, from 1.
         epoch: from 1.
         last: whether it ends the epoch.
-        loss: the weighted total.
-        terms: each loss before weighting.
-        logs: the method's further numbers.
         learning_rate: of a group with scale 1.
+        numbers: the weighted total as `loss`, each loss before weighting in `terms`, further numbers in `logs`.
     """
 
     step: int
     epoch: int
     last: bool
-    loss: float
-    terms: Mapping[str, float]
-    logs: Mapping[str, float]
     learning_rate: float
+    numbers: Mapping[str, Any]
+
+    @property
+    def loss(self) -> float:
+        """The weighted total."""
+        return float(self.numbers["loss"])
 
 
-class _Numbers(NamedTuple):
-    """A batch's total, its terms and further numbers."""
-
-    loss: float
-    terms: Mapping[str, float]
-    logs: Mapping[str, float]
-
-    @classmethod
-    def of(cls, terms: LossTerms) -> "_Numbers":
-        return cls(terms.total.item(), {name: value.item() for name, value in terms.terms.items()}, dict(terms.logs))
+def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean `loss`, and means of equally named `terms` and `logs` where there are any: a journal line's fields."""
+    line: dict[str, Any] = {"loss": sum(row["loss"] for row in rows) / len(rows)}
+    for key in ("terms", "logs"):
+        if names := rows[0].get(key):
+            line[key] = {name: sum(row[key][name] for row in rows) / len(rows) for name in names}
+    return line
 
 
 @contextmanager
@@ -167,21 +168,20 @@ class Engine:
         parts: list[LossTerms] = []
         for number, batch in enumerate(self._loader):
             taken = number // self.optim.accumulate + 1
-            rate = partial(self._rate, epoch=epoch, step=taken, steps=steps)
+            rate = partial(learning_rate, self.schedule, epoch=epoch, step=taken, steps=steps)
             set_learning_rate(self._optimiser, rate)
             part = number % self.optim.accumulate
             progress = Progress(step + taken, epoch, steps, self.schedule.epochs, part, self.sampler.seed)
             parts.append(self._batch(batch, progress))
             if self.accelerator.sync_gradients:
-                numbers = {"terms": {}, "logs": {}, **mean([_Numbers.of(part) for part in parts])}
-                now = rate(self.optim.learning_rate)
-                on_step(StepReport(step + taken, epoch, taken == steps, learning_rate=now, **numbers))
+                numbers = mean([_numbers(part) for part in parts])
+                on_step(StepReport(step + taken, epoch, taken == steps, rate(self.optim.learning_rate), numbers))
                 parts.clear()
-        self._check_weights(epoch)
+        # Nobody goes on from, and no checkpoint is written of, weights that the last step spoilt.
+        for name, tensor in self.method.state_dict().items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise LossNotFinite(f"epoch {epoch}: '{name}' is not finite after its last step. {_REMEDY}")
         return step + steps
-
-    def _rate(self, base: float, *, epoch: int, step: int, steps: int) -> float:
-        return learning_rate(self.schedule, base, epoch=epoch, step=step, steps=steps)
 
     def _batch(self, batch: Batch | ImageUnreadable, progress: Progress) -> LossTerms:
         """Add one batch's gradients; take a step when enough have come together."""
@@ -191,19 +191,15 @@ class Engine:
             terms: LossTerms = self._losses(batch, progress)
             total = terms.total
             if not torch.isfinite(total):
-                raise _not_finite(terms, progress)
+                values = ", ".join(f"{name} = {value.item():.6g}" for name, value in terms.terms.items())
+                at = f"step {progress.step}, epoch {progress.epoch}"
+                raise LossNotFinite(f"{at}: the loss is not finite ({values}). {_REMEDY}")
             self.accelerator.backward(total)
             if self.optim.clip is not None and self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.method.parameters(), self.optim.clip)
             self._optimiser.step()
             self._optimiser.zero_grad()
         return terms
-
-    def _check_weights(self, epoch: int) -> None:
-        """Refuse to go on, and so to write a checkpoint, when the last step spoilt the weights."""
-        for name, tensor in self.method.state_dict().items():
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                raise LossNotFinite(f"epoch {epoch}: '{name}' is not finite after its last step. {_REMEDY}")
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, named as in `TrainingState`. All processes must call it."""
@@ -223,10 +219,7 @@ class Engine:
         scaler: dict[str, Any] | None,
         random: list[dict[str, Any]],
     ) -> None:
-        """Put everything back to what `state` saw.
-
-        Random states are left alone when the number of processes changed.
-        """
+        """Put back what `state` saw, but for random states when the number of processes changed."""
         self.method.load_state_dict(method)
         self._optimiser.load_state_dict(optimiser)
         if scaler is not None and self.accelerator.scaler is not None:
@@ -246,23 +239,6 @@ class _Losses(nn.Module):
         return self.method.losses(batch, progress)
 
 
-_REMEDY = (
-    "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
-    "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
-)
-
-
-def mean(reports: Sequence[StepReport | _Numbers]) -> dict[str, Any]:
-    """Mean `loss`, and means of equally named `terms` and `logs` where there are any: a journal line's fields."""
-    count = len(reports)
-    line: dict[str, Any] = {"loss": sum(report.loss for report in reports) / count}
-    for key in ("terms", "logs"):
-        rows = [getattr(report, key) for report in reports]
-        if rows[0]:
-            line[key] = {name: sum(row[name] for row in rows) / count for name in rows[0]}
-    return line
-
-
-def _not_finite(terms: LossTerms, progress: Progress) -> LossNotFinite:
-    values = ", ".join(f"{name} = {value.item():.6g}" for name, value in terms.terms.items())
-    return LossNotFinite(f"step {progress.step}, epoch {progress.epoch}: the loss is not finite ({values}). {_REMEDY}")
+def _numbers(terms: LossTerms) -> dict[str, Any]:
+    values = {name: value.item() for name, value in terms.terms.items()}
+    return {"loss": terms.total.item(), "terms": values, "logs": terms.logs}

@@ -1,8 +1,7 @@
 """Training pairs of which the frozen part of both towers has been computed once (`data.copies` of a recipe).
 
-Most of a step's work on a frozen tower would be done again in every epoch. So a few changed copies of each image go
-through it before training, and each caption once; what they become lies in memory-mapped files, which several runs can
-share. Writing them goes on after a stop, and training on them is the training of every other run.
+A few changed copies of each image go through the frozen tower before training, and each caption once; what they become
+lies in memory-mapped files, which several runs can share. Writing them goes on after a stop.
 """
 
 import json
@@ -62,25 +61,16 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         # bfloat16 changes a token by less than any of the image changes does, and takes half the time.
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             self._fit(folder, vision, text)
-            tokens = vision.grid[0] * vision.grid[1]
-            self._images = [
-                _filled(
-                    folder / f"images-{copy}.npy",
-                    (pairs.images, tokens, KEPT_IMAGE),
-                    lambda places, copy=copy: vision.frozen(self._views(places, copy)),  # type: ignore[misc]
-                    tell,
-                )
-                for copy in range(copies)
-            ]
-            self._captions = _filled(
-                folder / "captions.npy",
-                (len(pairs), text.context, KEPT_TEXT),
-                lambda items: text.frozen(self._texts(items)),
-                tell,
-                order=np.argsort(
-                    pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable"
-                ),  # batches of like length
-            )
+            shape = (pairs.images, vision.grid[0] * vision.grid[1], KEPT_IMAGE)
+            order = np.arange(pairs.images)
+            self._images = []
+            for copy in range(copies):
+                see = lambda places, copy=copy: vision.frozen(self._views(places, copy))  # noqa: E731
+                self._images.append(_filled(folder / f"images-{copy}.npy", shape, order, see, tell))
+            # Batches of captions of like length.
+            order = np.argsort(pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable")
+            shape, read = (len(pairs), text.context, KEPT_TEXT), lambda items: text.frozen(self._texts(items))
+            self._captions = _filled(folder / "captions.npy", shape, order, read, tell)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -152,16 +142,15 @@ def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 def _filled(
     file: Path,
     shape: tuple[int, ...],
+    order: NDArray[np.int64],
     compute: Callable[[NDArray[np.int64]], Tensor],
     tell: Tell,
-    order: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float16]:
-    """A memory-mapped array of `compute`'s rows; goes on where an earlier call was stopped."""
+    """A memory-mapped array of `compute`'s rows, made in `order`; goes on where an earlier call was stopped."""
     part, done = file.with_suffix(".part"), file.with_suffix(".done")
     if not file.exists():
         begun = int(done.read_text()) if part.exists() and done.exists() else 0
         rows = np.lib.format.open_memmap(part, "r+" if begun else "w+", np.float16, None if begun else shape)
-        order = np.arange(shape[0]) if order is None else order
         for places in _batches(order[begun:]):
             rows[places] = compute(places).half().numpy()
             begun += len(places)

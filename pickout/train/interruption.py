@@ -4,9 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from types import FrameType
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
@@ -23,7 +20,7 @@ class Interruption:
         """Hear the signals until the block ends."""
         with ExitStack() as stack:
             if threading.current_thread() is threading.main_thread():
-                for number in _SIGNALS:
+                for number in (signal.SIGINT, signal.SIGTERM):
                     stack.callback(signal.signal, number, signal.signal(number, self._hear))
             yield
 
@@ -38,15 +35,11 @@ class Interruption:
         self.check()
 
     def check(self) -> None:
-        """Stop here if a signal came.
-
-        Raises:
-            KeyboardInterrupt: one came.
-        """
+        """Stop here, with `KeyboardInterrupt`, if a signal came."""
         if self._asked:
             raise KeyboardInterrupt
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _hear(self, *_: object) -> None:
         if self._asked or not self._waits:
             raise KeyboardInterrupt
         self._asked = True

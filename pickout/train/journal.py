@@ -4,8 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from pickout.files import storage_errors
 
@@ -13,15 +12,8 @@ JOURNAL = "metrics.jsonl"
 """The journal's name in a run folder."""
 
 
-@runtime_checkable
-class _Writer(Protocol):
-    def add_scalar(self, tag: str, value: float, step: int) -> None: ...
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
-
-
 class Journal:
-    """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`.
+    """Lines appended to `metrics.jsonl` in a run folder, each an object with the key `event`; a context manager.
 
     A checkpoint remembers how long the journal was; a resumed run cuts it there, so that no step appears twice.
     TensorBoard's files, where TensorBoard is installed, are written anew from the lines that stay.
@@ -29,21 +21,19 @@ class Journal:
     Args:
         folder: the run folder.
         length: bytes to keep from an earlier run; the rest is cut.
-        tensorboard: whether to write TensorBoard's files too.
 
     Raises:
         StorageFull: no space left; raised by `write` and `sync` too.
     """
 
-    def __init__(self, folder: Path, *, length: int = 0, tensorboard: bool = True) -> None:
+    def __init__(self, folder: Path, *, length: int = 0) -> None:
         self.path = folder / JOURNAL
         with storage_errors(self.path):
             self._file = self.path.open("ab", buffering=0)
             self._file.truncate(min(length, self.path.stat().st_size))
-        self._board = _open_tensorboard(folder / "tensorboard") if tensorboard else None
-        if self._board is not None:
-            for line in read_journal(self.path):
-                _draw(self._board, line)
+        self._board = _open_tensorboard(folder / "tensorboard")
+        for line in read_journal(self.path):
+            self._draw(line)
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one line with the `event` and its `fields`."""
@@ -52,8 +42,7 @@ class Journal:
         with storage_errors(self.path):
             while data:
                 data = data[self._file.write(data) :]
-        if self._board is not None:
-            _draw(self._board, line)
+        self._draw(line)
 
     def sync(self) -> int:
         """Make sure that all lines are on disk, and return the journal's length in bytes."""
@@ -72,10 +61,19 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *reason: object) -> None:
         self.close()
+
+    def _draw(self, line: Mapping[str, Any]) -> None:
+        """Show the numbers of a line with a step: tables inside it become `key/name`."""
+        if self._board is None or "step" not in line:
+            return
+        for key, value in line.items():
+            if isinstance(value, Mapping):
+                for name, number in value.items():
+                    self._board.add_scalar(f"{key}/{name}", number, line["step"])
+            elif isinstance(value, float):
+                self._board.add_scalar(key, value, line["step"])
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
@@ -88,7 +86,7 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _open_tensorboard(folder: Path) -> _Writer | None:
+def _open_tensorboard(folder: Path) -> Any:
     """A writer into an emptied `folder`, or None where TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -96,18 +94,4 @@ def _open_tensorboard(folder: Path) -> _Writer | None:
         return None
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
-    writer: _Writer = SummaryWriter(str(folder))
-    return writer
-
-
-def _draw(board: _Writer, line: Mapping[str, Any]) -> None:
-    """Show the numbers of one journal line: tables inside it become `key/name`."""
-    step = line.get("step")
-    if step is None:
-        return
-    for key, value in line.items():
-        if isinstance(value, Mapping):
-            for name, number in value.items():
-                board.add_scalar(f"{key}/{name}", number, step)
-        elif isinstance(value, float):
-            board.add_scalar(key, value, step)
+    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]

@@ -11,8 +11,7 @@ from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
 from pickout.data.training_pairs import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions
 from pickout.errors import ImageUnreadable
-from pickout.evaluate.encoding import check_split
-from pickout.evaluate.protocol import find_split
+from pickout.evaluate.encoding import check_split, find_split
 from pickout.files import write_atomically
 from pickout.methods import METHODS
 from pickout.methods.model import method_settings
@@ -55,28 +54,27 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
         DataError: the data set cannot be used; images are missing or cannot be read.
         RecipeError: the tokenizer cannot be made.
     """
+    skip = recipe.data.skip_unreadable
     data = open_data(recipe.data.name, recipe.data.root)
     for note in data.notes:
         display.say(f"{data.root}: {note}")
     chooser = data if recipe.data.validation is None else open_data(recipe.data.name, recipe.data.validation)
     train, selection = find_split(data, "train"), _selection(recipe, chooser, display)
-    tokenizer = _tokenizer(recipe, folder, train)
-    identities = train.identities
+    tokenizer, identities = _tokenizer(recipe, folder, train), train.identities
     train = with_captions(train)
     quarantine: list[ImageUnreadable] = []
-    if recipe.data.skip_unreadable:
+    if skip:
         display.say(f"opening {len(train.images)} training images to leave out those that cannot be read")
         train, quarantine = readable(train, threads=_THREADS)
     else:
         require_files(train, REMEDY)
     if selection is not None:
-        selection, wrong = _readable_selection(selection, display, skip=recipe.data.skip_unreadable)
+        selection, wrong = _readable_selection(selection, display, skip=skip)
         quarantine += wrong
-    if recipe.data.skip_unreadable:
-        names = "; the journal names them" if quarantine else ""
-        display.say(f"{len(quarantine)} images left out{names}")
-    augmentation = Augmentation(recipe.augmentation, recipe.caption_augmentation)
+    if skip:
+        display.say(f"{len(quarantine)} images left out{'; the journal names them' if quarantine else ''}")
     name, method = method_settings(recipe.model, source=recipe.name, prefix="model.method")
+    augmentation = Augmentation(recipe.augmentation, recipe.caption_augmentation)
     pairing = METHODS[name].pairing(method)
     pairs = TrainingPairs(train, tokenizer, recipe.model.image, augmentation, recipe.seed, pairing)
     if recipe.data.cache:
@@ -86,11 +84,7 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
 
 
 def _readable_selection(split: Split, display: Display, *, skip: bool) -> tuple[Split, list[ImageUnreadable]]:
-    """The validation split, all of its images opened: what is wrong with it would else be told after an epoch.
-
-    Raises:
-        DataError: it has no image or no caption, or an image is missing or, unless those are skipped, unreadable.
-    """
+    """The validation split, all of its images opened: what is wrong with it would else be told after an epoch."""
     if not skip:
         check_split(split)
     display.say(f"opening {len(split.images)} images of split '{split.name}' to make sure that they can be read")
@@ -104,14 +98,15 @@ def _readable_selection(split: Split, display: Display, *, skip: bool) -> tuple[
 
 
 def _selection(recipe: Recipe, data: DataSet, display: Display) -> Split | None:
-    if recipe.train.select == "last":
+    select = recipe.train.select
+    if select == "last":
         return None
-    if recipe.train.select == "val" and "val" not in data.splits:
+    if select == "val" and "val" not in data.splits:
         display.say(f"{data.name} has no validation split: the last epoch will be kept, not the best")
         return None
-    if recipe.train.select == "test":
+    if select == "test":
         display.say("the epoch is chosen on the test split, as published numbers are; its numbers there flatter")
-    return find_split(data, recipe.train.select)
+    return find_split(data, select)
 
 
 def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
@@ -121,13 +116,11 @@ def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
         return read_tokenizer(folder)
     settings, given = recipe.model.tokenizer, recipe.train.initial
     sources = [resolve(one) for one in ((given,) if isinstance(given, str) else given or ())]
-    initial = sources[0] if sources else None
-    if initial is not None and (initial / TOKENIZER_FILE).exists() and (initial / SETTINGS_FILE).exists():
-        tokenizer = read_tokenizer(initial)
-    elif initial is not None and settings.kind != "trained" and settings.file is None:
+    if sources and all((sources[0] / name).exists() for name in (TOKENIZER_FILE, SETTINGS_FILE)):
+        tokenizer = read_tokenizer(sources[0])
+    elif sources and settings.kind != "trained" and settings.file is None:
         tokenizer = find_tokenizer(sources, settings)
     else:
-        captions = (caption for record in train.images for caption in record.captions)
-        tokenizer = build_tokenizer(settings, captions)
+        tokenizer = build_tokenizer(settings, (caption for record in train.images for caption in record.captions))
     write_atomically(file, tokenizer.to_json())
     return tokenizer

@@ -1,5 +1,6 @@
-"""From a method's parameter groups to an optimiser."""
+"""From a method's parameter groups to an optimiser, and the course of its learning rate over the epochs."""
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -28,6 +29,27 @@ class OptimSettings(Settings):
     """The gradient's largest norm over all parameters; none: no clipping (the paper)."""
     accumulate: int = Field(1, ge=1)
     """Batches whose gradients are averaged before each step. Contrastive losses still see one batch at a time."""
+
+
+class ScheduleSettings(Settings):
+    """Epochs and the learning rate's course. Defaults: ITSELF, implementation details."""
+
+    epochs: int = Field(60, ge=1)
+    """Epochs of the whole run."""
+    warm_up: int = Field(5, ge=0)
+    """Epochs of linear warm-up; at most `epochs`."""
+    warm_up_start: float = Field(0.1, ge=0, le=1)
+    """The factor on the learning rate at the first step."""
+    decay: Literal["cosine", "constant"] = "cosine"
+    """The course after the warm-up."""
+    every: Literal["epoch", "step"] = "epoch"
+    """Whether the rate changes once an epoch (the paper) or at each step."""
+    floor: float = Field(0.0, ge=0)
+    """The learning rate, of every group alike, that the cosine ends at (RaSa, AGA: 1e-6)."""
+    warm_up_steps: int = Field(0, ge=0)
+    """First steps of the run at `warm_up_rate` (RaSa, AGA: 101, before the rate is first raised)."""
+    warm_up_rate: float = Field(1e-5, gt=0)
+    """The learning rate of every group during `warm_up_steps` (RaSa, AGA)."""
 
 
 def build_optimiser(method: Method, settings: OptimSettings) -> Optimizer:
@@ -62,3 +84,32 @@ def set_learning_rate(optimiser: Optimizer, rate: Callable[[float], float]) -> N
     """Put every group at `rate` of its initial learning rate."""
     for group in optimiser.param_groups:
         group["lr"] = rate(group["initial_lr"])
+
+
+def learning_rate(settings: ScheduleSettings, base: float, *, epoch: int, step: int, steps: int) -> float:
+    """A parameter group's learning rate: floor + (base - floor) * factor, after the first steps (RaSa; AGA).
+
+    The factor rises linearly, then falls along half a cosine to zero (ITSELF, implementation details).
+
+    Args:
+        settings: the schedule.
+        base: the group's rate at factor 1.
+        epoch: from 1.
+        step: the optimiser step inside the epoch, from 1.
+        steps: optimiser steps in this epoch.
+    """
+    if epoch == 1 and step <= settings.warm_up_steps:
+        return settings.warm_up_rate
+    within = (step - 1) / steps if settings.every == "step" else 0.0
+    return settings.floor + (base - settings.floor) * _factor(settings, epoch - 1 + within)
+
+
+def _factor(settings: ScheduleSettings, position: float) -> float:
+    """From 0 to 1, at so many epochs behind the run."""
+    if position < settings.warm_up:
+        share = position / settings.warm_up
+        return settings.warm_up_start * (1 - share) + share
+    if settings.decay == "constant":
+        return 1.0
+    length = max(settings.epochs - settings.warm_up, 1)
+    return 0.5 * (1 + math.cos(math.pi * min((position - settings.warm_up) / length, 1.0)))

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 import pickout
 from pickout.checkpoints.starting_weights import Queues
@@ -16,8 +16,7 @@ from pickout.data.training_pairs import DataSettings
 from pickout.data.transforms import AugmentationSettings
 from pickout.errors import RecipeError
 from pickout.methods.model import ModelSettings, method_settings
-from pickout.train.optim import OptimSettings
-from pickout.train.schedule import ScheduleSettings
+from pickout.train.optim import OptimSettings, ScheduleSettings
 
 _PACKAGE = Path(pickout.__file__).parent
 _SHIPPED = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
@@ -27,14 +26,10 @@ _MAY_CHANGE = frozenset({"data.root", "data.workers", "data.cache", "train.keep"
 """Keys that may differ when a run goes on: they change where and how fast, not what."""
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 class TrainSettings(Settings):
     """How the run is computed, watched and kept."""
 
-    initial: str | Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] | None = None
+    initial: str | tuple[str, ...] | None = None
     """What the towers start from: a path or a name of `pickout weights`; for a fusion model also a list of both BERT
     and a vision transformer; none: random weights."""
     initial_queues: Queues = "keep"
@@ -79,33 +74,22 @@ class Recipe(Settings):
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Args:
-        path: a TOML file.
-        overrides: `key.path=value` pairs laid over it.
+    """Read and check a recipe, the method's own settings too; `overrides` are `key.path=value` pairs laid over it.
 
     Raises:
-        RecipeError: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value; the
-            method's own settings are checked too.
+        RecipeError: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value.
     """
     recipe = parse_settings(Recipe, apply_overrides(read_toml(path), overrides), source=str(path))
     method_settings(recipe.model, source=str(path), prefix="model.method")
-    if recipe.schedule.warm_up > recipe.schedule.epochs:
-        raise RecipeError(
-            f"{path}: schedule.warm_up = {recipe.schedule.warm_up} is more than "
-            f"schedule.epochs = {recipe.schedule.epochs}"
-        )
+    warm_up, epochs = recipe.schedule.warm_up, recipe.schedule.epochs
+    if warm_up > epochs:
+        raise RecipeError(f"{path}: schedule.warm_up = {warm_up} is more than schedule.epochs = {epochs}")
     _check_memory(recipe, path)
     return recipe
 
 
 def _check_memory(recipe: Recipe, path: Path) -> None:
-    """Hold what the sizes ask for against the machine, before anything is built.
-
-    Raises:
-        RecipeError: the weights of the towers, or the images of one batch, do not fit into its memory.
-    """
+    """Hold the weights of the towers and the images of one batch against the machine, before anything is built."""
     vision, text, image = recipe.model.vision, recipe.model.text, recipe.model.image
     layers = text.layers + (text.fusion_layers if text.kind == "bert" else 0)
     asked = {
@@ -116,10 +100,8 @@ def _check_memory(recipe: Recipe, path: Path) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for keys, size in asked.items():
         if size > there:
-            raise RecipeError(
-                f"{path}: {keys} ask for {size / 1e9:,.0f} GB at least, this machine has {there / 1e9:,.0f}; "
-                "give smaller ones"
-            )
+            sizes = f"{size / 1e9:,.0f} GB at least, this machine has {there / 1e9:,.0f}"
+            raise RecipeError(f"{path}: {keys} ask for {sizes}; give smaller ones")
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -147,11 +129,8 @@ def find_recipe(name: str) -> Path:
 def differences(before: Recipe, now: Recipe) -> list[str]:
     """What another recipe would change in a run: `key: old -> new`, without keys that may change in mid-run."""
     old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
-    return [
-        f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in _MAY_CHANGE
-    ]
+    changed = [key for key in sorted((old.keys() | new.keys()) - _MAY_CHANGE) if old.get(key) != new.get(key)]
+    return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in changed]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -27,7 +27,11 @@ def training_in(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _refuse_others(folder)
+        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        if others and RECIPE_FILE not in others:
+            raise TrainingError(
+                f"{folder}: holds {others[0]} but no {RECIPE_FILE}, so it is no run; give another --out"
+            )
         # For its owner alone: who may open a file may lock it, and so keep the run from going on.
         lock = os.fdopen(os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "wb")
     except OSError as error:
@@ -37,18 +41,11 @@ def training_in(folder: Path) -> Iterator[None]:
             # A POSIX lock: unlike flock's, worker processes do not inherit it and outlive a killed run with it.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise TrainingError(
-                f"{folder}: another process is training here; wait for it or give another --out"
-            ) from None
+            told = "another process is training here; wait for it or give another --out"
+            raise TrainingError(f"{folder}: {told}") from None
         except OSError:
             pass  # This file system has no locks.
         yield
-
-
-def _refuse_others(folder: Path) -> None:
-    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    if others and RECIPE_FILE not in others:
-        raise TrainingError(f"{folder}: holds {others[0]} but no {RECIPE_FILE}, so it is no run; give another --out")
 
 
 def claim(folder: Path, recipe: Recipe) -> None:
@@ -68,13 +65,13 @@ def claim(folder: Path, recipe: Recipe) -> None:
     except RecipeError as error:
         raise ResumeMismatch(f"the run's own recipe cannot be read: {error}; give another --out") from None
     changed = differences(before, recipe)
-    if changed and not any((folder / CHECKPOINTS).glob("*.pt")):
-        (folder / TOKENIZER_FILE).unlink(missing_ok=True)
-        write_atomically(file, to_toml(recipe))
-    elif changed:
+    if changed and any((folder / CHECKPOINTS).glob("*.pt")):
         raise ResumeMismatch(
             f"{folder}: holds a run of another recipe ({'; '.join(changed)}); give another --out, or the same recipe"
         )
+    if changed:
+        (folder / TOKENIZER_FILE).unlink(missing_ok=True)
+        write_atomically(file, to_toml(recipe))
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:
@@ -89,7 +86,4 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """What `write_summary` wrote, or None for a run that is not finished."""
     file = folder / SUMMARY_FILE
-    if not file.exists():
-        return None
-    summary: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return summary
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None

@@ -3,7 +3,6 @@
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,25 +77,21 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
             return finished
         with accelerator.main_process_first():
             material = gather(recipe, folder, shown)
-        run = _Run(recipe, folder, accelerator, material, shown, interruption)
-        stack.callback(run.close)
-        return run.go()
+        run = _Run(recipe, folder, accelerator, material, shown)
+        if run.journal is not None:
+            stack.enter_context(run.journal)
+        return run.go(interruption)
 
 
 class _Run:
     """The epochs of one run on one process."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        folder: Path,
-        accelerator: Accelerator,
-        material: Material,
-        display: Display,
-        interruption: Interruption,
+        self, recipe: Recipe, folder: Path, accelerator: Accelerator, material: Material, display: Display
     ) -> None:
         self.recipe, self.folder, self.accelerator = recipe, folder, accelerator
-        self.material, self.display, self.interruption = material, display, interruption
+        self.material, self.display = material, display
+        self.selected_on = "last epoch" if material.selection is None else material.selection.name
         self.checkpoints = Checkpoints(folder, keep=recipe.train.keep, tell=display.say)
         self.data = material.pairs.fingerprint()
         state = self.checkpoints.newest()
@@ -121,19 +116,26 @@ class _Run:
         elif material.selection is not None:
             described = [record for record in material.selection.images if record.captions]
             self._validate(replace(material.selection, images=tuple(described[:_REHEARSED])))
-        self.journal = None
-        if accelerator.is_main_process:
-            self.journal = Journal(folder, length=0 if state is None else state.journal)
+        length = 0 if state is None else state.journal
+        self.journal = Journal(folder, length=length) if accelerator.is_main_process else None
         self.began = time.monotonic()
 
-    def go(self) -> dict[str, Any]:
+    def _restore(self, state: TrainingState) -> None:
+        self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
+        processes = self.accelerator.num_processes
+        if len(state.random) != processes:
+            self.display.say(
+                f"the run had {len(state.random)} processes and now has {processes}: it goes on, but not bit for bit"
+            )
+        self.done, self.step, self.seconds, self.best = state.epoch, state.step, state.seconds, state.best
+
+    def go(self, interruption: Interruption) -> dict[str, Any]:
         """Train the epochs that are left and write the summary."""
-        first = self.done + 1
         epochs = self.recipe.schedule.epochs
-        self._begin(first)
-        for epoch in range(first, epochs + 1):
+        self._begin(self.done + 1)
+        for epoch in range(self.done + 1, epochs + 1):
             try:
-                self._epoch(epoch)
+                self._epoch(epoch, interruption)
             except KeyboardInterrupt:
                 start = f"goes on after epoch {epoch - 1}" if epoch > 1 else "starts again"
                 self.display.say(f"stopped in epoch {epoch}; the same command {start}")
@@ -146,7 +148,7 @@ class _Run:
             "parameters": sum(parameter.numel() for parameter in self.method.parameters()),
             "pairs": len(self.material.pairs),
             "identities": self.material.identities,
-            "selected_on": self._selected_on(),
+            "selected_on": self.selected_on,
             "best": self.best,
         }
         if self.accelerator.is_main_process:
@@ -155,70 +157,60 @@ class _Run:
         self.display.event("done", summary)
         return summary
 
-    def close(self) -> None:
-        """Close the journal."""
-        if self.journal is not None:
-            self.journal.close()
-
-    def _restore(self, state: TrainingState) -> None:
-        self.engine.restore(method=state.method, optimiser=state.optimiser, scaler=state.scaler, random=state.random)
-        if len(state.random) != self.accelerator.num_processes:
-            self.display.say(
-                f"the run had {len(state.random)} processes and now has {self.accelerator.num_processes}: "
-                "it goes on, but not bit for bit"
-            )
-        self.done, self.step, self.seconds = state.epoch, state.step, state.seconds
-        self.best = state.best
-
     def _begin(self, first: int) -> None:
         for wrong in self.material.quarantine:
             self._note("quarantine", image=str(wrong.path), reason=wrong.reason)
-        pairs, epochs = len(self.material.pairs), self.recipe.schedule.epochs
+        pairs, people, epochs = len(self.material.pairs), self.material.identities, self.recipe.schedule.epochs
+        count = self.accelerator.num_processes
+        where = self.accelerator.device.type + (f", {count} processes" if count > 1 else "")
         if first == 1:
-            self._note("start", pairs=pairs, identities=self.material.identities, epochs=epochs)
-            self.display.say(f"training on {pairs} pairs of {self.material.identities} people on {self._where()}")
+            self._note("start", pairs=pairs, identities=people, epochs=epochs)
+            self.display.say(f"training on {pairs} pairs of {people} people on {where}")
         else:
             self._note("resume", epoch=first)
-            self.display.say(f"going on after epoch {first - 1} of {epochs} on {self._where()}")
-        self.display.start(self.step, self._expected(first))
+            self.display.say(f"going on after epoch {first - 1} of {epochs} on {where}")
+        self.display.progress(self.step, self._expected(first), "training")
 
     def _expected(self, epoch: int) -> int:
         """Steps of the whole run, if all epochs from `epoch` on are as long as that one."""
         left = self.recipe.schedule.epochs - epoch + 1
         return self.step + (self.engine.steps(epoch) * left if left else 0)
 
-    def _on_step(self, reports: list[StepReport], recent: list[StepReport], report: StepReport) -> None:
-        reports.append(report)
-        recent.append(report)
-        self.display.step(report.step, report.epoch, report.loss)
-        if report.step % self.recipe.train.log_every == 0 or report.last:
-            rate, line = report.learning_rate, mean(recent)
-            self._note("step", step=report.step, epoch=report.epoch, learning_rate=rate, **line)
-            recent.clear()
-        self.interruption.check()
+    def _epoch(self, epoch: int, interruption: Interruption) -> None:
+        rows: list[Any] = []
+        recent: list[Any] = []
+        expected = self._expected(epoch)
 
-    def _epoch(self, epoch: int) -> None:
-        reports: list[StepReport] = []
-        with self.interruption.deferred():
-            self.step = self.engine.run_epoch(epoch, self.step, partial(self._on_step, reports, []))
-        self.display.expect(self._expected(epoch + 1))
-        self._end_epoch(epoch, mean(reports))
+        def on_step(report: StepReport) -> None:
+            rows.append(report.numbers)
+            recent.append(report.numbers)
+            self.display.progress(report.step, expected, f"epoch {epoch}  loss {report.loss:.3f}")
+            if report.step % self.recipe.train.log_every == 0 or report.last:
+                self._note("step", step=report.step, epoch=epoch, learning_rate=report.learning_rate, **mean(recent))
+                recent.clear()
+            interruption.check()
+
+        with interruption.deferred():
+            self.step = self.engine.run_epoch(epoch, self.step, on_step)
+        means = mean(rows)
+        self.display.progress(self.step, self._expected(epoch + 1), f"epoch {epoch}  loss {means['loss']:.3f}")
+        self._end_epoch(epoch, means)
 
     def _end_epoch(self, epoch: int, means: dict[str, Any]) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint.
 
         In this order, so that a kill in between leads back to the start of the epoch.
         """
-        due = epoch == self.recipe.schedule.epochs or epoch % self.recipe.train.validate_every == 0
-        selection = self.material.selection
+        settings, selection = self.recipe.train, self.material.selection
+        due = epoch == self.recipe.schedule.epochs or epoch % settings.validate_every == 0
         metrics = self._validate(selection) if due and selection is not None else None
-        chosen = selection is None or (metrics is not None and self._is_better(metrics))
+        name, best = settings.metric, self.best
+        better = metrics is not None and (best is None or metrics[name] > best["metrics"][name])
+        chosen = selection is None or better
         if chosen:
             self.best = {"epoch": epoch, "metrics": metrics or {}}
-        line: dict[str, Any] = {"epoch": epoch, "step": self.step, **means, "chosen": chosen}
-        if metrics is not None:
-            line |= {"metrics": metrics, "split": self._selected_on()}
-        self._note("epoch", **line)
+        told = {} if metrics is None else {"metrics": metrics, "split": self.selected_on}
+        self._note("epoch", epoch=epoch, step=self.step, **means, chosen=chosen, **told)
         state = self.engine.state()
         if self.journal is not None:
             if chosen:
@@ -237,31 +229,13 @@ class _Run:
         self.accelerator.wait_for_everyone()
 
     def _save_model(self) -> None:
-        save_model(
-            self.folder,
-            self.method,
-            self.material.tokenizer,
-            self.recipe.model,
-            identities=self.material.identities,
-            name=self.recipe.name,
-        )
+        people, name = self.material.identities, self.recipe.name
+        save_model(self.folder, self.method, self.material.tokenizer, self.recipe.model, identities=people, name=name)
 
     def _validate(self, split: Split) -> dict[str, float]:
         """Measures on a split; all processes share the work and get equal numbers."""
-        return validate(
-            self.method,
-            split,
-            self.material.tokenizer,
-            self.recipe.model.image,
-            autocast=_AUTOCAST[self.recipe.train.precision],
-        )
-
-    def _is_better(self, metrics: dict[str, float]) -> bool:
-        name = self.recipe.train.metric
-        return self.best is None or metrics[name] > self.best["metrics"][name]
-
-    def _selected_on(self) -> str:
-        return "last epoch" if self.material.selection is None else self.material.selection.name
+        autocast, tokenizer = _AUTOCAST[self.recipe.train.precision], self.material.tokenizer
+        return validate(self.method, split, tokenizer, self.recipe.model.image, autocast=autocast)
 
     def _note(self, event: str, **fields: Any) -> None:
         if self.journal is not None:
@@ -272,10 +246,6 @@ class _Run:
 
     def _seconds(self) -> float:
         return self.seconds + time.monotonic() - self.began
-
-    def _where(self) -> str:
-        count = self.accelerator.num_processes
-        return str(self.accelerator.device.type) + (f", {count} processes" if count > 1 else "")
 
 
 def _engine(

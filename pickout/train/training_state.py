@@ -70,10 +70,11 @@ class Checkpoints:
             StorageFull: no space left; earlier checkpoints stay as they were.
         """
         path = self.folder / f"epoch-{state.epoch:04d}.pt"
+        values = {field.name: getattr(state, field.name) for field in fields(state)}  # asdict would copy every tensor
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             recorder = _Recorder(file)
             try:
-                torch.save(_plain(state), cast(IO[bytes], recorder))
+                torch.save(values, cast(IO[bytes], recorder))
             except RuntimeError:
                 if recorder.error is not None:
                     raise recorder.error from None
@@ -88,10 +89,32 @@ class Checkpoints:
             leftover.unlink(missing_ok=True)
         for path in reversed(self.files()):
             try:
-                return _read(path)
+                with warnings.catch_warnings():
+                    # PyTorch warns of oddities of a strange file before it refuses the file.
+                    warnings.simplefilter("ignore")
+                    return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
             except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, TypeError, ValueError, KeyError) as error:
-                self.tell(f"{path}: damaged ({_short(error)}); going back to the checkpoint before it")
+                reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+                self.tell(f"{path}: damaged ({reason}); going back to the checkpoint before it")
         return None
+
+
+class _Recorder:
+    """A file that remembers why a write failed: PyTorch's writer replaces the error by its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
@@ -115,37 +138,3 @@ def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["torch"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
-
-
-class _Recorder:
-    """A file that remembers why a write failed: PyTorch's writer replaces the error by its own."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        self.error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        try:
-            return self.file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-def _read(path: Path) -> TrainingState:
-    with warnings.catch_warnings():
-        # PyTorch warns of oddities of a strange file before it refuses the file.
-        warnings.simplefilter("ignore")
-        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _plain(state: TrainingState) -> dict[str, Any]:
-    # Not asdict, which would copy every tensor.
-    return {field.name: getattr(state, field.name) for field in fields(state)}
-
-
-def _short(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]

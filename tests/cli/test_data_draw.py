@@ -50,4 +50,4 @@ def test_a_sheet_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixtur
     (tmp_path / "file").write_text("")
     sheet = str(tmp_path / "file" / "sheet.png")
     code, _, err = run(capsys, "draw", str(tmp_path / "street"), *FEW, "--workers", "1", "--sheet", sheet)
-    assert code == 2 and "give another file" in err
+    assert code == 2 and "cannot be written" in err

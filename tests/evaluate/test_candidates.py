@@ -19,10 +19,10 @@ from pickout.evaluate import candidates as module
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import find_candidates, match_candidates, rerank
 from pickout.evaluate.directions import EvaluationSettings
-from pickout.evaluate.plot import plot_cmc
+from pickout.evaluate.printout import plot_cmc
 from pickout.evaluate.processes import Share
 from pickout.evaluate.protocol import evaluate, validate
-from pickout.evaluate.relevant_ranks import find_relevant, rank_pairs
+from pickout.evaluate.relevant_ranks import find_relevant, rank_mixtures
 from pickout.evaluate.token_store import TokenStore, joined
 from pickout.nn.memory import ImageMemory
 from pickout.text.tokenizer import Tokenizer
@@ -212,7 +212,7 @@ def test_ranks_equal_a_sort_of_the_whole_gallery(tail: Any, k: int) -> None:
     relevance = find_relevant(who, people, np.arange(11), np.arange(23))
     candidates = find_candidates(queries, gallery, k)
     second = generator.integers(0, 3, (11, k)).astype(np.float32)
-    ranks = rerank(rank_pairs(queries, gallery, relevance), relevance, candidates, second, tail)
+    ranks = rerank(rank_mixtures([(queries, gallery)], [(1.0,)], relevance)[0], relevance, candidates, second, tail)
     first = (queries @ gallery.T).numpy()
     for query in range(11):
         expected = ranks_by_sorting(first[query], candidates.items[query], second[query], constant=tail == "constant")
@@ -253,7 +253,7 @@ def test_validation_uses_the_second_score_and_tells_the_first(
 ) -> None:
     model = colour_model(method=method)
     report = evaluate(model, colours, settings=QUICK)
-    named = validate(method, colours.splits["val"], model.tokenizer, model.image_settings, batch=16)
+    named = validate(method, colours.splits["val"], model.tokenizer, model.image_settings)
     assert named["R@1"] == report.text_to_image.metrics.recall_at_1
     assert report.text_to_image_by_embedding is not None
     assert named["R@1 by embedding"] == report.text_to_image_by_embedding.metrics.recall_at_1
@@ -277,7 +277,7 @@ def test_rows_come_back_padded_to_the_longest_asked_for() -> None:
     assert taken.shape == (2, 2, 3) and mask.tolist() == [[True, False], [True, True]]
     assert torch.equal(taken[1], tokens[1, :2]) and torch.equal(taken[0, 0], tokens[0, 0])
     assert not taken[0, 1].any()
-    again = joined([store.packed(), store.packed()], budget=10**6)
+    again = joined([(store.packed(), store.lengths)] * 2, budget=10**6)
     assert again.lengths.tolist() == [4, 2, 1, 4, 2, 1]
     assert torch.equal(again.rows(3, 5), store.rows(0, 2))
 

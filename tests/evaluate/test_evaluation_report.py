@@ -10,8 +10,7 @@ from rich.console import Console
 
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.evaluation_report import Direction, Report, Subject, Sweep, SweepRow, summarise
-from pickout.evaluate.plot import plot_cmc
-from pickout.evaluate.printout import render
+from pickout.evaluate.printout import plot_cmc, render
 from pickout.evaluate.provenance import Training, log_look, read_training
 from pickout.evaluate.relevant_ranks import find_relevant, rank
 

@@ -187,7 +187,7 @@ def test_validation_equals_the_evaluation_and_leaves_the_method_in_training(colo
     expected = evaluate(model, colours, settings=QUICK).text_to_image.metrics
     model.method.train()
     before = torch.get_rng_state()
-    metrics = validate(model.method, colours.splits["val"], model.tokenizer, model.image_settings, batch=16)
+    metrics = validate(model.method, colours.splits["val"], model.tokenizer, model.image_settings)
     assert metrics == expected.named()
     assert model.method.training
     assert torch.equal(torch.get_rng_state(), before)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickout.evaluate.metrics import average, score_queries
-from pickout.evaluate.relevant_ranks import RelevantRanks, find_relevant, rank, rank_mixtures, rank_row
+from pickout.evaluate.relevant_ranks import RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures, rank_row
 
 
 def ranks_by_full_sort(scores: np.ndarray) -> np.ndarray:
@@ -136,9 +136,9 @@ def test_each_mixture_is_ranked_as_if_it_were_alone():
     parts = [(torch.randn(40, 32, generator=generator), torch.randn(60, 32, generator=generator)) for _ in range(2)]
     _, relevance, _ = random_case(5)
     weights = [(0.0, 1.0), (0.3, 0.7), (1.0, 0.0)]
-    together = rank_mixtures(parts, weights, relevance, chunk=9)
+    together = [collect_ranks(ranks, relevance) for ranks in rank_mixtures(parts, weights, relevance, chunk=9)]
     assert [per_query(ranks) for ranks in together] == [
-        per_query(rank_mixtures(parts, [weight], relevance)[0]) for weight in weights
+        per_query(collect_ranks(rank_mixtures(parts, [weight], relevance)[0], relevance)) for weight in weights
     ]
     assert per_query(together[0]) == per_query(rank(*parts[1], relevance))
     assert per_query(together[2]) == per_query(rank(*parts[0], relevance))

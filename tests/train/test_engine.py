@@ -5,8 +5,7 @@ import torch
 
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError, UsageError
 from pickout.train.engine import launch
-from pickout.train.optim import OptimSettings
-from pickout.train.schedule import ScheduleSettings, step_factor
+from pickout.train.optim import OptimSettings, ScheduleSettings, learning_rate
 from pickout.train.training_state import Checkpoints, TrainingState
 
 
@@ -33,7 +32,7 @@ def adam_by_loops(bench, epochs):
             total = method.losses(batch, None).total
             total.backward()
             losses.append(total.item())
-            factor = step_factor(schedule, epoch=epoch, step=number, steps=len(batches))
+            factor = learning_rate(schedule, 1.0, epoch=epoch, step=number, steps=len(batches))
             for name, parameter in method.named_parameters():
                 rate, decay = groups["bias" if name.endswith("bias") else "weights"]
                 gradient = parameter.grad + decay * bench.optim.weight_decay * parameter.data

@@ -18,7 +18,7 @@ def _scalars(folder):
 
 
 def test_lines_are_objects_in_order(tmp_path):
-    with Journal(tmp_path, tensorboard=False) as journal:
+    with Journal(tmp_path) as journal:
         journal.write("step", step=1, terms={"alignment": 2.5})
         journal.write("epoch", epoch=1, note="Größe")
     lines = (tmp_path / JOURNAL).read_text().splitlines()
