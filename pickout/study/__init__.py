@@ -1,1 +1,1 @@
-"""What a setting contributes: a base recipe, variants of it and seeds; trained, held against each other, written down."""
+"""What a setting contributes: variants of a recipe, trained from several seeds and held against each other."""

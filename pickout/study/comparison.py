@@ -14,8 +14,8 @@ from pickout.study.runs import Answers, Run
 from pickout.study.statistics import Difference, holm, paired_difference
 
 RULE = (
-    "Differences are to the first variant, paired over people and seeds (percentile bootstrap, 95 %); p by Holm for the "
-    "number of comparisons."
+    "Differences are to the first variant, paired over people and seeds (percentile bootstrap, 95 %); p by Holm for "
+    "the number of comparisons."
 )
 
 
@@ -124,7 +124,7 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
         axes.axvline(0, color="#777777", linewidth=0.8)
         axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(f"{plan.measure} less that of {next(iter(plan.variants))}, in points")
+        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points")
         axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold")
         axes.grid(axis="x", color="#d9d9d9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

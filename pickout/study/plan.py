@@ -42,7 +42,7 @@ class Plan(Settings):
     """Keys of the recipe that every variant has in place of the base's."""
     variants: dict[str, dict[str, Any]] = Field(min_length=1)
     """Keys of the recipe by variant, `"model.method.masking" = "random"`; the first is the base of comparison."""
-    data: dict[str, DataPlan] = {}
+    data: dict[str, DataPlan] = Field({})
     """The people by name: the first is trained on, all are asked about. None: the recipe's own data."""
 
     @model_validator(mode="after")

@@ -57,9 +57,7 @@ class Run:
     def answers(self) -> dict[str, Answers]:
         """Its answers by population."""
         with np.load(self.folder / ANSWERS) as held:
-            return {
-                name: Answers(held[f"{name}.values"], held[f"{name}.people"]) for name in self.populations
-            }
+            return {name: Answers(held[f"{name}.values"], held[f"{name}.people"]) for name in self.populations}
 
     def seconds(self) -> float:
         """What the training took by the clock."""
@@ -67,7 +65,7 @@ class Run:
 
 
 def draw(plan: Plan, folder: Path, workers: int | None, say: Say) -> dict[str, Path]:
-    """The populations of a study, drawn where they are not there yet; those of equal settings are shared by all studies.
+    """The populations of a study, drawn where they are not there yet; studies share those of equal settings.
 
     Returns:
         Where each is.
@@ -105,7 +103,7 @@ def runs_of(plan: Plan, path: Path, out: Path, populations: dict[str, Path]) -> 
     return found
 
 
-def carry_out(runs: list[Run], jobs: int, say: Say) -> Iterator[Run]:
+def carry_out(runs: list[Run], jobs: int) -> Iterator[Run]:
     """Train and ask what is missing, `jobs` at a time; yields each run when it ends."""
     missing = [run for run in runs if not run.is_finished]
     if jobs == 1:

@@ -63,7 +63,7 @@ def paired_difference(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values corrected for their number (Holm 1979): a chance find among them is no likelier than in one alone."""
+    """The p-values corrected for their number (Holm 1979): among all, a find by chance stays as rare as in one."""
     order = np.argsort(p_values)
     corrected, largest = [1.0] * len(p_values), 0.0
     for rank, place in enumerate(order):
