@@ -58,9 +58,10 @@ def _rows(plan: Plan, ended: dict[tuple[str, int], tuple[Answers, float]]) -> li
         shared = [seed for seed in seeds if (base, seed) in ended]
         difference = None
         if variant != base and shared:
-            own, others = ([ended[name, seed][0] for seed in shared] for name in (variant, base))
-            values = [np.stack([answers.values[:, column] for answers in side]) for side in (own, others)]
-            difference = paired_difference(*values, own[0].people)
+            own, others = (
+                np.stack([ended[name, seed][0].values[:, column] for seed in shared]) for name in (variant, base)
+            )
+            difference = paired_difference(own, others, ended[base, shared[0]][0].people)
         if seeds:
             found.append((variant, seeds, difference))
     corrected = iter(holm([difference.p for _, _, difference in found if difference]))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def carry_out_one(run: Run) -> None:
 
     train(run.recipe, run.folder, device="auto")
     model = pickout.load(run.folder, precision="fp32")
-    held = {}
+    held: dict[str, NDArray[Any]] = {}
     for name, root in run.populations.items():
         data = run.recipe.data.name if name == "own" else "street"
         scores, people = answers_about(model, data, run.split, root=root)
