@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch.nn.functional import normalize
 
@@ -26,7 +27,7 @@ from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
 from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
 from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow, summarise
-from pickout.evaluate.metrics import average, score_queries
+from pickout.evaluate.metrics import QueryScores, average, score_queries
 from pickout.evaluate.processes import Share, current_share
 from pickout.evaluate.provenance import Training, log_look, read_training
 from pickout.evaluate.relevant_ranks import TIE_RULE, RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
@@ -125,6 +126,24 @@ def evaluate(
     if run is not None and chosen.name == "test" and ranking.share.index == 0:
         log_look(run, report)
     return report
+
+
+def answers_about(
+    model: LoadedModel, data: DataSet | str, split: str, *, root: Path | str = "data"
+) -> tuple[QueryScores, NDArray[np.int64]]:
+    """Each caption of a split as a query for its images: its measures, and whom it is about. Shape: (captions,).
+
+    Raises:
+        DataError: as for `evaluate`.
+        CheckpointError: as for `evaluate`.
+    """
+    chosen = find_split(open_data(data, Path(root)) if isinstance(data, str) else data, split)
+    check_split(chosen)
+    settings = EvaluationSettings()
+    keep = settings.looks(model.method) > 0
+    encoder = Encoder(model.method, model.tokenizer, model.image_settings, keep_tokens=keep)
+    ranking = encode_split(encoder, chosen, settings, None)
+    return score_queries(text_to_image(ranking, encoder, None)[0]), ranking.captions.identity
 
 
 def validate(
@@ -275,7 +294,7 @@ def _notes(
 def _circumstances(encoder: Encoder, ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
     looks = ranking.settings.looks(encoder.method)
     second = {"second_look": {"candidates": looks, "tail": ranking.settings.tail}} if looks else {}
-    versions = {"pickout": pickout.__version__, "torch": torch.__version__, "numpy": numpy.__version__}
+    versions = {"pickout": pickout.__version__, "torch": torch.__version__, "numpy": np.__version__}
     return {
         "score": "inner product of the embeddings, exact, rounded once to float32",
         **second,

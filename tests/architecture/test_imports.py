@@ -12,7 +12,7 @@ _LEVELS = [
     {"nn", "losses", "saliency"},
     {"methods", "checkpoints"},
     {"train", "evaluate", "gallery", "explain", "video"},
-    {"serve"},
+    {"serve", "study"},
     {"cli"},
 ]
 _SAME_LEVEL = {

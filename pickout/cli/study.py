@@ -1,0 +1,53 @@
+"""`pickout study`: train variants of a recipe from several seeds and hold them against each other."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pickout.cli.options import Json, Texts, setting
+from pickout.cli.terminal import write
+from pickout.errors import printable
+
+
+def study(
+    plan: Annotated[Path, typer.Argument(help="A study's TOML file, as those in studies/.")],
+    out: Annotated[Path, typer.Option(help="Its folder; give the same one again to go on after a stop.")],
+    data: Annotated[Path, typer.Option(help="Where drawn people are kept, for several studies.")] = Path("data"),
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its share of the cores.")] = 1,
+    set_: Annotated[Texts, setting("seeds=[1,2]")] = None,
+    json: Json = False,
+) -> None:
+    """Train what is missing, ask every finished model, and write table.md, plot.png and study.json into the folder.
+
+    The table is written anew after each run, so a study that is stopped has compared what it has.
+    """
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from pickout.study.comparison import compare, plot, to_markdown, to_text
+    from pickout.study.plan import load_plan
+    from pickout.study.runs import carry_out, draw, runs_of
+
+    console = Console(stderr=True, highlight=False)
+
+    def say(told: str) -> None:
+        console.print(printable(told), markup=False, soft_wrap=True)
+
+    settings = load_plan(plan, set_ or [])
+    runs = runs_of(settings, plan, out, draw(settings, data, jobs, say))
+    done = sum(run.is_finished for run in runs)
+    say(f"{settings.name}: {len(runs)} runs, {done} of them finished")
+    found = compare(settings, runs)
+    for run in carry_out(runs, jobs):
+        done += 1
+        say(f"{run.variant}, seed {run.seed}: trained in {run.seconds():.0f} s; {done} of {len(runs)} finished")
+        found = compare(settings, runs)
+        write(out / "study.json", "--out", partial(to_text, settings, found))
+        write(out / "table.md", "--out", partial(to_markdown, settings, found))
+        write(out / "plot.png", "--out", partial(plot, settings, found))
+    if json:
+        typer.echo(to_text(settings, found), nl=False)
+    else:
+        Console().print(Markdown(to_markdown(settings, found)))

@@ -1,0 +1,139 @@
+"""What a study found: a table, a plot and the numbers behind them."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pickout.evaluate.metrics import MEASURES
+from pickout.study.plan import Plan
+from pickout.study.runs import Answers, Run
+from pickout.study.statistics import Difference, holm, paired_difference
+
+RULE = (
+    "Differences are to the first variant, paired over people and seeds (percentile bootstrap, 95 %); p by Holm for "
+    "the number of comparisons."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variant on one population.
+
+    Args:
+        variant: its name.
+        seeds: which have ended.
+        means: by measure, the mean over seeds.
+        spread: of the study's measure over seeds, a standard deviation; None for one seed.
+        difference: to the base of comparison over the seeds that both have; None for the base itself.
+        p: the difference's p-value, corrected.
+        seconds: of training, a run.
+    """
+
+    variant: str
+    seeds: tuple[int, ...]
+    means: dict[str, float]
+    spread: float | None
+    difference: Difference | None
+    p: float | None
+    seconds: float
+
+
+def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:
+    """The finished runs, compared, by population; variants without a run are left out."""
+    ended = {(run.variant, run.seed): (run.answers(), run.seconds()) for run in runs if run.is_finished}
+    populations = runs[0].populations
+    return {name: _rows(plan, {key: (held[name], took) for key, (held, took) in ended.items()}) for name in populations}
+
+
+def _rows(plan: Plan, ended: dict[tuple[str, int], tuple[Answers, float]]) -> list[Row]:
+    base, *_ = plan.variants
+    column = MEASURES.index(plan.measure)
+    found: list[tuple[str, list[int], Difference | None]] = []
+    for variant in plan.variants:
+        seeds = [seed for seed in plan.seeds if (variant, seed) in ended]
+        shared = [seed for seed in seeds if (base, seed) in ended]
+        difference = None
+        if variant != base and shared:
+            own, others = (
+                np.stack([ended[name, seed][0].values[:, column] for seed in shared]) for name in (variant, base)
+            )
+            difference = paired_difference(own, others, ended[base, shared[0]][0].people)
+        if seeds:
+            found.append((variant, seeds, difference))
+    corrected = iter(holm([difference.p for _, _, difference in found if difference]))
+    rows = []
+    for variant, seeds, difference in found:
+        each = np.stack([ended[variant, seed][0].values.mean(axis=0) for seed in seeds])
+        rows.append(
+            Row(
+                variant,
+                tuple(seeds),
+                dict(zip(MEASURES, each.mean(axis=0).tolist(), strict=True)),
+                float(each[:, column].std(ddof=1)) if len(seeds) > 1 else None,
+                difference,
+                next(corrected) if difference else None,
+                float(np.mean([ended[variant, seed][1] for seed in seeds])),
+            )
+        )
+    return rows
+
+
+def to_json(plan: Plan, found: dict[str, list[Row]]) -> dict[str, Any]:
+    """The comparison as JSON fields."""
+    rows = {name: [asdict(row) for row in rows] for name, rows in found.items()}
+    return {"schema": "pickout.study/1", **plan.model_dump(mode="json", by_alias=True), "rule": RULE, "found": rows}
+
+
+def to_markdown(plan: Plan, found: dict[str, list[Row]]) -> str:
+    """The comparison as a page."""
+    lines = [f"# {plan.name}", "", *([plan.claim, ""] if plan.claim else []), RULE, ""]
+    head = ["variant", "seeds", f"{plan.measure} (sd over seeds)", "difference", "p", "mAP", "R@10", "seconds a run"]
+    for name, rows in found.items():
+        queries = f"## Asked about {name}, {plan.split}"
+        lines += [queries, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+        for row in rows:
+            spread = "" if row.spread is None else f" ({row.spread:.1f})"
+            change = row.difference
+            told = "" if change is None else f"{change.mean:+.1f} [{change.low:+.1f}, {change.high:+.1f}]"
+            cells = [row.variant, str(len(row.seeds)), f"{row.means[plan.measure]:.1f}{spread}", told]
+            cells += ["" if row.p is None else f"{row.p:.3f}", f"{row.means['mAP']:.1f}", f"{row.means['R@10']:.1f}"]
+            lines.append(f"| {' | '.join([*cells, f'{row.seconds:.0f}'])} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
+    """Each variant's difference to the base with its interval, a panel a population, as PNG bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    most = max(len(rows) for rows in found.values())
+    figure = Figure(figsize=(7.2, 1.2 + 0.42 * most * len(found)), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (name, rows) in zip(figure.subplots(len(found), squeeze=False)[:, 0], found.items(), strict=True):
+        for place, row in enumerate(rows):
+            change = row.difference
+            if change is None:
+                axes.plot(0, place, "|", color="#0b6e99", markersize=14, markeredgewidth=2)
+            else:
+                axes.plot([change.low, change.high], [place, place], color="#c2571a", linewidth=2)
+                axes.plot(change.mean, place, "o", color="#c2571a", markersize=5)
+        axes.axvline(0, color="#777777", linewidth=0.8)
+        axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points")
+        axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold")
+        axes.grid(axis="x", color="#d9d9d9", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def to_text(plan: Plan, found: dict[str, list[Row]]) -> str:
+    """The comparison as indented JSON, for a file."""
+    return json.dumps(to_json(plan, found), indent=2, ensure_ascii=False) + "\n"

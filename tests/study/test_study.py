@@ -1,0 +1,145 @@
+import json
+
+import numpy as np
+import pytest
+
+from pickout.cli.app import main
+from pickout.errors import RecipeError
+from pickout.study.plan import load_plan, recipe_of
+from pickout.study.runs import ANSWERS
+from pickout.study.statistics import holm, paired_difference
+
+PLAN = """
+name = "try"
+claim = "Nothing."
+base = "smoke"
+seeds = [1, 2]
+set = {"schedule.epochs" = 1, "schedule.warm_up" = 0}
+
+[variants.itself]
+
+[variants.dual]
+"model.method" = {name = "dual"}
+
+[data.same.street]
+identities = 12
+val_identities = 4
+test_identities = 6
+images = 2
+height = 48
+width = 16
+
+[data.other.street]
+identities = 1
+val_identities = 1
+test_identities = 6
+images = 2
+height = 48
+width = 16
+seed = 9
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    file = tmp_path / "try.toml"
+    file.write_text(PLAN)
+    return file
+
+
+@pytest.fixture
+def command(capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(each) for each in arguments])
+        assert not stop.value.code
+        return capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_difference_is_that_of_a_slow_loop(seeds):
+    chance = np.random.default_rng(3)
+    people = np.repeat(np.arange(20), 3)[:-1]
+    base = chance.integers(0, 2, (seeds, len(people))) * 100.0
+    variant = np.clip(base + chance.integers(-1, 2, base.shape) * 100.0 + 20, 0, 100)
+    found = paired_difference(variant, base, people, resamples=4000, seed=1)
+    means = []
+    for _ in range(4000):
+        drawn = chance.integers(0, 20, 20)
+        rows = chance.integers(0, seeds, seeds)
+        picked = [
+            (variant - base)[row, query] for row in rows for who in drawn for query in np.flatnonzero(people == who)
+        ]
+        means.append(np.mean(picked))
+    assert found.mean == pytest.approx((variant - base).mean())
+    assert [found.low, found.high] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=2.0)
+
+
+def test_equal_variants_differ_by_nothing_and_better_ones_surely():
+    people = np.arange(50)
+    base = np.tile(np.arange(50) % 2 * 100.0, (3, 1))
+    same = paired_difference(base, base, people)
+    assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
+    better = paired_difference(base + 10, base, people)
+    assert (better.mean, better.low, better.high) == pytest.approx((10, 10, 10)) and better.p < 0.001
+
+
+def test_p_values_of_no_difference_are_uniform():
+    chance = np.random.default_rng(0)
+    people = np.arange(60)
+    p = [paired_difference(*chance.normal(size=(2, 1, 60)), people, resamples=400, seed=draw).p for draw in range(300)]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.1
+
+
+def test_holm_is_the_textbook():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == [] and holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_variants_change_their_keys_only(plan):
+    settings = load_plan(plan)
+    itself, dual = (recipe_of(settings, plan, name, 2, None) for name in ("itself", "dual"))
+    assert itself.model.method["name"] == "itself" and dual.model.method == {"name": "dual"}
+    assert itself.seed == dual.seed == 2 and itself.schedule.epochs == dual.schedule.epochs == 1
+    assert itself.model_copy(update={"model": dual.model}) == dual
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('base = "smoke"', 'base = "smokes"', "smokes: no such file.*did you mean 'smoke'"),
+        ('{name = "dual"}', '{name = "duel"}', "variant dual: .*duel"),
+        ('"model.method" = {name', '"model.methods" = {name', "variant dual: .*methods"),
+        ("seeds = [1, 2]", "seeds = [1, 1]", "stands twice"),
+        ("seeds = [1, 2]", "seeds = []", "seeds"),
+        ("identities = 12", "identities = 0", "data.same.street.identities"),
+        ("[variants.itself]", "[variant.itself]", "variant"),
+    ],
+)
+def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_drawn(plan, old, new, told):
+    plan.write_text(PLAN.replace(old, new, 1))
+    with pytest.raises(RecipeError, match=told):
+        load_plan(plan)
+
+
+def test_a_study_goes_on_where_it_was_stopped_and_compares_what_it_has(plan, tmp_path, command):
+    out, data = tmp_path / "out", tmp_path / "data"
+    given = ["study", plan, "--out", out, "--data", data, "--json"]
+    whole = json.loads(command(*given).out)
+    assert [row["variant"] for row in whole["found"]["other"]] == ["itself", "dual"]
+    base, dual = whole["found"]["same"]
+    assert base["difference"] is None and base["seeds"] == [1, 2] and 0 <= dual["p"] <= 1
+    queries = [np.load(out / "runs" / name / "1" / ANSWERS)["same.values"] for name in ("itself", "dual")]
+    assert dual["means"]["R@1"] - base["means"]["R@1"] == pytest.approx(dual["difference"]["mean"])
+    assert queries[0].shape == queries[1].shape
+    assert json.loads((out / "study.json").read_text()) == whole
+    assert (out / "plot.png").read_bytes().startswith(b"\x89PNG") and "| dual | 2 |" in (out / "table.md").read_text()
+    lost = out / "runs" / "dual" / "2" / ANSWERS
+    before = (out / "runs" / "dual" / "1" / ANSWERS).stat().st_mtime_ns
+    lost.unlink()
+    again = command(*given)
+    assert "4 runs, 3 of them finished" in again.err and lost.is_file()
+    assert json.loads(again.out)["found"]["same"][1]["means"] == dual["means"]
+    assert (out / "runs" / "dual" / "1" / ANSWERS).stat().st_mtime_ns == before
