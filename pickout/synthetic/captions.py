@@ -29,6 +29,8 @@ class CaptionSettings(Settings):
     """Captions of each image, all different."""
     queries: int = Field(default=4, ge=0, le=20)
     """Short queries about each image, as users type them, in a file of their own."""
+    plain: float = Field(default=0.0, ge=0, le=1)
+    """The share of writers who only use the plainest words: "blue", "jacket"."""
     mistakes: MistakeSettings = MistakeSettings()
     """How often the writer errs."""
 
@@ -50,9 +52,10 @@ def describe(
         shares: the share of the crop that each slot of `visible.Item` covers, from the part mask; None goes by the
             view alone.
     """
-    pen = Pen(generator)
+    settings = settings or CaptionSettings()
+    pen = Pen(generator, settings.plain)
     seen = visible_items(person, view, shares)
-    mistakes = (settings or CaptionSettings()).mistakes
+    mistakes = settings.mistakes
     items = with_mistakes(seen, generator, mistakes)
     main = [item for item in items if item.slot in GARMENTS]
     others = pen.shuffled([item for item in items if item.slot not in GARMENTS])

@@ -110,7 +110,7 @@ def _image(job: Job, person: Person, avatar: Avatar | None, camera: Camera, numb
         write_atomically(image, _encoded(pixels, "JPEG", quality=camera.quality), durable=False)
     generator, shares = _generator(job, _CAPTION, job.identity, number), _shares(parts)
     captions = describe_image(person, view, generator, job.captions, shares)
-    queries = write_queries(person, view, generator, job.captions.queries, job.captions.mistakes, shares)
+    queries = write_queries(person, view, generator, job.captions, shares)
     record = {
         "split": job.split,
         "captions": captions,

@@ -22,6 +22,9 @@ def _read() -> Mapping[str, Mapping[str, Words]]:
 LEXICON = _read()
 """By table and name, the synonyms of a name, the plainest first."""
 
+PLAINEST = 3
+"""Synonyms of a name that a writer of plain words knows."""
+
 _FOREIGN = {
     "british": frozenset(LEXICON["writers"]["american"]),
     "american": frozenset(LEXICON["writers"]["british"]),
@@ -34,10 +37,12 @@ class Pen:
 
     Args:
         generator: all chance comes from it.
+        plain: the share of writers who only know the plainest words.
     """
 
-    def __init__(self, generator: np.random.Generator) -> None:
+    def __init__(self, generator: np.random.Generator, plain: float = 0.0) -> None:
         self._generator = generator
+        self._known = PLAINEST if plain and self.chance(plain) else None
         self._foreign = _FOREIGN[self.pick(("british", "american", "either"))]
 
     def pick(self, options: Sequence[T]) -> T:
@@ -46,12 +51,12 @@ class Pen:
 
     def say(self, table: str, name: str) -> str:
         """One of the synonyms of a name; half of the time one of the first few, which are the usual ones."""
-        options = self._own(LEXICON[table][name])
+        options = self._own(LEXICON[table][name])[: self._known]
         return self.pick(options[:5] if self.chance(0.5) else options)
 
     def word(self, table: str, name: str) -> str:
         """The plainest synonym half of the time, else one of all: people mostly use the plain word."""
-        options = self._own(LEXICON[table][name])
+        options = self._own(LEXICON[table][name])[: self._known]
         return options[0] if self.chance(0.5) else self.pick(options)
 
     def chance(self, probability: float) -> bool:

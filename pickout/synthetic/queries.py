@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from pickout.synthetic.attributes import Person, View
+from pickout.synthetic.captions import CaptionSettings
 from pickout.synthetic.lexicon import Pen
-from pickout.synthetic.mistakes import MistakeSettings, misspelt, with_mistakes
+from pickout.synthetic.mistakes import misspelt, with_mistakes
 from pickout.synthetic.phrases import brief, with_article
 from pickout.synthetic.sentences import pronouns
 from pickout.synthetic.visible import GARMENTS, Item, absent, visible_items
@@ -19,18 +20,17 @@ def write_queries(
     person: Person,
     view: View,
     generator: np.random.Generator,
-    count: int,
-    mistakes: MistakeSettings,
+    settings: CaptionSettings,
     shares: Mapping[str, float] | None = None,
 ) -> list[str]:
-    """`count` short queries that this picture answers; they may repeat. Arguments as for `captions.describe`."""
+    """`settings.queries` short queries that this picture answers; they may repeat. Arguments as for `captions.describe`."""
     written = []
-    for _ in range(count):
-        pen = Pen(generator)
-        items = with_mistakes(visible_items(person, view, shares), generator, mistakes)
+    for _ in range(settings.queries):
+        pen = Pen(generator, settings.plain)
+        items = with_mistakes(visible_items(person, view, shares), generator, settings.mistakes)
         text = pronouns(_query(person, view, items, pen), person.sex)
         # People mistype more where nobody reads it.
-        text = misspelt(text, pen, min(1.0, 2.0 * mistakes.spelling))
+        text = misspelt(text, pen, min(1.0, 2.0 * settings.mistakes.spelling))
         written.append(text[0].upper() + text[1:] if pen.chance(0.2) else text)
     return written
 

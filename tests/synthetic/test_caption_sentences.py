@@ -45,7 +45,7 @@ def queries() -> list[str]:
     found = []
     for seed in range(1000):
         person, view, generator = someone(seed)
-        found += write_queries(person, view, generator, 4, MistakeSettings(spelling=0))
+        found += write_queries(person, view, generator, CaptionSettings(mistakes=MistakeSettings(spelling=0)))
     return found
 
 
@@ -110,7 +110,7 @@ def test_a_large_street_has_3000_words() -> None:
     for seed in range(1200):
         person, view, generator = someone(seed)
         said = describe_image(person, view, generator, CaptionSettings())
-        said += write_queries(person, view, generator, 4, MistakeSettings())
+        said += write_queries(person, view, generator, CaptionSettings())
         words |= {word for text in said for word in tokens(text)}
     assert len(words & spelt) > 1350
     assert len(words) > 1900
