@@ -52,6 +52,8 @@ class DataSettings(Settings):
     copies: int = Field(0, ge=0)
     """With frozen towers: so many changed copies of each image go through the frozen part once, before training; each
     epoch then draws among them. 0: every image is changed anew and goes through the whole tower."""
+    forget: float = Field(0.0, ge=0, lt=1)
+    """With copies: the share of image tokens and of words that a step does not see, others each time."""
     features: Path | None = None
     """Where those copies are kept, for several runs; none: in the run's folder."""
     skip_unreadable: bool = False

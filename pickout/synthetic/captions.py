@@ -31,7 +31,8 @@ def describe(
 
     All chance comes from `generator`; `mistakes` says how often the writer errs, None takes the defaults.
     """
-    pen, mistakes = Pen(generator), mistakes or MistakeSettings()
+    mistakes = mistakes or MistakeSettings()
+    pen = Pen(generator, mistakes.plain)
     items = with_mistakes(visible_items(person, view, shares), generator, mistakes)
     main = [item for item in items if item.slot in GARMENTS]
     others = pen.shuffled([item for item in items if item.slot not in GARMENTS])
@@ -102,7 +103,7 @@ def write_queries(
     """
     written = []
     for _ in range(settings.queries):
-        pen = Pen(generator)
+        pen = Pen(generator, settings.mistakes.plain)
         items = with_mistakes(visible_items(person, view, shares), generator, settings.mistakes)
         text = pronouns(_query(person, view, items, pen), person.sex)
         # People mistype more where nobody reads it.

@@ -13,13 +13,18 @@ LEXICON: dict[str, dict[str, tuple[str, ...]]] = {
     for table, rows in read_table("lexicon.toml").items()
 }
 """By table and name, the synonyms of a name, the plainest first."""
+_PLAINEST = 3  # synonyms of a name that a writer of plain words knows
 
 
 class Pen:
-    """Draws the words of one writer, who is British, American, or does not care; all chance comes from `generator`."""
+    """Draws the words of one writer, who is British, American, or does not care; all chance comes from `generator`.
 
-    def __init__(self, generator: Generator) -> None:
+    A share `plain` of writers only knows the plainest words.
+    """
+
+    def __init__(self, generator: Generator, plain: float = 0.0) -> None:
         self._generator = generator
+        self._known = _PLAINEST if plain and self.chance(plain) else None
         foreign = self.pick(("american", "british", ""))
         self._foreign = frozenset(LEXICON["writers"][foreign] if foreign else ())
 
@@ -48,4 +53,5 @@ class Pen:
     def _own(self, table: str, name: str) -> tuple[str, ...]:
         """The synonyms without those that this writer would not use; all where none is left."""
         options = LEXICON[table][name]
-        return tuple(option for option in options if self._foreign.isdisjoint(option.split())) or options
+        own = tuple(option for option in options if self._foreign.isdisjoint(option.split())) or options
+        return own[: self._known]

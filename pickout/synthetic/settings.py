@@ -21,6 +21,8 @@ class MistakeSettings(Settings):
     """Left is taken for right."""
     spelling: float = Field(default=0.012, ge=0, le=1)
     """A word is misspelt; this rate is for each word of five letters or more, or known to be misspelt often."""
+    plain: float = Field(default=0.0, ge=0, le=1)
+    """A writer uses no word but the plainest: "blue", "jacket". Of writers."""
 
 
 class CaptionSettings(Settings):

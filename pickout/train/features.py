@@ -37,14 +37,17 @@ Tell = Callable[[str, int, int], None]
 class FrozenPairs(Dataset[Example | ImageUnreadable]):
     """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image.
 
-    The features lie in `folder`, or come to be there; the method's reductions are set, or read from it.
+    The features lie in `folder`, or come to be there; the method's reductions are set, or read from it. An example
+    lacks a share `forget` of image tokens and of words: they are at the mean of all, which is zero.
 
     Raises:
         ResumeMismatch: the folder holds the features of other data, changes or weights.
     """
 
-    def __init__(self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell) -> None:
-        self.pairs, self.copies = pairs, copies
+    def __init__(
+        self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0
+    ) -> None:
+        self.pairs, self.copies, self.forget = pairs, copies, forget
         self.identities, self.fingerprint = pairs.identities, pairs.fingerprint
         vision, text = method.get_submodule("vision"), method.get_submodule("text")
         assert isinstance(vision, MultiStageTower) and isinstance(text, SentenceTower)
@@ -68,13 +71,17 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         return len(self.pairs)
 
     def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
-        copy = int(np.random.default_rng([_STREAM, self.pairs.seed, draw.epoch, draw.place]).integers(self.copies))
-        seen = self._images[copy][self.pairs.image_of(draw.item)]
+        chance = np.random.default_rng([_STREAM, self.pairs.seed, draw.epoch, draw.place])
+        copy = int(chance.integers(self.copies))
+        seen = self._images[copy][self.pairs.image_of(draw.item)].astype(np.float32)
+        states = self._captions[draw.item].astype(np.float32)
+        seen[chance.random(len(seen)) < self.forget] = 0.0
+        states[1:][chance.random(len(states) - 1) < self.forget] = 0.0
         return Example(
-            torch.from_numpy(seen.astype(np.float32)),
+            torch.from_numpy(seen),
             self.pairs.ids_of(draw.item),
             self.identities[draw.item],
-            states=torch.from_numpy(self._captions[draw.item].astype(np.float32)),
+            states=torch.from_numpy(states),
         )
 
     def _claim(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:

@@ -51,6 +51,20 @@ def test_features_are_what_the_towers_make_of_changed_images(recipe, tmp_path):
     assert len(drawn) == 2
 
 
+def test_a_share_of_tokens_and_words_is_forgotten_anew_each_time(recipe, tmp_path):
+    pairs, _, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "features")
+    whole = [pairs[Draw(1, place, 5)] for place in range(40)]
+    pairs.forget = 0.25
+    some = [pairs[Draw(1, place, 5)] for place in range(40)]
+    lost = torch.stack([(example.image == 0).all(dim=1) for example in some])
+    assert 0.15 < lost.float().mean() < 0.35 and not torch.equal(lost[0], lost[1])
+    for before, after, gone in zip(whole, some, lost, strict=True):
+        assert torch.equal(before.image[~gone], after.image[~gone])
+        words = (after.states != before.states).any(dim=1)
+        assert not words[0] and (after.states[words] == 0).all()
+    assert any((after.states != before.states).any() for before, after in zip(whole, some, strict=True))
+
+
 def test_an_interrupted_folder_goes_on_to_the_same_features(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(features_module, "BATCH", 1)
     whole, _, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "whole")
@@ -84,7 +98,8 @@ def test_further_copies_are_added_to_a_folder_and_other_changes_refused(recipe, 
 @pytest.mark.slow
 def test_a_run_on_features_leaves_the_frozen_part_and_finds_its_people(recipe, tmp_path):
     summary = train(recipe(*FROZEN, *LONGER), tmp_path / "run")
-    assert summary["best"]["metrics"]["mAP"] > 60
+    # Four seeds gave 54 to 84 and, untrained, 35 to 39.
+    assert summary["best"]["metrics"]["mAP"] > 46
     state = load_file(tmp_path / "run" / "model.safetensors")
     fitted = load_file(tmp_path / "run" / "features" / "reductions.safetensors")
     assert torch.equal(state["vision.reduction.basis"], fitted["vision.basis"])
