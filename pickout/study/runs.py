@@ -139,7 +139,7 @@ def carry_out_one(run: Run) -> None:
 
     train(run.recipe, run.folder, device="auto")
     model = pickout.load(run.folder, precision="fp32")
-    held: dict[str, NDArray[Any]] = {}
+    held: dict[str, Any] = {}
     for name, root in run.populations.items():
         data = run.recipe.data.name if name == "own" else "street"
         scores, people = answers_about(model, data, run.split, root=root)
