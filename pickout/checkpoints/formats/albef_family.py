@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from math import isqrt
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -162,7 +163,7 @@ def translate(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
     side = square_side(source, state[POSITIONS])
     if positions < SHORTEST:
         raise CheckpointMismatch(f"{source}: captions of {positions} tokens are too short for any tokenizer")
-    shared = {"embedding": shapes["image_projection.weight"][0], "activation": "gelu"}
+    shared: dict[str, Any] = {"embedding": shapes["image_projection.weight"][0], "activation": "gelu"}
     layers, strides = "vision.transformer.layers.", {"patch": patch, "stride": patch}
     vision = tower(source, VisionSettings, weights, layers, width, kind="vit", **strides, **shared)
     sizes = {
