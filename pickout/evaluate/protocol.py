@@ -142,7 +142,7 @@ def answers_about(
     settings = EvaluationSettings()
     keep = settings.looks(model.method) > 0
     encoder = Encoder(model.method, model.tokenizer, model.image_settings, keep_tokens=keep)
-    ranking = _encode_split(encoder, chosen, settings, None)
+    ranking = _encode(encoder, chosen, settings, None)
     return score_queries(_text_to_image(ranking, encoder, None)[0]), ranking.captions.identity
 
 
