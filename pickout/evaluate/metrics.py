@@ -77,7 +77,7 @@ def average(scores: QueryScores) -> Metrics:
     if not len(scores.values):
         raise ValueError("no query has a relevant item in the gallery")
     means = [float(mean) for mean in scores.values.mean(axis=0)]
-    return Metrics(*means, float(scores.chance.mean()), len(scores.values), scores.excluded)  # type: ignore[arg-type]
+    return Metrics(*means, float(scores.chance.mean()), len(scores.values), scores.excluded)  # type: ignore[arg-type, call-arg]
 
 
 def cmc(scores: QueryScores, ranks: int) -> list[float]:

@@ -196,10 +196,10 @@ def _thing(occluder: Occluder, size: tuple[int, int]) -> tuple[Array, Array]:
             return tone * (0.8 + 0.3 * np.sin(x * 9.0 + y))[..., None], cover
         case "bush":
             rough, fine = mottled(x * 0.4, y * 1.2, 110.0, seed % 997), mottled(x * 0.4, y * 1.2, 330.0, seed % 991)
-            apart = np.hypot((x - place) / 0.75, (y - 1.02) / max(reach, 0.12))
+            away = np.hypot((x - place) / 0.75, (y - 1.02) / max(reach, 0.12))
             leaf = np.power(np.array([0.24, 0.36, 0.15]) * generator.uniform(0.7, 1.3), 2.2).astype(np.float32)
             colour = leaf * np.clip(1.0 + 0.9 * fine + 0.4 * rough, 0.1, 2.6)[..., None]
-            return colour, np.clip((1.0 - apart + 0.28 * rough + 0.18 * fine) * 9.0, 0.0, 1.0)
+            return colour, np.clip((1.0 - away + 0.28 * rough + 0.18 * fine) * 9.0, 0.0, 1.0)
         case "car":
             paint = np.power(generator.uniform(0.08, 0.9, 3), 2.2).astype(np.float32)
             slope = 0.10 if place < 0.5 else -0.10

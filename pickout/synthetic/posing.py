@@ -20,7 +20,7 @@ from pickout.synthetic.skeleton import Limb, Skeleton, pose_skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part, Pixels, Surface, Vector, linear
 
-_CHAINS = [("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")]
+_CHAINS: list[tuple[str, ...]] = [("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head")]
 for _side in ("Left", "Right"):
     _CHAINS.append(("Hips", f"{_side}UpLeg", f"{_side}Leg", f"{_side}Foot"))
     _CHAINS.append(("Spine2", *(f"{_side}{bone}" for bone in ("Shoulder", "Arm", "ForeArm", "Hand"))))
@@ -42,7 +42,7 @@ def pose_avatar(avatar: Avatar, person: Person, view: View) -> Posed:
     """The avatar as `person`, in the pose of `view`, the lower foot on the ground, the pelvis above the origin."""
     drawn = pose_skeleton(person, view)
     turns = _turns(avatar, drawn)
-    spots = {"Hips": np.zeros(3)}
+    spots: dict[str, Array] = {"Hips": np.zeros(3)}
     for chain in _CHAINS:
         for parent, bone in pairwise(chain):
             spots[bone] = spots[parent] + turns[parent] @ (avatar.at(bone) - avatar.at(parent))
@@ -109,7 +109,7 @@ def _skeleton(avatar: Avatar, drawn: Skeleton, placed: dict[str, Vector], tall: 
 
     def limbs(bones: tuple[str, str, str], old: tuple[Limb, Limb]) -> tuple[Limb, Limb]:
         left, right = (
-            Limb(*(placed[f"{side}{bone}"] for bone in bones), limb.frame)
+            Limb(placed[side + bones[0]], placed[side + bones[1]], placed[side + bones[2]], limb.frame)
             for side, limb in zip(("Left", "Right"), old, strict=True)
         )
         return left, right
