@@ -60,7 +60,7 @@ def mix(products: Sequence[Float[Tensor, "rows gallery"]], weights: Sequence[flo
 
 def _exponent(vectors: Tensor) -> int:
     """The least e with every vector's length at most about 2^e; the tolerance keeps unit vectors at 0."""
-    blocks = vectors.split(_GALLERY_BLOCK) if len(vectors) else ()
+    blocks = torch.split(vectors, _GALLERY_BLOCK) if len(vectors) else ()
     longest = max((float(block.double().norm(dim=1).max()) for block in blocks), default=0.0)
     if not math.isfinite(longest):
         raise ValueError("an embedding holds a number that is not finite")

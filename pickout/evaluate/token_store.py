@@ -43,7 +43,8 @@ class TokenStore:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row. Shape: (rows,)."""
-        return np.diff(np.array(self._starts, dtype=np.int64))
+        starts: NDArray[np.int64] = np.array(self._starts, dtype=np.int64)
+        return starts[1:] - starts[:-1]
 
     def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
         """Append a batch of rows; in each the tokens that are kept come first.
@@ -110,6 +111,6 @@ def joined(stores: list[tuple[Tensor, NDArray[np.int64]]], *, budget: int) -> To
     """One store of the rows of several processes, given the `packed` and `lengths` of each, in their order."""
     whole = TokenStore(sum(len(lengths) for _, lengths in stores), budget=budget)
     for packed, lengths in stores:
-        for row in packed.split(lengths.tolist()):
+        for row in torch.split(packed, lengths.tolist()):
             whole.add(row[None].float(), torch.ones(1, len(row), dtype=torch.bool))
     return whole

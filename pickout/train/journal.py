@@ -90,4 +90,4 @@ def _open_tensorboard(folder: Path) -> Any:
         return None
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder))
