@@ -43,7 +43,7 @@ class TokenStore:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row. Shape: (rows,)."""
-        starts = np.array(self._starts, dtype=np.int64)
+        starts: NDArray[np.int64] = np.array(self._starts, dtype=np.int64)
         return starts[1:] - starts[:-1]
 
     def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
