@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader, Dataset
 
+from pickout.checkpoints.device import choose_precision
 from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.starting_weights import initialise
 from pickout.data.batching import Collate
@@ -99,6 +100,10 @@ class _Run:
             raise ResumeMismatch(
                 f"{folder}: the training data changed since this run began; put it back or give another --out"
             )
+        if recipe.train.precision == "bf16" and choose_precision("auto", accelerator.device) == "fp32":
+            display.say(
+                "this CPU has no bf16 of its own, which makes it many times slower than --set train.precision=fp32"
+            )
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
         if recipe.train.initial is not None and state is None:
@@ -107,9 +112,7 @@ class _Run:
         if recipe.data.copies:
             features = recipe.data.features or folder / "features"
             tell = lambda what, done, total: display.say(f"frozen part of {what}: {done} of {total}")  # noqa: E731
-            pairs = FrozenPairs(
-                material.pairs, self.method, features, recipe.data.copies, tell, recipe.data.forget
-            )
+            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data.copies, tell, recipe.data.forget)
         self.engine = _engine(recipe, accelerator, material, pairs, self.method)
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None
