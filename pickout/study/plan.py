@@ -43,7 +43,8 @@ class Plan(Settings):
     variants: dict[str, dict[str, Any]] = Field(min_length=1)
     """Keys of the recipe by variant, `"model.method.masking" = "random"`; the first is the base of comparison."""
     data: dict[str, DataPlan] = Field({})
-    """The people by name: the first is trained on, all are asked about. None: the recipe's own data."""
+    """The people by name: the first is trained on, all are asked about. None: the recipe's own data. In a plan
+    also the name of a TOML file beside it that has this table."""
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Plan":
@@ -58,7 +59,10 @@ def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
     Raises:
         RecipeError: no such file, no TOML, an unknown key, a wrong value; a recipe that does not take a variant's keys.
     """
-    plan = parse_settings(Plan, apply_overrides(read_toml(path), overrides), source=str(path))
+    values = apply_overrides(read_toml(path), overrides)
+    if isinstance(values.get("data"), str):
+        values["data"] = read_toml(path.parent / values["data"])
+    plan = parse_settings(Plan, values, source=str(path))
     for variant in plan.variants:
         recipe_of(plan, path, variant, plan.seeds[0], Path())
     return plan

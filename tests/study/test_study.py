@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from pickout.study.plan import load_plan, recipe_of
 from pickout.study.runs import ANSWERS
 from pickout.study.statistics import holm, paired_difference
 
+STUDIES = Path(__file__).parents[2] / "studies"
 PLAN = """
 name = "try"
 claim = "Nothing."
@@ -143,3 +145,29 @@ def test_a_study_goes_on_where_it_was_stopped_and_compares_what_it_has(plan, tmp
     assert "4 runs, 3 of them finished" in again.err and lost.is_file()
     assert json.loads(again.out)["found"]["same"][1]["means"] == dual["means"]
     assert (out / "runs" / "dual" / "1" / ANSWERS).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("[ai]*.toml")), ids=lambda file: file.stem)
+def test_a_shipped_study_compares_recipes_that_differ(file):
+    plan = load_plan(file)
+    recipes = [recipe_of(plan, file, variant, 1, None) for variant in plan.variants]
+    assert file.stem == plan.name and len({recipe.model_dump_json() for recipe in recipes}) == len(recipes) > 2
+    assert list(plan.data) == ["street", "other"] and len(plan.seeds) == 5
+
+
+def test_shipped_variants_are_the_rows_of_the_papers():
+    """Against the lines of docs/methods that name table and setting."""
+    rows = {
+        "aga-masking": ("mask", {"off", "random", "vacuous", "agm"}),
+        "aga-p-tem": ("enrich_probability", {0.1, 0.2, 0.3, 0.4}),
+        "aga-candidates": ("enrich_candidates", {3, 5, 10}),
+        "aga-alpha1": ("alpha1", {-0.05, 0.0, 0.05, 0.1}),
+        "aga-beta": ("beta", {0.9, 0.95, 0.99}),
+        "itself-selection": ("selection", {"mars", "min_mean", "mean", "min_std", "std"}),
+    }
+    for name, (key, values) in rows.items():
+        plan = load_plan(STUDIES / f"{name}.toml")
+        assert {variant[f"model.method.{key}"] for variant in plan.variants.values()} == values
+    for name in ("itself-schedule", "itself-selection", "itself-layers"):
+        for variant, keys in load_plan(STUDIES / f"{name}.toml").variants.items():
+            assert keys.get("model.method.budget", "off") == "off" or variant in ("epoch", "step")
