@@ -30,7 +30,7 @@ from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
-from pickout.serve.watches import send
+from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
 _STATUS: dict[type[PickoutError], int] = {
@@ -51,14 +51,7 @@ _STATUS: dict[type[PickoutError], int] = {
 def create_app(
     service: Service, *, hosts: Collection[str] = LOOPBACK, secure: bool = False, loopback: bool = True
 ) -> FastAPI:
-    """The application.
-
-    Args:
-        service: its galleries.
-        hosts: names by which it may be called.
-        secure: whether it is called over TLS.
-        loopback: whether only this machine reaches it, so that no token is needed while there is none.
-    """
+    """The application."""
     parts = Parts(service)
     parts.loopback = loopback
     app = FastAPI(
@@ -91,13 +84,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threads = [
         threading.Thread(target=_every, args=(stop, seconds, what), name=name, daemon=True)
         for name, seconds, what in (
-            ("tend", 60 * settings.keep_minutes, parts.duty.tend),
+            ("tend", 60 * settings.keep_minutes, parts.service.tend),
             ("compact", 60 * settings.compact_minutes, lambda: _compact(parts)),
             ("watch", settings.watch_seconds, lambda: _watch(parts)),
         )
     ]
-    parts.changes.resume_uploads()
-    parts.duty.tend()
+    for hosted in parts.service.galleries.values():  # pictures that were kept before the server died
+        for folder in parts.service.uploads(hosted).pending():
+            index_upload(folder, hosted, lambda _: None)
+        hosted.refresh()
+    parts.service.tend()
     for thread in threads:
         thread.start()
     yield
@@ -107,7 +103,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         thread.join()
     for hosted in parts.service.galleries.values():
         hosted.close()
-    parts.duty.sign_heads()
+    parts.service.tend(erase=False)
 
 
 def _every(stop: threading.Event, seconds: float, what: Callable[[], object]) -> None:
@@ -127,7 +123,7 @@ def _compact(parts: Parts) -> None:
 def _watch(parts: Parts) -> None:
     parts.watches.look()
     if parts.service.settings.webhooks:
-        send(parts.watches, parts.service.webhook_secret())
+        parts.watches.send()
 
 
 async def _told(request: Request, error: Exception) -> JSONResponse:

@@ -60,11 +60,7 @@ class Filters(Body):
     """In any of these ranges."""
 
     def where(self) -> Where:
-        """The same as a gallery takes it.
-
-        Raises:
-            UsageError: filters that exclude each other.
-        """
+        """The same as a gallery takes it."""
         try:
             return Where(**{name: getattr(self, name) for name in type(self).model_fields})
         except OverflowError:
@@ -139,11 +135,7 @@ class CropBody(Body):
     """Labels."""
 
     def told(self) -> Metadata:
-        """The same as a gallery takes it.
-
-        Raises:
-            UsageError: no time.
-        """
+        """The same as a gallery takes it."""
         time = None if self.time is None else parse_time(self.time)
         return Metadata(self.camera, time, self.labels, self.video, self.frame, self.box, self.track)
 
@@ -152,11 +144,7 @@ class UpdateBody(ChosenBody, CropBody):
     """Crops, and what is told about them."""
 
     def told(self) -> Metadata:
-        """The same as a gallery takes it.
-
-        Raises:
-            UsageError: nothing is told, or no time.
-        """
+        """The same as a gallery takes it."""
         found = super().told()
         if found == Metadata():
             raise UsageError("nothing to tell; give a camera, a time, a label ...")
@@ -240,15 +228,11 @@ class RulesBody(Body):
     """At most one for each camera, and one for the rest."""
 
 
-class HoldBody(Body):
-    """Crops that are kept whatever the rules say."""
+class HoldBody(ChosenBody):
+    """Crops that are kept whatever the rules say; with filters also those that come later."""
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     """Why."""
-    crops: Crops = []
-    """These."""
-    where: Filters = Filters()
-    """And all that pass these filters, also later ones."""
 
 
 class TokenBody(Body):

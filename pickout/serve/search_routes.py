@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Header, HTTPException, Query, Response, UploadFile
+from fastapi import APIRouter, File, Header, Query, Response, UploadFile
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from pickout.errors import ImageUnreadable, PickoutError, ServerBusy
+from pickout.errors import PickoutError, ServerBusy
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import Called, Caller, authenticate
+from pickout.serve.calling import Called, Caller, authenticate, read_upload
 from pickout.serve.crops import told_row
 from pickout.serve.requests import CropId, Name, SaveBody, SearchBody, SentenceBody, WatchBody
 
@@ -206,19 +206,3 @@ async def _events(called: Caller, gallery: str, name: str, after: int, authoriza
         yield "event: end\ndata: {}\n\n"
     finally:
         parts.streams -= 1
-
-
-def read_upload(called: Caller, file: UploadFile) -> bytes:
-    """A file's bytes.
-
-    Raises:
-        ImageUnreadable: it is empty.
-        HTTPException: it is larger than one picture may be.
-    """
-    largest = called.parts.service.settings.largest_file
-    content = file.file.read(largest + 1)
-    if len(content) > largest:
-        raise HTTPException(413, f"a file is larger than {largest} bytes")
-    if not content:
-        raise ImageUnreadable("a file", "is empty")
-    return content

@@ -18,7 +18,7 @@ from pickout.gallery.search.ranking import SearchSettings
 from pickout.gallery.search.search import Asked
 from pickout.gallery.vectors.exact import exact_top
 from pickout.gallery.vectors.held import HeldVectors
-from pickout.serve.turns import Turns
+from pickout.serve.hosting import Turns
 
 WHO = Acting("somebody", "test")
 
