@@ -8,6 +8,7 @@ import typer
 from pickout.cli.adapt import adapt
 from pickout.cli.audit import app as audit
 from pickout.cli.calibrate import calibrate
+from pickout.cli.case import app as case
 from pickout.cli.data import app as data
 from pickout.cli.demo import demo
 from pickout.cli.evaluate import evaluate as evaluate_model
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "token": token,
     "retention": retention,
     "audit": audit,
+    "case": case,
     "mcp": mcp,
     "weights": weights,
 }

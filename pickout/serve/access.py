@@ -42,6 +42,7 @@ class Action(StrEnum):
     IMAGE = "look at a crop"
     EXPLAIN = "explain"
     WATCH = "watch"
+    CASE = "work on cases"
     INDEX = "add or describe crops"
     ERASE = "remove or erase crops"
     EXPORT = "export"

@@ -4,10 +4,12 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from pickout import __version__
@@ -25,6 +27,7 @@ from pickout.errors import (
 )
 from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import ERRORS, Parts
+from pickout.serve.case_routes import router as case_routes
 from pickout.serve.change_routes import router as change_routes
 from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
@@ -33,6 +36,13 @@ from pickout.serve.service import Service
 from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
+_PAGE = Path(__file__).parent / "page"
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
+    " 'none'"
+)
+"""What the page may do: its own scripts and styles, pictures that it was given, and no other host."""
 _STATUS: dict[type[PickoutError], int] = {
     NotKnown: 401,
     AccessDenied: 403,
@@ -66,7 +76,9 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.parts = parts
-    for router in (search_routes, change_routes, duty_routes):
+    app.get("/", include_in_schema=False)(_page)
+    app.mount("/page", StaticFiles(directory=_PAGE))
+    for router in (search_routes, case_routes, change_routes, duty_routes):
         app.include_router(router, prefix="/v1", responses=ERRORS)
     app.exception_handler(PickoutError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)
@@ -74,6 +86,10 @@ def create_app(
     app.exception_handler(Exception)(_fault)
     app.add_middleware(Guard, settings=service.settings, hosts=hosts, measured=parts.measured, secure=secure)
     return app
+
+
+def _page() -> FileResponse:
+    return FileResponse(_PAGE / "index.html", headers={"Content-Security-Policy": _PAGE_POLICY})
 
 
 @asynccontextmanager

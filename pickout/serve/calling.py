@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, HTTPException, Query, Request, UploadFile
@@ -12,6 +14,7 @@ from pydantic import BaseModel
 from pickout.errors import ImageUnreadable
 from pickout.gallery.audit.log import Acting
 from pickout.serve.access import OWNER, Action, Actor
+from pickout.serve.cases import Cases
 from pickout.serve.crops import Crops
 from pickout.serve.guard import Measured
 from pickout.serve.hosting import Hosted
@@ -51,6 +54,7 @@ class Parts:
 
     def __init__(self, service: Service) -> None:
         self.service, self.crops, self.watches, self.measured = service, Crops(service), Watches(service), Measured()
+        self.cases = Cases(service)
         self.stopping: Callable[[], bool] = lambda: False
         self.loopback = True
         self.streams = 0
@@ -152,3 +156,11 @@ def read_upload(called: Caller, file: UploadFile) -> bytes:
     if not content:
         raise ImageUnreadable("a file", "is empty")
     return content
+
+
+def temporary_file(called: Caller, kind: str) -> Path:
+    """An empty file of the server's own, which the caller deletes."""
+    folder = called.parts.service.state / kind
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as file:
+        return Path(file.name)

@@ -1,7 +1,6 @@
 """Routes that change: crops added, described, removed, erased, taken out and in; models and calibration."""
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +22,7 @@ from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.storage.rows import Metadata
 from pickout.gallery.storage.small_file import first_fault
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload
+from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
 from pickout.serve.requests import CalibrateBody, ChosenBody, CropBody, ExportBody, FolderBody, RebuildBody, UpdateBody
@@ -215,14 +214,6 @@ def job(called: Called, job: str) -> dict[str, Any]:
     if found is None or found.owner != called.actor.token:
         raise NotThere("no job of this id")
     return {**found.as_json(), "error": None if found.error is None else called.parts.service.told(found.error)}
-
-
-def temporary_file(called: Caller, kind: str) -> Path:
-    """An empty file of the server's own, which the caller deletes."""
-    folder = called.parts.service.state / kind
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as file:
-        return Path(file.name)
 
 
 def _steps(tell: Tell) -> Any:

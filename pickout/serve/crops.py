@@ -38,7 +38,7 @@ class Crops:
     def original(self, actor: Actor, name: str, identifier: str, who: Acting, *, blur: bool) -> tuple[bytes, str]:
         """A crop's own file, and its media type. Recorded."""
         hosted, row = self.get(actor, Action.IMAGE, name, identifier)
-        content = _own_bytes(row)
+        content = own_bytes(row)
         with acting(who):
             record_event(hosted.path, "original looked at", [row.id])
         if blur or actor.blurred:
@@ -56,7 +56,7 @@ class Crops:
 
         if not isinstance(hosted.encoder, LoadedModel):
             raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
-        with Image.open(io.BytesIO(_own_bytes(row))) as picture:
+        with Image.open(io.BytesIO(own_bytes(row))) as picture:
             shown = blurred(picture) if actor.blurred else picture.convert("RGB")
         with acting(who):
             record_event(hosted.path, "explained", [row.id], sentence=sentence)
@@ -72,7 +72,7 @@ def told_row(row: Row) -> dict[str, Any]:
 _ROW = ("id", "width", "height", "camera", "time", "video", "frame", "box", "track", "labels")
 
 
-def _own_bytes(row: Row) -> bytes:
+def own_bytes(row: Row) -> bytes:
     """The bytes that were indexed, and no others: a file that was swapped since is not given out."""
     try:
         content = read_file(row.file)

@@ -58,7 +58,8 @@ def me(called: Called) -> dict[str, Any]:
     limits = {"cameras": actor.cameras, "galleries": actor.galleries}
     told = {name: None if values is None else sorted(values) for name, values in limits.items()}
     ends = None if actor.expires is None else actor.expires.isoformat()
-    return {"name": actor.name, "roles": sorted(actor.roles), "blurred": actor.blurred, "expires": ends, **told}
+    user = called.parts.service.who(actor)
+    return {"name": actor.name, "user": user, "roles": sorted(actor.roles), "blurred": actor.blurred, "expires": ends, **told}
 
 
 @router.get("/galleries", tags=["search"])
@@ -82,8 +83,14 @@ def parse(called: Called, gallery: str, body: SentenceBody) -> dict[str, Any]:
 @router.post("/galleries/{gallery}/search", tags=["search"])
 async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
-    found = called.parts.service.search(called.actor, gallery, body, called.who)
-    return found.as_json(await asyncio.wrap_future(found.answer))
+    parts, who = called.parts, called.who
+    if body.case is not None:
+        await run_in_threadpool(parts.cases.own, called.actor, gallery, body.case)
+    found = parts.service.search(called.actor, gallery, body, who)
+    told = found.as_json(await asyncio.wrap_future(found.answer))
+    if body.case is not None:
+        await run_in_threadpool(parts.cases.searched, body.case, who, told)
+    return told
 
 
 @router.post("/galleries/{gallery}/pictures", tags=["search"], status_code=201)

@@ -71,6 +71,7 @@ class Service:
         self.policy = Policy(settings.policy)
         self.jobs = Jobs(settings.jobs)
         self.pictures = QueryPictures()
+        self.on_erasing: list[Callable[[Sequence[str]], None]] = []
 
     def uploads(self, hosted: Hosted) -> Uploads:
         """Where a gallery's uploaded pictures lie."""
@@ -80,6 +81,8 @@ class Service:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
         self.uploads(hosted).delete([row.file for row in hosted.rows(ids).values()])
         change = hosted.open().erase(ids)
+        for forget in self.on_erasing:
+            forget(ids)
         hosted.refresh()
         return change
 

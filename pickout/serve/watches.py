@@ -8,10 +8,8 @@ firing at `p <= r / m` gives at most `r` false alarms a day in the mean. The sma
 """
 
 import json
-import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +22,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.search import Scored
 from pickout.serve.access import OWNER, Action, Actor, permit
 from pickout.serve.crops import told_row
+from pickout.serve.database import Database
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import WatchBody
 from pickout.serve.service import Service, limited
@@ -46,7 +45,7 @@ class Watches:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._file = service.state / WATCHES
+        self._database = Database(service.state / WATCHES, _TABLES)
         self._looking = threading.Lock()
 
     def create(self, actor: Actor, name: str, body: WatchBody, who: Acting) -> dict[str, Any]:
@@ -63,7 +62,7 @@ class Watches:
             record_event(hosted.path, "watch made", name=body.name, search=body.search, rate=rate)
         values = (name, body.name, body.search, rate, crops, body.webhook, actor.token, _now(), who.purpose)
         background = np.sort(scored.scores).astype("<f4").tobytes()
-        with self._opened() as database:
+        with self._database.opened() as database:
             database.execute("INSERT INTO watches VALUES (?,?,?,?,?,?,?,?,?)", values)
             database.execute("INSERT INTO background VALUES (?,?,?)", (name, body.name, background))
             seen = ((name, body.name, each.decode()) for each in scored.ids)
@@ -84,14 +83,14 @@ class Watches:
     def delete(self, actor: Actor, name: str, watch: str) -> None:
         """Ask no more, and forget what was found."""
         self._own(actor, name, watch)
-        with self._opened() as database:
+        with self._database.opened() as database:
             for table in ("watches", "background", "seen", "alarms"):
                 database.execute(f"DELETE FROM {table} WHERE gallery = ? AND name = ?", (name, watch))
 
     def alarms(self, actor: Actor, name: str, watch: str, after: int = 0) -> list[dict[str, Any]]:
         """What a watch found after the alarm of a number; a crop that was erased, or may not be seen, is left out."""
         hosted = self._own(actor, name, watch)
-        found = self._read(
+        found = self._database.read(
             "SELECT number, crop, at, p, score FROM alarms WHERE gallery = ? AND name = ? AND number > ? "
             "ORDER BY number LIMIT 1000",
             (name, watch, after),
@@ -114,7 +113,7 @@ class Watches:
 
         import httpx2
 
-        unsent = self._read(
+        unsent = self._database.read(
             "SELECT number AS alarm, webhook, gallery, name AS watch, crop, at, p FROM alarms "
             "WHERE webhook IS NOT NULL AND sent IS NULL LIMIT 100"
         )
@@ -127,8 +126,7 @@ class Watches:
             except httpx2.HTTPError:
                 continue
             if answer.is_success:
-                with self._opened() as database:
-                    database.execute("UPDATE alarms SET sent = ? WHERE number = ?", (_now(), told["alarm"]))
+                self._database.write("UPDATE alarms SET sent = ? WHERE number = ?", (_now(), told["alarm"]))
 
     def _look(self, hosted: Hosted, row: dict[str, Any]) -> int:
         owner = self._owner(row)
@@ -139,17 +137,17 @@ class Watches:
             scored = hosted.turns.ask(lambda gallery: self._scored(owner, hosted, gallery, row["search"]))
         except PickoutError:  # the search or the owner's rights are gone: told by `stopped` and the list of searches
             return 0
-        key = (hosted.name, row["name"])
-        seen = {each["crop"] for each in self._read("SELECT crop FROM seen WHERE gallery = ? AND name = ?", key)}
+        key, read = (hosted.name, row["name"]), self._database.read
+        seen = {each["crop"] for each in read("SELECT crop FROM seen WHERE gallery = ? AND name = ?", key)}
         scores = dict(zip((each.decode() for each in scored.ids), scored.scores, strict=True))
         fresh, gone = [each for each in scores if each not in seen], seen - scores.keys()
-        background = self._read("SELECT scores FROM background WHERE gallery = ? AND name = ?", key)[0]["scores"]
+        background = read("SELECT scores FROM background WHERE gallery = ? AND name = ?", key)[0]["scores"]
         p = p_values(np.array([scores[each] for each in fresh], np.float32), np.frombuffer(background, "<f4"))
         found = {each: float(p_) for each, p_ in zip(fresh, p, strict=True) if p_ <= row["rate"] / row["crops"]}
         if found:
             with acting(Acting(self._service.who(owner), "watch", row["purpose"])):
                 record_event(hosted.path, "alarm", list(found), watch=row["name"])
-        with self._opened() as database:
+        with self._database.opened() as database:
             database.executemany("INSERT INTO seen VALUES (?,?,?)", ((*key, each) for each in fresh))
             for table in ("seen", "alarms"):  # what is gone from the gallery is forgotten here, too
                 statement = f"DELETE FROM {table} WHERE gallery = ? AND name = ? AND crop = ?"
@@ -176,27 +174,11 @@ class Watches:
         return hosted
 
     def _rows(self, gallery: str) -> list[dict[str, Any]]:
-        return self._read(
+        return self._database.read(
             "SELECT watches.*, length(scores) / 4 AS background FROM watches JOIN background USING (gallery, name) "
             "WHERE gallery = ? ORDER BY name",
             (gallery,),
         )
-
-    def _read(self, statement: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        with self._opened() as database:
-            return [dict(row) for row in database.execute(statement, values)]
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """What is done within is kept whole or not at all."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file.touch(mode=0o600)
-        with closing(sqlite3.connect(self._file, timeout=60)) as database:
-            database.row_factory = sqlite3.Row
-            database.execute("PRAGMA secure_delete = ON")
-            database.executescript(_TABLES)
-            with database:
-                yield database
 
 
 def promise(background: int, crops_a_day: float, rate: float) -> dict[str, Any]:

@@ -56,6 +56,7 @@ _OPTIONS = {
     "pickout retention hold": "--after --before --camera --crop --during --label --not-camera --not-label --track "
     "--video",
     "pickout retention lift": "",
+    "pickout case verify": "--json --key",
     "pickout mcp": "--device --model --state",
     "pickout audit head": "--key --public --since",
     "pickout audit verify": "--head --json --key",

@@ -209,3 +209,16 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         raise UsageError(f"'{text[:60]}' is no base64; give the file as it was printed") from None
+
+
+def sign_text(gallery: Path, text: str) -> str:
+    """A text signed with the key of the gallery's log, as a signed note writes it.
+
+    Raises:
+        GalleryDamaged: the key cannot be used.
+        GalleryError: a package is missing.
+    """
+    key = _private_key(gallery / KEY)
+    public = key.public_key().public_bytes_raw()
+    signature = base64.b64encode(_key_id(_origin(public), public) + key.sign(text.encode())).decode()
+    return f"{text}\n— {_origin(public)} {signature}\n"
