@@ -325,3 +325,10 @@ class ArchiveBody(Body):
     """Whether the original pictures go in, unblurred; then a reason is needed."""
     reason: Reason = ""
     """Why, or for whom."""
+
+
+class SiteBody(Body):
+    """Where the cameras stand."""
+
+    cameras: Annotated[dict[Name, tuple[Side01, Side01]], Field(max_length=1000)]
+    """Left and top, as shares of the plan's width and height."""

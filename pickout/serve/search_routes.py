@@ -59,7 +59,14 @@ def me(called: Called) -> dict[str, Any]:
     told = {name: None if values is None else sorted(values) for name, values in limits.items()}
     ends = None if actor.expires is None else actor.expires.isoformat()
     user = called.parts.service.who(actor)
-    return {"name": actor.name, "user": user, "roles": sorted(actor.roles), "blurred": actor.blurred, "expires": ends, **told}
+    return {
+        "name": actor.name,
+        "user": user,
+        "roles": sorted(actor.roles),
+        "blurred": actor.blurred,
+        "expires": ends,
+        **told,
+    }
 
 
 @router.get("/galleries", tags=["search"])

@@ -240,7 +240,7 @@ def test_bytes_beside_the_archive_are_found(handed_over, change):
 def test_an_archive_that_somebody_signed_anew_is_found_by_the_key_that_was_told(handed_over, tmp_path):
     """He changes a judgement, lists and signs everything with a key of his own: whole in itself, but not yours."""
     file, key = handed_over
-    other = tmp_path / "other.gallery"
+    other = tmp_path / "stranger.gallery"
     other.mkdir()
     with zipfile.ZipFile(file) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()[2:]]
