@@ -56,7 +56,7 @@ def me(called: Called) -> dict[str, Any]:
     """What the token may do."""
     actor = called.actor
     limits = {"cameras": actor.cameras, "galleries": actor.galleries}
-    told = {name: None if values is None else sorted(values) for name, values in limits.items()}
+    told: dict[str, Any] = {name: None if values is None else sorted(values) for name, values in limits.items()}
     ends = None if actor.expires is None else actor.expires.isoformat()
     user = called.parts.service.who(actor)
     return {

@@ -6,6 +6,7 @@ import { WORDS, marks, others, askReason } from "./marks.js";
 import { percent } from "./grid.js";
 import { announce, clock, day, fill, h, key, moment } from "./dom.js";
 
+const WHAT = { patches: "where on the crop", words: "which words", word_patches: "where each word lies" };
 const MINUTES = [5, 15, 60, 240];
 
 export class Detail {
@@ -39,14 +40,14 @@ export class Detail {
       h("div", { class: "detail-head" }, title, h("button", { class: "icon", "aria-label": "Close", onclick: () => this.close() }, "✕")),
       h("p", { class: "caution" }, "A candidate, not an identification."),
       this.parts.frame, this.parts.mark,
-      h("dl", { class: "facts" }, fact("Camera", item.camera ?? "unknown"), fact("Time", moment(item.time)), fact("Probability", percent(item.probability)),
-        fact("Track", item.track), fact("Video", item.video), fact("Frame", item.frame), fact("Box", item.box?.join(", ")),
-        Object.entries(item.labels ?? {}).map(([name, value]) => fact(name, value)), fact("Size", item.width && `${item.width} × ${item.height} pixels`)),
       h("div", { class: "actions" },
         h("button", { onclick: () => this.why() }, "Why ", key("W")), h("button", { onclick: () => this.whereElse() }, "Where else ", key("E")),
         h("button", { onclick: () => this.options.like("more", [item.id]) }, "More like this"), h("button", { onclick: () => this.options.like("less", [item.id]) }, "Less like this"),
         h("button", { onclick: () => this.original() }, "Original")),
-      this.parts.why, this.parts.where);
+      this.parts.why, this.parts.where,
+      h("dl", { class: "facts" }, fact("Camera", item.camera ?? "unknown"), fact("Time", moment(item.time)), fact("Probability", percent(item.probability)),
+        fact("Track", item.track), fact("Video", item.video), fact("Frame", item.frame), fact("Box", item.box?.join(", ")),
+        Object.entries(item.labels ?? {}).map(([name, value]) => fact(name, value)), fact("Size", item.width && `${item.width} × ${item.height} pixels`)));
     this.node.classList.add("open");
     this.showMarks();
     if (focus) title.focus({ preventScroll: true });
@@ -95,7 +96,7 @@ export class Detail {
     const said = this.options.sentence();
     if (!said) return fill(why, h("h3", {}, "Why"), h("p", {}, "There is no sentence to explain: this was searched for by a picture."));
     if (!(await withPurpose())) return;
-    fill(why, h("h3", {}, "Why"), h("p", { class: "waiting" }, "The model is asked what its score rests on …"));
+    fill(why, h("h3", {}, "Why"), h("p", { class: "waiting" }, "The model is asked what its score rests on. That may take a minute …"));
     let told;
     try {
       told = await ask(of("crops", this.item.id, "explain"), { json: { sentence: said } });
@@ -111,7 +112,9 @@ export class Detail {
       const strength = Math.min(4, Math.ceil((4 * Math.abs(weights[place])) / most));
       return h("button", { class: `word ${weights[place] < 0 ? "against" : "for"}${strength}`, title: `${weights[place] < 0 ? "speaks against" : "speaks for"} it: ${weights[place].toFixed(3)}`, disabled: !word.patches, onclick: () => heat(word.patches, word.text) }, word.text);
     });
-    const hidden = Object.entries(told.shown).filter(([, verdict]) => !verdict.way).map(([what, verdict]) => h("p", { class: "note" }, `Not shown (${what.replace("_", " of ")}): ${verdict.why ?? verdict.reason ?? "its measurement failed"}`));
+    const verdicts = Object.entries(told.shown);
+    const hidden = verdicts.filter(([, verdict]) => !verdict.way).map(([what, verdict]) => h("p", { class: "note" }, `Not shown: ${WHAT[what] ?? what}. ${verdict.note}`));
+    if (verdicts.some(([, verdict]) => verdict.way && !verdict.measured)) hidden.push(h("p", { class: "note bad" }, "Not measured for this model: whether it is true of the model is not known."));
     const lead = weights.some(Boolean) && h("p", { class: "legend" }, h("span", { class: "word for4" }, "speaks for it"), h("span", { class: "word against4" }, "speaks against it"));
     fill(why, h("h3", {}, "Why"), h("p", { class: "words" }, buttons), lead,
       told.patches && h("button", { class: "link", onclick: () => heat(told.patches, "the whole sentence") }, "where on the crop"), hidden, h("p", { class: "note" }, told.meaning));

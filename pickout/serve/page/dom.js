@@ -53,6 +53,7 @@ export function dialog(title, build, { wide = false } = {}) {
 export const isTyping = (target) => target.closest("input, textarea, select, dialog, [contenteditable]") !== null;
 
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
+const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 const YEAR = new Intl.DateTimeFormat(undefined, { year: "numeric", timeZone: "UTC" });
 
 // Times of a gallery have no zone: they are shown as they stand.
@@ -62,6 +63,10 @@ export function clock(iso) {
 
 export function day(iso) {
   return iso ? DAY.format(new Date(`${iso.slice(0, 10)}T00:00:00Z`)) : "";
+}
+
+export function date(iso) {
+  return iso ? DATE.format(new Date(`${iso.slice(0, 10)}T00:00:00Z`)) : "";
 }
 
 export function moment(iso) {

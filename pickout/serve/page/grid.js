@@ -2,7 +2,7 @@
 
 import { cropImage } from "./api.js";
 import { WORDS, askReason, mark, marks, others, undo } from "./marks.js";
-import { announce, clock, day, fill, h, moment, toast } from "./dom.js";
+import { announce, clock, date, fill, h, moment, toast } from "./dom.js";
 
 export const percent = (p) => (p === null || p === undefined ? null : `${Math.round(100 * p)} %`);
 
@@ -44,10 +44,9 @@ export class Grid {
     const same = item.others?.length ? h("span", { class: "same", title: "more crops of the same track" }, `+${item.others.length}`) : null;
     const sure = percent(item.probability);
     return h("li", { class: "card", role: "option", id: `crop-${item.id}`, tabindex: place ? "-1" : "0", "aria-selected": "false", data: { place } },
-      h("div", { class: "frame" }, cropImage(item.id), same, h("span", { class: "verdict" })),
-      h("p", { class: "time" }, h("b", {}, clock(item.time)), " ", h("span", {}, day(item.time))),
-      h("p", { class: "place" }, h("span", { class: "camera" }, item.camera ?? "no camera"),
-        sure && h("span", { class: "sure", title: "probability that it shows the person described" }, sure)));
+      h("div", { class: "frame" }, cropImage(item.id), sure && h("span", { class: "sure", title: "probability that it shows the person described" }, sure), same, h("span", { class: "verdict" })),
+      h("p", { class: "time" }, h("b", {}, clock(item.time)), h("span", {}, date(item.time))),
+      h("p", { class: "place" }, item.camera ?? "no camera"));
   }
 
   cards() { return this.list.children; }

@@ -16,7 +16,7 @@ export class QueryBox {
     const add = h("select", { class: "add", "aria-label": "Add to the query", onchange: (event) => { const what = event.target.value; event.target.value = ""; this.add(what, picture); } },
       h("option", { value: "" }, "＋ Add"), h("option", { value: "witness" }, "another witness"), h("option", { value: "picture" }, "a picture"), h("option", { value: "without" }, "without …"));
     this.node = h("form", { class: "ask", role: "search", onsubmit: (event) => { event.preventDefault(); this.submit(); } },
-      h("div", { class: "line" }, this.sentence, add, h("button", { class: "main" }, "Search")), picture, this.more, this.chips, this.notes);
+      h("div", { class: "line" }, this.sentence, add, h("button", { class: "main" }, "Search")), picture, this.more, this.chips);
     this.node.addEventListener("dragover", (event) => event.preventDefault());
     this.node.addEventListener("drop", (event) => { event.preventDefault(); this.addPicture(event.dataTransfer.files[0]); });
     this.sentence.addEventListener("keydown", (event) => { if (event.key === "Escape") this.sentence.blur(); });

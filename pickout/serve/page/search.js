@@ -68,7 +68,7 @@ function build() {
     h("section", { class: "results", "aria-label": "Results" },
       h("div", { class: "notice" }, h("p", {}, h("b", {}, "Candidates, not identifications."), " A person judges each one."), h("div", { id: "case-bar", class: "case-bar" })),
       h("div", { class: "toolbar", id: "toolbar" }),
-      h("div", { class: "told", id: "told" }),
+      h("div", { class: "said-of" }, h("div", { class: "told", id: "told" }), box.notes),
       h("details", { class: "times", id: "times" }, h("summary", {}, "Over time, camera by camera"), h("div", { class: "strips", id: "strips" })),
       grid.list, h("div", { class: "pager", id: "pager" })),
     detail.node,
@@ -207,7 +207,7 @@ function showTold(bad) {
 }
 
 function showToolbar() {
-  const choose = (name, options, label) => h("label", { class: "choose" }, label, h("select", {
+  const choose = (name, options, label) => h("label", { class: "choose" }, h("span", {}, label), h("select", {
     onchange: (event) => { query[name] = event.target.value; if (name === "order") { built.address = toAddress(query); history.replaceState(null, "", built.address); grid.show(ordered(), {}); showToolbar(); } else { query.page = 1; go(); } },
   }, Object.entries(options).map(([value, text]) => h("option", { value, selected: query[name] === value }, text))));
   const best = query.order === "relevance" ? "" : `, the ${answer.candidates.length} best of them by ${query.order}`;
@@ -232,7 +232,7 @@ function showTally() {
     h("button", { onclick: () => like("more", grid.chosen) }, "More like these"),
     h("button", { class: "icon", "aria-label": "Select none", onclick: () => { grid.selected.clear(); grid.showMarks(); } }, "✕"));
   const tally = byId("tally");
-  if (tally && answer) fill(tally, `${grid.items.filter((each) => marks.has(each.id)).length} of ${grid.items.length} judged`);
+  if (tally && answer) fill(tally, grid.items.length > 0 && `${grid.items.filter((each) => marks.has(each.id)).length} of ${grid.items.length} judged`);
 }
 
 async function showCase() {
@@ -246,7 +246,7 @@ async function showCase() {
 function showTimes() {
   const times = byId("times");
   if (!times?.open || !answer) return;
-  timeline(byId("strips"), answer.candidates, (id) => {
+  timeline(byId("strips"), answer.candidates, Object.keys(known.gallery.values.camera ?? {}).length, (id) => {
     const place = grid.items.findIndex((each) => each.id === id);
     if (place >= 0) { grid.go(place); openDetail(grid.items[place], {}); }
   });
@@ -254,7 +254,7 @@ function showTimes() {
 
 function showPager() {
   const first = (query.page - 1) * PAGE + 1;
-  fill(byId("pager"), answer.candidates.length > 0 && [
+  fill(byId("pager"), grid.items.length > 0 && [
     h("button", { disabled: query.page === 1, onclick: () => turn(-1) }, "Page before ", key("[")),
     h("span", {}, `${count(first)} to ${count(first + answer.candidates.length - 1)}`),
     h("button", { disabled: !answer.more, onclick: () => turn(1) }, "Page after ", key("]"))]);

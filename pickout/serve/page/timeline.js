@@ -4,7 +4,7 @@ import { clock, day, fill, h, plural } from "./dom.js";
 
 const MOST_CAMERAS = 12;
 
-export function timeline(place, candidates, choose) {
+export function timeline(place, candidates, known, choose) {
   const timed = candidates.filter((each) => each.time);
   if (!timed.length) return fill(place, h("p", { class: "note" }, "These candidates have no time."));
   const at = (each) => Date.parse(`${each.time.slice(0, 19)}Z`);
@@ -23,6 +23,7 @@ export function timeline(place, candidates, choose) {
     }));
     return h("div", { class: "strip-row" }, h("span", { class: "strip-name" }, camera, h("span", { class: "number" }, String(items.length))), bar);
   });
+  place.style.height = `${32 * Math.min(known, MOST_CAMERAS, 6) + 64}px`; // as many cameras as there are, so that it keeps its height
   const rest = cameras.size - rows.length;
   fill(place, rows, h("div", { class: "strip-ends" }, h("span", {}, `${day(timed.find((each) => at(each) === first).time)} ${clock(new Date(first).toISOString())}`), h("span", {}, `${day(new Date(last).toISOString())} ${clock(new Date(last).toISOString())}`)),
     h("p", { class: "note" }, `The candidates on this page; higher is ${timed[0].probability === null ? "a better score" : "more probable"}.${rest > 0 ? ` ${plural(rest, "more camera")} not drawn.` : ""}`));
