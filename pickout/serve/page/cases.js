@@ -7,6 +7,7 @@ import { WORDS, marks, openCase } from "./marks.js";
 import { redact } from "./redaction.js";
 import { clock, count, day, dialog, fill, h, plural, toast } from "./dom.js";
 
+const DRAWN = 300; // of each verdict; more would make the page slow
 let second = null;
 let me = null;
 
@@ -64,7 +65,7 @@ function one(main, found) {
     h("p", { class: "caution" }, h("b", {}, "Candidates, not identifications."), " Each was found by a description and judged by a person."),
     wanted.length > 0 && h("p", { class: "ask-second" }, h("a", { class: "button", href: `#/cases/${found.id}/second` }, `Give a second opinion on ${plural(wanted.length, "candidate")}`)),
     found.crops.length ? ["fits", "maybe", "no"].filter((verdict) => by(verdict).length).map((verdict) => h("section", {}, h("h2", {}, `${WORDS[verdict].join(" ")} · ${by(verdict).length}`),
-      h("ul", { class: "evidence" }, by(verdict).slice(0, 500).map((crop) => evidence(found, crop, again)))))
+      h("ul", { class: "evidence" }, by(verdict).slice(0, DRAWN).map((crop) => evidence(found, crop, again))), by(verdict).length > DRAWN && h("p", { class: "note" }, `The first ${DRAWN} are drawn here; the case holds all.`)))
       : h("p", { class: "state small" }, "Nothing is marked yet. Search, and press F, M or N on a candidate."),
     notes(found, again),
     h("section", {}, h("h2", {}, `Searches · ${found.queries.length}`), h("ol", { class: "log" }, found.queries.slice(-200).reverse().map((each) => h("li", {}, h("span", { class: "note" }, `${day(each.at)} ${clock(each.at)} UTC · ${each.by}`), h("span", {}, asked(each.told))))))));
