@@ -174,7 +174,7 @@ def _contents(members: Any) -> Iterator[tuple[str, bytes]]:
 
 
 def _write(sink: _Sink, members: Any) -> None:
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for name, content in _contents(members):
             info = zipfile.ZipInfo(name)  # 1980: when it was made stands in case.json
             info.external_attr, info.create_system = 0o600 << 16, 3

@@ -23,7 +23,11 @@ export class Failure extends Error {
 const KINDS = { 401: "expired", 403: "denied", 404: "gone", 429: "busy", 503: "busy" };
 const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
+// A token that is not valid is not sent again: wrong tokens are counted, and then an address has to wait.
+let ended = null;
+
 export async function ask(path, { method, json, form, signal, as = "json", tries = 3 } = {}) {
+  if (ended !== null && ended === session.token) throw new Failure("expired", "Your token is not valid any more.", 401);
   const headers = {};
   if (session.token) headers.Authorization = `Bearer ${session.token}`;
   if (json !== undefined) headers["Content-Type"] = "application/json";
@@ -49,7 +53,10 @@ export async function ask(path, { method, json, form, signal, as = "json", tries
     return ask(path, { method, json, form, signal, as, tries: tries - 1 });
   }
   const kind = KINDS[answer.status] ?? (answer.status >= 500 ? "broken" : "wrong");
-  if (kind === "expired") document.dispatchEvent(new Event("expired"));
+  if (kind === "expired") {
+    ended = headers.Authorization?.slice(7) ?? "";
+    document.dispatchEvent(new Event("expired"));
+  }
   throw new Failure(kind, told.error ?? "unknown", answer.status);
 }
 
@@ -100,6 +107,13 @@ const near = new IntersectionObserver((entries) => {
       () => { target.alt = "picture not there"; target.classList.add("lost"); });
   }
 }, { rootMargin: "600px" });
+
+// With another token, or a server that is back, pictures that were not given are asked for again.
+for (const again of ["session", "online-again"]) {
+  document.addEventListener(again, () => {
+    for (const image of document.querySelectorAll("img.crop.lost")) { image.classList.remove("lost"); near.observe(image); }
+  });
+}
 
 // An image of a crop that loads when it comes near. Its box is set by the style sheet, so nothing moves.
 export function cropImage(crop, { alt = "", what = "thumbnail" } = {}) {

@@ -104,7 +104,7 @@ function opinion(main, found) {
     changed: () => { if (left.isConnected) left.textContent = `${open.filter((each) => marks.has(each.id)).length} of ${open.length} judged`; } });
   const left = h("p", { class: "count" });
   fill(main, h("div", { class: "sheet" }, h("div", { class: "sheet-head" }, h("h1", {}, "Second opinion"), h("a", { class: "button", href: `#/cases/${found.id}` }, "Back to the case")),
-    h("p", { class: "caution" }, h("b", {}, "Candidates, not identifications."), ` What others said is hidden until you have judged. Searched for: ${open[0]?.marks[0]?.sentence || "not told"}`), left, second.list));
+    h("p", { class: "caution" }, h("b", {}, "Candidates, not identifications."), ` What others said is hidden until you have judged. Searched for: ${open[0]?.marks[0]?.sentence || "not told"}`), left, second.node));
   ready.then(() => second.show(open, { focus: true }));
 }
 

@@ -13,7 +13,7 @@ export function firstRun(main) {
   const take = async (files) => {
     const pictures = files.filter((each) => /\.(jpe?g|png|webp|bmp|gif|tiff?|avif)$/i.test(each.name));
     const videos = files.filter((each) => /\.(mp4|mkv|avi|webm|mov|h264)$/i.test(each.name));
-    if (videos.length) return fill(told, "People are cut out of a recording where it lies: ", h("code", {}, `pickout video ${videos[0].name} --out crops --gallery ${session.gallery}.gallery`), ". This page shows them as soon as they are in.");
+    if (videos.length) return fill(told, "People are cut out of a recording where it lies: ", h("code", {}, `pickout video ${videos[0].name} --detector DETECTOR.onnx --out crops --gallery ${session.gallery}.gallery`), ". This page shows them as soon as they are in.");
     if (!pictures.length) return toast("No pictures among these.");
     if (!(await withPurpose())) return;
     bar.hidden = false;
@@ -33,7 +33,7 @@ export function firstRun(main) {
     h("h1", { id: "first-title" }, "This gallery is empty"),
     h("p", {}, "Drop a folder of pictures here, each of one person. Their folder's name becomes the camera."),
     h("button", { class: "main", onclick: () => input.click() }, "Choose pictures"), input, bar, told,
-    h("p", { class: "note" }, "From a recording: ", h("code", {}, `pickout video RECORDING --out crops --gallery ${session.gallery}.gallery`)),
+    h("p", { class: "note" }, "From a recording: ", h("code", {}, `pickout video RECORDING --detector DETECTOR.onnx --out crops --gallery ${session.gallery}.gallery`)),
     h("p", { class: "note" }, "To try it on drawn people: ", h("code", {}, "pickout serve --demo")));
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));

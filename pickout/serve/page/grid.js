@@ -2,7 +2,7 @@
 
 import { cropImage } from "./api.js";
 import { WORDS, askReason, mark, marks, others, undo } from "./marks.js";
-import { announce, clock, date, fill, h, moment, toast } from "./dom.js";
+import { announce, clock, date, fill, h, toast } from "./dom.js";
 
 export const percent = (p) => (p === null || p === undefined ? null : `${Math.round(100 * p)} %`);
 
@@ -14,6 +14,8 @@ export class Grid {
     this.selected = new Set();
     this.at = 0;
     this.list = h("ul", { class: "grid", role: "listbox", "aria-multiselectable": "true", "aria-label": options.label, tabindex: "-1" });
+    this.state = h("div", { hidden: true });
+    this.node = h("div", {}, this.state, this.list);
     this.list.addEventListener("click", (event) => this.clicked(event));
     this.list.addEventListener("focusin", (event) => {
       const card = event.target.closest("[role=option]");
@@ -25,7 +27,17 @@ export class Grid {
   get current() { return this.items[this.at] ?? null; }
   get chosen() { return this.selected.size ? [...this.selected] : this.current ? [this.current.id] : []; }
 
+  // What stands in place of candidates.
+  say(...children) {
+    this.show([]);
+    fill(this.state, h("div", { class: "state" }, children));
+    this.state.hidden = false;
+    this.list.hidden = true;
+  }
+
   wait(number) {
+    this.state.hidden = true;
+    this.list.hidden = false;
     this.list.setAttribute("aria-busy", "true");
     if (!this.items.length) fill(this.list, Array.from({ length: number }, () => h("li", { class: "card ghost", role: "presentation" }, h("div", { class: "frame" }), h("p", {}, " "), h("p", {}, " "))));
   }
@@ -34,6 +46,8 @@ export class Grid {
     this.items = items;
     this.selected.clear();
     this.at = 0;
+    this.state.hidden = true;
+    this.list.hidden = !items.length;
     fill(this.list, items.map((item, place) => this.card(item, place)));
     this.list.removeAttribute("aria-busy");
     this.showMarks();
@@ -45,8 +59,8 @@ export class Grid {
     const sure = percent(item.probability);
     return h("li", { class: "card", role: "option", id: `crop-${item.id}`, tabindex: place ? "-1" : "0", "aria-selected": "false", data: { place } },
       h("div", { class: "frame" }, cropImage(item.id), sure && h("span", { class: "sure", title: "probability that it shows the person described" }, sure), same, h("span", { class: "verdict" })),
-      h("p", { class: "time" }, h("b", {}, clock(item.time)), h("span", {}, date(item.time))),
-      h("p", { class: "place" }, item.camera ?? "no camera"));
+      h("p", { class: "time" }, h("b", {}, clock(item.time))),
+      h("p", { class: "place", title: item.camera ?? "no camera" }, h("span", { class: "camera" }, item.camera ?? "no camera"), h("span", { class: "date" }, date(item.time))));
   }
 
   cards() { return this.list.children; }
@@ -61,7 +75,6 @@ export class Grid {
       card.setAttribute("aria-selected", String(this.selected.has(item.id)));
       const shown = mine ?? theirs[0];
       fill(card.querySelector(".verdict"), shown && [h("b", { "aria-hidden": "true" }, WORDS[shown.verdict][0]), ` ${WORDS[shown.verdict][1]}`, mine && theirs.length ? (theirs.every((each) => each.verdict === mine.verdict) ? " · agreed" : " · differs") : mine ? "" : " (another)"]);
-      card.setAttribute("aria-label", [`${place + 1}`, moment(item.time), item.camera ?? "no camera", percent(item.probability), mine && `marked ${WORDS[mine.verdict][1]}`].filter(Boolean).join(", "));
     });
     this.options.changed?.();
   }

@@ -68,9 +68,9 @@ function build() {
     h("section", { class: "results", "aria-label": "Results" },
       h("div", { class: "notice" }, h("p", {}, h("b", {}, "Candidates, not identifications."), " A person judges each one."), h("div", { id: "case-bar", class: "case-bar" })),
       h("div", { class: "toolbar", id: "toolbar" }),
-      h("div", { class: "said-of" }, h("div", { class: "told", id: "told" }), box.notes),
-      h("details", { class: "times", id: "times" }, h("summary", {}, "Over time, camera by camera"), h("div", { class: "strips", id: "strips" })),
-      grid.list, h("div", { class: "pager", id: "pager" })),
+      h("div", { class: "said-of", tabindex: "0", role: "group", "aria-label": "About this answer" }, h("div", { class: "told", id: "told" }), box.notes),
+      h("details", { class: "times", id: "times" }, h("summary", {}, "Over time, camera by camera"), h("div", { class: "strips", id: "strips", tabindex: "0", role: "group", "aria-label": "Candidates over time" })),
+      grid.node, h("div", { class: "pager", id: "pager" })),
     detail.node,
     h("div", { class: "bulk", id: "bulk", hidden: true }));
   built = { view, gallery: session.gallery, address: null };
@@ -80,17 +80,16 @@ function build() {
 
 function start() {
   answer = null;
-  grid.show([]);
   built.address = toAddress(query);
   showFilters();
   showCase();
   fill(byId("toolbar"), h("p", { class: "count" }, `${plural(known.gallery.crops, "crop")} of ${plural(Object.keys(known.gallery.values.camera ?? {}).length, "camera")} to search.`));
   fill(byId("told"));
   fill(byId("pager"));
-  fill(grid.list, h("li", { class: "state", role: "presentation" },
+  grid.say(
     h("h2", {}, "Say what the witness said"),
     h("p", {}, "Clothes, colours, bags, hair, what somebody carries. Where and when may stand in the same sentence."),
-    h("div", { class: "examples" }, examples().map((each) => h("button", { class: "quiet", onclick: () => box.say(each) }, each)))));
+    h("div", { class: "examples" }, examples().map((each) => h("button", { class: "quiet", onclick: () => box.say(each) }, each))));
   savedSearches();
   box.focus();
 }
@@ -102,7 +101,7 @@ const examples = () => {
 
 async function savedSearches() {
   const { saved: kept } = await ask(of("saved"));
-  const place = grid.list.querySelector(".examples");
+  const place = grid.state.querySelector(".examples");
   if (!kept.length || !place) return;
   const items = () => kept.filter((each) => each.name.toLowerCase().includes(filter.value.toLowerCase())).slice(0, 20);
   const list = h("div", { class: "examples" });
@@ -160,9 +159,8 @@ async function run({ focus }) {
 function failed(error) {
   if (error.kind === "gone" && session.case) { keep({ case: "" }); return run({ focus: false }); }
   answer = null;
-  grid.show([]);
   const told = error.kind === "offline" ? "The server does not answer. The search is made when it is back." : error.message;
-  fill(grid.list, h("li", { class: "state", role: "presentation" }, h("h2", {}, "Not searched"), h("p", {}, told), h("button", { class: "main", onclick: () => run({ focus: false }) }, "Try again")));
+  grid.say(h("h2", {}, "Not searched"), h("p", {}, told), h("button", { class: "main", onclick: () => run({ focus: false }) }, "Try again"));
   announce(told);
   if (error.kind === "offline") document.addEventListener("online-again", () => run({ focus: false }), { once: true });
 }
@@ -179,14 +177,14 @@ function showAnswer({ focus }) {
   const bad = answer.no_good_match && !insisted && query.page === 1;
   grid.show(bad ? [] : ordered(), { focus });
   if (bad) {
-    fill(grid.list, h("li", { class: "state", role: "presentation" },
+    grid.say(
       h("h2", {}, "No good match"),
       h("p", {}, `The best candidate has a probability of ${Math.round(100 * answer.best_probability)} %. Only ${Math.round(100 * answer.error)} % of searches for people who are not here reach ${Math.round(100 * answer.threshold)} %.`),
       h("p", {}, "Most likely this person is not among these crops, or the description misses what the cameras saw."),
-      h("button", { onclick: () => { insisted = true; showAnswer({ focus: true }); } }, "Show the best of a bad lot")));
+      h("button", { onclick: () => { insisted = true; showAnswer({ focus: true }); } }, "Show the best of a bad lot"));
   } else if (!answer.candidates.length) {
-    fill(grid.list, h("li", { class: "state", role: "presentation" }, h("h2", {}, "No crop passes the filters"),
-      h("p", {}, "Drop one of them, or widen the time."), h("button", { onclick: () => { query.where = {}; if (query.parsed) query.parsed.where = {}; go(); } }, "Drop all filters")));
+    grid.say(h("h2", {}, "No crop passes the filters"),
+      h("p", {}, "Drop one of them, or widen the time."), h("button", { onclick: () => { query.where = {}; if (query.parsed) query.parsed.where = {}; go(); } }, "Drop all filters"));
   }
   box.showNotes(answer.notes, query);
   detail.reset();
@@ -246,7 +244,7 @@ async function showCase() {
 function showTimes() {
   const times = byId("times");
   if (!times?.open || !answer) return;
-  timeline(byId("strips"), answer.candidates, Object.keys(known.gallery.values.camera ?? {}).length, (id) => {
+  timeline(byId("strips"), answer.candidates, Object.keys(known.gallery.values.camera ?? {}), (id) => {
     const place = grid.items.findIndex((each) => each.id === id);
     if (place >= 0) { grid.go(place); openDetail(grid.items[place], {}); }
   });
