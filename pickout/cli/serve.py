@@ -16,8 +16,9 @@ State = Annotated[Path, typer.Option(help="The server's folder: settings.toml, t
 
 
 def serve(
-    galleries: Galleries,
+    galleries: Annotated[list[Path] | None, typer.Argument(help="Galleries made by pickout index.")] = None,
     state: State = STATE,
+    demo: Annotated[bool, typer.Option("--demo", help="Draw people first, and serve them too.")] = False,
     host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs tokens.")] = (
         "127.0.0.1"
     ),
@@ -29,7 +30,8 @@ def serve(
 ) -> None:
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
 
-    Without tokens only this machine is answered. See pickout token, and docs/serve.md for settings.toml.
+    The page is at the address that is told; the API lies below /v1. Without tokens only this machine is answered. See
+    pickout token, and docs/serve.md for settings.toml.
     """
     from pickout.errors import UsageError
 
@@ -40,6 +42,13 @@ def serve(
     from pickout.serve.guard import LOOPBACK
 
     state = prepared(state)
+    galleries = list(galleries or ())
+    if demo:
+        from pickout.cli.serve_demo import demo_gallery
+
+        galleries.append(demo_gallery(state / "demo", device))
+    if not galleries:
+        raise UsageError("nothing to serve; name a gallery, or try drawn people with --demo")
     service = open_service(galleries, state, model, device)
     near = host in LOOPBACK
     if not near and not any(token.is_valid for token in service.tokens.all()):
@@ -64,6 +73,7 @@ def serve(
         timeout_keep_alive=15,
     )
     server = uvicorn.Server(config)
+    sys.stderr.write(f"The page: http{'s' if certificate else ''}://{host}:{port}/\n" if port else "")
     app.state.parts.stopping = lambda: server.should_exit
     sys.setswitchinterval(_SWITCH)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn stops by it and raises it again: exit code 0 then

@@ -42,6 +42,7 @@ class Action(StrEnum):
     IMAGE = "look at a crop"
     EXPLAIN = "explain"
     WATCH = "watch"
+    CASE = "work on cases"
     INDEX = "add or describe crops"
     ERASE = "remove or erase crops"
     EXPORT = "export"
@@ -69,17 +70,7 @@ _WHOLE = {Action.MANAGE, Action.KEEP, Action.AUDIT}
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """On whose behalf a request is made.
-
-    Args:
-        name: of the token.
-        roles: what it is for.
-        cameras: whose crops it may see; None: all crops.
-        galleries: which it may see; None: all.
-        blurred: whether it sees crops with blurred faces only.
-        token: the token's id; None for the account that runs the server.
-        expires: until when.
-    """
+    """On whose behalf a request is made. Cameras and galleries: None means all; token: None is the server's account."""
 
     name: str
     roles: frozenset[Role]
@@ -95,18 +86,7 @@ OWNER = Actor("the account that runs the server", frozenset(Role))
 
 
 def permit(actor: Actor, action: Action, gallery: str | None = None, crops: Iterable[Row | None] = ()) -> None:
-    """Make sure that `actor` may do this. Search, images, explanations, export, watches and audit all ask here.
-
-    Args:
-        actor: who.
-        action: what.
-        gallery: of which gallery; None where it concerns none.
-        crops: which crops it concerns; None for one that is not there.
-
-    Raises:
-        AccessDenied: no role of his allows it, whatever is there.
-        NotThere: a gallery or crop that is not there, or that he may not see: the same words for both.
-    """
+    """Make sure that `actor` may do this. Search, images, explanations, export, watches and audit all ask here."""
     needed = _NEEDS.get(action, (Role.SEARCH, Role.ADMIN))
     if not actor.roles & set(needed):
         raise AccessDenied(f"this token may not {action}; ask for one with the role {' or '.join(needed)}")
@@ -168,12 +148,7 @@ _LIST = TypeAdapter(list[Token])
 
 
 class Tokens:
-    """The tokens of a server, in `tokens.json` in its folder. Other processes' changes are seen at once.
-
-    Args:
-        state: the server's folder.
-        failures: wrong tokens from one address in a minute, after which it has to wait.
-    """
+    """The tokens of a server, in `tokens.json` in its folder. Other processes' changes are seen at once."""
 
     def __init__(self, state: Path, failures: int = 10) -> None:
         self._file, self._limit = state / TOKENS, failures
@@ -182,11 +157,7 @@ class Tokens:
         self._failed: dict[str, deque[float]] = {}
 
     def all(self) -> list[Token]:
-        """Every token, revoked ones too.
-
-        Raises:
-            GalleryDamaged: the file is garbled.
-        """
+        """Every token, revoked ones too."""
         try:
             status = self._file.stat()
             seen = (status.st_mtime_ns, status.st_ino, status.st_size)
@@ -210,21 +181,7 @@ class Tokens:
         galleries: Iterable[str] | None = None,
         blurred: bool = False,
     ) -> tuple[Token, str]:
-        """A new token, and its secret, which is told this once.
-
-        Args:
-            by: who makes it. Nobody can give more than he has.
-            name: who will have it.
-            roles: what it is for.
-            expires: until when.
-            cameras: whose crops it may see; None: all crops.
-            galleries: which it may see; None: all.
-            blurred: whether faces are always blurred.
-
-        Raises:
-            AccessDenied: it would allow more than `by` may do.
-            UsageError: no role, no usable name, or an end that has passed.
-        """
+        """A new token, and its secret, which is told this once."""
         permit(by, Action.TOKENS)
         secret = secrets.token_urlsafe(32)
         token = Token(
@@ -247,12 +204,7 @@ class Tokens:
         return token, f"{_PREFIX}_{token.id}_{secret}"
 
     def revoke(self, by: Actor, identifier: str) -> None:
-        """Make a token invalid at once.
-
-        Raises:
-            AccessDenied: it is the one that this is asked with, or allows more than that one.
-            NotThere: there is none of this id.
-        """
+        """Make a token invalid at once."""
         permit(by, Action.TOKENS)
         found = {each.id: each for each in self.all()}.get(identifier)
         if found is None:
@@ -264,16 +216,7 @@ class Tokens:
         self._change(lambda tokens: [ended if each.id == identifier else each for each in tokens])
 
     def actor(self, given: str | None, address: str) -> Actor:
-        """Who comes with a token.
-
-        Args:
-            given: the token; None: none was given.
-            address: where it comes from; too many wrong ones from there have to wait.
-
-        Raises:
-            NotKnown: no token, or one that is not valid; the same words for each reason.
-            ServerBusy: too many wrong ones.
-        """
+        """Who comes with a token."""
         prefix, _, rest = (given or "").partition("_")
         identifier, _, secret = rest.partition("_")
         known = {each.id: each for each in self.all()}.get(identifier)

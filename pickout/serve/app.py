@@ -4,10 +4,12 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from pickout import __version__
@@ -25,14 +27,23 @@ from pickout.errors import (
 )
 from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import ERRORS, Parts
+from pickout.serve.case_routes import router as case_routes
 from pickout.serve.change_routes import router as change_routes
 from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
-from pickout.serve.watches import send
+from pickout.serve.site_routes import router as site_routes
+from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
+_PAGE = Path(__file__).parent / "page"
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
+    " 'none'"
+)
+"""What the page may do: its own scripts and styles, pictures that it was given, and no other host."""
 _STATUS: dict[type[PickoutError], int] = {
     NotKnown: 401,
     AccessDenied: 403,
@@ -51,14 +62,7 @@ _STATUS: dict[type[PickoutError], int] = {
 def create_app(
     service: Service, *, hosts: Collection[str] = LOOPBACK, secure: bool = False, loopback: bool = True
 ) -> FastAPI:
-    """The application.
-
-    Args:
-        service: its galleries.
-        hosts: names by which it may be called.
-        secure: whether it is called over TLS.
-        loopback: whether only this machine reaches it, so that no token is needed while there is none.
-    """
+    """The application."""
     parts = Parts(service)
     parts.loopback = loopback
     app = FastAPI(
@@ -73,7 +77,9 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.parts = parts
-    for router in (search_routes, change_routes, duty_routes):
+    app.get("/", include_in_schema=False)(_page)
+    app.mount("/page", StaticFiles(directory=_PAGE))
+    for router in (search_routes, case_routes, change_routes, duty_routes, site_routes):
         app.include_router(router, prefix="/v1", responses=ERRORS)
     app.exception_handler(PickoutError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)
@@ -81,6 +87,10 @@ def create_app(
     app.exception_handler(Exception)(_fault)
     app.add_middleware(Guard, settings=service.settings, hosts=hosts, measured=parts.measured, secure=secure)
     return app
+
+
+def _page() -> FileResponse:
+    return FileResponse(_PAGE / "index.html", headers={"Content-Security-Policy": _PAGE_POLICY})
 
 
 @asynccontextmanager
@@ -91,13 +101,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threads = [
         threading.Thread(target=_every, args=(stop, seconds, what), name=name, daemon=True)
         for name, seconds, what in (
-            ("tend", 60 * settings.keep_minutes, parts.duty.tend),
+            ("tend", 60 * settings.keep_minutes, parts.service.tend),
             ("compact", 60 * settings.compact_minutes, lambda: _compact(parts)),
             ("watch", settings.watch_seconds, lambda: _watch(parts)),
         )
     ]
-    parts.changes.resume_uploads()
-    parts.duty.tend()
+    for hosted in parts.service.galleries.values():  # pictures that were kept before the server died
+        for folder in parts.service.uploads(hosted).pending():
+            index_upload(folder, hosted, lambda _: None)
+        hosted.refresh()
+    parts.service.tend()
     for thread in threads:
         thread.start()
     yield
@@ -107,7 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         thread.join()
     for hosted in parts.service.galleries.values():
         hosted.close()
-    parts.duty.sign_heads()
+    parts.service.tend(erase=False)
 
 
 def _every(stop: threading.Event, seconds: float, what: Callable[[], object]) -> None:
@@ -127,7 +140,7 @@ def _compact(parts: Parts) -> None:
 def _watch(parts: Parts) -> None:
     parts.watches.look()
     if parts.service.settings.webhooks:
-        send(parts.watches, parts.service.webhook_secret())
+        parts.watches.send()
 
 
 async def _told(request: Request, error: Exception) -> JSONResponse:

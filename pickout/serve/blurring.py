@@ -1,6 +1,7 @@
 """Faces blurred by where a head is in a crop of a whole person: no face is looked for, so no angle hides one."""
 
 import io
+from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -33,4 +34,26 @@ def blurred_jpeg(content: bytes) -> bytes:
     with Image.open(io.BytesIO(content)) as picture:
         stream = io.BytesIO()
         blurred(picture).save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
+def redacted_jpeg(content: bytes, boxes: Sequence[Sequence[float]], *, head: bool = True) -> bytes:
+    """A crop as it may leave: the head region blurred unless told otherwise, and boxes made one colour each.
+
+    Args:
+        content: the bytes of a file.
+        boxes: left, top, width and height as shares of the crop; what stood there cannot be got back.
+        head: whether the head region is blurred.
+    """
+    with Image.open(io.BytesIO(content)) as picture:
+        image = blurred(picture) if head else picture.convert("RGB")
+    for left, top, width, height in boxes:
+        start = (round(left * image.width), round(top * image.height))
+        end = (round((left + width) * image.width), round((top + height) * image.height))
+        box = (*start, min(image.width, end[0]), min(image.height, end[1]))
+        if box[0] < box[2] and box[1] < box[3]:
+            one = image.crop(box).resize((1, 1), Image.Resampling.BOX)
+            image.paste(one.resize((box[2] - box[0], box[3] - box[1])), box)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=90)
     return stream.getvalue()

@@ -1,17 +1,24 @@
 """Who calls over HTTP, what for, and what may be answered instead of what was asked for."""
 
-from collections.abc import Callable
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, HTTPException, Query, Request, UploadFile
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
 
+from pickout.errors import ImageUnreadable
 from pickout.gallery.audit.log import Acting
-from pickout.serve.access import OWNER, Actor
-from pickout.serve.changes import Changes
+from pickout.serve.access import OWNER, Action, Actor
+from pickout.serve.cases import Cases
 from pickout.serve.crops import Crops
-from pickout.serve.duty import Duty
 from pickout.serve.guard import Measured
+from pickout.serve.hosting import Hosted
+from pickout.serve.jobs import Job, Tell
 from pickout.serve.service import Service
 from pickout.serve.watches import Watches
 
@@ -43,40 +50,29 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 class Parts:
-    """What routes use.
-
-    Args:
-        service: the galleries.
-    """
+    """What routes use."""
 
     def __init__(self, service: Service) -> None:
-        self.service, self.crops, self.changes = service, Crops(service), Changes(service)
-        self.duty, self.watches = Duty(service, self.changes), Watches(service)
-        self.measured = Measured()
+        self.service, self.crops, self.watches, self.measured = service, Crops(service), Watches(service), Measured()
+        self.cases = Cases(service)
         self.stopping: Callable[[], bool] = lambda: False
         self.loopback = True
         self.streams = 0
 
 
 class Caller:
-    """Who asks, and what for.
-
-    Args:
-        parts: of the server.
-        actor: who.
-        purpose: what for, as it was given; not checked yet.
-    """
+    """Who asks, and what for."""
 
     def __init__(self, parts: Parts, actor: Actor, purpose: str | None) -> None:
         self.parts, self.actor, self._purpose = parts, actor, purpose
 
+    def gallery(self, action: Action, name: str) -> Hosted:
+        """The gallery of this name, for what the caller may do to it."""
+        return self.parts.service.gallery(self.actor, action, name)
+
     @property
     def who(self) -> Acting:
-        """For the audit, of what must have a purpose.
-
-        Raises:
-            UsageError: it has none, or another than those of the server.
-        """
+        """For the audit, of what must have a purpose."""
         return self.parts.service.acting(self.actor, self._purpose)
 
     @property
@@ -93,11 +89,7 @@ def caller(
         str | None, Query(description="The same, where a header cannot be sent.", max_length=200)
     ] = None,
 ) -> Caller:
-    """Who asks.
-
-    Raises:
-        NotKnown: no valid token.
-    """
+    """Who asks."""
     parts: Parts = request.app.state.parts
     actor = authenticate(parts, authorization, request.client.host if request.client else "unknown")
     request.state.token = actor.token
@@ -105,12 +97,7 @@ def caller(
 
 
 def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor:
-    """Who comes with a header; the server's owner where there are no tokens and he is on the same machine.
-
-    Raises:
-        NotKnown: no valid token.
-        ServerBusy: too many wrong ones.
-    """
+    """Who comes with a header; the server's owner where there are no tokens and he is on the same machine."""
     tokens = parts.service.tokens
     if parts.loopback and not tokens.all():
         return OWNER
@@ -119,3 +106,61 @@ def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor
 
 
 Called = Annotated[Caller, Depends(caller)]
+
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/x-ndjson": {}}, "description": "progress, then `result` or `error`"},
+    202: {"content": {"application/json": {}}, "description": "begun; see /v1/jobs/{job}"},
+}
+Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
+_PAUSE = 0.1
+"""Seconds between two looks at how far a job is."""
+
+
+def followed(
+    called: Caller, hosted: Hosted, what: str, work: Callable[[Tell], dict[str, Any]], follow: bool
+) -> Response:
+    """Begin long work on a gallery. It goes on when nobody listens any more."""
+
+    def whole(tell: Tell) -> dict[str, Any]:
+        try:
+            return work(tell)
+        finally:
+            hosted.refresh()  # also what was committed before an error
+
+    job = called.parts.service.jobs.start(what, hosted.name, called.actor.token, whole)
+    if not follow:
+        return JSONResponse(job.as_json(), 202)
+    return StreamingResponse(_lines(called, job), media_type="application/x-ndjson")
+
+
+async def _lines(called: Caller, job: Job) -> AsyncIterator[str]:
+    yield json.dumps({"job": job.id}) + "\n"
+    before: dict[str, Any] = {}
+    while not job.ended.is_set():
+        if job.progress != before:
+            before = job.progress
+            yield json.dumps({"progress": before}) + "\n"
+        await asyncio.sleep(_PAUSE)
+    if job.error is None:
+        yield json.dumps({"result": job.result}) + "\n"
+    else:
+        yield json.dumps({"error": called.parts.service.told(job.error), "kind": type(job.error).__name__}) + "\n"
+
+
+def read_upload(called: Caller, file: UploadFile) -> bytes:
+    """A file's bytes; refused where it is empty or larger than one picture may be."""
+    largest = called.parts.service.settings.largest_file
+    content = file.file.read(largest + 1)
+    if len(content) > largest:
+        raise HTTPException(413, f"a file is larger than {largest} bytes")
+    if not content:
+        raise ImageUnreadable("a file", "is empty")
+    return content
+
+
+def temporary_file(called: Caller, kind: str) -> Path:
+    """An empty file of the server's own, which the caller deletes."""
+    folder = called.parts.service.state / kind
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as file:
+        return Path(file.name)

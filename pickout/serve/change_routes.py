@@ -1,96 +1,157 @@
 """Routes that change: crops added, described, removed, erased, taken out and in; models and calibration."""
 
-import asyncio
-import json
 import shutil
-import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, UploadFile
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.background import BackgroundTask
 
-from pickout.errors import UsageError
+from pickout.data.registry import open_data
+from pickout.errors import AccessDenied, NothingFound, NotThere, UsageError
+from pickout.gallery.audit.log import acting, record_event
+from pickout.gallery.calibration.fit import CalibrationSettings
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.intake.metadata import CameraFrom
+from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.storage.manifest import first_fault
 from pickout.gallery.storage.rows import Metadata
-from pickout.serve.access import Action
-from pickout.serve.calling import Called, Caller
-from pickout.serve.jobs import Job
+from pickout.serve.access import Action, permit
+from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
+from pickout.serve.hosting import Hosted
+from pickout.serve.jobs import Tell
 from pickout.serve.requests import CalibrateBody, ChosenBody, CropBody, ExportBody, FolderBody, RebuildBody, UpdateBody
-from pickout.serve.search_routes import read_upload
-from pickout.serve.uploads import Sent
+from pickout.serve.retention import Retention
+from pickout.serve.service import limited
+from pickout.serve.uploads import Sent, index_upload, told_progress
 
 router = APIRouter()
-_PAUSE = 0.1
-"""Seconds between two looks at how far a job is."""
 _TOLD: TypeAdapter[CropBody | list[CropBody]] = TypeAdapter(CropBody | list[CropBody])
-_Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/x-ndjson": {}}, "description": "progress, then `result` or `error`"},
-    202: {"content": {"application/json": {}}, "description": "begun; see /v1/jobs/{job}"},
-}
 
 
-@router.post("/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=_STREAM)
+@router.post("/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=STREAM)
 def upload(
     called: Called,
     gallery: str,
     files: Annotated[list[UploadFile], File(description="Pictures of a person each.")],
     metadata: Annotated[str, Form(description="JSON: camera, time ... of all, or a list with one for each.")] = "{}",
-    follow: _Follow = True,
+    follow: Follow = True,
 ) -> Response:
     """Upload crops and index them. The same request again adds nothing. Needs a purpose; recorded."""
-    called.parts.service.gallery(called.actor, Action.INDEX, gallery)
-    told = _metadata(metadata, len(files))
-    if len(files) > called.parts.service.settings.most_files:
-        raise HTTPException(413, f"more than {called.parts.service.settings.most_files} files")
+    hosted, who = called.gallery(Action.INDEX, gallery), called.who
+    told, most = _metadata(metadata, len(files)), called.parts.service.settings.most_files
+    if len(files) > most:
+        raise HTTPException(413, f"more than {most} files")
+    for each in told:
+        _own_camera(called, each.camera, needed=True)
     sent = [Sent(read_upload(called, file), each) for file, each in zip(files, told, strict=True)]
-    return _followed(called, called.parts.changes.upload(called.actor, gallery, sent, called.who), follow=follow)
+    folder = called.parts.service.uploads(hosted).keep(sent)
+    with acting(who):
+        return followed(called, hosted, "upload", lambda tell: index_upload(folder, hosted, tell), follow)
 
 
-@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=_STREAM)
-def index(called: Called, gallery: str, body: FolderBody, follow: _Follow = True) -> Response:
+@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=STREAM)
+def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True) -> Response:
     """Bring a gallery up to date with a folder on the server, below one that its owner allows."""
-    return _followed(called, called.parts.changes.index(called.actor, gallery, body, called.who), follow=follow)
+    hosted = called.gallery(Action.INDEX, gallery)
+    if called.actor.cameras is not None:
+        raise AccessDenied("this token may not index folders: it is limited to some cameras; upload pictures")
+    folder, table = _allowed(called, body.folder), None if body.table is None else _allowed(called, body.table)
+    how = body.model_dump(exclude={"folder", "table", "camera_from"})
+
+    def work(tell: Tell) -> dict[str, Any]:
+        record_event(hosted.path, "folder indexed", folder=str(folder), prune=body.prune)
+        camera_from, on_progress = CameraFrom(body.camera_from), lambda at: tell(told_progress(at))
+        return hosted.open().add(folder, table=table, camera_from=camera_from, on_progress=on_progress, **how).as_json()
+
+    with acting(called.who):
+        return followed(called, hosted, "index", work, follow)
 
 
 @router.post("/galleries/{gallery}/update", tags=["changes"])
 def update(called: Called, gallery: str, body: UpdateBody) -> dict[str, Any]:
     """Tell more about crops; nothing is encoded again."""
-    return called.parts.changes.update(called.actor, gallery, body, called.who)
+    told = body.told()
+    hosted, ids = _chosen(called, Action.INDEX, gallery, body)
+    _own_camera(called, told.camera, needed=False)
+    with acting(called.who):
+        rows = hosted.open().update(ids, told).rows
+    hosted.refresh()
+    return {"updated": rows}
 
 
 @router.post("/galleries/{gallery}/remove", tags=["changes"])
 def remove(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out. They are found no more; `erase` also deletes their bytes."""
-    return called.parts.changes.remove(called.actor, gallery, body, called.who)
+    hosted, ids = _chosen(called, Action.ERASE, gallery, body)
+    with acting(called.who):
+        hosted.turns.ask(lambda opened: Retention(opened).refuse_held(ids))
+        rows = hosted.open().remove(ids).rows
+    hosted.refresh()
+    return {"removed": rows}
 
 
 @router.post("/galleries/{gallery}/erase", tags=["changes"])
 def erase(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out and delete every trace of them, also the pictures where they were uploaded here."""
-    return called.parts.changes.erase(called.actor, gallery, body, called.who)
+    hosted, ids = _chosen(called, Action.ERASE, gallery, body)
+    with acting(called.who):
+        hosted.turns.ask(lambda opened: Retention(opened).refuse_held(ids))
+        change = called.parts.service.erase(hosted, ids)
+    return {"erased": change.rows, "searches_removed": list(change.searches)}
 
 
-@router.post("/galleries/{gallery}/compact", tags=["changes"], response_class=Response, responses=_STREAM)
-def compact(called: Called, gallery: str, follow: _Follow = True) -> Response:
+@router.post("/galleries/{gallery}/compact", tags=["changes"], response_class=Response, responses=STREAM)
+def compact(called: Called, gallery: str, follow: Follow = True) -> Response:
     """Merge the small pieces on disk that many changes leave; one process at a time."""
-    return _followed(called, called.parts.changes.compact(called.actor, gallery, called.who), follow=follow)
+    hosted = called.gallery(Action.MANAGE, gallery)
+
+    def work(_: Tell) -> dict[str, Any]:
+        hosted.compact()
+        return {"compacted": True}
+
+    with acting(called.who):
+        return followed(called, hosted, "compact", work, follow)
 
 
-@router.post("/galleries/{gallery}/calibrate", tags=["changes"], response_class=Response, responses=_STREAM)
-def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: _Follow = True) -> Response:
+@router.post("/galleries/{gallery}/calibrate", tags=["changes"], response_class=Response, responses=STREAM)
+def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: Follow = True) -> Response:
     """Fit the probability that a candidate is a match, on people of a data set on the server."""
-    return _followed(called, called.parts.changes.calibrate(called.actor, gallery, body, called.who), follow=follow)
+    hosted = called.gallery(Action.MANAGE, gallery)
+    folder = _allowed(called, body.folder)
+
+    def work(tell: Tell) -> dict[str, Any]:
+        splits = open_data(body.data, folder).splits
+        if body.split not in splits:
+            raise UsageError(f"{body.data} has no split '{body.split}'; it has {', '.join(splits)}")
+        record_event(hosted.path, "calibrated", data=body.data, split=body.split)
+        found = hosted.open().calibrate(splits[body.split], settings=CalibrationSettings(), tell=_steps(tell))
+        return {"check": found.check.model_dump(mode="json", exclude={"bins"}), "doubts": list(found.warnings())}
+
+    with acting(called.who):
+        return followed(called, hosted, "calibrate", work, follow)
 
 
-@router.post("/galleries/{gallery}/rebuild", tags=["changes"], response_class=Response, responses=_STREAM)
-def rebuild(called: Called, gallery: str, body: RebuildBody, follow: _Follow = True) -> Response:
+@router.post("/galleries/{gallery}/rebuild", tags=["changes"], response_class=Response, responses=STREAM)
+def rebuild(called: Called, gallery: str, body: RebuildBody, follow: Follow = True) -> Response:
     """Encode every crop anew with another model on the server; searches go on meanwhile."""
-    return _followed(called, called.parts.changes.rebuild(called.actor, gallery, body, called.who), follow=follow)
+    hosted = called.gallery(Action.MANAGE, gallery)
+    model, how = str(_allowed(called, body.model)), body.model_dump(exclude={"model"})
+
+    def work(tell: Tell) -> dict[str, Any]:
+        encoder = called.parts.service.load(model)
+        opened = Gallery.open(hosted.path)
+        report = opened.rebuild(encoder, run=model, on_progress=lambda at: tell(asdict(at)), **how)
+        hosted.rebuilt()
+        return report.as_json()
+
+    with acting(called.who):
+        return followed(called, hosted, "rebuild", work, follow)
 
 
 @router.post(
@@ -101,12 +162,24 @@ def rebuild(called: Called, gallery: str, body: RebuildBody, follow: _Follow = T
 )
 def export(called: Called, gallery: str, body: ExportBody) -> FileResponse:
     """Crops in one portable file, as `pickout gallery import` reads it. Needs a purpose; recorded."""
-    file = called.parts.changes.export(called.actor, gallery, body, called.who)
-    done = BackgroundTask(file.unlink, missing_ok=True)
-    return FileResponse(file, media_type="application/octet-stream", filename=f"{gallery}.pickout", background=done)
+    if called.actor.blurred and body.pictures:
+        raise AccessDenied("this token sees blurred faces only; export without pictures")
+    hosted, ids = called.gallery(Action.EXPORT, gallery), None
+    if body.crops or body.where.where() != ANYWHERE or called.actor.cameras is not None:
+        ids = _chosen(called, Action.EXPORT, gallery, body)[1]
+    who = called.who
+    target = temporary_file(called, "exports")
+    try:
+        with acting(who):
+            hosted.open().export(target, ids, crops=body.pictures, force=True)
+    except Exception:
+        target.unlink(missing_ok=True)
+        raise
+    done = BackgroundTask(target.unlink, missing_ok=True)
+    return FileResponse(target, media_type="application/octet-stream", filename=f"{gallery}.pickout", background=done)
 
 
-@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=_STREAM)
+@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=STREAM)
 def take_in(
     called: Called,
     gallery: str,
@@ -114,53 +187,41 @@ def take_in(
     replace: Annotated[bool, Query(description="Whether its rows always take the place of the gallery's.")] = False,
     pictures: Annotated[bool, Query(description="Whether its pictures are kept by the server.")] = False,
     again: Annotated[bool, Query(description="Take back crops that were erased; without, they stay so.")] = False,
-    follow: _Follow = True,
+    follow: Follow = True,
 ) -> Response:
     """Take the crops of an exported file into a gallery of the same model."""
-    called.parts.service.gallery(called.actor, Action.MANAGE, gallery)
-    who, folder = called.who, called.parts.service.state / "imports"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as kept:
+    hosted, who = called.gallery(Action.MANAGE, gallery), called.who
+    source = temporary_file(called, "imports")
+    with source.open("wb") as kept:
         shutil.copyfileobj(file.file, kept)
-    changes, source = called.parts.changes, Path(kept.name)
-    job = changes.take_in(called.actor, gallery, source, replace=replace, pictures=pictures, again=again, who=who)
-    return _followed(called, job, follow=follow)
+    crops_to = called.parts.service.uploads(hosted).folder / "imported" if pictures else None
+
+    def work(tell: Tell) -> dict[str, Any]:
+        how = {"crops_to": crops_to, "replace_rows": replace, "again": again, "on_progress": _steps(tell)}
+        try:
+            return import_gallery(source, hosted.path, **how).as_json()
+        finally:
+            source.unlink(missing_ok=True)
+
+    with acting(who):
+        return followed(called, hosted, "import", work, follow)
 
 
 @router.get("/jobs/{job}", tags=["changes"])
 def job(called: Called, job: str) -> dict[str, Any]:
     """How far a job is that this token began."""
-    found = called.parts.changes.job(called.actor, job)
+    found = called.parts.service.jobs.get(job)
+    if found is None or found.owner != called.actor.token:
+        raise NotThere("no job of this id")
     return {**found.as_json(), "error": None if found.error is None else called.parts.service.told(found.error)}
 
 
-def _followed(called: Caller, job: Job, *, follow: bool) -> Response:
-    if not follow:
-        return JSONResponse(job.as_json(), 202)
-    return StreamingResponse(_lines(called, job), media_type="application/x-ndjson")
-
-
-async def _lines(called: Caller, job: Job) -> AsyncIterator[str]:
-    """How far it is, then what came of it. The job goes on when nobody listens any more."""
-    yield json.dumps({"job": job.id}) + "\n"
-    before: dict[str, Any] = {}
-    while not job.ended.is_set():
-        if job.progress != before:
-            before = job.progress
-            yield json.dumps({"progress": before}) + "\n"
-        await asyncio.sleep(_PAUSE)
-    if job.error is None:
-        yield json.dumps({"result": job.result}) + "\n"
-    else:
-        yield json.dumps({"error": called.parts.service.told(job.error), "kind": type(job.error).__name__}) + "\n"
+def _steps(tell: Tell) -> Any:
+    return lambda what, done, total: tell({"doing": what, "done": done, "total": total})
 
 
 def _metadata(text: str, files: int) -> list[Metadata]:
-    """What is told about each file.
-
-    Raises:
-        UsageError: this is no JSON of that, or for another number of files.
-    """
+    """What is told about each file."""
     try:
         told = _TOLD.validate_json(text)
     except ValidationError as error:
@@ -169,3 +230,36 @@ def _metadata(text: str, files: int) -> list[Metadata]:
     if len(every) != files:
         raise UsageError(f"metadata of {len(every)} files, but {files} were sent")
     return [each.told() for each in every]
+
+
+def _chosen(called: Caller, action: Action, name: str, body: ChosenBody) -> tuple[Hosted, Sequence[str]]:
+    """Ids of the crops that are meant, each of which the caller may see."""
+    hosted = called.gallery(action, name)
+    permit(called.actor, action, name, hosted.found(body.crops))
+    where = body.where.where()
+    if where == ANYWHERE:
+        if not body.crops:
+            raise UsageError("every crop would be meant; name crops or set a filter")
+        return hosted, list(dict.fromkeys(body.crops))
+    ids = hosted.turns.ask(lambda gallery: gallery.choose(body.crops, limited(called.actor, where, gallery)))
+    if not ids:
+        raise NothingFound("no crop passes the filters; nothing was changed")
+    return hosted, ids
+
+
+def _own_camera(called: Caller, camera: str | None, *, needed: bool) -> None:
+    cameras = called.actor.cameras
+    if cameras is not None and camera not in cameras and (needed or camera is not None):
+        raise AccessDenied("this token is limited to some cameras; name one of them")
+
+
+def _allowed(called: Caller, place: str) -> Path:
+    """A path below a folder that the server's owner allows, links followed; else as if it were not there."""
+    folders = [folder.resolve() for folder in called.parts.service.settings.folders]
+    try:
+        path = Path(place).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        path = Path()
+    if "\x00" in place or not any(path.is_relative_to(folder) for folder in folders):
+        raise NotThere("no such path among the folders that this server may read; see 'folders' in settings.toml")
+    return path

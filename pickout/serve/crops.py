@@ -17,21 +17,13 @@ from pickout.serve.service import Service, told_hit
 
 
 class Crops:
-    """Single crops.
-
-    Args:
-        service: the galleries.
-    """
+    """Single crops."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def get(self, actor: Actor, action: Action, name: str, identifier: str) -> tuple[Hosted, Row]:
-        """A crop that somebody may see.
-
-        Raises:
-            AccessDenied, NotThere: see `permit`.
-        """
+        """A crop that somebody may see."""
         hosted = self._service.gallery(actor, action, name)
         row = hosted.rows([identifier]).get(identifier)
         permit(actor, action, name, [row])
@@ -44,13 +36,9 @@ class Crops:
         return blurred_jpeg(row.thumbnail) if blur or actor.blurred else row.thumbnail
 
     def original(self, actor: Actor, name: str, identifier: str, who: Acting, *, blur: bool) -> tuple[bytes, str]:
-        """A crop's own file, and its media type. Recorded.
-
-        Raises:
-            ImageUnreadable: it is gone, or another file is there now.
-        """
+        """A crop's own file, and its media type. Recorded."""
         hosted, row = self.get(actor, Action.IMAGE, name, identifier)
-        content = _own_bytes(row)
+        content = own_bytes(row)
         with acting(who):
             record_event(hosted.path, "original looked at", [row.id])
         if blur or actor.blurred:
@@ -59,12 +47,7 @@ class Crops:
             return content, Image.MIME.get(picture.format or "", "application/octet-stream")
 
     def explain(self, actor: Actor, name: str, identifier: str, sentence: str, who: Acting) -> dict[str, Any]:
-        """Why a crop has its score for a sentence. Recorded.
-
-        Raises:
-            GalleryError: the gallery's model cannot be explained.
-            PolicyBlocked: a rule refuses the sentence.
-        """
+        """Why a crop has its score for a sentence. Recorded."""
         hosted, row = self.get(actor, Action.EXPLAIN, name, identifier)
         self._service.policy.judge([sentence])
         from pickout.checkpoints.loaded_model import LoadedModel
@@ -73,7 +56,7 @@ class Crops:
 
         if not isinstance(hosted.encoder, LoadedModel):
             raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
-        with Image.open(io.BytesIO(_own_bytes(row))) as picture:
+        with Image.open(io.BytesIO(own_bytes(row))) as picture:
             shown = blurred(picture) if actor.blurred else picture.convert("RGB")
         with acting(who):
             record_event(hosted.path, "explained", [row.id], sentence=sentence)
@@ -89,7 +72,7 @@ def told_row(row: Row) -> dict[str, Any]:
 _ROW = ("id", "width", "height", "camera", "time", "video", "frame", "box", "track", "labels")
 
 
-def _own_bytes(row: Row) -> bytes:
+def own_bytes(row: Row) -> bytes:
     """The bytes that were indexed, and no others: a file that was swapped since is not given out."""
     try:
         content = read_file(row.file)

@@ -1,17 +1,23 @@
 """Routes of the server's owner and its auditor: retention and holds, the audit, tokens."""
 
 import json
-from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from pickout.gallery.audit.examination import as_csv
-from pickout.serve.calling import Called
+from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries
+from pickout.gallery.audit.heads import proof as proof_between
+from pickout.gallery.audit.heads import read_head, sign_head, verifier
+from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.serve.access import Action, permit
+from pickout.serve.calling import Called, Caller
 from pickout.serve.requests import CropId, HeadsBody, HoldBody, RulesBody, SinceBody, TokenBody
+from pickout.serve.retention import Due, Retention
+from pickout.serve.service import limited
 
 router = APIRouter()
 _MOST = 1_000_000
@@ -27,31 +33,48 @@ class Form(StrEnum):
 @router.get("/galleries/{gallery}/retention", tags=["duty"])
 def retention(called: Called, gallery: str) -> dict[str, Any]:
     """How long crops are kept, what is held, and how many are due."""
-    return called.parts.duty.retention(called.actor, gallery)
+    hosted = called.gallery(Action.KEEP, gallery)
+    kept, due = hosted.turns.ask(lambda opened: (Retention(opened).kept, Retention(opened).due()))
+    return {**kept.model_dump(mode="json"), **_told(due)}
 
 
 @router.put("/galleries/{gallery}/retention", tags=["duty"], status_code=204)
 def set_rules(called: Called, gallery: str, body: RulesBody) -> None:
     """Replace the rules. Recorded."""
-    called.parts.duty.set_rules(called.actor, gallery, body, called.who_without_purpose)
+    hosted = called.gallery(Action.KEEP, gallery)
+    with acting(called.who_without_purpose):
+        Retention(hosted.open()).set_rules(body.rules)
 
 
 @router.post("/galleries/{gallery}/retention/enforce", tags=["duty"])
 def enforce(called: Called, gallery: str) -> dict[str, Any]:
     """Erase now what is due; the server does that by itself from time to time."""
-    return called.parts.duty.enforce(called.actor, gallery, called.who_without_purpose)
+    hosted = called.gallery(Action.KEEP, gallery)
+    with acting(called.who_without_purpose):
+        return _told(called.parts.service.enforce(hosted))
 
 
 @router.post("/galleries/{gallery}/holds", tags=["duty"], status_code=201)
 def hold(called: Called, gallery: str, body: HoldBody) -> dict[str, Any]:
     """Keep crops whatever the rules say, and refuse to remove or erase them. Recorded."""
-    return called.parts.duty.hold(called.actor, gallery, body, called.who_without_purpose)
+    hosted = called.gallery(Action.KEEP, gallery)
+    permit(called.actor, Action.KEEP, gallery, hosted.found(body.crops))
+    where = hosted.turns.ask(lambda opened: limited(called.actor, body.where.where(), opened))
+    with acting(called.who_without_purpose):
+        return Retention(hosted.open()).hold(body.reason, body.crops, where).model_dump(mode="json")
 
 
 @router.delete("/galleries/{gallery}/holds/{hold}", tags=["duty"], status_code=204)
 def lift(called: Called, gallery: str, hold: str) -> None:
     """End a hold. Recorded."""
-    called.parts.duty.lift(called.actor, gallery, hold, called.who_without_purpose)
+    hosted = called.gallery(Action.KEEP, gallery)
+    with acting(called.who_without_purpose):
+        Retention(hosted.open()).lift(hold)
+
+
+def _told(due: Due) -> dict[str, Any]:
+    """How many crops are due; not which."""
+    return {"due": len(due.erase), "held": due.held, "undated": due.undated}
 
 
 @router.get(
@@ -68,51 +91,72 @@ def audit(
     form: Form = Form.JSONL,
 ) -> StreamingResponse:
     """The log of searches and changes, as JSON lines or CSV."""
-    entries = islice(called.parts.duty.entries(called.actor, gallery, start), count)
+    entries = islice(numbered_entries(called.gallery(Action.AUDIT, gallery).path, start), count)
     if form is Form.CSV:
         return StreamingResponse(as_csv(entries), media_type="text/csv")
-    lines: Iterator[str] = (json.dumps(each) + "\n" for each in entries)
-    return StreamingResponse(lines, media_type="application/x-ndjson")
+    return StreamingResponse((json.dumps(each) + "\n" for each in entries), media_type="application/x-ndjson")
 
 
 @router.get("/galleries/{gallery}/audit/head", tags=["audit"], response_class=PlainTextResponse)
 def head(called: Called, gallery: str) -> str:
     """A signed head of the log, for a witness to keep."""
-    return called.parts.duty.head(called.actor, gallery)
+    return sign_head(called.gallery(Action.AUDIT, gallery).path).text
 
 
 @router.post("/galleries/{gallery}/audit/proof", tags=["audit"], response_class=PlainTextResponse)
 def proof(called: Called, gallery: str, body: SinceBody) -> str:
     """A new head, and the proof that the log goes on from an earlier one; `pickout audit witness` checks it."""
-    return called.parts.duty.head(called.actor, gallery, body.since)
+    path, earlier = called.gallery(Action.AUDIT, gallery).path, read_head(body.since)
+    return proof_between(path, earlier, sign_head(path))
 
 
 @router.post("/galleries/{gallery}/audit/verify", tags=["audit"])
 def verify(called: Called, gallery: str, body: HeadsBody) -> dict[str, Any]:
     """What is wrong with the log, by itself and against heads that were kept elsewhere."""
-    return called.parts.duty.verify(called.actor, gallery, body.heads)
+    path = called.gallery(Action.AUDIT, gallery).path
+    found = examine(path, [read_head(each) for each in body.heads])
+    told = {"entries": found.size, "root": found.root.hex(), "heads": found.heads, "faults": list(found.faults)}
+    return {**told, "public_key": verifier(path)}
 
 
 @router.get("/galleries/{gallery}/audit/crops/{crop}", tags=["audit"])
 def showing(called: Called, gallery: str, crop: CropId) -> dict[str, list[dict[str, Any]]]:
     """The entries that provably showed a crop."""
-    return {"entries": called.parts.duty.showing(called.actor, gallery, crop)}
+    hosted = called.gallery(Action.AUDIT, gallery)
+    permit(called.actor, Action.AUDIT, gallery, hosted.found([crop]))
+    return {"entries": [{"number": number, **entry} for number, entry in entries_showing(hosted.path, crop)]}
 
 
 @router.get("/tokens", tags=["access"])
 def tokens(called: Called) -> dict[str, list[dict[str, Any]]]:
     """Every token, without anything that would help to use one."""
-    return {"tokens": called.parts.duty.list_tokens(called.actor)}
+    permit(called.actor, Action.TOKENS)
+    every = called.parts.service.tokens.all()
+    return {"tokens": [token.model_dump(mode="json", exclude={"digest"}) for token in every]}
 
 
 @router.post("/tokens", tags=["access"], status_code=201)
 def create_token(called: Called, body: TokenBody) -> dict[str, Any]:
     """A new token, which may do no more than the one that makes it. Its secret is told this once."""
-    return called.parts.duty.create_token(called.actor, body)
+    expires = datetime.now(UTC) + timedelta(days=body.days)
+    limits = {"cameras": body.cameras, "galleries": body.galleries}
+    token, secret = called.parts.service.tokens.create(
+        called.actor, body.name, body.roles, expires, **limits, blurred=body.blurred
+    )
+    _record_everywhere(called, "token created", token=token.id, name=token.name, roles=list(token.roles))
+    return {**token.model_dump(mode="json", exclude={"digest"}), "secret": secret}
 
 
 @router.delete("/tokens/{token}", tags=["access"], status_code=204)
-def revoke_token(called: Called, token: str) -> Response:
+def revoke_token(called: Called, token: str) -> None:
     """Make a token invalid at once; not one's own."""
-    called.parts.duty.revoke_token(called.actor, token)
-    return Response(status_code=204)
+    called.parts.service.tokens.revoke(called.actor, token)
+    _record_everywhere(called, "token revoked", token=token)
+
+
+def _record_everywhere(called: Caller, event: str, **details: Any) -> None:
+    """Into the log of each gallery that the caller may see."""
+    service = called.parts.service
+    with acting(Acting(service.who(called.actor), service.via)):
+        for name in service.visible(called.actor):
+            record_event(service.galleries[name].path, event, **details)

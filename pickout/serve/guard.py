@@ -41,15 +41,7 @@ class Measured:
 
 
 class Guard:
-    """Stands around an application.
-
-    Args:
-        app: the application.
-        settings: limits.
-        hosts: names by which the server may be called.
-        measured: where requests are counted.
-        secure: whether it is called over TLS.
-    """
+    """Stands around an application."""
 
     def __init__(
         self, app: ASGIApp, settings: ServeSettings, hosts: Collection[str], measured: Measured, *, secure: bool

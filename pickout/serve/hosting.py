@@ -1,18 +1,25 @@
-"""One gallery that is searched while it changes."""
+"""One gallery that is searched while it changes; searches that wait together are made together."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pickout.errors import GalleryError, GalleryModelMismatch, PickoutError
+from pickout.errors import GalleryError, GalleryModelMismatch, PickoutError, ServerBusy
+from pickout.gallery.audit.log import Acting
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.search.answer import Answer
+from pickout.gallery.search.ranking import Asked
 from pickout.gallery.storage.lock import locked
 from pickout.gallery.storage.rows import Row
 from pickout.serve.settings import ServeSettings
-from pickout.serve.turns import Turns
 
 LEASE = ".optimising"
 """Held by the one process that merges small pieces on disk; empty."""
@@ -24,14 +31,103 @@ Loader = Callable[[Path], Encoder]
 """Gives the model of a gallery's folder."""
 
 
-class Hosted:
-    """A gallery of a server. Searches use the rows that were read last; they are read anew beside them.
+T = TypeVar("T")
 
-    Args:
-        path: the gallery's folder.
-        load: gives its model.
-        settings: of the server.
-    """
+
+@dataclass(slots=True)
+class _Turn:
+    """What waits: a search, or another question to the gallery."""
+
+    call: Callable[[Gallery], Any]
+    who: Acting | None
+    future: "Future[Any]"
+
+
+class Turns:
+    """Everything that reads a gallery's rows in memory takes its turn here, so that no two threads use them at once."""
+
+    def __init__(self, gallery: Callable[[], Gallery], *, waiting: int, together: int) -> None:
+        self._gallery, self._limit, self._together = gallery, waiting, together
+        self._queue: deque[_Turn] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="turns", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._queue)
+
+    def search(self, make: Callable[[Gallery], Asked], who: Acting) -> "Future[Answer]":
+        """Wait for a search."""
+        return self._enqueue(_Turn(make, who, Future()))
+
+    def ask(self, call: Callable[[Gallery], T]) -> T:
+        """The answer to another question to the gallery."""
+        return self._enqueue(_Turn(call, None, Future())).result()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Answer what waits and take nothing more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _enqueue(self, turn: _Turn) -> "Future[Any]":
+        with self._changed:
+            if self._closed:
+                raise ServerBusy("the server is stopping; ask again in a moment", 5)
+            if len(self._queue) >= self._limit:
+                raise ServerBusy(f"{self._limit} searches wait already; ask again in a moment", 1)
+            self._queue.append(turn)
+            self._changed.notify()
+        return turn.future
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if not self._queue:
+                    return
+                turns = [self._queue.popleft()]
+                while turns[0].who and len(turns) < self._together and self._queue and self._queue[0].who:
+                    turns.append(self._queue.popleft())
+            # Whoever went away meanwhile is not searched for.
+            turns = [turn for turn in turns if turn.future.set_running_or_notify_cancel()]
+            if turns:
+                self._answer(turns)
+
+    def _answer(self, turns: Sequence[_Turn]) -> None:
+        gallery, made = self._gallery(), list[tuple[_Turn, Asked]]()
+        for turn in turns:
+            with _telling(turn):
+                found = turn.call(gallery)
+                if turn.who is None:
+                    turn.future.set_result(found)
+                else:
+                    made.append((turn, found))
+        with _telling(*(turn for turn, _ in made)):
+            answers = gallery.ask_many([asked for _, asked in made], [turn.who for turn, _ in made if turn.who])
+            for (turn, _), answer in zip(made, answers, strict=True):
+                if isinstance(answer, PickoutError):
+                    turn.future.set_exception(answer)
+                else:
+                    turn.future.set_result(answer)
+
+
+@contextmanager
+def _telling(*turns: _Turn) -> Iterator[None]:
+    """What goes wrong within is the answer to `turns`."""
+    try:
+        yield
+    except Exception as error:
+        for turn in turns:
+            turn.future.set_exception(error)
+
+
+class Hosted:
+    """A gallery of a server. Searches use the rows that were read last; they are read anew beside them."""
 
     def __init__(self, path: Path, load: Loader, settings: ServeSettings) -> None:
         self.path, self.name = path, path.name.removesuffix(".gallery")
@@ -54,6 +150,11 @@ class Hosted:
         with self._reading:
             return self._rows.rows(ids)
 
+    def found(self, ids: Sequence[str]) -> list[Row | None]:
+        """The rows of these ids, None for one that is not there; as `permit` takes them."""
+        rows = self.rows(ids) if ids else {}
+        return [rows.get(each) for each in ids]
+
     def refresh(self) -> None:
         """Searches see all changes that were made until now, once this returns."""
         with self._refreshing:
@@ -67,11 +168,7 @@ class Hosted:
             self._front = self._read()
 
     def compact(self) -> None:
-        """Merge the small pieces on disk, unless another process is at it.
-
-        Raises:
-            GalleryError: another process is.
-        """
+        """Merge the small pieces on disk, unless another process is at it."""
         with locked(self.path / LEASE, 0, f"{self.name}: is being compacted by another process"):
             self.open().compact()
         self.refresh()
@@ -95,25 +192,18 @@ class Hosted:
             try:
                 self.refresh()
             except GalleryModelMismatch:
-                self._try(self.rebuilt)
+                try:
+                    self.rebuilt()
+                except (PickoutError, OSError) as error:
+                    _log.warning("%s", error)
             except PickoutError as error:
                 _log.warning("%s", error)
             # A gallery that takes long to read and is changed all the time is read at most a fifth of the time.
             self._stop.wait(4 * (time.monotonic() - began))
 
-    def _try(self, what: Callable[[], None]) -> None:
-        try:
-            what()
-        except (PickoutError, OSError) as error:
-            _log.warning("%s", error)
-
 
 def hosted(paths: Sequence[Path], load: Loader, settings: ServeSettings) -> dict[str, Hosted]:
-    """The galleries of a server by name: their folders' names without `.gallery`.
-
-    Raises:
-        GalleryError: two of one name, or one that cannot be opened.
-    """
+    """The galleries of a server by name: their folders' names without `.gallery`."""
     names = [path.name.removesuffix(".gallery") for path in paths]
     if len(set(names)) < len(names):
         raise GalleryError(f"two galleries of one name among {', '.join(map(str, paths))}; rename a folder")

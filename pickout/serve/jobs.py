@@ -24,18 +24,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 @dataclass(slots=True)
 class Job:
-    """One piece of work.
-
-    Args:
-        id: names it.
-        what: what is done.
-        owner: id of the token that began it; None for the server's account.
-        gallery: of which gallery.
-        progress: how far it is.
-        result: what came of it, once it has ended well.
-        error: why it has not; None otherwise.
-        ended: set at the end.
-    """
+    """One piece of work."""
 
     id: str
     what: str
@@ -53,11 +42,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a server. Those of one gallery take turns.
-
-    Args:
-        limit: how many may wait or run.
-    """
+    """The jobs of a server. Those of one gallery take turns."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -68,11 +53,7 @@ class Jobs:
         self._closed = False
 
     def start(self, what: str, gallery: str, owner: str | None, work: Callable[[Tell], dict[str, Any]]) -> Job:
-        """Begin.
-
-        Raises:
-            ServerBusy: too many wait or run.
-        """
+        """Begin."""
         with self._lock:
             running = [job for job in self._jobs.values() if not job.ended.is_set()]
             if len(running) >= self._limit or self._closed:

@@ -26,12 +26,7 @@ _ABOUT = (
 
 
 def create_mcp(service: Service, token: str | None) -> MCPServer:
-    """The server of tools.
-
-    Args:
-        service: the galleries.
-        token: with which it is asked; None only where the server's folder has none.
-    """
+    """The server of tools."""
     crops = Crops(service)
     server = MCPServer("pickout", instructions=_ABOUT, version=__version__)
 

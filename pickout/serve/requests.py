@@ -1,7 +1,7 @@
 """What clients send, checked: sizes, characters, no path where an id belongs."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -17,6 +17,8 @@ _MOST_NAMES = 1000
 
 CropId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """A crop, by the opaque id that search gives; never a path."""
+CaseId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+"""A case."""
 PictureId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """A picture that was uploaded to search with."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -60,11 +62,7 @@ class Filters(Body):
     """In any of these ranges."""
 
     def where(self) -> Where:
-        """The same as a gallery takes it.
-
-        Raises:
-            UsageError: filters that exclude each other.
-        """
+        """The same as a gallery takes it."""
         try:
             return Where(**{name: getattr(self, name) for name in type(self).model_fields})
         except OverflowError:
@@ -98,6 +96,8 @@ class SearchBody(Body):
     """Whether a single sentence is read for cameras and times; the answer tells what was read."""
     now: datetime | None = None
     """What `yesterday` in a sentence is told by, in the zone of the gallery's times; none: the server's clock."""
+    case: CaseId | None = None
+    """The case that this is searched for, which notes it down."""
     error: float = Field(default=0.05, gt=0, lt=1)
     """Share of searches for absent people that may be answered, where the gallery is calibrated."""
 
@@ -139,11 +139,7 @@ class CropBody(Body):
     """Labels."""
 
     def told(self) -> Metadata:
-        """The same as a gallery takes it.
-
-        Raises:
-            UsageError: no time.
-        """
+        """The same as a gallery takes it."""
         time = None if self.time is None else parse_time(self.time)
         return Metadata(self.camera, time, self.labels, self.video, self.frame, self.box, self.track)
 
@@ -152,11 +148,7 @@ class UpdateBody(ChosenBody, CropBody):
     """Crops, and what is told about them."""
 
     def told(self) -> Metadata:
-        """The same as a gallery takes it.
-
-        Raises:
-            UsageError: nothing is told, or no time.
-        """
+        """The same as a gallery takes it."""
         found = super().told()
         if found == Metadata():
             raise UsageError("nothing to tell; give a camera, a time, a label ...")
@@ -240,15 +232,11 @@ class RulesBody(Body):
     """At most one for each camera, and one for the rest."""
 
 
-class HoldBody(Body):
-    """Crops that are kept whatever the rules say."""
+class HoldBody(ChosenBody):
+    """Crops that are kept whatever the rules say; with filters also those that come later."""
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     """Why."""
-    crops: Crops = []
-    """These."""
-    where: Filters = Filters()
-    """And all that pass these filters, also later ones."""
 
 
 class TokenBody(Body):
@@ -280,3 +268,67 @@ class SinceBody(Body):
 
     since: Annotated[str, Field(max_length=10_000)]
     """As it was given out."""
+
+
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+Reason = Annotated[str, StringConstraints(max_length=1000)]
+Marked = Annotated[list[CropId], Field(min_length=1, max_length=10_000)]
+Side01 = Annotated[float, Field(ge=0, le=1)]
+
+
+class CaseBody(Body):
+    """A new case."""
+
+    name: Annotated[Name, StringConstraints(strip_whitespace=True)]
+    """What it is called."""
+    about: Text = ""
+    """What it is about."""
+
+
+class MarksBody(Body):
+    """What somebody judged."""
+
+    crops: Marked
+    """About these."""
+    verdict: Literal["fits", "maybe", "no"] | None = None
+    """Whether the crop fits the description; none takes the judgement back."""
+    reason: Reason = ""
+    """Why."""
+    sentence: Annotated[str, StringConstraints(max_length=LONGEST_SENTENCE)] = ""
+    """What was searched for."""
+
+
+class NoteBody(Body):
+    """A note."""
+
+    text: Annotated[Text, StringConstraints(min_length=1)]
+    """What is noted."""
+
+
+class RedactionBody(Body):
+    """What is blurred of crops when they leave."""
+
+    crops: Marked
+    """Of these."""
+    head: bool = True
+    """Whether the head is blurred; if not, a reason is needed."""
+    boxes: Annotated[list[tuple[Side01, Side01, Side01, Side01]], Field(max_length=100)] = []
+    """What else is: left, top, width, height as shares of the crop."""
+    reason: Reason = ""
+    """Why."""
+
+
+class ArchiveBody(Body):
+    """What goes into a case's archive."""
+
+    originals: bool = False
+    """Whether the original pictures go in, unblurred; then a reason is needed."""
+    reason: Reason = ""
+    """Why, or for whom."""
+
+
+class SiteBody(Body):
+    """Where the cameras stand."""
+
+    cameras: Annotated[dict[Name, tuple[Side01, Side01]], Field(max_length=1000)]
+    """Left and top, as shares of the plan's width and height."""

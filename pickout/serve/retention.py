@@ -57,13 +57,7 @@ class Keeping(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What the rules say now.
-
-    Args:
-        erase: ids of crops that are to be erased.
-        held: how many more would be, but for holds.
-        undated: how many crops have no time, and so no age.
-    """
+    """What the rules say now."""
 
     erase: tuple[str, ...]
     held: int
@@ -71,31 +65,19 @@ class Due:
 
 
 class Retention:
-    """The rules and holds of one gallery.
-
-    Args:
-        gallery: opened; its model is not needed.
-    """
+    """The rules and holds of one gallery."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
 
     @property
     def kept(self) -> Keeping:
-        """Rules and holds.
-
-        Raises:
-            GalleryDamaged: the file is garbled. Then nothing is erased.
-        """
+        """Rules and holds."""
         file = self._gallery.path / RETENTION
         return read_small_file(file, Keeping, "mend it; nothing is erased before") or Keeping()
 
     def set_rules(self, rules: Collection[KeepRule]) -> None:
-        """Replace the rules.
-
-        Raises:
-            UsageError: two rules for one camera.
-        """
+        """Replace the rules."""
         cameras = [rule.camera for rule in rules]
         if len(set(cameras)) < len(cameras):
             raise UsageError("two rules for one camera; give one for each")
@@ -103,11 +85,7 @@ class Retention:
         self._change(lambda kept: kept.model_copy(update={"rules": tuple(rules)}))
 
     def hold(self, reason: str, crops: Collection[str] = (), where: Where | None = None) -> Hold:
-        """Keep crops whatever the rules say.
-
-        Raises:
-            UsageError: no reason, or nothing to hold.
-        """
+        """Keep crops whatever the rules say."""
         if not reason.strip() or len(reason) > 1000 or not reason.isprintable():
             raise UsageError("a hold needs a reason of at most 1000 printable characters")
         told = None if where is None else where.as_json()
@@ -120,11 +98,7 @@ class Retention:
         return made
 
     def lift(self, identifier: str) -> None:
-        """End a hold.
-
-        Raises:
-            NotThere: there is none of this id.
-        """
+        """End a hold."""
         if all(hold.id != identifier for hold in self.kept.holds):
             raise NotThere("no hold of this id")
         record_event(self._gallery.path, "hold lifted", hold=identifier)
@@ -140,20 +114,12 @@ class Retention:
         return found
 
     def refuse_held(self, ids: Collection[str]) -> None:
-        """Refuse to remove or erase crops that are held.
-
-        Raises:
-            UsageError: some are.
-        """
+        """Refuse to remove or erase crops that are held."""
         if held := self.held(ids):
             raise UsageError(f"{len(held)} of these crops are held; lift the hold first, or leave them out")
 
     def due(self, now: datetime | None = None) -> Due:
-        """What the rules say now; changes nothing.
-
-        Args:
-            now: in the zone of the gallery's times; by default UTC.
-        """
+        """What the rules say now; changes nothing."""
         now = datetime.now(UTC).replace(tzinfo=None) if now is None else now
         kept = self.kept
         own = {rule.camera for rule in kept.rules if rule.camera is not None}

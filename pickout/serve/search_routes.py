@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Header, HTTPException, Query, Response, UploadFile
+from fastapi import APIRouter, File, Header, Query, Response, UploadFile
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from pickout.errors import ImageUnreadable, PickoutError, ServerBusy
+from pickout.errors import PickoutError, ServerBusy
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import Called, Caller, authenticate
+from pickout.serve.calling import Called, Caller, authenticate, read_upload
 from pickout.serve.crops import told_row
 from pickout.serve.requests import CropId, Name, SaveBody, SearchBody, SentenceBody, WatchBody
 
@@ -56,9 +56,17 @@ def me(called: Called) -> dict[str, Any]:
     """What the token may do."""
     actor = called.actor
     limits = {"cameras": actor.cameras, "galleries": actor.galleries}
-    told = {name: None if values is None else sorted(values) for name, values in limits.items()}
+    told: dict[str, Any] = {name: None if values is None else sorted(values) for name, values in limits.items()}
     ends = None if actor.expires is None else actor.expires.isoformat()
-    return {"name": actor.name, "roles": sorted(actor.roles), "blurred": actor.blurred, "expires": ends, **told}
+    user = called.parts.service.who(actor)
+    return {
+        "name": actor.name,
+        "user": user,
+        "roles": sorted(actor.roles),
+        "blurred": actor.blurred,
+        "expires": ends,
+        **told,
+    }
 
 
 @router.get("/galleries", tags=["search"])
@@ -82,8 +90,14 @@ def parse(called: Called, gallery: str, body: SentenceBody) -> dict[str, Any]:
 @router.post("/galleries/{gallery}/search", tags=["search"])
 async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
-    found = called.parts.service.search(called.actor, gallery, body, called.who)
-    return found.as_json(await asyncio.wrap_future(found.answer))
+    parts, who = called.parts, called.who
+    if body.case is not None:
+        await run_in_threadpool(parts.cases.own, called.actor, gallery, body.case)
+    found = parts.service.search(called.actor, gallery, body, who)
+    told = found.as_json(await asyncio.wrap_future(found.answer))
+    if body.case is not None:
+        await run_in_threadpool(parts.cases.searched, body.case, who, told)
+    return told
 
 
 @router.post("/galleries/{gallery}/pictures", tags=["search"], status_code=201)
@@ -206,19 +220,3 @@ async def _events(called: Caller, gallery: str, name: str, after: int, authoriza
         yield "event: end\ndata: {}\n\n"
     finally:
         parts.streams -= 1
-
-
-def read_upload(called: Caller, file: UploadFile) -> bytes:
-    """A file's bytes.
-
-    Raises:
-        ImageUnreadable: it is empty.
-        HTTPException: it is larger than one picture may be.
-    """
-    largest = called.parts.service.settings.largest_file
-    content = file.file.read(largest + 1)
-    if len(content) > largest:
-        raise HTTPException(413, f"a file is larger than {largest} bytes")
-    if not content:
-        raise ImageUnreadable("a file", "is empty")
-    return content

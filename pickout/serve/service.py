@@ -1,8 +1,9 @@
 """What a client can ask of a server's galleries: searches, crops, explanations. Knows no HTTP."""
 
+import logging
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,7 +12,9 @@ from typing import Any
 
 from pickout.errors import NotThere, PickoutError, UsageError
 from pickout.files import atomic_path
+from pickout.gallery.audit.heads import sign_head
 from pickout.gallery.audit.log import Acting, acting, record_event, user_name
+from pickout.gallery.changes.edits import Change
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.answer import Answer, Hit
@@ -24,28 +27,23 @@ from pickout.gallery.storage.rows import LABEL
 from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
-from pickout.serve.policy import Policy, PolicyBlocked
 from pickout.serve.requests import SearchBody, SentenceBody
-from pickout.serve.settings import ServeSettings
+from pickout.serve.retention import Due, Retention
+from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
 from pickout.serve.uploads import QueryPictures, Uploads
 
+_log = logging.getLogger(__name__)
 _SHOWN_VALUES = 1000
 """Values of one facet that a gallery's description lists at most, the most frequent first."""
 
 
 @dataclass(slots=True)
 class Searching:
-    """A search that waits or is made.
-
-    Args:
-        answer: comes when it is made.
-        parse: what its sentence was read as; None where it was not read.
-        warnings: what the policy says beside the answer.
-    """
+    """A search that waits or is made."""
 
     answer: "Future[Answer]" = field(default_factory=Future)
     parse: Parse | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: Sequence[str] = ()
 
     def as_json(self, given: Answer) -> dict[str, Any]:
         """The answer as a client gets it."""
@@ -56,15 +54,7 @@ class Searching:
 
 
 class Service:
-    """The galleries of a server.
-
-    Args:
-        galleries: by name.
-        state: the server's folder.
-        settings: what its owner decided.
-        load: gives a model by where it lies, for a change of model.
-        via: through what it is asked, for the audit.
-    """
+    """The galleries of a server."""
 
     def __init__(
         self,
@@ -79,10 +69,37 @@ class Service:
         self.policy = Policy(settings.policy)
         self.jobs = Jobs(settings.jobs)
         self.pictures = QueryPictures()
+        self.on_erasing: list[Callable[[Sequence[str]], None]] = []
 
     def uploads(self, hosted: Hosted) -> Uploads:
         """Where a gallery's uploaded pictures lie."""
         return Uploads((self.state / "uploads" / hosted.name).resolve())
+
+    def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
+        """Erase crops that nothing stands against, and their pictures where they were uploaded."""
+        self.uploads(hosted).delete([row.file for row in hosted.rows(ids).values()])
+        change = hosted.open().erase(ids)
+        for forget in self.on_erasing:
+            forget(ids)
+        hosted.refresh()
+        return change
+
+    def enforce(self, hosted: Hosted) -> Due:
+        """Erase what is due by the rules of retention."""
+        due = hosted.turns.ask(lambda gallery: Retention(gallery).due())
+        if due.erase:
+            record_event(hosted.path, "retention enforced", rows=len(due.erase), held=due.held)
+            self.erase(hosted, due.erase)
+        return due
+
+    def tend(self, *, erase: bool = True) -> None:
+        """What a server does from time to time: erase what is due, and note a signed head of each log beside it."""
+        for hosted in self.galleries.values():
+            for what in (self.enforce, lambda each: sign_head(each.path))[not erase :]:
+                try:
+                    what(hosted)
+                except (PickoutError, OSError) as error:
+                    _log.error("%s", error)
 
     def told(self, error: Exception) -> str:
         """An error in words that a client may read: without paths of this machine."""
@@ -103,22 +120,14 @@ class Service:
         return file.read_text().strip()
 
     def gallery(self, actor: Actor, action: Action, name: str) -> Hosted:
-        """The gallery of this name.
-
-        Raises:
-            AccessDenied, NotThere: see `permit`.
-        """
+        """The gallery of this name."""
         permit(actor, action, name)
         if name not in self.galleries:
             raise no_gallery(name)
         return self.galleries[name]
 
     def acting(self, actor: Actor, purpose: str | None) -> Acting:
-        """For whom and what for something is done, as the audit tells it.
-
-        Raises:
-            UsageError: no purpose, or another than the server's owner allows.
-        """
+        """For whom and what for something is done, as the audit tells it."""
         allowed = self.settings.purposes
         if allowed and (not purpose or ("*" not in allowed and purpose not in allowed)):
             known = "any words" if "*" in allowed else ", ".join(allowed)
@@ -160,12 +169,7 @@ class Service:
         return hosted.turns.ask(lambda gallery: read_filters(body.sentence, _cameras(actor, gallery), _now(body)))
 
     def search(self, actor: Actor, name: str, body: SearchBody, who: Acting) -> Searching:
-        """A search, once its turn comes. Everything about it is checked then.
-
-        Raises:
-            AccessDenied, NotThere: see `permit`.
-            ServerBusy: too many searches wait.
-        """
+        """A search, once its turn comes. Everything about it is checked then."""
         hosted, found = self.gallery(actor, Action.SEARCH, name), Searching()
 
         def make(gallery: Gallery) -> Asked:
@@ -176,10 +180,10 @@ class Service:
                 with acting(who):
                     record_event(hosted.path, "search blocked", rule=error.rule, sentence=query.words())
                 raise
-            found.warnings = judged.warnings
-            if judged.rules:
+            found.warnings = [rule.why for rule in judged if rule.action == "warn"]
+            if judged:
                 with acting(who):
-                    record_event(hosted.path, "policy", rules=list(judged.rules))
+                    record_event(hosted.path, "policy", rules=[rule.name for rule in judged])
             where = limited(actor, where, gallery)
             query = gallery.check(query, top=body.top, page=body.page, where=where)
             settings = SearchSettings(error=body.error)
@@ -223,11 +227,7 @@ class Service:
         hosted.open().saved.remove(label)
 
     def saved_parts(self, actor: Actor, hosted: Hosted, label: str) -> tuple[Query, Where, Grouping]:
-        """A saved search that somebody may run.
-
-        Raises:
-            NotThere: there is none, or it names what he may not see.
-        """
+        """A saved search that somebody may run."""
         try:
             query, where, group = hosted.open().saved.get(label).parts()
         except UsageError:
@@ -239,10 +239,9 @@ class Service:
     def _may_run(self, actor: Actor, hosted: Hosted, query: Query, where: Where) -> bool:
         if actor.cameras is None:
             return True
-        crops = [*query.more_like, *query.less_like]
-        rows = hosted.rows([each for each in crops if each.isascii()])
+        crops = [each if each.isascii() else "" for each in (*query.more_like, *query.less_like)]
         try:
-            permit(actor, Action.SEARCH, hosted.name, [rows.get(each) for each in crops])
+            permit(actor, Action.SEARCH, hosted.name, hosted.found(crops))
         except PickoutError:
             return False
         return not query.images and {*where.cameras, *where.not_cameras} <= actor.cameras
@@ -254,9 +253,7 @@ class Service:
             if body.sentences or body.pictures or body.without or body.more_like or body.less_like:
                 raise UsageError("a saved search is run as it was kept; give no other part beside it")
             return self.saved_parts(actor, hosted, body.saved)
-        crops = [*body.more_like, *body.less_like]
-        rows = hosted.rows(crops) if crops else {}
-        permit(actor, Action.SEARCH, hosted.name, [rows.get(each) for each in crops])
+        permit(actor, Action.SEARCH, hosted.name, hosted.found([*body.more_like, *body.less_like]))
         pictures = [self.pictures.get(actor.token, each) for each in body.pictures]
         sentences, where = list(body.sentences), body.where.where()
         if body.parse and len(sentences) == 1:
@@ -266,12 +263,7 @@ class Service:
 
 
 def limited(actor: Actor, where: Where, gallery: Gallery) -> Where:
-    """The filters with those of the token; what it may not see is told as unknown.
-
-    Raises:
-        UsageError: a value that no crop has that it may see.
-        NotThere: it may see no crop of this gallery.
-    """
+    """The filters with those of the token; what it may not see is told as unknown."""
     if actor.cameras is None:
         return where
     own = actor.cameras & set(gallery.cameras())

@@ -1,10 +1,15 @@
-"""What the owner of a server decides."""
+"""What the owner of a server decides: its settings, and rules on descriptions that everybody can read."""
 
+import re
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from pickout.config import Settings, parse_settings, read_toml
+from pickout.errors import AccessDenied, RecipeError
 
 SETTINGS = "settings.toml"
 
@@ -51,10 +56,56 @@ class ServeSettings(Settings):
 
 
 def read_settings(state: Path) -> ServeSettings:
-    """The settings in a server's folder; the defaults where there are none.
-
-    Raises:
-        RecipeError: the file is wrong.
-    """
+    """The settings in a server's folder; the defaults where there are none."""
     file = state / SETTINGS
     return parse_settings(ServeSettings, read_toml(file), source=str(file)) if file.exists() else ServeSettings()
+
+
+class Rule(Settings):
+    """One rule."""
+
+    name: str
+    """What it is about."""
+    action: Literal["warn", "block", "log"]
+    """What happens to a query that it fits."""
+    why: str
+    """What is told to the searcher."""
+    patterns: tuple[str, ...]
+    """Regular expressions, without regard to case."""
+
+
+class _Rules(Settings):
+    rule: tuple[Rule, ...] = ()
+    """The rules."""
+
+
+class PolicyBlocked(AccessDenied):
+    """A rule refuses the description."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(f"not searched (rule '{rule.name}'): {rule.why}")
+        self.rule = rule.name
+
+
+class Policy:
+    """The rules of one file."""
+
+    def __init__(self, file: str) -> None:
+        rules: tuple[Rule, ...] = ()
+        if file != "off":
+            own = resources.files("pickout.serve").joinpath("policy.toml")
+            with resources.as_file(own) as packaged:
+                path = packaged if file == "default" else Path(file)
+                rules = parse_settings(_Rules, read_toml(path), source=file).rule
+        try:
+            self._rules = [(rule, [re.compile(each, re.IGNORECASE) for each in rule.patterns]) for rule in rules]
+        except re.error as error:
+            raise RecipeError(f"{file}: '{error.pattern!r}' is no regular expression: {error.msg}") from None
+
+    def judge(self, sentences: Sequence[str]) -> list[Rule]:
+        """The rules that fit; PolicyBlocked where one of them refuses a sentence."""
+        fitting = [rule for rule, patterns in self._rules if any(p.search(s) for p in patterns for s in sentences)]
+        for rule in fitting:
+            if rule.action == "block":
+                raise PolicyBlocked(rule)
+        return fitting

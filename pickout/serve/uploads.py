@@ -16,8 +16,12 @@ from PIL import Image
 
 from pickout.errors import ImageUnreadable, NotThere, UsageError
 from pickout.files import write_atomically
+from pickout.gallery.audit.log import record_event
 from pickout.gallery.intake.picture import decode
-from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.intake.report import IngestProgress
+from pickout.gallery.storage.rows import Metadata, row_id
+from pickout.serve.hosting import Hosted
+from pickout.serve.jobs import Tell
 
 _TABLE = ".table.jsonl"
 _PENDING = ".pending"
@@ -30,46 +34,27 @@ _KEPT_SECONDS, _KEPT = 900.0, 200
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One picture as it was sent.
-
-    Args:
-        content: the file's bytes.
-        told: what is known about it.
-    """
+    """One picture as it was sent."""
 
     content: bytes
     told: Metadata
 
 
 def suffix_of(content: bytes) -> str:
-    """The ending that fits a picture's content, after decoding it whole.
-
-    Raises:
-        ImageUnreadable: no image, damaged, a decompression bomb.
-    """
+    """The ending that fits a picture's content, after decoding it whole."""
     decode(Path("the picture"), content)
     with Image.open(io.BytesIO(content)) as picture:
         return _SUFFIXES.get(picture.format or "", ".img")
 
 
 class Uploads:
-    """The pictures that were sent to one gallery, a folder for each request.
-
-    Args:
-        folder: for all of them.
-    """
+    """The pictures that were sent to one gallery, a folder for each request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def keep(self, sent: Sequence[Sent]) -> Path:
-        """Write pictures and what is told about them; the same request again gives the same folder.
-
-        Raises:
-            ImageUnreadable: one is no image; then nothing is kept.
-            UsageError: a label with a name that means something else.
-            StorageFull: no space left.
-        """
+        """Write pictures and what is told about them; the same request again gives the same folder."""
         named: dict[str, Sent] = {}
         for each in sent:
             if reserved := _COLUMNS & set(each.told.labels):
@@ -87,14 +72,6 @@ class Uploads:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
-
-    def table(self, folder: Path) -> Path:
-        """What is told about the pictures of one request."""
-        return folder / _TABLE
-
-    def done(self, folder: Path) -> None:
-        """The pictures have rows."""
-        (folder / _PENDING).unlink(missing_ok=True)
 
     def pending(self) -> list[Path]:
         """Requests whose pictures may have no rows yet: the server died. Halves of requests are deleted."""
@@ -117,6 +94,22 @@ class Uploads:
                     write_atomically(table, "".join(each for each in lines if json.loads(each)["image"] != file.name))
 
 
+def index_upload(folder: Path, hosted: Hosted, tell: Tell) -> dict[str, Any]:
+    """Give rows to the pictures of one request."""
+    gallery, table = hosted.open(), folder / _TABLE
+    record_event(hosted.path, "crops uploaded", crops=len(table.read_bytes().splitlines()))
+    report = gallery.add(folder, table=table, on_progress=lambda at: tell(told_progress(at)))
+    (folder / _PENDING).unlink(missing_ok=True)
+    # By their paths, not by looking through every crop of the gallery.
+    ids = [row_id(file) for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    return {**report.as_json(), "crops": list(gallery.rows(ids))}
+
+
+def told_progress(at: IngestProgress) -> dict[str, Any]:
+    """How far an index run is."""
+    return {"done": at.done, "total": at.total, "quarantined": at.quarantined}
+
+
 def _line(name: str, told: Metadata) -> dict[str, Any]:
     values: dict[str, Any] = {"image": name, **told.labels, "camera": told.camera, "video": told.video}
     values |= {"time": None if told.time is None else told.time.isoformat(), "track": told.track, "frame": told.frame}
@@ -132,11 +125,7 @@ class QueryPictures:
         self._lock = threading.Lock()
 
     def keep(self, owner: str | None, content: bytes) -> str:
-        """Its id.
-
-        Raises:
-            ImageUnreadable: it is no image.
-        """
+        """Its id."""
         try:
             image = decode(Path("the picture"), content).image
         except ImageUnreadable as error:
@@ -149,11 +138,7 @@ class QueryPictures:
         return identifier
 
     def get(self, owner: str | None, identifier: str) -> Image.Image:
-        """The picture.
-
-        Raises:
-            NotThere: none of this id, or somebody else's.
-        """
+        """The picture."""
         kept = self._kept.get(identifier)
         if kept is None or kept[1] != owner or kept[0] < time.monotonic() - _KEPT_SECONDS:
             raise NotThere("no picture of this id; pictures are kept for a quarter of an hour")

@@ -46,7 +46,7 @@ _OPTIONS = {
     "pickout explain masks": "--device --draws --json --out --seed",
     "pickout explain vacuous": "--device --json --seed --sentences --split",
     "pickout explain entropy": "--device --json --out --pairs --split",
-    "pickout serve": "--certificate --certificate-key --device --host --model --port --state",
+    "pickout serve": "--certificate --certificate-key --demo --device --host --model --port --state",
     "pickout token create": "--blurred --camera --days --gallery --json --role --state",
     "pickout token list": "--json --state",
     "pickout token revoke": "--state",
@@ -56,6 +56,7 @@ _OPTIONS = {
     "pickout retention hold": "--after --before --camera --crop --during --label --not-camera --not-label --track "
     "--video",
     "pickout retention lift": "",
+    "pickout case verify": "--json --key",
     "pickout mcp": "--device --model --state",
     "pickout audit head": "--key --public --since",
     "pickout audit verify": "--head --json --key",

@@ -5,9 +5,8 @@ from dataclasses import fields
 
 from pickout.cli.search import search
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.intake.ingest import IngestSettings
 from pickout.gallery.intake.picture import LARGEST_SIDE, THUMBNAIL_SIDE
-from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.search.answer import Hit
 
 

@@ -39,6 +39,18 @@ MATRIX = {
     "DELETE /v1/galleries/{gallery}/watches/{name}": (SEARCH, False, None),
     "GET /v1/galleries/{gallery}/watches/{name}/alarms": (SEARCH, False, None),
     "GET /v1/galleries/{gallery}/watches/{name}/events": (SEARCH, False, None),
+    "GET /v1/galleries/{gallery}/cases": (SEARCH, False, None),
+    "POST /v1/galleries/{gallery}/cases": (SEARCH, False, {"name": "x"}),
+    "GET /v1/galleries/{gallery}/cases/{case}": (SEARCH, False, None),
+    "DELETE /v1/galleries/{gallery}/cases/{case}": (SEARCH, False, None),
+    "POST /v1/galleries/{gallery}/cases/{case}/marks": (SEARCH, False, {"crops": [ABSENT], "verdict": "no"}),
+    "POST /v1/galleries/{gallery}/cases/{case}/notes": (SEARCH, False, {"text": "x"}),
+    "POST /v1/galleries/{gallery}/cases/{case}/redactions": (SEARCH, False, {"crops": [ABSENT]}),
+    "POST /v1/galleries/{gallery}/cases/{case}/archive": (SEARCH, False, {}),
+    "GET /v1/galleries/{gallery}/site": (SEARCH, False, None),
+    "PUT /v1/galleries/{gallery}/site": (ADMIN, True, {"cameras": {}}),
+    "GET /v1/galleries/{gallery}/site/image": (SEARCH, False, None),
+    "PUT /v1/galleries/{gallery}/site/image": (ADMIN, True, "file"),
     "POST /v1/galleries/{gallery}/crops": (INDEX, False, "files"),
     "POST /v1/galleries/{gallery}/index": (INDEX, True, {"folder": "/nowhere"}),
     "POST /v1/galleries/{gallery}/update": (INDEX, False, {"crops": [ABSENT], "track": "7"}),
@@ -75,6 +87,7 @@ def routes(server):
 def ask(server, route, headers, gallery="people", crop=ABSENT):
     method, path = route.split(" ")
     values = {"gallery": gallery, "crop": crop, "name": "none", "job": "none", "hold": "none", "token": "none"}
+    values["case"] = "0" * 16
     body = MATRIX[route][2]
     if body in ("file", "files"):
         more = {"files": {body: ("x", b"x")}}

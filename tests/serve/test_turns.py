@@ -16,7 +16,7 @@ from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, SearchSettings
 from pickout.gallery.vectors.exact import HeldVectors, exact_top
-from pickout.serve.turns import Turns
+from pickout.serve.hosting import Turns
 
 WHO = Acting("somebody", "test")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_server import result_of
 
-from pickout.serve.watches import Promise, allowed_webhook, p_values, send
+from pickout.serve.watches import allowed_webhook, p_values, promise
 
 URL = "/v1/galleries/people"
 
@@ -35,8 +35,8 @@ def test_the_rate_of_false_alarms_holds():
 
 
 def test_what_cannot_be_promised_is_said():
-    assert Promise(99, 100, 0.01).as_json()["promised"]
-    told = Promise(98, 100, 0.01).as_json()
+    assert promise(99, 100, 1)["promised"]
+    told = promise(98, 100, 1)
     assert not told["promised"] and "less than 1.01 false alarms a day" in told["note"]
 
 
@@ -194,7 +194,7 @@ def test_alarms_are_sent_signed_until_they_arrive_and_follow_no_redirect(serve, 
         crop = add(server, draw, tmp_path, "black", "blue", "yellow")
         server.parts.watches.look()
         for _ in range(4):
-            send(server.parts.watches, server.service.webhook_secret())
+            server.parts.watches.send()
         receiver.shutdown()
     assert [path for path, _, _ in received] == ["/in"] * 3
     _, sent, signature = received[-1]

@@ -1,0 +1,36 @@
+"""A small SQLite file in the server's folder, for what is kept beside the galleries."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class Database:
+    """One file; what is deleted from it leaves no bytes there."""
+
+    def __init__(self, file: Path, tables: str) -> None:
+        self._file, self._tables = file, tables
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """What is done within is kept whole or not at all."""
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file.touch(mode=0o600)
+        with closing(sqlite3.connect(self._file, timeout=60)) as database:
+            database.row_factory = sqlite3.Row
+            database.execute("PRAGMA secure_delete = ON")
+            database.executescript(self._tables)
+            with database:
+                yield database
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Rows by column."""
+        with self.opened() as database:
+            return [dict(row) for row in database.execute(statement, values)]
+
+    def write(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """How many rows changed."""
+        with self.opened() as database:
+            return database.execute(statement, values).rowcount

@@ -1,0 +1,107 @@
+"""What goes into the archive of a case: pictures, what was judged, the searches, and a page that any browser shows."""
+
+import html
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pickout.errors import ImageUnreadable, UsageError
+from pickout.gallery.audit.heads import sign_head, verifier
+from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.gallery.storage.rows import Row
+from pickout.serve.access import Actor
+from pickout.serve.archive import CASE, SCHEMA, write_archive
+from pickout.serve.blurring import redacted_jpeg
+from pickout.serve.cases import Cases
+from pickout.serve.crops import own_bytes
+from pickout.serve.requests import ArchiveBody
+
+_LEAVES = ("fits", "maybe")
+"""Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""
+_NOTICE = "Candidates that a person judged, found by a description. They are not identifications."
+
+
+def hand_over(cases: Cases, actor: Actor, name: str, case: str, body: ArchiveBody, who: Acting, target: Path) -> str:
+    """Write a case's archive to a file; its SHA-256. Recorded, with commitments to the crops that leave.
+
+    Raises:
+        UsageError: originals without a reason, or by a token that sees blurred faces only.
+    """
+    hosted, _ = cases.own(actor, name, case)
+    if body.originals and (actor.blurred or not body.reason):
+        raise UsageError("original pictures need a reason, and a token that may see them")
+    told, members = cases.get(actor, name, case), list[tuple[str, bytes]]()
+    rows = hosted.rows([each["id"] for each in told["crops"]])
+    for crop in told["crops"]:
+        if row := rows.get(crop["id"]):
+            redaction = told["redactions"].get(crop["id"], {"head": True, "boxes": []})
+            members += _pictures(crop, row, redaction, originals=body.originals, blurred=actor.blurred)
+    shown = [crop["id"] for crop in told["crops"] if "picture" in crop]
+    with acting(who):
+        record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
+    model, queries = hosted.open().manifest.model, told.pop("queries")
+    archived = {"by": who.user, "at": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": who.purpose}
+    about = {"schema": SCHEMA, "notice": _NOTICE, "gallery": name}
+    about |= {"model": model.name, "fingerprint": model.fingerprint}
+    whole = {**about, **told, "archived": {**archived, "originals": body.originals, "reason": body.reason}}
+    lines = "".join(json.dumps(each) + "\n" for each in queries)
+    head = sign_head(hosted.path).text
+    front = [(CASE, json.dumps(whole, indent=1).encode()), ("queries.jsonl", lines.encode())]
+    front += [("audit-head.txt", head.encode()), ("case.html", _page(whole, queries).encode())]
+    with target.open("wb") as file:
+        return write_archive(file, [*front, *members], hosted.path, verifier(hosted.path))
+
+
+def _pictures(
+    crop: dict[str, Any], row: Row, redaction: Mapping[str, Any], *, originals: bool, blurred: bool
+) -> list[tuple[str, bytes]]:
+    """The members that show a crop; `crop` is told their names, and the SHA-256 of the file that was indexed."""
+    crop["sha256"] = row.content
+    if not any(mark["verdict"] in _LEAVES for mark in crop["marks"]):
+        return []
+    content = row.thumbnail
+    with suppress(ImageUnreadable):
+        content = own_bytes(row)
+    crop["picture"], crop["redaction"] = f"pictures/{row.id}.jpg", dict(redaction)
+    head = blurred or bool(redaction["head"])
+    found = [(crop["picture"], redacted_jpeg(content, redaction["boxes"], head=head))]
+    crop["original"] = None
+    if originals and content is not row.thumbnail:
+        crop["original"] = f"originals/{row.id}{row.file.suffix.lower()[:6]}"
+        found.append((crop["original"], content))
+    return found
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>
+<style>body{{font:16px system-ui;max-width:60rem;margin:2rem auto}}
+article{{border-top:1px solid #999;padding:1rem 0}}</style>
+<h1>{name}</h1><p>{notice}<p>{about}<p>Model {model}, fingerprint <code>{fingerprint}</code>. Check this archive with
+<code>pickout case verify</code>.<h2>Candidates</h2>{crops}<h2>Notes</h2><ul>{notes}</ul><h2>Searches</h2>
+<ul>{queries}</ul></html>
+"""
+
+
+def _page(case: Mapping[str, Any], queries: list[dict[str, Any]]) -> str:
+    """The case for a reader without Pickout: no script, nothing from elsewhere."""
+    crops = []
+    for crop in case["crops"]:
+        marks = "".join(f"<li><b>{_text(m['verdict'])}</b> {_signed(m)}: {_text(m['reason'])}" for m in crop["marks"])
+        shown = f'<img src="{_text(crop["picture"])}" alt="" height="192">' if "picture" in crop else "(not included)"
+        place = ", ".join(f"{what} {_text(crop[what])}" for what in ("camera", "time", "track"))
+        hashed = f"SHA-256 of the original <code>{_text(crop['sha256'])}</code>"
+        crops.append(f"<article>{shown}<p>{place}<ul>{marks}</ul><p>{hashed}</article>")
+    notes = "".join(f"<li>{_signed(each)}: {_text(each['text'])}" for each in case["notes"])
+    asked = "".join(f"<li>{_signed(each)}: <code>{_text(json.dumps(each['told']))}</code>" for each in queries)
+    told = {name: _text(case[name]) for name in ("name", "notice", "about", "model", "fingerprint")}
+    return _PAGE.format(**told, crops="".join(crops), notes=notes, queries=asked)
+
+
+def _signed(each: Mapping[str, Any]) -> str:
+    return f"by {_text(each['by'])}, {_text(each['at'])}"
+
+
+def _text(value: Any) -> str:
+    return html.escape("unknown" if value is None else str(value))

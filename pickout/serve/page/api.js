@@ -1,0 +1,123 @@
+// The server: requests with token and purpose, pictures, and what went wrong in words.
+
+import { byId, fill, h } from "./dom.js";
+
+const KEPT = "pickout";
+export const session = { token: "", purpose: "", gallery: "", case: "", ...JSON.parse(sessionStorage.getItem(KEPT) ?? "{}") };
+
+export function keep(values) {
+  Object.assign(session, values);
+  sessionStorage.setItem(KEPT, JSON.stringify(session));
+  document.dispatchEvent(new Event("session"));
+}
+
+// kind: offline, expired, denied, gone, busy, wrong or broken.
+export class Failure extends Error {
+  constructor(kind, words, status = 0) {
+    super(words);
+    this.kind = kind;
+    this.status = status;
+  }
+}
+
+const KINDS = { 401: "expired", 403: "denied", 404: "gone", 429: "busy", 503: "busy" };
+const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+
+// A token that is not valid is not sent again: wrong tokens are counted, and then an address has to wait.
+let ended = null;
+
+export async function ask(path, { method, json, form, signal, as = "json", tries = 3 } = {}) {
+  if (ended !== null && ended === session.token) throw new Failure("expired", "Your token is not valid any more.", 401);
+  const headers = {};
+  if (session.token) headers.Authorization = `Bearer ${session.token}`;
+  if (json !== undefined) headers["Content-Type"] = "application/json";
+  const url = new URL(`/v1${path}`, location.origin);
+  if (session.purpose) {
+    if (/^[\x20-\x7e]*$/.test(session.purpose)) headers["Pickout-Purpose"] = session.purpose;
+    else url.searchParams.set("purpose", session.purpose);
+  }
+  let answer;
+  try {
+    const body = form ?? (json === undefined ? undefined : JSON.stringify(json));
+    answer = await fetch(url, { method: method ?? (body ? "POST" : "GET"), headers, body, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    offline(true);
+    throw new Failure("offline", "The server does not answer.");
+  }
+  offline(false);
+  if (answer.ok) return as === "response" ? answer : answer.status === 204 ? null : answer[as]();
+  const told = await answer.json().catch(() => ({ error: answer.statusText }));
+  if (answer.status === 503 && tries > 1) {
+    await pause(Math.min(Number(answer.headers.get("Retry-After")) || 1, 5));
+    return ask(path, { method, json, form, signal, as, tries: tries - 1 });
+  }
+  const kind = KINDS[answer.status] ?? (answer.status >= 500 ? "broken" : "wrong");
+  if (kind === "expired") {
+    ended = headers.Authorization?.slice(7) ?? "";
+    document.dispatchEvent(new Event("expired"));
+  }
+  throw new Failure(kind, told.error ?? "unknown", answer.status);
+}
+
+export const of = (...parts) => `/galleries/${[session.gallery, ...parts].map(encodeURIComponent).join("/")}`;
+
+// Whether the server answers is looked at until it does; then whoever waits is told.
+let waiting = null;
+function offline(is) {
+  if (is === (waiting !== null)) return;
+  const strip = byId("offline");
+  if (is) {
+    fill(strip, "The server does not answer. What you mark is kept here and sent when it is back.");
+    waiting = setInterval(async () => {
+      const back = await fetch("/v1/health").then((answer) => answer.ok, () => false);
+      if (back) offline(false);
+    }, 2000);
+  } else {
+    clearInterval(waiting);
+    waiting = null;
+    document.dispatchEvent(new Event("online-again"));
+  }
+  strip.hidden = !is;
+}
+
+// Pictures need the token, so they are fetched; the newest thousand are kept.
+const pictures = new Map();
+export function picture(id, what = "thumbnail") {
+  const name = `${session.gallery}/${id}/${what}`;
+  let found = pictures.get(name);
+  pictures.delete(name);
+  found ??= ask(of("crops", id, what), { as: "blob" }).then(URL.createObjectURL);
+  found.catch(() => pictures.delete(name));
+  pictures.set(name, found);
+  if (pictures.size > 1000) {
+    const [oldest, url] = pictures.entries().next().value;
+    pictures.delete(oldest);
+    url.then(URL.revokeObjectURL, () => {});
+  }
+  return found;
+}
+
+const near = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    near.unobserve(target);
+    picture(target.dataset.crop, target.dataset.what).then(
+      (url) => (target.src = url),
+      () => { target.alt = "picture not there"; target.classList.add("lost"); });
+  }
+}, { rootMargin: "600px" });
+
+// With another token, or a server that is back, pictures that were not given are asked for again.
+for (const again of ["session", "online-again"]) {
+  document.addEventListener(again, () => {
+    for (const image of document.querySelectorAll("img.crop.lost")) { image.classList.remove("lost"); near.observe(image); }
+  });
+}
+
+// An image of a crop that loads when it comes near. Its box is set by the style sheet, so nothing moves.
+export function cropImage(crop, { alt = "", what = "thumbnail" } = {}) {
+  const image = h("img", { alt, data: { crop, what }, class: "crop", draggable: false });
+  near.observe(image);
+  return image;
+}
