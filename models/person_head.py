@@ -11,6 +11,7 @@ Beside the weights comes `person-head.inputs.json`: a hash of every frame and av
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -30,6 +31,7 @@ from torch import Tensor
 import pickout
 from pickout.data.changed_picture import Picture
 from pickout.data.image_changes import STRONG, change_picture
+from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.synthetic.avatars import find_avatars
 from pickout.synthetic.crowds import Crowd, draw_crowd
 from pickout.video.boxes import right_boxes
@@ -48,11 +50,11 @@ DRAWN = (432, 768)
 """Height and width of the frames that are drawn."""
 SIZE = (288, 512)
 """Height and width of the views of them that the head sees."""
-FRAMES = {"train": (1, 440), "held-out": (2, 60)}
+FRAMES = {"train": (1, 280), "held-out": (2, 60)}
 """For each part of the avatars: seed and number of frames."""
 RECIPES = {"drawn": 0.0, "pasted": 0.6}
 """Share of views into which people of another frame are pasted."""
-VIEWS, EPOCHS, BATCH, RATE, DECAY = 3, 10, 16, 2e-3, 0.02
+VIEWS, EPOCHS, BATCH, RATE, DECAY = 3, 8, 16, 2e-3, 0.02
 """Views of each frame; passes over all of them; the rest are AdamW's."""
 CHANGES = ("darkness", "cast", "desaturation", "contrast", "haze", "uneven_light", "motion_blur", "defocus",
            "low_resolution", "sharpening", "noise", "compression")  # fmt: skip
@@ -77,7 +79,7 @@ def main() -> None:
         draw(given.work, given.avatars, given.workers)
     if given.stage in (None, "train"):
         for recipe in RECIPES:
-            teach(given.work, recipe)
+            teach(given.work, recipe, given.workers)
     if given.stage in (None, "pack"):
         pack(given.work, given.avatars)
 
@@ -121,15 +123,16 @@ class Frames:
         with np.load(self.files[number]) as read:
             return Crowd(read["image"], read["owner"])
 
-    def views(self, count: int, pasting: float, seed: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-        """`count` views of each frame, with the boxes of the people in it; equal seeds give equal views."""
-        for number in range(len(self.files)):
-            for each in range(count):
-                generator = np.random.default_rng([seed, number, each])
-                crowd = self.crowd(number)
-                while generator.random() < pasting:
-                    crowd = pasted(crowd, self.crowd(int(generator.integers(len(self.files)))), generator)
-                yield view(crowd, generator)
+    def views(
+        self, number: int, count: int, pasting: float, seed: int
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+        """`count` views of a frame, with the boxes of the people in it; equal arguments give equal views."""
+        for each in range(count):
+            generator = np.random.default_rng([seed, number, each])
+            crowd = self.crowd(number)
+            while generator.random() < pasting:
+                crowd = pasted(crowd, self.crowd(int(generator.integers(len(self.files)))), generator)
+            yield view(crowd, generator)
 
 
 def pasted(crowd: Crowd, other: Crowd, generator: np.random.Generator) -> Crowd:
@@ -222,60 +225,70 @@ def losses(heat: Tensor, reach: Tensor, wanted: tuple[Tensor, Tensor, Tensor]) -
     return (positive + negative) / here.sum().clamp_min(1) + 2 * box
 
 
-def teach(work: Path, recipe: str, seed: int = 1) -> None:
+def teach(work: Path, recipe: str, workers: int, seed: int = 1) -> None:
     """Train a head by one recipe, unless it is there."""
     file = work / f"{recipe}.safetensors"
     if file.exists():
         return
     torch.manual_seed(seed)
-    tower, frames = default_tower(), Frames.of(work, "train")
-    count = VIEWS * len(frames.files)
-    maps, wanted = cached(tower, frames.views(VIEWS, RECIPES[recipe], seed), count)
-    head = PersonHead()
+    maps, boxes = cached(work, recipe, workers, seed)
+    wanted = [torch.stack(each) for each in zip(*(targets(each, *maps[0].shape[2:]) for each in boxes), strict=True)]
+    head = PersonHead().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=EPOCHS * (count // BATCH))
+    steps = len(boxes) // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=EPOCHS * steps)
     generator, begun = np.random.default_rng(seed), time.monotonic()
     for epoch in range(EPOCHS):
-        order, total = torch.from_numpy(generator.permutation(count)), 0.0
-        for chosen in order[: count // BATCH * BATCH].split(BATCH):
-            heat, reach = head([each[chosen].float() for each in maps])
-            loss = losses(heat, reach, (wanted[0][chosen], wanted[1][chosen].float(), wanted[2][chosen]))
+        order, total = torch.from_numpy(generator.permutation(len(boxes))), 0.0
+        for chosen in order[: steps * BATCH].split(BATCH):
+            inside = [each[chosen].float().contiguous(memory_format=torch.channels_last) for each in maps]
+            loss = losses(*head(inside), (wanted[0][chosen], wanted[1][chosen], wanted[2][chosen]))
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(head.parameters(), 5.0)
             optimiser.step()
             schedule.step()
             total += loss.item()
-        print(
-            f"{recipe}, epoch {epoch + 1}: loss {total / (count // BATCH):.3f}, {time.monotonic() - begun:.0f} s",
-            flush=True,
-        )
+        seconds = time.monotonic() - begun
+        print(f"{recipe}, epoch {epoch + 1}: loss {total / steps:.3f}, {seconds:.0f} s", flush=True)
     save_file({name: value.half().contiguous() for name, value in head.state_dict().items()}, file)
 
 
-def cached(
-    tower: torch.nn.Module, views: Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]], count: int
-) -> tuple[list[Tensor], list[Tensor]]:
-    """The tower's maps of all views, and what the head should say of each."""
-    maps: list[Tensor] = []
-    heat = torch.zeros(count, SIZE[0] // STRIDE, SIZE[1] // STRIDE)
-    reach, weight = torch.zeros(count, 4, *heat.shape[1:], dtype=torch.half), torch.zeros_like(heat)
-    for number, (image, boxes) in enumerate(views):
-        with torch.inference_mode():
-            found = tower_maps(tower, torch.from_numpy(image)[None])
-        maps = maps or [torch.zeros(count, *each.shape[1:], dtype=torch.half) for each in found]
-        for kept, each in zip(maps, found, strict=True):
-            kept[number] = each[0].half()
-        heat[number], reach[number], weight[number] = targets(boxes, *heat.shape[1:])
-        if number % 200 == 0:
-            print(f"maps of {number} of {count} views", flush=True)
-    return maps, [heat, reach, weight]
+def cached(work: Path, recipe: str, workers: int, seed: int) -> tuple[list[Tensor], list[NDArray[np.float32]]]:
+    """The tower's maps of all views in half precision, and the boxes of the people in each view."""
+    frames = Frames.of(work, "train")
+    jobs = [(frames, number, RECIPES[recipe], seed) for number in range(len(frames.files))]
+    found, boxes = [], []
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for done, (maps, people) in enumerate(pool.imap(maps_of, jobs)):
+            found.append(maps)
+            boxes += people
+            if done % 50 == 0:
+                print(f"{recipe}: maps of {done} of {len(jobs)} frames", flush=True)
+    return [torch.from_numpy(np.concatenate(each)) for each in zip(*found, strict=True)], boxes
+
+
+def maps_of(job: tuple[Frames, int, float, int]) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float32]]]:
+    """The tower's maps of the views of one frame, and the boxes in each."""
+    frames, number, pasting, seed = job
+    torch.set_num_threads(1)
+    views = list(frames.views(number, VIEWS, pasting, seed))
+    with torch.inference_mode():
+        each = [tower_maps(tower(), torch.from_numpy(image)[None]) for image, _ in views]
+    return [torch.cat(maps).half().numpy() for maps in zip(*each, strict=True)], [boxes for _, boxes in views]
+
+
+@functools.cache
+def tower() -> EfficientNetLite0:
+    """The default model's image tower, read once a process."""
+    return default_tower()
 
 
 def measure(detector: PersonNetDetector, frames: Frames) -> dict[str, float]:
     """Recall at `FALSE_PER_FRAME` false boxes a frame, the score that gives it, and recall at any score."""
     scores, right, people, count = [], [], 0, 0
-    for image, boxes in frames.views(2, RECIPES["drawn"], seed=9):
+    views = (view for number in range(len(frames.files)) for view in frames.views(number, 2, 0.0, seed=9))
+    for image, boxes in views:
         found = detector.detect(image)
         scores.append(found.confidence)
         right.append(right_boxes(found, boxes))
@@ -290,18 +303,18 @@ def measure(detector: PersonNetDetector, frames: Frames) -> dict[str, float]:
 
 def pack(work: Path, avatars: Path) -> None:
     """Ship the better recipe's head, and write down what went into it."""
-    tower, held_out = default_tower(), Frames.of(work, "held-out")
+    held_out = Frames.of(work, "held-out")
     reached = {}
     for recipe in RECIPES:
         head = PersonHead()
         head.load_state_dict({name: value.float() for name, value in load_file(work / f"{recipe}.safetensors").items()})
-        reached[recipe] = measure(PersonNetDetector(tower, head), held_out)
+        reached[recipe] = measure(PersonNetDetector(tower(), head), held_out)
         print(recipe, reached[recipe], flush=True)
     chosen = max(reached, key=lambda recipe: reached[recipe]["recall"])
-    save_file(load_file(work / f"{chosen}.safetensors"), HEAD_FILE, {TOWER: tower_hash(tower)})
+    save_file(load_file(work / f"{chosen}.safetensors"), HEAD_FILE, {TOWER: tower_hash(tower())})
     inputs = {
         "sha256": hashed([HEAD_FILE]),
-        "tower": tower_hash(tower),
+        "tower": tower_hash(tower()),
         "chosen": chosen,
         "reached": reached,
         "settings": {"drawn": DRAWN, "views": VIEWS, "epochs": EPOCHS, "batch": BATCH, "rate": RATE, "decay": DECAY},

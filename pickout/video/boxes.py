@@ -27,6 +27,15 @@ def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -
     )
 
 
+def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32]:
+    """Scores bent so that 0.5 is the score from which a box counts, whatever the detector; their order stays.
+
+    Args:
+        counts: the detector's own score from which a box counts.
+    """
+    return np.power(scores_n, np.log(0.5) / np.log(counts), dtype=np.float32)
+
+
 def right_boxes(found: Detections, boxes_n4: NDArray[np.floating], overlap: float = 0.5) -> NDArray[np.bool_]:
     """Which of the found boxes are right: surest first, each takes the true box that it overlaps (IoU) most, once.
 

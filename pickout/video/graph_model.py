@@ -139,7 +139,9 @@ def _slice(found: Sequence[Any], attributes: Mapping[str, Any]) -> Tensor:
         elif marked("shrink_axis_mask", number):
             places.append(first)
         else:
-            begin, end = (None if marked(mask, number) else at for mask, at in (("begin_mask", first), ("end_mask", last)))
+            begin, end = (
+                None if marked(mask, number) else at for mask, at in (("begin_mask", first), ("end_mask", last))
+            )
             places.append(slice(begin, end, step))
     return found[0][tuple(places)]
 

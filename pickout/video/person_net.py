@@ -90,16 +90,13 @@ class PersonNetDetector:
     Args:
         tower: the default model's image tower.
         head: what was trained on it.
-        threads: how many torch may use; None leaves it as it is.
     """
 
-    def __init__(self, tower: EfficientNetLite0, head: PersonHead, threads: int | None = None) -> None:
+    def __init__(self, tower: EfficientNetLite0, head: PersonHead) -> None:
         self._tower, self._head = tower.eval(), head.eval()
-        if threads is not None:
-            torch.set_num_threads(threads)
 
     @classmethod
-    def shipped(cls, threads: int | None = None) -> Self:
+    def shipped(cls) -> Self:
         """The one in the package.
 
         Raises:
@@ -111,7 +108,7 @@ class PersonNetDetector:
             raise VideoError(f"{HEAD_FILE}: was trained on another image tower than {DEFAULT_FILE.name} has")
         head = PersonHead()
         head.load_state_dict({name: value.float() for name, value in read.tensors.items()})
-        return cls(tower, head, threads)
+        return cls(tower, head)
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """The people in a picture."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from block_people import frame_at, write_video
 from PIL import Image
+from rtsp_camera import RtspCamera, rtsp_server
 
 from pickout.errors import VideoUnreadable
 from pickout.video.frames import FrameFolder, LiveCamera, Mark, VideoFile
@@ -20,6 +21,7 @@ CONTAINERS = [
     ("a.webm", "libvpx"),
     ("a.mov", "libx264"),
     ("a.gif", "gif"),
+    ("a.ts", "libx264"),
     ("a.h264", "libx264"),
     ("a.mjpeg", "mjpeg"),
 ]
@@ -175,6 +177,21 @@ def test_a_live_camera_that_goes_away_is_reached_again():
     assert [f.number for f in frames] == sorted({f.number for f in frames})
     assert "connection was lost" in camera.fault
     assert "secret" not in f"{camera.file} {camera.fault} {words}"
+
+
+def test_an_rtsp_camera_that_hangs_up_is_reached_again():
+    server = rtsp_server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        camera = LiveCamera(f"rtsp://user:secret@127.0.0.1:{server.server_address[1]}/main", 20, lasts=5)
+        frames = list(camera.frames())
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert RtspCamera.connections >= 2 and len(frames) > 10
+    assert np.abs(frames[0].image.astype(int) - frame_at(1)).mean() < 12
+    assert [f.seconds for f in frames] == sorted(f.seconds for f in frames)
+    assert "connection was lost" in camera.fault and "secret" not in f"{camera.file} {camera.fault}"
 
 
 def test_a_camera_that_is_not_there_is_told_and_given_up_when_the_time_is_over():
