@@ -15,7 +15,7 @@ SDP = (
 )
 
 
-def encoded(count=10, rate=10):
+def encoded(count=30, rate=10):
     """The units (NAL) of each frame; every frame stands for itself."""
     codec = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = 160, 120, "yuv420p"
@@ -26,7 +26,7 @@ def encoded(count=10, rate=10):
         frame = av.VideoFrame.from_ndarray(frame_at(1 + number / rate), format="rgb24")
         frame.pts = number
         data = b"".join(bytes(packet) for packet in codec.encode(frame))
-        frames.append([unit.rstrip(b"\0") for unit in re.split(rb"\0\0\1", data) if unit.strip(b"\0")])
+        frames.append([unit.rstrip(b"\0") for unit in data.split(b"\0\0\1") if unit.strip(b"\0")])
     return frames
 
 
