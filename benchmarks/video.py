@@ -1,11 +1,11 @@
 """Detectors and trackers on a recording whose people were marked by hand, and trackers on simulated crossings.
 
-    python benchmarks/video.py CLIP MARKS.json [--detectors embedded,movenet,nanodet] [--frames 200]
+    python benchmarks/video.py CLIP MARKS.json [--detectors embedded,movenet] [--trackers bytetrack]
 
 MARKS is of the form of tests/video/sample_video_boxes.json: boxes at some frames, and the stretches in which each
 person is seen. Printed for each detector: recall and false boxes at IoU 0.5 with the score from which `pickout video`
-begins a track, false boxes where nobody is, tracks for each person, and frames a second of the whole command beside the
-detector alone. Nothing may be trained, tuned or chosen by what this prints for the clip.
+begins a track, boxes where nobody is, tracks of each person and of nobody, frames a second, and which share of the time
+the detector took (what the whole command reaches of the detector alone). Nothing may be trained, tuned or chosen by what this prints for the clip.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,12 +26,10 @@ from pickout.video.boxes import Detector, detections, right_boxes
 from pickout.video.detectors import make_detector
 from pickout.video.extraction import ExtractionSettings
 from pickout.video.extraction import extract as extract_people
-from pickout.video.frames import Frame, Mark, VideoFile
-from pickout.video.motion import StandingCamera
+from pickout.video.frames import VideoFile
 from pickout.video.recordings import find_recordings
 from pickout.video.tracks import Tracker, TrackSettings
 
-TRACKERS = ("bytetrack", "cbiou")
 SCENES, SECONDS, RATE, WALKERS = 20, 60, 5, 6
 """Simulated recordings, how long each is, frames a second, and people in each."""
 
@@ -42,85 +40,72 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("marks", type=Path)
     parser.add_argument("--detectors", default="embedded,movenet,nanodet")
-    parser.add_argument("--frames", type=int, default=200, help="of the clip, to measure speed on")
+    parser.add_argument("--trackers", default="bytetrack,cbiou")
+    parser.add_argument("--no-motion", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     marks = json.loads(given.marks.read_text(encoding="utf-8"))
-    frames = list(VideoFile(given.clip, rate=1000).frames())
-    print("detector   recall  false/100 marked  false/100 empty  people: tracks  frames/s alone  whole")
+    print(
+        "detector  tracker    recall  false/100 marked  false/100 empty  tracks a person  frames/s  of the detector's"
+    )
     for name in given.detectors.split(","):
-        detector = make_detector(name, threads=1)
-        print(f"{name:9}  {_boxes(detector, frames, marks)}  {_people(name, given.clip, marks)}", end="  ")
-        print(_speed(detector, given.clip, frames[: given.frames]), flush=True)
-    print("\nsimulated: tracker    switches  tracks for each person  seen")
-    for tracker in TRACKERS:
+        for tracker in given.trackers.split(","):
+            settings = ExtractionSettings(motion=not given.no_motion, tracks=TrackSettings(tracker=tracker))
+            print(f"{name:8}  {tracker:9}  {_looked_through(name, given.clip, marks, settings)}", flush=True)
+    print("\nsimulated: tracker    switches  tracks a person  seen")
+    for tracker in given.trackers.split(","):
         print(f"           {tracker:9}  {_simulated(tracker)}", flush=True)
 
 
-def _boxes(detector: Detector, frames: Sequence[Frame], marks: dict) -> str:
-    """Recall at the marked frames, false boxes there and where nobody is, as the tracker would see them."""
-    least = TrackSettings().confident
-    camera, right, people, false, empty, wrong = StandingCamera(), 0, 0, 0, 0, 0
-    for frame in frames[::2]:
-        found = camera.weigh(frame.image, detector.detect(frame.image))
-        sure = found[found.confidence >= least]
-        boxes = marks["boxes"].get(str(frame.number))
-        if boxes is not None:
-            good = right_boxes(sure, np.array(boxes, dtype=np.float32).reshape(-1, 4))
-            right, people, false = right + good.sum(), people + len(boxes), false + (~good).sum()
-        if all(not first - 8 <= frame.number <= last + 8 for first, last in marks["people"]):
-            empty, wrong = empty + 1, wrong + len(sure)
-    return f"{right:2}/{people}  {100 * false / len(marks['boxes']):16.1f}  {100 * wrong / max(1, empty):15.1f}"
+class _Watched:
+    """A detector of which every answer and the time that it took are kept."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector, self.seconds = detector, 0.0
+        self.found: list[Detections] = []
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """As the detector does."""
+        begun = time.perf_counter()
+        self.found.append(self._detector.detect(image))
+        self.seconds += time.perf_counter() - begun
+        return self.found[-1]
 
 
-def _people(name: str, clip: Path, marks: dict) -> str:
-    """How many tracks each person has, and how many tracks show nobody or two people."""
+def _looked_through(name: str, clip: Path, marks: dict, settings: ExtractionSettings) -> str:
+    """One row of the table: the whole command on the clip."""
+    detector = _Watched(make_detector(name, threads=1))
+    (recording,) = find_recordings([str(clip)])
+    begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        rows = _rows(make_detector(name, threads=1), clip, Path(folder))
+        pieces = list(extract_people(recording, recording.source(settings.rate), detector, settings, Path(folder)))
+    seconds = time.perf_counter() - begun
+    numbers = [frame.number for frame in VideoFile(clip, settings.rate).frames()]
+    rows = [row for piece in pieces for row in piece.rows]
+    shares = f"{len(numbers) / seconds:8.1f}  {detector.seconds / seconds:.2f}"
+    return f"{_boxes(dict(zip(numbers, detector.found, strict=True)), marks)}  {_tracks(rows, marks):15}  {shares}"
+
+
+def _boxes(found: dict[int, Detections], marks: dict) -> str:
+    """Recall and false boxes at the marked frames, and boxes where nobody is, as the tracker begins tracks."""
+    sure = {number: each[each.confidence >= TrackSettings().confident] for number, each in found.items()}
+    right = people = false = 0
+    for number, boxes in marks["boxes"].items():
+        good = right_boxes(sure[int(number)], np.array(boxes, dtype=np.float32).reshape(-1, 4))
+        right, people, false = right + good.sum(), people + len(boxes), false + (~good).sum()
+    empty = [n for n in sure if all(not first - 8 <= n <= last + 8 for first, last in marks["people"])]
+    wrong = sum(len(sure[number]) for number in empty)
+    return f"{right:3}/{people}  {100 * false / len(marks['boxes']):16.1f}  {100 * wrong / len(empty):15.1f}"
+
+
+def _tracks(rows: list[dict], marks: dict) -> str:
+    """Tracks of each person, and of nobody."""
     seen: dict[str, set[int]] = {}
     for row in rows:
         found = [number for number, (first, last) in enumerate(marks["people"]) if first <= row["frame"] <= last]
-        seen.setdefault(row["track"], set()).update(found or {-1})
+        seen.setdefault(row["track"], set()).update(found or [-1])
     tracks = Counter(number for numbers in seen.values() for number in numbers)
-    return f"{len(marks['people'])}: {' '.join(str(tracks[number]) for number in range(len(marks['people'])))}"
-
-
-def _rows(detector: Detector, clip: Path, out: Path) -> list[dict]:
-    (recording,) = find_recordings([str(clip)])
-    settings = ExtractionSettings()
-    pieces = extract_people(recording, recording.source(settings.rate), detector, settings, out)
-    return [row for piece in pieces for row in piece.rows]
-
-
-def _speed(detector: Detector, clip: Path, frames: Sequence[Frame]) -> str:
-    """Frames a second of the detector alone and of everything, both on the same frames, turn by turn."""
-    alone = whole = 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(2):
-            begun = time.perf_counter()
-            for frame in frames:
-                detector.detect(frame.image)
-            alone += time.perf_counter() - begun
-            begun = time.perf_counter()
-            (recording,) = find_recordings([str(clip)])
-            source = _First(recording.source(1000), len(frames))
-            for _ in extract_people(recording, source, detector, ExtractionSettings(rate=1000), Path(folder)):
-                pass
-            whole += time.perf_counter() - begun
-    return f"{2 * len(frames) / alone:14.1f}  {2 * len(frames) / whole:.1f} ({alone / whole:.2f})"
-
-
-class _First:
-    """The first frames of a recording."""
-
-    def __init__(self, source: VideoFile, count: int) -> None:
-        self.file, self.seconds, self.fault, self.metadata = source.file, source.seconds, None, source.metadata
-        self._source, self._count = source, count
-
-    def frames(self, begin: Mark) -> Iterator[Frame]:
-        """As many as were asked for."""
-        for frame, _ in zip(self._source.frames(begin), range(self._count), strict=False):
-            yield frame
+    return " ".join(str(tracks[number]) for number in range(len(marks["people"]))) + f" + {tracks[-1]}"
 
 
 def _simulated(name: str) -> str:
