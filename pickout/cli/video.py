@@ -25,7 +25,9 @@ def video(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the crops and their table; new, or one to go on with.")],
-    detector: Annotated[str, typer.Option(help="An .onnx file: an export of RF-DETR, D-FINE or YOLOX.")],
+    detector: Annotated[
+        str, typer.Option(help="embedded, movenet, nanodet, or an .onnx file (RF-DETR, D-FINE, YOLOX).")
+    ] = "embedded",
     gallery: Annotated[Path | None, typer.Option(help="A gallery to bring up to date with the crops.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of a new gallery; by default the package's own.")] = None,
     camera: Annotated[str | None, typer.Option(help="The camera's name; by default from the file's name.")] = None,

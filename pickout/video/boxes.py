@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from supervision import Detections
+from supervision import Detections, box_iou_batch
 
 
 class Detector(Protocol):
@@ -25,6 +25,32 @@ def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -
         confidence=np.asarray(scores_n, dtype=np.float32),
         class_id=np.zeros(len(scores_n), dtype=int),
     )
+
+
+def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32]:
+    """Scores bent so that 0.5 is the score from which a box counts, whatever the detector; their order stays.
+
+    Args:
+        counts: the detector's own score from which a box counts.
+    """
+    return np.power(scores_n, np.log(0.5) / np.log(counts), dtype=np.float32)
+
+
+def right_boxes(found: Detections, boxes_n4: NDArray[np.floating], overlap: float = 0.5) -> NDArray[np.bool_]:
+    """Which of the found boxes are right: surest first, each takes the true box that it overlaps (IoU) most, once.
+
+    Args:
+        boxes_n4: the true boxes.
+    """
+    right = np.zeros(len(found), dtype=bool)
+    if not len(found) or not len(boxes_n4):
+        return right
+    shared = box_iou_batch(boxes_n4, found.xyxy)
+    for guess in np.argsort(-found.confidence):
+        best = int(shared[:, guess].argmax())
+        if shared[best, guess] >= overlap:
+            right[guess], shared[best] = True, 0.0
+    return right
 
 
 def letterboxed(image: NDArray[np.uint8], size: tuple[int, int], fill: int) -> tuple[NDArray[np.uint8], float]:

@@ -4,20 +4,38 @@ from pathlib import Path
 
 from pickout.errors import UsageError
 from pickout.video.boxes import Detector
-from pickout.video.onnx_detector import OnnxDetector
+
+EMBEDDED = "embedded"
+"""The detector that comes with the package, and is taken where none is named."""
 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:
-    """The detector in an ONNX file.
+    """A detector by its name, or the one in an ONNX file.
 
     Args:
-        name: the path of an `.onnx` file.
+        name: `embedded`, `movenet`, `nanodet`, or the path of an `.onnx` file.
         threads: how many it may use; None: as many as there are cores.
 
     Raises:
-        UsageError: another kind of file.
-        VideoError: a file that cannot be used.
+        UsageError: another name or kind of file.
+        VideoError: a file that cannot be used, or a package that is not installed.
     """
-    if not name.endswith(".onnx"):
-        raise UsageError(f"--detector {name}: give the path of an .onnx file; docs/video.md tells which fit")
-    return OnnxDetector(Path(name), threads)
+    if name.endswith(".onnx"):
+        from pickout.video.onnx_detector import OnnxDetector
+
+        return OnnxDetector(Path(name), threads)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    if name == EMBEDDED:
+        from pickout.video.person_net import PersonNetDetector
+
+        return PersonNetDetector.shipped()
+    if name in ("movenet", "nanodet"):
+        from pickout.video.installed_detectors import MoveNetDetector, NanoDetDetector
+
+        return MoveNetDetector() if name == "movenet" else NanoDetDetector()
+    raise UsageError(
+        f"--detector {name}: expected {EMBEDDED}, movenet, nanodet, or the path of an .onnx file (docs/video.md)"
+    )

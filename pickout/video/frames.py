@@ -17,7 +17,7 @@ from pickout.errors import ImageUnreadable, VideoUnreadable
 SMALLEST_SIDE, LARGEST_PIXELS = 32, 64 * 2**20
 """Frames below and above this are no recording of people: a crop needs pixels, and a frame must fit into memory."""
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-_NO_SEEKING = frozenset({"gif", "h264", "hevc", "mjpeg"})
+_NO_SEEKING = frozenset({"gif", "h264", "hevc", "mjpeg", "mpeg", "mpegts"})
 """Formats without an index, or whose frames are changes of the one before: they are read from the beginning."""
 _SHORT = 1.0
 """Seconds that a recording may end before its container says without a word about it."""

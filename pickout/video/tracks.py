@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from pydantic import Field
 from supervision import Detections
-from trackers import ByteTrackTracker
+from trackers import ByteTrackTracker, CBIoUTracker
 
 from pickout.config import Settings
 from pickout.video.frames import Frame
@@ -26,8 +27,10 @@ _GRID = (4, 8)
 class TrackSettings(Settings):
     """How boxes become tracks, and which crops stand for one."""
 
+    tracker: Literal["bytetrack", "cbiou"] = "bytetrack"
+    """ByteTrack (Zhang et al., arXiv 2110.06864) or C-BIoU (Yang et al., arXiv 2211.14317); docs/video.md compares."""
     confident: float = Field(default=0.5, gt=0, le=1)
-    """Score from which a box begins a track; ByteTrack goes on with boxes below it."""
+    """Score from which a box begins a track; both go on with boxes below it."""
     patience: float = Field(default=2.0, gt=0)
     """Seconds that a person may be hidden without becoming another track."""
     least: int = Field(default=2, ge=1)
@@ -89,7 +92,7 @@ class Track:
 
 
 class Tracker:
-    """Tracks over the frames of one recording, by ByteTrack (Zhang et al., arXiv 2110.06864).
+    """Tracks over the frames of one recording.
 
     Args:
         rate: frames a second.
@@ -98,12 +101,17 @@ class Tracker:
 
     def __init__(self, rate: float, settings: TrackSettings) -> None:
         self._settings = settings
-        self._library = ByteTrackTracker(
-            lost_track_buffer=round(settings.patience * _REFERENCE_RATE),
-            frame_rate=rate,
-            track_activation_threshold=settings.confident,
-            high_conf_det_threshold=settings.confident,
-            minimum_consecutive_frames=settings.least,
+        common = {
+            "lost_track_buffer": round(settings.patience * _REFERENCE_RATE),
+            "frame_rate": rate,
+            "track_activation_threshold": settings.confident,
+            "high_conf_det_threshold": settings.confident,
+            "minimum_consecutive_frames": settings.least,
+        }
+        self._library: ByteTrackTracker | CBIoUTracker = (
+            ByteTrackTracker(**common)
+            if settings.tracker == "bytetrack"
+            else CBIoUTracker(**common, instant_first_frame_activation=False)
         )
         self._tracks: dict[int, Track] = {}
         self._last = -1.0
@@ -112,12 +120,21 @@ class Tracker:
         """Take note of the boxes of the next frame."""
         if len(found):
             self._last = frame.seconds
-        tracked = self._library.update(found)
+        for box, score, number in self.follow(found, frame.seconds):
+            self._see(number, frame, box, score)
+
+    def follow(self, found: Detections, seconds: float) -> Iterator[tuple[NDArray[np.floating], float, int]]:
+        """Box, score and number of each track that is seen in the next frame.
+
+        Args:
+            seconds: of the frame; recordings whose frames come unevenly are followed by their times.
+        """
+        tracked = self._library.update(found, timestamp=seconds)
         if tracked.tracker_id is None or tracked.confidence is None:
             return
         for box, score, number in zip(tracked.xyxy, tracked.confidence, tracked.tracker_id, strict=True):
             if number >= 0:
-                self._see(int(number), frame, box, float(score))
+                yield box, float(score), int(number)
 
     def ended(self, now: float) -> Iterator[Track]:
         """Tracks that are over: not seen for longer than a hidden person is waited for."""

@@ -36,10 +36,10 @@ def frame_at(seconds, size=(120, 160)):
     return image
 
 
-def write_video(file, seconds=12, rate=10, codec="mpeg4", times=None, draw=frame_at, metadata=None):
+def write_video(file, seconds=12, rate=10, codec="mpeg4", times=None, draw=frame_at, metadata=None, options=None):
     """A recording of `draw` at the given times, or at `rate` frames a second."""
     times = [number / rate for number in range(round(seconds * rate))] if times is None else times
-    with av.open(str(file), "w") as container:
+    with av.open(str(file), "w", options=options or {}) as container:
         container.metadata.update(metadata or {})
         stream = container.add_stream(codec, rate=rate)
         image = draw(times[0])

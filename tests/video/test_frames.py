@@ -5,10 +5,12 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
+import av
 import numpy as np
 import pytest
 from block_people import frame_at, write_video
 from PIL import Image
+from rtsp_camera import RtspCamera, rtsp_server
 
 from pickout.errors import VideoUnreadable
 from pickout.video.frames import FrameFolder, LiveCamera, Mark, VideoFile
@@ -20,6 +22,7 @@ CONTAINERS = [
     ("a.webm", "libvpx"),
     ("a.mov", "libx264"),
     ("a.gif", "gif"),
+    ("a.ts", "libx264"),
     ("a.h264", "libx264"),
     ("a.mjpeg", "mjpeg"),
 ]
@@ -111,12 +114,41 @@ def _cut(file):
     file.write_bytes(data[: len(data) // 2])
 
 
-@pytest.mark.parametrize("make", [_text, _empty, _pixel, _flat, _cut])
+def _header(file):
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        container.start_encoding()
+
+
+def _sound(file):
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 4000), np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("make", [_text, _empty, _pixel, _flat, _cut, _header, _sound])
 def test_what_is_no_recording_of_people_is_told(tmp_path, make):
     file = tmp_path / "x.mp4"
     make(file)
     with pytest.raises(VideoUnreadable, match=r"x\.mp4"):
         list(VideoFile(file, 5).frames())
+
+
+def test_a_recording_without_frames_gives_none_and_says_so(tmp_path):
+    _header(tmp_path / "x.avi")
+    source = VideoFile(tmp_path / "x.avi", 5)
+    assert list(source.frames()) == [] and "no frame could be decoded" in source.fault
+
+
+def test_an_mp4_with_its_index_in_front_that_breaks_off_gives_what_was_before(tmp_path):
+    file = write_video(tmp_path / "x.mp4", options={"movflags": "faststart"})
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    source = VideoFile(file, 5)
+    assert 10 < len(list(source.frames())) < 40 and "breaks off at" in source.fault
 
 
 def test_frames_too_large_for_memory_are_refused_before_one_is_decoded(tmp_path, monkeypatch):
@@ -175,6 +207,22 @@ def test_a_live_camera_that_goes_away_is_reached_again():
     assert [f.number for f in frames] == sorted({f.number for f in frames})
     assert "connection was lost" in camera.fault
     assert "secret" not in f"{camera.file} {camera.fault} {words}"
+
+
+def test_an_rtsp_camera_that_hangs_up_is_reached_again():
+    server = rtsp_server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        camera = LiveCamera(f"rtsp://user:secret@127.0.0.1:{server.server_address[1]}/main", 20, lasts=7)
+        frames = list(camera.frames())
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert RtspCamera.connections >= 2 and len(frames) > 5
+    sent = [frame_at(1 + number / 10) for number in range(len(RtspCamera.frames))]
+    assert min(np.abs(frames[-1].image.astype(int) - each).mean() for each in sent) < 4
+    assert [f.seconds for f in frames] == sorted(f.seconds for f in frames)
+    assert "connection was lost" in camera.fault and "secret" not in f"{camera.file} {camera.fault}"
 
 
 def test_a_camera_that_is_not_there_is_told_and_given_up_when_the_time_is_over():

