@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pickout.data.changed_picture import Picture
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import pickout
-from pickout.data.changed_picture import Picture
 from pickout.data.image_changes import STRONG, change_picture
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.synthetic.avatars import find_avatars

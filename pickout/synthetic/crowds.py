@@ -11,20 +11,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.synthetic.attributes import Pattern
 from pickout.synthetic.avatars import load_avatar
-from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, sample_cameras
+from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop, sample_cameras
 from pickout.synthetic.drawing import Figure, figure
 from pickout.synthetic.outfits import sample_wearer
-from pickout.synthetic.people import sample_person
+from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.pieces import Piece, box, cone, ellipsoid
-from pickout.synthetic.raycast import Rays
-from pickout.synthetic.render import Layer, render
+from pickout.synthetic.render import Layer, Light, light_of, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.sensors import develop
-from pickout.synthetic.shading import Light, light_of
+from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Part, Surface
-from pickout.synthetic.views import sample_view
 
 Array = NDArray[np.floating[Any]]
 SEEN = 0.3
@@ -38,7 +34,7 @@ _BODIES = 0.7
 """Share of people who have an avatar's body, where there are avatars."""
 _LEAST = 0.03
 """Part of the square of a person's height that must lie in the frame; a whole person covers about a quarter of it."""
-_PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "striped", "checked", "floral")
+_PATTERNS = ("plain", "plain", "striped", "checked", "floral")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,9 +150,10 @@ class _Canvas:
 
     def _darken_ground(self, place: Array) -> None:
         rays = self._stage.rays
-        across, up, away = rays.project(place[None])[0]
+        across, up, away = (place - rays.position) @ rays.basis.T
         if away < 0.3:
             return
+        across, up = across / away, up / away
         wide, flat = 0.35 / away, 0.35 / away * max(0.15, float(-rays.basis[2][1]))
         spot = np.exp(-np.square((rays.xs - across) / wide)) * np.exp(-np.square((rays.ys - up) / flat))[:, None]
         free = np.isinf(self._depth)[..., None]
