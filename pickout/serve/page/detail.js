@@ -10,7 +10,7 @@ const WHAT = { patches: "where on the crop", words: "which words", word_patches:
 const MINUTES = [5, 15, 60, 240];
 
 export class Detail {
-  // options: sentence(), like(kind, ids), judge(verdict), closed()
+  // options: sentence(), like(kind, ids), judge(verdict, item), closed()
   constructor(options) {
     this.options = options;
     this.item = null;
@@ -132,7 +132,7 @@ export class Detail {
           {
             class: `judge ${verdict}`,
             "aria-pressed": String(mine?.verdict === verdict),
-            onclick: () => this.options.judge(verdict),
+            onclick: () => this.options.judge(verdict, this.item),
           },
           `${sign} ${word} `,
           key(word[0].toUpperCase()),

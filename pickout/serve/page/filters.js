@@ -14,7 +14,21 @@ export function filterPanel(query, gallery, changed) {
   const rank = ([name]) => ["camera", "video", "track"].indexOf(name);
   facets.sort((a, b) => (rank(a) < 0 ? 1 : rank(a)) - (rank(b) < 0 ? 1 : rank(b)));
   return [
-    h("h2", {}, "Filters"),
+    h(
+      "div",
+      { class: "detail-head" },
+      h("h2", {}, "Filters"),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "icon only-narrow",
+          "aria-label": "Close the filters",
+          onclick: (event) => event.target.closest(".filters").classList.remove("open"),
+        },
+        "✕",
+      ),
+    ),
     time(query, changed),
     facets.map(([name, values]) => facet(query, name, values, changed)),
   ];

@@ -6,6 +6,8 @@ import { announce, clock, date, fill, h, toast } from "./dom.js";
 
 export const percent = (p) => (p === null || p === undefined ? null : `${Math.round(100 * p)} %`);
 
+export const VERDICTS = { f: "fits", m: "maybe", n: "no" };
+
 export class Grid {
   // options: label, open(candidate), more(): Promise of whether a next page came, sentence(), blind: hide others' marks
   constructor(options) {
@@ -246,7 +248,7 @@ export class Grid {
       this.toggle(this.current.id);
       return true;
     }
-    const verdict = { f: "fits", m: "maybe", n: "no" }[letter];
+    const verdict = VERDICTS[letter];
     if (verdict) {
       if (!event.repeat) this.judge(verdict);
       return true;

@@ -7,8 +7,8 @@ import { Detail } from "./detail.js";
 import { announce, byId, count, dialog, fill, h, key, plural, toast } from "./dom.js";
 import { filterPanel } from "./filters.js";
 import { firstRun } from "./first.js";
-import { Grid } from "./grid.js";
-import { WORDS, marks, openCase, saved } from "./marks.js";
+import { Grid, VERDICTS } from "./grid.js";
+import { WORDS, mark, marks, openCase, saved } from "./marks.js";
 import { PAGE, body, chips, empty, fromAddress, isEmpty, toAddress, words } from "./query.js";
 import { QueryBox } from "./querybox.js";
 import { timeline } from "./timeline.js";
@@ -72,7 +72,18 @@ export function press(event) {
     compareChosen();
     return true;
   }
+  const verdict = VERDICTS[letter];
+  if (verdict && detail.item && detail.item.id !== current.id) {
+    judgeOne(verdict, detail.item); // one that was come to by "where else"
+    return true;
+  }
   return grid.press(event);
+}
+
+function judgeOne(verdict, item) {
+  if (item.id === grid.current?.id && !grid.selected.size) return grid.judge(verdict);
+  mark([item.id], verdict, { sentence: sentence() });
+  grid.showMarks();
 }
 
 const compareChosen = () => {
@@ -97,7 +108,7 @@ function build() {
   detail = new Detail({
     sentence,
     like: (kind, ids) => like(kind, ids),
-    judge: (verdict) => grid.judge(verdict),
+    judge: judgeOne,
     closed: () => grid.go(grid.at),
   });
   box = new QueryBox({
@@ -270,7 +281,7 @@ async function run({ focus }) {
 }
 
 function failed(error) {
-  if (error.kind === "gone" && session.case) {
+  if (error.message === "no case of this id" && session.case) {
     keep({ case: "" });
     return run({ focus: false });
   }
