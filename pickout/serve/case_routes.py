@@ -7,8 +7,9 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from pickout.serve.calling import Called, temporary_file
+from pickout.serve.case_requests import ArchiveBody, CaseBody, MarksBody, NoteBody, RedactionBody
 from pickout.serve.handover import hand_over
-from pickout.serve.requests import ArchiveBody, CaseBody, CaseId, MarksBody, NoteBody, RedactionBody
+from pickout.serve.requests import CaseId
 
 router = APIRouter(tags=["cases"])
 _CASE = "/galleries/{gallery}/cases/{case}"

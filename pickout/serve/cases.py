@@ -12,10 +12,10 @@ from typing import Any
 from pickout.errors import NotThere, UsageError
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.serve.access import Action, Actor, permit
+from pickout.serve.case_requests import CaseBody, MarksBody, NoteBody, RedactionBody
 from pickout.serve.crops import told_row
 from pickout.serve.database import Database
 from pickout.serve.hosting import Hosted
-from pickout.serve.requests import CaseBody, MarksBody, NoteBody, RedactionBody
 from pickout.serve.service import Service
 
 CASES = "cases.sqlite"

@@ -15,9 +15,9 @@ from pickout.gallery.storage.rows import Row
 from pickout.serve.access import Actor
 from pickout.serve.archive import CASE, SCHEMA, write_archive
 from pickout.serve.blurring import redacted_jpeg
+from pickout.serve.case_requests import ArchiveBody
 from pickout.serve.cases import Cases
 from pickout.serve.crops import own_bytes
-from pickout.serve.requests import ArchiveBody
 
 _LEAVES = ("fits", "maybe")
 """Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""

@@ -1,7 +1,7 @@
 """What clients send, checked: sizes, characters, no path where an id belongs."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -268,67 +268,3 @@ class SinceBody(Body):
 
     since: Annotated[str, Field(max_length=10_000)]
     """As it was given out."""
-
-
-Text = Annotated[str, StringConstraints(max_length=10_000)]
-Reason = Annotated[str, StringConstraints(max_length=1000)]
-Marked = Annotated[list[CropId], Field(min_length=1, max_length=10_000)]
-Side01 = Annotated[float, Field(ge=0, le=1)]
-
-
-class CaseBody(Body):
-    """A new case."""
-
-    name: Annotated[Name, StringConstraints(strip_whitespace=True)]
-    """What it is called."""
-    about: Text = ""
-    """What it is about."""
-
-
-class MarksBody(Body):
-    """What somebody judged."""
-
-    crops: Marked
-    """About these."""
-    verdict: Literal["fits", "maybe", "no"] | None = None
-    """Whether the crop fits the description; none takes the judgement back."""
-    reason: Reason = ""
-    """Why."""
-    sentence: Annotated[str, StringConstraints(max_length=LONGEST_SENTENCE)] = ""
-    """What was searched for."""
-
-
-class NoteBody(Body):
-    """A note."""
-
-    text: Annotated[Text, StringConstraints(min_length=1)]
-    """What is noted."""
-
-
-class RedactionBody(Body):
-    """What is blurred of crops when they leave."""
-
-    crops: Marked
-    """Of these."""
-    head: bool = True
-    """Whether the head is blurred; if not, a reason is needed."""
-    boxes: Annotated[list[tuple[Side01, Side01, Side01, Side01]], Field(max_length=100)] = []
-    """What else is: left, top, width, height as shares of the crop."""
-    reason: Reason = ""
-    """Why."""
-
-
-class ArchiveBody(Body):
-    """What goes into a case's archive."""
-
-    originals: bool = False
-    """Whether the original pictures go in, unblurred; then a reason is needed."""
-    reason: Reason = ""
-    """Why, or for whom."""
-
-
-class SiteBody(Body):
-    """Where the cameras stand."""
-
-    cameras: Annotated[dict[Name, tuple[Side01, Side01]], Field(max_length=1000)]
-    """Left and top, as shares of the plan's width and height."""

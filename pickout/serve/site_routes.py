@@ -12,7 +12,7 @@ from pickout.files import atomic_path, write_atomically
 from pickout.gallery.audit.log import acting, record_event
 from pickout.serve.access import Action
 from pickout.serve.calling import Called, Caller, read_upload
-from pickout.serve.requests import SiteBody
+from pickout.serve.case_requests import SiteBody
 from pickout.serve.uploads import suffix_of
 
 router = APIRouter(tags=["site"])

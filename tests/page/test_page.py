@@ -327,7 +327,7 @@ def test_a_token_that_ends_is_asked_for_and_nothing_is_lost(serve, visit):
     make = lambda name: server.service.tokens.create(OWNER, name, [Role.SEARCH], datetime.now(UTC) + timedelta(days=1))  # noqa: E731
     (token, secret), (_, other) = make("ana"), make("ana again")
     page = visit(server, purpose=None)
-    page.allowed_errors = ("401",)
+    page.allowed_errors = ("401", "429")  # what was under way when the token ended
     page.evaluate(f"sessionStorage.pickout = JSON.stringify({{purpose: 'incident', token: '{secret}'}})")
     page.reload()
     search(page, "a teal jacket")
@@ -410,3 +410,20 @@ def test_no_serious_finding_of_axe_and_no_sideways_scrolling(serve, visit, width
     page.click(".list a")
     page.wait_for_selector(".evidence")
     check("a case")
+
+
+def test_a_mark_in_the_panel_is_for_the_candidate_that_it_shows(serve, visit):
+    server = serve()
+    page = visit(server, width=360, height=740)
+    search(page, "a teal jacket")
+    page.click(".card >> nth=0")
+    page.click(".detail >> text=Where else")
+    page.click(".where .row .mini:not(.this) >> nth=0")
+    shown = page.locator(".portrait img").get_attribute("data-crop")
+    assert shown != page.locator(".card").first.get_attribute("id")[5:]
+    page.keyboard.press("f")
+    saved(page)
+    assert list(marked(server)) == [shown]
+    page.click(".detail >> text=maybe")
+    saved(page)
+    assert marked(server)[shown]["verdict"] == "maybe"

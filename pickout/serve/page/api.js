@@ -3,7 +3,13 @@
 import { byId, fill, h } from "./dom.js";
 
 const KEPT = "pickout";
-export const session = { token: "", purpose: "", gallery: "", case: "", ...JSON.parse(sessionStorage.getItem(KEPT) ?? "{}") };
+export const session = {
+  token: "",
+  purpose: "",
+  gallery: "",
+  case: "",
+  ...JSON.parse(sessionStorage.getItem(KEPT) ?? "{}"),
+};
 
 export function keep(values) {
   Object.assign(session, values);
@@ -70,7 +76,10 @@ function offline(is) {
   if (is) {
     fill(strip, "The server does not answer. What you mark is kept here and sent when it is back.");
     waiting = setInterval(async () => {
-      const back = await fetch("/v1/health").then((answer) => answer.ok, () => false);
+      const back = await fetch("/v1/health").then(
+        (answer) => answer.ok,
+        () => false,
+      );
       if (back) offline(false);
     }, 2000);
   } else {
@@ -98,20 +107,30 @@ export function picture(id, what = "thumbnail") {
   return found;
 }
 
-const near = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    near.unobserve(target);
-    picture(target.dataset.crop, target.dataset.what).then(
-      (url) => (target.src = url),
-      () => { target.alt = "picture not there"; target.classList.add("lost"); });
-  }
-}, { rootMargin: "600px" });
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      picture(target.dataset.crop, target.dataset.what).then(
+        (url) => (target.src = url),
+        () => {
+          target.alt = "picture not there";
+          target.classList.add("lost");
+        },
+      );
+    }
+  },
+  { rootMargin: "600px" },
+);
 
 // With another token, or a server that is back, pictures that were not given are asked for again.
 for (const again of ["session", "online-again"]) {
   document.addEventListener(again, () => {
-    for (const image of document.querySelectorAll("img.crop.lost")) { image.classList.remove("lost"); near.observe(image); }
+    for (const image of document.querySelectorAll("img.crop.lost")) {
+      image.classList.remove("lost");
+      near.observe(image);
+    }
   });
 }
 

@@ -15,15 +15,36 @@ let shown = null;
 
 function frame() {
   const [, name = "search"] = location.hash.split(/[/?]/);
-  fill(byId("nav"), Object.entries(TITLES).map(([view, title]) =>
-    h("a", { href: `#/${view}`, "aria-current": view === name ? "page" : null }, title)));
-  const pick = known.galleries.length > 1 && h("select", {
-    "aria-label": "Gallery", onchange: (event) => { keep({ gallery: event.target.value, case: "" }); start(); },
-  }, known.galleries.map((each) => h("option", { value: each, selected: each === session.gallery }, each)));
-  fill(byId("session"), pick,
-    h("button", { class: "quiet purpose", onclick: askPurpose, title: "What these searches are for; it is recorded" },
-      h("span", { class: "label" }, "Purpose"), session.purpose || "none given"),
-    h("button", { class: "icon", onclick: help, "aria-label": "Keys", title: "Keys (?)" }, "?"));
+  fill(
+    byId("nav"),
+    Object.entries(TITLES).map(([view, title]) =>
+      h("a", { href: `#/${view}`, "aria-current": view === name ? "page" : null }, title),
+    ),
+  );
+  const pick =
+    known.galleries.length > 1 &&
+    h(
+      "select",
+      {
+        "aria-label": "Gallery",
+        onchange: (event) => {
+          keep({ gallery: event.target.value, case: "" });
+          start();
+        },
+      },
+      known.galleries.map((each) => h("option", { value: each, selected: each === session.gallery }, each)),
+    );
+  fill(
+    byId("session"),
+    pick,
+    h(
+      "button",
+      { class: "quiet purpose", onclick: askPurpose, title: "What these searches are for; it is recorded" },
+      h("span", { class: "label" }, "Purpose"),
+      session.purpose || "none given",
+    ),
+    h("button", { class: "icon", onclick: help, "aria-label": "Keys", title: "Keys (?)" }, "?"),
+  );
 }
 
 async function route() {
@@ -45,39 +66,105 @@ export function broken(error) {
   if (!(error instanceof Failure)) throw error;
   const told = {
     offline: ["The server does not answer", "This page goes on by itself when it does."],
-    expired: ["Your token is not valid any more", "Ask for another one and give it here. What you see stays where it is."],
+    expired: [
+      "Your token is not valid any more",
+      "Ask for another one and give it here. What you see stays where it is.",
+    ],
     denied: ["This is not for your token", error.message],
     gone: ["This is not there", `${error.message}. It may have been erased, or is not for your token.`],
     busy: ["The server has much to do", "Try again in a moment."],
   }[error.kind] ?? ["That did not work", error.message];
-  const again = error.kind === "expired" ? h("button", { class: "main", onclick: askToken }, "Give a token")
-    : h("button", { class: "main", onclick: start }, "Try again");
+  const again =
+    error.kind === "expired"
+      ? h("button", { class: "main", onclick: askToken }, "Give a token")
+      : h("button", { class: "main", onclick: start }, "Try again");
   fill(byId("main"), h("section", { class: "state", role: "alert" }, h("h1", {}, told[0]), h("p", {}, told[1]), again));
   document.addEventListener("online-again", start, { once: true });
 }
 
 async function askToken() {
-  const given = await dialog("A token is needed", (close) => h("form", {
-    class: "stack", onsubmit: (event) => { event.preventDefault(); close(new FormData(event.target).get("token").trim()); },
-  },
-  h("p", {}, "It looks like ", h("code", {}, "pickout_…"), ". Whoever runs the server makes one with ", h("code", {}, "pickout token create"), "."),
-  h("label", {}, "Token", h("input", { name: "token", type: "password", autocomplete: "off", required: true, autofocus: true })),
-  h("button", { class: "main" }, "Go on")));
-  if (given) { keep({ token: given }); await start(); }
+  const given = await dialog("A token is needed", (close) =>
+    h(
+      "form",
+      {
+        class: "stack",
+        onsubmit: (event) => {
+          event.preventDefault();
+          close(new FormData(event.target).get("token").trim());
+        },
+      },
+      h(
+        "p",
+        {},
+        "It looks like ",
+        h("code", {}, "pickout_…"),
+        ". Whoever runs the server makes one with ",
+        h("code", {}, "pickout token create"),
+        ".",
+      ),
+      h(
+        "label",
+        {},
+        "Token",
+        h("input", { name: "token", type: "password", autocomplete: "off", required: true, autofocus: true }),
+      ),
+      h("button", { class: "main" }, "Go on"),
+    ),
+  );
+  if (given) {
+    keep({ token: given });
+    await start();
+  }
 }
 
 export async function askPurpose() {
   const allowed = known.gallery?.purposes ?? [];
   const free = allowed.includes("*") || !allowed.length;
-  const given = await dialog("What is this search for?", (close) => h("form", {
-    class: "stack", onsubmit: (event) => { event.preventDefault(); close(new FormData(event.target).get("purpose").trim()); },
-  },
-  h("p", {}, "Asked once a session. It stands in the record beside each search, where an auditor reads it."),
-  free ? h("label", {}, "Purpose", h("input", { name: "purpose", value: session.purpose, required: true, maxlength: "200", autofocus: true }))
-    : h("fieldset", { class: "choices" }, h("legend", { class: "hidden" }, "Purpose"), allowed.map((each, place) => h("label", {},
-      h("input", { type: "radio", name: "purpose", value: each, required: true, autofocus: place === 0, checked: each === session.purpose }), each))),
-  h("button", { class: "main" }, "Go on")));
-  if (given !== null) { keep({ purpose: given }); frame(); }
+  const given = await dialog("What is this search for?", (close) =>
+    h(
+      "form",
+      {
+        class: "stack",
+        onsubmit: (event) => {
+          event.preventDefault();
+          close(new FormData(event.target).get("purpose").trim());
+        },
+      },
+      h("p", {}, "Asked once a session. It stands in the record beside each search, where an auditor reads it."),
+      free
+        ? h(
+            "label",
+            {},
+            "Purpose",
+            h("input", { name: "purpose", value: session.purpose, required: true, maxlength: "200", autofocus: true }),
+          )
+        : h(
+            "fieldset",
+            { class: "choices" },
+            h("legend", { class: "hidden" }, "Purpose"),
+            allowed.map((each, place) =>
+              h(
+                "label",
+                {},
+                h("input", {
+                  type: "radio",
+                  name: "purpose",
+                  value: each,
+                  required: true,
+                  autofocus: place === 0,
+                  checked: each === session.purpose,
+                }),
+                each,
+              ),
+            ),
+          ),
+      h("button", { class: "main" }, "Go on"),
+    ),
+  );
+  if (given !== null) {
+    keep({ purpose: given });
+    frame();
+  }
   return given;
 }
 
@@ -88,14 +175,30 @@ export async function withPurpose() {
 }
 
 const KEYS = [
-  ["/", "write what you look for"], ["← → ↑ ↓", "go from candidate to candidate"], ["F M N", "fits, maybe, no: mark and go on"],
-  ["U", "take the last mark back"], ["R", "give a reason for the last mark"], ["X", "select; with Shift and arrows: several"],
-  ["Enter", "look closer"], ["W", "why it is there"], ["E", "where else"], ["+ −", "more, or less, like this"],
-  ["C", "compare those that are selected"], ["[ ]", "page before, page after"], ["Esc", "close"], ["?", "this list"],
+  ["/", "write what you look for"],
+  ["← → ↑ ↓", "go from candidate to candidate"],
+  ["F M N", "fits, maybe, no: mark and go on"],
+  ["U", "take the last mark back"],
+  ["R", "give a reason for the last mark"],
+  ["X", "select; with Shift and arrows: several"],
+  ["Enter", "look closer"],
+  ["W", "why it is there"],
+  ["E", "where else"],
+  ["+ −", "more, or less, like this"],
+  ["C", "compare those that are selected"],
+  ["[ ]", "page before, page after"],
+  ["Esc", "close"],
+  ["?", "this list"],
 ];
 
 function help() {
-  dialog("Keys", () => h("dl", { class: "keys" }, KEYS.map(([name, what]) => [h("dt", {}, name.split(" ").map(key)), h("dd", {}, what)])));
+  dialog("Keys", () =>
+    h(
+      "dl",
+      { class: "keys" },
+      KEYS.map(([name, what]) => [h("dt", {}, name.split(" ").map(key)), h("dd", {}, what)]),
+    ),
+  );
 }
 
 export async function start() {
@@ -120,11 +223,18 @@ document.addEventListener("expired", () => {
 document.addEventListener("online-again", () => flush());
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  if (event.key === "?") { event.preventDefault(); help(); return; }
+  if (event.key === "?") {
+    event.preventDefault();
+    help();
+    return;
+  }
   if (shown && VIEWS[shown].press?.(event)) event.preventDefault();
 });
 window.addEventListener("hashchange", route);
 window.addEventListener("unhandledrejection", (event) => {
-  if (event.reason instanceof Failure) { event.preventDefault(); toast(event.reason.message); }
+  if (event.reason instanceof Failure) {
+    event.preventDefault();
+    toast(event.reason.message);
+  }
 });
 start();

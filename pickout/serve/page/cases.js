@@ -20,33 +20,100 @@ export async function show(main, [id, what], known) {
   return one(main, found);
 }
 
-export function leave() { second = null; }
+export function leave() {
+  second = null;
+}
 export const press = (event) => second?.press(event) ?? false;
 
 async function list(main) {
   const { cases } = await ask(of("cases"));
   const make = async () => {
-    const told = await dialog("A new case", (close) => h("form", { class: "stack", onsubmit: (event) => { event.preventDefault(); close(Object.fromEntries(new FormData(event.target))); } },
-      h("label", {}, "Name", h("input", { name: "name", required: true, maxlength: "200", autofocus: true, autocomplete: "off" })),
-      h("label", {}, "What it is about", h("textarea", { name: "about", rows: "3", maxlength: "10000" })), h("button", { class: "main" }, "Open")));
+    const told = await dialog("A new case", (close) =>
+      h(
+        "form",
+        {
+          class: "stack",
+          onsubmit: (event) => {
+            event.preventDefault();
+            close(Object.fromEntries(new FormData(event.target)));
+          },
+        },
+        h(
+          "label",
+          {},
+          "Name",
+          h("input", { name: "name", required: true, maxlength: "200", autofocus: true, autocomplete: "off" }),
+        ),
+        h("label", {}, "What it is about", h("textarea", { name: "about", rows: "3", maxlength: "10000" })),
+        h("button", { class: "main" }, "Open"),
+      ),
+    );
     if (!told || !(await withPurpose())) return;
     const made = await ask(of("cases"), { json: told });
     keep({ case: made.id });
     await openCase(made.id);
     location.hash = `#/cases/${made.id}`;
   };
-  fill(main, h("div", { class: "sheet" }, h("div", { class: "sheet-head" }, h("h1", {}, "Cases"), h("button", { class: "main", onclick: make }, "New case")),
-    cases.length ? h("ul", { class: "list" }, cases.map((each) => h("li", {}, h("a", { href: `#/cases/${each.id}` }, h("b", {}, each.name), each.id === session.case && h("span", { class: "tag" }, "open"),
-      h("span", { class: "note" }, `${day(each.made)} · ${each.by}`), tally(each.marks)))))
-      : h("div", { class: "state" }, h("h2", {}, "No case yet"), h("p", {}, "A case holds what you marked and why, notes, and the searches that led there. The first mark opens one."), h("a", { class: "button", href: "#/search" }, "Search"))));
+  fill(
+    main,
+    h(
+      "div",
+      { class: "sheet" },
+      h(
+        "div",
+        { class: "sheet-head" },
+        h("h1", {}, "Cases"),
+        h("button", { class: "main", onclick: make }, "New case"),
+      ),
+      cases.length
+        ? h(
+            "ul",
+            { class: "list" },
+            cases.map((each) =>
+              h(
+                "li",
+                {},
+                h(
+                  "a",
+                  { href: `#/cases/${each.id}` },
+                  h("b", {}, each.name),
+                  each.id === session.case && h("span", { class: "tag" }, "open"),
+                  h("span", { class: "note" }, `${day(each.made)} · ${each.by}`),
+                  tally(each.marks),
+                ),
+              ),
+            ),
+          )
+        : h(
+            "div",
+            { class: "state" },
+            h("h2", {}, "No case yet"),
+            h(
+              "p",
+              {},
+              "A case holds what you marked and why, notes, and the searches that led there. The first mark opens one.",
+            ),
+            h("a", { class: "button", href: "#/search" }, "Search"),
+          ),
+    ),
+  );
 }
 
-const tally = (numbers) => h("span", { class: "tally" }, Object.entries(WORDS).map(([verdict, [sign, word]]) => h("span", { class: `said ${verdict}` }, `${sign} ${count(numbers[verdict] ?? 0)} ${word}`)));
+const tally = (numbers) =>
+  h(
+    "span",
+    { class: "tally" },
+    Object.entries(WORDS).map(([verdict, [sign, word]]) =>
+      h("span", { class: `said ${verdict}` }, `${sign} ${count(numbers[verdict] ?? 0)} ${word}`),
+    ),
+  );
 
 function standing(crop) {
   const people = new Set(crop.marks.map((each) => each.by));
   if (people.size < 2) return ["wanted", "second opinion wanted"];
-  return new Set(crop.marks.map((each) => each.verdict)).size === 1 ? ["agreed", "agreed by two"] : ["differs", "opinions differ"];
+  return new Set(crop.marks.map((each) => each.verdict)).size === 1
+    ? ["agreed", "agreed by two"]
+    : ["differs", "opinions differ"];
 }
 
 function one(main, found) {
@@ -55,66 +122,267 @@ function one(main, found) {
   const numbers = Object.fromEntries(Object.keys(WORDS).map((verdict) => [verdict, by(verdict).length]));
   const here = session.case === found.id;
   const wanted = found.crops.filter((crop) => crop.marks.every((each) => each.by !== me));
-  fill(main, h("div", { class: "sheet" },
-    h("div", { class: "sheet-head" }, h("h1", {}, found.name), h("div", { class: "actions" },
-      h("button", { class: here ? "" : "main", disabled: here, onclick: async () => { await openCase(found.id); again(); } }, here ? "Marks go here" : "Work on this case"),
-      h("button", { onclick: () => handOver(found) }, "Hand over"),
-      h("button", { class: "quiet", onclick: () => forget(found) }, "Delete"))),
-    h("p", { class: "note" }, `Opened ${day(found.made)} by ${found.by}. `, tally(numbers)),
-    found.about && h("p", { class: "about" }, found.about),
-    h("p", { class: "caution" }, h("b", {}, "Candidates, not identifications."), " Each was found by a description and judged by a person."),
-    wanted.length > 0 && h("p", { class: "ask-second" }, h("a", { class: "button", href: `#/cases/${found.id}/second` }, `Give a second opinion on ${plural(wanted.length, "candidate")}`)),
-    found.crops.length ? ["fits", "maybe", "no"].filter((verdict) => by(verdict).length).map((verdict) => h("section", {}, h("h2", {}, `${WORDS[verdict].join(" ")} · ${by(verdict).length}`),
-      h("ul", { class: "evidence" }, by(verdict).slice(0, DRAWN).map((crop) => evidence(found, crop, again))), by(verdict).length > DRAWN && h("p", { class: "note" }, `The first ${DRAWN} are drawn here; the case holds all.`)))
-      : h("p", { class: "state small" }, "Nothing is marked yet. Search, and press F, M or N on a candidate."),
-    notes(found, again),
-    h("section", {}, h("h2", {}, `Searches · ${found.queries.length}`), h("ol", { class: "log" }, found.queries.slice(-200).reverse().map((each) => h("li", {}, h("span", { class: "note" }, `${day(each.at)} ${clock(each.at)} UTC · ${each.by}`), h("span", {}, asked(each.told))))))));
+  fill(
+    main,
+    h(
+      "div",
+      { class: "sheet" },
+      h(
+        "div",
+        { class: "sheet-head" },
+        h("h1", {}, found.name),
+        h(
+          "div",
+          { class: "actions" },
+          h(
+            "button",
+            {
+              class: here ? "" : "main",
+              disabled: here,
+              onclick: async () => {
+                await openCase(found.id);
+                again();
+              },
+            },
+            here ? "Marks go here" : "Work on this case",
+          ),
+          h("button", { onclick: () => handOver(found) }, "Hand over"),
+          h("button", { class: "quiet", onclick: () => forget(found) }, "Delete"),
+        ),
+      ),
+      h("p", { class: "note" }, `Opened ${day(found.made)} by ${found.by}. `, tally(numbers)),
+      found.about && h("p", { class: "about" }, found.about),
+      h(
+        "p",
+        { class: "caution" },
+        h("b", {}, "Candidates, not identifications."),
+        " Each was found by a description and judged by a person.",
+      ),
+      wanted.length > 0 &&
+        h(
+          "p",
+          { class: "ask-second" },
+          h(
+            "a",
+            { class: "button", href: `#/cases/${found.id}/second` },
+            `Give a second opinion on ${plural(wanted.length, "candidate")}`,
+          ),
+        ),
+      found.crops.length
+        ? ["fits", "maybe", "no"]
+            .filter((verdict) => by(verdict).length)
+            .map((verdict) =>
+              h(
+                "section",
+                {},
+                h("h2", {}, `${WORDS[verdict].join(" ")} · ${by(verdict).length}`),
+                h(
+                  "ul",
+                  { class: "evidence" },
+                  by(verdict)
+                    .slice(0, DRAWN)
+                    .map((crop) => evidence(found, crop, again)),
+                ),
+                by(verdict).length > DRAWN &&
+                  h("p", { class: "note" }, `The first ${DRAWN} are drawn here; the case holds all.`),
+              ),
+            )
+        : h("p", { class: "state small" }, "Nothing is marked yet. Search, and press F, M or N on a candidate."),
+      notes(found, again),
+      h(
+        "section",
+        {},
+        h("h2", {}, `Searches · ${found.queries.length}`),
+        h(
+          "ol",
+          { class: "log" },
+          found.queries
+            .slice(-200)
+            .reverse()
+            .map((each) =>
+              h(
+                "li",
+                {},
+                h("span", { class: "note" }, `${day(each.at)} ${clock(each.at)} UTC · ${each.by}`),
+                h("span", {}, asked(each.told)),
+              ),
+            ),
+        ),
+      ),
+    ),
+  );
 }
 
-const asked = (told) => [...(told.query.texts ?? []), ...(told.query.more_like ? ["more like a crop"] : []), ...(told.query.images ? ["a picture"] : []), ...(told.query.without ?? []).map((each) => `without ${each}`)].join(", ")
-  + (Object.keys(told.where).length ? ` · ${JSON.stringify(told.where)}` : "") + ` · ${told.shown} shown${told.no_good_match ? ", no good match" : ""}`;
+const asked = (told) =>
+  [
+    ...(told.query.texts ?? []),
+    ...(told.query.more_like ? ["more like a crop"] : []),
+    ...(told.query.images ? ["a picture"] : []),
+    ...(told.query.without ?? []).map((each) => `without ${each}`),
+  ].join(", ") +
+  (Object.keys(told.where).length ? ` · ${JSON.stringify(told.where)}` : "") +
+  ` · ${told.shown} shown${told.no_good_match ? ", no good match" : ""}`;
 
 function evidence(found, crop, again) {
   const [state, words] = standing(crop);
   const redaction = found.redactions[crop.id];
-  return h("li", {}, h("div", { class: "frame" }, cropImage(crop.id, { alt: "candidate" })), h("div", {},
-    h("p", { class: "time" }, h("b", {}, clock(crop.time)), ` ${day(crop.time)}`), h("p", { class: "place" }, crop.camera ?? "no camera", crop.track && ` · track ${crop.track}`),
-    crop.marks.map((each) => h("p", { class: "opinion" }, h("b", {}, WORDS[each.verdict].join(" ")), ` ${each.by}`, each.reason && `: ${each.reason}`)),
-    h("p", { class: `standing ${state}` }, words),
-    h("button", { class: "link", onclick: async () => { if (await redact(found.id, crop, redaction)) again(); } }, redaction ? (redaction.head ? "blurred as drawn" : `face shown: ${redaction.reason}`) : "face blurred when it leaves")));
+  return h(
+    "li",
+    {},
+    h("div", { class: "frame" }, cropImage(crop.id, { alt: "candidate" })),
+    h(
+      "div",
+      {},
+      h("p", { class: "time" }, h("b", {}, clock(crop.time)), ` ${day(crop.time)}`),
+      h("p", { class: "place" }, crop.camera ?? "no camera", crop.track && ` · track ${crop.track}`),
+      crop.marks.map((each) =>
+        h(
+          "p",
+          { class: "opinion" },
+          h("b", {}, WORDS[each.verdict].join(" ")),
+          ` ${each.by}`,
+          each.reason && `: ${each.reason}`,
+        ),
+      ),
+      h("p", { class: `standing ${state}` }, words),
+      h(
+        "button",
+        {
+          class: "link",
+          onclick: async () => {
+            if (await redact(found.id, crop, redaction)) again();
+          },
+        },
+        redaction
+          ? redaction.head
+            ? "blurred as drawn"
+            : `face shown: ${redaction.reason}`
+          : "face blurred when it leaves",
+      ),
+    ),
+  );
 }
 
 function notes(found, again) {
-  return h("section", {}, h("h2", {}, "Notes"), h("ul", { class: "log" }, found.notes.map((each) => h("li", {}, h("span", { class: "note" }, `${day(each.at)} ${clock(each.at)} UTC · ${each.by}`), h("span", {}, each.text)))),
-    h("form", { class: "line", onsubmit: async (event) => {
-      event.preventDefault();
-      const button = event.target.querySelector("button");
-      if (button.disabled) return;
-      button.disabled = true;
-      await ask(of("cases", found.id, "notes"), { json: { text: new FormData(event.target).get("text") } }).finally(() => (button.disabled = false));
-      again();
-    } }, h("input", { name: "text", "aria-label": "A note", placeholder: "Notes stay as they were written", required: true, maxlength: "10000", autocomplete: "off" }), h("button", {}, "Note")));
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Notes"),
+    h(
+      "ul",
+      { class: "log" },
+      found.notes.map((each) =>
+        h(
+          "li",
+          {},
+          h("span", { class: "note" }, `${day(each.at)} ${clock(each.at)} UTC · ${each.by}`),
+          h("span", {}, each.text),
+        ),
+      ),
+    ),
+    h(
+      "form",
+      {
+        class: "line",
+        onsubmit: async (event) => {
+          event.preventDefault();
+          const button = event.target.querySelector("button");
+          if (button.disabled) return;
+          button.disabled = true;
+          await ask(of("cases", found.id, "notes"), { json: { text: new FormData(event.target).get("text") } }).finally(
+            () => (button.disabled = false),
+          );
+          again();
+        },
+      },
+      h("input", {
+        name: "text",
+        "aria-label": "A note",
+        placeholder: "Notes stay as they were written",
+        required: true,
+        maxlength: "10000",
+        autocomplete: "off",
+      }),
+      h("button", {}, "Note"),
+    ),
+  );
 }
 
 // What others marked is hidden until one has judged oneself.
 function opinion(main, found) {
   const open = found.crops.filter((crop) => crop.marks.every((each) => each.by !== me));
   const ready = openCase(found.id);
-  second = new Grid({ label: "Candidates for a second opinion", blind: true, sentence: () => found.crops.find((each) => each.id === second.current?.id)?.marks[0]?.sentence ?? "",
-    changed: () => { if (left.isConnected) left.textContent = `${open.filter((each) => marks.has(each.id)).length} of ${open.length} judged`; } });
+  second = new Grid({
+    label: "Candidates for a second opinion",
+    blind: true,
+    sentence: () => found.crops.find((each) => each.id === second.current?.id)?.marks[0]?.sentence ?? "",
+    changed: () => {
+      if (left.isConnected)
+        left.textContent = `${open.filter((each) => marks.has(each.id)).length} of ${open.length} judged`;
+    },
+  });
   const left = h("p", { class: "count" });
-  fill(main, h("div", { class: "sheet" }, h("div", { class: "sheet-head" }, h("h1", {}, "Second opinion"), h("a", { class: "button", href: `#/cases/${found.id}` }, "Back to the case")),
-    h("p", { class: "caution" }, h("b", {}, "Candidates, not identifications."), ` What others said is hidden until you have judged. Searched for: ${open[0]?.marks[0]?.sentence || "not told"}`), left, second.node));
+  fill(
+    main,
+    h(
+      "div",
+      { class: "sheet" },
+      h(
+        "div",
+        { class: "sheet-head" },
+        h("h1", {}, "Second opinion"),
+        h("a", { class: "button", href: `#/cases/${found.id}` }, "Back to the case"),
+      ),
+      h(
+        "p",
+        { class: "caution" },
+        h("b", {}, "Candidates, not identifications."),
+        ` What others said is hidden until you have judged. Searched for: ${open[0]?.marks[0]?.sentence || "not told"}`,
+      ),
+      left,
+      second.node,
+    ),
+  );
   ready.then(() => second.show(open, { focus: true }));
 }
 
 async function handOver(found) {
-  const told = await dialog("Hand over this case", (close) => h("form", { class: "stack", onsubmit: (event) => { event.preventDefault(); const data = new FormData(event.target); close({ originals: data.has("originals"), reason: data.get("reason").trim() }); } },
-    h("p", {}, "One signed file: pictures of what fits or may fit, every mark with its reason, notes, searches, and the SHA-256 of each original. Whoever gets it checks it with ", h("code", {}, "pickout case verify"), "."),
-    h("p", {}, "Faces are blurred unless a reason to show one stands in the case."),
-    h("label", { class: "check" }, h("input", { type: "checkbox", name: "originals", onchange: (event) => { const field = event.target.form.elements.reason; field.required = event.target.checked; } }), "with the original pictures, not blurred"),
-    h("label", {}, "For whom, and why", h("input", { name: "reason", maxlength: "1000", autofocus: true })),
-    h("button", { class: "main" }, "Make the file")));
+  const told = await dialog("Hand over this case", (close) =>
+    h(
+      "form",
+      {
+        class: "stack",
+        onsubmit: (event) => {
+          event.preventDefault();
+          const data = new FormData(event.target);
+          close({ originals: data.has("originals"), reason: data.get("reason").trim() });
+        },
+      },
+      h(
+        "p",
+        {},
+        "One signed file: pictures of what fits or may fit, every mark with its reason, notes, searches, and the SHA-256 of each original. Whoever gets it checks it with ",
+        h("code", {}, "pickout case verify"),
+        ".",
+      ),
+      h("p", {}, "Faces are blurred unless a reason to show one stands in the case."),
+      h(
+        "label",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          name: "originals",
+          onchange: (event) => {
+            const field = event.target.form.elements.reason;
+            field.required = event.target.checked;
+          },
+        }),
+        "with the original pictures, not blurred",
+      ),
+      h("label", {}, "For whom, and why", h("input", { name: "reason", maxlength: "1000", autofocus: true })),
+      h("button", { class: "main" }, "Make the file"),
+    ),
+  );
   if (!told || !(await withPurpose())) return;
   const answer = await ask(of("cases", found.id, "archive"), { json: told, as: "response" });
   const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: `case-${found.id}.zip` });
@@ -124,10 +392,28 @@ async function handOver(found) {
 }
 
 async function forget(found) {
-  const sure = await dialog("Delete this case?", (close) => h("div", { class: "stack" }, h("p", {}, `${found.name}: ${plural(found.crops.length, "marked candidate")} and ${plural(found.notes.length, "note")} are forgotten. That it was deleted stays in the record.`),
-    h("div", { class: "actions" }, h("button", { class: "danger", onclick: () => close(true) }, "Delete"), h("button", { autofocus: true, onclick: () => close() }, "Keep"))));
+  const sure = await dialog("Delete this case?", (close) =>
+    h(
+      "div",
+      { class: "stack" },
+      h(
+        "p",
+        {},
+        `${found.name}: ${plural(found.crops.length, "marked candidate")} and ${plural(found.notes.length, "note")} are forgotten. That it was deleted stays in the record.`,
+      ),
+      h(
+        "div",
+        { class: "actions" },
+        h("button", { class: "danger", onclick: () => close(true) }, "Delete"),
+        h("button", { autofocus: true, onclick: () => close() }, "Keep"),
+      ),
+    ),
+  );
   if (!sure) return;
   await ask(of("cases", found.id), { method: "DELETE" });
-  if (session.case === found.id) { keep({ case: "" }); marks.clear(); }
+  if (session.case === found.id) {
+    keep({ case: "" });
+    marks.clear();
+  }
   location.hash = "#/cases";
 }

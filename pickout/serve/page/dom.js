@@ -37,12 +37,22 @@ export function toast(text, action) {
 export function dialog(title, build, { wide = false } = {}) {
   return new Promise((resolve) => {
     let value = null;
-    const close = (found) => { value = found ?? null; box.close(); };
+    const close = (found) => {
+      value = found ?? null;
+      box.close();
+    };
     const head = h("h2", { id: "dialog-title", tabindex: "-1" }, title);
     const shut = h("button", { class: "icon", "aria-label": "Close", onclick: () => close() }, "✕");
-    const box = h("dialog", { class: wide ? "wide" : "", "aria-labelledby": "dialog-title" },
-      h("div", { class: "dialog-head" }, head, shut), build(close));
-    box.addEventListener("close", () => { box.remove(); resolve(value); });
+    const box = h(
+      "dialog",
+      { class: wide ? "wide" : "", "aria-labelledby": "dialog-title" },
+      h("div", { class: "dialog-head" }, head, shut),
+      build(close),
+    );
+    box.addEventListener("close", () => {
+      box.remove();
+      resolve(value);
+    });
     box.addEventListener("keydown", (event) => event.stopPropagation());
     document.body.append(box);
     box.showModal();

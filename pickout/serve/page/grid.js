@@ -6,6 +6,8 @@ import { announce, clock, date, fill, h, toast } from "./dom.js";
 
 export const percent = (p) => (p === null || p === undefined ? null : `${Math.round(100 * p)} %`);
 
+export const VERDICTS = { f: "fits", m: "maybe", n: "no" };
+
 export class Grid {
   // options: label, open(candidate), more(): Promise of whether a next page came, sentence(), blind: hide others' marks
   constructor(options) {
@@ -13,7 +15,13 @@ export class Grid {
     this.items = [];
     this.selected = new Set();
     this.at = 0;
-    this.list = h("ul", { class: "grid", role: "listbox", "aria-multiselectable": "true", "aria-label": options.label, tabindex: "-1" });
+    this.list = h("ul", {
+      class: "grid",
+      role: "listbox",
+      "aria-multiselectable": "true",
+      "aria-label": options.label,
+      tabindex: "-1",
+    });
     this.state = h("div", { hidden: true });
     this.node = h("div", {}, this.state, this.list);
     this.list.addEventListener("click", (event) => this.clicked(event));
@@ -24,8 +32,12 @@ export class Grid {
     document.addEventListener("marks", () => this.showMarks());
   }
 
-  get current() { return this.items[this.at] ?? null; }
-  get chosen() { return this.selected.size ? [...this.selected] : this.current ? [this.current.id] : []; }
+  get current() {
+    return this.items[this.at] ?? null;
+  }
+  get chosen() {
+    return this.selected.size ? [...this.selected] : this.current ? [this.current.id] : [];
+  }
 
   // What stands in place of candidates.
   say(...children) {
@@ -39,7 +51,19 @@ export class Grid {
     this.state.hidden = true;
     this.list.hidden = false;
     this.list.setAttribute("aria-busy", "true");
-    if (!this.items.length) fill(this.list, Array.from({ length: number }, () => h("li", { class: "card ghost", role: "presentation" }, h("div", { class: "frame" }), h("p", {}, " "), h("p", {}, " "))));
+    if (!this.items.length)
+      fill(
+        this.list,
+        Array.from({ length: number }, () =>
+          h(
+            "li",
+            { class: "card ghost", role: "presentation" },
+            h("div", { class: "frame" }),
+            h("p", {}, " "),
+            h("p", {}, " "),
+          ),
+        ),
+      );
   }
 
   show(items, { focus = false } = {}) {
@@ -48,33 +72,75 @@ export class Grid {
     this.at = 0;
     this.state.hidden = true;
     this.list.hidden = !items.length;
-    fill(this.list, items.map((item, place) => this.card(item, place)));
+    fill(
+      this.list,
+      items.map((item, place) => this.card(item, place)),
+    );
     this.list.removeAttribute("aria-busy");
     this.showMarks();
     if (focus) this.go(0);
   }
 
   card(item, place) {
-    const same = item.others?.length ? h("span", { class: "same", title: "more crops of the same track" }, `+${item.others.length}`) : null;
+    const same = item.others?.length
+      ? h("span", { class: "same", title: "more crops of the same track" }, `+${item.others.length}`)
+      : null;
     const sure = percent(item.probability);
-    return h("li", { class: "card", role: "option", id: `crop-${item.id}`, tabindex: place ? "-1" : "0", "aria-selected": "false", data: { place } },
-      h("div", { class: "frame" }, cropImage(item.id), sure && h("span", { class: "sure", title: "probability that it shows the person described" }, sure), same, h("span", { class: "verdict" })),
+    return h(
+      "li",
+      {
+        class: "card",
+        role: "option",
+        id: `crop-${item.id}`,
+        tabindex: place ? "-1" : "0",
+        "aria-selected": "false",
+        data: { place },
+      },
+      h(
+        "div",
+        { class: "frame" },
+        cropImage(item.id),
+        sure && h("span", { class: "sure", title: "probability that it shows the person described" }, sure),
+        same,
+        h("span", { class: "verdict" }),
+      ),
       h("p", { class: "time" }, h("b", {}, clock(item.time))),
-      h("p", { class: "place", title: item.camera ?? "no camera" }, h("span", { class: "camera" }, item.camera ?? "no camera"), h("span", { class: "date" }, date(item.time))));
+      h(
+        "p",
+        { class: "place", title: item.camera ?? "no camera" },
+        h("span", { class: "camera" }, item.camera ?? "no camera"),
+        h("span", { class: "date" }, date(item.time)),
+      ),
+    );
   }
 
-  cards() { return this.list.children; }
+  cards() {
+    return this.list.children;
+  }
 
   showMarks() {
     this.items.forEach((item, place) => {
       const card = this.cards()[place];
       if (!card) return;
       const mine = marks.get(item.id);
-      const theirs = this.options.blind ? [] : others.get(item.id) ?? [];
+      const theirs = this.options.blind ? [] : (others.get(item.id) ?? []);
       card.dataset.mark = mine?.verdict ?? "";
       card.setAttribute("aria-selected", String(this.selected.has(item.id)));
       const shown = mine ?? theirs[0];
-      fill(card.querySelector(".verdict"), shown && [h("b", { "aria-hidden": "true" }, WORDS[shown.verdict][0]), ` ${WORDS[shown.verdict][1]}`, mine && theirs.length ? (theirs.every((each) => each.verdict === mine.verdict) ? " · agreed" : " · differs") : mine ? "" : " (another)"]);
+      fill(
+        card.querySelector(".verdict"),
+        shown && [
+          h("b", { "aria-hidden": "true" }, WORDS[shown.verdict][0]),
+          ` ${WORDS[shown.verdict][1]}`,
+          mine && theirs.length
+            ? theirs.every((each) => each.verdict === mine.verdict)
+              ? " · agreed"
+              : " · differs"
+            : mine
+              ? ""
+              : " (another)",
+        ],
+      );
     });
     this.options.changed?.();
   }
@@ -126,7 +192,9 @@ export class Grid {
     const crops = this.chosen;
     if (!crops.length) return;
     mark(crops, verdict, { sentence: this.options.sentence?.() ?? "" });
-    announce(`${crops.length > 1 ? `${crops.length} candidates` : `candidate ${this.at + 1}`} marked ${WORDS[verdict][1]}`);
+    announce(
+      `${crops.length > 1 ? `${crops.length} candidates` : `candidate ${this.at + 1}`} marked ${WORDS[verdict][1]}`,
+    );
     const many = this.selected.size > 0;
     this.selected.clear();
     this.showMarks();
@@ -147,27 +215,63 @@ export class Grid {
   // Whether the key was for the grid.
   press(event) {
     if (!this.items.length) return false;
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns, l: 1, h: -1, j: this.columns, k: -this.columns }[event.key];
-    const inside = this.list.contains(document.activeElement) || document.activeElement === document.body || document.activeElement.id === "main";
+    const step = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: this.columns,
+      ArrowUp: -this.columns,
+      l: 1,
+      h: -1,
+      j: this.columns,
+      k: -this.columns,
+    }[event.key];
+    const inside =
+      this.list.contains(document.activeElement) ||
+      document.activeElement === document.body ||
+      document.activeElement.id === "main";
     if (step !== undefined) {
       if (!inside && event.key.startsWith("Arrow")) return false;
-      this.go(this.list.contains(document.activeElement) ? Math.max(0, Math.min(this.at + step, this.items.length - 1)) : this.at, { extend: event.shiftKey });
+      this.go(
+        this.list.contains(document.activeElement)
+          ? Math.max(0, Math.min(this.at + step, this.items.length - 1))
+          : this.at,
+        { extend: event.shiftKey },
+      );
       return true;
     }
     const letter = event.key.toLowerCase();
-    if (event.key === "Enter" && this.list.contains(document.activeElement)) { this.options.open?.(this.current, { focus: true }); return true; }
-    if (event.key === " " && this.list.contains(document.activeElement)) { this.toggle(this.current.id); return true; }
-    const verdict = { f: "fits", m: "maybe", n: "no" }[letter];
-    if (verdict) { if (!event.repeat) this.judge(verdict); return true; }
-    if (letter === "x") { this.toggle(this.current.id); return true; }
+    if (event.key === "Enter" && this.list.contains(document.activeElement)) {
+      this.options.open?.(this.current, { focus: true });
+      return true;
+    }
+    if (event.key === " " && this.list.contains(document.activeElement)) {
+      this.toggle(this.current.id);
+      return true;
+    }
+    const verdict = VERDICTS[letter];
+    if (verdict) {
+      if (!event.repeat) this.judge(verdict);
+      return true;
+    }
+    if (letter === "x") {
+      this.toggle(this.current.id);
+      return true;
+    }
     if (letter === "u") {
       const crops = undo();
       const place = crops ? this.items.findIndex((item) => item.id === crops[0]) : -1;
       if (place >= 0) this.go(place);
       return true;
     }
-    if (letter === "r") { askReason(this.lastMarked() ?? this.current.id, this.options.sentence?.() ?? "").then(() => this.go(this.at)); return true; }
-    if (event.key === "Escape" && this.selected.size) { this.selected.clear(); this.showMarks(); return true; }
+    if (letter === "r") {
+      askReason(this.lastMarked() ?? this.current.id, this.options.sentence?.() ?? "").then(() => this.go(this.at));
+      return true;
+    }
+    if (event.key === "Escape" && this.selected.size) {
+      this.selected.clear();
+      this.showMarks();
+      return true;
+    }
     return false;
   }
 

@@ -4,7 +4,14 @@ import { Failure, ask, keep, of, session } from "./api.js";
 import { dialog, h, key, plural, toast } from "./dom.js";
 
 export const WORDS = { fits: ["✓", "fits"], maybe: ["?", "maybe"], no: ["✕", "no"] };
-export const REASONS = ["clothes match", "bag matches", "hair and build match", "other clothes", "other bag", "too unclear to say"];
+export const REASONS = [
+  "clothes match",
+  "bag matches",
+  "hair and build match",
+  "other clothes",
+  "other bag",
+  "too unclear to say",
+];
 const WAITING = "pickout.marks";
 
 export const marks = new Map(); // crop to my verdict and reason, in the case that is open
@@ -24,8 +31,13 @@ function changed() {
 let opening = null;
 async function ensureCase() {
   if (session.case) return session.case;
-  opening ??= ask(of("cases"), { json: { name: `Case of ${new Date().toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}` } })
-    .then((made) => { keep({ case: made.id }); return made.id; })
+  opening ??= ask(of("cases"), {
+    json: { name: `Case of ${new Date().toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}` },
+  })
+    .then((made) => {
+      keep({ case: made.id });
+      return made.id;
+    })
     .finally(() => (opening = null));
   return opening;
 }
@@ -98,18 +110,45 @@ export async function openCase(id) {
 export async function askReason(crop, sentence) {
   const now = marks.get(crop);
   if (!now) return;
-  const reason = await dialog(`Why “${WORDS[now.verdict][1]}”?`, (close) => h("form", {
-    class: "stack",
-    onsubmit: (event) => { event.preventDefault(); close(new FormData(event.target).get("reason").trim()); },
-    onkeydown: (event) => {
-      const chosen = REASONS[Number(event.key) - 1];
-      if (chosen && !event.target.value) { event.preventDefault(); close(chosen); }
-    },
-  },
-  h("label", {}, "Reason", h("input", { name: "reason", value: now.reason ?? "", maxlength: "1000", autofocus: true, autocomplete: "off" })),
-  h("div", { class: "reasons" }, REASONS.map((each, place) =>
-    h("button", { type: "button", class: "quiet", onclick: () => close(each) }, key(String(place + 1)), each))),
-  h("button", { class: "main" }, "Keep")));
+  const reason = await dialog(`Why “${WORDS[now.verdict][1]}”?`, (close) =>
+    h(
+      "form",
+      {
+        class: "stack",
+        onsubmit: (event) => {
+          event.preventDefault();
+          close(new FormData(event.target).get("reason").trim());
+        },
+        onkeydown: (event) => {
+          const chosen = REASONS[Number(event.key) - 1];
+          if (chosen && !event.target.value) {
+            event.preventDefault();
+            close(chosen);
+          }
+        },
+      },
+      h(
+        "label",
+        {},
+        "Reason",
+        h("input", {
+          name: "reason",
+          value: now.reason ?? "",
+          maxlength: "1000",
+          autofocus: true,
+          autocomplete: "off",
+        }),
+      ),
+      h(
+        "div",
+        { class: "reasons" },
+        REASONS.map((each, place) =>
+          h("button", { type: "button", class: "quiet", onclick: () => close(each) }, key(String(place + 1)), each),
+        ),
+      ),
+      h("button", { class: "main" }, "Keep"),
+    ),
+  );
   if (reason !== null) mark([crop], now.verdict, { sentence, reason });
 }
 

@@ -4,7 +4,18 @@ import { moment, shorter } from "./dom.js";
 
 export const PAGE = 60;
 export const MOST_WEIGHT = 3;
-const EMPTY = { texts: [{ value: "", weight: 1 }], pictures: [], without: [], more: [], less: [], where: {}, parsed: null, order: "relevance", group: "track", page: 1 };
+const EMPTY = {
+  texts: [{ value: "", weight: 1 }],
+  pictures: [],
+  without: [],
+  more: [],
+  less: [],
+  where: {},
+  parsed: null,
+  order: "relevance",
+  group: "track",
+  page: 1,
+};
 
 export const empty = () => structuredClone(EMPTY);
 
@@ -33,9 +44,16 @@ export function body(query, top) {
   const texts = query.parsed && said.length === 1 ? [{ ...said[0], value: query.parsed.description }] : said;
   const { more, less } = query;
   return {
-    sentences: repeated(texts, "value"), pictures: repeated(query.pictures, "id"), without: query.without.map((each) => each.value),
-    more_like: repeated(more, "id"), less_like: less.map((each) => each.id), where: wire(where(query)), group: query.group,
-    page: query.page, top, parse: false,
+    sentences: repeated(texts, "value"),
+    pictures: repeated(query.pictures, "id"),
+    without: query.without.map((each) => each.value),
+    more_like: repeated(more, "id"),
+    less_like: less.map((each) => each.id),
+    where: wire(where(query)),
+    group: query.group,
+    page: query.page,
+    top,
+    parse: false,
   };
 }
 
@@ -62,25 +80,48 @@ const NAMES = { cameras: "camera", tracks: "track", videos: "video" };
 // Each filter as a chip: what it says, and what throws it out.
 export function chips(query) {
   const found = [];
-  for (const [source, filters] of [["parsed", query.parsed?.where ?? {}], ["where", query.where]]) {
-    const add = (name, text, without) => found.push({ text, name, read: source === "parsed", drop: () => {
-      const rest = { ...filters, [name]: without };
-      if (without === undefined || (Array.isArray(without) && !without.length)) delete rest[name];
-      if (source === "parsed") query.parsed = { ...query.parsed, where: rest }; else query.where = rest;
-    } });
+  for (const [source, filters] of [
+    ["parsed", query.parsed?.where ?? {}],
+    ["where", query.where],
+  ]) {
+    const add = (name, text, without) =>
+      found.push({
+        text,
+        name,
+        read: source === "parsed",
+        drop: () => {
+          const rest = { ...filters, [name]: without };
+          if (without === undefined || (Array.isArray(without) && !without.length)) delete rest[name];
+          if (source === "parsed") query.parsed = { ...query.parsed, where: rest };
+          else query.where = rest;
+        },
+      });
     for (const [name, value] of Object.entries(filters)) {
       const no = name.startsWith("not_");
       const plain = name.replace("not_", "");
-      if (NAMES[plain]) for (const each of value) add(name, `${no ? "not " : ""}${NAMES[plain]} ${each}`, value.filter((one) => one !== each));
-      else if (plain === "labels") for (const [label, values] of Object.entries(value)) for (const each of values) {
-        const left = { ...value, [label]: values.filter((one) => one !== each) };
-        if (!left[label].length) delete left[label];
-        add(name, `${no ? "not " : ""}${label} ${each}`, Object.keys(left).length ? left : undefined);
-      }
-      else if (name === "during") for (const each of value) {
-        const [from, to] = typeof each === "string" ? each.split("/") : each;
-        add(name, `${moment(from)} to ${moment(to)}`, value.filter((one) => one !== each));
-      }
+      if (NAMES[plain])
+        for (const each of value)
+          add(
+            name,
+            `${no ? "not " : ""}${NAMES[plain]} ${each}`,
+            value.filter((one) => one !== each),
+          );
+      else if (plain === "labels")
+        for (const [label, values] of Object.entries(value))
+          for (const each of values) {
+            const left = { ...value, [label]: values.filter((one) => one !== each) };
+            if (!left[label].length) delete left[label];
+            add(name, `${no ? "not " : ""}${label} ${each}`, Object.keys(left).length ? left : undefined);
+          }
+      else if (name === "during")
+        for (const each of value) {
+          const [from, to] = typeof each === "string" ? each.split("/") : each;
+          add(
+            name,
+            `${moment(from)} to ${moment(to)}`,
+            value.filter((one) => one !== each),
+          );
+        }
       else add(name, `${name} ${moment(value)}`, undefined);
     }
   }
@@ -102,7 +143,10 @@ function facetLists(filters, facet) {
 export function setFacet(query, facet, value, state) {
   const change = (filters) => {
     const rest = structuredClone(filters);
-    for (const [side, wanted] of [["", state === "yes"], ["not_", state === "no"]]) {
+    for (const [side, wanted] of [
+      ["", state === "yes"],
+      ["not_", state === "no"],
+    ]) {
       const label = facet.startsWith("label:") ? facet.slice(6) : null;
       const name = label ? `${side}labels` : `${side}${facet}s`;
       const list = (label ? rest[name]?.[label] : rest[name]) ?? [];
@@ -121,7 +165,15 @@ export function setFacet(query, facet, value, state) {
 }
 
 export const words = (query) => {
-  const said = query.texts.map((each) => each.value.trim()).filter(Boolean).join(" + ");
-  const parts = [said, query.pictures.length && "a picture", query.more.length && "more like a crop", ...query.without.map((each) => `without ${each.value}`)];
+  const said = query.texts
+    .map((each) => each.value.trim())
+    .filter(Boolean)
+    .join(" + ");
+  const parts = [
+    said,
+    query.pictures.length && "a picture",
+    query.more.length && "more like a crop",
+    ...query.without.map((each) => `without ${each.value}`),
+  ];
   return shorter(parts.filter(Boolean).join(", "), 200);
 };

@@ -8,23 +8,77 @@ export class QueryBox {
   // options: ask(query): a new sentence; change(query): another part; known
   constructor(options) {
     this.options = options;
-    this.sentence = h("input", { type: "search", class: "sentence", "aria-label": "Describe the person", placeholder: "a man with a red rucksack near the lobby after 3 pm yesterday", maxlength: "10000", autocomplete: "off", spellcheck: true, enterkeyhint: "search" });
+    this.sentence = h("input", {
+      type: "search",
+      class: "sentence",
+      "aria-label": "Describe the person",
+      placeholder: "a man with a red rucksack near the lobby after 3 pm yesterday",
+      maxlength: "10000",
+      autocomplete: "off",
+      spellcheck: true,
+      enterkeyhint: "search",
+    });
     this.more = h("div", { class: "parts", "aria-label": "Other parts" });
     this.chips = h("div", { class: "chips", role: "group", "aria-label": "Filters that hold" });
     this.notes = h("div", { class: "notes", id: "notes" });
-    const picture = h("input", { type: "file", accept: "image/*", class: "hidden", tabindex: "-1", "aria-hidden": "true", onchange: () => this.addPicture(picture.files[0]) });
-    const add = h("select", { class: "add", "aria-label": "Add to the query", onchange: (event) => { const what = event.target.value; event.target.value = ""; this.add(what, picture); } },
-      h("option", { value: "" }, "＋ Add"), h("option", { value: "witness" }, "another witness"), h("option", { value: "picture" }, "a picture"), h("option", { value: "without" }, "without …"));
-    this.node = h("form", { class: "ask", role: "search", onsubmit: (event) => { event.preventDefault(); this.submit(); } },
-      h("div", { class: "line" }, this.sentence, add, h("button", { class: "main" }, "Search")), picture, this.more, this.chips);
+    const picture = h("input", {
+      type: "file",
+      accept: "image/*",
+      class: "hidden",
+      tabindex: "-1",
+      "aria-hidden": "true",
+      onchange: () => this.addPicture(picture.files[0]),
+    });
+    const add = h(
+      "select",
+      {
+        class: "add",
+        "aria-label": "Add to the query",
+        onchange: (event) => {
+          const what = event.target.value;
+          event.target.value = "";
+          this.add(what, picture);
+        },
+      },
+      h("option", { value: "" }, "＋ Add"),
+      h("option", { value: "witness" }, "another witness"),
+      h("option", { value: "picture" }, "a picture"),
+      h("option", { value: "without" }, "without …"),
+    );
+    this.node = h(
+      "form",
+      {
+        class: "ask",
+        role: "search",
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.submit();
+        },
+      },
+      h("div", { class: "line" }, this.sentence, add, h("button", { class: "main" }, "Search")),
+      picture,
+      this.more,
+      this.chips,
+    );
     this.node.addEventListener("dragover", (event) => event.preventDefault());
-    this.node.addEventListener("drop", (event) => { event.preventDefault(); this.addPicture(event.dataTransfer.files[0]); });
-    this.sentence.addEventListener("keydown", (event) => { if (event.key === "Escape") this.sentence.blur(); });
+    this.node.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.addPicture(event.dataTransfer.files[0]);
+    });
+    this.sentence.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.sentence.blur();
+    });
   }
 
-  focus() { this.sentence.focus(); this.sentence.select(); }
+  focus() {
+    this.sentence.focus();
+    this.sentence.select();
+  }
 
-  say(text) { this.sentence.value = text; this.submit(); }
+  say(text) {
+    this.sentence.value = text;
+    this.submit();
+  }
 
   submit() {
     this.query.texts[0].value = this.sentence.value.trim();
@@ -35,46 +89,175 @@ export class QueryBox {
   show(query) {
     this.query = query;
     this.sentence.value = query.texts[0].value;
-    const part = (kind, shown, list, each, weighed) => h("span", { class: `part ${kind}` }, shown,
-      weighed && h("button", { type: "button", class: "weight", title: "How much this part counts", "aria-label": `counts ${each.weight ?? 1} times; change`, onclick: () => { each.weight = ((each.weight ?? 1) % MOST_WEIGHT) + 1; this.changed(); } }, `×${each.weight ?? 1}`),
-      h("button", { type: "button", class: "drop", "aria-label": "Take this part out", onclick: () => { list.splice(list.indexOf(each), 1); this.changed(); } }, "✕"));
+    const part = (kind, shown, list, each, weighed) =>
+      h(
+        "span",
+        { class: `part ${kind}` },
+        shown,
+        weighed &&
+          h(
+            "button",
+            {
+              type: "button",
+              class: "weight",
+              title: "How much this part counts",
+              "aria-label": `counts ${each.weight ?? 1} times; change`,
+              onclick: () => {
+                each.weight = ((each.weight ?? 1) % MOST_WEIGHT) + 1;
+                this.changed();
+              },
+            },
+            `×${each.weight ?? 1}`,
+          ),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "drop",
+            "aria-label": "Take this part out",
+            onclick: () => {
+              list.splice(list.indexOf(each), 1);
+              this.changed();
+            },
+          },
+          "✕",
+        ),
+      );
     const weighed = query.texts.length + query.pictures.length + query.more.length > 1;
-    const first = weighed && query.texts[0].value && h("span", { class: "part" }, `“${query.texts[0].value}”`, h("button", { type: "button", class: "weight", title: "How much this part counts", onclick: () => { query.texts[0].weight = (query.texts[0].weight % MOST_WEIGHT) + 1; this.changed(); } }, `×${query.texts[0].weight}`));
-    fill(this.more, first,
+    const first =
+      weighed &&
+      query.texts[0].value &&
+      h(
+        "span",
+        { class: "part" },
+        `“${query.texts[0].value}”`,
+        h(
+          "button",
+          {
+            type: "button",
+            class: "weight",
+            title: "How much this part counts",
+            onclick: () => {
+              query.texts[0].weight = (query.texts[0].weight % MOST_WEIGHT) + 1;
+              this.changed();
+            },
+          },
+          `×${query.texts[0].weight}`,
+        ),
+      );
+    fill(
+      this.more,
+      first,
       query.texts.slice(1).map((each) => part("text", `“${each.value}”`, query.texts, each, true)),
       query.pictures.map((each) => part("image", each.name ?? "picture", query.pictures, each, true)),
-      query.more.map((each) => part("image", ["more like ", cropImage(each.id, { alt: "this crop" })], query.more, each, true)),
-      query.less.map((each) => part("image no", ["less like ", cropImage(each.id, { alt: "this crop" })], query.less, each, false)),
-      query.without.map((each) => part("no", `without ${each.value}`, query.without, each, false)));
+      query.more.map((each) =>
+        part("image", ["more like ", cropImage(each.id, { alt: "this crop" })], query.more, each, true),
+      ),
+      query.less.map((each) =>
+        part("image no", ["less like ", cropImage(each.id, { alt: "this crop" })], query.less, each, false),
+      ),
+      query.without.map((each) => part("no", `without ${each.value}`, query.without, each, false)),
+    );
     this.more.hidden = !this.more.childElementCount;
   }
 
-  changed() { this.show(this.query); this.options.change(this.query); }
+  changed() {
+    this.show(this.query);
+    this.options.change(this.query);
+  }
 
   showChips(chips, changed) {
     if (changed) this.dropped = changed;
-    fill(this.chips, chips.map((chip) => h("span", { class: chip.read ? "chip read" : "chip", title: chip.read ? "read from your words" : "chosen by you" }, chip.text,
-      h("button", { type: "button", class: "drop", "aria-label": `Throw out: ${chip.text}`, onclick: () => { chip.drop(); this.dropped(); } }, "✕"))),
-      chips.some((chip) => chip.read) && h("button", { type: "button", class: "link", onclick: () => { this.query.parsed = null; this.options.change(this.query); } }, "search for every word instead"));
+    fill(
+      this.chips,
+      chips.map((chip) =>
+        h(
+          "span",
+          { class: chip.read ? "chip read" : "chip", title: chip.read ? "read from your words" : "chosen by you" },
+          chip.text,
+          h(
+            "button",
+            {
+              type: "button",
+              class: "drop",
+              "aria-label": `Throw out: ${chip.text}`,
+              onclick: () => {
+                chip.drop();
+                this.dropped();
+              },
+            },
+            "✕",
+          ),
+        ),
+      ),
+      chips.some((chip) => chip.read) &&
+        h(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            onclick: () => {
+              this.query.parsed = null;
+              this.options.change(this.query);
+            },
+          },
+          "search for every word instead",
+        ),
+    );
   }
 
   // Words that the model hardly knows are underlined where they stand in the sentence.
   showNotes(notes, query) {
-    const unknown = notes.map((note) => /The model hardly knows: (.*?)(?: and \d+ more)?\./.exec(note)?.[1].split(", ") ?? []).flat().map((word) => word.toLowerCase());
+    const unknown = notes
+      .map((note) => /The model hardly knows: (.*?)(?: and \d+ more)?\./.exec(note)?.[1].split(", ") ?? [])
+      .flat()
+      .map((word) => word.toLowerCase());
     const others = notes.filter((note) => !note.startsWith("The model hardly knows"));
     const sentence = query.parsed?.description ?? query.texts[0].value;
-    const marked = sentence.split(/(\s+)/).map((word) => unknown.includes(word.toLowerCase().replace(/[^\p{L}\p{N}'-]/gu, "")) ? h("u", { class: "unknown" }, word) : word);
-    fill(this.notes, unknown.length > 0 && h("p", {}, h("b", {}, "The model hardly knows the underlined words: "), marked, ". It knows clothes, colours, bags, hair and things carried: say it in those."),
-      others.map((note) => h("p", {}, note)));
+    const marked = sentence
+      .split(/(\s+)/)
+      .map((word) =>
+        unknown.includes(word.toLowerCase().replace(/[^\p{L}\p{N}'-]/gu, ""))
+          ? h("u", { class: "unknown" }, word)
+          : word,
+      );
+    fill(
+      this.notes,
+      unknown.length > 0 &&
+        h(
+          "p",
+          {},
+          h("b", {}, "The model hardly knows the underlined words: "),
+          marked,
+          ". It knows clothes, colours, bags, hair and things carried: say it in those.",
+        ),
+      others.map((note) => h("p", {}, note)),
+    );
   }
 
   async add(what, picture) {
     if (what === "picture") return picture.click();
     if (!what) return;
     const title = what === "witness" ? "What another witness said" : "What the person does not wear or carry";
-    const value = await dialog(title, (close) => h("form", { class: "stack", onsubmit: (event) => { event.preventDefault(); close(new FormData(event.target).get("value").trim()); } },
-      h("label", {}, what === "witness" ? "Description of the same person" : "For example: a backpack", h("input", { name: "value", required: true, maxlength: "10000", autofocus: true, autocomplete: "off" })),
-      h("button", { class: "main" }, "Add")));
+    const value = await dialog(title, (close) =>
+      h(
+        "form",
+        {
+          class: "stack",
+          onsubmit: (event) => {
+            event.preventDefault();
+            close(new FormData(event.target).get("value").trim());
+          },
+        },
+        h(
+          "label",
+          {},
+          what === "witness" ? "Description of the same person" : "For example: a backpack",
+          h("input", { name: "value", required: true, maxlength: "10000", autofocus: true, autocomplete: "off" }),
+        ),
+        h("button", { class: "main" }, "Add"),
+      ),
+    );
     if (!value) return;
     this.query.texts[0].value = this.sentence.value.trim() || this.query.texts[0].value;
     if (what === "witness") this.query.texts.push({ value, weight: 1 });

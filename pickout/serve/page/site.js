@@ -9,21 +9,65 @@ export async function show(main, _, known) {
   const names = Object.keys(numbers);
   const may = known.me.roles.includes("admin") && !known.me.cameras;
   const again = () => show(main, _, known);
-  const file = h("input", { type: "file", accept: "image/*", class: "hidden", tabindex: "-1", "aria-hidden": "true", onchange: async () => {
-    const form = new FormData();
-    form.append("file", file.files[0]);
-    try { await ask(of("site", "image"), { form, method: "PUT" }); again(); } catch (error) { toast(error.message); }
-  } });
+  const file = h("input", {
+    type: "file",
+    accept: "image/*",
+    class: "hidden",
+    tabindex: "-1",
+    "aria-hidden": "true",
+    onchange: async () => {
+      const form = new FormData();
+      form.append("file", file.files[0]);
+      try {
+        await ask(of("site", "image"), { form, method: "PUT" });
+        again();
+      } catch (error) {
+        toast(error.message);
+      }
+    },
+  });
   const plan = h("div", { class: "plan" });
-  const head = h("div", { class: "sheet-head" }, h("h1", {}, "Site"), may && h("button", { class: image ? "" : "main", onclick: () => file.click() }, image ? "Another plan" : "Add a plan"), file);
+  const head = h(
+    "div",
+    { class: "sheet-head" },
+    h("h1", {}, "Site"),
+    may &&
+      h("button", { class: image ? "" : "main", onclick: () => file.click() }, image ? "Another plan" : "Add a plan"),
+    file,
+  );
   if (!image) {
-    return fill(main, h("div", { class: "sheet" }, head, h("div", { class: "state" }, h("h2", {}, "No plan of the site"), h("p", {}, "A floor plan or an aerial picture, with the cameras on it. A click on a camera searches there."))));
+    return fill(
+      main,
+      h(
+        "div",
+        { class: "sheet" },
+        head,
+        h(
+          "div",
+          { class: "state" },
+          h("h2", {}, "No plan of the site"),
+          h("p", {}, "A floor plan or an aerial picture, with the cameras on it. A click on a camera searches there."),
+        ),
+      ),
+    );
   }
   const blob = await ask(of("site", "image"), { as: "blob" });
   const picture = h("img", { alt: "Plan of the site", src: URL.createObjectURL(blob) });
-  const save = async (next) => { await ask(of("site"), { method: "PUT", json: { cameras: next } }); again(); };
+  const save = async (next) => {
+    await ask(of("site"), { method: "PUT", json: { cameras: next } });
+    again();
+  };
   const pins = Object.entries(cameras).map(([name, [x, y]]) => {
-    const pin = h("a", { class: "pin", href: `#/search?${new URLSearchParams({ q: JSON.stringify({ where: { cameras: [name] } }) })}`, title: `Search at ${name}` }, h("b", {}, name), h("span", {}, count(numbers[name] ?? 0)));
+    const pin = h(
+      "a",
+      {
+        class: "pin",
+        href: `#/search?${new URLSearchParams({ q: JSON.stringify({ where: { cameras: [name] } }) })}`,
+        title: `Search at ${name}`,
+      },
+      h("b", {}, name),
+      h("span", {}, count(numbers[name] ?? 0)),
+    );
     pin.style.left = `${100 * x}%`;
     pin.style.top = `${100 * y}%`;
     return pin;
@@ -32,10 +76,47 @@ export async function show(main, _, known) {
   picture.addEventListener("click", async (event) => {
     if (!may || !names.length) return;
     const at = [event.offsetX / picture.clientWidth, event.offsetY / picture.clientHeight];
-    const name = await dialog("Which camera stands here?", (close) => h("form", { class: "stack", onsubmit: (e) => { e.preventDefault(); close(new FormData(e.target).get("name")); } },
-      h("label", {}, "Camera", h("select", { name: "name", autofocus: true }, [...left, ...names.filter((each) => each in cameras)].map((each) => h("option", {}, each)))), h("button", { class: "main" }, "Place")));
+    const name = await dialog("Which camera stands here?", (close) =>
+      h(
+        "form",
+        {
+          class: "stack",
+          onsubmit: (e) => {
+            e.preventDefault();
+            close(new FormData(e.target).get("name"));
+          },
+        },
+        h(
+          "label",
+          {},
+          "Camera",
+          h(
+            "select",
+            { name: "name", autofocus: true },
+            [...left, ...names.filter((each) => each in cameras)].map((each) => h("option", {}, each)),
+          ),
+        ),
+        h("button", { class: "main" }, "Place"),
+      ),
+    );
     if (name) save({ ...cameras, [name]: at });
   });
   fill(plan, picture, pins);
-  fill(main, h("div", { class: "sheet" }, head, may && h("p", { class: "note" }, left.length ? `Click where a camera stands. Not placed yet: ${left.join(", ")}.` : "Click on the plan to move a camera."), plan));
+  fill(
+    main,
+    h(
+      "div",
+      { class: "sheet" },
+      head,
+      may &&
+        h(
+          "p",
+          { class: "note" },
+          left.length
+            ? `Click where a camera stands. Not placed yet: ${left.join(", ")}.`
+            : "Click on the plan to move a camera.",
+        ),
+      plan,
+    ),
+  );
 }

@@ -7,34 +7,171 @@ import { clock, day, dialog, fill, h, toast } from "./dom.js";
 export async function show(main) {
   const [{ watches }, { saved }] = await Promise.all([ask(of("watches")), ask(of("saved"))]);
   const again = () => show(main);
-  fill(main, h("div", { class: "sheet" },
-    h("div", { class: "sheet-head" }, h("h1", {}, "Watches"), h("button", { class: "main", disabled: !saved.length, onclick: () => make(saved, again) }, "New watch")),
-    h("p", { class: "note" }, saved.length ? "A watch asks a saved search of each new crop." : "A watch asks a saved search of each new crop. Save a search first."),
-    watches.length ? h("ul", { class: "list" }, watches.map((each) => h("li", { class: "watch" }, one(each, again))))
-      : h("div", { class: "state" }, h("h2", {}, "Nothing is watched"), h("p", {}, "A watch fires at the rate of false alarms that you accept, and says so when it cannot promise one."))));
+  fill(
+    main,
+    h(
+      "div",
+      { class: "sheet" },
+      h(
+        "div",
+        { class: "sheet-head" },
+        h("h1", {}, "Watches"),
+        h("button", { class: "main", disabled: !saved.length, onclick: () => make(saved, again) }, "New watch"),
+      ),
+      h(
+        "p",
+        { class: "note" },
+        saved.length
+          ? "A watch asks a saved search of each new crop."
+          : "A watch asks a saved search of each new crop. Save a search first.",
+      ),
+      watches.length
+        ? h(
+            "ul",
+            { class: "list" },
+            watches.map((each) => h("li", { class: "watch" }, one(each, again))),
+          )
+        : h(
+            "div",
+            { class: "state" },
+            h("h2", {}, "Nothing is watched"),
+            h(
+              "p",
+              {},
+              "A watch fires at the rate of false alarms that you accept, and says so when it cannot promise one.",
+            ),
+          ),
+    ),
+  );
 }
 
-const rate = (number) => `${number < 1 ? `1 in ${Math.round(1 / number)} days` : `${Number(number.toPrecision(3))} a day`}`;
+const rate = (number) =>
+  `${number < 1 ? `1 in ${Math.round(1 / number)} days` : `${Number(number.toPrecision(3))} a day`}`;
 
 function one(watch, again) {
   const found = h("div", { class: "alarms" });
-  ask(of("watches", watch.name, "alarms")).then(({ alarms }) => fill(found, h("h3", {}, `Alarms · ${alarms.length}`), h("p", { class: "caution" }, "Candidates, not identifications."),
-    alarms.length ? h("ol", { class: "row" }, alarms.slice(-40).reverse().map((each) => h("li", {}, h("div", { class: "mini" }, cropImage(each.crop.id, { alt: "candidate" }), h("span", {}, clock(each.crop.time)), h("span", {}, each.crop.camera ?? ""))))) : h("p", { class: "note" }, "None yet.")));
-  return [h("div", { class: "sheet-head" }, h("h2", {}, watch.name), h("button", { class: "quiet", onclick: async () => { await ask(of("watches", watch.name), { method: "DELETE" }); again(); } }, "Stop")),
-    h("p", {}, `Search “${watch.search}”, since ${day(watch.made)}. `, watch.stopped ? h("b", { class: "bad" }, "Stopped: its owner's token is not valid any more.")
-      : watch.promised ? h("b", { class: "good" }, `At most ${rate(watch.false_alarms_a_day)} false alarms in the mean.`) : h("b", { class: "bad" }, `Nothing can be promised: ${watch.note}.`)),
-    h("p", { class: "note" }, `${Math.round(watch.crops_a_day)} new crops a day are reckoned with; no rate below ${rate(watch.least_false_alarms_a_day)} can be promised.`), found];
+  ask(of("watches", watch.name, "alarms")).then(({ alarms }) =>
+    fill(
+      found,
+      h("h3", {}, `Alarms · ${alarms.length}`),
+      h("p", { class: "caution" }, "Candidates, not identifications."),
+      alarms.length
+        ? h(
+            "ol",
+            { class: "row" },
+            alarms
+              .slice(-40)
+              .reverse()
+              .map((each) =>
+                h(
+                  "li",
+                  {},
+                  h(
+                    "div",
+                    { class: "mini" },
+                    cropImage(each.crop.id, { alt: "candidate" }),
+                    h("span", {}, clock(each.crop.time)),
+                    h("span", {}, each.crop.camera ?? ""),
+                  ),
+                ),
+              ),
+          )
+        : h("p", { class: "note" }, "None yet."),
+    ),
+  );
+  return [
+    h(
+      "div",
+      { class: "sheet-head" },
+      h("h2", {}, watch.name),
+      h(
+        "button",
+        {
+          class: "quiet",
+          onclick: async () => {
+            await ask(of("watches", watch.name), { method: "DELETE" });
+            again();
+          },
+        },
+        "Stop",
+      ),
+    ),
+    h(
+      "p",
+      {},
+      `Search “${watch.search}”, since ${day(watch.made)}. `,
+      watch.stopped
+        ? h("b", { class: "bad" }, "Stopped: its owner's token is not valid any more.")
+        : watch.promised
+          ? h("b", { class: "good" }, `At most ${rate(watch.false_alarms_a_day)} false alarms in the mean.`)
+          : h("b", { class: "bad" }, `Nothing can be promised: ${watch.note}.`),
+    ),
+    h(
+      "p",
+      { class: "note" },
+      `${Math.round(watch.crops_a_day)} new crops a day are reckoned with; no rate below ${rate(watch.least_false_alarms_a_day)} can be promised.`,
+    ),
+    found,
+  ];
 }
 
 async function make(saved, again) {
-  const told = await dialog("A new watch", (close) => h("form", { class: "stack", onsubmit: (event) => { event.preventDefault(); close(Object.fromEntries(new FormData(event.target))); } },
-    h("label", {}, "Saved search", h("select", { name: "search", autofocus: true }, saved.map((each) => h("option", {}, each.name)))),
-    h("label", {}, "Name of the watch", h("input", { name: "name", required: true, maxlength: "200", autocomplete: "off" })),
-    h("label", {}, "False alarms a day that you accept", h("input", { name: "false_alarms_a_day", type: "number", min: "0.01", max: "10000", step: "any", value: "1", required: true })),
-    h("label", {}, "New crops a day; empty: as in the past", h("input", { name: "crops_a_day", type: "number", min: "1", step: "any" })),
-    h("button", { class: "main" }, "Watch")));
+  const told = await dialog("A new watch", (close) =>
+    h(
+      "form",
+      {
+        class: "stack",
+        onsubmit: (event) => {
+          event.preventDefault();
+          close(Object.fromEntries(new FormData(event.target)));
+        },
+      },
+      h(
+        "label",
+        {},
+        "Saved search",
+        h(
+          "select",
+          { name: "search", autofocus: true },
+          saved.map((each) => h("option", {}, each.name)),
+        ),
+      ),
+      h(
+        "label",
+        {},
+        "Name of the watch",
+        h("input", { name: "name", required: true, maxlength: "200", autocomplete: "off" }),
+      ),
+      h(
+        "label",
+        {},
+        "False alarms a day that you accept",
+        h("input", {
+          name: "false_alarms_a_day",
+          type: "number",
+          min: "0.01",
+          max: "10000",
+          step: "any",
+          value: "1",
+          required: true,
+        }),
+      ),
+      h(
+        "label",
+        {},
+        "New crops a day; empty: as in the past",
+        h("input", { name: "crops_a_day", type: "number", min: "1", step: "any" }),
+      ),
+      h("button", { class: "main" }, "Watch"),
+    ),
+  );
   if (!told || !(await withPurpose())) return;
-  const body = { search: told.search, name: told.name, false_alarms_a_day: Number(told.false_alarms_a_day), ...(told.crops_a_day ? { crops_a_day: Number(told.crops_a_day) } : {}) };
+  const body = {
+    search: told.search,
+    name: told.name,
+    false_alarms_a_day: Number(told.false_alarms_a_day),
+    ...(told.crops_a_day ? { crops_a_day: Number(told.crops_a_day) } : {}),
+  };
   try {
     const made = await ask(of("watches"), { json: body });
     toast(made.promised ? "Watching." : `Watching, but ${made.note}.`);
