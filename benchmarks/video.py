@@ -5,7 +5,8 @@
 MARKS is of the form of tests/video/sample_video_boxes.json: boxes at some frames, and the stretches in which each
 person is seen. Printed for each detector: recall and false boxes at IoU 0.5 with the score from which `pickout video`
 begins a track, boxes where nobody is, tracks of each person and of nobody, frames a second, and which share of the time
-the detector took (what the whole command reaches of the detector alone). Nothing may be trained, tuned or chosen by what this prints for the clip.
+the detector took (what the whole command reaches of the detector alone). Nothing may be trained, tuned or chosen by
+what this prints for the clip.
 """
 
 import argparse
