@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from pickout.video.detectors import make_detector
 from pickout.video.extraction import ExtractionSettings
 from pickout.video.extraction import extract as extract_people
 from pickout.video.frames import VideoFile
+from pickout.video.motion import StandingCamera
 from pickout.video.recordings import find_recordings
 from pickout.video.tracks import Tracker, TrackSettings
 
@@ -42,35 +43,55 @@ def main() -> None:
     parser.add_argument("marks", type=Path)
     parser.add_argument("--detectors", default="embedded,movenet,nanodet")
     parser.add_argument("--trackers", default="bytetrack,cbiou")
-    parser.add_argument("--no-motion", action="store_true")
+    parser.add_argument("--whole", default="embedded", help="detectors with which the whole clip is looked through")
     given = parser.parse_args()
     torch.set_num_threads(1)
     marks = json.loads(given.marks.read_text(encoding="utf-8"))
-    print(
-        "detector  tracker    recall  false/100 marked  false/100 empty  tracks a person  frames/s  of the detector's"
-    )
+    print("detector    recall  false/100 marked  false/100 empty")
     for name in given.detectors.split(","):
-        for tracker in given.trackers.split(","):
-            settings = ExtractionSettings(motion=not given.no_motion, tracks=TrackSettings(tracker=tracker))
-            print(f"{name:8}  {tracker:9}  {_looked_through(name, given.clip, marks, settings)}", flush=True)
+        for motion in (True, False):
+            found = _boxes(make_detector(name, threads=1), given.clip, marks, motion=motion)
+            print(f"{name:8}  {found}  {'with' if motion else 'without'} motion", flush=True)
+    print("\ndetector  tracker    tracks a person + of nobody  frames/s  share of the time in the detector")
+    for name, tracker in product(given.whole.split(","), given.trackers.split(",")):
+        settings = ExtractionSettings(tracks=TrackSettings(tracker=tracker))
+        print(f"{name:8}  {tracker:9}  {_looked_through(name, given.clip, marks, settings)}", flush=True)
     print("\nsimulated: tracker    switches  tracks a person  seen")
     for tracker in given.trackers.split(","):
         print(f"           {tracker:9}  {_simulated(tracker)}", flush=True)
 
 
+def _boxes(detector: Detector, clip: Path, marks: dict, *, motion: bool) -> str:
+    """Recall and false boxes at the marked frames, and boxes where nobody is, as the tracker begins tracks."""
+    camera, right, people, false, empty, wrong = StandingCamera(), 0, 0, 0, 0, 0
+    for frame in VideoFile(clip, ExtractionSettings().rate).frames():
+        boxes = marks["boxes"].get(str(frame.number))
+        nobody = all(not first - 8 <= frame.number <= last + 8 for first, last in marks["people"])
+        looked_at = boxes is not None or (nobody and frame.number % 10 == 0)
+        found = detector.detect(frame.image) if looked_at else detections(np.empty((0, 4)), np.empty(0))
+        if motion:
+            found = camera.weigh(frame.image, found)
+        sure = found[found.confidence >= TrackSettings().confident]
+        if boxes is not None:
+            good = right_boxes(sure, np.array(boxes, dtype=np.float32).reshape(-1, 4))
+            right, people, false = right + good.sum(), people + len(boxes), false + (~good).sum()
+        if nobody and looked_at:
+            empty, wrong = empty + 1, wrong + len(sure)
+    return f"{right:4}/{people}  {100 * false / len(marks['boxes']):16.1f}  {100 * wrong / empty:15.1f}"
+
+
 class _Watched:
-    """A detector of which every answer and the time that it took are kept."""
+    """A detector whose time is kept."""
 
     def __init__(self, detector: Detector) -> None:
-        self._detector, self.seconds = detector, 0.0
-        self.found: list[Detections] = []
+        self._detector, self.seconds, self.frames = detector, 0.0, 0
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """As the detector does."""
         begun = time.perf_counter()
-        self.found.append(self._detector.detect(image))
-        self.seconds += time.perf_counter() - begun
-        return self.found[-1]
+        found = self._detector.detect(image)
+        self.seconds, self.frames = self.seconds + time.perf_counter() - begun, self.frames + 1
+        return found
 
 
 def _looked_through(name: str, clip: Path, marks: dict, settings: ExtractionSettings) -> str:
@@ -81,22 +102,8 @@ def _looked_through(name: str, clip: Path, marks: dict, settings: ExtractionSett
     with tempfile.TemporaryDirectory() as folder:
         pieces = list(extract_people(recording, recording.source(settings.rate), detector, settings, Path(folder)))
     seconds = time.perf_counter() - begun
-    numbers = [frame.number for frame in VideoFile(clip, settings.rate).frames()]
     rows = [row for piece in pieces for row in piece.rows]
-    shares = f"{len(numbers) / seconds:8.1f}  {detector.seconds / seconds:.2f}"
-    return f"{_boxes(dict(zip(numbers, detector.found, strict=True)), marks)}  {_tracks(rows, marks):15}  {shares}"
-
-
-def _boxes(found: dict[int, Detections], marks: dict) -> str:
-    """Recall and false boxes at the marked frames, and boxes where nobody is, as the tracker begins tracks."""
-    sure = {number: each[each.confidence >= TrackSettings().confident] for number, each in found.items()}
-    right = people = false = 0
-    for number, boxes in marks["boxes"].items():
-        good = right_boxes(sure[int(number)], np.array(boxes, dtype=np.float32).reshape(-1, 4))
-        right, people, false = right + good.sum(), people + len(boxes), false + (~good).sum()
-    empty = [n for n in sure if all(not first - 8 <= n <= last + 8 for first, last in marks["people"])]
-    wrong = sum(len(sure[number]) for number in empty)
-    return f"{right:3}/{people}  {100 * false / len(marks['boxes']):16.1f}  {100 * wrong / len(empty):15.1f}"
+    return f"{_tracks(rows, marks):27}  {detector.frames / seconds:8.1f}  {detector.seconds / seconds:.2f}"
 
 
 def _tracks(rows: list[dict], marks: dict) -> str:

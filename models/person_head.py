@@ -234,9 +234,9 @@ def measure(detector: PersonNetDetector, frames: Frames) -> dict[str, float]:
 
 
 def pack(work: Path, avatars: Path) -> None:
-    """Ship the better head, and write down what went into it."""
+    """Ship the better one of the heads that were trained, and write down what went into it."""
     held_out, reached = Frames.of(work, "held-out"), {}
-    for stride in EPOCHS:
+    for stride in [each for each in EPOCHS if (work / f"stride-{each}.safetensors").exists()]:
         head = PersonHead(stride)
         state = load_file(work / f"stride-{stride}.safetensors")
         head.load_state_dict({name: value.float() for name, value in state.items()})
