@@ -5,7 +5,8 @@
 MARKS is of the form of tests/video/sample_video_boxes.json: boxes at some frames, and the stretches in which each
 person is seen. Printed for each detector: recall and false boxes at IoU 0.5 with the score from which `pickout video`
 begins a track, boxes where nobody is, tracks of each person and of nobody, frames a second, and which share of the time
-the detector took (what the whole command reaches of the detector alone). Nothing may be trained, tuned or chosen by what this prints for the clip.
+the detector took (what the whole command reaches of the detector alone). Nothing may be trained, tuned or chosen by
+what this prints for the clip.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from pickout.video.detectors import make_detector
 from pickout.video.extraction import ExtractionSettings
 from pickout.video.extraction import extract as extract_people
 from pickout.video.frames import VideoFile
+from pickout.video.motion import StandingCamera
 from pickout.video.recordings import find_recordings
 from pickout.video.tracks import Tracker, TrackSettings
 
@@ -41,61 +43,76 @@ def main() -> None:
     parser.add_argument("marks", type=Path)
     parser.add_argument("--detectors", default="embedded,movenet,nanodet")
     parser.add_argument("--trackers", default="bytetrack,cbiou")
-    parser.add_argument("--no-motion", action="store_true")
+    parser.add_argument("--whole", default="embedded", help="detectors with which the whole clip is looked through")
     given = parser.parse_args()
     torch.set_num_threads(1)
     marks = json.loads(given.marks.read_text(encoding="utf-8"))
-    print(
-        "detector  tracker    recall  false/100 marked  false/100 empty  tracks a person  frames/s  of the detector's"
-    )
+    print("detector    recall  false/100 marked  false/100 empty")
     for name in given.detectors.split(","):
+        for motion in (True, False):
+            found = _boxes(make_detector(name, threads=1), given.clip, marks, motion=motion)
+            print(f"{name:8}  {found}  {'with' if motion else 'without'} motion", flush=True)
+    print("\ndetector  tracker    tracks a person + of nobody  frames/s  share of the time in the detector")
+    for name in given.whole.split(","):
+        watched = _Watched(make_detector(name, threads=1))
         for tracker in given.trackers.split(","):
-            settings = ExtractionSettings(motion=not given.no_motion, tracks=TrackSettings(tracker=tracker))
-            print(f"{name:8}  {tracker:9}  {_looked_through(name, given.clip, marks, settings)}", flush=True)
+            settings = ExtractionSettings(tracks=TrackSettings(tracker=tracker))
+            print(f"{name:8}  {tracker:9}  {_looked_through(watched, given.clip, marks, settings)}", flush=True)
     print("\nsimulated: tracker    switches  tracks a person  seen")
     for tracker in given.trackers.split(","):
         print(f"           {tracker:9}  {_simulated(tracker)}", flush=True)
 
 
+def _boxes(detector: Detector, clip: Path, marks: dict, *, motion: bool) -> str:
+    """Recall and false boxes at the marked frames, and boxes where nobody is, as the tracker begins tracks."""
+    camera, right, people, false, empty, wrong = StandingCamera(), 0, 0, 0, 0, 0
+    for frame in VideoFile(clip, ExtractionSettings().rate).frames():
+        boxes = marks["boxes"].get(str(frame.number))
+        nobody = all(not first - 8 <= frame.number <= last + 8 for first, last in marks["people"])
+        looked_at = boxes is not None or (nobody and frame.number % 10 == 0)
+        found = detector.detect(frame.image) if looked_at else detections(np.empty((0, 4)), np.empty(0))
+        if motion:
+            found = camera.weigh(frame.image, found)
+        sure = found[found.confidence >= TrackSettings().confident]
+        if boxes is not None:
+            good = right_boxes(sure, np.array(boxes, dtype=np.float32).reshape(-1, 4))
+            right, people, false = right + good.sum(), people + len(boxes), false + (~good).sum()
+        if nobody and looked_at:
+            empty, wrong = empty + 1, wrong + len(sure)
+    return f"{right:4}/{people}  {100 * false / len(marks['boxes']):16.1f}  {100 * wrong / empty:15.1f}"
+
+
 class _Watched:
-    """A detector of which every answer and the time that it took are kept."""
+    """A detector whose time is kept, and whose answers are given again to the next tracker."""
 
     def __init__(self, detector: Detector) -> None:
-        self._detector, self.seconds = detector, 0.0
-        self.found: list[Detections] = []
+        self._detector, self.seconds, self.frames = detector, 0.0, 0
+        self._kept: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def again(self) -> None:
+        """Begin with the first frame again."""
+        self.frames, self.seconds = 0, 0.0
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """As the detector does."""
         begun = time.perf_counter()
-        self.found.append(self._detector.detect(image))
-        self.seconds += time.perf_counter() - begun
-        return self.found[-1]
+        if self.frames not in self._kept:
+            found = self._detector.detect(image)
+            self._kept[self.frames] = (found.xyxy, found.confidence)
+        self.seconds, self.frames = self.seconds + time.perf_counter() - begun, self.frames + 1
+        return detections(*self._kept[self.frames - 1])
 
 
-def _looked_through(name: str, clip: Path, marks: dict, settings: ExtractionSettings) -> str:
-    """One row of the table: the whole command on the clip."""
-    detector = _Watched(make_detector(name, threads=1))
+def _looked_through(detector: _Watched, clip: Path, marks: dict, settings: ExtractionSettings) -> str:
+    """The whole command on the clip; speeds are of the first time, when the detector works."""
+    detector.again()
     (recording,) = find_recordings([str(clip)])
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         pieces = list(extract_people(recording, recording.source(settings.rate), detector, settings, Path(folder)))
     seconds = time.perf_counter() - begun
-    numbers = [frame.number for frame in VideoFile(clip, settings.rate).frames()]
     rows = [row for piece in pieces for row in piece.rows]
-    shares = f"{len(numbers) / seconds:8.1f}  {detector.seconds / seconds:.2f}"
-    return f"{_boxes(dict(zip(numbers, detector.found, strict=True)), marks)}  {_tracks(rows, marks):15}  {shares}"
-
-
-def _boxes(found: dict[int, Detections], marks: dict) -> str:
-    """Recall and false boxes at the marked frames, and boxes where nobody is, as the tracker begins tracks."""
-    sure = {number: each[each.confidence >= TrackSettings().confident] for number, each in found.items()}
-    right = people = false = 0
-    for number, boxes in marks["boxes"].items():
-        good = right_boxes(sure[int(number)], np.array(boxes, dtype=np.float32).reshape(-1, 4))
-        right, people, false = right + good.sum(), people + len(boxes), false + (~good).sum()
-    empty = [n for n in sure if all(not first - 8 <= n <= last + 8 for first, last in marks["people"])]
-    wrong = sum(len(sure[number]) for number in empty)
-    return f"{right:3}/{people}  {100 * false / len(marks['boxes']):16.1f}  {100 * wrong / len(empty):15.1f}"
+    return f"{_tracks(rows, marks):27}  {detector.frames / seconds:8.1f}  {detector.seconds / seconds:.2f}"
 
 
 def _tracks(rows: list[dict], marks: dict) -> str:

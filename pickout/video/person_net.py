@@ -1,6 +1,6 @@
 """The detector that comes with the package: a small head on the image tower of the default model.
 
-Anchor-free, one cell of 8 pixels a guess: whether a person's middle lies in it, and how far the box reaches to each
+Anchor-free, one cell of 16 pixels a guess: whether a person's middle lies in it, and how far the box reaches to each
 side (as in FCOS, Tian et al., arXiv 1904.01355, with the middle's heat of CenterNet, Zhou et al., arXiv 1904.07850).
 """
 
@@ -20,19 +20,18 @@ from pickout.checkpoints.source import DEFAULT_FILE, load
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import VideoError
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.video.boxes import detections, letterboxed
+from pickout.video.boxes import centred, detections, letterboxed
 
 LONG_SIDE = 512
 """Pixels that frames are reduced to, on the longer side."""
-STRIDE = 8
-"""Pixels of a cell."""
-CHANNELS = (40, 112, 320)
-"""Of the tower's maps at strides 8, 16 and 32."""
+CHANNELS = {8: (40, 112, 320), 16: (112, 320)}
+"""Of the tower's maps from each stride on, each half as fine as the one before."""
 HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
 """What was trained on the default model's image tower (`models/person_head.py`)."""
-TOWER = "tower"
-"""Entry of the file's header: the hash of the tower that the head reads."""
-_LEAST = 0.1
+TOWER, STRIDE, COUNTS = "tower", "stride", "counts"
+"""Entries of the file's header: the hash of the tower that the head reads, pixels of a cell, and the score from which
+a box counts."""
+_LEAST = 0.05
 """Cells below this heat are no guess."""
 _OVERLAP = 0.5
 """Overlap (IoU) above which the weaker of two boxes is the same person."""
@@ -55,16 +54,18 @@ class SeparableConvolution(nn.Sequential):
 
 
 class PersonHead(nn.Module):
-    """The tower's maps to heat and boxes at stride 8.
+    """The tower's maps to heat and boxes.
 
     Args:
+        stride: pixels of a cell: 8 or 16.
         width: channels inside.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, stride: int = 16, width: int = 64) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in CHANNELS)
-        self.mix = nn.ModuleList(SeparableConvolution(width) for _ in CHANNELS)
+        self.stride = stride
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in CHANNELS[stride])
+        self.mix = nn.ModuleList(SeparableConvolution(width) for _ in CHANNELS[stride])
         self.trunk = nn.Sequential(*(SeparableConvolution(width) for _ in range(3)))
         self.heat, self.reach = nn.Conv2d(width, 1, 1), nn.Conv2d(width, 4, 1)
         nn.init.constant_(self.heat.bias, -4.0)  # few cells are a person's middle: begin with that
@@ -74,10 +75,10 @@ class PersonHead(nn.Module):
         cells.
 
         Args:
-            maps: at strides 8, 16 and 32.
+            maps: at strides 8, 16 and 32; the first is left out where cells are larger.
         """
         x = None
-        for lateral, mix, each in zip(reversed(self.lateral), reversed(self.mix), reversed(maps), strict=True):
+        for lateral, mix, each in zip(reversed(self.lateral), reversed(self.mix), reversed(maps), strict=False):
             side = lateral(each)
             x = mix(side if x is None else side + F.interpolate(x, size=side.shape[2:], mode="nearest"))
         x = self.trunk(x)
@@ -90,10 +91,11 @@ class PersonNetDetector:
     Args:
         tower: the default model's image tower.
         head: what was trained on it.
+        counts: the head's score from which a box counts; what is given is bent so that this is 0.5.
     """
 
-    def __init__(self, tower: EfficientNetLite0, head: PersonHead) -> None:
-        self._tower, self._head = tower.eval(), head.eval()
+    def __init__(self, tower: EfficientNetLite0, head: PersonHead, counts: float = 0.5) -> None:
+        self._tower, self._head, self._counts = tower.eval(), head.eval(), counts
 
     @classmethod
     def shipped(cls) -> Self:
@@ -106,9 +108,9 @@ class PersonNetDetector:
         tower, read = default_tower(), read_weights(HEAD_FILE)
         if read.metadata.get(TOWER) != tower_hash(tower):
             raise VideoError(f"{HEAD_FILE}: was trained on another image tower than {DEFAULT_FILE.name} has")
-        head = PersonHead()
+        head = PersonHead(int(read.metadata[STRIDE]))
         head.load_state_dict({name: value.float() for name, value in read.tensors.items()})
-        return cls(tower, head)
+        return cls(tower, head, float(read.metadata[COUNTS]))
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """The people in a picture."""
@@ -117,9 +119,9 @@ class PersonNetDetector:
         field, scale = letterboxed(image, (_whole_cells(height * scale), _whole_cells(width * scale)), 127)
         with torch.inference_mode():
             heat, reach = self._head(tower_maps(self._tower, torch.from_numpy(field)[None]))
-            boxes, scores = decode(heat[0].sigmoid(), reach[0])
+            boxes, scores = decode(heat[0].sigmoid(), reach[0], self._head.stride)
         corners = np.clip(boxes.numpy() / scale, 0, [width, height, width, height])
-        return detections(corners, scores.numpy()).with_nms(_OVERLAP)
+        return detections(corners, centred(scores.numpy(), self._counts)).with_nms(_OVERLAP)
 
 
 def default_tower() -> EfficientNetLite0:
@@ -141,18 +143,19 @@ def tower_maps(tower: EfficientNetLite0, pixels: Tensor) -> list[Tensor]:
     return maps[1:]
 
 
-def decode(heat: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+def decode(heat: Tensor, reach: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Boxes (n, 4) as corners in pixels and scores (n,) of the cells whose heat is a peak among its neighbours.
 
     Args:
         heat: 0 to 1. Shape: (rows, columns).
         reach: log reaches in cells. Shape: (4, rows, columns).
+        stride: pixels of a cell.
     """
     peak = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat > _LEAST)
     rows, columns = peak.nonzero(as_tuple=True)
     left, top, right, bottom = reach[:, rows, columns].exp()
     x, y = columns + 0.5, rows + 0.5
-    return torch.stack([x - left, y - top, x + right, y + bottom], dim=1) * STRIDE, heat[rows, columns]
+    return torch.stack([x - left, y - top, x + right, y + bottom], dim=1) * stride, heat[rows, columns]
 
 
 def _whole_cells(side: float) -> int:

@@ -13,7 +13,7 @@ from pickout.synthetic.crowds import draw_crowd
 from pickout.video import person_net
 from pickout.video.boxes import right_boxes
 from pickout.video.detectors import make_detector
-from pickout.video.person_net import HEAD_FILE, STRIDE, decode
+from pickout.video.person_net import HEAD_FILE, decode
 
 INPUTS = Path(__file__).parents[2] / "models" / "person-head.inputs.json"
 
@@ -27,9 +27,9 @@ def test_a_peak_of_heat_becomes_one_box():
     heat, reach = torch.zeros(8, 10), torch.zeros(4, 8, 10)
     heat[3, 4], heat[3, 5] = 0.9, 0.6
     reach[:, 3, 4] = torch.tensor([0.5, 1.5, 0.5, 2.5]).log()
-    boxes, scores = decode(heat, reach)
+    boxes, scores = decode(heat, reach, 8)
     assert scores.tolist() == pytest.approx([0.9])
-    assert boxes[0].tolist() == pytest.approx([4 * STRIDE, 2 * STRIDE, 5 * STRIDE, 6 * STRIDE])
+    assert boxes[0].tolist() == pytest.approx([32, 16, 40, 48])
 
 
 def test_drawn_people_that_it_never_saw_are_found(detector):
