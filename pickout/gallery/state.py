@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
-from pickout.gallery.approximate.build import ApproximateSettings, approximate, search_exactly
-from pickout.gallery.approximate.record import Approximation, usable
+from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
 from pickout.gallery.changes.edits import Change, choose_rows, erase_crops, listed, remove_rows, update_rows
 from pickout.gallery.changes.erasure import finish_everything, unfinished
 from pickout.gallery.encoder import Encoder, sentence_vectors

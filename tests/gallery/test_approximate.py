@@ -13,9 +13,8 @@ from PIL import Image
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate import far_vectors
-from pickout.gallery.approximate.build import ApproximateSettings, fitting_partitions
+from pickout.gallery.approximate.build import APPROXIMATE, ApproximateSettings, fitting_partitions, read_approximation
 from pickout.gallery.approximate.far_vectors import FarVectors
-from pickout.gallery.approximate.record import APPROXIMATE, read_approximation
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where

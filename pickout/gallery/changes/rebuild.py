@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pickout.errors import UsageError
-from pickout.gallery.approximate.build import carry_over
-from pickout.gallery.approximate.record import read_approximation
+from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.changes.erasure import finish_erasing
 from pickout.gallery.changes.transfer import Rebuilding, RebuildProgress
 from pickout.gallery.encoder import Encoder

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
-from pickout.gallery.approximate.record import read_approximation
+from pickout.gallery.approximate.build import read_approximation
 from pickout.gallery.audit.examination import log_faults
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.erasure import unfinished
