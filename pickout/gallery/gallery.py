@@ -11,7 +11,7 @@ from pickout.gallery.audit.log import Acting, AuditLine, acting, forget, now, re
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
-from pickout.gallery.changes.transfer import RebuildProgress
+from pickout.gallery.changes.rebuild import RebuildProgress
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable

@@ -18,7 +18,7 @@ from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.rebuild import REBUILDING, unfinished_rebuild
-from pickout.gallery.changes.transfer import Rebuilding
+from pickout.gallery.changes.rebuild import Rebuilding
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
@@ -331,16 +331,6 @@ def test_what_is_added_removed_and_updated_meanwhile_arrives(told, tmp_path, cro
         "cam_c/0005_c3.png",
         "cam_d/0007.png",
     }
-
-
-def test_what_is_only_told_meanwhile_is_not_encoded_again(told):
-    def update():
-        other(told).update(other(told).choose(["*"]), Metadata(track="t1"))
-
-    model = MeanwhileEncoder(lambda: None, lambda: None, update)
-    report = told.rebuild(model, settings=SMALL)
-    assert report.encoded == 8  # the last two were read before they changed, and had not been written yet
-    assert {row.metadata.track for row in rows_by_path(told).values()} == {"t1"}
 
 
 @pytest.mark.parametrize("moment", range(6))
