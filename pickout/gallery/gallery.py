@@ -10,8 +10,7 @@ from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
 from pickout.gallery.audit.log import Acting, AuditLine, acting, forget, now, record_search, user_name
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
-from pickout.gallery.changes.rebuild import RebuildReport, rebuild
-from pickout.gallery.changes.rebuild import RebuildProgress
+from pickout.gallery.changes.rebuild import RebuildProgress, RebuildReport, rebuild
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable

@@ -17,8 +17,7 @@ from test_tokens import LookingEncoder
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit.log import AUDIT
-from pickout.gallery.changes.rebuild import REBUILDING, unfinished_rebuild
-from pickout.gallery.changes.rebuild import Rebuilding
+from pickout.gallery.changes.rebuild import REBUILDING, Rebuilding, unfinished_rebuild
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom

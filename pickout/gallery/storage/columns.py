@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,28 +15,12 @@ from numpy.typing import NDArray
 from pickout.gallery.storage.rows import LABEL, NO_TIME, Facet, Metadata, Resident, Row
 from pickout.gallery.vectors.exact import Vectors
 
-FIELDS: tuple[tuple[str, Any], ...] = (
-    ("id", pa.string()),
-    ("content", pa.string()),
-    ("root", pa.binary()),
-    ("path", pa.binary()),
-    ("width", pa.int32()),
-    ("height", pa.int32()),
-    ("camera", pa.string()),
-    ("time", pa.timestamp("us")),
-    ("labels", pa.string()),
-    ("thumbnail", pa.binary()),
-    ("added", pa.timestamp("us")),
-)
+_PLACE = [("id", pa.string()), ("content", pa.string()), ("root", pa.binary()), ("path", pa.binary())]
+_SIZE = [("width", pa.int32()), ("height", pa.int32()), ("camera", pa.string()), ("time", pa.timestamp("us"))]
+FIELDS = [*_PLACE, *_SIZE, ("labels", pa.string()), ("thumbnail", pa.binary()), ("added", pa.timestamp("us"))]
 """Columns of format 1, before the vector."""
-ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
-    ("video", pa.string()),
-    ("frame", pa.int64()),
-    ("box", pa.list_(pa.int32())),
-    ("track", pa.string()),
-    ("tokens", pa.large_binary()),
-    ("seal", pa.binary()),
-)
+_VIDEO = [("video", pa.string()), ("frame", pa.int64()), ("box", pa.list_(pa.int32())), ("track", pa.string())]
+ADDED_FIELDS = [*_VIDEO, ("tokens", pa.large_binary()), ("seal", pa.binary())]
 """Columns of format 2, behind the vector."""
 METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
 _PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
@@ -59,9 +44,15 @@ def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def from_arrow(table: pa.Table) -> Iterator[Row]:
-    """The rows of a table; tokens are left out."""
-    return map(to_row, table.to_pylist())
+def row_schema(dimension: int) -> pa.Schema:
+    """The columns of a gallery's table, and of an export, for vectors of this length."""
+    return pa.schema([*FIELDS, ("vector", pa.list_(pa.float32(), dimension)), *ADDED_FIELDS])
+
+
+def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
+    """The rows of a table, tokens included."""
+    for values, own in zip(table.drop_columns(["tokens"]).to_pylist(), table["tokens"], strict=True):
+        yield replace(to_row(values), tokens=unpack_tokens(own.as_buffer()).copy() if own.is_valid else None)
 
 
 def to_row(values: dict[str, Any]) -> Row:

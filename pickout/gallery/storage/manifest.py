@@ -32,7 +32,7 @@ class ModelFacts(Settings):
     dimension: int = Field(ge=1, le=65536)  # length of a vector
     run: str | None = None  # where the model was loaded from, so that a search can load it again
 
-    def made(self, encoder: Encoder) -> bool:
+    def made(self, encoder: "Encoder | ModelFacts") -> bool:
         """Whether `encoder` is this model."""
         return (encoder.fingerprint, encoder.dimension) == (self.fingerprint, self.dimension)
 

@@ -51,8 +51,7 @@ class Store:
     def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
         self.folder, self.dimension, self.name = folder.absolute(), dimension, name  # relative: may look an address
         self._files = self.folder / f"{name}.lance"
-        before = [*columns.FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
-        self._schema = pa.schema([*before, *columns.ADDED_FIELDS])
+        self._schema = columns.row_schema(dimension)
         with lance_errors(self.folder):
             self._database = lancedb.connect(str(self.folder))
             if create:
@@ -61,9 +60,7 @@ class Store:
         found = self.read(lambda table: table.schema)
         self._old = found != self._schema
         # Columns came one after another: a table of any earlier version has the first of them.
-        if found not in [
-            pa.schema([*before, *columns.ADDED_FIELDS[:count]]) for count in range(len(columns.ADDED_FIELDS) + 1)
-        ]:
+        if len(found) <= len(columns.FIELDS) or found != pa.schema(list(self._schema)[: len(found)]):
             raise GalleryDamaged(
                 f"{self.folder}: its table has other columns than gallery.json says; index again into a new folder"
             )
@@ -100,16 +97,13 @@ class Store:
             with lance_errors(self.folder):
                 tokens = batch["tokens"] if "tokens" in batch.schema.names else ()
                 pairs = zip(batch["id"].to_pylist(), tokens, strict=False)
-                found.update(
-                    (identifier, columns.unpack_tokens(own.as_buffer())) for identifier, own in pairs if own.is_valid
-                )
+                found |= {key: columns.unpack_tokens(own.as_buffer()) for key, own in pairs if own.is_valid}
         return found
 
     def upgrade(self) -> None:
         """Bring a table of an older version to this one: its rows get empty new columns."""
         with self.latest() as table:
-            missing = [(name, kind) for name, kind in columns.ADDED_FIELDS if name not in table.schema.names]
-            if missing:
+            if missing := [each for each in columns.ADDED_FIELDS if each[0] not in table.schema.names]:
                 table.add_columns(pa.schema(missing))
                 table.checkout_latest()
         self._old = False
