@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
-from pickout.gallery.audit.log import Acting, AuditLine, acting, forget, now, record_search, user_name
+from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildProgress, RebuildReport, rebuild
@@ -45,16 +45,8 @@ class Gallery(OpenGallery):
 
     @classmethod
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
-        """Open the gallery at `path`, or make an empty one for this model.
-
-        Args:
-            path: a folder that is a gallery, is empty or does not exist.
-            encoder: the model.
-            run: where the model was loaded from, remembered for later searches.
-
-        Raises:
-            GalleryError: the folder holds other files.
-        """
+        """Open the gallery at `path`, or make an empty one for this model, loaded from `run`, which later searches
+        remember. `GalleryError` where the folder holds other files."""
         folder = checked_folder(path)
         if not (folder / MANIFEST).exists():
             make_gallery(folder, new_manifest(encoder, run))
@@ -100,10 +92,9 @@ class Gallery(OpenGallery):
             DataMissing: the folder is not there or holds no image.
             AnnotationError: the table is wrong.
         """
-        model, store = self._model(encoder), self._writable()
-        root, told = Path(crops).resolve(), None if table is None else MetadataTable(Path(table))
-        given = settings or IngestSettings()
-        ingest = Ingest(self.path, store, model, root, told, camera_from, given, again, exclude)
+        model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
+        told = None if table is None else MetadataTable(Path(table))
+        ingest = Ingest(self.path, store, model, Path(crops).resolve(), told, camera_from, given, again, exclude)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(
@@ -206,19 +197,10 @@ class Gallery(OpenGallery):
         return found
 
     def _record(self, asked: Asked, given: Answer, model: Encoder) -> None:
-        line = AuditLine(
-            time=now(),
-            user=user_name(),
-            sentence=asked.query.words(),
-            query=asked.query.as_json(),
-            where=asked.where.as_json(),
-            top=asked.top,
-            page=asked.page,
-            results=len(given.hits),
-            model=model.fingerprint,
-        )
+        query, where, results = asked.query, asked.where.as_json(), len(given.hits)
+        what = {"sentence": query.words(), "query": query.as_json(), "where": where, "top": asked.top}
         shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
-        record_search(self.path, line, shown)
+        record_search(self.path, shown, **what, page=asked.page, results=results, model=model.fingerprint)
         if self.changed_since_read():  # what was erased between ranking and recording is forgotten again
             forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
 
@@ -238,16 +220,8 @@ class Gallery(OpenGallery):
     ) -> Calibration:
         """Fit how likely a candidate is a match, on people of a validation split, and keep it in the gallery's folder.
 
-        Args:
-            split: people who are not in the gallery, or by the very same files.
-            encoder: the model.
-            settings: how.
-            tell: called as it goes on.
-
-        Raises:
-            GalleryError: too few crops.
-            DataError: too few people with sentences, or an image that cannot be read.
-        """
+        The people of `split` are not in the gallery, or by the very same files. `GalleryError` for too few crops,
+        `DataError` for too few people with sentences, or an image that cannot be read."""
         model = self._model(encoder)
         found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use

@@ -54,9 +54,8 @@ class OpenGallery:
     def counts(self, where: Where = ANYWHERE) -> dict[str, dict[str, int]]:
         """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many of the crops
         that pass the filters have it; values that none has are left out."""
-        resident = self._current()
+        resident, found = self._current(), dict[str, dict[str, int]]()
         passed = allowed(where, resident)
-        found: dict[str, dict[str, int]] = {}
         for what, facet in resident.facets.items():
             positions = facet.positions if passed is None else facet.positions[passed]
             counts = np.bincount(positions[positions >= 0], minlength=len(facet.names)).tolist()
@@ -108,9 +107,9 @@ class OpenGallery:
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
-        wanted = None if ids is None else listed(ids)
+        wanted, place = None if ids is None else listed(ids), Path(file)
         return export_gallery(
-            self.path, self.manifest, Path(file), wanted, crops=crops, force=force, on_progress=on_progress
+            self.path, self.manifest, place, wanted, crops=crops, force=force, on_progress=on_progress
         )
 
     def compact(self) -> None:
@@ -174,9 +173,8 @@ class OpenGallery:
         if encoder is not None:
             self.use(encoder)
         if self._encoder is None:
-            raise UsageError(
-                f"{self.path}: no model in use; open the gallery with its model: Gallery.open(path, model)"
-            )
+            remedy = "open the gallery with its model: Gallery.open(path, model)"
+            raise UsageError(f"{self.path}: no model in use; {remedy}")
         return self._encoder
 
     @contextmanager
@@ -204,10 +202,10 @@ class OpenGallery:
 
     def _all(self) -> Resident:
         """All rows, read again when any process has changed the gallery."""
+        before = self._opened
         try:
             return self._read_current()
         except GalleryDamaged:
-            before = self._opened
             self._refresh()
             if self._opened is before:
                 raise

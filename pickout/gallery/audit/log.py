@@ -19,7 +19,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,7 @@ from pickout.files import own_file, storage_errors
 
 AUDIT = "audit.jsonl"
 KEYS = "audit-keys.sqlite"
-MENDED = "mended"
-"""The event that tells of a line whose writer died in the middle of it."""
+MENDED = "mended"  # the event that tells of a line whose writer died in the middle of it
 _PATIENCE = 60.0  # seconds to wait for another process that writes keys
 
 
@@ -56,30 +55,17 @@ def acting(who: Acting) -> Iterator[None]:
         _ACTING.reset(before)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditLine:
-    """One search: when (UTC), for whom, what for in words and by its parts, filters, how many results, which model."""
+def record_search(gallery: Path, shown: Sequence[str], **facts: Any) -> None:
+    """Append a search and commitments to the crops that it will show, before they are returned: no line, no results.
 
-    time: str
-    user: str
-    sentence: str
-    query: dict[str, list[str]]
-    where: dict[str, Any]
-    top: int
-    page: int
-    results: int
-    model: str
-
-
-def record_search(gallery: Path, line: AuditLine, shown: Sequence[str]) -> None:
-    """Append a search and commitments to the crops that it will show, before they are returned: no line, no results."""
-    values = {**asdict(line), **_circumstances(), **_commitments(gallery, shown)}
+    `facts` are what for in words and by its parts, the filters, how many results, which model."""
+    values = {**_who(), **facts, **_circumstances(), **_commitments(gallery, shown)}
     _append(gallery, values, "each search is recorded, so none can be made")
 
 
 def record_change(gallery: Path, change: str, rows: int) -> None:
     """Append a change of rows, before it is made: how many, not which, so that it holds nothing of an erased crop."""
-    values = {"time": now(), "user": user_name(), "change": change, "rows": rows, **_circumstances()}
+    values = {**_who(), "change": change, "rows": rows, **_circumstances()}
     _append(gallery, values, "each change is recorded, so none can be made")
 
 
@@ -87,10 +73,9 @@ def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details
     """Append an entry of another kind: a crop that was looked at, a hold, an alarm.
 
     `shown` are ids of crops that somebody sees by it; `details` name no crop. Where the file cannot be written to, it
-    is a GalleryError, or StorageFull.
-    """
+    is a GalleryError, or StorageFull."""
     commitments = _commitments(gallery, shown) if shown else {}
-    values = {"time": now(), "user": user_name(), "event": event, **details, **_circumstances(), **commitments}
+    values = {**_who(), "event": event, **details, **_circumstances(), **commitments}
     _append(gallery, values, "what is done is recorded, so nothing can be")
 
 
@@ -124,11 +109,6 @@ def entry(line: bytes) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def now() -> str:
-    """The time for an audit line: UTC, ISO 8601, whole seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def user_name() -> str:
     """Whom this is done for: the account's name as the system has it, or its number where it has none."""
     if (who := _ACTING.get()) is not None:
@@ -137,6 +117,11 @@ def user_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name  # not from the environment, which everybody sets as they like
     except KeyError:
         return str(os.getuid())
+
+
+def _who() -> dict[str, Any]:
+    """When and for whom: the time in UTC, ISO 8601, whole seconds."""
+    return {"time": datetime.now(UTC).isoformat(timespec="seconds"), "user": user_name()}
 
 
 def _circumstances() -> dict[str, Any]:
@@ -167,8 +152,8 @@ def _mending(handle: int, size: int) -> bytes:
         return b""
     with mmap.mmap(handle, size, access=mmap.ACCESS_READ) as log:
         piece = log[log.rfind(b"\n") + 1 :]
-    told = {"time": now(), "user": user_name(), "event": MENDED, "bytes": len(piece)}
-    return b"\n" + json.dumps({**told, "sha256": hashlib.sha256(piece).hexdigest()}).encode() + b"\n"
+    told = {**_who(), "event": MENDED, "bytes": len(piece), "sha256": hashlib.sha256(piece).hexdigest()}
+    return b"\n" + json.dumps(told).encode() + b"\n"
 
 
 def _commitments(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:

@@ -16,35 +16,20 @@ _SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # w
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One candidate: a crop that a person must look at, not an identification.
+    """One candidate: a crop that a person must look at, not an identification."""
 
-    Args:
-        rank: 1 for the best.
-        score: inner product of the query's and the crop's vectors, less penalties.
-        id: the row's id.
-        file: the crop's absolute path when it was indexed; it may have moved.
-        path: the same below the indexed folder.
-        width: width of the upright original in pixels.
-        height: height of the upright original in pixels.
-        metadata: camera, time and labels.
-        thumbnail: a small JPEG of it.
-        match: score of the model's second look, which ranks the best; None where there was none.
-        probability: that it shows the person described; None where the gallery is not calibrated for the query.
-        others: ids of the crops that are shown as one with it, best first.
-    """
-
-    rank: int
-    score: float
-    id: str
-    file: Path
-    path: str
-    width: int
+    rank: int  # 1 for the best
+    score: float  # inner product of the query's and the crop's vectors, less penalties
+    id: str  # the row's id
+    file: Path  # the crop's absolute path when it was indexed; it may have moved
+    path: str  # the same below the indexed folder
+    width: int  # of the upright original in pixels, as is the height
     height: int
-    metadata: Metadata
-    thumbnail: bytes
-    match: float | None = None
-    probability: float | None = None
-    others: tuple[str, ...] = ()
+    metadata: Metadata  # camera, time and labels
+    thumbnail: bytes  # a small JPEG of it
+    match: float | None = None  # score of the model's second look, which ranks the best; None where there was none
+    probability: float | None = None  # that it shows the person described; None where that is not calibrated
+    others: tuple[str, ...] = ()  # ids of the crops that are shown as one with it, best first
 
     @classmethod
     def of(cls, row: Row, rank: int, score: float, **told: Any) -> "Hit":
@@ -65,16 +50,14 @@ class Hit:
         """All but the thumbnail, with plain values."""
         told = asdict(self)
         about, _ = told.pop("metadata"), told.pop("thumbnail")
-        time = None if self.time is None else self.time.isoformat()
-        box = None if self.metadata.box is None else list(self.metadata.box)
-        return {**told, "file": str(self.file), **about, "time": time, "box": box, "others": list(self.others)}
+        about |= {"time": self.time and self.time.isoformat(), "box": about["box"] and list(about["box"])}
+        return {**told, "file": str(self.file), **about, "others": list(self.others)}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether the best candidate's probability reaches a threshold that a share `error` of searches for absent people
-    reaches.
-    """
+    reaches."""
 
     best: float
     threshold: float

@@ -1,7 +1,7 @@
 """From a query to one vector and penalties, so that a search with many parts is as exact as one with a sentence."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,7 @@ class AimSettings(Settings):
     """Standard deviations above the mean likeness from which that costs anything, so that only look-alikes are hit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aim:
+class Aim(NamedTuple):
     """A query as a search needs it: (D,) whose inner product with a crop's is the score before penalties."""
 
     vector: NDArray[np.float32]
