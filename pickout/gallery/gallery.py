@@ -40,8 +40,7 @@ class Gallery(OpenGallery):
         GalleryModelMismatch: another model, or the gallery was rebuilt with another one meanwhile.
         GalleryMissing: there is no gallery any more.
         GalleryDamaged: its files were changed or are missing.
-        StorageFull: no space left; what was committed stays.
-    """
+        StorageFull: no space left; what was committed stays."""
 
     @classmethod
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
@@ -90,8 +89,7 @@ class Gallery(OpenGallery):
 
         Raises:
             DataMissing: the folder is not there or holds no image.
-            AnnotationError: the table is wrong.
-        """
+            AnnotationError: the table is wrong."""
         model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
         told = None if table is None else MetadataTable(Path(table))
         ingest = Ingest(self.path, store, model, Path(crops).resolve(), told, camera_from, given, again, exclude)
@@ -167,8 +165,7 @@ class Gallery(OpenGallery):
         Raises:
             UsageError: no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know.
             ImageUnreadable: a picture of the query cannot be read.
-            GalleryError: the audit line cannot be written.
-        """
+            GalleryError: the audit line cannot be written."""
         self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
         found = self.ask_many([Asked(query, where, top, page, grouping, settings or SearchSettings())])[0]

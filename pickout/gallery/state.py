@@ -107,10 +107,8 @@ class OpenGallery:
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
-        wanted, place = None if ids is None else listed(ids), Path(file)
-        return export_gallery(
-            self.path, self.manifest, place, wanted, crops=crops, force=force, on_progress=on_progress
-        )
+        wanted, to = None if ids is None else listed(ids), Path(file)
+        return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
 
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""

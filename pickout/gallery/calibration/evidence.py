@@ -124,8 +124,7 @@ def gather(
 ) -> Iterator[Evidence]:
     """Search for every sentence of `people`; `candidates` of the best have a second look.
 
-    `shown_N` tells which of the people a row shows, or -1: it is no distractor for that person.
-    """
+    `shown_N` tells which of the people a row shows, or -1: it is no distractor for that person."""
     candidates = candidates if second_look else 0
     kept = candidates if second_look else _KEPT
     # A person's own rows are left out afterwards; so many more are kept.

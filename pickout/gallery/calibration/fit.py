@@ -42,8 +42,7 @@ def calibrate(
 
     Half of the people are used for fitting: their sentences are searched in the gallery and in random parts of it,
     once with their images added and once without. A logistic regression is fitted on the best ten of each list
-    (Platt, 1999). The other half is used for the check alone. Errors as of `Gallery.calibrate`.
-    """
+    (Platt, 1999). The other half is used for the check alone. Errors as of `Gallery.calibrate`."""
     size, data = len(resident.ids), f"{split.data}, {split.name}"
     if size < FEWEST_CROPS:
         raise GalleryError(f"{size} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")
@@ -85,8 +84,7 @@ def fit_and_check(
 ) -> Calibration:
     """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others.
 
-    `model`, `data`, `second_look` and `shift` are what the calibration says about itself.
-    """
+    `model`, `data`, `second_look` and `shift` are what the calibration says about itself."""
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
     fractions = FRACTIONS[:1] if second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]

@@ -26,8 +26,7 @@ def bin_sums(
 def expected_calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """`sum_b n_b / n |matches_b - probability_b|` (Naeini et al., 2015; Guo et al., 2017, Eq. 3).
 
-    From `bin_sums` (..., bins, 3); shape (...).
-    """
+    From `bin_sums` (..., bins, 3); shape (...)."""
     return np.asarray(np.abs(sums[..., 2] - sums[..., 1]).sum(-1) / sums[..., 0].sum(-1))
 
 

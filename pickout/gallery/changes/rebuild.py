@@ -104,8 +104,7 @@ def rebuild(
         GalleryError: crops cannot be encoded again and `drop_missing` is not set, or none can, or another process is
             rebuilding this gallery.
         GalleryModelMismatch: a rebuild for a third model has begun.
-        StorageFull: no space left; the gallery is as it was, and the next run goes on.
-    """
+        StorageFull: no space left; the gallery is as it was, and the next run goes on."""
     began = time.monotonic()
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):

@@ -81,8 +81,7 @@ class MetadataTable:
 def exif_time(content: bytes) -> datetime | None:
     """When the picture was taken according to its EXIF block, as `without_zone` keeps times; None without a usable one.
 
-    A time with its offset (EXIF 2.31: `OffsetTimeOriginal`, `OffsetTime`) is turned into UTC, as one in a table is.
-    """
+    A time with its offset (EXIF 2.31: `OffsetTimeOriginal`, `OffsetTime`) is turned into UTC, as one in a table is."""
     try:
         with Image.open(io.BytesIO(without_notes(content))) as image:
             exif = image.getexif()

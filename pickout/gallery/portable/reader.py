@@ -79,8 +79,7 @@ def import_gallery(
         GalleryDamaged: the file is not as it was written, or hostile; or the gallery is damaged.
         GalleryModelMismatch: the gallery is another model's.
         GalleryError: the file is of a newer version; the folder holds other files.
-        StorageFull: no space left; what was committed stays.
-    """
+        StorageFull: no space left; what was committed stays."""
     with opened(Path(file)) as portable:
         work = _Import(portable, checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)

@@ -77,8 +77,7 @@ def export_gallery(
         UsageError: the file is there, or lies in the gallery's folder.
         GalleryDamaged: a row is not as it was written.
         GalleryError: the file cannot be made, or another process erased crops or changed the model meanwhile.
-        StorageFull: no space left.
-    """
+        StorageFull: no space left."""
     _check_target(gallery, file, force)
     with _reading(gallery):
         opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)

@@ -25,8 +25,7 @@ def grouped(
 ) -> list[list[int]]:
     """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one. Places in the ranking.
 
-    So the groups of the first k candidates do not change when more are looked at, except for gaining members.
-    """
+    So the groups of the first k candidates do not change when more are looked at, except for gaining members."""
     by_track = grouping is Grouping.TRACK and resident.facets.get("track", NO_FACET).names
     if not by_track and grouping is not Grouping.DUPLICATE:
         return [[place] for place in range(len(positions_k))]

@@ -52,8 +52,7 @@ def take_aim(
     `weight * sigma_q * max(0, z_n(x) - from)` is taken off, where `z_n` is the likeness to n in standard deviations
     over the gallery and `sigma_q` the standard deviation of the score: being far from the unwanted earns nothing.
 
-    `locate` tells a crop's row by its id or path; `known` are sentences that were encoded already.
-    """
+    `locate` tells a crop's row by its id or path; `known` are sentences that were encoded already."""
     names = [*query.more_like, *query.less_like]
     crops = list(resident.vectors.at([locate(name) for name in names])) if names else []
     for name, crop in zip(names, crops, strict=True):

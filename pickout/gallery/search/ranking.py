@@ -74,8 +74,7 @@ def ranked(
 ) -> Ranking:
     """A page of rows, or groups of rows, that pass the filters, best first; equal scores by path.
 
-    The best `candidates` are looked at again and ranked by that; the rest follow as they were.
-    """
+    The best `candidates` are looked at again and ranked by that; the rest follow as they were."""
     check_where(asked.where, resident)
     mask = allowed(asked.where, resident)
     passed = len(resident.ids) if mask is None else int(np.count_nonzero(mask))
@@ -113,8 +112,7 @@ def ranked(
 def looks_again(encoder: Encoder, query: Query, candidates: int | None) -> int:
     """How many of the best are looked at again, of `candidates` wanted; 0 for a model that cannot, or without sentence.
 
-    With pictures in the query the second look would forget them, so there is none.
-    """
+    With pictures in the query the second look would forget them, so there is none."""
     if not isinstance(encoder, Matching) or query.images or query.more_like or query.less_like or not query.texts:
         return 0
     return encoder.candidates if candidates is None or not encoder.candidates else candidates

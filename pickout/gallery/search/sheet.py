@@ -44,8 +44,7 @@ def result_sheet(
         reasons: what is shown when a candidate's "why" is clicked.
 
     Returns:
-        HTML text. All names in it are escaped; its content security policy forbids scripts and requests.
-    """
+        HTML text. All names in it are escaped; its content security policy forbids scripts and requests."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("pickout.gallery.search", "")

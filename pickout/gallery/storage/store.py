@@ -1,5 +1,6 @@
 """Rows in LanceDB."""
 
+import errno
 import json
 import os
 import re
@@ -17,26 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pickout.errors import GalleryDamaged, GalleryError
+from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import columns
-from pickout.gallery.storage.lance_faults import lance_errors
 from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.vectors.exact import HeldVectors, Vectors
 
 KEEP_VERSIONS = timedelta(hours=1)  # a reader of another process may still be reading a version that is younger
-KEEP_NONE = timedelta(milliseconds=1)
-"""For tables that nobody reads. A millisecond, not none: for none the library warns of what is wanted here."""
+KEEP_NONE = timedelta(milliseconds=1)  # for tables that nobody reads; for none at all the library warns
 _EVERY = 2**31 - 1
 _ATTEMPTS = 20
 _LAST = 2**64 - 1  # the name of version v is this less v
-_HINT = Path("_versions/latest_version_hint.json")
-"""Names the newest version, and nothing else; each change writes it anew."""
+_HINT = Path("_versions/latest_version_hint.json")  # names the newest version; each change writes it anew
 _HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")  # names of files that LanceDB or the library below it is still writing
-_LENGTH_OFF = 1e-2
-"""How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
-_TIDY_FROM, _MOST_PIECES = 0.25, 2000
-"""Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
+_LENGTH_OFF = 1e-2  # how far the square of a vector's length may be from one; a changed exponent shows
+_TIDY_FROM, _MOST_PIECES = 0.25, 2000  # rows in small pieces as a share of the largest, and pieces, that are merged
 
 _Found = TypeVar("_Found")
 
@@ -128,9 +124,10 @@ class Store:
 
         `vectors` makes the vectors, given the ids (N,); without, they are read and held."""
         self.version()  # raises where files of the newest version are gone
+        schema, parts = pa.schema([self._schema.field(name) for name in columns.RESIDENT]), list[pa.Table]()
 
         def read(table: Any) -> Resident:
-            parts = []
+            parts.clear()
             held = np.empty((table.count_rows() if vectors is None else 0, self.dimension), dtype=np.float32)
             filled = damaged = 0
             for batch in self.batches(table, columns.RESIDENT if vectors else (*columns.RESIDENT, "vector")):
@@ -146,13 +143,16 @@ class Store:
             found = columns.to_resident(told, vectors or (lambda _: HeldVectors(held[:filled])))
             return replace(found, damaged=damaged, version=int(table.version))
 
-        schema = pa.schema([self._schema.field(name) for name in columns.RESIDENT])
         return self.read(read)
 
     def version(self) -> int:
         """A number that grows with each change. Where files of the newest version are gone, so that an earlier one
         would be read, `GalleryDamaged` is raised."""
-        told = self._told_version()  # first, since another process may write a newer one in between
+        with lance_errors(self.folder):
+            try:  # first, since another process may write a newer one in between
+                told = int(json.loads((self._files / _HINT).read_bytes())["version"])
+            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+                told = 0  # the library does not write it as a whole: a full disk leaves half
         version = self.read(lambda table: int(table.version))
         if told > version:
             raise GalleryDamaged(
@@ -183,8 +183,7 @@ class Store:
         """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
 
         The table is written anew without them; then every file that was there before is deleted, whatever its date:
-        the library deletes by age, and clocks go back. Readers of other processes read again. Where a file cannot be
-        deleted, `GalleryError` is raised; the rows are gone all the same."""
+        the library deletes by age, and clocks go back. `GalleryError` where one cannot be; the rows are gone."""
         gone, before = pa.array(list(ids), pa.string()), self._all_files()
         again = "may hold what is being erased; the next change of the gallery tries again"
         with self.latest() as table:
@@ -272,14 +271,6 @@ class Store:
         files = (self._files / "_versions").glob("*.manifest")
         return max((_LAST - int(file.stem) for file in files if file.stem.isdecimal()), default=-1)
 
-    def _told_version(self) -> int:
-        """The version that the table's own hint tells."""
-        with lance_errors(self.folder):
-            try:
-                return int(json.loads((self._files / _HINT).read_bytes())["version"])
-            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
-                return 0  # the library does not write it as a whole: a full disk leaves half
-
     def _all_files(self) -> set[Path]:
         return {file for file in self._files.rglob("*") if not file.is_dir() or file.is_symlink()}
 
@@ -291,5 +282,27 @@ def _slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
 
 
 def _where_ids(ids: Iterable[str]) -> str:
-    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
-    return f"id IN ({quoted})"
+    return "id IN ({})".format(", ".join("'" + name.replace("'", "''") + "'" for name in ids))
+
+
+@contextmanager
+def lance_errors(folder: Path) -> Iterator[None]:
+    """Turn what LanceDB raises, panics among it, into our errors; it tells a full disk only in the text."""
+    try:
+        yield
+    except PickoutError:
+        raise
+    except Exception as error:
+        text = str(error)
+        if "os error 28" in text or "No space left" in text or getattr(error, "errno", None) == errno.ENOSPC:
+            raise StorageFull(
+                f"{folder}: no space left on the device; all rows written before are whole. "
+                "Free some space and run the same command again"
+            ) from error
+        if "os error 13" in text or "os error 30" in text:
+            raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
+        first = text.splitlines()[0] if text else type(error).__name__
+        raise GalleryDamaged(
+            f"{folder}: the table cannot be used ({first[:200]}); index again into a new folder, or put the folder "
+            f"back {FROM_BACKUP}"
+        ) from error

@@ -25,16 +25,13 @@ from pickout.gallery.storage.manifest import (
 )
 from pickout.gallery.storage.store import Store
 
-CALIBRATION = "calibration.json"
-"""What probabilities are told from; its contents are `pickout.gallery.search.probability`'s."""
+CALIBRATION = "calibration.json"  # what probabilities are told from; `pickout.gallery.search.probability` reads it
 CALIBRATION_PLOT = "calibration.png"  # its picture, where the command line drew one
 REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
 
-_OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")
-"""Names of the folders that `begin` and `make_gallery` give to tables; a copy under another name is not ours."""
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""How an address begins, also after two strokes have become one: `s3:/bucket/name`."""
+_OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")  # a copy of a table under another name is not ours
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also after two strokes have become one: `s3:/bucket/name`
 
 
 def checked_folder(path: str | Path) -> Path:
@@ -51,11 +48,8 @@ def checked_folder(path: str | Path) -> Path:
 def make_gallery(folder: Path, manifest: Manifest) -> None:
     """An empty gallery that `manifest` describes, where there is none; its folder becomes its owner's alone.
 
-    Raises:
-        GalleryError: the folder is a file or holds other files.
-        GalleryMissing: it cannot be made.
-        GalleryDamaged: it holds crops without a manifest.
-    """
+    `GalleryError` where the folder is a file or holds other files, `GalleryMissing` where it cannot be made,
+    `GalleryDamaged` where it holds crops without a manifest."""
     try:
         with storage_errors(folder):
             folder.mkdir(0o700, parents=True, exist_ok=True)

@@ -59,8 +59,7 @@ def exact_top(
         rough_N: every row's inner product with the query in single precision, where it is known already.
 
     Returns:
-        Positions (k,) in `vectors_ND` and their scores (k,), k <= top.
-    """
+        Positions (k,) in `vectors_ND` and their scores (k,), k <= top."""
     positions = None if allowed_N is None else np.flatnonzero(allowed_N)
     if rough_N is None:
         rough = _rough_scores(vectors_ND, query_D, positions)
