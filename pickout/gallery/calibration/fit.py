@@ -11,7 +11,7 @@ from pickout.data.data_set import Split
 from pickout.errors import DataError, GalleryError
 from pickout.gallery.calibration.evidence import FRACTIONS, Evidence, Lists, Tell, encode_people, gather, simulate
 from pickout.gallery.calibration.reliability import bin_sums, error_interval, expected_calibration_error
-from pickout.gallery.encoder import Encoder, Matching
+from pickout.gallery.encoder import Encoder, keeps_tokens
 from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Level, logistic, passing
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
@@ -46,7 +46,7 @@ def calibrate(
     size, data = len(resident.ids), f"{split.data}, {split.name}"
     if size < FEWEST_CROPS:
         raise GalleryError(f"{size} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")
-    candidates = encoder.candidates if isinstance(encoder, Matching) else 0
+    candidates = encoder.candidates if keeps_tokens(encoder) else 0
     most = settings.looked_again if candidates else settings.searches
     people = encode_people(split, encoder, searches=most, seed=settings.seed, tell=tell)
     drawn = np.random.default_rng(settings.seed).permutation(np.unique(people.meant))
@@ -56,19 +56,12 @@ def calibrate(
     person = dict(zip(people.contents, people.shown.tolist(), strict=True))
     rows = {known.id.encode(): person[known.content] for known in store.known() if known.content in person}
     shown = np.array([rows.get(bytes(identifier), -1) for identifier in resident.ids], dtype=np.int64)
-    look = people.second_look(encoder, resident, store) if isinstance(encoder, Matching) and candidates else None
+    look = people.second_look(encoder, resident, store) if keeps_tokens(encoder) else None
     evidence = list(gather(people, resident, shown, look, candidates, tell))
     fitting = set(drawn[: len(drawn) // 2].tolist())
-    return fit_and_check(
-        [each for each in evidence if each.person in fitting],
-        [each for each in evidence if each.person not in fitting],
-        size=size,
-        settings=settings,
-        model=encoder.fingerprint,
-        data=data,
-        second_look=bool(candidates),
-        shift=people.shift(resident),
-    )
+    halves = ([each for each in evidence if (each.person in fitting) == is_fitting] for is_fitting in (True, False))
+    about = {"model": encoder.fingerprint, "data": data, "second_look": bool(candidates)}
+    return fit_and_check(*halves, size=size, settings=settings, shift=people.shift(resident), **about)
 
 
 def fit_and_check(

@@ -18,7 +18,6 @@ from pickout.errors import AnnotationError, UsageError
 from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
 
 LARGEST_NUMBER = 2**31 - 1  # of a frame's number and a box's sides
-_COUNTS = {"frame": 1, "box": 4}
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
 _BLANK = " \0"
@@ -123,7 +122,7 @@ def whole_numbers(name: str, text: str) -> list[int]:
         numbers = [int(whole(part)) for part in parts]
     except ValueError:
         numbers = []
-    if len(numbers) != _COUNTS[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
+    if len(numbers) != {"frame": 1, "box": 4}[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
         wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
         raise UsageError(f"{name} '{text}': expected {wanted}")
     if name == "box" and min(numbers[2:]) < 1:

@@ -1,7 +1,4 @@
-"""Crops that were erased and stay so: `suppression.json` in the gallery's folder.
-
-It tells nothing of what they showed: a path and a file's bytes can be held against it, but not be read from it.
-"""
+"""Crops that were erased and stay so: `suppression.json`. Paths and bytes can be held against it, not read from it."""
 
 import hashlib
 import secrets
@@ -18,8 +15,7 @@ from pickout.gallery.storage.manifest import known_format, read_small_file
 
 SUPPRESSION = "suppression.json"
 _FORMAT = 1
-_SIZE = 8
-"""Bytes of a digest: of a million erased crops and ten million files, two are alike once in a million galleries."""
+_SIZE = 8  # bytes of a digest: of a million erased crops and ten million files, two are hardly ever alike
 
 Crop = tuple[str, str]  # a row's id, which is the digest of its path, and its content
 
