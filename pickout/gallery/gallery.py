@@ -15,13 +15,11 @@ from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
-from pickout.gallery.search.answer import Answer, Hit
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import Asked, SearchSettings
-from pickout.gallery.search.search import Scored, answer, every_score, together
+from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
+from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
 from pickout.gallery.storage.store import Store

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from pickout.errors import PickoutError, ServerBusy
 from pickout.gallery.audit.log import Acting
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search.answer import Answer
 from pickout.gallery.search.ranking import Asked
+from pickout.gallery.search.search import Answer
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from pickout.errors import UsageError, printable
 from pickout.files import write_atomically
 from pickout.gallery.audit.log import user_name
 from pickout.gallery.search.filters import ANYWHERE, Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.manifest import read_small_file
 

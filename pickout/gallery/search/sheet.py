@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from pickout.errors import ImageUnreadable, printable
-from pickout.gallery.search.answer import Answer, Hit
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import Grouping
+from pickout.gallery.search.search import Answer, Hit
 
 NOTE = "Candidates, not identifications: a person must check each one."
 """Stands on every list of results."""
