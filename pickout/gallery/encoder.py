@@ -77,10 +77,8 @@ def vectors_and_tokens(
         return image_vectors(encoder, images), [None] * len(images)
     vectors, kept = encoder.encode_images_with_tokens(images)
     if kept.ndim != 3 or len(kept) != len(images) or kept.dtype != np.uint16:
-        raise GalleryError(
-            f"model {encoder.name}: gave tokens of shape {kept.shape} for {len(images)} images, expected "
-            f"({len(images)}, tokens, width) of bfloat16 bits"
-        )
+        told = f"gave tokens of shape {kept.shape} for {len(images)} images"
+        raise GalleryError(f"model {encoder.name}: {told}, expected ({len(images)}, tokens, width) of bfloat16 bits")
     return _checked(encoder, vectors, len(images)), list(kept)
 
 

@@ -32,13 +32,9 @@ class Gallery(OpenGallery):
     """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`.
 
     Everywhere `encoder` is the gallery's model, which must be given once, and `where` tells which crops to look at.
-
-    Raises:
-        UsageError: no model in use, or an argument that makes no sense.
-        GalleryModelMismatch: another model, or the gallery was rebuilt with another one meanwhile.
-        GalleryMissing: there is no gallery any more.
-        GalleryDamaged: its files were changed or are missing.
-        StorageFull: no space left; what was committed stays."""
+    All of it raises `UsageError` (no model in use, or an argument that makes no sense), `GalleryModelMismatch` (another
+    model, also by a rebuild meanwhile), `GalleryMissing` (no gallery any more), `GalleryDamaged` (files were changed or
+    are missing) and `StorageFull` (what was committed stays)."""
 
     @classmethod
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
@@ -79,15 +75,12 @@ class Gallery(OpenGallery):
             camera_from: where the camera comes from when the table does not tell.
             exclude: patterns of names, or of paths below the folder, that are passed over.
             prune: remove the rows below this folder whose files are gone.
-            prune_folders: remove also those in folders that are gone, or hold none of their files any more. Without, a
-                disk that is not mounted loses no row.
+            prune_folders: also those in folders that are gone, or hold none of their files: maybe not mounted.
             again: take back crops that were erased; without, they stay so.
             settings: how files are read and rows written.
             on_progress: called after each file.
 
-        Raises:
-            DataMissing: the folder is not there or holds no image.
-            AnnotationError: the table is wrong."""
+        `DataMissing` where the folder is not there or holds no image, `AnnotationError` where the table is wrong."""
         model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
         told = None if table is None else MetadataTable(Path(table))
         ingest = Ingest(self.path, store, model, Path(crops).resolve(), told, camera_from, given, again, exclude)
@@ -105,15 +98,8 @@ class Gallery(OpenGallery):
     ) -> RebuildReport:
         """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
         again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors."""
-        report = rebuild(
-            self.path,
-            encoder,
-            run=run,
-            settings=settings,
-            drop_missing=drop_missing,
-            restart=restart,
-            on_progress=on_progress,
-        )
+        given = settings or IngestSettings()
+        report = rebuild(self.path, encoder, run, given, drop_missing, restart, on_progress)
         self.use(encoder)
         return report
 
@@ -157,13 +143,9 @@ class Gallery(OpenGallery):
             settings: rarely changed numbers.
             encoder: the model.
 
-        Returns:
-            The candidates, best first and equal ones by path, and how sure they are.
-
-        Raises:
-            UsageError: no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know.
-            ImageUnreadable: a picture of the query cannot be read.
-            GalleryError: the audit line cannot be written."""
+        Gives the candidates, best first and equal ones by path, and how sure they are. `UsageError` for no usable
+        query, `top` or `page` below 1, a filter or crop that the gallery does not know; `ImageUnreadable` for a picture
+        of the query; `GalleryError` where the audit line cannot be written."""
         self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
         found = self.ask_many([Asked(query, where, top, page, grouping, settings or SearchSettings())])[0]

@@ -134,9 +134,7 @@ def approximate(
     check_size(gallery, rows, settings)
     codes: Codes = settings.codes or ("bits" if fills_bytes else "bytes")
     if codes == "bits" and not fills_bytes:
-        raise UsageError(
-            f"codes = bits: the length of a vector, {store.dimension}, is no multiple of 8; say codes=bytes"
-        )
+        raise UsageError(f"codes = bits: a vector's length, {store.dimension}, is no multiple of 8; say codes=bytes")
     partitions = min(settings.partitions or fitting_partitions(rows), rows)
     tell("building the index")
     with changing(gallery, store):
@@ -163,10 +161,8 @@ def approximate(
 def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
     """Refuse a gallery that is small enough to be searched exactly, with `UsageError`."""
     if _is_small(rows, settings.above):
-        raise UsageError(
-            f"{gallery}: holds {rows:,} crops, which are searched exactly; an approximate index is for more than "
-            f"{max(settings.above, FEWEST - 1):,} (--set above=N)"
-        )
+        least = f"an approximate index is for more than {max(settings.above, FEWEST - 1):,} (--set above=N)"
+        raise UsageError(f"{gallery}: holds {rows:,} crops, which are searched exactly; {least}")
 
 
 def renew(gallery: Path, store: Store) -> None:

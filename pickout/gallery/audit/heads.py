@@ -109,10 +109,8 @@ def check_signature(head: Head, key: str) -> None:
             raise InvalidSignature
         Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], f"{body}\n".encode())
     except InvalidSignature:
-        raise GalleryDamaged(
-            f"the head of {head.size} entries was not signed with this log's key: the head was changed, or the log and "
-            "its key were replaced"
-        ) from None
+        why = "the head was changed, or the log and its key were replaced"
+        raise GalleryDamaged(f"the head of {head.size} entries was not signed with this log's key: {why}") from None
 
 
 def given_out(gallery: Path) -> list[Head]:

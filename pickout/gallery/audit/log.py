@@ -230,7 +230,5 @@ def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
             raise StorageFull(f"{file}: no space left on the device; free some and run again") from None
         raise GalleryError(f"{file}: cannot be used ({error}); check that you may write in the gallery") from None
     except sqlite3.DatabaseError as error:
-        raise GalleryDamaged(
-            f"{file}: garbled ({error}); put it back from a backup, or move it away: the log then proves no more which "
-            "crops were shown until now"
-        ) from None
+        remedy = "put it back from a backup, or move it away: the log then proves no more which crops were shown"
+        raise GalleryDamaged(f"{file}: garbled ({error}); {remedy} until now") from None

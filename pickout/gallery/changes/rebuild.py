@@ -17,21 +17,13 @@ from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
 from pickout.gallery.intake.report import IngestSettings
+from pickout.gallery.storage import tables
 from pickout.gallery.storage.columns import row_mark
 from pickout.gallery.storage.lock import finish_writes, locked
 from pickout.gallery.storage.manifest import Manifest, read_manifest
 from pickout.gallery.storage.rows import Row
 from pickout.gallery.storage.store import KEEP_NONE, Store
-from pickout.gallery.storage.tables import (
-    CALIBRATION,
-    REBUILD,
-    begin,
-    changing,
-    finish_swap,
-    pending,
-    pending_store,
-    swap,
-)
+from pickout.gallery.storage.tables import CALIBRATION, REBUILD, changing, pending
 
 REBUILDING = ".rebuilding"
 """Held while a process rebuilds the gallery; empty."""
@@ -77,12 +69,11 @@ class Unfinished:
 def rebuild(
     gallery: Path,
     encoder: Encoder,
-    *,
-    run: str | None = None,
-    settings: IngestSettings | None = None,
-    drop_missing: bool = False,
-    restart: bool = False,
-    on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+    run: str | None,
+    settings: IngestSettings,
+    drop_missing: bool,
+    restart: bool,
+    on_progress: Callable[[RebuildProgress], None],
 ) -> RebuildReport:
     """Encode every crop of a gallery anew with another model. Safe to kill and run again.
 
@@ -109,7 +100,7 @@ def rebuild(
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
         finish_writes(gallery)
-        finish_swap(gallery)
+        tables.finish_swap(gallery)
         before = read_manifest(gallery)
         old = Store(gallery, before.model.dimension, before.table)
         if before.model.fingerprint == encoder.fingerprint:
@@ -118,9 +109,9 @@ def rebuild(
             model = f"{before.model.name} {before.model.fingerprint[:8]}"
             raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
         finish_erasing(gallery, old)
-        told, new = begin(gallery, encoder, run, restart=restart)
+        told, new = tables.begin(gallery, encoder, run, restart=restart)
         calibrated, indexed = (gallery / CALIBRATION).exists(), read_approximation(gallery, before)
-        work = Rebuilding(gallery, old, new, encoder, settings or IngestSettings(), on_progress)
+        work = Rebuilding(gallery, old, new, encoder, settings, on_progress)
         dropped = work.run(told, drop_missing=drop_missing)
         if indexed is not None:
             carry_over(gallery, indexed, new)
@@ -130,7 +121,7 @@ def rebuild(
 
 def unfinished_rebuild(gallery: Path) -> Unfinished | None:
     """The rebuild that has begun; None where none has."""
-    told, store = pending(gallery), pending_store(gallery)
+    told, store = pending(gallery), tables.pending_store(gallery)
     return None if told is None or store is None else Unfinished(told, store.count())
 
 
@@ -266,24 +257,20 @@ class Rebuilding:
             named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
             more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
             remedy = (
-                "None could be read: is a disk not mounted?"
-                if drop_missing
-                else f"All stand in its {QUARANTINE}. Put the files back, or for changed ones run pickout index; then "
-                "run again, which goes on from here. To do without these crops: --drop-missing"
+                f"All stand in its {QUARANTINE}. Put the files back, or for changed ones run pickout index; then run "
+                "again, which goes on from here. To do without these crops: --drop-missing"
             )
-            raise GalleryError(
-                f"{self._gallery}: {len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is "
-                f"({named}{more}). {remedy}"
-            )
+            remedy = "None could be read: is a disk not mounted?" if drop_missing else remedy
+            what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is"
+            raise GalleryError(f"{self._gallery}: {what} ({named}{more}). {remedy}")
         if built != total - len(lost):
-            raise GalleryDamaged(
-                f"{self._gallery}: {built} of {total - len(lost)} rows arrived in the new table, so the old one stays; "
-                "look with pickout gallery verify, then begin anew: --restart"
-            )
+            what = f"{built} of {total - len(lost)} rows arrived in the new table, so the old one stays"
+            remedy = "look with pickout gallery verify, then begin anew: --restart"
+            raise GalleryDamaged(f"{self._gallery}: {what}; {remedy}")
         if lost:
             record_change(self._gallery, "remove", len(lost))
         record_change(self._gallery, "rebuild", built)
-        swap(self._gallery, told)
+        tables.swap(self._gallery, told)
         return lost
 
     def _tell(self) -> None:

@@ -65,7 +65,7 @@ class RowsMember(Settings):
 class Contents(Settings):
     """What `export.json` says."""
 
-    format: int
+    format: int = PORTABLE_FORMAT
     created: datetime  # UTC
     model: ModelFacts
     rows: int = Field(ge=0)
@@ -136,10 +136,8 @@ class PortableFile:
             told = None  # pydantic says below what is wrong with it
         found = told.get("format") if isinstance(told, dict) else None
         if isinstance(found, int) and found != PORTABLE_FORMAT:  # before all else: it may have other fields, too
-            raise GalleryError(
-                f"{self.file}: is an export of format {found}, this version of Pickout knows format "
-                f"{PORTABLE_FORMAT}; use the version that wrote it, or a newer one"
-            )
+            known = f"this version of Pickout knows format {PORTABLE_FORMAT}; use the one that wrote it"
+            raise GalleryError(f"{self.file}: is an export of format {found}, {known}, or a newer one")
         try:
             contents = Contents.model_validate_json(data)
         except ValidationError as error:

@@ -68,18 +68,14 @@ def import_gallery(
     Args:
         file: made by `Gallery.export`.
         gallery: a gallery of the same model, or a folder that is empty or not there.
-        crops_to: the folder where the file's pictures are put; their rows then belong to those files. None: every row
-            keeps the path that it had where it was exported.
+        crops_to: the folder for the file's pictures, to which their rows then belong. None: rows keep their paths.
         replace_rows: whether the file's row always takes the place of the gallery's.
         again: take back crops that were erased from the gallery; without, they stay so.
         on_progress: told how far it is.
 
-    Raises:
-        DataMissing: there is no such file.
-        GalleryDamaged: the file is not as it was written, or hostile; or the gallery is damaged.
-        GalleryModelMismatch: the gallery is another model's.
-        GalleryError: the file is of a newer version; the folder holds other files.
-        StorageFull: no space left; what was committed stays."""
+    `DataMissing` where there is no such file, `GalleryDamaged` where it is not as it was written, or hostile,
+    `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where the file is of a newer version or
+    the folder holds other files, `StorageFull` without space; what was committed stays."""
     with opened(Path(file)) as portable:
         work = _Import(portable, checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)

@@ -21,15 +21,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.portable.file import (
-    EXPORT,
-    LARGEST_ROWS,
-    MOST_PICTURES,
-    PORTABLE_FORMAT,
-    Contents,
-    RowsMember,
-    digest_of_names,
-)
+from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
 from pickout.gallery.storage.columns import completed, row_schema, rows_with_tokens
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
@@ -73,11 +65,9 @@ def export_gallery(
         force: whether a file that is there may be replaced.
         on_progress: called with rows written and rows in all.
 
-    Raises:
-        UsageError: the file is there, or lies in the gallery's folder.
-        GalleryDamaged: a row is not as it was written.
-        GalleryError: the file cannot be made, or another process erased crops or changed the model meanwhile.
-        StorageFull: no space left."""
+    `UsageError` where the file is there, or lies in the gallery's folder, `GalleryDamaged` where a row is not as it was
+    written, `GalleryError` where the file cannot be made, or another process erased crops or changed the model
+    meanwhile, `StorageFull` without space."""
     _check_target(gallery, file, force)
     with _reading(gallery):
         opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
@@ -136,10 +126,8 @@ def _reading(gallery: Path) -> Iterator[None]:
         raise
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise GalleryError(
-            f"{gallery}: its rows cannot be read as they were ({first[:200]}); another process erased crops or changed "
-            "the model meanwhile: run again. If it happens again: pickout gallery verify"
-        ) from error
+        remedy = "another process erased crops or changed the model meanwhile: run again, then pickout gallery verify"
+        raise GalleryError(f"{gallery}: its rows cannot be read as they were ({first[:200]}); {remedy}") from error
 
 
 class _Writing:
@@ -180,7 +168,6 @@ class _Writing:
     def finish(self) -> None:
         """Write what the archive holds."""
         contents = Contents(
-            format=PORTABLE_FORMAT,
             created=datetime.now(UTC).replace(microsecond=0),
             model=self._model,
             rows=self.rows,

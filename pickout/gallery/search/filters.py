@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import UsageError
 from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
-from pickout.gallery.vectors.exact import in_threads
 
-_BLOCK = 262_144  # rows filtered together by one thread
 _LISTED = 20  # known names that an error lists at most
 _COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
 
@@ -141,28 +139,20 @@ def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
     if not where.as_json():
         return None
     passed = np.ones(len(resident.ids), dtype=np.bool_)
-    named: list[tuple[NDArray[np.bool_], NDArray[np.int32]]] = []
     for what, wanted, unwanted in where.named():
         facet, kept, ruled_out = _facet(what, resident), _composed(wanted), _composed(unwanted)
         if facet.names:
             names = map(composed, facet.names)
             # A row without a name has position -1, the last entry: it is not asked for, and not ruled out.
             keeps = [(not kept or name in kept) and name not in ruled_out for name in names]
-            named.append((np.array([*keeps, not wanted]), facet.positions))
+            passed &= np.take(np.array([*keeps, not wanted]), facet.positions, mode="wrap")
         elif wanted:
             return np.zeros_like(passed)
     bounded = where.after is not None or where.before is not None
     bounds = [(where.after or datetime.min, where.before or datetime.max)] if bounded else []
-
-    def block(start: int) -> None:
-        some = slice(start, start + _BLOCK)
-        for keep, positions in named:
-            passed[some] &= np.take(keep, positions[some], mode="wrap")
-        for ranges in (bounds, where.during):
-            if ranges:
-                passed[some] &= _within(resident.times[some], ranges)
-
-    in_threads(block, range(0, len(passed), _BLOCK))
+    for ranges in (bounds, where.during):
+        if ranges:
+            passed &= _within(resident.times, ranges)
     return passed
 
 

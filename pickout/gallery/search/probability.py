@@ -171,10 +171,8 @@ def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
     remedy = f"run pickout calibrate {gallery} again, or delete the file"
     calibration = read_small_file(file, Calibration, remedy, check=lambda found: known_format(found.format, FORMAT))
     if calibration is not None and calibration.model != model.fingerprint:
-        raise GalleryModelMismatch(
-            f"{file}: fitted for run {calibration.model[:8]}, the gallery is of run {model.fingerprint[:8]} "
-            f"({model.name}); {remedy}"
-        )
+        own = f"the gallery is of run {model.fingerprint[:8]} ({model.name})"
+        raise GalleryModelMismatch(f"{file}: fitted for run {calibration.model[:8]}, {own}; {remedy}")
     return calibration
 
 

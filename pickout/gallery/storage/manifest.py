@@ -57,10 +57,9 @@ class Manifest(Settings):
         if self.model.made(encoder):
             return
         remedy = f"pass --model {self.model.run}" if self.model.run else "load the gallery's own model"
-        raise GalleryModelMismatch(
-            f"{gallery}: the gallery was built with run {self.model.fingerprint[:8]} ({self.model.name}), this run is "
-            f"{encoder.fingerprint[:8]} ({encoder.name}); {remedy}, or change its model: pickout gallery rebuild"
-        )
+        own = f"the gallery was built with run {self.model.fingerprint[:8]} ({self.model.name})"
+        other = f"this run is {encoder.fingerprint[:8]} ({encoder.name})"
+        raise GalleryModelMismatch(f"{gallery}: {own}, {other}; {remedy}, or change its model: pickout gallery rebuild")
 
 
 def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
@@ -83,15 +82,11 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
     file = gallery / name
     manifest = read_small_file(file, Manifest, f"index again into a new folder, or put the file back {FROM_BACKUP}")
     if manifest is None:
-        raise GalleryMissing(
-            f"{gallery}: no gallery there (no {MANIFEST}); "
-            f"make one with: pickout index CROPS --model RUN --out {gallery}"
-        )
+        remedy = f"make one with: pickout index CROPS --model RUN --out {gallery}"
+        raise GalleryMissing(f"{gallery}: no gallery there (no {MANIFEST}); {remedy}")
     if manifest.format not in (1, FORMAT):
-        raise GalleryDamaged(
-            f"{file}: format {manifest.format}, this version of Pickout knows formats up to {FORMAT}; "
-            "use the version that wrote it or index again into a new folder"
-        )
+        what = f"format {manifest.format}, this version of Pickout knows formats up to {FORMAT}"
+        raise GalleryDamaged(f"{file}: {what}; use the version that wrote it or index again into a new folder")
     return manifest
 
 

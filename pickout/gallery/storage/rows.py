@@ -134,6 +134,5 @@ def parse_time(text: str) -> datetime:
     try:
         return without_zone(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
-        raise UsageError(
-            f"'{text}' is no date or time; write 2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
-        ) from None
+        examples = "2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
+        raise UsageError(f"'{text}' is no date or time; write {examples}") from None

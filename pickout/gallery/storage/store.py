@@ -57,9 +57,8 @@ class Store:
         self._old = found != self._schema
         # Columns came one after another: a table of any earlier version has the first of them.
         if len(found) <= len(columns.FIELDS) or found != pa.schema(list(self._schema)[: len(found)]):
-            raise GalleryDamaged(
-                f"{self.folder}: its table has other columns than gallery.json says; index again into a new folder"
-            )
+            what = "its table has other columns than gallery.json says; index again into a new folder"
+            raise GalleryDamaged(f"{self.folder}: {what}")
 
     def count(self) -> int:
         """How many rows there are."""
@@ -155,10 +154,9 @@ class Store:
                 told = 0  # the library does not write it as a whole: a full disk leaves half
         version = self.read(lambda table: int(table.version))
         if told > version:
-            raise GalleryDamaged(
-                f"{self.folder}: files of its newest version are gone ({_HINT.name} tells {told}, there is "
-                f"{version}), and what was removed since would be there again; put the folder back {FROM_BACKUP}"
-            )
+            what = f"files of its newest version are gone ({_HINT.name} tells {told}, there is {version})"
+            so = f"what was removed since would be there again; put the folder back {FROM_BACKUP}"
+            raise GalleryDamaged(f"{self.folder}: {what}, and {so}")
         return version
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
@@ -295,14 +293,10 @@ def lance_errors(folder: Path) -> Iterator[None]:
     except Exception as error:
         text = str(error)
         if "os error 28" in text or "No space left" in text or getattr(error, "errno", None) == errno.ENOSPC:
-            raise StorageFull(
-                f"{folder}: no space left on the device; all rows written before are whole. "
-                "Free some space and run the same command again"
-            ) from error
+            remedy = "all rows written before are whole. Free some space and run the same command again"
+            raise StorageFull(f"{folder}: no space left on the device; {remedy}") from error
         if "os error 13" in text or "os error 30" in text:
             raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
         first = text.splitlines()[0] if text else type(error).__name__
-        raise GalleryDamaged(
-            f"{folder}: the table cannot be used ({first[:200]}); index again into a new folder, or put the folder "
-            f"back {FROM_BACKUP}"
-        ) from error
+        remedy = f"index again into a new folder, or put the folder back {FROM_BACKUP}"
+        raise GalleryDamaged(f"{folder}: the table cannot be used ({first[:200]}); {remedy}") from error

@@ -78,9 +78,8 @@ def changing(gallery: Path, store: Store) -> Iterator[None]:
     gallery with another model since `store` was opened."""
     with writing(gallery):
         if read_manifest(gallery).table != store.name:
-            raise GalleryModelMismatch(
-                f"{gallery}: has been rebuilt with another model meanwhile; nothing was written after that. Run again"
-            )
+            what = "has been rebuilt with another model meanwhile; nothing was written after that. Run again"
+            raise GalleryModelMismatch(f"{gallery}: {what}")
         yield
 
 
@@ -100,10 +99,9 @@ def pending_store(gallery: Path) -> Store | None:
     try:
         return Store(gallery, told.model.dimension, told.table)
     except GalleryDamaged as error:
-        raise GalleryDamaged(
-            f"{folder}: the table that was begun for another model cannot be used; throw it away: run pickout gallery "
-            f"rebuild with --restart, or delete {REBUILD}"
-        ) from error
+        remedy = f"throw it away: run pickout gallery rebuild with --restart, or delete {REBUILD}"
+        what = "the table that was begun for another model cannot be used"
+        raise GalleryDamaged(f"{folder}: {what}; {remedy}") from error
 
 
 def table_folder(gallery: Path, name: str) -> Path:
@@ -170,11 +168,9 @@ def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) ->
     model = begun.model
     if not model.made(encoder):
         there = f" (--model {model.run})" if model.run else ""
-        raise GalleryModelMismatch(
-            f"{gallery}: a change to the model {model.name} {model.fingerprint[:8]} has begun, this one is "
-            f"{encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}, or throw away what was begun: "
-            "--restart"
-        )
+        what = f"a change to the model {model.name} {model.fingerprint[:8]} has begun"
+        other = f"this one is {encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}"
+        raise GalleryModelMismatch(f"{gallery}: {what}, {other}, or throw away what was begun: --restart")
     if run is not None and run != model.run:
         begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
         write_manifest(gallery, begun, REBUILD)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -49,17 +48,9 @@ def exact_top(
     precision, each row by itself. So the answer depends neither on the filter, nor on the number of threads, nor on
     where a row stands, and equal vectors have equal scores. Among equal scores the smaller `order_N` comes first.
 
-    Args:
-        vectors_ND: the gallery's vectors.
-        query_D: the query's vector.
-        top: how many rows at most.
-        order_N: a different number for each row.
-        allowed_N: rows that may be returned; None: all.
-        penalties: what unwanted likeness costs.
-        rough_N: every row's inner product with the query in single precision, where it is known already.
-
-    Returns:
-        Positions (k,) in `vectors_ND` and their scores (k,), k <= top."""
+    `allowed_N` are rows that may be returned (None: all), and `rough_N` every row's inner product with the query in
+    single precision, where it is known already. Returns positions (k,) in `vectors_ND` and their scores (k,), k <= top.
+    """
     positions = None if allowed_N is None else np.flatnonzero(allowed_N)
     if rough_N is None:
         rough = _rough_scores(vectors_ND, query_D, positions)
@@ -206,24 +197,13 @@ def best_rows(vectors: Vectors, queries_QD: Floats, kept: int) -> tuple[Rows, Fl
 
 
 def in_threads(block: Callable[[int], None], starts: range) -> None:
-    """`block(start)` for every start, in as many threads as this process may use; in this one where one is enough."""
-    threads = _thread_count()
-    doing = map(block, starts) if min(len(starts), threads) <= 1 else _pool(threads).map(block, starts)
-    list(doing)  # waits, and raises what a block has raised
-
-
-def _thread_count() -> int:
-    """As many as this process may use, or as OMP_NUM_THREADS says, which numerical libraries go by."""
+    """`block(start)` for every start, in as many threads as this process may use, or as OMP_NUM_THREADS says, which
+    numerical libraries go by; in this one where one is enough."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="rows")
-
-
-if hasattr(os, "register_at_fork"):  # the threads of a pool do not live on in a child
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(len(starts), int(asked) if asked.isdecimal() and int(asked) else usable)
+    if threads <= 1:
+        list(map(block, starts))
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="rows") as pool:
+        list(pool.map(block, starts))  # raises what a block has raised
