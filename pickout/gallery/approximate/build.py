@@ -125,11 +125,9 @@ def fitting_partitions(rows: int) -> int:
 def approximate(
     gallery: Path, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell
 ) -> Approximation:
-    """Build the index and measure it. The gallery can be searched meanwhile; writers wait while the index is built.
-
-    Without sentences (Q, D), as the gallery's model encodes them, only crops are searched for, which are nearer to each
-    other than sentences are to crops, so that recall for sentences may be lower than told. `UsageError` where so few
-    crops are searched exactly, or where settings do not fit the vectors."""
+    """Build the index and measure it with crops and with sentences (Q, D), as the gallery's model encodes them. The
+    gallery can be searched meanwhile; writers wait while the index is built. `UsageError` where so few crops are
+    searched exactly, or where settings do not fit the vectors."""
     rows, fills_bytes = store.count(), store.dimension % 8 == 0
     check_size(gallery, rows, settings)
     codes: Codes = settings.codes or ("bits" if fills_bytes else "bytes")
@@ -167,9 +165,7 @@ def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
 
 def renew(gallery: Path, store: Store) -> None:
     """Build the index anew where there was one and the table was written anew; the caller holds the gallery's lock.
-
-    It is searched as widely as before. Recall is measured again with crops; that with sentences stays, with its
-    date."""
+    Recall is measured again with crops; that with sentences stays, with its date."""
     before, rows = read_approximation(gallery, read_manifest(gallery)), store.count()
     if before is None or _is_small(rows, before.above):
         return  # a small one is searched exactly from now on; the file stays, for when it grows again

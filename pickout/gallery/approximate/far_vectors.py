@@ -51,8 +51,8 @@ def has_index(store: Store) -> bool:
 
 
 def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: bool) -> _Found:
-    """About the best `limit` rows by inner product, the best of `probes` partitions, best first: their ids (k,), and
-    their vectors (k, D) or none. Rows newer than the index are compared one by one, so none is missed for that."""
+    """About the best `limit` rows by inner product in the best `probes` partitions, best first: ids (k,), and vectors
+    (k, D) or none. Rows newer than the index are compared one by one."""
     columns = ["id", "_distance", *(["vector"] if vectors else [])]
 
     def read(table: Any) -> _Found:
@@ -65,11 +65,9 @@ def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: boo
 
 
 class FarVectors:
-    """Vectors of a gallery too large to hold.
-
-    A search asks the index, in `probes` partitions, for `oversample` times as many rows as it needs, leaves out those
-    that do not pass the filters, and scores the rest exactly from their vectors. Where a filter leaves few rows, all of
-    those are scored instead, and nothing is missed. `told` says in words what was measured of such a search."""
+    """Vectors of a gallery too large to hold. A search asks the index, in `probes` partitions, for `oversample` times
+    as many rows as it needs, leaves out those that do not pass the filters, and scores the rest exactly. `told` says
+    what was measured of such a search."""
 
     def __init__(self, store: Store, ids_N: NDArray[np.bytes_], probes: int, oversample: int, told: str) -> None:
         self._store, self._ids = store, ids_N

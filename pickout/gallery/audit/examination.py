@@ -28,11 +28,8 @@ class Examined:
 
 
 def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = None) -> Examined:
-    """Hold a log against itself, the heads that it gave out, and heads that somebody else kept.
-
-    An edit, a deletion, an insertion or a change of order before a head's size changes its root; a truncation leaves
-    fewer entries than a head says; a replaced log has another root or another key. Entries behind the last head can be
-    changed unseen: hand out heads often. A GalleryError where the log cannot be read."""
+    """Hold a log against itself, the heads that it gave out, and heads that somebody else kept. Entries behind the last
+    head can be changed unseen: hand out heads often. A GalleryError where the log cannot be read."""
     faults = list(log_faults(gallery))
     leaves = [leaf(line) for line in lines(gallery)]
     every = list(heads)

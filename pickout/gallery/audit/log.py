@@ -56,9 +56,7 @@ def acting(who: Acting) -> Iterator[None]:
 
 
 def record_search(gallery: Path, shown: Sequence[str], **facts: Any) -> None:
-    """Append a search and commitments to the crops that it will show, before they are returned: no line, no results.
-
-    `facts` are what for in words and by its parts, the filters, how many results, which model."""
+    """Append a search, with `facts` and commitments to the crops that it will show, before they are returned."""
     values = {**_who(), **facts, **_circumstances(), **_commitments(gallery, shown)}
     _append(gallery, values, "each search is recorded, so none can be made")
 

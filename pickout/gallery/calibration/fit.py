@@ -104,11 +104,9 @@ class CalibrationSettings(Settings):
 def calibrate(
     split: Split, encoder: Encoder, resident: Resident, store: Store, settings: CalibrationSettings, tell: Tell
 ) -> Calibration:
-    """Calibrate a gallery on people who are not in it, or are known to be by the bytes of their images.
-
-    Half of the people are used for fitting: their sentences are searched in the gallery and in random parts of it,
-    once with their images added and once without. A logistic regression is fitted on the best ten of each list
-    (Platt, 1999). The other half is used for the check alone. Errors as of `Gallery.calibrate`."""
+    """Calibrate a gallery on people who are not in it, or are known to be by the bytes of their images; half of them
+    fit, half check. Their sentences are searched in the gallery and in random parts of it, once with their images added
+    and once without. A logistic regression is fitted on the best ten of each list (Platt, 1999)."""
     size, data = len(resident.ids), f"{split.data}, {split.name}"
     if size < FEWEST_CROPS:
         raise GalleryError(f"{size} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")

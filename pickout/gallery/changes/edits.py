@@ -104,20 +104,17 @@ def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
 
 
 def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
-    """Take rows out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths, versions.
-
-    Quarantine lines of their files and saved searches that name them go too. The audit keeps what was searched for, not
-    who was found. The pictures themselves, backups, exports and pages of results are not in the folder and not touched.
-    A GalleryError where files of the table cannot be deleted; the next change tries again."""
+    """Take rows out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths, versions;
+    see `erase_rows`. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
+    table cannot be deleted; the next change tries again."""
     wanted = _checked_ids(ids)
     record_change(gallery, "erase", len(wanted))
     return Change(*erase_rows(gallery, store, wanted))
 
 
 def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
-    """Lay metadata over that of rows: what is told replaces what a row has. Vectors, thumbnails and tokens stay.
-
-    A UsageError where metadata is of another type than a row has, a number is beyond 32 bits, or a box has no area."""
+    """Lay metadata over that of rows: what is told replaces what a row has. A UsageError for another type than a row
+    has, a number beyond 32 bits, or a box without area."""
     told, wanted, updated = _checked_metadata(told), _checked_ids(ids), set[str]()
     record_change(gallery, "update", len(wanted))
     for start in range(0, len(wanted), _AT_ONCE):

@@ -25,12 +25,10 @@ ERASING = "erasing.json"
 
 
 def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
-    """Remove rows and every trace of them from the gallery's folder; what was removed or replaced before goes too.
-
-    Quarantine lines of their files go first, and saved searches that name them or a crop that has no row any more; then
-    the rows, from the gallery's table and from one that is being built. Killed at any moment, it is finished by the
-    next writer (`finish_erasing`). Copies outside of the folder, backups and pages of results among them, are not
-    touched. Returns how many rows there are fewer, and the names of the saved searches that went."""
+    """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
+    removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
+    it is finished by the next writer. Returns how many rows there are fewer, and the names of the searches that
+    went."""
     with changing(gallery, store):
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")

@@ -75,27 +75,16 @@ def rebuild(
     restart: bool,
     on_progress: Callable[[RebuildProgress], None],
 ) -> RebuildReport:
-    """Encode every crop of a gallery anew with another model. Safe to kill and run again.
+    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again.
 
-    Until the end the gallery is as it was, with its model, and can be searched and changed; what changes meanwhile
-    arrives in the new table. Each crop is read from its original again, which must have the bytes that were indexed.
-    Ids, paths, metadata, thumbnails and times stay. A calibration goes: it belongs to the old model's scores.
+    Until the end the gallery is as it was and can be searched and changed; what changes meanwhile arrives in the new
+    table. Each crop is read from its original again, which must have the bytes that were indexed. `drop_missing` leaves
+    out, and puts on the quarantine list, those that cannot be; `restart` throws away what an earlier run has begun, for
+    whichever model. A calibration goes.
 
-    Args:
-        gallery: the gallery's folder.
-        encoder: the other model.
-        run: where it was loaded from, remembered for later searches.
-        settings: how files are read and rows written.
-        drop_missing: leave out the crops that cannot be encoded again, and put them on the quarantine list.
-        restart: throw away what an earlier run has begun, for whichever model.
-        on_progress: called as rows arrive.
-
-    Raises:
-        UsageError: the gallery is of this model already.
-        GalleryError: crops cannot be encoded again and `drop_missing` is not set, or none can, or another process is
-            rebuilding this gallery.
-        GalleryModelMismatch: a rebuild for a third model has begun.
-        StorageFull: no space left; the gallery is as it was, and the next run goes on."""
+    `UsageError` where the gallery is of this model already; `GalleryError` where crops cannot be encoded again and
+    `drop_missing` is not set, none can, or another process rebuilds; `GalleryModelMismatch` where a rebuild for a third
+    model has begun; `StorageFull` without space: the next run goes on."""
     began = time.monotonic()
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
@@ -128,9 +117,8 @@ def unfinished_rebuild(gallery: Path) -> Unfinished | None:
 class Rebuilding:
     """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows.
 
-    A row counts as brought when both tables have it with equal marks, so an interrupted run is gone on with, and rows
-    that are added, removed or changed meanwhile are seen by comparing again. Nothing is written to `new` unless `old`
-    still has it, under the gallery's lock: what was erased cannot come back."""
+    A row counts as brought when both tables have it with equal marks. Nothing is written to `new` unless `old` still
+    has it, under the gallery's lock: what was erased cannot come back."""
 
     def __init__(
         self,

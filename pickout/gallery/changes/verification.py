@@ -50,10 +50,8 @@ class Fault:
 def verify(
     gallery: Path, *, files: bool = False, on_progress: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Iterator[Fault]:
-    """Everything that is wrong with the gallery in this folder; nothing for a whole one.
-
-    With `files` the crops themselves are read too, and those that are gone or changed named. `on_progress` is called
-    with rows done and rows in all."""
+    """Everything that is wrong with the gallery in this folder; nothing for a whole one. With `files` the crops
+    themselves are read too. `on_progress` is called with rows done and rows in all."""
     try:
         manifest = read_manifest(gallery)
         yield from _texts(gallery, manifest)

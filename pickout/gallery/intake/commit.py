@@ -68,13 +68,12 @@ class _Commit(threading.Thread):
 
 
 class Committer:
-    """Gathers rows and writes them together, in a thread of its own; what was written survives any kill.
+    """Gathers rows and writes them together, in a thread of its own; what was written survives any kill. One commit at
+    most is on its way while the next one gathers; its error is raised by the next call that could commit.
 
-    One commit at most is on its way while the next one gathers. Its error is raised by the next call that could commit.
-    Used as a context, so that a run which ends early leaves nothing half done: the commit that is being written is
-    waited for and counted, one that still waits for another process is given up, and what was gathered after it is
-    dropped. Inventory and report are told of rows once they are written. What was erased since `suppression` was read
-    is not written."""
+    A context: a run that ends early waits for the commit that is being written, gives up one that still waits for
+    another process, and drops what was gathered after it. What was erased since `suppression` was read is not
+    written."""
 
     def __init__(
         self,

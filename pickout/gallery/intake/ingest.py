@@ -44,11 +44,9 @@ _Pixels = tuple[NDArray[np.float32], int, int, bytes, NDArray[np.uint16] | None]
 
 
 class Ingest:
-    """One run over one folder. Each file below it has one row, known by the file's absolute path.
-
-    A file whose bytes and metadata are as its row has them is left alone. Bytes that another row has, or that came up
-    earlier in the run, are not encoded again. A file that cannot be read goes on the quarantine list; the row that it
-    had while it was readable stays. For the arguments see `Gallery.add`; `root` is absolute."""
+    """One run over one folder, of an absolute path; for the arguments see `Gallery.add`. Each file has one row, known
+    by its absolute path. Bytes that another row has are not encoded again. A file that cannot be read goes on the
+    quarantine list; the row that it had while it was readable stays."""
 
     def __init__(
         self,

@@ -44,12 +44,10 @@ def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
 
 
 class MetadataTable:
-    """A table of metadata by image; errors as of `read_spreadsheet`.
-
-    Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601, or a Parquet time),
-    `video`, `frame` (a number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a
-    label. An empty cell tells nothing. `AnnotationError` for a time, frame or box that is none, and for an image told
-    twice differently."""
+    """A table of metadata by image (path below the indexed folder, or absolute): `camera`, `time` (ISO 8601, or a
+    Parquet time), `video`, `frame`, `box` (left, top, width and height in pixels), `track`, and labels. An empty cell
+    tells nothing. `AnnotationError` for a value that is none, and for an image told twice differently; else as of
+    `read_spreadsheet`."""
 
     def __init__(self, file: Path) -> None:
         sheet = read_spreadsheet(file, _COLUMNS, others=True)
@@ -78,9 +76,7 @@ class MetadataTable:
 
 
 def exif_time(content: bytes) -> datetime | None:
-    """When the picture was taken according to its EXIF block, as `without_zone` keeps times; None without a usable one.
-
-    A time with its offset (EXIF 2.31: `OffsetTimeOriginal`, `OffsetTime`) is turned into UTC, as one in a table is."""
+    """When the picture was taken according to its EXIF block (2.31, with its offset), as `without_zone` keeps times."""
     try:
         with Image.open(io.BytesIO(without_notes(content))) as image:
             exif = image.getexif()
@@ -115,8 +111,7 @@ def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) ->
 
 
 def whole_numbers(name: str, text: str) -> list[int]:
-    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets; `UsageError` for something
-    else, for a number larger than a picture or video can have it, and for a box without any area."""
+    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets; `UsageError` for else."""
     parts = re.split(r"[\s,;]+", text.strip("[]() "))
     try:
         numbers = [int(whole(part)) for part in parts]

@@ -37,8 +37,8 @@ class Picture:
 
 
 def read_file(file: Path) -> bytes:
-    """The bytes of an image file; `ImageUnreadable` where it is gone, may not be read, is too large or no ordinary
-    file."""
+    """The bytes of an image file; `ImageUnreadable` where it is gone, too large, no ordinary file or may not be
+    read."""
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -26,11 +26,8 @@ _REMEDIES: dict[type[OSError], str] = {
 
 class Scan:
     """One pass over a folder. A file is taken for an image by its name's ending, or without one by its first bytes.
-
-    Passed over are hidden files and folders, recycle bins and thumbnails of storage boxes, Pickout's own pictures, what
-    the patterns exclude, and files that are no image by name. Links to files are followed, links to folders are not, so
-    that no file is met twice in a circle. Only one folder's names are held at a time. Patterns like `*_mask.png` or
-    `thumbs` are held against each name and each path below the folder."""
+    Links to files are followed, links to folders are not. Patterns like `*_mask.png` or `thumbs` are held against each
+    name and each path below the folder. Only one folder's names are held at a time."""
 
     def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]

@@ -54,20 +54,12 @@ def export_gallery(
     force: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ExportReport:
-    """Write rows, as they are at this moment, to one file that only its owner can read. It leaves a line in the audit.
+    """Write rows of these ids, or all, as they are at this moment, to one file that only its owner can read. With
+    `crops` the original pictures go in too, but those that are gone or have changed. It leaves a line in the audit.
 
-    Args:
-        gallery: the gallery's folder.
-        manifest: what it is.
-        file: the file to make; it is there whole or not at all.
-        ids: which rows; unknown ids are ignored. None: all.
-        crops: whether the original pictures go in too. One that is gone or has changed is left out and counted.
-        force: whether a file that is there may be replaced.
-        on_progress: called with rows written and rows in all.
-
-    `UsageError` where the file is there, or lies in the gallery's folder, `GalleryDamaged` where a row is not as it was
-    written, `GalleryError` where the file cannot be made, or another process erased crops or changed the model
-    meanwhile, `StorageFull` without space."""
+    `UsageError` where the file is there, unless `force`, or lies in the gallery's folder; `GalleryDamaged` where a row
+    is not as it was written; `GalleryError` where the file cannot be made, or another process erased crops or changed
+    the model meanwhile; `StorageFull` without space."""
     _check_target(gallery, file, force)
     with _reading(gallery):
         opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)

@@ -33,9 +33,7 @@ class Grouping(StrEnum):
 def grouped(
     positions_k: NDArray[np.int64], resident: Resident, grouping: Grouping, *, duplicate: float
 ) -> list[list[int]]:
-    """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one. Places in the ranking.
-
-    So the groups of the first k candidates do not change when more are looked at, except for gaining members."""
+    """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one. Places in the ranking."""
     by_track = grouping is Grouping.TRACK and resident.facets.get("track", NO_FACET).names
     if not by_track and grouping is not Grouping.DUPLICATE:
         return [[place] for place in range(len(positions_k))]
@@ -102,14 +100,10 @@ def take_aim(
     settings: AimSettings,
     known: Mapping[str, NDArray[np.float32]] = {},
 ) -> Aim:
-    """Encode a query.
-
-    Sentences are averaged, and so are pictures with liked crops; where there are both, the vector is
-    `(1 - w) sentences + w pictures`. A mean of unit vectors gives the mean of the scores. For each unwanted part n,
-    `weight * sigma_q * max(0, z_n(x) - from)` is taken off, where `z_n` is the likeness to n in standard deviations
-    over the gallery and `sigma_q` the standard deviation of the score: being far from the unwanted earns nothing.
-
-    `locate` tells a crop's row by its id or path; `known` are sentences that were encoded already."""
+    """Encode a query. Sentences are averaged, and so are pictures with liked crops; where there are both, the vector is
+    `(1 - w) sentences + w pictures`. For each unwanted part n, `weight * sigma_q * max(0, z_n(x) - from)` is taken off,
+    where `z_n` is the likeness to n in standard deviations over the gallery and `sigma_q` the standard deviation of the
+    score. `locate` tells a crop's row by its id or path; `known` are sentences that were encoded already."""
     names = [*query.more_like, *query.less_like]
     crops = list(resident.vectors.at([locate(name) for name in names])) if names else []
     for name, crop in zip(names, crops, strict=True):
@@ -212,9 +206,8 @@ class Ranking:
 def ranked(
     resident: Resident, aim: Aim, asked: Asked, candidates: int = 0, second_look: SecondLook | None = None
 ) -> Ranking:
-    """A page of rows, or groups of rows, that pass the filters, best first; equal scores by path.
-
-    The best `candidates` are looked at again and ranked by that; the rest follow as they were."""
+    """A page of rows, or groups of rows, that pass the filters, best first; equal scores by path. The best `candidates`
+    are looked at again and ranked by that; the rest follow as they were."""
     check_where(asked.where, resident)
     mask = allowed(asked.where, resident)
     passed = len(resident.ids) if mask is None else int(np.count_nonzero(mask))
@@ -250,9 +243,8 @@ def ranked(
 
 
 def looks_again(encoder: Encoder, query: Query, candidates: int | None) -> int:
-    """How many of the best are looked at again, of `candidates` wanted; 0 for a model that cannot, or without sentence.
-
-    With pictures in the query the second look would forget them, so there is none."""
+    """How many of the best are looked at again, of `candidates` wanted: 0 for a model that cannot, or with pictures or
+    crops in the query, which a second look would forget."""
     if not isinstance(encoder, Matching) or query.images or query.more_like or query.less_like or not query.texts:
         return 0
     return encoder.candidates if candidates is None or not encoder.candidates else candidates

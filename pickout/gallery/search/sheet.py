@@ -34,17 +34,9 @@ NO_REASONS = Reasons()
 def result_sheet(
     answers: Sequence[Answer], *, gallery: str, model: str, crops: int, reasons: Reasons = NO_REASONS
 ) -> str:
-    """The page: for each answer the query on top, then the candidates in a justified grid.
-
-    Args:
-        answers: at least one.
-        gallery: the gallery's name.
-        model: the model's name.
-        crops: how many crops the gallery holds.
-        reasons: what is shown when a candidate's "why" is clicked.
-
-    Returns:
-        HTML text. All names in it are escaped; its content security policy forbids scripts and requests."""
+    """The page: for each answer, of at least one, the query on top, then the candidates in a justified grid; `crops` is
+    how many the gallery holds, `reasons` what a candidate's "why" shows. All names in it are escaped; its content
+    security policy forbids scripts and requests."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("pickout.gallery.search", "")

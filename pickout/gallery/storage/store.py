@@ -38,11 +38,9 @@ _Found = TypeVar("_Found")
 
 
 class Store:
-    """Rows by id in a LanceDB table inside the gallery's folder. Each change happens as a whole or not at all, whenever
-    the process dies; other processes' changes are seen. Paths are kept as bytes, so any file name is possible.
-
-    `dimension` is the length of a vector. `GalleryDamaged` where there is no table (`create` makes an empty one), it
-    cannot be read, or its vectors have another length."""
+    """Rows by id in a LanceDB table inside the gallery's folder. Each change happens as a whole or not at all; other
+    processes' changes are seen. `GalleryDamaged` where there is no table (`create` makes an empty one), it cannot be
+    read, or its vectors have another length than `dimension`."""
 
     def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
         self.folder, self.dimension, self.name = folder.absolute(), dimension, name  # relative: may look an address
@@ -119,9 +117,8 @@ class Store:
         return self._each(lambda each: (each["id"], columns.values_mark(each)), names, ids)
 
     def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
-        """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest.
-
-        `vectors` makes the vectors, given the ids (N,); without, they are read and held."""
+        """The columns that a search reads: 4 D bytes a row for the vectors and about 60 for the rest. `vectors` makes
+        the vectors, given the ids (N,); without, they are read and held."""
         self.version()  # raises where files of the newest version are gone
         schema, parts = pa.schema([self._schema.field(name) for name in columns.RESIDENT]), list[pa.Table]()
 
@@ -178,10 +175,9 @@ class Store:
             self.compact(keep)
 
     def erase(self, ids: Iterable[str]) -> None:
-        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
-
-        The table is written anew without them; then every file that was there before is deleted, whatever its date:
-        the library deletes by age, and clocks go back. `GalleryError` where one cannot be; the rows are gone."""
+        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files: it
+        is written anew, then every earlier file is deleted, whatever its date. `GalleryError` where one cannot be; the
+        rows are gone."""
         gone, before = pa.array(list(ids), pa.string()), self._all_files()
         again = "may hold what is being erased; the next change of the gallery tries again"
         with self.latest() as table:

@@ -178,10 +178,8 @@ def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) ->
 
 
 def swap(gallery: Path, told: Manifest) -> None:
-    """Put the table that was built in the place of the gallery's; the caller holds the lock.
-
-    It happens the moment that `gallery.json` is replaced. The old table and the old model's calibration go after that;
-    where a kill hinders it, the next writer sees to it (`finish_swap`)."""
+    """Put the table that was built in the place of the gallery's, at the moment that `gallery.json` is replaced; the
+    caller holds the lock. What a kill leaves is the next writer's to delete (`finish_swap`)."""
     write_manifest(gallery, told)
     _forget_calibration(gallery, told)
     _clear(gallery)

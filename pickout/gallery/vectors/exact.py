@@ -42,15 +42,12 @@ def exact_top(
     penalties: Sequence[Penalty] = (),
     rough_N: Floats | None = None,
 ) -> Best:
-    """The `top` rows of largest score, best first: the inner product with the query, less the penalties.
+    """The `top` rows of largest score, best first: positions (k,) and scores (k,), the inner product with the query,
+    less the penalties. Among equal scores the smaller `order_N` comes first.
 
-    One pass in single precision finds every row that could be among the best; those are scored again in double
-    precision, each row by itself. So the answer depends neither on the filter, nor on the number of threads, nor on
-    where a row stands, and equal vectors have equal scores. Among equal scores the smaller `order_N` comes first.
-
-    `allowed_N` are rows that may be returned (None: all), and `rough_N` every row's inner product with the query in
-    single precision, where it is known already. Returns positions (k,) in `vectors_ND` and their scores (k,), k <= top.
-    """
+    One pass in single precision finds every row that could be among the best, or `rough_N` is that pass; those are
+    scored again in double precision, each row by itself. So the answer depends neither on the rows that are `allowed_N`
+    (None: all), nor on the number of threads, nor on where a row stands."""
     positions = None if allowed_N is None else np.flatnonzero(allowed_N)
     if rough_N is None:
         rough = _rough_scores(vectors_ND, query_D, positions)
@@ -74,8 +71,7 @@ def exact_top(
 
 
 def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -> Floats:
-    """Scores of some rows, or of all of them, as fast as memory is read: without BLAS, whose product of a matrix and
-    one vector takes up to twice as long as reading the matrix."""
+    """As fast as memory is read: without BLAS, whose product of a matrix and one vector takes up to twice as long."""
     few = positions if positions is not None and len(positions) < _GATHER_BELOW * len(vectors_ND) else None
     count, size = (len(vectors_ND), _TOGETHER) if few is None else (len(few), _GATHERED)
     scores = np.empty(count, dtype=np.float32)
