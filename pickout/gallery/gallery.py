@@ -10,7 +10,7 @@ from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
-from pickout.gallery.changes.rebuild import RebuildProgress, RebuildReport, rebuild
+from pickout.gallery.changes.rebuild import RebuildReport, rebuild
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
@@ -94,7 +94,7 @@ class Gallery(OpenGallery):
         settings: IngestSettings | None = None,
         drop_missing: bool = False,
         restart: bool = False,
-        on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+        on_progress: Callable[[IngestProgress], None] = lambda _: None,
     ) -> RebuildReport:
         """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
         again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors."""

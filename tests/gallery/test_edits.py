@@ -228,7 +228,6 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
             pytest.param(name, "[" * 100_000, name, id=f"deep {name}")
             for name in ("quarantine.jsonl", "erasing.json", "audit.jsonl")
         ),
-        (".gallery.json.abcd_123.pickout.part", "", "left over from an interrupted write"),
     ],
 )
 def test_files_changed_by_hand_are_named(told, name, content, what):

@@ -110,7 +110,7 @@ def test_a_rebuilt_gallery_is_as_if_it_had_always_had_the_model(told, tmp_path, 
     seen = []
     report = told.rebuild(model(), run="/runs/new", settings=SMALL, on_progress=seen.append)
     assert (report.rows, report.encoded, report.resumed, report.dropped) == (6, 6, 0, ())
-    assert (seen[-1].done, seen[-1].total, seen[-1].lost) == (6, 6, 0)
+    assert (seen[-1].done, seen[-1].total, seen[-1].quarantined) == (6, 6, 0)
     assert [each.done for each in seen] == sorted(each.done for each in seen)
     again = Gallery.open(told.path, model())
     expected = fresh(tmp_path / "fresh", model(), crops)

@@ -30,9 +30,8 @@ class Examined:
 def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = None) -> Examined:
     """Hold a log against itself, the heads that it gave out, and heads that somebody else kept. Entries behind the last
     head can be changed unseen: hand out heads often. A GalleryError where the log cannot be read."""
-    faults = list(log_faults(gallery))
+    faults, every = list(log_faults(gallery)), list(heads)
     leaves = [leaf(line) for line in lines(gallery)]
-    every = list(heads)
     try:
         every += given_out(gallery)
     except GalleryDamaged as error:

@@ -177,18 +177,20 @@ def showed(entry: Mapping[str, Any], crop: str, key: bytes) -> bool:
 
 def key_of(gallery: Path, crop: str) -> bytes | None:
     """A crop's key; None where it was never shown, or was erased."""
-    if not (gallery / KEYS).exists():
-        return None
-    with _opened(gallery) as database:
-        return _key(database, crop)
+    found = _selected(gallery, "SELECT key FROM keys WHERE crop = ?", crop)
+    return bytes(found[0]) if found else None
 
 
 def crops_with_keys(gallery: Path) -> list[str]:
     """Ids of the crops that can be shown to have been shown."""
+    return _selected(gallery, "SELECT crop FROM keys")
+
+
+def _selected(gallery: Path, command: str, *values: str) -> list[Any]:
     if not (gallery / KEYS).exists():
         return []
     with _opened(gallery) as database:
-        return [row[0] for row in database.execute("SELECT crop FROM keys")]
+        return [row[0] for row in database.execute(command, values)]
 
 
 def forget(gallery: Path, ids: Iterable[str]) -> None:
@@ -216,9 +218,8 @@ def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
     try:
         with own_file(file), closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
             # Deleted keys are overwritten. No log of changes beside the file, which would keep them.
-            database.execute("PRAGMA secure_delete = ON")
-            database.execute("PRAGMA temp_store = MEMORY")
-            database.execute("PRAGMA synchronous = NORMAL")
+            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL"):
+                database.execute(f"PRAGMA {setting}")
             database.execute("CREATE TABLE IF NOT EXISTS keys (crop TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID")
             yield database
     except OSError as error:

@@ -16,8 +16,7 @@ from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Lev
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 
-BINS = 15
-"""Bins of equal width, as Guo et al. (2017) use."""
+BINS = 15  # of equal width, as Guo et al. (2017) use
 _RESAMPLES = 1000
 
 
@@ -31,9 +30,7 @@ def bin_sums(
 
 
 def expected_calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`sum_b n_b / n |matches_b - probability_b|` (Naeini et al., 2015; Guo et al., 2017, Eq. 3).
-
-    From `bin_sums` (..., bins, 3); shape (...)."""
+    """`sum_b n_b / n |matches_b - probability_b|` (Naeini et al., 2015; Guo et al., 2017, Eq. 3), of `bin_sums`."""
     return np.asarray(np.abs(sums[..., 2] - sums[..., 1]).sum(-1) / sums[..., 0].sum(-1))
 
 
@@ -77,8 +74,7 @@ def plot_reliability(calibration: Calibration) -> bytes:
     title = f"{check.identities} people not used for fitting: ECE {check.ece:.3f} ({low:.3f} to {high:.3f})"
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     stream = io.BytesIO()
-    # Without the library's version inside, equal calibrations give equal bytes.
-    figure.savefig(stream, format="png", metadata={"Software": None})
+    figure.savefig(stream, format="png", metadata={"Software": None})  # without it, equal fits give equal bytes
     return stream.getvalue()
 
 
@@ -139,9 +135,8 @@ def fit_and_check(
     second_look: bool,
     shift: float,
 ) -> Calibration:
-    """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others.
-
-    `model`, `data`, `second_look` and `shift` are what the calibration says about itself."""
+    """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others. `model`, `data`,
+    `second_look` and `shift` are what the calibration says about itself."""
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
     fractions = FRACTIONS[:1] if second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
@@ -195,12 +190,10 @@ def _check(lists: Lists, level: Level, present: float, threshold: float, generat
     weight, first = _weights(lists, present), lists.first
     told = logistic(level.logits(lists.inputs, first))
     told = np.minimum(told, told[first][np.cumsum(first) - 1])  # as an answer tells them
-    facts = (told, lists.match, weight)
-    best = (told[first], lists.match[first], weight[first])
+    facts, best = (told, lists.match, weight), (told[first], lists.match[first], weight[first])
     sums = bin_sums(*facts)
-    answered = first & (told >= threshold)
+    answered, whole = first & (told >= threshold), sums[:, 0].sum()
     right = lists.match[answered & lists.present]
-    whole = sums[:, 0].sum()
     bins = [Bin(probability=float(p / n), share=float(m / n), weight=float(n / whole)) for n, p, m in sums if n > 0]
     return Check(
         identities=len(np.unique(lists.person)),

@@ -64,8 +64,8 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
         return ids
     files, named = dict(store.files()), set[str]()
     for crop in crops:
-        found = files.keys() & {crop} or _named(crop, files) or _fitting(crop, files)
-        if not found:
+        same = files.keys() & set(possible_ids(crop)) | {each for each, file in files.items() if is_end(crop, file)}
+        if not (found := files.keys() & {crop} or same or _fitting(crop, files)):
             raise UsageError(f"'{crop}': no crop has this id or path; pickout search --json tells both")
         named |= found
     return [identifier for identifier in ids if identifier in named]
@@ -76,11 +76,6 @@ def listed(names: Collection[str]) -> Collection[str]:
     if isinstance(names, str | bytes):
         raise UsageError(f"'{names}': expected a list, for example gallery.choose([...]), found one text")
     return names
-
-
-def _named(crop: str, files: Mapping[str, Path]) -> set[str]:
-    """Crops that are called so letter for letter."""
-    return files.keys() & set(possible_ids(crop)) | {each for each, file in files.items() if is_end(crop, file)}
 
 
 def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
@@ -130,8 +125,7 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
 
 def _checked_ids(ids: Collection[str]) -> list[str]:
     """Each id once."""
-    told = list(listed(ids))
-    for identifier in told:
+    for identifier in (told := list(listed(ids))):
         if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
             raise UsageError(f"{identifier!r:.80} is no crop's id; take those that gallery.choose([...]) gives")
     return list(dict.fromkeys(told))

@@ -16,7 +16,7 @@ from pickout.gallery.changes.erasure import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
-from pickout.gallery.intake.report import IngestSettings
+from pickout.gallery.intake.report import IngestProgress, IngestSettings
 from pickout.gallery.storage import tables
 from pickout.gallery.storage.columns import row_mark
 from pickout.gallery.storage.lock import finish_writes, locked
@@ -30,16 +30,6 @@ REBUILDING = ".rebuilding"
 _ROUNDS = 20  # times that changes made meanwhile are caught up with before other writers have to wait for the rest
 _AT_ONCE = 500  # rows fetched together
 _NAMED = 3  # lost rows that the error names; all stand on the quarantine list
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildProgress:
-    """How far a rebuild is, in rows: dealt with by all runs, of the gallery, encoded by this run, unreadable."""
-
-    done: int
-    total: int
-    encoded: int
-    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +63,7 @@ def rebuild(
     settings: IngestSettings,
     drop_missing: bool,
     restart: bool,
-    on_progress: Callable[[RebuildProgress], None],
+    on_progress: Callable[[IngestProgress], None],
 ) -> RebuildReport:
     """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again.
 
@@ -127,7 +117,7 @@ class Rebuilding:
         new: Store,
         encoder: Encoder,
         settings: IngestSettings,
-        on_progress: Callable[[RebuildProgress], None],
+        on_progress: Callable[[IngestProgress], None],
     ) -> None:
         self._gallery, self._old, self._new = gallery, old, new
         self._encoder, self._settings, self._on_progress = encoder, settings, on_progress
@@ -262,7 +252,7 @@ class Rebuilding:
         return lost
 
     def _tell(self) -> None:
-        self._on_progress(RebuildProgress(self._done, max(self._total, self._done), self.encoded, len(self._lost)))
+        self._on_progress(IngestProgress(self._done, max(self._total, self._done), self.encoded, len(self._lost)))
 
     def _lock(self, alone: bool) -> AbstractContextManager[None]:
         return nullcontext() if alone else changing(self._gallery, self._old)

@@ -3,7 +3,6 @@
 import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,10 @@ from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.lock import half_written
 from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row, row_id
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import leftover_tables, pending, table_folder
+from pickout.gallery.storage.tables import pending, table_folder
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
@@ -66,7 +64,7 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
     ids = Counter(known.id for known in store.known())
     for identifier, count in (ids - Counter(list(ids))).items():
         yield Fault(gallery, f"row {identifier} is there {count + 1} times; erase it and index its file again")
-    every, shapes, missed = list(ids), set[tuple[int, ...]](), list[str]()
+    every, missed = list(ids), list[str]()
     for start in range(0, len(every), _AT_ONCE):
         some, read = every[start : start + _AT_ONCE], _Found()
         yield from _read(gallery, store, some, read)
@@ -80,13 +78,9 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
                     yield Fault(row.file, "has changed since it was indexed; index its folder again")
             except PickoutError as error:
                 yield Fault(row.file, str(error))
-            if tokens is not None:
-                shapes.add(tokens.shape)
         on_progress(start + len(some), len(every))
     if lost := unreached(gallery, store, missed):
         yield Fault(table_folder(gallery, manifest.table), lost)
-    if len(shapes) > 1:
-        yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
 
 
 def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
@@ -129,11 +123,6 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
         yield from (Fault(gallery / AUDIT, told) for told in log_faults(gallery))
     except PickoutError as error:
         yield Fault(gallery / AUDIT, str(error))
-    for left in half_written(gallery):
-        yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
-    with suppress(PickoutError):  # told above
-        for folder in leftover_tables(gallery):
-            yield Fault(folder, "left over from another model; any change of the gallery deletes it")
 
 
 def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:

@@ -116,8 +116,8 @@ class Ingest:
     def _examine(self, file: Path) -> _Examined:
         """Read one file, and decode it unless its bytes are known; runs in threads."""
         identifier, told = row_id(file), Metadata(camera=camera_of(self._root, file, self._camera_from))
-        if self._table is not None:
-            told = self._table.of(self._root, file).over(told)
+        if self._table is not None and (own := self._table.of(self._root, file)) is not None:
+            told = own.over(told)
         known, before = self._inventory.row(identifier)
         erased = known is None and self._suppression.covers(identifier)
         if erased and not self._again:
@@ -137,8 +137,7 @@ class Ingest:
 
     def _is_changed(self, examined: _Examined) -> bool:
         self._report.found += 1
-        if self._table is not None and not self._table.names(self._root, examined.file):
-            self._report.untold += 1
+        self._report.untold += self._table is not None and self._table.of(self._root, examined.file) is None
         self._touched[examined.file.parent if examined.problem is None else examined.file] = examined.file
         if examined.erased and not self._again:
             self._report.erased += 1

@@ -63,16 +63,9 @@ class MetadataTable:
             if self._rows.setdefault(_key(image), metadata) != metadata:
                 raise AnnotationError(file, record, "image", f"'{image}' stands in the table twice, differently")
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def names(self, root: Path, image: Path) -> bool:
-        """Whether the table has a line for `image`, a path below `root`."""
-        return _key(str(image.relative_to(root))) in self._rows or _key(str(image)) in self._rows
-
-    def of(self, root: Path, image: Path) -> Metadata:
-        """What the table tells about `image`, a path below `root`; nothing where it does not name it."""
-        return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(_key(str(image)), Metadata()))
+    def of(self, root: Path, image: Path) -> Metadata | None:
+        """What the table tells about `image`, a path below `root`; None where it does not name it."""
+        return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(_key(str(image))))
 
 
 def exif_time(content: bytes) -> datetime | None:

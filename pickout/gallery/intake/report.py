@@ -29,8 +29,7 @@ class IngestSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far a run is: files dealt with and found; of those, images that went through the model, and files
-    quarantined."""
+    """How far a run is: files or rows dealt with, in all, encoded, and quarantined since they cannot be read."""
 
     done: int
     total: int

@@ -111,31 +111,24 @@ class Calibration(Settings):
 
     def warnings(self) -> list[str]:
         """What to say about the calibration itself."""
-        told = []
-        if abs(self.shift) > _SHIFTED:
-            more, high = ("higher", "high") if self.shift > 0 else ("lower", "low")
-            told.append(
-                f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's "
-                f"crops, so they look different; probabilities will be too {high}."
-            )
-        if self.check.present_answered < 2 * self.check.absent_answered:
-            told.append("this model hardly tells people who are there from people who are not.")
-        return told
+        more, high = ("higher", "high") if self.shift > 0 else ("lower", "low")
+        shifted = (
+            f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's crops, so "
+            f"they look different; probabilities will be too {high}."
+        )
+        weak = "this model hardly tells people who are there from people who are not."
+        is_weak = self.check.present_answered < 2 * self.check.absent_answered
+        return [shifted] * (abs(self.shift) > _SHIFTED) + [weak] * is_weak
 
     def doubts(self, best: float, passed: int) -> list[str]:
         """What to say beside the probabilities of a search whose best score is `best`, among `passed` crops."""
-        told = []
-        if best < self.floor:
-            told.append(
-                "No crop fits this sentence as well as crops fitted 99 of 100 validation sentences: the person may not "
-                "be there, or the sentence is unlike any that the model knows."
-            )
-        if passed > _GROWN * self.crops:
-            told.append(
-                f"Probabilities were fitted when the gallery held {self.crops:,} crops, {passed:,} are searched now; "
-                "run pickout calibrate again."
-            )
-        return told
+        unlike = (
+            "No crop fits this sentence as well as crops fitted 99 of 100 validation sentences: the person may not be "
+            "there, or the sentence is unlike any that the model knows."
+        )
+        grown = f"Probabilities were fitted when the gallery held {self.crops:,} crops, {passed:,} are searched now"
+        is_grown = passed > _GROWN * self.crops
+        return [unlike] * (best < self.floor) + [f"{grown}; run pickout calibrate again."] * is_grown
 
 
 def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64]) -> NDArray[np.float64]:

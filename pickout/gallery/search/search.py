@@ -12,19 +12,11 @@ from numpy.typing import NDArray
 
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
+from pickout.gallery.search import ranking
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
 from pickout.gallery.search.probability import Calibration, passing
 from pickout.gallery.search.query import Query, is_end, possible_ids
-from pickout.gallery.search.ranking import (
-    Asked,
-    Grouping,
-    Ranking,
-    SearchSettings,
-    looks_again,
-    ranked,
-    second_look,
-    take_aim,
-)
+from pickout.gallery.search.ranking import Asked, Grouping, Ranking, SearchSettings, take_aim
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
@@ -91,10 +83,8 @@ class Verdict:
         """The verdict as a sentence."""
         if self.is_good:
             return f"The best candidate passes the threshold that {self.error:.0%} of searches for absent people pass."
-        return (
-            f"No good match: the best candidate has probability {self.best:.2f}, below {self.threshold:.2f}, which "
-            f"only {self.error:.0%} of searches for absent people reach."
-        )
+        told = f"the best candidate has probability {self.best:.2f}, below {self.threshold:.2f}"
+        return f"No good match: {told}, which only {self.error:.0%} of searches for absent people reach."
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +127,7 @@ _FOREIGN = 0.5  # share of letters in foreign words from which the script is tol
 _STRANGE = 0.5  # share of unknown words from which the language is told to be unknown
 _NAMED = 5
 
-Known = Mapping[str, NDArray[np.float32]]
-"""Vectors of sentences that were encoded together."""
+Known = Mapping[str, NDArray[np.float32]]  # vectors of sentences that were encoded together
 
 
 @contextmanager
@@ -163,25 +152,23 @@ def answer(
     """Search, and say how sure the result is. `known` comes from `together`; errors as of `Gallery.ask`."""
     query, settings = asked.query, asked.settings
     aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim, known)
-    candidates, look = looks_again(encoder, query, settings.candidates), None
+    candidates, look, verdict = ranking.looks_again(encoder, query, settings.candidates), None, None
     if candidates and isinstance(encoder, Matching):
-        look = second_look(encoder, query, resident, store, settings.aim.without)
-    ranking = ranked(resident, aim, asked, candidates, look)
-    notes = _reading_notes(query, encoder)
-    if doubt := resident.vectors.doubt(ranking.passed):
-        notes.append(doubt)
-    verdict = None
+        look = ranking.second_look(encoder, query, resident, store, settings.aim.without)
+    found = ranking.ranked(resident, aim, asked, candidates, look)
+    doubt, notes = resident.vectors.doubt(found.passed), _reading_notes(query, encoder)
+    notes += [doubt] if doubt else []
     if calibration is not None and not (query.is_plain and calibration.second_look == bool(candidates)):
         calibration = None
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
-    elif calibration is not None and len(ranking.head):
-        best = calibration.probabilities(ranking.head[:1], ranking.head, ranking.passed)[0]
-        verdict = Verdict(float(best), passing(calibration.levels, settings.error, ranking.passed), settings.error)
-        notes += calibration.doubts(float(ranking.head[0]), ranking.passed)
-    rows = store.fetch(_id(resident, place.position) for place in ranking.places)
-    hits = _hits(ranking, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)
-    faults = tuple(_faults(hits, rows, len(ranking.places), resident, store))
-    about = (ranking.passed, asked.page, ranking.more, asked.grouping, verdict, tuple(notes), faults)
+    elif calibration is not None and len(found.head):
+        best = calibration.probabilities(found.head[:1], found.head, found.passed)[0]
+        verdict = Verdict(float(best), passing(calibration.levels, settings.error, found.passed), settings.error)
+        notes += calibration.doubts(float(found.head[0]), found.passed)
+    rows = store.fetch(_id(resident, place.position) for place in found.places)
+    hits = _hits(found, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)
+    faults = tuple(_faults(hits, rows, len(found.places), resident, store))
+    about = (found.passed, asked.page, found.more, asked.grouping, verdict, tuple(notes), faults)
     return Answer(query, hits, asked.where, *about)
 
 
@@ -204,8 +191,7 @@ def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident
         for penalty in aim.penalties:
             found -= np.float32(penalty.weight) * np.maximum(vectors @ penalty.vector - np.float32(penalty.free), 0)
         scores[rows] = found
-    passed = allowed(where, resident)
-    chosen = slice(None) if passed is None else passed
+    chosen = slice(None) if (passed := allowed(where, resident)) is None else passed
     return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
 
@@ -250,14 +236,13 @@ def _faults(
 
 
 def _hits(
-    ranking: Ranking, rows: Mapping[str, Row], resident: Resident, calibration: Calibration | None, *, first: int
+    found: Ranking, rows: Mapping[str, Row], resident: Resident, calibration: Calibration | None, *, first: int
 ) -> tuple[Hit, ...]:
-    told: list[float | None] = [None] * len(ranking.places)
+    told, hits = list[float | None]([None] * len(found.places)), list[Hit]()
     if calibration is not None and told:
-        decisive = [place.score if place.match is None else place.match for place in ranking.places]
-        told = calibration.probabilities(np.array(decisive), ranking.head, ranking.passed).tolist()
-    hits: list[Hit] = []
-    for place, probability in zip(ranking.places, told, strict=True):
+        decisive = [place.score if place.match is None else place.match for place in found.places]
+        told = calibration.probabilities(np.array(decisive), found.head, found.passed).tolist()
+    for place, probability in zip(found.places, told, strict=True):
         row = rows.get(_id(resident, place.position))
         if row is None:  # another process has removed it since this one read the vectors
             continue
@@ -287,8 +272,7 @@ def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
         alike = [identifier for identifier, file in store.files() if is_end(name, file)]
         if len(alike) > 1:
             raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
-        position = row(alike[0]) if alike else None
-        if position is None:
+        if not alike or (position := row(alike[0])) is None:
             raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
         return position
 

@@ -58,10 +58,10 @@ def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
 def to_row(values: dict[str, Any]) -> Row:
     """A row from its values by column, without tokens."""
     return Row(
-        **{name: values[name] for name in _PLAIN},
+        **{name: values.get(name) for name in _PLAIN},
         root=os.fsdecode(values["root"]),
         path=os.fsdecode(values["path"]),
-        vector=np.asarray(values["vector"], dtype=np.float32),
+        vector=np.asarray(values.get("vector"), dtype=np.float32),
         metadata=to_metadata(values),
         seal=values.get("seal"),
     )
@@ -87,23 +87,13 @@ def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
         parts.append(_packed(own))
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
+        digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()
 
 
 def row_mark(row: Row) -> bytes:
     """Digest of what a row holds besides what a model made of its pixels (BLAKE2b, 16 bytes)."""
-    return _mark(row.content, row.root, row.path, row.width, row.height, row.added, row.metadata)
-
-
-def values_mark(values: dict[str, Any]) -> bytes:
-    """`row_mark` of a row's values by column, of which it reads `MARKED`."""
-    root, path, sizes = os.fsdecode(values["root"]), os.fsdecode(values["path"]), (values["width"], values["height"])
-    return _mark(values["content"], root, path, *sizes, values["added"], to_metadata(values))
-
-
-def _mark(*facts: object) -> bytes:
+    facts = (row.content, row.root, row.path, row.width, row.height, row.added, row.metadata)
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
 
 

@@ -5,10 +5,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,7 +113,7 @@ class Store:
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `pickout.gallery.storage.columns.row_mark`), or those of these rows."""
         names = ["id", *columns.MARKED]
-        return self._each(lambda each: (each["id"], columns.values_mark(each)), names, ids)
+        return self._each(lambda each: (each["id"], columns.row_mark(columns.to_row(each))), names, ids)
 
     def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
         """The columns that a search reads: 4 D bytes a row for the vectors and about 60 for the rest. `vectors` makes
@@ -193,9 +192,6 @@ class Store:
                 file.unlink(missing_ok=True)
             except OSError as error:
                 raise GalleryError(f"{file}: cannot be deleted ({error.strerror}), and {again}") from None
-        for emptied in {file.parent for file in before}:
-            with suppress(OSError):  # most still hold files
-                emptied.rmdir()
         if left := sorted(before & self._all_files()):
             raise GalleryError(f"{left[0]}: is there again after it was deleted, and {again}")
 
@@ -204,12 +200,8 @@ class Store:
     ) -> Iterator[pa.RecordBatch]:
         """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
         some ids, so many at once. Columns that an older table lacks are left out."""
-
-        def read(some: list[str] | None, table: Any) -> list[pa.RecordBatch]:
-            return list(self.batches(table, names, some))
-
         for some in [None] if ids is None else _slices(ids, at_once):
-            yield from self.read(partial(read, some))
+            yield from self.read(lambda table, some=some: list(self.batches(table, names, some)))
 
     def _each(
         self, make: Callable[[dict[str, Any]], _Found], names: Sequence[str], ids: Iterable[str] | None = None

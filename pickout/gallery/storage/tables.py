@@ -109,12 +109,6 @@ def table_folder(gallery: Path, name: str) -> Path:
     return gallery / f"{name}.lance"
 
 
-def leftover_tables(gallery: Path) -> list[Path]:
-    """Folders of tables that are neither the gallery's nor being built: an interrupted swap or rebuild left them."""
-    told = (read_manifest(gallery), pending(gallery))
-    return sorted(set(_tables(gallery)) - {table_folder(gallery, each.table) for each in told if each is not None})
-
-
 def _tables(gallery: Path) -> list[Path]:
     return [folder for folder in gallery.iterdir() if _OURS.fullmatch(folder.name) and not folder.is_symlink()]
 
@@ -128,10 +122,12 @@ def finish_swap(gallery: Path) -> None:
 
 def _clear(gallery: Path) -> None:
     """Delete tables that nothing names, and what else a swap leaves; the caller holds the lock."""
-    for folder in leftover_tables(gallery):
+    manifest, begun = read_manifest(gallery), pending(gallery)
+    told = {table_folder(gallery, each.table) for each in (manifest, begun) if each is not None}
+    for folder in sorted(set(_tables(gallery)) - told):
         shutil.rmtree(folder)
-    if pending(gallery) is None and (gallery / REBUILD).exists():
-        _forget_calibration(gallery, read_manifest(gallery))
+    if begun is None and (gallery / REBUILD).exists():
+        _forget_calibration(gallery, manifest)
         (gallery / REBUILD).unlink()
 
 
