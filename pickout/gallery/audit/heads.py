@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 KEY = "audit-key.pem"
-HEADS = "audit-heads.txt"
-"""The heads that were given out, one behind the other; `verify` holds the log against each."""
+HEADS = "audit-heads.txt"  # the heads that were given out, one behind the other; `verify` holds the log against each
 _ED25519 = b"\x01"
 _LARGEST = 100_000  # characters of a head or proof at most
 

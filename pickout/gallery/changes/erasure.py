@@ -20,8 +20,7 @@ from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing, finish_swap, pending_store, strays
 
 _Id = Annotated[str, Field(pattern="^[\\x00-\\x7f]*$")]
-ERASING = "erasing.json"
-"""Ids of the rows that are being erased; there only while that is not finished."""
+ERASING = "erasing.json"  # ids of the rows that are being erased; there only while that is not finished
 
 
 def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:

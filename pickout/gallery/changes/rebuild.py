@@ -25,8 +25,7 @@ from pickout.gallery.storage.rows import Row
 from pickout.gallery.storage.store import KEEP_NONE, Store
 from pickout.gallery.storage.tables import CALIBRATION, REBUILD, changing, pending
 
-REBUILDING = ".rebuilding"
-"""Held while a process rebuilds the gallery; empty."""
+REBUILDING = ".rebuilding"  # held while a process rebuilds the gallery; empty
 _ROUNDS = 20  # times that changes made meanwhile are caught up with before other writers have to wait for the rest
 _AT_ONCE = 500  # rows fetched together
 _NAMED = 3  # lost rows that the error names; all stand on the quarantine list

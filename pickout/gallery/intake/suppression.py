@@ -24,7 +24,7 @@ class Suppression(Settings):
     """The erased crops of a gallery: the contents of `suppression.json`."""
 
     format: int = _FORMAT  # version of the file's layout
-    # key of the digests, another one for each gallery, so that lists of two galleries cannot be compared
+    # another key for each gallery, so that lists of two galleries cannot be compared
     key: str = Field(default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$")
     # digest of the path and of the content of each erased crop, hexadecimal, one behind the other
     crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...] = ()

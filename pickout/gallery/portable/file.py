@@ -34,19 +34,16 @@ from pickout.gallery.storage.columns import row_schema, rows_with_tokens
 from pickout.gallery.storage.manifest import ModelFacts, first_fault
 from pickout.gallery.storage.rows import Row
 
-PORTABLE_FORMAT = 1
-"""Version of the file's layout that this code writes and reads."""
+PORTABLE_FORMAT = 1  # version of the file's layout that this code writes and reads
 EXPORT = "export.json"
 _ROWS = re.compile(r"rows-\d{6}\.parquet")
 _CROP = re.compile(r"crops/([0-9a-f]{64})(\.[a-z]{3,4})")
 _SHA256 = r"^[0-9a-f]{64}$"
 _LARGEST_EXPORT = 64 * 2**20  # bytes of `export.json` at most
-LARGEST_ROWS = 64 * 2**20
-"""Bytes of a member with rows at most."""
+LARGEST_ROWS = 64 * 2**20  # bytes of a member with rows at most
 _MOST_ROWS = 4096  # rows in one member at most
 _LARGEST_DIRECTORY = 256 * 2**20  # bytes of the archive's directory; reading it takes about five times as much memory
-MOST_PICTURES = 1_500_000
-"""So many pictures have a directory of that size."""
+MOST_PICTURES = 1_500_000  # so many pictures have a directory of that size
 _LONGEST_NAME = 4096
 _CHUNK, _AT_ONCE = 2**20, 16  # bytes and rows read at once
 _END_BYTES = 22

@@ -201,5 +201,4 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
-ANYWHERE = Where()
-"""No filter."""
+ANYWHERE = Where()  # no filter

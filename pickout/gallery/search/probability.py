@@ -113,8 +113,8 @@ class Calibration(Settings):
         """What to say about the calibration itself."""
         more, high = ("higher", "high") if self.shift > 0 else ("lower", "low")
         shifted = (
-            f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's crops, so "
-            f"they look different; probabilities will be too {high}."
+            f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's crops, "
+            f"so they look different; probabilities will be too {high}."
         )
         weak = "this model hardly tells people who are there from people who are not."
         is_weak = self.check.present_answered < 2 * self.check.absent_answered

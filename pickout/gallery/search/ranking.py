@@ -150,8 +150,7 @@ def _sample(resident: Resident) -> NDArray[np.float32]:
     return vectors[np.isfinite(vectors[:, 0])]
 
 
-LOOKED_AT = 50
-"""Rows ranked at least, whatever is shown: what stands behind a candidate tells how much its score means."""
+LOOKED_AT = 50  # rows ranked at least, whatever is shown: what stands behind a candidate tells how much its score means
 _GROUPED = 1000  # rows that are grouped at least, so that a group has its members
 
 SecondLook = Callable[[NDArray[np.int64]], NDArray[np.float32]]

@@ -12,8 +12,7 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.search.search import Answer, Hit
 
-NOTE = "Candidates, not identifications: a person must check each one."
-"""Stands on every list of results."""
+NOTE = "Candidates, not identifications: a person must check each one."  # stands on every list of results
 _LONG = 160  # characters from which the sentence is set smaller
 _NARROWEST, _WIDEST = 0.38, 2.2  # width over height of a picture's place; others get margins, so captions have room
 _PARTS = (("without", "without"), ("like the crop", "more_like"), ("unlike the crop", "less_like"))

@@ -20,8 +20,7 @@ _SIZE = [("width", pa.int32()), ("height", pa.int32()), ("camera", pa.string()),
 FIELDS = [*_PLACE, *_SIZE, ("labels", pa.string()), ("thumbnail", pa.binary()), ("added", pa.timestamp("us"))]
 """Columns of format 1, before the vector."""
 _VIDEO = [("video", pa.string()), ("frame", pa.int64()), ("box", pa.list_(pa.int32())), ("track", pa.string())]
-ADDED_FIELDS = [*_VIDEO, ("tokens", pa.large_binary()), ("seal", pa.binary())]
-"""Columns of format 2, behind the vector."""
+ADDED_FIELDS = [*_VIDEO, ("tokens", pa.large_binary()), ("seal", pa.binary())]  # columns of format 2, behind the vector
 METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
 _PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
 _FACETS = ("camera", "track", "video")  # columns of names that can be filtered by

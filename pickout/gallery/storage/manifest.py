@@ -43,8 +43,7 @@ class Manifest(Settings):
     format: int  # version of the folder's layout
     created: datetime  # when the gallery was made, UTC
     model: ModelFacts  # the model that made its vectors
-    # the folder of its rows, less `.lance`: another one after the model was changed
-    table: str = Field(default=TABLE, pattern=r"^crops(-[0-9a-f]+)?$")
+    table: str = Field(default=TABLE, pattern=r"^crops(-[0-9a-f]+)?$")  # the folder of its rows, less `.lance`
     seal: str | None = None  # digest of all the rest, so that a change by hand shows
 
     def sealed(self) -> "Manifest":

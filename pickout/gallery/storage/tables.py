@@ -161,8 +161,7 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
 
 
 def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> Manifest:
-    model = begun.model
-    if not model.made(encoder):
+    if not (model := begun.model).made(encoder):
         there = f" (--model {model.run})" if model.run else ""
         what = f"a change to the model {model.name} {model.fingerprint[:8]} has begun"
         other = f"this one is {encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}"
