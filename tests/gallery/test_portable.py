@@ -131,7 +131,6 @@ def test_many_members_and_commits_give_the_same_rows(tmp_path, told, monkeypatch
     monkeypatch.setattr("pickout.gallery.portable.writer._MEMBER", 1)
     monkeypatch.setattr("pickout.gallery.portable.writer._AT_ONCE", 2)
     monkeypatch.setattr("pickout.gallery.portable.reader._COMMIT_ROWS", 1)
-    monkeypatch.setattr("pickout.gallery.portable.reader._COMPACT_EVERY", 2)
     seen = []
     told.export(tmp_path / "people.pickout", on_progress=lambda *at: seen.append(at))
     assert seen[0] == (2, 6) and seen[-1] == (6, 6)

@@ -39,8 +39,7 @@ class Head:
 def sign_head(gallery: Path, key_file: Path | None = None) -> Head:
     """The head of the log as it is now, signed and noted down in `audit-heads.txt`.
 
-    The private key lies in the gallery unless `key_file` is given, and is made where there is none. A GalleryError
-    where the log cannot be read, or the key cannot be used."""
+    The private key lies in the gallery unless `key_file` is given, and is made where there is none."""
     key = _private_key(key_file or gallery / KEY)
     leaves = [leaf(line) for line in lines(gallery)]
     top, (origin, identifier) = root(leaves), _names(key.public_key().public_bytes_raw())
@@ -75,8 +74,7 @@ def check_proof(old: Head, text: str, key: str) -> Head:
     first, _, note = text.partition("\n\n")
     start, *hashes = first.splitlines() or [""]
     if start != f"old {old.size}":
-        told = f"this proof begins with '{start[:40]}', expected 'old {old.size}'"
-        raise UsageError(f"{told}; ask for another with --since")
+        raise UsageError(f"a proof from 'old {old.size}' was expected, not '{start[:40]}'; ask for it with --since")
     new = read_head(note)
     check_signature(old, key)
     check_signature(new, key)

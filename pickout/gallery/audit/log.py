@@ -57,14 +57,12 @@ def acting(who: Acting) -> Iterator[None]:
 
 def record_search(gallery: Path, shown: Sequence[str], **facts: Any) -> None:
     """Append a search, with `facts` and commitments to the crops that it will show, before they are returned."""
-    values = {**_who(), **facts, **_circumstances(), **_commitments(gallery, shown)}
-    _append(gallery, values, "each search is recorded, so none can be made")
+    _append(gallery, {**_who(), **facts, **_circumstances(), **_commitments(gallery, shown)})
 
 
 def record_change(gallery: Path, change: str, rows: int) -> None:
     """Append a change of rows, before it is made: how many, not which, so that it holds nothing of an erased crop."""
-    values = {**_who(), "change": change, "rows": rows, **_circumstances()}
-    _append(gallery, values, "each change is recorded, so none can be made")
+    _append(gallery, {**_who(), "change": change, "rows": rows, **_circumstances()})
 
 
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
@@ -73,8 +71,7 @@ def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details
     `shown` are ids of crops that somebody sees by it; `details` name no crop. Where the file cannot be written to, it
     is a GalleryError, or StorageFull."""
     commitments = _commitments(gallery, shown) if shown else {}
-    values = {**_who(), "event": event, **details, **_circumstances(), **commitments}
-    _append(gallery, values, "what is done is recorded, so nothing can be")
+    _append(gallery, {**_who(), "event": event, **details, **_circumstances(), **commitments})
 
 
 def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
@@ -128,7 +125,7 @@ def _circumstances() -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _append(gallery: Path, values: dict[str, Any], so: str) -> None:
+def _append(gallery: Path, values: dict[str, Any]) -> None:
     file = gallery / AUDIT
     try:
         with own_file(file) as handle, storage_errors(file):
@@ -141,7 +138,9 @@ def _append(gallery: Path, values: dict[str, Any], so: str) -> None:
     except OSError as error:
         linked = error.errno in (errno.ELOOP, errno.EEXIST)
         reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
-        raise GalleryError(f"{file}: cannot be written to ({reason}); {so}") from None
+        raise GalleryError(
+            f"{file}: cannot be written to ({reason}); what is done is recorded, so nothing can be"
+        ) from None
 
 
 def _mending(handle: int, size: int) -> bytes:

@@ -38,7 +38,16 @@ class IngestProgress:
 
 
 @dataclass(slots=True)
-class IngestReport:
+class Report:
+    """What was done, counted."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All counts by name."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class IngestReport(Report):
     """What a run did, counted in files or rows."""
 
     found: int = 0  # image files below the folder
@@ -57,7 +66,3 @@ class IngestReport:
     seconds: float = 0.0  # wall time
     passed_over: dict[str, int] = field(default_factory=dict)  # files and folders not looked into, by kind
     notes: list[str] = field(default_factory=list)  # what was assumed about the metadata table
-
-    def as_json(self) -> dict[str, Any]:
-        """All counts by name."""
-        return asdict(self)

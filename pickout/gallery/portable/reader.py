@@ -4,11 +4,10 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.erasure import finish_everything
 from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.intake.report import Report
 from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened, read_rows
 from pickout.gallery.storage.columns import row_seal
@@ -28,13 +28,12 @@ from pickout.gallery.storage.tables import changing, checked_folder, make_galler
 
 _COMMIT_BYTES = 32 * 2**20
 _COMMIT_ROWS = 2048
-_COMPACT_EVERY = 100
 Progress = Callable[[str, int, int], None]
 """Told what is being done (`checking` or `writing`), rows done, and rows in all."""
 
 
 @dataclass(slots=True)
-class ImportReport:
+class ImportReport(Report):
     """What an import did, counted in crops."""
 
     rows: int  # crops in the file
@@ -44,10 +43,6 @@ class ImportReport:
     kept: int = 0  # the gallery had another row of the same path, which stayed
     erased: int = 0  # left out, since they were erased from the gallery
     pictures: int = 0  # picture files that were written
-
-    def as_json(self) -> dict[str, Any]:
-        """All counts by name."""
-        return asdict(self)
 
 
 def import_gallery(
@@ -108,7 +103,7 @@ class _Import:
         """Look at every row and picture before the first is written. Holds the ids: about 0.1 GB a million rows."""
         portable, ids, total, shape = self._portable, set[bytes](), self.report.rows, None
         if (self._gallery / MANIFEST).exists():
-            _, store = self._opened()
+            store = self._opened()[1]
             first = [known.id for known in islice(store.known(), 1)]  # its tokens tell the shape of all
             shape = next((each.shape for each in store.fetch_tokens(first).values()), None)
         for member in portable.contents.members:
@@ -204,8 +199,6 @@ class _Import:
             wanted = [row for row in left if self._is_wanted(row, there.get(row.id), unsealed.get(row.id))]
             store.put(wanted)
             self._commits += bool(wanted)
-            if wanted and self._commits % _COMPACT_EVERY == 0:
-                store.tidy()
         self._done += len(rows)
 
     def _is_wanted(self, row: Row, before: Row | None, tokens: NDArray[np.uint16] | None) -> bool:

@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.intake.report import Report
 from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
 from pickout.gallery.storage.columns import completed, row_schema, rows_with_tokens
 from pickout.gallery.storage.manifest import Manifest
@@ -30,18 +31,14 @@ _MEMBER = 16 * 2**20  # bytes of rows that make a member at most, unless one row
 _AT_ONCE = 128  # rows read together
 
 
-@dataclass(frozen=True, slots=True)
-class ExportReport:
+@dataclass(slots=True)
+class ExportReport(Report):
     """How many crops and pictures an export holds (equal ones once), how many pictures are missing, its bytes."""
 
     rows: int
     pictures: int
     missing: int
     bytes: int
-
-    def as_json(self) -> dict[str, Any]:
-        """All counts by name."""
-        return asdict(self)
 
 
 def export_gallery(

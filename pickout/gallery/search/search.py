@@ -1,7 +1,7 @@
 """One search from query to answer, on a gallery's parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -133,16 +133,14 @@ Known = Mapping[str, NDArray[np.float32]]  # vectors of sentences that were enco
 @contextmanager
 def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> Iterator[Known]:
     """Encode the sentences of several searches at once, and score the single sentences in one pass over the vectors."""
-    if len(asked) < 2:
-        yield {}
-        return
-    sentences = list(dict.fromkeys(text for each in asked for text in (*each.query.texts, *each.query.without)))
+    several = asked if len(asked) > 1 else ()
+    sentences = list(dict.fromkeys(text for each in several for text in (*each.query.texts, *each.query.without)))
     known = dict(zip(sentences, sentence_vectors(encoder, sentences), strict=True))
-    plain = {each.query.texts[0] for each in asked if len(each.query.texts) == 1 and not each.query.images}
-    if len(plain) < 2 or not isinstance(resident.vectors, HeldVectors):
-        yield known
-        return
-    with resident.vectors.scored_together(np.stack([known[text] for text in sorted(plain)])):
+    plain = {each.query.texts[0] for each in several if len(each.query.texts) == 1 and not each.query.images}
+    with ExitStack() as stack:
+        if len(plain) > 1 and isinstance(resident.vectors, HeldVectors):
+            queries = np.stack([known[text] for text in sorted(plain)])
+            stack.enter_context(resident.vectors.scored_together(queries))
         yield known
 
 
