@@ -132,20 +132,13 @@ class Gallery(OpenGallery):
         settings: SearchSettings | None = None,
         encoder: Encoder | None = None,
     ) -> Answer:
-        """The crops that fit the query best: candidates for a person to check. Each search leaves an audit line.
+        """The crops that fit the query best: candidates for a person to check, best first and equal ones by path, and
+        how sure they are. Each search leaves an audit line.
 
-        Args:
-            query: a description of a person, or a `Query` of several parts.
-            top: how many candidates on a page.
-            page: which page, from 1; pages of an unchanged gallery never overlap.
-            where: which crops to look at.
-            grouping: which crops are shown as one.
-            settings: rarely changed numbers.
-            encoder: the model.
-
-        Gives the candidates, best first and equal ones by path, and how sure they are. `UsageError` for no usable
-        query, `top` or `page` below 1, a filter or crop that the gallery does not know; `ImageUnreadable` for a picture
-        of the query; `GalleryError` where the audit line cannot be written."""
+        The query is a description of a person, or a `Query` of several parts; `page`, from 1, holds `top` candidates,
+        and pages of an unchanged gallery never overlap; `grouping` tells which crops are shown as one. `UsageError` for
+        no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know; `ImageUnreadable` for
+        a picture of the query; `GalleryError` where the audit line cannot be written."""
         self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
         found = self.ask_many([Asked(query, where, top, page, grouping, settings or SearchSettings())])[0]
@@ -195,10 +188,9 @@ class Gallery(OpenGallery):
         settings: CalibrationSettings | None = None,
         tell: Tell = lambda *_: None,
     ) -> Calibration:
-        """Fit how likely a candidate is a match, on people of a validation split, and keep it in the gallery's folder.
-
-        The people of `split` are not in the gallery, or by the very same files. `GalleryError` for too few crops,
-        `DataError` for too few people with sentences, or an image that cannot be read."""
+        """Fit how likely a candidate is a match, on people of a validation split who are not in the gallery, or by the
+        very same files, and keep it in its folder. `GalleryError` for too few crops, `DataError` for too few people or
+        an image."""
         model = self._model(encoder)
         found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use

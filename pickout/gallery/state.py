@@ -124,10 +124,9 @@ class OpenGallery:
         settings: ApproximateSettings | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Approximation:
-        """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`.
-
-        Recall is measured with crops and with `sentences`, which need a model. `UsageError` where the crops are so few
-        that they are searched exactly."""
+        """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`. Recall is measured
+        with crops and with `sentences`, which need a model. `UsageError` for crops so few that they are searched
+        exactly."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
         return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
 

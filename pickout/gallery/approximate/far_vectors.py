@@ -17,12 +17,10 @@ from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top
 
 FEWEST = 256  # rows that can be indexed: partitions are found from so many rows each
-Codes = Literal["bits", "bytes"]
-"""What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
+Codes = Literal["bits", "bytes"]  # for a number of a vector: a bit (RaBitQ), or its place between least and most
 _INDEX = "near"
 _GATHERED = 20_000  # rows that pass a filter up to which all of them are scored, without the index
-_FEW = 4
-"""Rows asked for, for each that passes, up to which their vectors come along; of more they are fetched afterwards."""
+_FEW = 4  # rows asked for, for each that passes, up to which their vectors come along and need no fetching
 _DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
 
 _Found = tuple[NDArray[np.bytes_], Floats]
@@ -86,9 +84,8 @@ class FarVectors:
 
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
-        if passed <= _GATHERED:
-            return None
-        return f"Searched approximately, so that a good match may be missing: {self._told}."
+        note = f"Searched approximately, so that a good match may be missing: {self._told}."
+        return None if passed <= _GATHERED else note
 
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""

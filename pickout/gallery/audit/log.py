@@ -66,10 +66,8 @@ def record_change(gallery: Path, change: str, rows: int) -> None:
 
 
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
-    """Append an entry of another kind: a crop that was looked at, a hold, an alarm.
-
-    `shown` are ids of crops that somebody sees by it; `details` name no crop. Where the file cannot be written to, it
-    is a GalleryError, or StorageFull."""
+    """Append an entry of another kind: a crop that was looked at, a hold, an alarm. `shown` are ids of crops that
+    somebody sees by it; `details` name no crop. GalleryError, or StorageFull, where the file cannot be written to."""
     commitments = _commitments(gallery, shown) if shown else {}
     _append(gallery, {**_who(), "event": event, **details, **_circumstances(), **commitments})
 
@@ -138,9 +136,7 @@ def _append(gallery: Path, values: dict[str, Any]) -> None:
     except OSError as error:
         linked = error.errno in (errno.ELOOP, errno.EEXIST)
         reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
-        raise GalleryError(
-            f"{file}: cannot be written to ({reason}); what is done is recorded, so nothing can be"
-        ) from None
+        raise GalleryError(f"{file}: cannot be written to ({reason}); nothing is done without a record") from None
 
 
 def _mending(handle: int, size: int) -> bytes:

@@ -50,10 +50,9 @@ class Change:
 
 
 def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: Where) -> list[str]:
-    """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass.
-
-    Names are ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless
-    a crop has just this path. A UsageError where nothing or something unknown is named."""
+    """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass. Names are
+    ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless a crop has
+    just this path. A UsageError where nothing or something unknown is named."""
     listed(crops)
     passed = allowed(where, resident)
     if not crops and passed is None:

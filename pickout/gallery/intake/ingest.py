@@ -39,8 +39,8 @@ class _Examined:
     erased: bool = False  # whether its crop was erased and is in the gallery no more
 
 
+# What a row takes from its file's bytes: vector, width, height, thumbnail, tokens.
 _Pixels = tuple[NDArray[np.float32], int, int, bytes, NDArray[np.uint16] | None]
-"""What a row takes from its file's bytes: vector, width, height, thumbnail, tokens."""
 
 
 class Ingest:
@@ -160,12 +160,11 @@ class Ingest:
                     pictures[each.content] = each.picture or decode(each.file, read_file(each.file))
                 except ImageUnreadable as error:
                     self._committer.refuse(each.file, error.reason)
-        if pictures:
-            images = [picture.image for picture in pictures.values()]
-            vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
-            self._report.encoded += len(images)
-            for (content, picture), vector, own in zip(pictures.items(), vectors, tokens, strict=True):
-                pixels[content] = (vector, picture.width, picture.height, picture.thumbnail, own)
+        images = [picture.image for picture in pictures.values()]
+        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
+        self._report.encoded += len(images)
+        for (content, picture), vector, own in zip(pictures.items(), vectors, tokens, strict=True):
+            pixels[content] = (vector, picture.width, picture.height, picture.thumbnail, own)
         for each in changed:
             found = pixels.get(each.content)
             if found is not None and np.isfinite(found[0]).all():
@@ -186,15 +185,9 @@ class Ingest:
         (known, before), taken = self._inventory.row(examined.id), Metadata(time=examined.taken)
         # Other pixels bring their own EXIF time; the same pixels do not override what a table told earlier.
         metadata = examined.told.over(before.over(taken) if known == examined.content else taken.over(before))
-        return Row(
-            id=examined.id,
-            content=examined.content,
-            root=str(self._root),
-            path=str(examined.file.relative_to(self._root)),
-            metadata=metadata,
-            added=datetime.now(UTC).replace(tzinfo=None),
-            **dict(zip(("vector", "width", "height", "thumbnail", "tokens"), pixels, strict=True)),
-        )
+        place = (examined.id, examined.content, str(self._root), str(examined.file.relative_to(self._root)))
+        (vector, width, height, thumbnail, tokens), now = pixels, datetime.now(UTC).replace(tzinfo=None)
+        return Row(*place, vector, width, height, metadata, thumbnail, now, tokens)
 
     def _settle_absent(self, prune: bool, prune_folders: bool) -> None:
         """Count, and on request remove, the rows below the folder whose files are gone."""

@@ -44,10 +44,9 @@ def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
 
 
 class MetadataTable:
-    """A table of metadata by image (path below the indexed folder, or absolute): `camera`, `time` (ISO 8601, or a
-    Parquet time), `video`, `frame`, `box` (left, top, width and height in pixels), `track`, and labels. An empty cell
-    tells nothing. `AnnotationError` for a value that is none, and for an image told twice differently; else as of
-    `read_spreadsheet`."""
+    """A table of metadata by image (path below the indexed folder, or absolute): `camera`, `time`, `video`, `frame`,
+    `box`, `track`, and labels. An empty cell tells nothing. `AnnotationError` for a value that is none, and for an
+    image told twice differently; else as of `read_spreadsheet`."""
 
     def __init__(self, file: Path) -> None:
         sheet = read_spreadsheet(file, _COLUMNS, others=True)

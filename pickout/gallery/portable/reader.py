@@ -79,9 +79,8 @@ def import_gallery(
 
 
 class _Import:
-    """Rows on their way from a file into a gallery, and pictures into a folder: `<SHA-256>-<id of the row>.<ending>`.
-
-    A crop has a picture of its own, as always in a gallery, also where two crops have the same bytes."""
+    """Rows on their way into a gallery, and pictures, one for each row, into a folder: `<SHA-256>-<id of the
+    row>.<ending>`."""
 
     def __init__(self, portable: PortableFile, gallery: Path, crops_to: str | Path | None, replace_rows: bool) -> None:
         self._portable, self._gallery, self._replace = portable, gallery, replace_rows

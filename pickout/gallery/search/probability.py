@@ -132,10 +132,8 @@ class Calibration(Settings):
 
 
 def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a probability is computed from (n, 2): the score, and its lead over the candidates behind.
-
-    The level behind is the mean score of places 11 to 30; with fewer candidates, of the worse half. It is high for a
-    sentence that fits many, so a score that is convincing for one sentence counts for less with another."""
+    """What a probability is computed from (n, 2): the score, and its lead over the mean score of places 11 to 30, or of
+    the worse half of fewer, which is high for a sentence that fits many."""
     start, stop = _BEHIND
     behind = head_h[start:stop] if len(head_h) >= stop else head_h[len(head_h) // 2 :]
     level = float(behind.mean()) if len(behind) else 0.0

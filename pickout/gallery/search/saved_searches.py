@@ -76,8 +76,8 @@ class SavedSearches:
     def remove(self, name: str) -> None:
         """Forget a search; a UsageError where there is none of that name."""
         with writing(self.gallery):
-            self.get(name)
-            self._write([search for search in self.all() if search.name != name])
+            gone = self.get(name)
+            self._write([search for search in self.all() if search != gone])
 
     def _write(self, searches: list[SavedSearch]) -> None:
         text = json.dumps([search.as_json() for search in searches], indent=2)

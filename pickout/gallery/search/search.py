@@ -67,8 +67,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the best candidate's probability reaches a threshold that a share `error` of searches for absent people
-    reaches."""
+    """Whether the best probability reaches a threshold that a share `error` of searches for absent people reach."""
 
     best: float
     threshold: float

@@ -19,9 +19,8 @@ _log = logging.getLogger(__name__)
 
 
 def writing(gallery: Path) -> AbstractContextManager[None]:
-    """Hold the gallery's lock; other writers wait, which is logged after a few seconds. The system lets go of it when
-    the process dies. `GalleryError` where another has been writing for `PATIENCE` seconds, and errors as of
-    `locked`."""
+    """Hold the gallery's lock; other writers wait, which is logged. The system lets go of it when the process dies.
+    `GalleryError` where another has been writing for `PATIENCE` seconds, and as of `locked`."""
     told = f"{gallery}: another process has been writing for {PATIENCE:g} s; try again later"
     return locked(gallery / LOCK, PATIENCE, told)
 

@@ -92,9 +92,8 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
 def read_small_file(
     file: Path, contents: type[_Contents], remedy: str, *, check: Callable[[_Contents], str | None] = lambda _: None
 ) -> _Contents | None:
-    """What `file` holds; None where it is not there.
-
-    `GalleryDamaged`, with the remedy, where it cannot be read, is garbled, or `check` tells what is wrong with it."""
+    """What `file` holds; None where it is not there. `GalleryDamaged`, with the remedy, where it cannot be read, is
+    garbled, or `check` tells what is wrong with it."""
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

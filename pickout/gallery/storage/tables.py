@@ -47,9 +47,8 @@ def checked_folder(path: str | Path) -> Path:
 
 def make_gallery(folder: Path, manifest: Manifest) -> None:
     """An empty gallery that `manifest` describes, where there is none; its folder becomes its owner's alone.
-
-    `GalleryError` where the folder is a file or holds other files, `GalleryMissing` where it cannot be made,
-    `GalleryDamaged` where it holds crops without a manifest."""
+    `GalleryError` where it holds other files, `GalleryMissing` where it cannot be made, `GalleryDamaged` for crops
+    without manifest."""
     try:
         with storage_errors(folder):
             folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -141,9 +140,8 @@ def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
 
 
 def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, Store]:
-    """What the gallery will be with another model, loaded from `run`, and the table for it: the one that was begun, or
-    an empty one. `restart` throws away what was begun; without, `GalleryModelMismatch` where that is for a third
-    model."""
+    """What the gallery will be with another model, loaded from `run`, and the table for it, the one that was begun
+    unless `restart`, or an empty one. `GalleryModelMismatch` where that was begun for a third model."""
     with writing(gallery):
         if restart:
             (gallery / REBUILD).unlink(missing_ok=True)

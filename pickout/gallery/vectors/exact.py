@@ -49,10 +49,8 @@ def exact_top(
     scored again in double precision, each row by itself. So the answer depends neither on the rows that are `allowed_N`
     (None: all), nor on the number of threads, nor on where a row stands."""
     positions = None if allowed_N is None else np.flatnonzero(allowed_N)
-    if rough_N is None:
-        rough = _rough_scores(vectors_ND, query_D, positions)
-    else:
-        rough = rough_N if positions is None else rough_N[positions]
+    known = rough_N if rough_N is None or positions is None else rough_N[positions]
+    rough = _rough_scores(vectors_ND, query_D, positions) if known is None else known
     for penalty in penalties:
         likeness = _rough_scores(vectors_ND, penalty.vector, positions)
         rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
