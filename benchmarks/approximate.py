@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from search import cpu, unit
 
-from pickout.gallery.approximate.build import ApproximateSettings, approximate
-from pickout.gallery.approximate.record import Approximation, read_approximation
+from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, read_approximation
 from pickout.gallery.storage.manifest import new_manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row, row_id
 from pickout.gallery.storage.store import Store

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.data.changed_picture import Picture
+from pickout.data.scene_changes import Picture
 from pickout.data.image_changes import STRONG, change_picture
 from pickout.synthetic.crowds import SEEN, Crowd
 

@@ -14,8 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kills.crops import GridEncoder, row_fact
 from pickout.errors import PickoutError
-from pickout.gallery.approximate.build import ApproximateSettings
-from pickout.gallery.approximate.record import usable
+from pickout.gallery.approximate.build import ApproximateSettings, usable
 from pickout.gallery.changes import edits
 from pickout.gallery.changes.erasure import unfinished
 from pickout.gallery.changes.verification import verify

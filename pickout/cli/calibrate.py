@@ -33,8 +33,7 @@ def calibrate(
     calibration.json and calibration.png. Do it again when the gallery has grown much.
     """
     from pickout.checkpoints.source import DEFAULT
-    from pickout.gallery.calibration.fit import CalibrationSettings
-    from pickout.gallery.calibration.reliability import plot_reliability
+    from pickout.gallery.calibration.fit import CalibrationSettings, plot_reliability
     from pickout.gallery.storage.lock import writing
     from pickout.gallery.storage.tables import CALIBRATION_PLOT
 

@@ -268,7 +268,7 @@ def rebuild(
             settings=settings,
             drop_missing=drop_missing,
             restart=restart,
-            on_progress=lambda at: show(at.done, at.total, note=f"{at.lost} lost"),
+            on_progress=lambda at: show(at.done, at.total, note=f"{at.quarantined} lost"),
         )
     if json:
         told = {"gallery": str(gallery), "model": encoder.name, "fingerprint": encoder.fingerprint}

@@ -14,11 +14,10 @@ from pickout.cli.terminal import say, say_table, tell, write
 from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
 from pickout.gallery.audit.log import Acting, acting, user_name
-from pickout.gallery.search.answer import Answer, Hit
 from pickout.gallery.search.filters import ANYWHERE, Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import SearchSettings
+from pickout.gallery.search.ranking import Grouping, SearchSettings
+from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import read_filters
 from pickout.gallery.search.sheet import NO_REASONS, NOTE, Reasons, result_sheet
 from pickout.gallery.storage.manifest import MANIFEST

@@ -1,7 +1,7 @@
 """What a gallery asks of a model."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from pickout.text.familiarity import Familiarity
 class Encoder(Protocol):
     """Turns crops and sentences into vectors of one space, whose inner product is the score.
 
-    A loaded model is one; so is a few lines of test code. Equal fingerprints must mean equal vectors.
-    """
+    A loaded model is one; so is a few lines of test code. Equal fingerprints must mean equal vectors."""
 
     @property
     def name(self) -> str:
@@ -59,6 +58,11 @@ class Reading(Protocol):
         """How much of `sentence` its tokenizer knows."""
 
 
+def keeps_tokens(encoder: Encoder) -> TypeGuard[Matching]:
+    """Whether the model has a second look, for which a gallery keeps tokens."""
+    return isinstance(encoder, Matching) and encoder.candidates > 0
+
+
 def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
     """The vectors (n, D) of `images`; a row may hold values that are not finite. As in the other functions here,
     `GalleryError` where the encoder breaks its promise."""
@@ -69,14 +73,12 @@ def vectors_and_tokens(
     encoder: Encoder, images: list[Image.Image], *, tokens: bool
 ) -> tuple[NDArray[np.float32], Sequence[NDArray[np.uint16] | None]]:
     """What a gallery keeps of `images`: vectors (n, D), and tokens (tokens, width) where wanted for a second look."""
-    if not tokens or not isinstance(encoder, Matching):
+    if not images or not tokens or not isinstance(encoder, Matching):
         return image_vectors(encoder, images), [None] * len(images)
     vectors, kept = encoder.encode_images_with_tokens(images)
     if kept.ndim != 3 or len(kept) != len(images) or kept.dtype != np.uint16:
-        raise GalleryError(
-            f"model {encoder.name}: gave tokens of shape {kept.shape} for {len(images)} images, expected "
-            f"({len(images)}, tokens, width) of bfloat16 bits"
-        )
+        told = f"gave tokens of shape {kept.shape} for {len(images)} images"
+        raise GalleryError(f"model {encoder.name}: {told}, expected ({len(images)}, tokens, width) of bfloat16 bits")
     return _checked(encoder, vectors, len(images)), list(kept)
 
 
@@ -100,9 +102,7 @@ def _finite(encoder: Encoder, vectors: NDArray[np.float32], whose: str) -> NDArr
 def _checked(encoder: Encoder, vectors: NDArray[np.float32] | None, count: int) -> NDArray[np.float32]:
     """Of the promised shape; None stands for none of nothing."""
     found = np.asarray(np.empty((0, encoder.dimension)) if vectors is None else vectors, dtype=np.float32)
-    if found.shape != (count, encoder.dimension):
-        raise GalleryError(
-            f"model {encoder.name}: gave an array of shape {found.shape} for {count} inputs, "
-            f"expected {(count, encoder.dimension)}"
-        )
+    if found.shape != (wanted := (count, encoder.dimension)):
+        told = f"gave an array of shape {found.shape} for {count} inputs, expected {wanted}"
+        raise GalleryError(f"model {encoder.name}: {told}")
     return found

@@ -7,22 +7,19 @@ from pathlib import Path
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
-from pickout.gallery.audit.log import Acting, AuditLine, acting, forget, now, record_search, user_name
+from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
 from pickout.gallery.changes.rebuild import RebuildReport, rebuild
-from pickout.gallery.changes.transfer import RebuildProgress
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
-from pickout.gallery.search.answer import Answer, Hit
 from pickout.gallery.search.filters import ANYWHERE, Where, check_where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.probability import Calibration, read_calibration, write_calibration
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import Asked, SearchSettings
-from pickout.gallery.search.search import Scored, answer, every_score, together
+from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
+from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
 from pickout.gallery.storage.store import Store
@@ -35,27 +32,14 @@ class Gallery(OpenGallery):
     """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`.
 
     Everywhere `encoder` is the gallery's model, which must be given once, and `where` tells which crops to look at.
-
-    Raises:
-        UsageError: no model in use, or an argument that makes no sense.
-        GalleryModelMismatch: another model, or the gallery was rebuilt with another one meanwhile.
-        GalleryMissing: there is no gallery any more.
-        GalleryDamaged: its files were changed or are missing.
-        StorageFull: no space left; what was committed stays.
-    """
+    All of it raises `UsageError` (no model in use, or an argument that makes no sense), `GalleryModelMismatch` (another
+    model, also by a rebuild meanwhile), `GalleryMissing` (no gallery any more), `GalleryDamaged` (files were changed or
+    are missing) and `StorageFull` (what was committed stays)."""
 
     @classmethod
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
-        """Open the gallery at `path`, or make an empty one for this model.
-
-        Args:
-            path: a folder that is a gallery, is empty or does not exist.
-            encoder: the model.
-            run: where the model was loaded from, remembered for later searches.
-
-        Raises:
-            GalleryError: the folder holds other files.
-        """
+        """Open the gallery at `path`, or make an empty one for this model, loaded from `run`, which later searches
+        remember. `GalleryError` where the folder holds other files."""
         folder = checked_folder(path)
         if not (folder / MANIFEST).exists():
             make_gallery(folder, new_manifest(encoder, run))
@@ -91,20 +75,15 @@ class Gallery(OpenGallery):
             camera_from: where the camera comes from when the table does not tell.
             exclude: patterns of names, or of paths below the folder, that are passed over.
             prune: remove the rows below this folder whose files are gone.
-            prune_folders: remove also those in folders that are gone, or hold none of their files any more. Without, a
-                disk that is not mounted loses no row.
+            prune_folders: also those in folders that are gone, or hold none of their files: maybe not mounted.
             again: take back crops that were erased; without, they stay so.
             settings: how files are read and rows written.
             on_progress: called after each file.
 
-        Raises:
-            DataMissing: the folder is not there or holds no image.
-            AnnotationError: the table is wrong.
-        """
-        model, store = self._model(encoder), self._writable()
-        root, told = Path(crops).resolve(), None if table is None else MetadataTable(Path(table))
-        given = settings or IngestSettings()
-        ingest = Ingest(self.path, store, model, root, told, camera_from, given, again, exclude)
+        `DataMissing` where the folder is not there or holds no image, `AnnotationError` where the table is wrong."""
+        model, store, given = self._model(encoder), self._writable(), settings or IngestSettings()
+        told = None if table is None else MetadataTable(Path(table))
+        ingest = Ingest(self.path, store, model, Path(crops).resolve(), told, camera_from, given, again, exclude)
         return ingest.run(prune=prune, prune_folders=prune_folders, on_progress=on_progress)
 
     def rebuild(
@@ -115,19 +94,12 @@ class Gallery(OpenGallery):
         settings: IngestSettings | None = None,
         drop_missing: bool = False,
         restart: bool = False,
-        on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+        on_progress: Callable[[IngestProgress], None] = lambda _: None,
     ) -> RebuildReport:
         """Change the gallery's model: every crop is encoded anew, then searched with `encoder`. Safe to kill and run
         again; see `pickout.gallery.changes.rebuild.rebuild` for the arguments and errors."""
-        report = rebuild(
-            self.path,
-            encoder,
-            run=run,
-            settings=settings,
-            drop_missing=drop_missing,
-            restart=restart,
-            on_progress=on_progress,
-        )
+        given = settings or IngestSettings()
+        report = rebuild(self.path, encoder, run, given, drop_missing, restart, on_progress)
         self.use(encoder)
         return report
 
@@ -160,25 +132,13 @@ class Gallery(OpenGallery):
         settings: SearchSettings | None = None,
         encoder: Encoder | None = None,
     ) -> Answer:
-        """The crops that fit the query best: candidates for a person to check. Each search leaves an audit line.
+        """The crops that fit the query best: candidates for a person to check, best first and equal ones by path, and
+        how sure they are. Each search leaves an audit line.
 
-        Args:
-            query: a description of a person, or a `Query` of several parts.
-            top: how many candidates on a page.
-            page: which page, from 1; pages of an unchanged gallery never overlap.
-            where: which crops to look at.
-            grouping: which crops are shown as one.
-            settings: rarely changed numbers.
-            encoder: the model.
-
-        Returns:
-            The candidates, best first and equal ones by path, and how sure they are.
-
-        Raises:
-            UsageError: no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know.
-            ImageUnreadable: a picture of the query cannot be read.
-            GalleryError: the audit line cannot be written.
-        """
+        The query is a description of a person, or a `Query` of several parts; `page`, from 1, holds `top` candidates,
+        and pages of an unchanged gallery never overlap; `grouping` tells which crops are shown as one. `UsageError` for
+        no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know; `ImageUnreadable` for
+        a picture of the query; `GalleryError` where the audit line cannot be written."""
         self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
         found = self.ask_many([Asked(query, where, top, page, grouping, settings or SearchSettings())])[0]
@@ -207,19 +167,10 @@ class Gallery(OpenGallery):
         return found
 
     def _record(self, asked: Asked, given: Answer, model: Encoder) -> None:
-        line = AuditLine(
-            time=now(),
-            user=user_name(),
-            sentence=asked.query.words(),
-            query=asked.query.as_json(),
-            where=asked.where.as_json(),
-            top=asked.top,
-            page=asked.page,
-            results=len(given.hits),
-            model=model.fingerprint,
-        )
+        query, where, results = asked.query, asked.where.as_json(), len(given.hits)
+        what = {"sentence": query.words(), "query": query.as_json(), "where": where, "top": asked.top}
         shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
-        record_search(self.path, line, shown)
+        record_search(self.path, shown, **what, page=asked.page, results=results, model=model.fingerprint)
         if self.changed_since_read():  # what was erased between ranking and recording is forgotten again
             forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
 
@@ -237,18 +188,9 @@ class Gallery(OpenGallery):
         settings: CalibrationSettings | None = None,
         tell: Tell = lambda *_: None,
     ) -> Calibration:
-        """Fit how likely a candidate is a match, on people of a validation split, and keep it in the gallery's folder.
-
-        Args:
-            split: people who are not in the gallery, or by the very same files.
-            encoder: the model.
-            settings: how.
-            tell: called as it goes on.
-
-        Raises:
-            GalleryError: too few crops.
-            DataError: too few people with sentences, or an image that cannot be read.
-        """
+        """Fit how likely a candidate is a match, on people of a validation split who are not in the gallery, or by the
+        very same files, and keep it in its folder. `GalleryError` for too few crops, `DataError` for too few people or
+        an image."""
         model = self._model(encoder)
         found = calibrate(split, model, self._current(), self._store, settings or CalibrationSettings(), tell)
         self._refresh()  # a calibration of a model that went meanwhile is of no use

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
-from pickout.gallery.approximate.build import ApproximateSettings, approximate, search_exactly
-from pickout.gallery.approximate.record import Approximation, usable
+from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
 from pickout.gallery.changes.edits import Change, choose_rows, erase_crops, listed, remove_rows, update_rows
 from pickout.gallery.changes.erasure import finish_everything, unfinished
 from pickout.gallery.encoder import Encoder, sentence_vectors
@@ -55,9 +54,8 @@ class OpenGallery:
     def counts(self, where: Where = ANYWHERE) -> dict[str, dict[str, int]]:
         """What can be filtered by (`camera`, `track`, `video`, `label:NAME`): each value, and how many of the crops
         that pass the filters have it; values that none has are left out."""
-        resident = self._current()
+        resident, found = self._current(), dict[str, dict[str, int]]()
         passed = allowed(where, resident)
-        found: dict[str, dict[str, int]] = {}
         for what, facet in resident.facets.items():
             positions = facet.positions if passed is None else facet.positions[passed]
             counts = np.bincount(positions[positions >= 0], minlength=len(facet.names)).tolist()
@@ -109,10 +107,8 @@ class OpenGallery:
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
-        wanted = None if ids is None else listed(ids)
-        return export_gallery(
-            self.path, self.manifest, Path(file), wanted, crops=crops, force=force, on_progress=on_progress
-        )
+        wanted, to = None if ids is None else listed(ids), Path(file)
+        return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
 
     def compact(self) -> None:
         """Merge the small pieces that many commits leave on disk; changes no row."""
@@ -128,10 +124,9 @@ class OpenGallery:
         settings: ApproximateSettings | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Approximation:
-        """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`.
-
-        Recall is measured with crops and with `sentences`, which need a model. `UsageError` where the crops are so few
-        that they are searched exactly."""
+        """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`. Recall is measured
+        with crops and with `sentences`, which need a model. `UsageError` for crops so few that they are searched
+        exactly."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
         return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
 
@@ -175,9 +170,8 @@ class OpenGallery:
         if encoder is not None:
             self.use(encoder)
         if self._encoder is None:
-            raise UsageError(
-                f"{self.path}: no model in use; open the gallery with its model: Gallery.open(path, model)"
-            )
+            remedy = "open the gallery with its model: Gallery.open(path, model)"
+            raise UsageError(f"{self.path}: no model in use; {remedy}")
         return self._encoder
 
     @contextmanager
@@ -205,10 +199,10 @@ class OpenGallery:
 
     def _all(self) -> Resident:
         """All rows, read again when any process has changed the gallery."""
+        before = self._opened
         try:
             return self._read_current()
         except GalleryDamaged:
-            before = self._opened
             self._refresh()
             if self._opened is before:
                 raise

@@ -8,7 +8,7 @@ from PIL import Image
 from pickout.errors import GalleryError, ImageUnreadable
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.search.answer import Hit
+from pickout.gallery.search.search import Hit
 from pickout.gallery.storage.rows import Row
 from pickout.serve.access import Action, Actor, permit
 from pickout.serve.blurring import blurred, blurred_jpeg

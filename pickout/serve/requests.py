@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pickout.errors import UsageError
 from pickout.gallery.search.filters import Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import LONGEST_SENTENCE, MOST
+from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.storage.rows import Metadata, parse_time
 from pickout.serve.access import Role
 from pickout.serve.retention import KeepRule

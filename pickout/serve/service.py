@@ -17,11 +17,10 @@ from pickout.gallery.audit.log import Acting, acting, record_event, user_name
 from pickout.gallery.changes.edits import Change
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search.answer import Answer, Hit
 from pickout.gallery.search.filters import ANYWHERE, Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import Asked, SearchSettings
+from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
+from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import Parse, read_filters
 from pickout.gallery.storage.rows import LABEL
 from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit

@@ -20,6 +20,5 @@ if __name__ == "__main__":
 
     Store.put = slowly
     reader._COMMIT_ROWS = 8
-    reader._COMPACT_EVERY = 3
     report = reader.import_gallery(file, gallery, crops_to=pictures)
     print(report.added, report.unchanged, report.replaced, report.kept, flush=True)

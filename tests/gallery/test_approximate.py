@@ -13,16 +13,13 @@ from PIL import Image
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate import far_vectors
-from pickout.gallery.approximate.build import ApproximateSettings, fitting_partitions
+from pickout.gallery.approximate.build import APPROXIMATE, ApproximateSettings, fitting_partitions, read_approximation
 from pickout.gallery.approximate.far_vectors import FarVectors
-from pickout.gallery.approximate.record import APPROXIMATE, read_approximation
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.query_vector import Aim
-from pickout.gallery.search.ranking import Asked, SearchSettings, ranked
+from pickout.gallery.search.ranking import Aim, Asked, Grouping, SearchSettings, ranked
 from pickout.gallery.storage.rows import Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import HeldVectors, Penalty, best_rows, exact_top
@@ -307,7 +304,7 @@ def test_an_index_whose_files_are_gone_is_an_error_or_unused(large):
 
 
 def test_feedback_groups_and_pages_work_through_the_index(large, points):
-    from pickout.gallery.search.groups import Grouping
+    from pickout.gallery.search.ranking import Grouping
 
     liked = large.ask(Query(more_like=("00011.jpg",)), top=5)
     assert liked.hits[0].path == "00011.jpg" or len(liked.hits) == 5

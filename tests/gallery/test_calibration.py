@@ -11,8 +11,8 @@ from colour_encoder import COLOURS, ColourEncoder
 from pickout.data.data_set import ImageRecord, Split
 from pickout.errors import DataError, GalleryDamaged, GalleryError, GalleryModelMismatch
 from pickout.gallery.calibration.evidence import Evidence, simulate
-from pickout.gallery.calibration.fit import CalibrationSettings
-from pickout.gallery.calibration.reliability import (
+from pickout.gallery.calibration.fit import (
+    CalibrationSettings,
     bin_sums,
     error_interval,
     expected_calibration_error,

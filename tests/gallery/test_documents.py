@@ -7,7 +7,7 @@ from pickout.cli.search import search
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.picture import LARGEST_SIDE, THUMBNAIL_SIDE
 from pickout.gallery.intake.report import IngestReport, IngestSettings
-from pickout.gallery.search.answer import Hit
+from pickout.gallery.search.search import Hit
 
 
 def test_columns_files_settings_and_json_keys_are_all_told(repository, gallery):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from pickout.errors import UsageError
-from pickout.gallery.search import filters
 from pickout.gallery.search.filters import Where, allowed, check_where, parse_labels, parse_range
 from pickout.gallery.storage.rows import LABEL, NO_TIME, Facet, Resident
 from pickout.gallery.vectors.exact import HeldVectors
@@ -166,7 +165,6 @@ def test_labels_of_indexed_crops_can_be_filtered(gallery, crops, tmp_path):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_filtered_in_threads_piece_by_piece_are_the_same(seed, monkeypatch):
-    monkeypatch.setattr(filters, "_BLOCK", 37)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     resident = drawn(seed)
     where = Where(cameras=["lobby", "yard"], not_tracks=["t2"], labels={"coat": ["teal"]}, after=NOON.replace(hour=13))

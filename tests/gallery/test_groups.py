@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from pickout.gallery.search.groups import Grouping, grouped
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.query_vector import Aim
-from pickout.gallery.search.ranking import Asked, ranked
+from pickout.gallery.search.ranking import Aim, Asked, Grouping, grouped, ranked
 from pickout.gallery.storage.rows import Facet, Resident
 from pickout.gallery.vectors.exact import HeldVectors
 

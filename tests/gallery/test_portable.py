@@ -2,7 +2,6 @@
 
 import json
 import stat
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,25 +47,6 @@ def facts(gallery):
 
 def audit_of(gallery):
     return [json.loads(line) for line in (gallery.path / AUDIT).read_text().splitlines()]
-
-
-def test_a_box_without_area_that_a_gallery_has_already_is_left_out_and_stops_no_export(tmp_path, told):
-    """Earlier versions took it from a table."""
-    (row,) = told.rows(told.choose(["0006.png"])).values()
-    told._store.put(
-        [replace(row, metadata=Metadata(box=(5, 5, 0, 0)), tokens=told._store.fetch_tokens([row.id])[row.id])]
-    )
-    assert ["no area" in fault.what for fault in verify(told.path)] == [True]
-    file = tmp_path / "people.pickout"
-    assert told.export(file).rows == 6
-    assert import_gallery(file, tmp_path / "copy.gallery").added == 6
-    copy = Gallery.open(tmp_path / "copy.gallery", LookingEncoder())
-    assert copy.rows([row.id])[row.id].metadata == Metadata() and list(verify(copy.path)) == []
-    assert {key: value for key, value in facts(copy).items() if key != row.id} == {
-        key: value for key, value in facts(told).items() if key != row.id
-    }
-    told.update([row.id], Metadata(box=(5, 5, 1, 1)))
-    assert list(verify(told.path)) == []
 
 
 @pytest.mark.parametrize("pictures", [False, True])
@@ -149,9 +129,8 @@ def test_an_empty_gallery_goes_through(tmp_path, encoder):
 
 def test_many_members_and_commits_give_the_same_rows(tmp_path, told, monkeypatch):
     monkeypatch.setattr("pickout.gallery.portable.writer._MEMBER", 1)
-    monkeypatch.setattr("pickout.gallery.portable.writer._FIRST", 2)
+    monkeypatch.setattr("pickout.gallery.portable.writer._AT_ONCE", 2)
     monkeypatch.setattr("pickout.gallery.portable.reader._COMMIT_ROWS", 1)
-    monkeypatch.setattr("pickout.gallery.portable.reader._COMPACT_EVERY", 2)
     seen = []
     told.export(tmp_path / "people.pickout", on_progress=lambda *at: seen.append(at))
     assert seen[0] == (2, 6) and seen[-1] == (6, 6)
@@ -212,7 +191,7 @@ def test_the_row_that_was_added_later_stays_and_of_equal_ones_the_gallerys(tmp_p
 
 
 def test_an_export_holds_the_rows_of_one_moment(tmp_path, told, crops, draw, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.portable.writer._FIRST", 1)
+    monkeypatch.setattr("pickout.gallery.portable.writer._AT_ONCE", 1)
     before, seen = facts(told), []
 
     def change(done, total):
@@ -232,7 +211,7 @@ def test_an_export_holds_the_rows_of_one_moment(tmp_path, told, crops, draw, mon
 
 
 def test_an_erasure_meanwhile_stops_the_export_and_leaves_no_file(tmp_path, told, monkeypatch):
-    monkeypatch.setattr("pickout.gallery.portable.writer._FIRST", 1)
+    monkeypatch.setattr("pickout.gallery.portable.writer._AT_ONCE", 1)
 
     def erase(done, _total):
         if done == 1:

@@ -12,8 +12,7 @@ from PIL import Image
 from pickout.errors import GalleryError, ImageUnreadable, UsageError
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import MOST, Query
-from pickout.gallery.search.query_vector import AimSettings
-from pickout.gallery.search.ranking import SearchSettings
+from pickout.gallery.search.ranking import AimSettings, SearchSettings
 from pickout.gallery.vectors.exact import Penalty, exact_top
 
 

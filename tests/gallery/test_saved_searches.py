@@ -6,8 +6,8 @@ import pytest
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.search.filters import ANYWHERE, Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import Grouping
 
 
 def test_a_saved_search_runs_again_as_it_was(gallery, crops, tmp_path):

@@ -12,10 +12,10 @@ import pytest
 
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
-from pickout.gallery.search.answer import Verdict
 from pickout.gallery.search.filters import Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import Grouping
+from pickout.gallery.search.search import Verdict
 from pickout.gallery.search.sheet import NOTE, result_sheet
 
 HOSTILE = "<script>alert(1)</script>'\" onerror=alert(2) $title &amp; \x1b[31m"

@@ -12,9 +12,8 @@ from pickout.errors import ServerBusy, UsageError
 from pickout.gallery.audit.log import Acting
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import ANYWHERE, Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.ranking import Asked, SearchSettings
+from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.vectors.exact import HeldVectors, exact_top
 from pickout.serve.hosting import Turns
 

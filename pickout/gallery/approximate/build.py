@@ -1,4 +1,5 @@
-"""Build an approximate index, choose how widely it is searched, and measure what that misses."""
+"""`approximate.json`: the index of a gallery too large to hold is built, how widely it is searched is chosen, and what
+that misses is measured."""
 
 import math
 from collections.abc import Callable
@@ -13,20 +14,21 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.files import write_atomically
-from pickout.gallery.approximate.far_vectors import FEWEST, Codes, FarVectors, build_index, drop_index
-from pickout.gallery.approximate.record import APPROXIMATE, Approximation, Recall, read_approximation
-from pickout.gallery.storage.manifest import read_manifest
+from pickout.gallery.approximate.far_vectors import FEWEST, Codes, FarVectors, build_index, drop_index, has_index
+from pickout.gallery.storage.manifest import Manifest, known_format, read_manifest, read_small_file
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 from pickout.gallery.vectors.exact import Floats, best_rows
 
+APPROXIMATE = "approximate.json"
+FORMAT = 1  # version of the file that this code writes and reads
 _AT = (10, 100)  # how many of the best recall is measured on; the last decides
 _OVERSAMPLES = (4, 16, 64, 256)
 _EQUAL = 1e-6  # scores that differ by less may come in any order: search and measure sum in different precisions
 _RESAMPLES = 1000
 
 Tell = Callable[[str], None]  # called with what is being done
-_Kind = Literal["sentences", "crops"]
+Kind = Literal["sentences", "crops"]
 
 
 class ApproximateSettings(Settings):
@@ -47,31 +49,90 @@ class ApproximateSettings(Settings):
     """Which crops are searched for."""
 
 
+class Recall(Settings):
+    """How many of the best crops a search finds, beside an exact search."""
+
+    queries: Kind  # what was searched for: sentences, or crops of the gallery
+    searches: int = Field(ge=1)  # how many searches, none of which helped to choose `probes`
+    at: int = Field(ge=1)  # how many of the best
+    mean: float = Field(ge=0, le=1)  # mean share of the best `at` that were found
+    interval: tuple[float, float]  # 95 % interval of that mean, by drawing the searches again
+    rows: int = Field(ge=1)  # crops searched
+    measured: datetime  # when, UTC
+
+    def told(self) -> str:
+        """In words."""
+        low, high = self.interval
+        return f"recall at {self.at} {self.mean:.3f} ({low:.3f} to {high:.3f}, {self.searches} {self.queries})"
+
+
+class Approximation(Settings):
+    """The contents of `approximate.json`."""
+
+    format: int = FORMAT  # version of the file's layout
+    table: str  # the table that the index belongs to
+    built: datetime  # when, UTC
+    rows: int = Field(ge=1)  # crops in the index
+    above: int = Field(ge=0)  # with more crops than that the gallery is searched approximately
+    partitions: int = Field(ge=1)  # partitions of the index
+    codes: Codes  # what stands for a number of a vector in it
+    probes: int = Field(ge=1)  # partitions that a search looks into
+    oversample: int = Field(ge=1)  # crops scored exactly for each that is needed
+    target: float  # recall at the largest depth that was aimed at
+    recalls: tuple[Recall, ...]  # what was measured
+
+    def vectors(self, store: Store, ids_N: NDArray[np.bytes_]) -> FarVectors:
+        """The vectors of the gallery's rows, which have these ids."""
+        return FarVectors(store, ids_N, self.probes, self.oversample, self.told())
+
+    def told(self) -> str:
+        """What was measured at the largest depth, in words."""
+        return "; ".join(each.told() for each in self._deepest())
+
+    def warnings(self) -> list[str]:
+        """What whoever built the index should know."""
+        finer = "" if self.codes == "bytes" else "; --set codes=bytes makes a finer index, eight times as large"
+        return [
+            f"for {each.queries} the target of {self.target} is missed by more than chance: {each.told()}{finer}"
+            for each in self._deepest()
+            if each.interval[1] < self.target
+        ]
+
+    def _deepest(self) -> list[Recall]:
+        depth = max((each.at for each in self.recalls), default=0)
+        return [each for each in self.recalls if each.at == depth]
+
+
+def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:
+    """How the gallery's table is searched approximately; None where it is not."""
+    remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
+    file, known = gallery / APPROXIMATE, lambda found: known_format(found.format, FORMAT)
+    found = read_small_file(file, Approximation, remedy, check=known)
+    return found if found is not None and found.table == manifest.table else None
+
+
+def usable(gallery: Path, manifest: Manifest, store: Store) -> Approximation | None:
+    """How to search the rows of `store`: None means exactly, because they are few enough or there is no index."""
+    found = read_approximation(gallery, manifest)
+    return found if found is not None and store.count() > found.above and has_index(store) else None
+
+
 def fitting_partitions(rows: int) -> int:
     """The square root of the rows, so that partitions are as many as each has rows."""
     return max(1, round(math.sqrt(rows)))
 
 
-def fitting_codes(dimension: int) -> Codes:
-    """Bits where they fill whole bytes, which the index asks for."""
-    return "bits" if dimension % 8 == 0 else "bytes"
-
-
 def approximate(
     gallery: Path, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell
 ) -> Approximation:
-    """Build the index and measure it. The gallery can be searched meanwhile; writers wait while the index is built.
-
-    Without sentences (Q, D), as the gallery's model encodes them, only crops are searched for, which are nearer to each
-    other than sentences are to crops, so that recall for sentences may be lower than told. `UsageError` where so few
-    crops are searched exactly, or where settings do not fit the vectors."""
-    rows = store.count()
+    """Build the index and measure it with crops and with sentences (Q, D), as the gallery's model encodes them. The
+    gallery can be searched meanwhile; writers wait while the index is built. `UsageError` where so few crops are
+    searched exactly, or where settings do not fit the vectors."""
+    rows, fills_bytes = store.count(), store.dimension % 8 == 0
     check_size(gallery, rows, settings)
-    codes = settings.codes or fitting_codes(store.dimension)
-    if codes == "bits" and fitting_codes(store.dimension) != "bits":
-        raise UsageError(
-            f"codes = bits: the length of a vector, {store.dimension}, is no multiple of 8; say codes=bytes"
-        )
+    codes: Codes = settings.codes or ("bits" if fills_bytes else "bytes")
+    if codes == "bits" and not fills_bytes:
+        raise UsageError(f"codes = bits: a vector's length, {store.dimension}, is no multiple of 8; say codes=bytes")
     partitions = min(settings.partitions or fitting_partitions(rows), rows)
     tell("building the index")
     with changing(gallery, store):
@@ -98,17 +159,13 @@ def approximate(
 def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
     """Refuse a gallery that is small enough to be searched exactly, with `UsageError`."""
     if _is_small(rows, settings.above):
-        raise UsageError(
-            f"{gallery}: holds {rows:,} crops, which are searched exactly; an approximate index is for more than "
-            f"{max(settings.above, FEWEST - 1):,} (--set above=N)"
-        )
+        least = f"an approximate index is for more than {max(settings.above, FEWEST - 1):,} (--set above=N)"
+        raise UsageError(f"{gallery}: holds {rows:,} crops, which are searched exactly; {least}")
 
 
 def renew(gallery: Path, store: Store) -> None:
     """Build the index anew where there was one and the table was written anew; the caller holds the gallery's lock.
-
-    It is searched as widely as before. Recall is measured again with crops; that with sentences stays, with its
-    date."""
+    Recall is measured again with crops; that with sentences stays, with its date."""
     before, rows = read_approximation(gallery, read_manifest(gallery)), store.count()
     if before is None or _is_small(rows, before.above):
         return  # a small one is searched exactly from now on; the file stays, for when it grows again
@@ -144,47 +201,38 @@ class _Trial:
         self._far, self._tell = cast(FarVectors, self._resident.vectors), tell
         drawn = np.random.default_rng(settings.seed).permutation(len(self._resident.ids))[: settings.searches]
         crops = self._far.at(np.sort(drawn))
-        self._queries: dict[_Kind, Floats] = {"crops": crops[np.isfinite(crops[:, 0])]}
+        self._queries: dict[Kind, Floats] = {"crops": crops[np.isfinite(crops[:, 0])]}
         if sentences_QD is not None and len(sentences_QD) > 1:
             self._queries = {"sentences": sentences_QD[: settings.searches], **self._queries}
         tell("searching exactly")
-        every = list(self._queries.values())
-        best = best_rows(self._far, np.concatenate(every), min(_AT[-1], len(self._resident.ids)))[1]
-        self._best = dict(zip(self._queries, np.split(best, np.cumsum([len(each) for each in every])), strict=False))
+        depth = min(_AT[-1], len(self._resident.ids))
+        self._best = {kind: best_rows(self._far, each, depth)[1] for kind, each in self._queries.items()}
 
     def chosen(self, partitions: int, target: float) -> tuple[int, int]:
-        probes = oversample = 1
+        """The least partitions and oversampling that reach the target, or the most of both."""
         for oversample in _OVERSAMPLES:
-            probes = partitions
-            if self._worst(probes, oversample) < target:
-                continue  # More partitions cannot help: the index tells vectors apart too coarsely.
-            probes = 1
-            while probes < partitions and self._worst(probes, oversample) < target:
-                probes *= 2
-            break
-        return min(probes, partitions), oversample
+            # Where all partitions do not reach it, the index tells vectors apart too coarsely.
+            if self._worst(partitions, oversample) >= target:
+                tried = (2**power for power in range(partitions.bit_length()))
+                reached = (probes for probes in tried if self._worst(probes, oversample) >= target)
+                return next(reached, partitions), oversample
+        return partitions, _OVERSAMPLES[-1]
 
     def measured(self, probes: int, oversample: int) -> tuple[Recall, ...]:
-        found = []
-        for kind in self._queries:
-            for at in _AT:
-                shares = self._shares(kind, 1, at, probes, oversample)
-                draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
-                low, high = np.quantile(shares[draws].mean(1), (0.025, 0.975))
-                searches, mean, rows = len(shares), float(shares.mean()), len(self._resident.ids)
-                interval, now = (float(low), float(high)), _now()
-                found.append(
-                    Recall(
-                        queries=kind, searches=searches, at=at, mean=mean, interval=interval, rows=rows, measured=now
-                    )
-                )
-        return tuple(found)
+        return tuple(self._recall(kind, at, probes, oversample) for kind in self._queries for at in _AT)
+
+    def _recall(self, kind: Kind, at: int, probes: int, oversample: int) -> Recall:
+        shares = self._shares(kind, 1, at, probes, oversample)
+        draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
+        low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
+        facts = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
+        return Recall(queries=kind, searches=len(shares), at=at, measured=_now(), **facts)
 
     def _worst(self, probes: int, oversample: int) -> float:
         self._tell(f"trying {probes} partitions")
         return min(float(self._shares(kind, 0, _AT[-1], probes, oversample).mean()) for kind in self._queries)
 
-    def _shares(self, kind: _Kind, half: int, at: int, probes: int, oversample: int) -> NDArray[np.float64]:
+    def _shares(self, kind: Kind, half: int, at: int, probes: int, oversample: int) -> NDArray[np.float64]:
         """Share of the best `at` that each search of one half finds."""
         tuned, shares = self._far.tuned(probes, oversample), []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):

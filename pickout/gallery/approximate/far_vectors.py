@@ -17,12 +17,10 @@ from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top
 
 FEWEST = 256  # rows that can be indexed: partitions are found from so many rows each
-Codes = Literal["bits", "bytes"]
-"""What stands for a number of a vector in the index: a bit (RaBitQ), or a byte (its place between least and most)."""
+Codes = Literal["bits", "bytes"]  # for a number of a vector: a bit (RaBitQ), or its place between least and most
 _INDEX = "near"
 _GATHERED = 20_000  # rows that pass a filter up to which all of them are scored, without the index
-_FEW = 4
-"""Rows asked for, for each that passes, up to which their vectors come along; of more they are fetched afterwards."""
+_FEW = 4  # rows asked for, for each that passes, up to which their vectors come along and need no fetching
 _DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
 
 _Found = tuple[NDArray[np.bytes_], Floats]
@@ -51,8 +49,8 @@ def has_index(store: Store) -> bool:
 
 
 def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: bool) -> _Found:
-    """About the best `limit` rows by inner product, the best of `probes` partitions, best first: their ids (k,), and
-    their vectors (k, D) or none. Rows newer than the index are compared one by one, so none is missed for that."""
+    """About the best `limit` rows by inner product in the best `probes` partitions, best first: ids (k,), and vectors
+    (k, D) or none. Rows newer than the index are compared one by one."""
     columns = ["id", "_distance", *(["vector"] if vectors else [])]
 
     def read(table: Any) -> _Found:
@@ -65,11 +63,9 @@ def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: boo
 
 
 class FarVectors:
-    """Vectors of a gallery too large to hold.
-
-    A search asks the index, in `probes` partitions, for `oversample` times as many rows as it needs, leaves out those
-    that do not pass the filters, and scores the rest exactly from their vectors. Where a filter leaves few rows, all of
-    those are scored instead, and nothing is missed. `told` says in words what was measured of such a search."""
+    """Vectors of a gallery too large to hold. A search asks the index, in `probes` partitions, for `oversample` times
+    as many rows as it needs, leaves out those that do not pass the filters, and scores the rest exactly. `told` says
+    what was measured of such a search."""
 
     def __init__(self, store: Store, ids_N: NDArray[np.bytes_], probes: int, oversample: int, told: str) -> None:
         self._store, self._ids = store, ids_N
@@ -88,9 +84,8 @@ class FarVectors:
 
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
-        if passed <= _GATHERED:
-            return None
-        return f"Searched approximately, so that a good match may be missing: {self._told}."
+        note = f"Searched approximately, so that a good match may be missing: {self._told}."
+        return None if passed <= _GATHERED else note
 
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""

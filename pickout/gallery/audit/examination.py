@@ -28,15 +28,10 @@ class Examined:
 
 
 def examine(gallery: Path, heads: Sequence[Head] = (), key_file: Path | None = None) -> Examined:
-    """Hold a log against itself, the heads that it gave out, and heads that somebody else kept.
-
-    An edit, a deletion, an insertion or a change of order before a head's size changes its root; a truncation leaves
-    fewer entries than a head says; a replaced log has another root or another key. Entries behind the last head can be
-    changed unseen: hand out heads often. A GalleryError where the log cannot be read.
-    """
-    faults = list(log_faults(gallery))
+    """Hold a log against itself, the heads that it gave out, and heads that somebody else kept. Entries behind the last
+    head can be changed unseen: hand out heads often. A GalleryError where the log cannot be read."""
+    faults, every = list(log_faults(gallery)), list(heads)
     leaves = [leaf(line) for line in lines(gallery)]
-    every = list(heads)
     try:
         every += given_out(gallery)
     except GalleryDamaged as error:
@@ -71,8 +66,7 @@ def log_faults(gallery: Path) -> Iterator[str]:
 
 def entries_showing(gallery: Path, crop: str) -> list[tuple[int, dict[str, Any]]]:
     """The entries, with their numbers from 1, that provably showed a crop. None once it was erased."""
-    key = key_of(gallery, crop)
-    if key is None:
+    if (key := key_of(gallery, crop)) is None:
         return []
     numbered = enumerate((entry(line) for line in lines(gallery)), start=1)
     return [(number, values) for number, values in numbered if values and showed(values, crop, key)]
@@ -96,9 +90,7 @@ def as_csv(entries: Iterator[dict[str, Any]]) -> Iterator[str]:
 
 
 def _csv_row(values: Sequence[Any]) -> str:
-    row = io.StringIO()
+    row, runs = io.StringIO(), ("=", "+", "-", "@", "\t", "\r")
     texts = [json.dumps(value) if isinstance(value, dict) else str(value) for value in values]
-    csv.writer(row).writerow(
-        [f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text for text in texts]
-    )
+    csv.writer(row).writerow([f"'{text}" if text.startswith(runs) else text for text in texts])
     return row.getvalue()

@@ -1,10 +1,8 @@
 """Signed heads of an audit log, to be kept by a witness outside, and proofs that a later log goes on from an earlier.
 
-They rest on the hash tree of RFC 6962 over the lines of the log.
-
-A head is a checkpoint as public transparency logs write it (C2SP tlog-checkpoint and signed-note, Ed25519): the log's
-name, how many entries, the root of the hash tree, a signature. A proof is the request that such witnesses take (C2SP
-tlog-witness): `old N`, the hashes, the new head.
+They rest on the hash tree of RFC 6962 over the lines of the log. A head is a checkpoint as public transparency logs
+write it (C2SP tlog-checkpoint and signed-note, Ed25519): the log's name, how many entries, the root of the hash tree, a
+signature. A proof is the request that such witnesses take (C2SP tlog-witness): `old N`, the hashes, the new head.
 """
 
 import base64
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 KEY = "audit-key.pem"
-HEADS = "audit-heads.txt"
-"""The heads that were given out, one behind the other; `verify` holds the log against each."""
+HEADS = "audit-heads.txt"  # the heads that were given out, one behind the other; `verify` holds the log against each
 _ED25519 = b"\x01"
 _LARGEST = 100_000  # characters of a head or proof at most
 
@@ -42,9 +39,7 @@ class Head:
 def sign_head(gallery: Path, key_file: Path | None = None) -> Head:
     """The head of the log as it is now, signed and noted down in `audit-heads.txt`.
 
-    The private key lies in the gallery unless `key_file` is given, and is made where there is none. A GalleryError
-    where the log cannot be read, or the key cannot be used.
-    """
+    The private key lies in the gallery unless `key_file` is given, and is made where there is none."""
     key = _private_key(key_file or gallery / KEY)
     leaves = [leaf(line) for line in lines(gallery)]
     top, (origin, identifier) = root(leaves), _names(key.public_key().public_bytes_raw())
@@ -75,15 +70,11 @@ def proof(gallery: Path, old: Head, new: Head) -> str:
 def check_proof(old: Head, text: str, key: str) -> Head:
     """The new head that a proof ends with, after checking it as the witness who kept `old` does: without the log.
 
-    Raises:
-        UsageError: this is no proof.
-        GalleryDamaged: the proof is wrong, or a signature is.
-    """
+    UsageError where this is no proof, GalleryDamaged where the proof is wrong, or a signature is."""
     first, _, note = text.partition("\n\n")
     start, *hashes = first.splitlines() or [""]
     if start != f"old {old.size}":
-        told = f"this proof begins with '{start[:40]}', expected 'old {old.size}'"
-        raise UsageError(f"{told}; ask for another with --since")
+        raise UsageError(f"a proof from 'old {old.size}' was expected, not '{start[:40]}'; ask for it with --since")
     new = read_head(note)
     check_signature(old, key)
     check_signature(new, key)
@@ -115,10 +106,8 @@ def check_signature(head: Head, key: str) -> None:
             raise InvalidSignature
         Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], f"{body}\n".encode())
     except InvalidSignature:
-        raise GalleryDamaged(
-            f"the head of {head.size} entries was not signed with this log's key: the head was changed, or the log and "
-            "its key were replaced"
-        ) from None
+        why = "the head was changed, or the log and its key were replaced"
+        raise GalleryDamaged(f"the head of {head.size} entries was not signed with this log's key: {why}") from None
 
 
 def given_out(gallery: Path) -> list[Head]:
@@ -188,23 +177,19 @@ def root(leaves: Sequence[bytes]) -> bytes:
     return node(root(leaves[:half]), root(leaves[half:]))
 
 
-def consistency(leaves: Sequence[bytes], old: int) -> list[bytes]:
+def consistency(leaves: Sequence[bytes], old: int, *, whole: bool = True) -> list[bytes]:
     """The proof that the tree of the first `old` leaves is a beginning of the whole (RFC 6962, 2.1.2)."""
-    return _subproof(leaves, old, whole=True) if old else []
+    if old in (0, len(leaves)):
+        return [] if whole else [root(leaves)]
+    half = _half(leaves)
+    if old <= half:
+        return [*consistency(leaves[:half], old, whole=whole), root(leaves[half:])]
+    return [*consistency(leaves[half:], old - half, whole=False), root(leaves[:half])]
 
 
 def _half(leaves: Sequence[bytes]) -> int:
     """The largest power of two that is less than their number."""
     return 1 << (len(leaves) - 1).bit_length() - 1
-
-
-def _subproof(leaves: Sequence[bytes], old: int, *, whole: bool) -> list[bytes]:
-    if old == len(leaves):
-        return [] if whole else [root(leaves)]
-    half = _half(leaves)
-    if old <= half:
-        return [*_subproof(leaves[:half], old, whole=whole), root(leaves[half:])]
-    return [*_subproof(leaves[half:], old - half, whole=False), root(leaves[:half])]
 
 
 def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:

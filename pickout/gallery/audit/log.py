@@ -19,7 +19,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,7 @@ from pickout.files import own_file, storage_errors
 
 AUDIT = "audit.jsonl"
 KEYS = "audit-keys.sqlite"
-MENDED = "mended"
-"""The event that tells of a line whose writer died in the middle of it."""
+MENDED = "mended"  # the event that tells of a line whose writer died in the middle of it
 _PATIENCE = 60.0  # seconds to wait for another process that writes keys
 
 
@@ -56,42 +55,21 @@ def acting(who: Acting) -> Iterator[None]:
         _ACTING.reset(before)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditLine:
-    """One search: when (UTC), for whom, what for in words and by its parts, filters, how many results, which model."""
-
-    time: str
-    user: str
-    sentence: str
-    query: dict[str, list[str]]
-    where: dict[str, Any]
-    top: int
-    page: int
-    results: int
-    model: str
-
-
-def record_search(gallery: Path, line: AuditLine, shown: Sequence[str]) -> None:
-    """Append a search and commitments to the crops that it will show, before they are returned: no line, no results."""
-    values = {**asdict(line), **_circumstances(), **_commitments(gallery, shown)}
-    _append(gallery, values, "each search is recorded, so none can be made")
+def record_search(gallery: Path, shown: Sequence[str], **facts: Any) -> None:
+    """Append a search, with `facts` and commitments to the crops that it will show, before they are returned."""
+    _append(gallery, {**_who(), **facts, **_circumstances(), **_commitments(gallery, shown)})
 
 
 def record_change(gallery: Path, change: str, rows: int) -> None:
     """Append a change of rows, before it is made: how many, not which, so that it holds nothing of an erased crop."""
-    values = {"time": now(), "user": user_name(), "change": change, "rows": rows, **_circumstances()}
-    _append(gallery, values, "each change is recorded, so none can be made")
+    _append(gallery, {**_who(), "change": change, "rows": rows, **_circumstances()})
 
 
 def record_event(gallery: Path, event: str, shown: Sequence[str] = (), **details: Any) -> None:
-    """Append an entry of another kind: a crop that was looked at, a hold, an alarm.
-
-    `shown` are ids of crops that somebody sees by it; `details` name no crop. Where the file cannot be written to, it
-    is a GalleryError, or StorageFull.
-    """
+    """Append an entry of another kind: a crop that was looked at, a hold, an alarm. `shown` are ids of crops that
+    somebody sees by it; `details` name no crop. GalleryError, or StorageFull, where the file cannot be written to."""
     commitments = _commitments(gallery, shown) if shown else {}
-    values = {"time": now(), "user": user_name(), "event": event, **details, **_circumstances(), **commitments}
-    _append(gallery, values, "what is done is recorded, so nothing can be")
+    _append(gallery, {**_who(), "event": event, **details, **_circumstances(), **commitments})
 
 
 def lines(gallery: Path, start: int = 0) -> Iterator[bytes]:
@@ -124,11 +102,6 @@ def entry(line: bytes) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def now() -> str:
-    """The time for an audit line: UTC, ISO 8601, whole seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def user_name() -> str:
     """Whom this is done for: the account's name as the system has it, or its number where it has none."""
     if (who := _ACTING.get()) is not None:
@@ -139,13 +112,18 @@ def user_name() -> str:
         return str(os.getuid())
 
 
+def _who() -> dict[str, Any]:
+    """When and for whom: the time in UTC, ISO 8601, whole seconds."""
+    return {"time": datetime.now(UTC).isoformat(timespec="seconds"), "user": user_name()}
+
+
 def _circumstances() -> dict[str, Any]:
     who = _ACTING.get()
     told = {} if who is None else {"via": who.via, "purpose": who.purpose}
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _append(gallery: Path, values: dict[str, Any], so: str) -> None:
+def _append(gallery: Path, values: dict[str, Any]) -> None:
     file = gallery / AUDIT
     try:
         with own_file(file) as handle, storage_errors(file):
@@ -158,7 +136,7 @@ def _append(gallery: Path, values: dict[str, Any], so: str) -> None:
     except OSError as error:
         linked = error.errno in (errno.ELOOP, errno.EEXIST)
         reason = "is a link or no ordinary file; put the file itself there" if linked else error.strerror
-        raise GalleryError(f"{file}: cannot be written to ({reason}); {so}") from None
+        raise GalleryError(f"{file}: cannot be written to ({reason}); nothing is done without a record") from None
 
 
 def _mending(handle: int, size: int) -> bytes:
@@ -167,8 +145,8 @@ def _mending(handle: int, size: int) -> bytes:
         return b""
     with mmap.mmap(handle, size, access=mmap.ACCESS_READ) as log:
         piece = log[log.rfind(b"\n") + 1 :]
-    told = {"time": now(), "user": user_name(), "event": MENDED, "bytes": len(piece)}
-    return b"\n" + json.dumps({**told, "sha256": hashlib.sha256(piece).hexdigest()}).encode() + b"\n"
+    told = {**_who(), "event": MENDED, "bytes": len(piece), "sha256": hashlib.sha256(piece).hexdigest()}
+    return b"\n" + json.dumps(told).encode() + b"\n"
 
 
 def _commitments(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:
@@ -194,18 +172,20 @@ def showed(entry: Mapping[str, Any], crop: str, key: bytes) -> bool:
 
 def key_of(gallery: Path, crop: str) -> bytes | None:
     """A crop's key; None where it was never shown, or was erased."""
-    if not (gallery / KEYS).exists():
-        return None
-    with _opened(gallery) as database:
-        return _key(database, crop)
+    found = _selected(gallery, "SELECT key FROM keys WHERE crop = ?", crop)
+    return bytes(found[0]) if found else None
 
 
 def crops_with_keys(gallery: Path) -> list[str]:
     """Ids of the crops that can be shown to have been shown."""
+    return _selected(gallery, "SELECT crop FROM keys")
+
+
+def _selected(gallery: Path, command: str, *values: str) -> list[Any]:
     if not (gallery / KEYS).exists():
         return []
     with _opened(gallery) as database:
-        return [row[0] for row in database.execute("SELECT crop FROM keys")]
+        return [row[0] for row in database.execute(command, values)]
 
 
 def forget(gallery: Path, ids: Iterable[str]) -> None:
@@ -233,9 +213,8 @@ def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
     try:
         with own_file(file), closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
             # Deleted keys are overwritten. No log of changes beside the file, which would keep them.
-            database.execute("PRAGMA secure_delete = ON")
-            database.execute("PRAGMA temp_store = MEMORY")
-            database.execute("PRAGMA synchronous = NORMAL")
+            for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL"):
+                database.execute(f"PRAGMA {setting}")
             database.execute("CREATE TABLE IF NOT EXISTS keys (crop TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID")
             yield database
     except OSError as error:
@@ -245,7 +224,5 @@ def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
             raise StorageFull(f"{file}: no space left on the device; free some and run again") from None
         raise GalleryError(f"{file}: cannot be used ({error}); check that you may write in the gallery") from None
     except sqlite3.DatabaseError as error:
-        raise GalleryDamaged(
-            f"{file}: garbled ({error}); put it back from a backup, or move it away: the log then proves no more which "
-            "crops were shown until now"
-        ) from None
+        remedy = "put it back from a backup, or move it away: the log then proves no more which crops were shown"
+        raise GalleryDamaged(f"{file}: garbled ({error}); {remedy} until now") from None

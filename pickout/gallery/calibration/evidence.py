@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryError
-from pickout.gallery.encoder import Encoder, Matching, image_vectors, sentence_vectors
+from pickout.gallery.encoder import Encoder, Matching, keeps_tokens, sentence_vectors, vectors_and_tokens
 from pickout.gallery.intake.picture import decode, digest, read_file
 from pickout.gallery.search.probability import SHOWN, measures
 from pickout.gallery.search.ranking import LOOKED_AT
@@ -17,14 +17,11 @@ from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import best_rows
 
-FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
-"""Sizes of the galleries that are searched, as shares of the gallery."""
+FRACTIONS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16)  # sizes of the galleries that are searched, as shares of the gallery
 _BATCH = 32
-_KEPT = int(1.5 * LOOKED_AT / FRACTIONS[-1])
-"""Best rows kept of each search, so that the smallest gallery still has a full list."""
+_KEPT = int(1.5 * LOOKED_AT / FRACTIONS[-1])  # best rows kept, so that the smallest gallery still has a full list
 
-Tell = Callable[[str, int, int], None]
-"""Called with what is encoded, how many are done and of how many."""
+Tell = Callable[[str, int, int], None]  # called with what is encoded, how many are done and of how many
 SecondLook = Callable[[int, NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]
 """From a sentence, its person's images and rows of the gallery to matching scores of all of them."""
 
@@ -89,23 +86,20 @@ def encode_people(split: Split, encoder: Encoder, *, searches: int, seed: int, t
     asked = [pairs[place] for place in np.sort(np.random.default_rng(seed).permutation(len(pairs))[:searches])]
     wanted = {pair.identity for pair in asked}
     records = [record for record in split.images if record.identity in wanted]
-    vectors, tokens, contents = [np.empty((0, encoder.dimension), np.float32)], [], list[str]()
+    vectors, tokens, contents = [np.empty((0, encoder.dimension), np.float32)], list[Any](), list[str]()
     for start in range(0, len(records), _BATCH):
         some = records[start : start + _BATCH]
         files = [read_file(record.image) for record in some]
         contents += map(digest, files)
         images = [decode(record.image, data).image for record, data in zip(some, files, strict=True)]
-        if isinstance(encoder, Matching) and encoder.candidates:
-            found, own = encoder.encode_images_with_tokens(images)
-            tokens.append(own)
-        else:
-            found = image_vectors(encoder, images)
+        found, own = vectors_and_tokens(encoder, images, tokens=keeps_tokens(encoder))
         vectors.append(found)
+        tokens += own
         tell("images", start + len(some), len(records))
     sentences = tuple(" ".join(pair.caption.split()) for pair in asked)
     return People(
         vectors=np.concatenate(vectors),
-        tokens=np.concatenate(tokens) if tokens else None,
+        tokens=np.stack(tokens) if keeps_tokens(encoder) and tokens else None,
         contents=tuple(contents),
         shown=np.array([record.identity for record in records], dtype=np.int64),
         sentences=sentences,
@@ -115,19 +109,12 @@ def encode_people(split: Split, encoder: Encoder, *, searches: int, seed: int, t
 
 
 def gather(
-    people: People,
-    resident: Resident,
-    shown_N: NDArray[np.int64],
-    second_look: SecondLook | None,
-    candidates: int,
-    tell: Tell,
+    people: People, resident: Resident, shown_N: NDArray[np.int64], look: SecondLook | None, candidates: int, tell: Tell
 ) -> Iterator[Evidence]:
-    """Search for every sentence of `people`; `candidates` of the best have a second look.
+    """Search for every sentence of `people`; `candidates` of the best have a second `look`.
 
-    `shown_N` tells which of the people a row shows, or -1: it is no distractor for that person.
-    """
-    candidates = candidates if second_look else 0
-    kept = candidates if second_look else _KEPT
+    `shown_N` tells which of the people a row shows, or -1: it is no distractor for that person."""
+    kept = candidates if look else _KEPT
     # A person's own rows are left out afterwards; so many more are kept.
     own = np.unique(shown_N[shown_N >= 0], return_counts=True)[1]
     rows, scores = best_rows(resident.vectors, people.queries, kept + int(own.max(initial=0)))
@@ -136,7 +123,7 @@ def gather(
         best, found = rows[number][others][:kept], scores[number][others][:kept]
         images = np.flatnonzero(people.shown == person)
         by_vector = np.concatenate([people.vectors[images] @ people.queries[number], found])
-        ranks = by_vector if second_look is None else second_look(number, images, best)
+        ranks = by_vector if look is None else look(number, images, best)
         both = np.stack([by_vector, ranks], axis=1).astype(np.float64)
         yield Evidence(int(person), both[: len(images)], both[len(images) :], candidates)
         tell("searches", number + 1, len(people.sentences))

@@ -1,5 +1,6 @@
 """Fit how likely a candidate is a match, and check it on people that were not used for fitting."""
 
+import io
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,11 +11,72 @@ from pickout.config import Settings
 from pickout.data.data_set import Split
 from pickout.errors import DataError, GalleryError
 from pickout.gallery.calibration.evidence import FRACTIONS, Evidence, Lists, Tell, encode_people, gather, simulate
-from pickout.gallery.calibration.reliability import bin_sums, error_interval, expected_calibration_error
-from pickout.gallery.encoder import Encoder, Matching
+from pickout.gallery.encoder import Encoder, keeps_tokens
 from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Level, logistic, passing
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
+
+BINS = 15  # of equal width, as Guo et al. (2017) use
+_RESAMPLES = 1000
+
+
+def bin_sums(
+    probability_n: NDArray[np.float64], match_n: NDArray[np.bool_], weight_n: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """For each bin the weight, and the weighted sums of probability and matches. Shape (bins, 3)."""
+    place = np.minimum((probability_n * BINS).astype(np.int64), BINS - 1)
+    columns = (weight_n, weight_n * probability_n, weight_n * match_n)
+    return np.stack([np.bincount(place, weights=column, minlength=BINS) for column in columns], axis=1)
+
+
+def expected_calibration_error(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`sum_b n_b / n |matches_b - probability_b|` (Naeini et al., 2015; Guo et al., 2017, Eq. 3), of `bin_sums`."""
+    return np.asarray(np.abs(sums[..., 2] - sums[..., 1]).sum(-1) / sums[..., 0].sum(-1))
+
+
+def error_interval(
+    probability_n: NDArray[np.float64],
+    match_n: NDArray[np.bool_],
+    weight_n: NDArray[np.float64],
+    person_n: NDArray[np.int64],
+    generator: np.random.Generator,
+) -> tuple[float, float]:
+    """95 % percentile interval of the expected calibration error, from people drawn with replacement."""
+    order = np.argsort(person_n, kind="stable")
+    each = np.split(order, np.flatnonzero(np.diff(person_n[order])) + 1)
+    sums = np.stack([bin_sums(probability_n[chosen], match_n[chosen], weight_n[chosen]) for chosen in each])
+    drawn = generator.multinomial(len(each), np.full(len(each), 1 / len(each)), size=_RESAMPLES)
+    errors = expected_calibration_error(np.einsum("rp,pbc->rbc", drawn.astype(np.float64), sums))
+    low, high = np.percentile(errors, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def plot_reliability(calibration: Calibration) -> bytes:
+    """Share of matches over probability, for people not used for fitting, as PNG bytes."""
+    # Not pyplot: its global state warns when many figures are drawn, and would need a display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 5.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes, check = figure.add_subplot(), calibration.check
+    told = np.array([each.probability for each in check.bins])
+    shares, weights = [each.share for each in check.bins], [each.weight for each in check.bins]
+    middles = (np.minimum((told * BINS).astype(np.int64), BINS - 1) + 0.5) / BINS
+    axes.plot([0, 1], [0, 1], "--", color="#9a9a9a", linewidth=1, label="perfect")
+    axes.bar(middles, weights, width=0.9 / BINS, color="#cfe3e2", label="share of candidates")
+    axes.plot(told, shares, "o-", color="#0b6e69", linewidth=1.6, markersize=5, label="candidates")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability that was told", ylabel="share that are matches")
+    axes.grid(color="#d9d9d9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
+    low, high = check.ece_interval
+    title = f"{check.identities} people not used for fitting: ECE {check.ece:.3f} ({low:.3f} to {high:.3f})"
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})  # without it, equal fits give equal bytes
+    return stream.getvalue()
+
 
 FEWEST_CROPS, FEWEST_PEOPLE = 50, 40
 _ERROR = 0.05  # the error rate at which the check tells how many searches are answered
@@ -38,16 +100,13 @@ class CalibrationSettings(Settings):
 def calibrate(
     split: Split, encoder: Encoder, resident: Resident, store: Store, settings: CalibrationSettings, tell: Tell
 ) -> Calibration:
-    """Calibrate a gallery on people who are not in it, or are known to be by the bytes of their images.
-
-    Half of the people are used for fitting: their sentences are searched in the gallery and in random parts of it,
-    once with their images added and once without. A logistic regression is fitted on the best ten of each list
-    (Platt, 1999). The other half is used for the check alone. Errors as of `Gallery.calibrate`.
-    """
+    """Calibrate a gallery on people who are not in it, or are known to be by the bytes of their images; half of them
+    fit, half check. Their sentences are searched in the gallery and in random parts of it, once with their images added
+    and once without. A logistic regression is fitted on the best ten of each list (Platt, 1999)."""
     size, data = len(resident.ids), f"{split.data}, {split.name}"
     if size < FEWEST_CROPS:
         raise GalleryError(f"{size} crops; a gallery can be calibrated once it holds {FEWEST_CROPS}")
-    candidates = encoder.candidates if isinstance(encoder, Matching) else 0
+    candidates = encoder.candidates if keeps_tokens(encoder) else 0
     most = settings.looked_again if candidates else settings.searches
     people = encode_people(split, encoder, searches=most, seed=settings.seed, tell=tell)
     drawn = np.random.default_rng(settings.seed).permutation(np.unique(people.meant))
@@ -57,19 +116,12 @@ def calibrate(
     person = dict(zip(people.contents, people.shown.tolist(), strict=True))
     rows = {known.id.encode(): person[known.content] for known in store.known() if known.content in person}
     shown = np.array([rows.get(bytes(identifier), -1) for identifier in resident.ids], dtype=np.int64)
-    look = people.second_look(encoder, resident, store) if isinstance(encoder, Matching) and candidates else None
+    look = people.second_look(encoder, resident, store) if keeps_tokens(encoder) else None
     evidence = list(gather(people, resident, shown, look, candidates, tell))
     fitting = set(drawn[: len(drawn) // 2].tolist())
-    return fit_and_check(
-        [each for each in evidence if each.person in fitting],
-        [each for each in evidence if each.person not in fitting],
-        size=size,
-        settings=settings,
-        model=encoder.fingerprint,
-        data=data,
-        second_look=bool(candidates),
-        shift=people.shift(resident),
-    )
+    halves = ([each for each in evidence if (each.person in fitting) == is_fitting] for is_fitting in (True, False))
+    about = {"model": encoder.fingerprint, "data": data, "second_look": bool(candidates)}
+    return fit_and_check(*halves, size=size, settings=settings, shift=people.shift(resident), **about)
 
 
 def fit_and_check(
@@ -83,10 +135,8 @@ def fit_and_check(
     second_look: bool,
     shift: float,
 ) -> Calibration:
-    """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others.
-
-    `model`, `data`, `second_look` and `shift` are what the calibration says about itself.
-    """
+    """Fit on the evidence of some people in a gallery of `size` crops, and check on that of others. `model`, `data`,
+    `second_look` and `shift` are what the calibration says about itself."""
     generator = np.random.default_rng(settings.seed)
     # A second look was only taken at the best of the whole gallery, so only that size can be searched.
     fractions = FRACTIONS[:1] if second_look else [f for f in FRACTIONS if size * f >= FEWEST_CROPS / 2]
@@ -140,12 +190,10 @@ def _check(lists: Lists, level: Level, present: float, threshold: float, generat
     weight, first = _weights(lists, present), lists.first
     told = logistic(level.logits(lists.inputs, first))
     told = np.minimum(told, told[first][np.cumsum(first) - 1])  # as an answer tells them
-    facts = (told, lists.match, weight)
-    best = (told[first], lists.match[first], weight[first])
+    facts, best = (told, lists.match, weight), (told[first], lists.match[first], weight[first])
     sums = bin_sums(*facts)
-    answered = first & (told >= threshold)
+    answered, whole = first & (told >= threshold), sums[:, 0].sum()
     right = lists.match[answered & lists.present]
-    whole = sums[:, 0].sum()
     bins = [Bin(probability=float(p / n), share=float(m / n), weight=float(n / whole)) for n, p, m in sums if n > 0]
     return Check(
         identities=len(np.unique(lists.person)),

@@ -1,4 +1,1 @@
-"""What becomes of rows that are there: chosen, removed, erased, told more about, encoded by another model, verified.
-
-Each change leaves a line in the audit, holds the gallery's lock, and is finished by the next writer after a kill.
-"""
+"""What becomes of rows that are there. Each change is a line in the audit, and finished by the next writer."""

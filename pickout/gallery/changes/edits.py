@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from operator import index
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.audit.log import record_change
@@ -16,12 +18,27 @@ from pickout.gallery.changes.verification import unreached
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
-from pickout.gallery.storage.rows import Metadata, Resident, composed, parse_time
+from pickout.gallery.storage.manifest import first_fault
+from pickout.gallery.storage.rows import Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _AT_ONCE = 500  # rows read and written together
+
+
+_Whole = Annotated[int, BeforeValidator(index), Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]  # also NumPy's
+_Side = Annotated[_Whole, Field(ge=1)]
+
+
+class _Told(BaseModel, strict=True):
+    camera: str | None
+    time: datetime | None
+    labels: Mapping[str, str]
+    video: str | None
+    frame: _Whole | None
+    box: tuple[_Whole, _Whole, _Side, _Side] | None
+    track: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +50,9 @@ class Change:
 
 
 def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: Where) -> list[str]:
-    """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass.
-
-    Names are ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless
-    a crop has just this path. A UsageError where nothing or something unknown is named.
-    """
+    """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass. Names are
+    ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless a crop has
+    just this path. A UsageError where nothing or something unknown is named."""
     listed(crops)
     passed = allowed(where, resident)
     if not crops and passed is None:
@@ -48,8 +63,8 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
         return ids
     files, named = dict(store.files()), set[str]()
     for crop in crops:
-        found = files.keys() & {crop} or _named(crop, files) or _fitting(crop, files)
-        if not found:
+        same = files.keys() & set(possible_ids(crop)) | {each for each, file in files.items() if is_end(crop, file)}
+        if not (found := files.keys() & {crop} or same or _fitting(crop, files)):
             raise UsageError(f"'{crop}': no crop has this id or path; pickout search --json tells both")
         named |= found
     return [identifier for identifier in ids if identifier in named]
@@ -60,11 +75,6 @@ def listed(names: Collection[str]) -> Collection[str]:
     if isinstance(names, str | bytes):
         raise UsageError(f"'{names}': expected a list, for example gallery.choose([...]), found one text")
     return names
-
-
-def _named(crop: str, files: Mapping[str, Path]) -> set[str]:
-    """Crops that are called so letter for letter."""
-    return files.keys() & set(possible_ids(crop)) | {each for each, file in files.items() if is_end(crop, file)}
 
 
 def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
@@ -88,31 +98,25 @@ def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
 
 
 def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
-    """Take rows out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths, versions.
-
-    Quarantine lines of their files and saved searches that name them go too. The audit keeps what was searched for, not
-    who was found. The pictures themselves, backups, exports and pages of results are not in the folder and not touched.
-    A GalleryError where files of the table cannot be deleted; the next change tries again.
-    """
+    """Take rows out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths, versions;
+    see `erase_rows`. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
+    table cannot be deleted; the next change tries again."""
     wanted = _checked_ids(ids)
     record_change(gallery, "erase", len(wanted))
     return Change(*erase_rows(gallery, store, wanted))
 
 
 def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
-    """Lay metadata over that of rows: what is told replaces what a row has. Vectors, thumbnails and tokens stay.
-
-    A UsageError where metadata is of another type than a row has, a number is beyond 32 bits, or a box has no area.
-    """
+    """Lay metadata over that of rows: what is told replaces what a row has. A UsageError for another type than a row
+    has, a number beyond 32 bits, or a box without area."""
     told, wanted, updated = _checked_metadata(told), _checked_ids(ids), set[str]()
     record_change(gallery, "update", len(wanted))
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         with changing(gallery, store):
             rows, tokens = store.fetch(some), store.fetch_tokens(some)
-            store.put(
-                [replace(row, metadata=told.over(row.metadata), tokens=tokens.get(key)) for key, row in rows.items()]
-            )
+            new = {key: told.over(row.metadata) for key, row in rows.items()}
+            store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
             updated |= rows.keys()
     _check_reached(gallery, store, set(wanted) - updated)
     return Change(len(updated))
@@ -120,8 +124,7 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
 
 def _checked_ids(ids: Collection[str]) -> list[str]:
     """Each id once."""
-    told = list(listed(ids))
-    for identifier in told:
+    for identifier in (told := list(listed(ids))):
         if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
             raise UsageError(f"{identifier!r:.80} is no crop's id; take those that gallery.choose([...]) gives")
     return list(dict.fromkeys(told))
@@ -129,39 +132,15 @@ def _checked_ids(ids: Collection[str]) -> list[str]:
 
 def _checked_metadata(told: Metadata) -> Metadata:
     """Metadata as it will be read: time without zone, a box of four numbers."""
-    if not isinstance(told, Metadata) or not isinstance(told.labels, Mapping):
-        raise UsageError(f"{told!r:.80}: expected Metadata, with labels by name")
-    names = {name: getattr(told, name) for name in ("camera", "video", "track")}
-    for name, text in (*((name, text) for name, text in names.items() if text is not None), *told.labels.items()):
-        if not _is_text(name) or not _is_text(text):
-            raise UsageError(f"{name!r:.80} = {text!r:.80}: expected a name and a text")
-    if told.time is not None and not isinstance(told.time, datetime):
-        raise UsageError(f"time = {told.time!r:.80}: expected a datetime")
-    time = None if told.time is None else parse_time(told.time.isoformat(timespec="microseconds"))
-    frame = None if told.frame is None else _number("frame", told.frame)
-    if told.box is None:
-        return replace(told, time=time, frame=frame)
     try:
-        left, top, width, height = (_number("box", number) for number in told.box)
-    except (TypeError, ValueError):
-        raise UsageError(f"box = {told.box!r:.80}: expected left, top, width and height") from None
-    if width < 1 or height < 1:
-        raise UsageError(f"box = {told.box!r:.80}: has no area; expected left, top, width and height in pixels")
-    return replace(told, time=time, frame=frame, box=(left, top, width, height))
-
-
-def _is_text(text: object) -> bool:
-    """Whether a column of text can hold it: a lone surrogate is no Unicode."""
-    return isinstance(text, str) and not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _number(name: str, number: object) -> int:
-    """A whole number of any kind, also NumPy's."""
-    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
-        raise UsageError(f"{name}: {number!r:.80} is no whole number")
-    if abs(index(number)) > LARGEST_NUMBER:
-        raise UsageError(f"{name}: a number above {LARGEST_NUMBER} is larger than a video or picture can have it")
-    return index(number)
+        values = {field.name: getattr(told, field.name) for field in fields(Metadata)}
+        checked = _Told(**{**values, "box": told.box if told.box is None else tuple(told.box)})
+        time = None if checked.time is None else without_zone(checked.time)
+        return Metadata(**{**dict(checked), "time": time})
+    except ValidationError as error:
+        raise UsageError(f"metadata: {first_fault(error)}") from None
+    except (TypeError, AttributeError, OverflowError) as error:
+        raise UsageError(f"expected Metadata, with labels by name and a box of four numbers: {error}") from None
 
 
 def _check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
-from pickout.errors import GalleryDamaged
+from pydantic import Field
+
 from pickout.files import write_atomically
 from pickout.gallery.approximate.build import renew
 from pickout.gallery.audit.log import crops_with_keys, forget
@@ -13,22 +15,19 @@ from pickout.gallery.intake.suppression import read_suppression, write_suppressi
 from pickout.gallery.search.query import is_end, possible_ids
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.lock import clear_half_written, finish_writes
-from pickout.gallery.storage.manifest import FORMAT, Manifest, write_manifest
+from pickout.gallery.storage.manifest import FORMAT, Manifest, read_small_file, write_manifest
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing, finish_swap, pending_store, strays
 
-ERASING = "erasing.json"
-"""Ids of the rows that are being erased; there only while that is not finished."""
+_Id = Annotated[str, Field(pattern="^[\\x00-\\x7f]*$")]
+ERASING = "erasing.json"  # ids of the rows that are being erased; there only while that is not finished
 
 
 def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
-    """Remove rows and every trace of them from the gallery's folder; what was removed or replaced before goes too.
-
-    Quarantine lines of their files go first, and saved searches that name them or a crop that has no row any more; then
-    the rows, from the gallery's table and from one that is being built. Killed at any moment, it is finished by the
-    next writer (`finish_erasing`). Copies outside of the folder, backups and pages of results among them, are not
-    touched. Returns how many rows there are fewer, and the names of the saved searches that went.
-    """
+    """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
+    removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
+    it is finished by the next writer. Returns how many rows there are fewer, and the names of the searches that
+    went."""
     with changing(gallery, store):
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
@@ -57,15 +56,8 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
 
 def unfinished(gallery: Path) -> list[str]:
     """Ids whose erasure was interrupted; empty where none was."""
-    try:
-        ids = json.loads((gallery / ERASING).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (ValueError, RecursionError):
-        ids = None
-    if not isinstance(ids, list) or not all(isinstance(each, str) and each.isascii() for each in ids):
-        raise GalleryDamaged(f"{gallery / ERASING}: garbled; delete the file and erase again what was to be erased")
-    return ids
+    remedy = "garbled: delete the file and erase again what was to be erased"
+    return read_small_file(gallery / ERASING, list[_Id], remedy) or []
 
 
 def finish_erasing(gallery: Path, store: Store) -> None:

@@ -1,26 +1,34 @@
-"""A gallery's change of model: a new table is built beside the old one and takes its place at the end."""
+"""A gallery's change of model: a new table is built beside the old one, which goes on changing, and takes its place."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pickout.errors import UsageError
-from pickout.gallery.approximate.build import carry_over
-from pickout.gallery.approximate.record import read_approximation
-from pickout.gallery.changes.erasure import finish_erasing
-from pickout.gallery.changes.transfer import Rebuilding, RebuildProgress
-from pickout.gallery.encoder import Encoder
-from pickout.gallery.intake.quarantine import Quarantined
-from pickout.gallery.intake.report import IngestSettings
+import numpy as np
+
+from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
+from pickout.gallery.approximate.build import carry_over, read_approximation
+from pickout.gallery.audit.log import record_change
+from pickout.gallery.changes.erasure import finish_erasing, unfinished
+from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
+from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
+from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
+from pickout.gallery.intake.report import IngestProgress, IngestSettings
+from pickout.gallery.storage import tables
+from pickout.gallery.storage.columns import row_mark
 from pickout.gallery.storage.lock import finish_writes, locked
 from pickout.gallery.storage.manifest import Manifest, read_manifest
-from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import CALIBRATION, REBUILD, begin, finish_swap, pending, pending_store
+from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.store import KEEP_NONE, Store
+from pickout.gallery.storage.tables import CALIBRATION, REBUILD, changing, pending
 
-REBUILDING = ".rebuilding"
-"""Held while a process rebuilds the gallery; empty."""
+REBUILDING = ".rebuilding"  # held while a process rebuilds the gallery; empty
+_ROUNDS = 20  # times that changes made meanwhile are caught up with before other writers have to wait for the rest
+_AT_ONCE = 500  # rows fetched together
+_NAMED = 3  # lost rows that the error names; all stand on the quarantine list
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,66 +58,209 @@ class Unfinished:
 def rebuild(
     gallery: Path,
     encoder: Encoder,
-    *,
-    run: str | None = None,
-    settings: IngestSettings | None = None,
-    drop_missing: bool = False,
-    restart: bool = False,
-    on_progress: Callable[[RebuildProgress], None] = lambda _: None,
+    run: str | None,
+    settings: IngestSettings,
+    drop_missing: bool,
+    restart: bool,
+    on_progress: Callable[[IngestProgress], None],
 ) -> RebuildReport:
-    """Encode every crop of a gallery anew with another model. Safe to kill and run again.
+    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again.
 
-    Until the end the gallery is as it was, with its model, and can be searched and changed; what changes meanwhile
-    arrives in the new table. Each crop is read from its original again, which must have the bytes that were indexed.
-    Ids, paths, metadata, thumbnails and times stay. A calibration goes: it belongs to the old model's scores.
+    Until the end the gallery is as it was and can be searched and changed; what changes meanwhile arrives in the new
+    table. Each crop is read from its original again, which must have the bytes that were indexed. `drop_missing` leaves
+    out, and puts on the quarantine list, those that cannot be; `restart` throws away what an earlier run has begun, for
+    whichever model. A calibration goes.
 
-    Args:
-        gallery: the gallery's folder.
-        encoder: the other model.
-        run: where it was loaded from, remembered for later searches.
-        settings: how files are read and rows written.
-        drop_missing: leave out the crops that cannot be encoded again, and put them on the quarantine list.
-        restart: throw away what an earlier run has begun, for whichever model.
-        on_progress: called as rows arrive.
-
-    Raises:
-        UsageError: the gallery is of this model already.
-        GalleryError: crops cannot be encoded again and `drop_missing` is not set, or none can, or another process is
-            rebuilding this gallery.
-        GalleryModelMismatch: a rebuild for a third model has begun.
-        StorageFull: no space left; the gallery is as it was, and the next run goes on.
-    """
+    `UsageError` where the gallery is of this model already; `GalleryError` where crops cannot be encoded again and
+    `drop_missing` is not set, none can, or another process rebuilds; `GalleryModelMismatch` where a rebuild for a third
+    model has begun; `StorageFull` without space: the next run goes on."""
     began = time.monotonic()
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
         finish_writes(gallery)
-        finish_swap(gallery)
+        tables.finish_swap(gallery)
         before = read_manifest(gallery)
         old = Store(gallery, before.model.dimension, before.table)
         if before.model.fingerprint == encoder.fingerprint:
-            if swapped:  # a kill hit the very end of the run before
+            if swapped:
                 return RebuildReport(old.count(), resumed=old.count())
             model = f"{before.model.name} {before.model.fingerprint[:8]}"
             raise UsageError(f"{gallery}: is of this model already ({model}); there is nothing to do")
         finish_erasing(gallery, old)
-        told, new = begin(gallery, encoder, run, restart=restart)
-        calibrated = (gallery / CALIBRATION).exists()
-        work = Rebuilding(gallery, old, new, encoder, settings or IngestSettings(), on_progress)
-        indexed = read_approximation(gallery, before)
+        told, new = tables.begin(gallery, encoder, run, restart=restart)
+        calibrated, indexed = (gallery / CALIBRATION).exists(), read_approximation(gallery, before)
+        work = Rebuilding(gallery, old, new, encoder, settings, on_progress)
         dropped = work.run(told, drop_missing=drop_missing)
         if indexed is not None:
             carry_over(gallery, indexed, new)
-        return RebuildReport(
-            rows=new.count(),
-            encoded=work.encoded,
-            resumed=work.resumed,
-            dropped=dropped,
-            uncalibrated=calibrated and not (gallery / CALIBRATION).exists(),
-            seconds=round(time.monotonic() - began, 3),
-        )
+        uncalibrated, seconds = calibrated and not (gallery / CALIBRATION).exists(), time.monotonic() - began
+        return RebuildReport(new.count(), work.encoded, work.resumed, dropped, uncalibrated, round(seconds, 3))
 
 
 def unfinished_rebuild(gallery: Path) -> Unfinished | None:
     """The rebuild that has begun; None where none has."""
-    told, store = pending(gallery), pending_store(gallery)
+    told, store = pending(gallery), tables.pending_store(gallery)
     return None if told is None or store is None else Unfinished(told, store.count())
+
+
+class Rebuilding:
+    """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows.
+
+    A row counts as brought when both tables have it with equal marks. Nothing is written to `new` unless `old` still
+    has it, under the gallery's lock: what was erased cannot come back."""
+
+    def __init__(
+        self,
+        gallery: Path,
+        old: Store,
+        new: Store,
+        encoder: Encoder,
+        settings: IngestSettings,
+        on_progress: Callable[[IngestProgress], None],
+    ) -> None:
+        self._gallery, self._old, self._new = gallery, old, new
+        self._encoder, self._settings, self._on_progress = encoder, settings, on_progress
+        self._listed = {entry.file for entry in read_quarantine(gallery)}
+        self._arrived: list[Path] = []
+        self._lost: dict[str, tuple[bytes, Quarantined]] = {}
+        self._stale: set[str] = set()
+        self._gone: list[str] = []
+        self._seen, self._commits, self._done, self._total = -1, 0, 0, 0
+        self._committed_at = time.monotonic()
+        self.encoded = self.resumed = 0
+
+    def run(self, told: Manifest, *, drop_missing: bool) -> tuple[Quarantined, ...]:
+        """Bring every row, then swap the tables; those that cannot be brought are an error, or left out and told."""
+        todo = self._difference()
+        self.resumed = self._done
+        for _ in range(_ROUNDS):
+            self._bring(todo, alone=False)
+            todo = self._difference()
+            if len(todo) <= self._settings.batch:
+                break
+        if self._commits > 1:
+            with changing(self._gallery, self._old):
+                self._new.tidy(KEEP_NONE)
+        while True:
+            with changing(self._gallery, self._old):
+                if not unfinished(self._gallery):
+                    if self._old.version() != self._seen:
+                        todo = self._difference()
+                    self._bring(todo, alone=True)
+                    return self._finish(told, drop_missing)
+            finish_erasing(self._gallery, self._old)
+
+    def _difference(self) -> list[str]:
+        """Ids of the rows that must be brought; notes those that must go."""
+        self._seen = self._old.version()
+        marks, have = dict(self._old.marks()), dict(self._new.marks())
+        self._lost = {key: lost for key, lost in self._lost.items() if marks.get(key) == lost[0]}
+        differ = [key for key, mark in marks.items() if have.get(key) != mark]
+        todo = [key for key in differ if key not in self._lost]
+        self._stale, self._gone = have.keys() & differ, list(have.keys() - marks.keys())
+        self._total, self._done = len(marks), len(marks) - len(todo)
+        return todo
+
+    def _bring(self, todo: Sequence[str], *, alone: bool) -> None:
+        """Bring rows, and take out those that must go. `alone`: the caller holds the gallery's lock."""
+        rows, batch, settings = list[Row](), list[tuple[Row, Picture]](), self._settings
+        some = (todo[start : start + _AT_ONCE] for start in range(0, len(todo), _AT_ONCE))
+        wanted = (row for each in some for row in self._old.fetch(each).values())
+        with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * settings.batch) as reads:
+            for row, picture in reads:
+                if isinstance(picture, str):
+                    self._lose(row, picture)
+                else:
+                    batch.append((row, picture))
+                if len(batch) >= settings.batch:
+                    rows += self._encode(batch)
+                    batch = []
+                waited = time.monotonic() - self._committed_at
+                if len(rows) >= settings.commit or waited > settings.commit_seconds:
+                    self._commit(rows, alone)
+                    rows = []
+                self._tell()
+        self._commit([*rows, *self._encode(batch)], alone)
+        if self._gone:
+            with self._lock(alone):
+                self._new.remove(self._gone)
+            self._gone = []
+        self._tell()
+
+    def _encode(self, batch: Sequence[tuple[Row, Picture]]) -> list[Row]:
+        images = {row.content: picture.image for row, picture in batch}
+        keeps = keeps_tokens(self._encoder) and self._settings.tokens == "auto"
+        vectors, tokens = vectors_and_tokens(self._encoder, list(images.values()), tokens=keeps)
+        self.encoded += len(images)
+        made = dict(zip(images, zip(vectors, tokens, strict=True), strict=True))
+        rows = []
+        for row, _ in batch:
+            vector, own = made[row.content]
+            if np.isfinite(vector).all():
+                rows.append(replace(row, vector=vector, tokens=own))
+            else:
+                self._lose(row, "the model gave no finite vector")
+        return rows
+
+    def _commit(self, rows: Sequence[Row], alone: bool) -> None:
+        """Write rows, but those that `old` has no more, or otherwise, by now."""
+        if not rows:
+            return
+        with self._lock(alone):
+            if self._old.version() != self._seen:
+                marks = dict(self._old.marks(row.id for row in rows))
+                rows = [row for row in rows if marks.get(row.id) == row_mark(row)]
+            self._new.put(rows)
+            self._commits += 1
+            if self._commits % self._settings.compact_every == 0:
+                self._new.tidy(KEEP_NONE)
+        self._arrived += [row.file for row in rows if row.file in self._listed]
+        self._done += len(rows)
+        self._committed_at = time.monotonic()
+        self._tell()
+
+    def _lose(self, row: Row, reason: str) -> None:
+        self._lost[row.id] = (row_mark(row), Quarantined(row.file, reason))
+        self._done += 1
+        if row.id in self._stale:
+            self._gone.append(row.id)
+
+    def _finish(self, told: Manifest, drop_missing: bool) -> tuple[Quarantined, ...]:
+        """Swap, or refuse to; the lock is held and nothing is left to bring."""
+        lost = tuple(sorted((entry for _, entry in self._lost.values()), key=lambda entry: str(entry.file)))
+        change_quarantine(self._gallery, lost, self._arrived)
+        total, built = self._old.count(), self._new.count()
+        if lost and (not drop_missing or not built):
+            named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
+            more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            remedy = (
+                f"All stand in its {QUARANTINE}. Put the files back, or for changed ones run pickout index; then run "
+                "again, which goes on from here. To do without these crops: --drop-missing"
+            )
+            remedy = "None could be read: is a disk not mounted?" if drop_missing else remedy
+            what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is"
+            raise GalleryError(f"{self._gallery}: {what} ({named}{more}). {remedy}")
+        if built != total - len(lost):
+            what = f"{built} of {total - len(lost)} rows arrived in the new table, so the old one stays"
+            remedy = "look with pickout gallery verify, then begin anew: --restart"
+            raise GalleryDamaged(f"{self._gallery}: {what}; {remedy}")
+        if lost:
+            record_change(self._gallery, "remove", len(lost))
+        record_change(self._gallery, "rebuild", built)
+        tables.swap(self._gallery, told)
+        return lost
+
+    def _tell(self) -> None:
+        self._on_progress(IngestProgress(self._done, max(self._total, self._done), self.encoded, len(self._lost)))
+
+    def _lock(self, alone: bool) -> AbstractContextManager[None]:
+        return nullcontext() if alone else changing(self._gallery, self._old)
+
+
+def _read(row: Row) -> tuple[Row, Picture | str]:
+    """A row, and the picture of its original or what is wrong with it: it must have the bytes that were indexed."""
+    try:
+        data = read_file(row.file)
+        return row, decode(row.file, data) if digest(data) == row.content else "has changed since it was indexed"
+    except ImageUnreadable as error:
+        return row, error.reason

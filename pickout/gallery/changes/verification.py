@@ -3,8 +3,8 @@
 import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
-from pickout.gallery.approximate.record import read_approximation
+from pickout.gallery.approximate.build import read_approximation
 from pickout.gallery.audit.examination import log_faults
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.erasure import unfinished
@@ -22,17 +22,15 @@ from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.lock import half_written
 from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row, row_id
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import leftover_tables, pending, table_folder
+from pickout.gallery.storage.tables import pending, table_folder
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
 _LENGTH_OFF = 1e-3  # how far a vector's length may be from one
-_Found = dict[str, tuple[Row | None, NDArray[np.uint16] | None]]
-"""Rows with their tokens, by id; None where there is none."""
+_Found = dict[str, tuple[Row | None, NDArray[np.uint16] | None]]  # rows with tokens, by id; None where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +48,8 @@ class Fault:
 def verify(
     gallery: Path, *, files: bool = False, on_progress: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Iterator[Fault]:
-    """Everything that is wrong with a gallery; nothing for a whole one.
-
-    Args:
-        gallery: the gallery's folder.
-        files: whether the crops themselves are read too: those that are gone or changed are named.
-        on_progress: called with rows done and rows in all.
-    """
+    """Everything that is wrong with the gallery in this folder; nothing for a whole one. With `files` the crops
+    themselves are read too. `on_progress` is called with rows done and rows in all."""
     try:
         manifest = read_manifest(gallery)
         yield from _texts(gallery, manifest)
@@ -69,46 +62,31 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
     store = Store(gallery, manifest.model.dimension, manifest.table)
     store.version()
     ids = Counter(known.id for known in store.known())
-    for identifier, count in ids.items():
-        if count > 1:
-            yield Fault(gallery, f"row {identifier} is there {count} times; erase it and index its file again")
-    every, shapes, missed = list(ids), set[tuple[int, ...]](), list[str]()
+    for identifier, count in (ids - Counter(list(ids))).items():
+        yield Fault(gallery, f"row {identifier} is there {count + 1} times; erase it and index its file again")
+    every, missed = list(ids), list[str]()
     for start in range(0, len(every), _AT_ONCE):
-        some = every[start : start + _AT_ONCE]
-        read: _Found = {}
+        some, read = every[start : start + _AT_ONCE], _Found()
         yield from _read(gallery, store, some, read)
         for identifier, (row, tokens) in read.items():
             if row is None:
                 missed.append(identifier)
                 continue
             yield from row_faults(row, tokens, manifest.model.dimension)
-            if no_area(row.metadata.box):
-                box = list(row.metadata.box or ())
-                yield Fault(row.file, f"its box {box} has no area; tell it again with pickout index --table")
             try:
                 if files and digest(read_file(row.file)) != row.content:
                     yield Fault(row.file, "has changed since it was indexed; index its folder again")
             except PickoutError as error:
                 yield Fault(row.file, str(error))
-            if tokens is not None:
-                shapes.add(tokens.shape)
         on_progress(start + len(some), len(every))
     if lost := unreached(gallery, store, missed):
         yield Fault(table_folder(gallery, manifest.table), lost)
-    if len(shapes) > 1:
-        yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
-
-
-def no_area(box: tuple[int, int, int, int] | None) -> bool:
-    """Whether this is a box that holds nothing; earlier versions took it from a table."""
-    return box is not None and min(box[2:]) < 1
 
 
 def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
     """What to say of ids by which no row was found although there is one: an index over the ids may be damaged."""
     there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
-    lost = sorted(there - store.fetch(there).keys())
-    if not lost:
+    if not (lost := sorted(there - store.fetch(there).keys())):
         return None
     return (
         f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged; "
@@ -124,7 +102,8 @@ def _read(gallery: Path, store: Store, ids: list[str], read: _Found) -> Iterator
     except PickoutError as error:
         if len(ids) == 1:
             yield Fault(gallery, f"row {ids[0]}: {error}")
-        for identifier in ids if len(ids) > 1 else ():
+            return
+        for identifier in ids:
             yield from _read(gallery, store, [identifier], read)
 
 
@@ -132,32 +111,18 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
     """The small files beside the table."""
     if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
         yield Fault(gallery / MANIFEST, f"was changed by hand; put it back {FROM_BACKUP}")
-    readers: tuple[Callable[[], object], ...] = (
-        lambda: read_quarantine(gallery),
-        lambda: read_suppression(gallery),
-        lambda: SavedSearches(gallery).all(),
-        lambda: read_calibration(gallery, manifest),
-        lambda: read_approximation(gallery, manifest),
-        lambda: pending(gallery),
-        lambda: unfinished(gallery),
-    )
-    for read in readers:
+    of_model = (partial(read_calibration, manifest=manifest), partial(read_approximation, manifest=manifest))
+    readers = (read_quarantine, read_suppression, lambda folder: SavedSearches(folder).all(), *of_model, pending)
+    for read in (*readers, unfinished):
         try:
-            read()
+            if read(gallery) and read is unfinished:
+                yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")
         except PickoutError as error:
             yield Fault(gallery, str(error))
-    with suppress(PickoutError):  # told above
-        if unfinished(gallery):
-            yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")
     try:
         yield from (Fault(gallery / AUDIT, told) for told in log_faults(gallery))
     except PickoutError as error:
         yield Fault(gallery / AUDIT, str(error))
-    for left in half_written(gallery):
-        yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
-    with suppress(PickoutError):  # told above
-        for folder in leftover_tables(gallery):
-            yield Fault(folder, "left over from another model; any change of the gallery deletes it")
 
 
 def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
@@ -29,11 +28,10 @@ class Inventory:
     def add(self, identifier: str, content: str, told: Metadata) -> None:
         """Take note of a row that was written."""
         # The same object for equal metadata: most crops of a camera without times share theirs.
-        place = (told.video, told.frame, told.box, told.track)
-        key = (told.camera, told.time, *place, *sorted(told.labels.items()))
-        row, bytes_ = bytes.fromhex(identifier), bytes.fromhex(content)
-        self._rows[row] = (bytes_, self._metadata.setdefault(key, told))
-        self._by_content[bytes_] = row
+        key = (told.camera, told.time, told.video, told.frame, told.box, told.track, *sorted(told.labels.items()))
+        row, digest = bytes.fromhex(identifier), bytes.fromhex(content)
+        self._rows[row] = (digest, self._metadata.setdefault(key, told))
+        self._by_content[digest] = row
 
     def row(self, identifier: str) -> tuple[str | None, Metadata]:
         """The content and metadata of a row; None and nothing where there is none."""
@@ -70,15 +68,12 @@ class _Commit(threading.Thread):
 
 
 class Committer:
-    """Gathers rows and writes them together, in a thread of its own; what was written survives any kill.
+    """Gathers rows and writes them together, in a thread of its own; what was written survives any kill. One commit at
+    most is on its way while the next one gathers; its error is raised by the next call that could commit.
 
-    One commit at most is on its way while the next one gathers, so a kill loses less than two, and memory holds no
-    more. A commit's error is raised as it is by the next call that could commit. Used as a context, so that a run which
-    ends early, by an error or by Ctrl-C, leaves nothing half done: the commit that is being written is waited for and
-    counted, one that still waits for another process is given up, and what was gathered after it is dropped.
-
-    Rows are written when so many are gathered, or so many seconds have passed; inventory and report are told of them
-    once they are written. What was erased since `suppression` was read is not written."""
+    A context: a run that ends early waits for the commit that is being written, gives up one that still waits for
+    another process, and drops what was gathered after it. What was erased since `suppression` was read is not
+    written."""
 
     def __init__(
         self,
@@ -102,9 +97,7 @@ class Committer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._underway is not None and not self._underway.claim():
             with suppress(Exception):  # the error that ended the run is the one to tell
                 self._settle()
@@ -126,8 +119,7 @@ class Committer:
 
     def commit_if_due(self) -> None:
         """Begin to write when enough has gathered, or enough time has passed and the last commit is through."""
-        idle = self._underway is None or not self._underway.is_alive()
-        if idle:
+        if idle := self._underway is None or not self._underway.is_alive():
             self._settle()
         pending = len(self._next.rows) + len(self._next.bad)
         late = idle and time.monotonic() - self._committed_at > self._settings.commit_seconds

@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.encoder import Encoder, Matching, vectors_and_tokens
+from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
@@ -27,37 +26,27 @@ from pickout.gallery.storage.tables import changing
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """A file that has been read, in a thread, while the model is busy with earlier ones. Its row's id, what table, name
-    and folder tell of it, and, unless there is a problem, digest, pixels (none where a row has equal bytes) and EXIF
-    time; whether its row is as it should be, and whether its crop was erased and is in the gallery no more."""
+    """A file that has been read, in a thread, while the model is busy with earlier ones."""
 
     file: Path
     id: str
-    told: Metadata
+    told: Metadata  # by table, name and folder
     content: str = ""
-    picture: Picture | None = None
-    taken: datetime | None = None
-    current: bool = False
+    picture: Picture | None = None  # none where a row has equal bytes
+    taken: datetime | None = None  # by EXIF
+    current: bool = False  # whether its row is as it should be
     problem: str | None = None
-    erased: bool = False
+    erased: bool = False  # whether its crop was erased and is in the gallery no more
 
 
-class _Pixels(NamedTuple):
-    """What a row takes from its file's bytes."""
-
-    vector: NDArray[np.float32]
-    width: int
-    height: int
-    thumbnail: bytes
-    tokens: NDArray[np.uint16] | None
+# What a row takes from its file's bytes: vector, width, height, thumbnail, tokens.
+_Pixels = tuple[NDArray[np.float32], int, int, bytes, NDArray[np.uint16] | None]
 
 
 class Ingest:
-    """One run over one folder. Each file below it has one row, known by the file's absolute path.
-
-    A file whose bytes and metadata are as its row has them is left alone. Bytes that another row has, or that came up
-    earlier in the run, are not encoded again. A file that cannot be read goes on the quarantine list; the row that it
-    had while it was readable stays. For the arguments see `Gallery.add`; `root` is absolute."""
+    """One run over one folder, of an absolute path; for the arguments see `Gallery.add`. Each file has one row, known
+    by its absolute path. Bytes that another row has are not encoded again. A file that cannot be read goes on the
+    quarantine list; the row that it had while it was readable stays."""
 
     def __init__(
         self,
@@ -74,8 +63,7 @@ class Ingest:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
         self._table, self._camera_from, self._settings, self._again = table, camera_from, settings, again
         self._listed = [entry.file for entry in read_quarantine(gallery) if entry.file.is_relative_to(root)]
-        looks = isinstance(encoder, Matching) and encoder.candidates > 0
-        self._keeps_tokens = looks and settings.tokens == "auto"
+        self._keeps_tokens = keeps_tokens(encoder) and settings.tokens == "auto"
         self._report = IngestReport(notes=[] if table is None else list(table.notes))
         self._exclude, self._scan = exclude, Scan(root, exclude)
         # Before the rows: of what is erased in between no row is known, and the commit sees that it was erased since.
@@ -92,7 +80,7 @@ class Ingest:
         if not total:
             raise DataMissing(f"{self._root}: holds no image file; give the folder that holds the crops")
         if self._again and self._suppression.crops:
-            self._record("again", len(self._suppression.crops))
+            record_change(self._gallery, "again", len(self._suppression.crops))
         with self._committer:
             self._bring(total, on_progress)
             self._committer.finish()
@@ -111,13 +99,13 @@ class Ingest:
 
     def _bring(self, total: int, on_progress: Callable[[IngestProgress], None]) -> None:
         """Every file of the folder, up to the committer."""
-        report, changed, batch = self._report, list[_Examined](), self._settings.batch
-        threads = self._settings.threads
-        with reading_ahead(self._examine, self._scan.files(), threads=threads, ahead=2 * batch) as files:
+        report, changed, settings = self._report, list[_Examined](), self._settings
+        ahead = {"threads": settings.threads, "ahead": 2 * settings.batch}
+        with reading_ahead(self._examine, self._scan.files(), **ahead) as files:
             for examined in files:
                 if self._is_changed(examined):
                     changed.append(examined)
-                if len(changed) >= batch:
+                if len(changed) >= settings.batch:
                     self._write(changed)
                     changed = []
                 self._committer.commit_if_due()
@@ -128,8 +116,8 @@ class Ingest:
     def _examine(self, file: Path) -> _Examined:
         """Read one file, and decode it unless its bytes are known; runs in threads."""
         identifier, told = row_id(file), Metadata(camera=camera_of(self._root, file, self._camera_from))
-        if self._table is not None:
-            told = self._table.of(self._root, file).over(told)
+        if self._table is not None and (own := self._table.of(self._root, file)) is not None:
+            told = own.over(told)
         known, before = self._inventory.row(identifier)
         erased = known is None and self._suppression.covers(identifier)
         if erased and not self._again:
@@ -149,8 +137,7 @@ class Ingest:
 
     def _is_changed(self, examined: _Examined) -> bool:
         self._report.found += 1
-        if self._table is not None and not self._table.names(self._root, examined.file):
-            self._report.untold += 1
+        self._report.untold += self._table is not None and self._table.of(self._root, examined.file) is None
         self._touched[examined.file.parent if examined.problem is None else examined.file] = examined.file
         if examined.erased and not self._again:
             self._report.erased += 1
@@ -173,15 +160,14 @@ class Ingest:
                     pictures[each.content] = each.picture or decode(each.file, read_file(each.file))
                 except ImageUnreadable as error:
                     self._committer.refuse(each.file, error.reason)
-        if pictures:
-            images = [picture.image for picture in pictures.values()]
-            vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
-            self._report.encoded += len(images)
-            for (content, picture), vector, own in zip(pictures.items(), vectors, tokens, strict=True):
-                pixels[content] = _Pixels(vector, picture.width, picture.height, picture.thumbnail, own)
+        images = [picture.image for picture in pictures.values()]
+        vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
+        self._report.encoded += len(images)
+        for (content, picture), vector, own in zip(pictures.items(), vectors, tokens, strict=True):
+            pixels[content] = (vector, picture.width, picture.height, picture.thumbnail, own)
         for each in changed:
             found = pixels.get(each.content)
-            if found is not None and np.isfinite(found.vector).all():
+            if found is not None and np.isfinite(found[0]).all():
                 self._committer.add(self._row(each, found))
             elif found is not None:
                 self._committer.refuse(each.file, "the model gave no finite vector")
@@ -192,24 +178,16 @@ class Ingest:
         stored = [found for content in contents - waiting.keys() if (found := self._inventory.row_with(content))]
         rows = waiting | {row.content: row for row in self._store.fetch(stored).values()}
         kept = self._store.fetch_tokens(stored) if self._keeps_tokens else {}
-        return {
-            key: _Pixels(row.vector, row.width, row.height, row.thumbnail, kept.get(row.id, row.tokens))
-            for key, row in rows.items()
-        }
+        own = {key: kept.get(row.id, row.tokens) for key, row in rows.items()}
+        return {key: (row.vector, row.width, row.height, row.thumbnail, own[key]) for key, row in rows.items()}
 
     def _row(self, examined: _Examined, pixels: _Pixels) -> Row:
         (known, before), taken = self._inventory.row(examined.id), Metadata(time=examined.taken)
         # Other pixels bring their own EXIF time; the same pixels do not override what a table told earlier.
         metadata = examined.told.over(before.over(taken) if known == examined.content else taken.over(before))
-        return Row(
-            id=examined.id,
-            content=examined.content,
-            root=str(self._root),
-            path=str(examined.file.relative_to(self._root)),
-            metadata=metadata,
-            added=datetime.now(UTC).replace(tzinfo=None),
-            **pixels._asdict(),
-        )
+        place = (examined.id, examined.content, str(self._root), str(examined.file.relative_to(self._root)))
+        (vector, width, height, thumbnail, tokens), now = pixels, datetime.now(UTC).replace(tzinfo=None)
+        return Row(*place, vector, width, height, metadata, thumbnail, now, tokens)
 
     def _settle_absent(self, prune: bool, prune_folders: bool) -> None:
         """Count, and on request remove, the rows below the folder whose files are gone."""
@@ -222,10 +200,7 @@ class Ingest:
         if prune_folders:
             wanted = [*wanted, *(identifier for ids in deserted.values() for identifier in ids)]
         if wanted:
-            self._record("prune", len(wanted))
+            record_change(self._gallery, "prune", len(wanted))
             with changing(self._gallery, self._store):
                 self._store.remove(wanted)
             report.pruned = len(wanted)
-
-    def _record(self, change: str, rows: int) -> None:
-        record_change(self._gallery, change, rows)

@@ -18,7 +18,6 @@ from pickout.errors import AnnotationError, UsageError
 from pickout.gallery.storage.rows import Metadata, parse_time, storable, without_zone
 
 LARGEST_NUMBER = 2**31 - 1  # of a frame's number and a box's sides
-_COUNTS = {"frame": 1, "box": 4}
 _NAMES = ("camera", "video", "track")
 _COLUMNS = ("image", "time", "frame", "box", *_NAMES)
 _BLANK = " \0"
@@ -45,12 +44,9 @@ def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:
 
 
 class MetadataTable:
-    """A table of metadata by image; errors as of `read_spreadsheet`.
-
-    Columns: `image` (path below the indexed folder, or absolute), `camera`, `time` (ISO 8601, or a Parquet time),
-    `video`, `frame` (a number), `box` (left, top, width and height in pixels) and `track`; every other column becomes a
-    label. An empty cell tells nothing. `AnnotationError` for a time, frame or box that is none, and for an image told
-    twice differently."""
+    """A table of metadata by image (path below the indexed folder, or absolute): `camera`, `time`, `video`, `frame`,
+    `box`, `track`, and labels. An empty cell tells nothing. `AnnotationError` for a value that is none, and for an
+    image told twice differently; else as of `read_spreadsheet`."""
 
     def __init__(self, file: Path) -> None:
         sheet = read_spreadsheet(file, _COLUMNS, others=True)
@@ -66,23 +62,13 @@ class MetadataTable:
             if self._rows.setdefault(_key(image), metadata) != metadata:
                 raise AnnotationError(file, record, "image", f"'{image}' stands in the table twice, differently")
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def names(self, root: Path, image: Path) -> bool:
-        """Whether the table has a line for `image`, a path below `root`."""
-        return _key(str(image.relative_to(root))) in self._rows or _key(str(image)) in self._rows
-
-    def of(self, root: Path, image: Path) -> Metadata:
-        """What the table tells about `image`, a path below `root`; nothing where it does not name it."""
-        return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(_key(str(image)), Metadata()))
+    def of(self, root: Path, image: Path) -> Metadata | None:
+        """What the table tells about `image`, a path below `root`; None where it does not name it."""
+        return self._rows.get(_key(str(image.relative_to(root))), self._rows.get(_key(str(image))))
 
 
 def exif_time(content: bytes) -> datetime | None:
-    """When the picture was taken according to its EXIF block, as `without_zone` keeps times; None without a usable one.
-
-    A time with its offset (EXIF 2.31: `OffsetTimeOriginal`, `OffsetTime`) is turned into UTC, as one in a table is.
-    """
+    """When the picture was taken according to its EXIF block (2.31, with its offset), as `without_zone` keeps times."""
     try:
         with Image.open(io.BytesIO(without_notes(content))) as image:
             exif = image.getexif()
@@ -117,14 +103,13 @@ def _metadata(file: Path, record: int, values: Row, counted: Collection[str]) ->
 
 
 def whole_numbers(name: str, text: str) -> list[int]:
-    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets; `UsageError` for something
-    else, for a number larger than a picture or video can have it, and for a box without any area."""
+    """The whole number of `frame`, or the four of `box`, between blanks, commas or brackets; `UsageError` for else."""
     parts = re.split(r"[\s,;]+", text.strip("[]() "))
     try:
         numbers = [int(whole(part)) for part in parts]
     except ValueError:
         numbers = []
-    if len(numbers) != _COUNTS[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
+    if len(numbers) != {"frame": 1, "box": 4}[name] or any(abs(number) > LARGEST_NUMBER for number in numbers):
         wanted = "a whole number" if name == "frame" else "left, top, width and height in pixels, as 12 40 64 192"
         raise UsageError(f"{name} '{text}': expected {wanted}")
     if name == "box" and min(numbers[2:]) < 1:

@@ -19,8 +19,7 @@ from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable
 
 LARGEST_FILE = 256 * 2**20  # files above this many bytes are no crops
-LARGEST_SIDE = 1024
-"""Larger pictures are reduced to this many pixels before they wait for the model, so that photos do not fill memory."""
+LARGEST_SIDE = 1024  # pixels to which larger pictures are reduced, so that photos do not fill the memory
 THUMBNAIL_SIDE = 320  # longer side of a stored thumbnail in pixels
 
 _Item = TypeVar("_Item")
@@ -38,14 +37,13 @@ class Picture:
 
 
 def read_file(file: Path) -> bytes:
-    """The bytes of an image file; `ImageUnreadable` where it is gone, may not be read, is too large or no ordinary
-    file."""
+    """The bytes of an image file; `ImageUnreadable` where it is gone, too large, no ordinary file or may not be
+    read."""
     try:
         status = file.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageUnreadable(file, "folder cannot be read")
         if not stat.S_ISREG(status.st_mode):
-            raise ImageUnreadable(file, "not an ordinary file")
+            is_folder = stat.S_ISDIR(status.st_mode)
+            raise ImageUnreadable(file, "folder cannot be read" if is_folder else "not an ordinary file")
         if status.st_size > LARGEST_FILE:
             raise ImageUnreadable(file, f"file of {status.st_size} bytes, larger than {LARGEST_FILE}")
         return file.read_bytes()

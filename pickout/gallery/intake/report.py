@@ -29,8 +29,7 @@ class IngestSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far a run is: files dealt with and found; of those, images that went through the model, and files
-    quarantined."""
+    """How far a run is: files or rows dealt with, in all, encoded, and quarantined since they cannot be read."""
 
     done: int
     total: int
@@ -39,7 +38,16 @@ class IngestProgress:
 
 
 @dataclass(slots=True)
-class IngestReport:
+class Report:
+    """What was done, counted."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All counts by name."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class IngestReport(Report):
     """What a run did, counted in files or rows."""
 
     found: int = 0  # image files below the folder
@@ -50,17 +58,11 @@ class IngestReport:
     encoded: int = 0  # images that went through the model; equal bytes go once
     erased: int = 0  # files of crops that were erased, which stay so until `again` is said
     vanished: int = 0  # rows whose files are gone
-    # rows in folders that are gone, or that hold none of their files any more: a disk may not be mounted
-    deserted: int = 0
+    deserted: int = 0  # rows in folders that are gone, or hold none of their files any more: maybe not mounted
     folders: tuple[str, ...] = ()  # those folders
     unseen: int = 0  # rows whose files could not be looked for; kept
     pruned: int = 0  # rows removed
     untold: int = 0  # files that the metadata table does not name; 0 without a table
     seconds: float = 0.0  # wall time
-    # files and folders that were not looked into, by kind; see `Scan`
-    passed_over: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)  # files and folders not looked into, by kind
     notes: list[str] = field(default_factory=list)  # what was assumed about the metadata table
-
-    def as_json(self) -> dict[str, Any]:
-        """All counts by name."""
-        return asdict(self)

@@ -10,8 +10,7 @@ from pathlib import Path
 from pickout.data.images import SUFFIXES, is_image
 from pickout.errors import DataMissing
 
-_OWN_PICTURES = {"calibration.png": "gallery.json", "cmc.png": "report.json"}
-"""Pictures of numbers that Pickout writes, and the file that lies beside each."""
+_OWN_PICTURES = {"calibration.png": "gallery.json", "cmc.png": "report.json"}  # and the file that lies beside each
 _NOT_KEPT_BY_PEOPLE = frozenset(
     {"#recycle", "#snapshot", "$recycle.bin", "recycler", "recycled", "@recycle", "@eadir", "@tmp", "@__thumb"}
     | {"@recently-snapshot", "~snapshot", "lost+found", "system volume information", "found.000", "__macosx"}
@@ -27,11 +26,8 @@ _REMEDIES: dict[type[OSError], str] = {
 
 class Scan:
     """One pass over a folder. A file is taken for an image by its name's ending, or without one by its first bytes.
-
-    Passed over are hidden files and folders, recycle bins and thumbnails of storage boxes, Pickout's own pictures, what
-    the patterns exclude, and files that are no image by name. Links to files are followed, links to folders are not, so
-    that no file is met twice in a circle. Only one folder's names are held at a time. Patterns like `*_mask.png` or
-    `thumbs` are held against each name and each path below the folder."""
+    Links to files are followed, links to folders are not. Patterns like `*_mask.png` or `thumbs` are held against each
+    name and each path below the folder. Only one folder's names are held at a time."""
 
     def __init__(self, folder: Path, exclude: Sequence[str] = ()) -> None:
         self._folder, self._exclude = folder, [pattern.rstrip("/") for pattern in exclude]
@@ -108,12 +104,9 @@ class Absence:
 
     # ids of those whose folder can be read, does not list them, and has other files of the gallery's
     gone: list[str] = field(default_factory=list)
-    # by folder, ids of those in a folder that is not there, or has no file any more that was indexed earlier. It
-    # may be a disk that is not mounted
+    # ids by folder that is not there, or has no file any more that was indexed: its disk may not be mounted
     deserted: dict[Path, list[str]] = field(default_factory=dict)
-    # how many could not be looked for: a folder may not be read or fails, a path is too long, or a folder went
-    # away while the run was in it
-    unseen: int = 0
+    unseen: int = 0  # how many could not be looked for, or whose folder went away while the run was in it
 
 
 def find_absent(
@@ -124,8 +117,7 @@ def find_absent(
 
     Rows that this run added (`new`) do not show that a folder is the one that it was. `touched` tells for each folder
     that this run read a file of, that file, and for what it could not read, itself."""
-    found, missing = Absence(), dict[Path, list[tuple[str, str]]]()
-    witnesses: dict[Path, Path] = {}
+    found, missing, witnesses = Absence(), dict[Path, list[tuple[str, str]]](), dict[Path, Path]()
     for identifier, file in rows:
         if not file.is_relative_to(root):
             continue
@@ -154,10 +146,8 @@ def find_absent(
         whole = folder  # the outermost folder in which no file is left that was indexed earlier
         while whole != root and whole.parent not in witnesses:
             whole = whole.parent
-        if (
-            any(place.is_relative_to(whole) for place in left)
-            or _names(root if whole == root else whole.parent) is None
-        ):
+        unread = _names(root if whole == root else whole.parent) is None
+        if unread or any(place.is_relative_to(whole) for place in left):
             found.unseen += len(ids)
         else:
             found.deserted.setdefault(whole, []).extend(ids)

@@ -1,7 +1,4 @@
-"""Crops that were erased and stay so: `suppression.json` in the gallery's folder.
-
-It tells nothing of what they showed: a path and a file's bytes can be held against it, but not be read from it.
-"""
+"""Crops that were erased and stay so: `suppression.json`. Paths and bytes can be held against it, not read from it."""
 
 import hashlib
 import secrets
@@ -18,8 +15,7 @@ from pickout.gallery.storage.manifest import known_format, read_small_file
 
 SUPPRESSION = "suppression.json"
 _FORMAT = 1
-_SIZE = 8
-"""Bytes of a digest: of a million erased crops and ten million files, two are alike once in a million galleries."""
+_SIZE = 8  # bytes of a digest: of a million erased crops and ten million files, two are hardly ever alike
 
 Crop = tuple[str, str]  # a row's id, which is the digest of its path, and its content
 
@@ -28,7 +24,7 @@ class Suppression(Settings):
     """The erased crops of a gallery: the contents of `suppression.json`."""
 
     format: int = _FORMAT  # version of the file's layout
-    # key of the digests, another one for each gallery, so that lists of two galleries cannot be compared
+    # another key for each gallery, so that lists of two galleries cannot be compared
     key: str = Field(default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$")
     # digest of the path and of the content of each erased crop, hexadecimal, one behind the other
     crops: tuple[Annotated[str, Field(pattern=rf"^[0-9a-f]{{{4 * _SIZE}}}$")], ...] = ()

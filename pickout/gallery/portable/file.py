@@ -16,93 +16,70 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePath
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
 from pydantic import Field, ValidationError
 
 from pickout.config import Settings
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, printable
-from pickout.gallery.intake.picture import LARGEST_FILE
-from pickout.gallery.storage.columns import ADDED_FIELDS, FIELDS
+from pickout.gallery.changes.verification import row_faults
+from pickout.gallery.intake.picture import LARGEST_FILE, LARGEST_SIDE
+from pickout.gallery.storage.columns import row_schema, rows_with_tokens
 from pickout.gallery.storage.manifest import ModelFacts, first_fault
+from pickout.gallery.storage.rows import Row
 
-PORTABLE_FORMAT = 1
-"""Version of the file's layout that this code writes and reads."""
+PORTABLE_FORMAT = 1  # version of the file's layout that this code writes and reads
 EXPORT = "export.json"
 _ROWS = re.compile(r"rows-\d{6}\.parquet")
 _CROP = re.compile(r"crops/([0-9a-f]{64})(\.[a-z]{3,4})")
 _SHA256 = r"^[0-9a-f]{64}$"
 _LARGEST_EXPORT = 64 * 2**20  # bytes of `export.json` at most
-LARGEST_ROWS = 64 * 2**20
-"""Bytes of a member with rows at most."""
-MOST_ROWS = 4096
-"""Rows in one member at most."""
-_LARGEST_DIRECTORY = 256 * 2**20
-"""Bytes of the archive's directory at most; reading it takes about five times as much memory."""
-MOST_PICTURES = 1_500_000
-"""So many pictures have a directory of that size."""
+LARGEST_ROWS = 64 * 2**20  # bytes of a member with rows at most
+_MOST_ROWS = 4096  # rows in one member at most
+_LARGEST_DIRECTORY = 256 * 2**20  # bytes of the archive's directory; reading it takes about five times as much memory
+MOST_PICTURES = 1_500_000  # so many pictures have a directory of that size
 _LONGEST_NAME = 4096
-_CHUNK = 2**20
+_CHUNK, _AT_ONCE = 2**20, 16  # bytes and rows read at once
 _END_BYTES = 22
 _AGAIN = "copy the file again, or export again"
+_NEEDED = ("id", "content", "root", "path", "width", "height", "thumbnail", "added", "vector")  # columns without nulls
 
 
 class RowsMember(Settings):
     """A member of the archive that holds rows: its name, how many, and the digest of its bytes."""
 
     name: str = Field(pattern=rf"^{_ROWS.pattern}$")
-    rows: int = Field(ge=1, le=MOST_ROWS)
+    rows: int = Field(ge=1, le=_MOST_ROWS)
     sha256: str = Field(pattern=_SHA256)
 
 
 class Contents(Settings):
     """What `export.json` says."""
 
-    format: int
-    created: datetime
-    """UTC."""
+    format: int = PORTABLE_FORMAT
+    created: datetime  # UTC
     model: ModelFacts
     rows: int = Field(ge=0)
     members: tuple[RowsMember, ...]
     pictures: int = Field(ge=0)
-    pictures_digest: str = Field(pattern=_SHA256)
-    """Digest of the pictures' names, which are their own digests."""
-
-    @classmethod
-    def of(cls, model: ModelFacts, members: Sequence[RowsMember], pictures: Collection[str]) -> "Contents":
-        """What an export of these members holds that is made now."""
-        return cls(
-            format=PORTABLE_FORMAT,
-            created=datetime.now(UTC).replace(microsecond=0),
-            model=model,
-            rows=sum(member.rows for member in members),
-            members=tuple(members),
-            pictures=len(pictures),
-            pictures_digest=_digest_of_names(pictures),
-        )
+    pictures_digest: str = Field(pattern=_SHA256)  # of the pictures' names, which are their own digests
 
 
-def _digest_of_names(names: Iterable[str]) -> str:
+def digest_of_names(names: Iterable[str]) -> str:
     """SHA-256 of names, sorted, a line each: none can be taken away or added without another digest."""
     return hashlib.sha256("".join(f"{name}\n" for name in sorted(names)).encode()).hexdigest()
 
 
-def row_schema(dimension: int) -> pa.Schema:
-    """The columns of a member with rows, for vectors of this length: those of a gallery's table."""
-    return pa.schema([*FIELDS, ("vector", pa.list_(pa.float32(), dimension)), *ADDED_FIELDS])
-
-
 class PortableFile:
-    """An export whose list of members was checked; use `opened`.
-
-    Members are known by position and hash. Their names are compared with what the format allows and never used as
-    paths. They must be stored uncompressed and lie inside the file without sharing bytes, so that what comes out is
-    never larger than the file.
-    """
+    """An export whose list of members was checked; use `opened`. Members are known by position and hash, never by names
+    as paths. They must be stored uncompressed and share no bytes, so that what comes out is never larger than the
+    file."""
 
     def __init__(self, file: Path, archive: zipfile.ZipFile, size: int) -> None:
         self.file, self._archive = file, archive
@@ -154,10 +131,8 @@ class PortableFile:
             told = None  # pydantic says below what is wrong with it
         found = told.get("format") if isinstance(told, dict) else None
         if isinstance(found, int) and found != PORTABLE_FORMAT:  # before all else: it may have other fields, too
-            raise GalleryError(
-                f"{self.file}: is an export of format {found}, this version of Pickout knows format "
-                f"{PORTABLE_FORMAT}; use the version that wrote it, or a newer one"
-            )
+            known = f"this version of Pickout knows format {PORTABLE_FORMAT}; use the one that wrote it"
+            raise GalleryError(f"{self.file}: is an export of format {found}, {known}, or a newer one")
         try:
             contents = Contents.model_validate_json(data)
         except ValidationError as error:
@@ -176,7 +151,7 @@ class PortableFile:
         crops = [name for name in self._members if _CROP.fullmatch(name)]
         for name in sorted(listed ^ (self._members.keys() - {EXPORT, *crops})):
             raise self.damaged(f"{name} is missing" if name in listed else f"{name} is not listed in {EXPORT}")
-        if (len(crops), _digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
+        if (len(crops), digest_of_names(crops)) != (contents.pictures, contents.pictures_digest):
             raise self.damaged(f"holds other pictures than the {contents.pictures} that were written")
         if len(self.pictures) != len(crops):
             raise self.damaged("holds a picture twice")
@@ -228,3 +203,79 @@ def opened(file: Path) -> Iterator[PortableFile]:
             raise GalleryDamaged(f"{file}: is no export of a gallery, or not all of it ({told}); {_AGAIN}") from None
         with archive:
             yield PortableFile(file, archive, size)
+
+
+def read_rows(portable: PortableFile, member: RowsMember, *, check: bool = False) -> Iterator[Row]:
+    """The rows of a member, with tokens and their seals; with `check`, each is held against what a gallery writes."""
+    data, dimension = portable.rows(member), portable.contents.model.dimension
+    rows = enumerate(_rows(data, member, dimension))
+    while True:
+        try:
+            number, row = next(rows)
+        except StopIteration:
+            return
+        except Exception as error:  # whatever pyarrow raises on hostile bytes
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise portable.damaged(f"{member.name}: holds no rows of a gallery ({first[:200]})") from None
+        if check and (what := _fault(row, dimension)):
+            raise portable.damaged(f"{member.name}, row {number} ({row.path[:200]}): {what}")
+        yield row
+
+
+def _rows(data: bytes, member: RowsMember, dimension: int) -> Iterator[Row]:
+    file, count, size = pq.ParquetFile(pa.BufferReader(data)), 0, 0
+    facts = file.metadata
+    if facts.num_rows != member.rows:
+        raise ValueError(f"{facts.num_rows} rows instead of {member.rows}")
+    if not file.schema_arrow.equals(row_schema(dimension)):
+        raise ValueError(f"other columns than those of a gallery of {dimension} numbers a vector")
+    groups = map(facts.row_group, range(facts.num_row_groups))
+    if not all(_is_plain(group.column(number)) for group in groups for number in range(facts.num_columns)):
+        raise ValueError("a column is compressed, or not there")
+    for batch in file.iter_batches(_AT_ONCE):
+        count, size = count + batch.num_rows, size + batch.nbytes
+        # Each row takes some bytes of offsets and empty columns that the file leaves out.
+        if count > member.rows or size > 2 * len(data) + 1024 * count:
+            raise ValueError("its rows are larger than the member")
+        batch.validate(full=True)
+        for name in _NEEDED:
+            if batch.column(name).null_count:
+                raise ValueError(f"column {name} has a row without value")
+        for name in ("vector", "box"):
+            if batch.column(name).flatten().null_count:
+                raise ValueError(f"column {name} has an incomplete row")
+        yield from rows_with_tokens(pa.Table.from_batches([batch]))
+    if count != member.rows:
+        raise ValueError(f"{count} rows instead of {member.rows}")
+
+
+def _is_plain(column: pq.ColumnChunkMetaData) -> bool:
+    """Whether a column is as large as its values. Its codec is not asked for: pyarrow ends the process on some."""
+    is_packed = column.has_dictionary_page or column.total_compressed_size != column.total_uncompressed_size
+    return not is_packed and set(column.encodings) <= {"PLAIN", "RLE"} and not column.file_path
+
+
+def _fault(row: Row, dimension: int) -> str | None:
+    """What is wrong with a row, in a few words; the cheap and the dangerous first."""
+    path, labels = PurePath(row.path), row.metadata.labels
+    if "\0" in row.root + row.path or not PurePath(row.root).is_absolute():
+        return "its path is none that a gallery writes"
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        return "its path leads out of its folder"
+    if not re.fullmatch(_SHA256, row.content) or min(row.width, row.height) < 1:
+        return "its digest or size cannot be"
+    # They were read from JSON, which may hold anything.
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        return "its labels are no texts"
+    if row.tokens is not None and 0 in row.tokens.shape:
+        return "its tokens are empty"
+    if row.metadata.box is not None and len(row.metadata.box) != 4:
+        return "its box is no box"
+    try:
+        with Image.open(io.BytesIO(row.thumbnail), formats=("JPEG",)) as image:
+            large = max(image.size) > LARGEST_SIDE
+    except Exception:  # Pillow's decoders raise almost any error on damaged data
+        large = True
+    if large:
+        return f"its thumbnail is no JPEG of at most {LARGEST_SIDE} pixels"
+    return next((fault.what.split(";")[0] for fault in row_faults(row, row.tokens, dimension)), None)

@@ -3,10 +3,11 @@
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,9 @@ from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.erasure import finish_everything
 from pickout.gallery.intake.picture import digest, read_file
+from pickout.gallery.intake.report import Report
 from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
-from pickout.gallery.portable.file import PortableFile, opened
-from pickout.gallery.portable.members import read_rows
+from pickout.gallery.portable.file import PortableFile, opened, read_rows
 from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Row, row_id
@@ -27,13 +28,12 @@ from pickout.gallery.storage.tables import changing, checked_folder, make_galler
 
 _COMMIT_BYTES = 32 * 2**20
 _COMMIT_ROWS = 2048
-_COMPACT_EVERY = 100
 Progress = Callable[[str, int, int], None]
 """Told what is being done (`checking` or `writing`), rows done, and rows in all."""
 
 
 @dataclass(slots=True)
-class ImportReport:
+class ImportReport(Report):
     """What an import did, counted in crops."""
 
     rows: int  # crops in the file
@@ -43,10 +43,6 @@ class ImportReport:
     kept: int = 0  # the gallery had another row of the same path, which stayed
     erased: int = 0  # left out, since they were erased from the gallery
     pictures: int = 0  # picture files that were written
-
-    def as_json(self) -> dict[str, Any]:
-        """All counts by name."""
-        return asdict(self)
 
 
 def import_gallery(
@@ -67,39 +63,32 @@ def import_gallery(
     Args:
         file: made by `Gallery.export`.
         gallery: a gallery of the same model, or a folder that is empty or not there.
-        crops_to: the folder where the file's pictures are put; their rows then belong to those files. None: every row
-            keeps the path that it had where it was exported.
+        crops_to: the folder for the file's pictures, to which their rows then belong. None: rows keep their paths.
         replace_rows: whether the file's row always takes the place of the gallery's.
         again: take back crops that were erased from the gallery; without, they stay so.
         on_progress: told how far it is.
 
-    Raises:
-        DataMissing: there is no such file.
-        GalleryDamaged: the file is not as it was written, or hostile; or the gallery is damaged.
-        GalleryModelMismatch: the gallery is another model's.
-        GalleryError: the file is of a newer version; the folder holds other files.
-        StorageFull: no space left; what was committed stays.
-    """
+    `DataMissing` where there is no such file, `GalleryDamaged` where it is not as it was written, or hostile,
+    `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where the file is of a newer version or
+    the folder holds other files, `StorageFull` without space; what was committed stays."""
     with opened(Path(file)) as portable:
-        work = _Import(portable, checked_folder(gallery), None if crops_to is None else Path(crops_to), replace_rows)
+        work = _Import(portable, checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)
         work.run(again, on_progress)
     return work.report
 
 
 class _Import:
-    """Rows on their way from a file into a gallery, and pictures into a folder: `<SHA-256>-<id of the row>.<ending>`.
+    """Rows on their way into a gallery, and pictures, one for each row, into a folder: `<SHA-256>-<id of the
+    row>.<ending>`."""
 
-    A crop has a picture of its own, as always in a gallery, also where two crops have the same bytes.
-    """
-
-    def __init__(self, portable: PortableFile, gallery: Path, crops_to: Path | None, replace_rows: bool) -> None:
+    def __init__(self, portable: PortableFile, gallery: Path, crops_to: str | Path | None, replace_rows: bool) -> None:
         self._portable, self._gallery, self._replace = portable, gallery, replace_rows
         self.report = ImportReport(portable.contents.rows)
         self._rows: list[Row] = []
         self._bytes = self._commits = self._done = 0
         self._check_model()
-        self._folder = None if crops_to is None else crops_to.resolve()
+        self._folder = None if crops_to is None else Path(crops_to).resolve()
         if self._folder is None:
             return
         if not portable.pictures and portable.contents.rows:
@@ -113,9 +102,9 @@ class _Import:
         """Look at every row and picture before the first is written. Holds the ids: about 0.1 GB a million rows."""
         portable, ids, total, shape = self._portable, set[bytes](), self.report.rows, None
         if (self._gallery / MANIFEST).exists():
-            _, store = self._opened()
-            first = next(store.known(), None)  # its tokens tell the shape of all
-            shape = next((each.shape for each in store.fetch_tokens([first.id]).values()), None) if first else None
+            store = self._opened()[1]
+            first = [known.id for known in islice(store.known(), 1)]  # its tokens tell the shape of all
+            shape = next((each.shape for each in store.fetch_tokens(first).values()), None)
         for member in portable.contents.members:
             for row in read_rows(portable, member, check=True):
                 ids.add(bytes.fromhex(row.id))
@@ -144,7 +133,7 @@ class _Import:
         for member in contents.members:
             for row in read_rows(self._portable, member):
                 # One that is there was taken back since, or has the bytes of one that was erased.
-                if _is_erased(row, suppression) and row.id not in store.fetch([row.id]):
+                if suppression.covers(row.id, row.content) and row.id not in store.fetch([row.id]):
                     if not again:
                         report.erased += 1
                         continue
@@ -172,7 +161,7 @@ class _Import:
         if not (self._gallery / MANIFEST).exists():
             return
         own, told = read_manifest(self._gallery).model, self._portable.contents.model
-        if (own.fingerprint, own.dimension) != (told.fingerprint, told.dimension):
+        if not own.made(told):
             raise GalleryModelMismatch(
                 f"{self._gallery}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), "
                 f"{self._portable.file} with {told.fingerprint[:8]} ({told.name}); import it into a new folder"
@@ -204,35 +193,23 @@ class _Import:
             there = store.fetch(row.id for row in rows)
             unsealed = store.fetch_tokens(before.id for before in there.values() if before.seal is None)
             erased = read_suppression(self._gallery).since(suppression)
-            wanted = []
-            for row in rows:
-                if _is_erased(row, erased):
-                    self.report.erased += 1
-                elif self._is_wanted(row, there.get(row.id), unsealed.get(row.id)):
-                    wanted.append(row)
+            left = [row for row in rows if not erased.covers(row.id, row.content)]
+            self.report.erased += len(rows) - len(left)
+            wanted = [row for row in left if self._is_wanted(row, there.get(row.id), unsealed.get(row.id))]
             store.put(wanted)
             self._commits += bool(wanted)
-            if wanted and self._commits % _COMPACT_EVERY == 0:
-                store.tidy()
         self._done += len(rows)
 
     def _is_wanted(self, row: Row, before: Row | None, tokens: NDArray[np.uint16] | None) -> bool:
         """Whether the file's row is written; counts what happens to it."""
-        if before is None:
-            self.report.added += 1
-            return True
-        if (before.seal or row_seal(before, tokens)) == (row.seal or row_seal(row)):
-            self.report.unchanged += 1
-        elif self._replace or row.added > before.added:
-            self.report.replaced += 1
-            return True
-        else:
-            self.report.kept += 1
-        return False
-
-
-def _is_erased(row: Row, suppression: Suppression) -> bool:
-    return suppression.covers(row.id, row.content)
+        report = self.report
+        is_same = before is not None and (before.seal or row_seal(before, tokens)) == (row.seal or row_seal(row))
+        is_newer = before is not None and not is_same and (self._replace or row.added > before.added)
+        report.added += before is None
+        report.unchanged += is_same
+        report.replaced += is_newer
+        report.kept += not (before is None or is_same or is_newer)
+        return before is None or is_newer
 
 
 def _is_there(file: Path, content: str) -> bool:
@@ -240,9 +217,7 @@ def _is_there(file: Path, content: str) -> bool:
         return False
     if not stat.S_ISREG(file.lstat().st_mode):
         raise GalleryError(f"{file}: is no ordinary file; give another folder for the pictures")
-    try:
+    with suppress(ImageUnreadable):
         if digest(read_file(file)) == content:
             return True
-    except ImageUnreadable:
-        pass
     raise GalleryError(f"{file}: is another file than the one to put there; delete it or give another folder")

@@ -6,13 +6,12 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import lancedb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,30 +19,26 @@ from pickout.data.images import SUFFIXES
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, PickoutError, UsageError
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.changes.verification import no_area, row_faults
+from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
-from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, row_schema
-from pickout.gallery.storage.columns import completed, from_arrow, to_arrow, unpack_tokens
+from pickout.gallery.intake.report import Report
+from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
+from pickout.gallery.storage.columns import completed, row_schema, rows_with_tokens
 from pickout.gallery.storage.manifest import Manifest
 from pickout.gallery.storage.rows import Row
 
-_MEMBER = 16 * 2**20  # about so many bytes of rows are read together and make a member
-_FIRST = 16  # rows read together at the beginning, before it is known how large they are
-_MOST = 1024
+_MEMBER = 16 * 2**20  # bytes of rows that make a member at most, unless one row has more
+_AT_ONCE = 128  # rows read together
 
 
-@dataclass(frozen=True, slots=True)
-class ExportReport:
+@dataclass(slots=True)
+class ExportReport(Report):
     """How many crops and pictures an export holds (equal ones once), how many pictures are missing, its bytes."""
 
     rows: int
     pictures: int
     missing: int
     bytes: int
-
-    def as_json(self) -> dict[str, Any]:
-        """All counts by name."""
-        return asdict(self)
 
 
 def export_gallery(
@@ -56,23 +51,12 @@ def export_gallery(
     force: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ExportReport:
-    """Write rows, as they are at this moment, to one file that only its owner can read. It leaves a line in the audit.
+    """Write rows of these ids, or all, as they are at this moment, to one file that only its owner can read. With
+    `crops` the original pictures go in too, but those that are gone or have changed. It leaves a line in the audit.
 
-    Args:
-        gallery: the gallery's folder.
-        manifest: what it is.
-        file: the file to make; it is there whole or not at all.
-        ids: which rows; unknown ids are ignored. None: all.
-        crops: whether the original pictures go in too. One that is gone or has changed is left out and counted.
-        force: whether a file that is there may be replaced.
-        on_progress: called with rows written and rows in all.
-
-    Raises:
-        UsageError: the file is there, or lies in the gallery's folder.
-        GalleryDamaged: a row is not as it was written.
-        GalleryError: the file cannot be made, or another process erased crops or changed the model meanwhile.
-        StorageFull: no space left.
-    """
+    `UsageError` where the file is there, unless `force`, or lies in the gallery's folder; `GalleryDamaged` where a row
+    is not as it was written; `GalleryError` where the file cannot be made, or another process erased crops or changed
+    the model meanwhile; `StorageFull` without space."""
     _check_target(gallery, file, force)
     with _reading(gallery):
         opened: Any = lancedb.connect(str(gallery)).open_table(manifest.table)
@@ -82,8 +66,8 @@ def export_gallery(
         with atomic_path(file, private=True) as temporary:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 writing = _Writing(gallery, manifest, archive, crops)
-                for rows in _pieces(gallery, opened, positions, row_schema(manifest.model.dimension)):
-                    writing.add(rows)
+                for start in range(0, len(positions), _AT_ONCE):
+                    writing.add(_taken(gallery, opened, positions[start : start + _AT_ONCE], manifest))
                     on_progress(writing.rows, len(positions))
                 writing.finish()
             _check_target(gallery, file, force)
@@ -113,18 +97,13 @@ def _positions(table: Any, ids: Collection[str] | None) -> list[int]:
     return sorted(found)
 
 
-def _pieces(gallery: Path, table: Any, positions: list[int], schema: pa.Schema) -> Iterator[pa.Table]:
+def _taken(gallery: Path, table: Any, positions: list[int], manifest: Manifest) -> pa.Table:
     """The rows at these positions, in their order; columns that an older table lacks are empty."""
-    start, length = 0, _FIRST
-    while start < len(positions):
-        some = positions[start : start + length]
-        with _reading(gallery):
-            rows = completed(table.take_row_ids(some).to_arrow(), schema)
-            if rows.num_rows != len(some):
-                raise ValueError(f"{rows.num_rows} rows instead of {len(some)}")
-        yield rows
-        start += length
-        length = int(np.clip(_MEMBER * rows.num_rows // max(rows.nbytes, 1), 1, _MOST))
+    with _reading(gallery):
+        rows = completed(table.take_row_ids(positions).to_arrow(), row_schema(manifest.model.dimension))
+        if rows.num_rows != len(positions):
+            raise ValueError(f"{rows.num_rows} rows instead of {len(positions)}")
+        return rows
 
 
 @contextmanager
@@ -136,10 +115,8 @@ def _reading(gallery: Path) -> Iterator[None]:
         raise
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise GalleryError(
-            f"{gallery}: its rows cannot be read as they were ({first[:200]}); another process erased crops or changed "
-            "the model meanwhile: run again. If it happens again: pickout gallery verify"
-        ) from error
+        remedy = "another process erased crops or changed the model meanwhile: run again, then pickout gallery verify"
+        raise GalleryError(f"{gallery}: its rows cannot be read as they were ({first[:200]}); {remedy}") from error
 
 
 class _Writing:
@@ -148,22 +125,20 @@ class _Writing:
     def __init__(self, gallery: Path, manifest: Manifest, archive: zipfile.ZipFile, crops: bool) -> None:
         self._gallery, self._model, self._archive, self._crops = gallery, manifest.model, archive, crops
         self._members: list[RowsMember] = []
-        self.pictures: dict[str, str] = {}
-        """Name of the member by content."""
+        self.pictures: dict[str, str] = {}  # name of the member by content
         self.rows, self.missing = 0, 0
 
     def add(self, table: pa.Table) -> None:
         """Take rows; those that are not as they were written stop the export."""
-        rows = list(self._checked(table))
-        for row in rows if self._crops else ():
-            self._add_picture(row)
-        if any(no_area(row.metadata.box) for row in rows):  # no importer takes such a box, and it says nothing
-            told = [replace(row.metadata, box=None) if no_area(row.metadata.box) else row.metadata for row in rows]
-            table = to_arrow([replace(row, metadata=each) for row, each in zip(rows, told, strict=True)], table.schema)
+        for row in rows_with_tokens(table):
+            for fault in row_faults(row, row.tokens, self._model.dimension):
+                raise GalleryDamaged(f"{self._gallery}: {fault.file}: {fault.what}; then export again")
+            if self._crops:
+                self._add_picture(row)
         self._add_rows(table)
 
     def _add_rows(self, table: pa.Table) -> None:
-        if table.nbytes > _MEMBER and table.num_rows > 1:  # much larger rows than those before
+        if table.nbytes > _MEMBER and table.num_rows > 1:
             half = table.num_rows // 2
             self._add_rows(table.slice(0, half))
             self._add_rows(table.slice(half))
@@ -181,15 +156,15 @@ class _Writing:
 
     def finish(self) -> None:
         """Write what the archive holds."""
-        contents = Contents.of(self._model, self._members, self.pictures.values())
+        contents = Contents(
+            created=datetime.now(UTC).replace(microsecond=0),
+            model=self._model,
+            rows=self.rows,
+            members=tuple(self._members),
+            pictures=len(self.pictures),
+            pictures_digest=digest_of_names(self.pictures.values()),
+        )
         self._write(EXPORT, contents.model_dump_json(indent=1) + "\n")
-
-    def _checked(self, table: pa.Table) -> Iterator[Row]:
-        for row, own in zip(from_arrow(table.drop_columns(["tokens"])), table["tokens"], strict=True):
-            kept = unpack_tokens(own.as_buffer()) if own.is_valid else None
-            for fault in row_faults(row, kept, self._model.dimension):
-                raise GalleryDamaged(f"{self._gallery}: {fault.file}: {fault.what}; then export again")
-            yield replace(row, tokens=kept)
 
     def _add_picture(self, row: Row) -> None:
         ending, content = row.file.suffix.lower(), row.content

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import UsageError
 from pickout.gallery.storage.rows import LABEL, NO_FACET, Facet, Resident, composed, parse_time, without_zone
-from pickout.gallery.vectors.exact import in_threads
 
-_BLOCK = 262_144  # rows filtered together by one thread
 _LISTED = 20  # known names that an error lists at most
 _COLLECTIONS = ("cameras", "not_cameras", "tracks", "not_tracks", "videos", "not_videos")
 
@@ -25,36 +23,20 @@ class Where:
     """Which crops a search looks at: those that pass all of these.
 
     A crop whose camera, track, video, label or time is unknown fails a filter that asks for one, and passes a filter
-    that only rules some out.
+    that only rules some out. `UsageError` for a range that ends before it begins, or something that is both asked for
+    and ruled out."""
 
-    Args:
-        cameras: any of these; empty: any, known or not.
-        after: taken at this time or later.
-        before: taken earlier than this time.
-        during: taken in any of these ranges, from the first time up to but not including the second.
-        not_cameras: none of these.
-        tracks: any of these.
-        not_tracks: none of these.
-        videos: any of these source videos.
-        not_videos: none of these.
-        labels: for each name, one value or several of which any will do.
-        not_labels: for each name, values that rule a crop out.
-
-    Raises:
-        UsageError: a range that ends before it begins, or something that is both asked for and ruled out.
-    """
-
-    cameras: Collection[str] = field(default=())
-    after: datetime | None = None
-    before: datetime | None = None
-    during: Sequence[Range] = field(default=())
-    not_cameras: Collection[str] = field(default=())
-    tracks: Collection[str] = field(default=())
-    not_tracks: Collection[str] = field(default=())
-    videos: Collection[str] = field(default=())
-    not_videos: Collection[str] = field(default=())
-    labels: Labels = field(default_factory=dict)
-    not_labels: Labels = field(default_factory=dict)
+    cameras: Collection[str] = ()  # any of these; empty: any, known or not
+    after: datetime | None = None  # taken at this time or later
+    before: datetime | None = None  # taken earlier than this time
+    during: Sequence[Range] = ()  # taken in any of these ranges, from the first time up to but not including the second
+    not_cameras: Collection[str] = ()  # none of these
+    tracks: Collection[str] = ()
+    not_tracks: Collection[str] = ()
+    videos: Collection[str] = ()  # source videos
+    not_videos: Collection[str] = ()
+    labels: Labels = field(default_factory=dict)  # for each name, one value or several of which any will do
+    not_labels: Labels = field(default_factory=dict)  # for each name, values that rule a crop out
 
     def __post_init__(self) -> None:
         for name in _COLLECTIONS:
@@ -80,11 +62,8 @@ class Where:
 
     def named(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """Each facet that is filtered: its name in `Resident.facets`, the values asked for, the values ruled out."""
-        pairs: list[tuple[str, Collection[str], Collection[str]]] = [
-            ("camera", self.cameras, self.not_cameras),
-            ("track", self.tracks, self.not_tracks),
-            ("video", self.videos, self.not_videos),
-        ]
+        pairs = [("camera", self.cameras, self.not_cameras), ("track", self.tracks, self.not_tracks)]
+        pairs.append(("video", self.videos, self.not_videos))
         names = sorted({*self.labels, *self.not_labels})
         pairs += [(LABEL + name, self.labels.get(name, ()), self.not_labels.get(name, ())) for name in names]
         return [(what, tuple(wanted), tuple(unwanted)) for what, wanted, unwanted in pairs if wanted or unwanted]
@@ -130,10 +109,9 @@ class Where:
 
 def parse_range(text: str) -> Range:
     """A range of time as ISO 8601 writes it, `2026-03-01T08:00/2026-03-01T10:30`; a UsageError for anything else."""
-    start, slash, stop = text.partition("/")
-    if not slash:
+    if "/" not in text:
         raise UsageError(f"'{text}' is no range of time; write 2026-03-01T08:00/2026-03-01T10:30")
-    return _range(parse_time(start), parse_time(stop))
+    return _range(*map(parse_time, text.split("/", 1)))
 
 
 def parse_labels(pairs: Collection[str]) -> dict[str, list[str]]:
@@ -151,9 +129,8 @@ def check_where(where: Where, resident: Resident) -> None:
     """Refuse a name that no crop has, asked for or ruled out, most likely misspelt; tells the known ones."""
     for what, wanted, unwanted in where.named():
         names = _facet(what, resident).names
-        known = _composed(names)
         for name in (*wanted, *unwanted):
-            if composed(name) not in known:
+            if composed(name) not in _composed(names):
                 raise UsageError(_unknown(what, name, names, resident))
 
 
@@ -162,39 +139,29 @@ def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
     if not where.as_json():
         return None
     passed = np.ones(len(resident.ids), dtype=np.bool_)
-    named: list[tuple[NDArray[np.bool_], NDArray[np.int32]]] = []
     for what, wanted, unwanted in where.named():
         facet, kept, ruled_out = _facet(what, resident), _composed(wanted), _composed(unwanted)
         if facet.names:
             names = map(composed, facet.names)
             # A row without a name has position -1, the last entry: it is not asked for, and not ruled out.
             keeps = [(not kept or name in kept) and name not in ruled_out for name in names]
-            named.append((np.array([*keeps, not wanted]), facet.positions))
+            passed &= np.take(np.array([*keeps, not wanted]), facet.positions, mode="wrap")
         elif wanted:
             return np.zeros_like(passed)
     bounded = where.after is not None or where.before is not None
     bounds = [(where.after or datetime.min, where.before or datetime.max)] if bounded else []
-
-    def block(start: int) -> None:
-        some = slice(start, start + _BLOCK)
-        for keep, positions in named:
-            passed[some] &= np.take(keep, positions[some], mode="wrap")
-        for ranges in (bounds, where.during):
-            if ranges:
-                passed[some] &= _within(resident.times[some], ranges)
-
-    in_threads(block, range(0, len(passed), _BLOCK))
+    for ranges in (bounds, where.during):
+        if ranges:
+            passed &= _within(resident.times, ranges)
     return passed
 
 
 def _within(times_N: NDArray[np.datetime64], ranges: Sequence[Range]) -> NDArray[np.bool_]:
     """Which times lie in one of the ranges, from its start up to but not including its stop; without time, never."""
-    # Whole numbers are compared in a seventh of the time. NaT is the smallest of them.
-    number = times_N.astype("datetime64[us]", copy=False).view(np.int64)
-    inside = np.zeros(len(number), dtype=np.bool_)
+    inside = np.zeros(len(times_N), dtype=np.bool_)
     for each in ranges:
-        start, stop = np.array(each, "datetime64[us]").view(np.int64)
-        inside |= (number >= start) & (number < stop)
+        start, stop = np.array(each, "datetime64[us]")
+        inside |= (times_N >= start) & (times_N < stop)
     return inside
 
 
@@ -221,9 +188,8 @@ def _unknown(what: str, name: str, known: Sequence[str], resident: Resident) -> 
         kind, of = ("value", f"label {label}: ") if label is not None else (what, "")
         return f"{of}unknown {kind} '{name}'; known {kind}s: {_listed(known)}"
     if label is None:
-        column = f"a column '{what}' of pickout index --table gives it"
-        how = "see pickout index --camera-from and --table" if what == "camera" else column
-        return f"unknown {what} '{name}'; no crop here has a {what}; {how}"
+        how = "pickout index --camera-from or --table" if what == "camera" else f"a column '{what}' of --table"
+        return f"unknown {what} '{name}'; no crop here has a {what}; {how} gives it"
     labels = [each.removeprefix(LABEL) for each in resident.facets if each.startswith(LABEL)]
     have = f"known labels: {_listed(labels)}" if labels else "no crop here has a label; see --table"
     return f"unknown label '{label}'; {have}"
@@ -233,5 +199,4 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
-ANYWHERE = Where()
-"""No filter."""
+ANYWHERE = Where()  # no filter

@@ -17,15 +17,12 @@ from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.manifest import Manifest, known_format, read_small_file
 from pickout.gallery.storage.tables import CALIBRATION
 
-FORMAT = 2
-"""Version of the file that this code writes and reads."""
+FORMAT = 2  # version of the file that this code writes and reads
 METHOD = "logistic regression on score and lead, of the best and of those behind, by size of gallery (Platt, 1999)"
-SHOWN = 10
-"""Candidates of a list that probabilities are fitted and checked on."""
+SHOWN = 10  # candidates of a list that probabilities are fitted and checked on
 _BEHIND = (10, 30)  # places of the ranking, from 0, whose mean score is the level that a candidate is held against
 _GROWN = 2.0  # how many times as many crops as at the time of calibration a search may look at before it is said
-_SHIFTED = 0.3
-"""Difference between validation images and the gallery's crops, in standard deviations, from which it is said."""
+_SHIFTED = 0.3  # standard deviations between validation images and the gallery's crops from which it is said
 _Positive = Annotated[float, Field(gt=0)]
 
 
@@ -45,12 +42,10 @@ class Fit(Settings):
 class Level(Settings):
     """What was found in galleries of one size: for the best candidate of a search, and for those behind it."""
 
-    size: int = Field(ge=1)
-    """Crops searched."""
+    size: int = Field(ge=1)  # crops searched
     best: Fit
     behind: Fit
-    absent: tuple[float, ...]
-    """Probability of the best candidate of each search for a person who is not there, sorted."""
+    absent: tuple[float, ...]  # best probability of each search for a person who is not there, sorted
 
     def logits(self, measures_n2: NDArray[np.float64], is_best_n: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The logit (n,) of each candidate's probability."""
@@ -74,11 +69,9 @@ class Check(Settings):
     ece_interval: tuple[float, float]  # its 95 % interval, from resampled people
     ece_best: float  # the same over the best candidate of each search alone
     ece_best_interval: tuple[float, float]  # its 95 % interval
-    absent_answered: float
-    """Share of searches for people who are not there whose best candidate passed the threshold, at error 0.05."""
-    present_answered: float  # share of searches for people who are there whose best candidate passed it
-    present_right: float | None
-    """Among those, the share whose best candidate is a match; none where no search was answered."""
+    absent_answered: float  # share of searches for absent people whose best candidate passes, at error 0.05
+    present_answered: float  # share of searches for people who are there whose best candidate passes
+    present_right: float | None  # among those, the share whose best candidate is a match; none of no searches
     bins: tuple[Bin, ...]  # the reliability curve
 
 
@@ -103,13 +96,8 @@ class Calibration(Settings):
     def probabilities(
         self, scores_n: NDArray[np.float64], head_h: NDArray[np.float64], passed: int
     ) -> NDArray[np.float64]:
-        """The probability (n,) that each candidate shows the person who was described.
-
-        Args:
-            scores_n: the scores that rank them.
-            head_h: the first scores of the whole ranking, best first.
-            passed: how many crops were searched.
-        """
+        """The probability (n,) that each candidate shows the person who was described, from the scores that rank them,
+        the first scores of the whole ranking, best first, and how many crops were searched."""
         # The best one comes along, since no candidate behind it is told to be likelier.
         scores = np.concatenate([head_h[:1], scores_n])
         found, is_best = measures(scores, head_h), scores >= head_h[0]
@@ -123,39 +111,29 @@ class Calibration(Settings):
 
     def warnings(self) -> list[str]:
         """What to say about the calibration itself."""
-        told = []
-        if abs(self.shift) > _SHIFTED:
-            more, high = ("higher", "high") if self.shift > 0 else ("lower", "low")
-            told.append(
-                f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's "
-                f"crops, so they look different; probabilities will be too {high}."
-            )
-        if self.check.present_answered < 2 * self.check.absent_answered:
-            told.append("this model hardly tells people who are there from people who are not.")
-        return told
+        more, high = ("higher", "high") if self.shift > 0 else ("lower", "low")
+        shifted = (
+            f"the validation images score {abs(self.shift):.1f} standard deviations {more} than the gallery's crops, "
+            f"so they look different; probabilities will be too {high}."
+        )
+        weak = "this model hardly tells people who are there from people who are not."
+        is_weak = self.check.present_answered < 2 * self.check.absent_answered
+        return [shifted] * (abs(self.shift) > _SHIFTED) + [weak] * is_weak
 
     def doubts(self, best: float, passed: int) -> list[str]:
         """What to say beside the probabilities of a search whose best score is `best`, among `passed` crops."""
-        told = []
-        if best < self.floor:
-            told.append(
-                "No crop fits this sentence as well as crops fitted 99 of 100 validation sentences: the person may not "
-                "be there, or the sentence is unlike any that the model knows."
-            )
-        if passed > _GROWN * self.crops:
-            told.append(
-                f"Probabilities were fitted when the gallery held {self.crops:,} crops, {passed:,} are searched now; "
-                "run pickout calibrate again."
-            )
-        return told
+        unlike = (
+            "No crop fits this sentence as well as crops fitted 99 of 100 validation sentences: the person may not be "
+            "there, or the sentence is unlike any that the model knows."
+        )
+        grown = f"Probabilities were fitted when the gallery held {self.crops:,} crops, {passed:,} are searched now"
+        is_grown = passed > _GROWN * self.crops
+        return [unlike] * (best < self.floor) + [f"{grown}; run pickout calibrate again."] * is_grown
 
 
 def measures(scores_n: NDArray[np.float64], head_h: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a probability is computed from (n, 2): the score, and its lead over the candidates behind.
-
-    The level behind is the mean score of places 11 to 30; with fewer candidates, of the worse half. It is high for a
-    sentence that fits many, so a score that is convincing for one sentence counts for less with another.
-    """
+    """What a probability is computed from (n, 2): the score, and its lead over the mean score of places 11 to 30, or of
+    the worse half of fewer, which is high for a sentence that fits many."""
     start, stop = _BEHIND
     behind = head_h[start:stop] if len(head_h) >= stop else head_h[len(head_h) // 2 :]
     level = float(behind.mean()) if len(behind) else 0.0
@@ -172,8 +150,7 @@ def passing(levels: Sequence[Level], error: float, passed: int) -> float:
 
     Split conformal prediction (Vovk et al., 2005): with m such searches among about as many crops as `passed`, just
     above the ceil((m + 1)(1 - error))-th smallest. Above 1, so that nothing passes, where there were too few to
-    promise such an error.
-    """
+    promise such an error."""
     level = min(levels, key=lambda level: abs(math.log(level.size / max(passed, 1))))
     place = math.ceil((len(level.absent) + 1) * (1 - error))
     return math.nextafter(level.absent[place - 1], 2.0) if place <= len(level.absent) else 1.01
@@ -185,10 +162,8 @@ def read_calibration(gallery: Path, manifest: Manifest) -> Calibration | None:
     remedy = f"run pickout calibrate {gallery} again, or delete the file"
     calibration = read_small_file(file, Calibration, remedy, check=lambda found: known_format(found.format, FORMAT))
     if calibration is not None and calibration.model != model.fingerprint:
-        raise GalleryModelMismatch(
-            f"{file}: fitted for run {calibration.model[:8]}, the gallery is of run {model.fingerprint[:8]} "
-            f"({model.name}); {remedy}"
-        )
+        own = f"the gallery is of run {model.fingerprint[:8]} ({model.name})"
+        raise GalleryModelMismatch(f"{file}: fitted for run {calibration.model[:8]}, {own}; {remedy}")
     return calibration
 
 

@@ -13,10 +13,8 @@ from pickout.errors import ImageUnreadable, UsageError
 from pickout.gallery.intake.picture import decode, read_file
 from pickout.gallery.storage.rows import composed, row_id
 
-LONGEST_SENTENCE = 10_000
-"""Characters; a description of a person needs no more, and a model reads far fewer."""
-MOST = 32
-"""Sentences, pictures or crops of one kind in a query at most."""
+LONGEST_SENTENCE = 10_000  # characters; a model reads far fewer
+MOST = 32  # sentences, pictures or crops of one kind in a query at most
 _PARTS = ("texts", "images", "without", "more_like", "less_like")
 _FOR_EXAMPLE = "describe the person, for example 'a woman in a teal jacket'"
 
@@ -25,22 +23,13 @@ _FOR_EXAMPLE = "describe the person, for example 'a woman in a teal jacket'"
 class Query:
     """A person as several sources describe them. At least one of `texts`, `images` and `more_like` is needed.
 
-    Args:
-        texts: descriptions of one person, for example by several witnesses. All count alike.
-        images: pictures of the person, or of someone who looks alike: paths, or pictures.
-        without: what the person does not wear or carry, for example `a backpack`.
-        more_like: crops of the gallery that show the person, or someone who looks alike: ids or paths.
-        less_like: crops of the gallery that are not meant: ids or paths.
+    `UsageError` for nothing to look for, too many parts, or a sentence that says nothing."""
 
-    Raises:
-        UsageError: nothing to look for, too many parts, or a sentence that says nothing.
-    """
-
-    texts: Sequence[str] = ()
-    images: Sequence[Path | str | Image.Image] = ()
-    without: Sequence[str] = ()
-    more_like: Sequence[str] = ()
-    less_like: Sequence[str] = ()
+    texts: Sequence[str] = ()  # descriptions of one person, for example by several witnesses; all count alike
+    images: Sequence[Path | str | Image.Image] = ()  # the person, or someone who looks alike: paths, or pictures
+    without: Sequence[str] = ()  # what the person does not wear or carry, for example `a backpack`
+    more_like: Sequence[str] = ()  # crops that show the person, or someone who looks alike: ids or paths
+    less_like: Sequence[str] = ()  # crops that are not meant: ids or paths
 
     def __post_init__(self) -> None:
         for name in _PARTS:
@@ -130,8 +119,7 @@ def possible_paths(name: str) -> list[Path]:
     """Absolute paths that a crop called so can have; none where the name cannot be that of a file."""
     file = Path(name)
     try:
-        # `pickout index` follows links and `..` in the path of its folder, but no link below it. So a path stands as it
-        # is written, with its folder's links followed, and with all links followed.
+        # `pickout index` follows links and `..` in the path of its folder, but no link below it.
         places = (file.absolute(), Path(os.path.realpath(file.parent)) / file.name, Path(os.path.realpath(file)))
     except ValueError:  # no text that a file system knows
         return []

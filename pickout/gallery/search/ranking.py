@@ -1,23 +1,156 @@
 """From a query to ranked rows: filter first, search, look again at the best, group, cut out a page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from pickout.config import Settings
-from pickout.gallery.encoder import Encoder, Matching
+from pickout.errors import UsageError
+from pickout.gallery.encoder import Encoder, Matching, picture_vectors, sentence_vectors
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
-from pickout.gallery.search.groups import Grouping, grouped
 from pickout.gallery.search.query import Query
-from pickout.gallery.search.query_vector import Aim, AimSettings
-from pickout.gallery.storage.rows import Resident
+from pickout.gallery.storage.rows import NO_FACET, Resident
 from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors.exact import Penalty
 
-LOOKED_AT = 50
-"""Rows ranked at least, whatever is shown: what stands behind a candidate tells how much its score means."""
+
+class Grouping(StrEnum):
+    """Which candidates are shown as one."""
+
+    NONE = "none"
+    """Each crop by itself."""
+    TRACK = "track"
+    """Crops of one track of one camera and video. A crop without track is by itself."""
+    DUPLICATE = "duplicate"
+    """Crops whose vectors are nearly equal to that of a better candidate."""
+
+
+def grouped(
+    positions_k: NDArray[np.int64], resident: Resident, grouping: Grouping, *, duplicate: float
+) -> list[list[int]]:
+    """Walk down a ranking; each crop joins the first group it belongs to, or leads a new one. Places in the ranking."""
+    by_track = grouping is Grouping.TRACK and resident.facets.get("track", NO_FACET).names
+    if not by_track and grouping is not Grouping.DUPLICATE:
+        return [[place] for place in range(len(positions_k))]
+    number = _by_track(positions_k, resident) if by_track else _by_vector(positions_k, resident, duplicate)
+    groups: dict[int, list[int]] = {}
+    for place in range(len(positions_k)):
+        groups.setdefault(number(place), []).append(place)
+    return list(groups.values())
+
+
+def _by_track(positions_k: NDArray[np.int64], resident: Resident) -> Callable[[int], int]:
+    facets = [resident.facets.get(name, NO_FACET) for name in ("track", "camera", "video")]
+    keys = np.stack([facet.positions[positions_k] for facet in facets if facet.names])
+    keys = np.where(keys[:1] < 0, -1 - np.arange(len(positions_k)), keys)  # no track: nothing else is like it
+    numbers = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1).tolist()
+    return lambda place: int(numbers[place])
+
+
+def _by_vector(positions_k: NDArray[np.int64], resident: Resident, duplicate: float) -> Callable[[int], int]:
+    vectors = resident.vectors.at(positions_k)
+    leaders = np.empty_like(vectors)
+    count = 0
+
+    def number(place: int) -> int:
+        nonlocal count
+        alike = np.flatnonzero(leaders[:count] @ vectors[place] >= duplicate)
+        if len(alike):
+            return int(alike[0])
+        leaders[count] = vectors[place]
+        count += 1
+        return count - 1
+
+    return number
+
+
+_SAMPLE = 10_000  # crops over which the spread of scores is taken at most
+
+
+class AimSettings(Settings):
+    """How the parts of a query are weighed; docs/queries.md tells what the defaults were chosen on."""
+
+    picture: float = Field(default=0.5, ge=0, le=1)
+    """Weight of the pictures and liked crops in a query that has sentences, too."""
+    without: float = Field(default=0.5, ge=0)
+    """What likeness to the unwanted costs, in standard deviations of the score for each one of its own."""
+    less_like: float = Field(default=0.5, ge=0)
+    """The same for likeness to the crops that are not meant, shared among them."""
+    less_like_from: float = 2.0
+    """Standard deviations above the mean likeness from which that costs anything, so that only look-alikes are hit."""
+
+
+class Aim(NamedTuple):
+    """A query as a search needs it: (D,) whose inner product with a crop's is the score before penalties."""
+
+    vector: NDArray[np.float32]
+    penalties: tuple[Penalty, ...] = ()
+
+
+def take_aim(
+    query: Query,
+    encoder: Encoder,
+    resident: Resident,
+    locate: Callable[[str], int],
+    settings: AimSettings,
+    known: Mapping[str, NDArray[np.float32]] = {},
+) -> Aim:
+    """Encode a query. Sentences are averaged, and so are pictures with liked crops; where there are both, the vector is
+    `(1 - w) sentences + w pictures`. For each unwanted part n, `weight * sigma_q * max(0, z_n(x) - from)` is taken off,
+    where `z_n` is the likeness to n in standard deviations over the gallery and `sigma_q` the standard deviation of the
+    score. `locate` tells a crop's row by its id or path; `known` are sentences that were encoded already."""
+    names = [*query.more_like, *query.less_like]
+    crops = list(resident.vectors.at([locate(name) for name in names])) if names else []
+    for name, crop in zip(names, crops, strict=True):
+        if not np.isfinite(crop).all():
+            raise UsageError(f"no crop '{name}' in the gallery any more")
+    liked, disliked = crops[: len(query.more_like)], crops[len(query.more_like) :]
+    pictures = [*picture_vectors(encoder, query.pictures()), *liked]
+    said = [*query.texts, *query.without]
+    sentences = [known[each] for each in said] if known.keys() >= set(said) else list(sentence_vectors(encoder, said))
+    described, unwanted = sentences[: len(query.texts)], sentences[len(query.texts) :]
+    vector = _mean(described or pictures)
+    if described and pictures:
+        vector = np.asarray((1 - settings.picture) * vector + settings.picture * _mean(pictures), dtype=np.float32)
+    if not unwanted and not disliked:
+        return Aim(vector)
+    sample = _sample(resident)
+    spread = float((sample @ vector).std()) if len(sample) else 0.0
+    penalties = [_penalty(sample, each, spread * settings.without, 0.0) for each in unwanted]
+    # Crops that are not meant share one weight, as one picture of them would; unwanted things count each by itself.
+    share = spread * settings.less_like / max(len(disliked), 1)
+    penalties += [_penalty(sample, each, share, settings.less_like_from) for each in disliked]
+    return Aim(vector, tuple(penalties))
+
+
+def _mean(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return vectors[0] if len(vectors) == 1 else np.mean(np.stack(vectors), axis=0, dtype=np.float32)
+
+
+def _penalty(sample_ND: NDArray[np.float32], vector: NDArray[np.float32], cost: float, beyond: float) -> Penalty:
+    """Costs `cost` for each standard deviation of likeness from `beyond` standard deviations above its mean."""
+    likeness = sample_ND @ vector
+    deviation = float(likeness.std()) if len(likeness) else 0.0
+    if deviation <= 1e-6:  # All crops are equally like it: nothing to tell them apart by.
+        return Penalty(vector, 0.0, 0.0)
+    return Penalty(vector, float(likeness.mean()) + beyond * deviation, cost / deviation)
+
+
+def _sample(resident: Resident) -> NDArray[np.float32]:
+    """Vectors of crops evenly spaced in the order of paths: the same for the same gallery, whatever the filter."""
+    rows = len(resident.ids)
+    chosen = np.zeros(rows, dtype=np.bool_)
+    chosen[np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(np.int64)] = True
+    vectors = resident.vectors.at(np.flatnonzero(chosen[resident.order]))
+    return vectors[np.isfinite(vectors[:, 0])]
+
+
+LOOKED_AT = 50  # rows ranked at least, whatever is shown: what stands behind a candidate tells how much its score means
 _GROUPED = 1000  # rows that are grouped at least, so that a group has its members
 
 SecondLook = Callable[[NDArray[np.int64]], NDArray[np.float32]]
@@ -72,10 +205,8 @@ class Ranking:
 def ranked(
     resident: Resident, aim: Aim, asked: Asked, candidates: int = 0, second_look: SecondLook | None = None
 ) -> Ranking:
-    """A page of rows, or groups of rows, that pass the filters, best first; equal scores by path.
-
-    The best `candidates` are looked at again and ranked by that; the rest follow as they were.
-    """
+    """A page of rows, or groups of rows, that pass the filters, best first; equal scores by path. The best `candidates`
+    are looked at again and ranked by that; the rest follow as they were."""
     check_where(asked.where, resident)
     mask = allowed(asked.where, resident)
     passed = len(resident.ids) if mask is None else int(np.count_nonzero(mask))
@@ -111,10 +242,8 @@ def ranked(
 
 
 def looks_again(encoder: Encoder, query: Query, candidates: int | None) -> int:
-    """How many of the best are looked at again, of `candidates` wanted; 0 for a model that cannot, or without sentence.
-
-    With pictures in the query the second look would forget them, so there is none.
-    """
+    """How many of the best are looked at again, of `candidates` wanted: 0 for a model that cannot, or with pictures or
+    crops in the query, which a second look would forget."""
     if not isinstance(encoder, Matching) or query.images or query.more_like or query.less_like or not query.texts:
         return 0
     return encoder.candidates if candidates is None or not encoder.candidates else candidates

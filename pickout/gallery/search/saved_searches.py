@@ -11,8 +11,8 @@ from pickout.errors import UsageError, printable
 from pickout.files import write_atomically
 from pickout.gallery.audit.log import user_name
 from pickout.gallery.search.filters import ANYWHERE, Where
-from pickout.gallery.search.groups import Grouping
 from pickout.gallery.search.query import Query
+from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.storage.lock import writing
 from pickout.gallery.storage.manifest import read_small_file
 
@@ -65,9 +65,8 @@ class SavedSearches:
         if not name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
             raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
         told, now = query.savable().as_json(), datetime.now(UTC).replace(microsecond=0)
-        search = SavedSearch(
-            name=name, query=told, where=where.as_json(), group=grouping.value, saved=now, user=user_name()
-        )
+        how = {"where": where.as_json(), "group": grouping.value, "saved": now, "user": user_name()}
+        search = SavedSearch(name=name, query=told, **how)
         with writing(self.gallery):
             searches = self.all()
             if any(each.name == name for each in searches):
@@ -77,8 +76,8 @@ class SavedSearches:
     def remove(self, name: str) -> None:
         """Forget a search; a UsageError where there is none of that name."""
         with writing(self.gallery):
-            self.get(name)
-            self._write([search for search in self.all() if search.name != name])
+            gone = self.get(name)
+            self._write([search for search in self.all() if search != gone])
 
     def _write(self, searches: list[SavedSearch]) -> None:
         text = json.dumps([search.as_json() for search in searches], indent=2)

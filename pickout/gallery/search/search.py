@@ -1,46 +1,145 @@
 """One search from query to answer, on a gallery's parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
 from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
-from pickout.gallery.search.answer import Answer, Hit, Verdict
-from pickout.gallery.search.filters import Where, allowed, check_where
+from pickout.gallery.search import ranking
+from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
 from pickout.gallery.search.probability import Calibration, passing
 from pickout.gallery.search.query import Query, is_end, possible_ids
-from pickout.gallery.search.query_vector import take_aim
-from pickout.gallery.search.ranking import Asked, Ranking, SearchSettings, looks_again, ranked, second_look
+from pickout.gallery.search.ranking import Asked, Grouping, Ranking, SearchSettings, take_aim
 from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.rows import Resident, Row
+from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import HeldVectors
+
+_SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # what a hit takes from its row
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One candidate: a crop that a person must look at, not an identification."""
+
+    rank: int  # 1 for the best
+    score: float  # inner product of the query's and the crop's vectors, less penalties
+    id: str  # the row's id
+    file: Path  # the crop's absolute path when it was indexed; it may have moved
+    path: str  # the same below the indexed folder
+    width: int  # of the upright original in pixels, as is the height
+    height: int
+    metadata: Metadata  # camera, time and labels
+    thumbnail: bytes  # a small JPEG of it
+    match: float | None = None  # score of the model's second look, which ranks the best; None where there was none
+    probability: float | None = None  # that it shows the person described; None where that is not calibrated
+    others: tuple[str, ...] = ()  # ids of the crops that are shown as one with it, best first
+
+    @classmethod
+    def of(cls, row: Row, rank: int, score: float, **told: Any) -> "Hit":
+        """The hit that shows `row`; `told` is what else is known."""
+        return cls(rank=rank, score=score, **{name: getattr(row, name) for name in _SHOWN}, **told)
+
+    @property
+    def camera(self) -> str | None:
+        """The camera's name where it is known."""
+        return self.metadata.camera
+
+    @property
+    def time(self) -> datetime | None:
+        """When the crop was taken where it is known, without zone."""
+        return self.metadata.time
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the thumbnail, with plain values."""
+        told = asdict(self)
+        about, _ = told.pop("metadata"), told.pop("thumbnail")
+        about |= {"time": self.time and self.time.isoformat(), "box": about["box"] and list(about["box"])}
+        return {**told, "file": str(self.file), **about, "others": list(self.others)}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the best probability reaches a threshold that a share `error` of searches for absent people reach."""
+
+    best: float
+    threshold: float
+    error: float
+
+    @property
+    def is_good(self) -> bool:
+        """False: no good match. The candidates are shown all the same, for a person to judge."""
+        return self.best >= self.threshold
+
+    def words(self) -> str:
+        """The verdict as a sentence."""
+        if self.is_good:
+            return f"The best candidate passes the threshold that {self.error:.0%} of searches for absent people pass."
+        told = f"the best candidate has probability {self.best:.2f}, below {self.threshold:.2f}"
+        return f"No good match: {told}, which only {self.error:.0%} of searches for absent people reach."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one search gave."""
+
+    query: Query  # what was searched for
+    hits: Sequence[Hit]  # the page's candidates, best first
+    where: Where = ANYWHERE  # the filters
+    passed: int = 0  # how many crops pass the filters
+    page: int = 1  # the page's number, from 1
+    more: bool = False  # whether there is a next page
+    grouping: Grouping = Grouping.NONE  # which crops are shown as one
+    verdict: Verdict | None = None  # None where the gallery is not calibrated for the query
+    notes: Sequence[str] = ()  # what must be said beside the candidates, as that the model does not know a word
+    faults: Sequence[str] = ()  # damage: candidates whose rows are not as they were written, or are missing
+
+    @property
+    def no_good_match(self) -> bool | None:
+        """True where the best candidate is below the threshold; None where nothing can be said."""
+        return None if self.verdict is None else not self.verdict.is_good
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the candidates, with plain values."""
+        verdict = self.verdict
+        return {
+            "query": self.query.as_json(),
+            "where": self.where.as_json(),
+            **{name: getattr(self, name) for name in ("passed", "page", "more", "no_good_match")},
+            "group": self.grouping.value,
+            "best_probability": verdict and verdict.best,
+            "threshold": verdict and verdict.threshold,
+            "error": verdict and verdict.error,
+            "notes": list(self.notes),
+            "faults": list(self.faults),
+        }
+
 
 _FOREIGN = 0.5  # share of letters in foreign words from which the script is told to be unknown
 _STRANGE = 0.5  # share of unknown words from which the language is told to be unknown
 _NAMED = 5
 
-Known = Mapping[str, NDArray[np.float32]]
-"""Vectors of sentences that were encoded together."""
+Known = Mapping[str, NDArray[np.float32]]  # vectors of sentences that were encoded together
 
 
 @contextmanager
 def together(asked: Sequence[Asked], encoder: Encoder, resident: Resident) -> Iterator[Known]:
     """Encode the sentences of several searches at once, and score the single sentences in one pass over the vectors."""
-    if len(asked) < 2:
-        yield {}
-        return
-    sentences = list(dict.fromkeys(text for each in asked for text in (*each.query.texts, *each.query.without)))
+    several = asked if len(asked) > 1 else ()
+    sentences = list(dict.fromkeys(text for each in several for text in (*each.query.texts, *each.query.without)))
     known = dict(zip(sentences, sentence_vectors(encoder, sentences), strict=True))
-    plain = {each.query.texts[0] for each in asked if len(each.query.texts) == 1 and not each.query.images}
-    if len(plain) < 2 or not isinstance(resident.vectors, HeldVectors):
-        yield known
-        return
-    with resident.vectors.scored_together(np.stack([known[text] for text in sorted(plain)])):
+    plain = {each.query.texts[0] for each in several if len(each.query.texts) == 1 and not each.query.images}
+    with ExitStack() as stack:
+        if len(plain) > 1 and isinstance(resident.vectors, HeldVectors):
+            queries = np.stack([known[text] for text in sorted(plain)])
+            stack.enter_context(resident.vectors.scored_together(queries))
         yield known
 
 
@@ -50,25 +149,23 @@ def answer(
     """Search, and say how sure the result is. `known` comes from `together`; errors as of `Gallery.ask`."""
     query, settings = asked.query, asked.settings
     aim = take_aim(query, encoder, resident, _finder(resident, store), settings.aim, known)
-    candidates, look = looks_again(encoder, query, settings.candidates), None
+    candidates, look, verdict = ranking.looks_again(encoder, query, settings.candidates), None, None
     if candidates and isinstance(encoder, Matching):
-        look = second_look(encoder, query, resident, store, settings.aim.without)
-    ranking = ranked(resident, aim, asked, candidates, look)
-    notes = _reading_notes(query, encoder)
-    if doubt := resident.vectors.doubt(ranking.passed):
-        notes.append(doubt)
-    verdict = None
+        look = ranking.second_look(encoder, query, resident, store, settings.aim.without)
+    found = ranking.ranked(resident, aim, asked, candidates, look)
+    doubt, notes = resident.vectors.doubt(found.passed), _reading_notes(query, encoder)
+    notes += [doubt] if doubt else []
     if calibration is not None and not (query.is_plain and calibration.second_look == bool(candidates)):
         calibration = None
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
-    elif calibration is not None and len(ranking.head):
-        best = calibration.probabilities(ranking.head[:1], ranking.head, ranking.passed)[0]
-        verdict = Verdict(float(best), passing(calibration.levels, settings.error, ranking.passed), settings.error)
-        notes += calibration.doubts(float(ranking.head[0]), ranking.passed)
-    rows = store.fetch(_id(resident, place.position) for place in ranking.places)
-    hits = _hits(ranking, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)
-    faults = tuple(_faults(hits, rows, len(ranking.places), resident, store))
-    about = (ranking.passed, asked.page, ranking.more, asked.grouping, verdict, tuple(notes), faults)
+    elif calibration is not None and len(found.head):
+        best = calibration.probabilities(found.head[:1], found.head, found.passed)[0]
+        verdict = Verdict(float(best), passing(calibration.levels, settings.error, found.passed), settings.error)
+        notes += calibration.doubts(float(found.head[0]), found.passed)
+    rows = store.fetch(_id(resident, place.position) for place in found.places)
+    hits = _hits(found, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)
+    faults = tuple(_faults(hits, rows, len(found.places), resident, store))
+    about = (found.passed, asked.page, found.more, asked.grouping, verdict, tuple(notes), faults)
     return Answer(query, hits, asked.where, *about)
 
 
@@ -91,8 +188,7 @@ def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident
         for penalty in aim.penalties:
             found -= np.float32(penalty.weight) * np.maximum(vectors @ penalty.vector - np.float32(penalty.free), 0)
         scores[rows] = found
-    passed = allowed(where, resident)
-    chosen = slice(None) if passed is None else passed
+    chosen = slice(None) if (passed := allowed(where, resident)) is None else passed
     return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
 
@@ -137,14 +233,13 @@ def _faults(
 
 
 def _hits(
-    ranking: Ranking, rows: Mapping[str, Row], resident: Resident, calibration: Calibration | None, *, first: int
+    found: Ranking, rows: Mapping[str, Row], resident: Resident, calibration: Calibration | None, *, first: int
 ) -> tuple[Hit, ...]:
-    told: list[float | None] = [None] * len(ranking.places)
+    told, hits = list[float | None]([None] * len(found.places)), list[Hit]()
     if calibration is not None and told:
-        decisive = [place.score if place.match is None else place.match for place in ranking.places]
-        told = calibration.probabilities(np.array(decisive), ranking.head, ranking.passed).tolist()
-    hits: list[Hit] = []
-    for place, probability in zip(ranking.places, told, strict=True):
+        decisive = [place.score if place.match is None else place.match for place in found.places]
+        told = calibration.probabilities(np.array(decisive), found.head, found.passed).tolist()
+    for place, probability in zip(found.places, told, strict=True):
         row = rows.get(_id(resident, place.position))
         if row is None:  # another process has removed it since this one read the vectors
             continue
@@ -174,8 +269,7 @@ def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
         alike = [identifier for identifier, file in store.files() if is_end(name, file)]
         if len(alike) > 1:
             raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
-        position = row(alike[0]) if alike else None
-        if position is None:
+        if not alike or (position := row(alike[0])) is None:
             raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
         return position
 

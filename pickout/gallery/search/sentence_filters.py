@@ -53,10 +53,7 @@ class Parse:
 
 def read_filters(sentence: str, cameras: Sequence[str], now: datetime) -> Parse:
     """Split a sentence, as `a man near the lobby after 3 pm yesterday`, into the description of a person and filters.
-
-    `cameras` are the gallery's, and `now` is in the zone of its times. The sentence stays as it is where nothing is
-    certain, or nothing but filters would be left.
-    """
+    `cameras` are the gallery's, and `now` is in the zone of its times. What is not certain stays in the description."""
     left, where, wanted, unwanted = sentence, ANYWHERE, list[str](), list[str]()
     read: list[tuple[str, str]] = []
 

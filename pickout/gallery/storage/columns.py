@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,29 +15,12 @@ from numpy.typing import NDArray
 from pickout.gallery.storage.rows import LABEL, NO_TIME, Facet, Metadata, Resident, Row
 from pickout.gallery.vectors.exact import Vectors
 
-FIELDS: tuple[tuple[str, Any], ...] = (
-    ("id", pa.string()),
-    ("content", pa.string()),
-    ("root", pa.binary()),
-    ("path", pa.binary()),
-    ("width", pa.int32()),
-    ("height", pa.int32()),
-    ("camera", pa.string()),
-    ("time", pa.timestamp("us")),
-    ("labels", pa.string()),
-    ("thumbnail", pa.binary()),
-    ("added", pa.timestamp("us")),
-)
+_PLACE = [("id", pa.string()), ("content", pa.string()), ("root", pa.binary()), ("path", pa.binary())]
+_SIZE = [("width", pa.int32()), ("height", pa.int32()), ("camera", pa.string()), ("time", pa.timestamp("us"))]
+FIELDS = [*_PLACE, *_SIZE, ("labels", pa.string()), ("thumbnail", pa.binary()), ("added", pa.timestamp("us"))]
 """Columns of format 1, before the vector."""
-ADDED_FIELDS: tuple[tuple[str, Any], ...] = (
-    ("video", pa.string()),
-    ("frame", pa.int64()),
-    ("box", pa.list_(pa.int32())),
-    ("track", pa.string()),
-    ("tokens", pa.large_binary()),
-    ("seal", pa.binary()),
-)
-"""Columns of format 2, behind the vector."""
+_VIDEO = [("video", pa.string()), ("frame", pa.int64()), ("box", pa.list_(pa.int32())), ("track", pa.string())]
+ADDED_FIELDS = [*_VIDEO, ("tokens", pa.large_binary()), ("seal", pa.binary())]  # columns of format 2, behind the vector
 METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
 _PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
 _FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
@@ -59,18 +43,24 @@ def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def from_arrow(table: pa.Table) -> Iterator[Row]:
-    """The rows of a table; tokens are left out."""
-    return map(to_row, table.to_pylist())
+def row_schema(dimension: int) -> pa.Schema:
+    """The columns of a gallery's table, and of an export, for vectors of this length."""
+    return pa.schema([*FIELDS, ("vector", pa.list_(pa.float32(), dimension)), *ADDED_FIELDS])
+
+
+def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
+    """The rows of a table, tokens included."""
+    for values, own in zip(table.drop_columns(["tokens"]).to_pylist(), table["tokens"], strict=True):
+        yield replace(to_row(values), tokens=unpack_tokens(own.as_buffer()).copy() if own.is_valid else None)
 
 
 def to_row(values: dict[str, Any]) -> Row:
     """A row from its values by column, without tokens."""
     return Row(
-        **{name: values[name] for name in _PLAIN},
+        **{name: values.get(name) for name in _PLAIN},
         root=os.fsdecode(values["root"]),
         path=os.fsdecode(values["path"]),
-        vector=np.asarray(values["vector"], dtype=np.float32),
+        vector=np.asarray(values.get("vector"), dtype=np.float32),
         metadata=to_metadata(values),
         seal=values.get("seal"),
     )
@@ -96,23 +86,13 @@ def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
         parts.append(_packed(own))
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
+        digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()
 
 
 def row_mark(row: Row) -> bytes:
     """Digest of what a row holds besides what a model made of its pixels (BLAKE2b, 16 bytes)."""
-    return _mark(row.content, row.root, row.path, row.width, row.height, row.added, row.metadata)
-
-
-def values_mark(values: dict[str, Any]) -> bytes:
-    """`row_mark` of a row's values by column, of which it reads `MARKED`."""
-    root, path, sizes = os.fsdecode(values["root"]), os.fsdecode(values["path"]), (values["width"], values["height"])
-    return _mark(values["content"], root, path, *sizes, values["added"], to_metadata(values))
-
-
-def _mark(*facts: object) -> bytes:
+    facts = (row.content, row.root, row.path, row.width, row.height, row.added, row.metadata)
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
 
 

@@ -19,9 +19,8 @@ _log = logging.getLogger(__name__)
 
 
 def writing(gallery: Path) -> AbstractContextManager[None]:
-    """Hold the gallery's lock; other writers wait, which is logged after a few seconds. The system lets go of it when
-    the process dies. `GalleryError` where another has been writing for `PATIENCE` seconds, and errors as of
-    `locked`."""
+    """Hold the gallery's lock; other writers wait, which is logged. The system lets go of it when the process dies.
+    `GalleryError` where another has been writing for `PATIENCE` seconds, and as of `locked`."""
     told = f"{gallery}: another process has been writing for {PATIENCE:g} s; try again later"
     return locked(gallery / LOCK, PATIENCE, told)
 
@@ -61,20 +60,15 @@ def _taken(handle: int) -> bool:
     return True
 
 
-def half_written(gallery: Path) -> list[Path]:
-    """Files that were being written when a process was killed, or are being written now."""
-    return files.half_written(gallery, below=False)
-
-
 def clear_half_written(gallery: Path) -> None:
-    """Delete them. The caller holds the gallery's lock, as does whoever writes a file of the gallery's."""
-    for file in half_written(gallery):
+    """Delete half-written files. The caller holds the gallery's lock, as does whoever writes one of its files."""
+    for file in files.half_written(gallery, below=False):
         file.unlink(missing_ok=True)
 
 
 def finish_writes(gallery: Path) -> None:
     """Delete what interrupted writes left, which may hold what is erased since. Every writer calls this before it
     writes."""
-    if half_written(gallery):
+    if files.half_written(gallery, below=False):
         with writing(gallery):
             clear_half_written(gallery)

@@ -32,7 +32,7 @@ class ModelFacts(Settings):
     dimension: int = Field(ge=1, le=65536)  # length of a vector
     run: str | None = None  # where the model was loaded from, so that a search can load it again
 
-    def made(self, encoder: Encoder) -> bool:
+    def made(self, encoder: "Encoder | ModelFacts") -> bool:
         """Whether `encoder` is this model."""
         return (encoder.fingerprint, encoder.dimension) == (self.fingerprint, self.dimension)
 
@@ -43,8 +43,7 @@ class Manifest(Settings):
     format: int  # version of the folder's layout
     created: datetime  # when the gallery was made, UTC
     model: ModelFacts  # the model that made its vectors
-    # the folder of its rows, less `.lance`: another one after the model was changed
-    table: str = Field(default=TABLE, pattern=r"^crops(-[0-9a-f]+)?$")
+    table: str = Field(default=TABLE, pattern=r"^crops(-[0-9a-f]+)?$")  # the folder of its rows, less `.lance`
     seal: str | None = None  # digest of all the rest, so that a change by hand shows
 
     def sealed(self) -> "Manifest":
@@ -57,10 +56,9 @@ class Manifest(Settings):
         if self.model.made(encoder):
             return
         remedy = f"pass --model {self.model.run}" if self.model.run else "load the gallery's own model"
-        raise GalleryModelMismatch(
-            f"{gallery}: the gallery was built with run {self.model.fingerprint[:8]} ({self.model.name}), this run is "
-            f"{encoder.fingerprint[:8]} ({encoder.name}); {remedy}, or change its model: pickout gallery rebuild"
-        )
+        own = f"the gallery was built with run {self.model.fingerprint[:8]} ({self.model.name})"
+        other = f"this run is {encoder.fingerprint[:8]} ({encoder.name})"
+        raise GalleryModelMismatch(f"{gallery}: {own}, {other}; {remedy}, or change its model: pickout gallery rebuild")
 
 
 def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
@@ -83,24 +81,19 @@ def read_manifest(gallery: Path, name: str = MANIFEST) -> Manifest:
     file = gallery / name
     manifest = read_small_file(file, Manifest, f"index again into a new folder, or put the file back {FROM_BACKUP}")
     if manifest is None:
-        raise GalleryMissing(
-            f"{gallery}: no gallery there (no {MANIFEST}); "
-            f"make one with: pickout index CROPS --model RUN --out {gallery}"
-        )
+        remedy = f"make one with: pickout index CROPS --model RUN --out {gallery}"
+        raise GalleryMissing(f"{gallery}: no gallery there (no {MANIFEST}); {remedy}")
     if manifest.format not in (1, FORMAT):
-        raise GalleryDamaged(
-            f"{file}: format {manifest.format}, this version of Pickout knows formats up to {FORMAT}; "
-            "use the version that wrote it or index again into a new folder"
-        )
+        what = f"format {manifest.format}, this version of Pickout knows formats up to {FORMAT}"
+        raise GalleryDamaged(f"{file}: {what}; use the version that wrote it or index again into a new folder")
     return manifest
 
 
 def read_small_file(
     file: Path, contents: type[_Contents], remedy: str, *, check: Callable[[_Contents], str | None] = lambda _: None
 ) -> _Contents | None:
-    """What `file` holds; None where it is not there.
-
-    `GalleryDamaged`, with the remedy, where it cannot be read, is garbled, or `check` tells what is wrong with it."""
+    """What `file` holds; None where it is not there. `GalleryDamaged`, with the remedy, where it cannot be read, is
+    garbled, or `check` tells what is wrong with it."""
     try:
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -51,11 +51,8 @@ class Row:
     metadata: Metadata  # camera, time, labels and place in a video
     thumbnail: bytes  # a small JPEG, so that results have pictures when the originals have moved
     added: datetime  # when the row was written, UTC without zone
-    # what a second look reads, as bfloat16 bit patterns (tokens, width); None in rows that were fetched
-    tokens: NDArray[np.uint16] | None = None
-    # digest of all the rest when the row was written (`columns.row_seal`), in rows that were fetched; None for
-    # rows of an older format
-    seal: bytes | None = None
+    tokens: NDArray[np.uint16] | None = None  # bfloat16 bit patterns (tokens, width); None in rows that were fetched
+    seal: bytes | None = None  # `columns.row_seal` when it was written, in fetched rows; None in an older format
 
     @property
     def file(self) -> Path:
@@ -89,8 +86,7 @@ class Resident:
 
     ids: NDArray[np.bytes_]  # (N,) byte strings of 32 hexadecimal digits
     vectors: Vectors  # the N unit vectors
-    # what can be filtered by: `camera`, `track`, `video`, and `LABEL` + name for each label
-    facets: Mapping[str, Facet]
+    facets: Mapping[str, Facet]  # what can be filtered by: `camera`, `track`, `video`, `LABEL` + each label's name
     times: NDArray[np.datetime64]  # (N,) microseconds, NaT without time
     order: NDArray[np.int64]  # (N,) each row's rank by path; among equal scores the smaller comes first
     damaged: int = 0  # how many of the vectors are not of length one, which each was when it was written
@@ -134,6 +130,5 @@ def parse_time(text: str) -> datetime:
     try:
         return without_zone(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
-        raise UsageError(
-            f"'{text}' is no date or time; write 2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
-        ) from None
+        examples = "2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
+        raise UsageError(f"'{text}' is no date or time; write {examples}") from None

@@ -1,13 +1,13 @@
 """Rows in LanceDB."""
 
+import errno
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,42 +17,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pickout.errors import GalleryDamaged, GalleryError
+from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import columns
-from pickout.gallery.storage.lance_faults import lance_errors
 from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.vectors.exact import HeldVectors, Vectors
 
 KEEP_VERSIONS = timedelta(hours=1)  # a reader of another process may still be reading a version that is younger
-KEEP_NONE = timedelta(milliseconds=1)
-"""For tables that nobody reads. A millisecond, not none: for none the library warns of what is wanted here."""
+KEEP_NONE = timedelta(milliseconds=1)  # for tables that nobody reads; for none at all the library warns
 _EVERY = 2**31 - 1
 _ATTEMPTS = 20
 _LAST = 2**64 - 1  # the name of version v is this less v
-_HINT = Path("_versions/latest_version_hint.json")
-"""Names the newest version, and nothing else; each change writes it anew."""
+_HINT = Path("_versions/latest_version_hint.json")  # names the newest version; each change writes it anew
 _HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")  # names of files that LanceDB or the library below it is still writing
-_LENGTH_OFF = 1e-2
-"""How far the square of a vector's length may be from one; a changed exponent or sign bit of a large number shows."""
-_TIDY_FROM, _MOST_PIECES = 0.25, 2000
-"""Rows in small pieces as a share of the largest one, and pieces in all, from which they are merged."""
+_LENGTH_OFF = 1e-2  # how far the square of a vector's length may be from one; a changed exponent shows
+_TIDY_FROM, _MOST_PIECES = 0.25, 2000  # rows in small pieces as a share of the largest, and pieces, that are merged
 
 _Found = TypeVar("_Found")
 
 
 class Store:
-    """Rows by id in a LanceDB table inside the gallery's folder. Each change happens as a whole or not at all, whenever
-    the process dies; other processes' changes are seen. Paths are kept as bytes, so any file name is possible.
-
-    `dimension` is the length of a vector. `GalleryDamaged` where there is no table (`create` makes an empty one), it
-    cannot be read, or its vectors have another length."""
+    """Rows by id in a LanceDB table inside the gallery's folder. Each change happens as a whole or not at all; other
+    processes' changes are seen. `GalleryDamaged` where there is no table (`create` makes an empty one), it cannot be
+    read, or its vectors have another length than `dimension`."""
 
     def __init__(self, folder: Path, dimension: int, name: str = TABLE, *, create: bool = False) -> None:
         self.folder, self.dimension, self.name = folder.absolute(), dimension, name  # relative: may look an address
         self._files = self.folder / f"{name}.lance"
-        before = [*columns.FIELDS, ("vector", pa.list_(pa.float32(), dimension))]
-        self._schema = pa.schema([*before, *columns.ADDED_FIELDS])
+        self._schema = columns.row_schema(dimension)
         with lance_errors(self.folder):
             self._database = lancedb.connect(str(self.folder))
             if create:
@@ -61,12 +53,9 @@ class Store:
         found = self.read(lambda table: table.schema)
         self._old = found != self._schema
         # Columns came one after another: a table of any earlier version has the first of them.
-        if found not in [
-            pa.schema([*before, *columns.ADDED_FIELDS[:count]]) for count in range(len(columns.ADDED_FIELDS) + 1)
-        ]:
-            raise GalleryDamaged(
-                f"{self.folder}: its table has other columns than gallery.json says; index again into a new folder"
-            )
+        if len(found) <= len(columns.FIELDS) or found != pa.schema(list(self._schema)[: len(found)]):
+            what = "its table has other columns than gallery.json says; index again into a new folder"
+            raise GalleryDamaged(f"{self.folder}: {what}")
 
     def count(self) -> int:
         """How many rows there are."""
@@ -100,16 +89,13 @@ class Store:
             with lance_errors(self.folder):
                 tokens = batch["tokens"] if "tokens" in batch.schema.names else ()
                 pairs = zip(batch["id"].to_pylist(), tokens, strict=False)
-                found.update(
-                    (identifier, columns.unpack_tokens(own.as_buffer())) for identifier, own in pairs if own.is_valid
-                )
+                found |= {key: columns.unpack_tokens(own.as_buffer()) for key, own in pairs if own.is_valid}
         return found
 
     def upgrade(self) -> None:
         """Bring a table of an older version to this one: its rows get empty new columns."""
         with self.latest() as table:
-            missing = [(name, kind) for name, kind in columns.ADDED_FIELDS if name not in table.schema.names]
-            if missing:
+            if missing := [each for each in columns.ADDED_FIELDS if each[0] not in table.schema.names]:
                 table.add_columns(pa.schema(missing))
                 table.checkout_latest()
         self._old = False
@@ -127,16 +113,16 @@ class Store:
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `pickout.gallery.storage.columns.row_mark`), or those of these rows."""
         names = ["id", *columns.MARKED]
-        return self._each(lambda each: (each["id"], columns.values_mark(each)), names, ids)
+        return self._each(lambda each: (each["id"], columns.row_mark(columns.to_row(each))), names, ids)
 
     def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
-        """The columns that a search reads, in memory: 4 D bytes a row for the vectors and about 60 for the rest.
-
-        `vectors` makes the vectors, given the ids (N,); without, they are read and held."""
+        """The columns that a search reads: 4 D bytes a row for the vectors and about 60 for the rest. `vectors` makes
+        the vectors, given the ids (N,); without, they are read and held."""
         self.version()  # raises where files of the newest version are gone
+        schema, parts = pa.schema([self._schema.field(name) for name in columns.RESIDENT]), list[pa.Table]()
 
         def read(table: Any) -> Resident:
-            parts = []
+            parts.clear()
             held = np.empty((table.count_rows() if vectors is None else 0, self.dimension), dtype=np.float32)
             filled = damaged = 0
             for batch in self.batches(table, columns.RESIDENT if vectors else (*columns.RESIDENT, "vector")):
@@ -152,19 +138,21 @@ class Store:
             found = columns.to_resident(told, vectors or (lambda _: HeldVectors(held[:filled])))
             return replace(found, damaged=damaged, version=int(table.version))
 
-        schema = pa.schema([self._schema.field(name) for name in columns.RESIDENT])
         return self.read(read)
 
     def version(self) -> int:
         """A number that grows with each change. Where files of the newest version are gone, so that an earlier one
         would be read, `GalleryDamaged` is raised."""
-        told = self._told_version()  # first, since another process may write a newer one in between
+        with lance_errors(self.folder):
+            try:  # first, since another process may write a newer one in between
+                told = int(json.loads((self._files / _HINT).read_bytes())["version"])
+            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+                told = 0  # the library does not write it as a whole: a full disk leaves half
         version = self.read(lambda table: int(table.version))
         if told > version:
-            raise GalleryDamaged(
-                f"{self.folder}: files of its newest version are gone ({_HINT.name} tells {told}, there is "
-                f"{version}), and what was removed since would be there again; put the folder back {FROM_BACKUP}"
-            )
+            what = f"files of its newest version are gone ({_HINT.name} tells {told}, there is {version})"
+            so = f"what was removed since would be there again; put the folder back {FROM_BACKUP}"
+            raise GalleryDamaged(f"{self.folder}: {what}, and {so}")
         return version
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
@@ -186,11 +174,9 @@ class Store:
             self.compact(keep)
 
     def erase(self, ids: Iterable[str]) -> None:
-        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files.
-
-        The table is written anew without them; then every file that was there before is deleted, whatever its date:
-        the library deletes by age, and clocks go back. Readers of other processes read again. Where a file cannot be
-        deleted, `GalleryError` is raised; the rows are gone all the same."""
+        """Remove rows, and every trace of these and of all rows removed or replaced before from the table's files: it
+        is written anew, then every earlier file is deleted, whatever its date. `GalleryError` where one cannot be; the
+        rows are gone."""
         gone, before = pa.array(list(ids), pa.string()), self._all_files()
         again = "may hold what is being erased; the next change of the gallery tries again"
         with self.latest() as table:
@@ -206,9 +192,6 @@ class Store:
                 file.unlink(missing_ok=True)
             except OSError as error:
                 raise GalleryError(f"{file}: cannot be deleted ({error.strerror}), and {again}") from None
-        for emptied in {file.parent for file in before}:
-            with suppress(OSError):  # most still hold files
-                emptied.rmdir()
         if left := sorted(before & self._all_files()):
             raise GalleryError(f"{left[0]}: is there again after it was deleted, and {again}")
 
@@ -217,12 +200,8 @@ class Store:
     ) -> Iterator[pa.RecordBatch]:
         """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
         some ids, so many at once. Columns that an older table lacks are left out."""
-
-        def read(some: list[str] | None, table: Any) -> list[pa.RecordBatch]:
-            return list(self.batches(table, names, some))
-
         for some in [None] if ids is None else _slices(ids, at_once):
-            yield from self.read(partial(read, some))
+            yield from self.read(lambda table, some=some: list(self.batches(table, names, some)))
 
     def _each(
         self, make: Callable[[dict[str, Any]], _Found], names: Sequence[str], ids: Iterable[str] | None = None
@@ -278,14 +257,6 @@ class Store:
         files = (self._files / "_versions").glob("*.manifest")
         return max((_LAST - int(file.stem) for file in files if file.stem.isdecimal()), default=-1)
 
-    def _told_version(self) -> int:
-        """The version that the table's own hint tells."""
-        with lance_errors(self.folder):
-            try:
-                return int(json.loads((self._files / _HINT).read_bytes())["version"])
-            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
-                return 0  # the library does not write it as a whole: a full disk leaves half
-
     def _all_files(self) -> set[Path]:
         return {file for file in self._files.rglob("*") if not file.is_dir() or file.is_symlink()}
 
@@ -297,5 +268,23 @@ def _slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
 
 
 def _where_ids(ids: Iterable[str]) -> str:
-    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
-    return f"id IN ({quoted})"
+    return "id IN ({})".format(", ".join("'" + name.replace("'", "''") + "'" for name in ids))
+
+
+@contextmanager
+def lance_errors(folder: Path) -> Iterator[None]:
+    """Turn what LanceDB raises, panics among it, into our errors; it tells a full disk only in the text."""
+    try:
+        yield
+    except PickoutError:
+        raise
+    except Exception as error:
+        text = str(error)
+        if "os error 28" in text or "No space left" in text or getattr(error, "errno", None) == errno.ENOSPC:
+            remedy = "all rows written before are whole. Free some space and run the same command again"
+            raise StorageFull(f"{folder}: no space left on the device; {remedy}") from error
+        if "os error 13" in text or "os error 30" in text:
+            raise GalleryError(f"{folder}: may not be written to; check its permissions") from error
+        first = text.splitlines()[0] if text else type(error).__name__
+        remedy = f"index again into a new folder, or put the folder back {FROM_BACKUP}"
+        raise GalleryDamaged(f"{folder}: the table cannot be used ({first[:200]}); {remedy}") from error

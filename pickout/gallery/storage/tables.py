@@ -25,16 +25,13 @@ from pickout.gallery.storage.manifest import (
 )
 from pickout.gallery.storage.store import Store
 
-CALIBRATION = "calibration.json"
-"""What probabilities are told from; its contents are `pickout.gallery.search.probability`'s."""
+CALIBRATION = "calibration.json"  # what probabilities are told from; `pickout.gallery.search.probability` reads it
 CALIBRATION_PLOT = "calibration.png"  # its picture, where the command line drew one
 REBUILD = "rebuild.json"
 """What `gallery.json` will be once the table for another model is whole; there only while that is not finished."""
 
-_OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")
-"""Names of the folders that `begin` and `make_gallery` give to tables; a copy under another name is not ours."""
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""How an address begins, also after two strokes have become one: `s3:/bucket/name`."""
+_OURS = re.compile(rf"{TABLE}(-[0-9a-f]{{8}})?\.lance")  # a copy of a table under another name is not ours
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also after two strokes have become one: `s3:/bucket/name`
 
 
 def checked_folder(path: str | Path) -> Path:
@@ -50,12 +47,8 @@ def checked_folder(path: str | Path) -> Path:
 
 def make_gallery(folder: Path, manifest: Manifest) -> None:
     """An empty gallery that `manifest` describes, where there is none; its folder becomes its owner's alone.
-
-    Raises:
-        GalleryError: the folder is a file or holds other files.
-        GalleryMissing: it cannot be made.
-        GalleryDamaged: it holds crops without a manifest.
-    """
+    `GalleryError` where it holds other files, `GalleryMissing` where it cannot be made, `GalleryDamaged` for crops
+    without manifest."""
     try:
         with storage_errors(folder):
             folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -84,9 +77,8 @@ def changing(gallery: Path, store: Store) -> Iterator[None]:
     gallery with another model since `store` was opened."""
     with writing(gallery):
         if read_manifest(gallery).table != store.name:
-            raise GalleryModelMismatch(
-                f"{gallery}: has been rebuilt with another model meanwhile; nothing was written after that. Run again"
-            )
+            what = "has been rebuilt with another model meanwhile; nothing was written after that. Run again"
+            raise GalleryModelMismatch(f"{gallery}: {what}")
         yield
 
 
@@ -106,21 +98,14 @@ def pending_store(gallery: Path) -> Store | None:
     try:
         return Store(gallery, told.model.dimension, told.table)
     except GalleryDamaged as error:
-        raise GalleryDamaged(
-            f"{folder}: the table that was begun for another model cannot be used; throw it away: run pickout gallery "
-            f"rebuild with --restart, or delete {REBUILD}"
-        ) from error
+        remedy = f"throw it away: run pickout gallery rebuild with --restart, or delete {REBUILD}"
+        what = "the table that was begun for another model cannot be used"
+        raise GalleryDamaged(f"{folder}: {what}; {remedy}") from error
 
 
 def table_folder(gallery: Path, name: str) -> Path:
     """Where a table's files lie."""
     return gallery / f"{name}.lance"
-
-
-def leftover_tables(gallery: Path) -> list[Path]:
-    """Folders of tables that are neither the gallery's nor being built: an interrupted swap or rebuild left them."""
-    told = (read_manifest(gallery), pending(gallery))
-    return sorted(set(_tables(gallery)) - {table_folder(gallery, each.table) for each in told if each is not None})
 
 
 def _tables(gallery: Path) -> list[Path]:
@@ -136,10 +121,12 @@ def finish_swap(gallery: Path) -> None:
 
 def _clear(gallery: Path) -> None:
     """Delete tables that nothing names, and what else a swap leaves; the caller holds the lock."""
-    for folder in leftover_tables(gallery):
+    manifest, begun = read_manifest(gallery), pending(gallery)
+    told = {table_folder(gallery, each.table) for each in (manifest, begun) if each is not None}
+    for folder in sorted(set(_tables(gallery)) - told):
         shutil.rmtree(folder)
-    if pending(gallery) is None and (gallery / REBUILD).exists():
-        _forget_calibration(gallery, read_manifest(gallery))
+    if begun is None and (gallery / REBUILD).exists():
+        _forget_calibration(gallery, manifest)
         (gallery / REBUILD).unlink()
 
 
@@ -153,9 +140,8 @@ def _forget_calibration(gallery: Path, manifest: Manifest) -> None:
 
 
 def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) -> tuple[Manifest, Store]:
-    """What the gallery will be with another model, loaded from `run`, and the table for it: the one that was begun, or
-    an empty one. `restart` throws away what was begun; without, `GalleryModelMismatch` where that is for a third
-    model."""
+    """What the gallery will be with another model, loaded from `run`, and the table for it, the one that was begun
+    unless `restart`, or an empty one. `GalleryModelMismatch` where that was begun for a third model."""
     with writing(gallery):
         if restart:
             (gallery / REBUILD).unlink(missing_ok=True)
@@ -173,14 +159,11 @@ def begin(gallery: Path, encoder: Encoder, run: str | None, *, restart: bool) ->
 
 
 def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) -> Manifest:
-    model = begun.model
-    if not model.made(encoder):
+    if not (model := begun.model).made(encoder):
         there = f" (--model {model.run})" if model.run else ""
-        raise GalleryModelMismatch(
-            f"{gallery}: a change to the model {model.name} {model.fingerprint[:8]} has begun, this one is "
-            f"{encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}, or throw away what was begun: "
-            "--restart"
-        )
+        what = f"a change to the model {model.name} {model.fingerprint[:8]} has begun"
+        other = f"this one is {encoder.name} {encoder.fingerprint[:8]}; go on with that one{there}"
+        raise GalleryModelMismatch(f"{gallery}: {what}, {other}, or throw away what was begun: --restart")
     if run is not None and run != model.run:
         begun = begun.model_copy(update={"model": model.model_copy(update={"run": run})})
         write_manifest(gallery, begun, REBUILD)
@@ -188,10 +171,8 @@ def _go_on(gallery: Path, begun: Manifest, encoder: Encoder, run: str | None) ->
 
 
 def swap(gallery: Path, told: Manifest) -> None:
-    """Put the table that was built in the place of the gallery's; the caller holds the lock.
-
-    It happens the moment that `gallery.json` is replaced. The old table and the old model's calibration go after that;
-    where a kill hinders it, the next writer sees to it (`finish_swap`)."""
+    """Put the table that was built in the place of the gallery's, at the moment that `gallery.json` is replaced; the
+    caller holds the lock. What a kill leaves is the next writer's to delete (`finish_swap`)."""
     write_manifest(gallery, told)
     _forget_calibration(gallery, told)
     _clear(gallery)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -43,29 +42,15 @@ def exact_top(
     penalties: Sequence[Penalty] = (),
     rough_N: Floats | None = None,
 ) -> Best:
-    """The `top` rows of largest score, best first: the inner product with the query, less the penalties.
+    """The `top` rows of largest score, best first: positions (k,) and scores (k,), the inner product with the query,
+    less the penalties. Among equal scores the smaller `order_N` comes first.
 
-    One pass in single precision finds every row that could be among the best; those are scored again in double
-    precision, each row by itself. So the answer depends neither on the filter, nor on the number of threads, nor on
-    where a row stands, and equal vectors have equal scores. Among equal scores the smaller `order_N` comes first.
-
-    Args:
-        vectors_ND: the gallery's vectors.
-        query_D: the query's vector.
-        top: how many rows at most.
-        order_N: a different number for each row.
-        allowed_N: rows that may be returned; None: all.
-        penalties: what unwanted likeness costs.
-        rough_N: every row's inner product with the query in single precision, where it is known already.
-
-    Returns:
-        Positions (k,) in `vectors_ND` and their scores (k,), k <= top.
-    """
+    One pass in single precision finds every row that could be among the best, or `rough_N` is that pass; those are
+    scored again in double precision, each row by itself. So the answer depends neither on the rows that are `allowed_N`
+    (None: all), nor on the number of threads, nor on where a row stands."""
     positions = None if allowed_N is None else np.flatnonzero(allowed_N)
-    if rough_N is None:
-        rough = _rough_scores(vectors_ND, query_D, positions)
-    else:
-        rough = rough_N if positions is None else rough_N[positions]
+    known = rough_N if rough_N is None or positions is None else rough_N[positions]
+    rough = _rough_scores(vectors_ND, query_D, positions) if known is None else known
     for penalty in penalties:
         likeness = _rough_scores(vectors_ND, penalty.vector, positions)
         rough = rough - np.float32(penalty.weight) * np.maximum(likeness - np.float32(penalty.free), 0)
@@ -84,8 +69,7 @@ def exact_top(
 
 
 def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -> Floats:
-    """Scores of some rows, or of all of them, as fast as memory is read: without BLAS, whose product of a matrix and
-    one vector takes up to twice as long as reading the matrix."""
+    """As fast as memory is read: without BLAS, whose product of a matrix and one vector takes up to twice as long."""
     few = positions if positions is not None and len(positions) < _GATHER_BELOW * len(vectors_ND) else None
     count, size = (len(vectors_ND), _TOGETHER) if few is None else (len(few), _GATHERED)
     scores = np.empty(count, dtype=np.float32)
@@ -207,24 +191,13 @@ def best_rows(vectors: Vectors, queries_QD: Floats, kept: int) -> tuple[Rows, Fl
 
 
 def in_threads(block: Callable[[int], None], starts: range) -> None:
-    """`block(start)` for every start, in as many threads as this process may use; in this one where one is enough."""
-    threads = _thread_count()
-    doing = map(block, starts) if min(len(starts), threads) <= 1 else _pool(threads).map(block, starts)
-    list(doing)  # waits, and raises what a block has raised
-
-
-def _thread_count() -> int:
-    """As many as this process may use, or as OMP_NUM_THREADS says, which numerical libraries go by."""
+    """`block(start)` for every start, in as many threads as this process may use, or as OMP_NUM_THREADS says, which
+    numerical libraries go by; in this one where one is enough."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="rows")
-
-
-if hasattr(os, "register_at_fork"):  # the threads of a pool do not live on in a child
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(len(starts), int(asked) if asked.isdecimal() and int(asked) else usable)
+    if threads <= 1:
+        list(map(block, starts))
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="rows") as pool:
+        list(pool.map(block, starts))  # raises what a block has raised
