@@ -121,11 +121,8 @@ def fetch_named(
 ) -> list[Fetched]:
     """Fetch weights by name. What is there and whole is not fetched again.
 
-    Args:
-        name: a key of `NAMED_WEIGHTS`, a repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`.
-        folder: where to; by default where `pickout.load(name)` looks.
-        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
-        progress: whether to draw a bar on standard error.
+    `name` is a key of `NAMED_WEIGHTS`, a repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`; `folder` is by
+    default where `pickout.load(name)` looks, and `endpoint` that of `hub_address`.
 
     Raises:
         UsageError: no such name.

@@ -53,15 +53,8 @@ def publish(
 ) -> str:
     """Upload the model of a run, with a generated card, in one commit.
 
-    Args:
-        run: its folder; it is loaded first, so that nothing damaged is published.
-        repository: `owner/name`; made where it is not there.
-        licence: the hub's name of one, for the card.
-        public: whether a new repository may be read by everybody.
-        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
-
-    Returns:
-        The repository's address.
+    The run is loaded first, so that nothing damaged is published. The repository `owner/name` is made where it is not
+    there, for everybody to read if `public`; its address comes back. `licence` is the hub's name of one.
 
     Raises:
         CheckpointError: no whole run.

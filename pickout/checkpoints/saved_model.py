@@ -54,21 +54,10 @@ def save_model(
     name: str | None = None,
     state: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a model that `pickout.load` reads. Each file is whole or old; the weights come last.
+    """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last.
 
-    What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it.
-
-    Args:
-        folder: created where it is not there.
-        method: the model.
-        tokenizer: its tokenizer.
-        settings: what it was built from; saved with every default of the method written out.
-        identities: how many people its classification heads tell apart.
-        name: for people; the folder's name by default.
-        state: other weights under the method's names, for example an average; the method's own by default.
-
-    Raises:
-        StorageFull: no space left.
+    What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has
+    other weights under the method's names, for example an average; `name` is for people, by default the folder's.
     """
     tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
@@ -100,9 +89,7 @@ def load_run(
 ) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
 
-    Raises:
-        CheckpointError: a file is missing, damaged or of another version.
-        CheckpointMismatch: weights, settings and tokenizer do not belong together.
+    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together.
     """
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
@@ -137,10 +124,7 @@ def run_folder(path: Path) -> Path | None:
     if weights.suffix != ".safetensors" or _MARK not in safetensors_header(weights):
         return None
     if not whole:
-        raise CheckpointError(
-            f"{weights}: the weights of a Pickout run without the run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong "
-            "beside it"
-        )
+        raise CheckpointError(f"{weights}: weights of a run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong beside it")
     return folder
 
 
@@ -154,37 +138,25 @@ def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
 
 
 def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
-    """The tokenizer in a run's folder; its text is held against the hash saved with the weights, where they tell.
-
-    Raises:
-        CheckpointError: missing or damaged.
-        CheckpointMismatch: another one.
-    """
+    """The tokenizer in a run's folder; its text is held against the hash saved with the weights, where they tell."""
     file = folder / TOKENIZER_FILE
     try:
         text = read_text(file)
-    except FileNotFoundError:
-        raise CheckpointError(f"{file}: no such file; a run needs it beside its weights") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file}: cannot be read ({error})") from None
+        raise CheckpointError(f"{file}: cannot be read; a run needs it beside its weights ({error})") from None
     if sha256 not in (None, _sha256(text)):
-        raise CheckpointMismatch(
-            f"{file}: not the tokenizer that the weights beside it were trained with; restore the file that was saved "
-            "with them"
-        )
+        raise CheckpointMismatch(f"{file}: not the tokenizer that the weights beside it were trained with; restore it")
     return Tokenizer.from_json(text, source=str(file))
 
 
 def _order_metadata(file: Path) -> None:
-    # The library writes the text entries of a header in an order of chance, and equal models shall be equal files.
+    """Sort the header's text entries, which the library writes in an order of chance: equal models are equal files."""
     with file.open("r+b") as content:
         size = int.from_bytes(content.read(8), "little")
         told = json.loads(content.read(size))
         told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
-        ordered = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
-        assert len(ordered) == size
         content.seek(8)
-        content.write(ordered)
+        content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
 
 
 def _sha256(text: str) -> str:

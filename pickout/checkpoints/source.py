@@ -62,22 +62,15 @@ def load(
         weights = path if path.is_file() else None
         return load_run(run, device=device, precision=precision, weights=weights)
     if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
-        names = sorted(entry.name for entry in path.iterdir())
-        holds = f"holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "is empty"
         raise CheckpointError(
-            f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json); "
-            f"it {holds}"
+            f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json)"
         )
     model = at_size(import_file(path, stated=image), image)
     return _ready(path, model, find_tokenizer([path], model.settings.tokenizer, tokenizer), device, precision)
 
 
 def resolve(path_or_name: str | Path) -> Path:
-    """The path itself where something is there, or the folder of weights of that name.
-
-    Raises:
-        CheckpointError: neither; names the nearest known weights, or how to fetch them.
-    """
+    """The path itself where something is there, or that of the weights of that name; else a CheckpointError."""
     path = Path(path_or_name)
     if path.exists():
         return path
@@ -114,11 +107,7 @@ def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, p
 
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
-    """The tokenizer of imported files: the file given; else beside the weights, else among the weights fetched by name.
-
-    Raises:
-        CheckpointError: none found, or not readable.
-    """
+    """The tokenizer of imported files: the file given; else beside the weights, else among those fetched by name."""
     told = ", ".join(map(str, paths))
     if settings.kind == "clip":
         names: tuple[str, ...] = ("bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json")
