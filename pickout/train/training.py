@@ -13,9 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.starting_weights import initialise
-from pickout.data.batching import Collate
+from pickout.data.batching import Collate, build_sampler
 from pickout.data.data_set import Split
-from pickout.data.sampling import build_sampler
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
 from pickout.methods.base import Method
@@ -107,9 +106,7 @@ class _Run:
         if recipe.data.copies:
             features = recipe.data.features or folder / "features"
             tell = lambda what, done, total: display.say(f"frozen part of {what}: {done} of {total}")  # noqa: E731
-            pairs = FrozenPairs(
-                material.pairs, self.method, features, recipe.data.copies, tell, recipe.data.forget
-            )
+            pairs = FrozenPairs(material.pairs, self.method, features, recipe.data.copies, tell, recipe.data.forget)
         self.engine = _engine(recipe, accelerator, material, pairs, self.method)
         self.done, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] | None = None
