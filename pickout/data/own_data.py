@@ -124,8 +124,8 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
     """Read a data set of the hub (or a folder) through `datasets` and write a table that the reader `table` reads.
 
     Images keep the bytes that the hub has; how many there are comes back. `columns` are theirs, by our names,
-    where they are called otherwise than in `SYNONYMS`. A DataError where `datasets`, a column or an image is missing, the folder
-    `out` is not empty, or the data set cannot be read.
+    where they are called otherwise than in `SYNONYMS`. A DataError where `datasets`, a column or an image is missing,
+    the folder `out` is not empty, or the data set cannot be read.
     """
     if out.exists() and any(out.iterdir()):
         raise DataMissing(f"{out}: is not empty; give a new folder")

@@ -70,7 +70,7 @@ def test_a_killed_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) ->
     hub.break_after = [64_000]
     code = (
         "import sys, os, time; from pathlib import Path; from pickout.checkpoints import hub\n"
-        "import huggingface_hub; huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 1000\n"
+        "from huggingface_hub import constants; constants.DOWNLOAD_CHUNK_SIZE = 1000\n"
         "time.sleep = lambda _: os.kill(os.getpid(), 9)\n"
         "hub.fetch('owner/name', 'model.safetensors', Path(sys.argv[1]), endpoint=sys.argv[2])"
     )
