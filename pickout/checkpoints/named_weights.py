@@ -22,9 +22,7 @@ _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 class NamedWeights:
     """Weights that can be fetched by name."""
 
-    # `owner/name` on the hub; of an organisation alone, its repositories are listed and the one file is taken whose
-    # path holds `word`
-    repository: str
+    repository: str  # `owner/name` on the hub; an organisation where `word` picks the one file whose path holds it
     about: str  # one line for `pickout weights list`
     size: int | None = None  # of the download in bytes, roughly; None where it is not known
     licence: str = "MIT"  # of the weights, as their repository states it
@@ -32,8 +30,7 @@ class NamedWeights:
     files: Sequence[str] = ()  # the files to take, instead of those that the repository turns out to have
     kind: str | None = None  # `dataset` for a repository of that kind
     word: str = ""  # see `repository`
-    # further files that are needed, each with the repository that has it
-    beside: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)  # further files, each with the repository that has it
 
 
 def _itself(word: str, data: str) -> NamedWeights:
@@ -126,8 +123,7 @@ def fetch_named(
 
     Raises:
         UsageError: no such name.
-        DownloadFailed: offline, not found, broken off, or not what the hub's checksum says; or it is not plain which
-            file is meant.
+        DownloadFailed: offline, not found, broken off, not what the checksum says, or it is not plain what is meant.
         StorageFull: no space left; what was fetched stays for the next attempt.
     """
     weights = NAMED_WEIGHTS.get(name)
@@ -172,10 +168,8 @@ def _only(name: str, weights: NamedWeights, listed: Mapping[str, Sequence[str]])
     if len(found) == 1:
         return found[0]
     shown = _some(["/".join(pair) for pair in found] or list(listed))
-    raise DownloadFailed(
-        f"{name}: {len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}. "
-        "Name one: pickout weights get OWNER/NAME/FILE"
-    )
+    told = f"{len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}"
+    raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")
 
 
 def _some(names: Sequence[str]) -> str:
