@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import tomli_w
@@ -16,36 +17,7 @@ from pickout.files import read_text
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LICENCE = re.compile(r"[\w.-]+", re.ASCII)
 _MEASURES = ("R@1", "R@5", "R@10", "mAP")
-_CARD = """---
-library_name: pickout
-tags:
-- person-search
-- text-to-image-retrieval
-{licence}---
-# {title}
-
-Finds people in images from a sentence. Results are candidates, not identifications.
-
-| | |
-|---|---|
-| method | `{method[name]}` |
-| image | {image.height}x{image.width} pixels, patches of {vision.patch} at a distance of {vision.stride} |
-| towers | {vision.layers} layers of width {vision.width} for images, {text.layers} of {text.width} for text |
-| parameters | {parameters:,} |
-| vector | {dimension} numbers |
-| fingerprint | `{fingerprint}` |
-
-    pip install pickout
-    pickout weights get {repository}
-    pickout index crops/ --out g --model {repository}
-
-{results}The data that it was trained on may have terms of its own, also against commercial use.
-
-## The method's settings
-
-```toml
-{settings}```
-"""
+_CARD = resources.files("pickout.checkpoints").joinpath("card.md").read_text(encoding="utf-8")
 
 
 def publish(

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -110,62 +112,14 @@ def _json_list(file: Path) -> list[Any]:
     raise AnnotationError(file, None, None, problem)
 
 
-_CUHK_CAMERA = r"(?:^|/)(cam_\w+)/"
-"""`cam_a` from `cam_a/001.jpg`. The other folders of CUHK-PEDES are source data sets, not cameras."""
-_READERS = (
-    CaptionFolder(
-        name="cuhk-pedes",
-        title="CUHK-PEDES",
-        request="Request it from its authors, for academic use: "
-        "https://github.com/ShuangLI59/Person-Search-with-Natural-Language-Description",
-        folder="CUHK-PEDES",
-        files=("reid_raw.json",),
-        # Counted in the released file; papers print 80,412 captions, two an image, but nine images have more.
-        published={
-            "train": Counts(11_003, 34_054, 68_126),
-            "val": Counts(1_000, 3_078, 6_158),
-            "test": Counts(1_000, 3_074, 6_156),
-        },
-        camera=_CUHK_CAMERA,
-    ),
-    # Its image folders `train` and `test` are MSMT17's, not the split; the field `split` decides.
-    CaptionFolder(
-        name="icfg-pedes",
-        title="ICFG-PEDES",
-        request="Request it from its authors, for academic use: https://github.com/zifyloo/SSAN",
-        folder="ICFG-PEDES",
-        files=("ICFG-PEDES.json", "ICFG_PEDES.json"),
-        published={"train": Counts(3_102, 34_674, 34_674), "test": Counts(1_000, 19_848, 19_848)},
-        # `c01` from MSMT17's `0000_000_01_0303morning_0008_0.jpg`: person, image, camera, time of day, frame.
-        camera=r"(?:^|/)\d+_\d+_(\d+)_\d{4}(?:morning|noon|afternoon)",
-        camera_prefix="c",
-    ),
-    CaptionFolder(
-        name="rstpreid",
-        title="RSTPReid",
-        request="Its authors give it at https://github.com/NjtechCVLab/RSTPReid-Dataset",
-        folder="RSTPReid",
-        files=("data_captions.json",),
-        path_field="img_path",
-        image_folders=("imgs", "crops"),
-        published={
-            "train": Counts(3_701, 18_505, 37_010),
-            "val": Counts(200, 1_000, 2_000),
-            "test": Counts(200, 1_000, 2_000),
-        },
-        camera=r"(?:^|/)\d+_(c\d+)_",  # `c5` from `0000_c5_0022.jpg`: person, camera, frame
-    ),
-    TABLE,
-    CaptionFolder(  # written in the format of CUHK-PEDES
-        name="street",
-        title="A drawn street",
-        request="Draw one: pickout data draw FOLDER",
-        folder="street",
-        files=("reid_raw.json",),
-        camera=_CUHK_CAMERA,
-    ),
-)
-DATASETS: Mapping[str, Reader] = {reader.name: reader for reader in _READERS}
+def _reader(name: str, facts: dict[str, Any]) -> CaptionFolder:
+    published = {split: Counts(*numbers) for split, numbers in facts.pop("published", {}).items()}
+    lists = {key: tuple(facts.pop(key)) for key in ("files", "image_folders") if key in facts}
+    return CaptionFolder(name=name, published=published, **lists, **facts)
+
+
+_TABLES = tomllib.loads(resources.files("pickout.data").joinpath("data_sets.toml").read_text(encoding="utf-8"))
+DATASETS: Mapping[str, Reader] = {name: _reader(name, facts) for name, facts in _TABLES.items()} | {"table": TABLE}
 """Every reader by its data set's name."""
 
 
