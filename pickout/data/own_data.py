@@ -85,13 +85,13 @@ TABLE = Table(
 
 
 def _entry(check: RecordCheck, row: Row, sheet: Spreadsheet, names: dict[str, int], images: int) -> Entry:
-    captions, identity, field = row.get("caption"), images, ""
+    captions, identity, field = row.get("caption"), images, "identity"
     captions = captions if isinstance(captions, list) else [] if captions is None else [captions]
     if not all(isinstance(caption, str) for caption in captions):
         raise check.wrong("caption", f"{show(row['caption'])}; expected a string")
     try:
         if "identity" in sheet.columns:
-            field, text = "identity", name_of(row.get("identity"))
+            text = name_of(row.get("identity"))
             number = text.isdecimal() and len(text) <= 18
             identity = int(text) if number else names.setdefault(text, _NAMED + len(names))
         field = "camera"

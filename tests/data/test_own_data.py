@@ -81,7 +81,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("image", "", "expected the path"),
     ("image", "../x.jpg", "leads out"),
     ("image", "/x.jpg", "leads out"),
-    ("identity", "", "whole number or a name"),
+    ("identity", "", "expected a name or a whole number"),
     ("time", "yesterday", "expected a time like"),
     ("split", "dev", "expected one of"),
 ]
