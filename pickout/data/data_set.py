@@ -66,6 +66,13 @@ class DataSet:
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {name: name for name in SPLITS} | {"training": "train", "validation": "val", "testing": "test"}
+_READ_BY = {
+    "reid_raw.json": "cuhk-pedes, or street",
+    "data_captions.json": "rstpreid",
+    "ICFG-PEDES.json": "icfg-pedes",
+    **{f"table{ending}": "table" for ending in (".csv", ".jsonl", ".parquet")},
+}
+"""Names of annotation files, and of the readers for them."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -131,8 +138,11 @@ class Reader(ABC):
         """
 
     def missing(self, place: Path, state: str) -> DataMissing:
-        """The error to raise where no annotation file is."""
-        return DataMissing(f"{place}: {state}; {self.name} is expected as\n{self.layout}\n{self.request}")
+        """The error to raise where no annotation file is; it names one that another reader reads."""
+        folder = place.parent if is_file(place) else place
+        other = next((name for name in _READ_BY if name not in self.files and is_file(folder / name)), None)
+        told = f", but {other}: use the name {_READ_BY[other]}" if other else ""
+        return DataMissing(f"{place}: {state}{told}; {self.name} is expected as\n{self.layout}\n{self.request}")
 
 
 def to_data_set(reading: Reading) -> DataSet:

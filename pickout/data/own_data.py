@@ -65,7 +65,7 @@ class Table(Reader):
     def _find(self, root: Path) -> Path:
         if is_file(root):
             if root.suffix.lower() not in ENDINGS:
-                raise DataMissing(f"{root}: a table ends in {', '.join(ENDINGS)}")
+                raise self.missing(root, f"a table ends in {', '.join(ENDINGS)}")
             return root
         found = [root / name for name in self.files if is_file(root / name)]
         if len(found) > 1:

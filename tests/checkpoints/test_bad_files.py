@@ -1,9 +1,7 @@
-import io
 import pickle
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -86,12 +84,6 @@ def test_flipped_bytes_in_a_header_are_told(tmp_path: Path) -> None:
     path.write_bytes(bytes(content))
     with pytest.raises(CheckpointTruncated, match="damaged safetensors"):
         pickout.load(path)
-
-
-def numpy_file() -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.zeros(3))
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

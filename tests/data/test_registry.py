@@ -284,6 +284,25 @@ def test_accents_are_found_in_the_form_that_the_disk_has(write_set: Write, disk:
     assert check("cuhk-pedes", root, decode=True).usable
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "told"),
+    [
+        ("icfg-pedes", "reid_raw.json", "but reid_raw.json: use the name cuhk-pedes"),
+        ("rstpreid", "ICFG-PEDES.json", "use the name icfg-pedes"),
+        ("street", "data_captions.json", "use the name rstpreid"),
+        ("cuhk-pedes", "table.csv", "use the name table"),
+        ("table", "reid_raw.json", "use the name cuhk-pedes"),
+    ],
+)
+@pytest.mark.parametrize("by_file", [True, False])
+def test_the_file_of_another_format_is_named_with_its_data_set(
+    tmp_path: Path, name: str, file: str, told: str, by_file: bool
+) -> None:
+    (tmp_path / file).write_text("[]")
+    with pytest.raises(DataMissing, match=told):
+        open_data(name, tmp_path / file if by_file else tmp_path)
+
+
 def test_the_annotation_file_itself_serves_as_root(write_set: Write) -> None:
     root = write_set(cuhk_records())
     assert open_data("cuhk-pedes", root / "reid_raw.json") == open_data("cuhk-pedes", root)
