@@ -186,12 +186,13 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> Table:
     # splitlines would also part a line at letters that JSON allows inside of a text.
     for number, line in enumerate(line for line in read_text(file).split("\n") if line.strip()):
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"{show(row)}; expected an object")
-            rows.append((number, row))
+            row, problem = json.loads(line), ""
         except (ValueError, RecursionError) as error:
-            problems.append(AnnotationError(file, number, None, f"not valid JSON: {error}"))
+            row, problem = None, f"not valid JSON: {error}"
+        if isinstance(row, dict):
+            rows.append((number, row))
+        else:
+            problems.append(AnnotationError(file, number, None, problem or f"{show(row)}; expected an object"))
     if not rows and problems:
         raise problems[0]
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
