@@ -52,9 +52,6 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
     """Look for everything that is missing or odd in a data set, its own folder or its parent.
 
     `decode` also opens every image; `progress` is then called with images opened and images in all.
-
-    Raises:
-        UsageError: no data set of that name.
     """
     reader = reader_of(name)
     try:
@@ -62,14 +59,10 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
     except DataError as error:
         kind = "missing-data" if isinstance(error, DataMissing) else _annotation_kind(error)
         return Report(name, root, {}, (Finding("error", kind, str(error), 1),))
-    counts, entries = _count(reading.entries), reading.entries
-    none = "no training split: the data set serves for evaluation only"
+    counts = _count(reading.entries)
     findings = [
-        *([] if training_identities(entries) else [Finding("warning", "no-training", none, 1)]),
-        *_problems(reading),
-        *_missing(reading),
-        *_shared_and_repeated(entries),
-        *_captions(entries),
+        *_records(reading),
+        *_captions(reading.entries),
         *_published(reader, counts),
         *(Finding("warning", "assumed", note, 1) for note in reading.notes),
         *(_undecodable(reading, progress) if decode else ()),
@@ -101,7 +94,10 @@ def _annotation_kind(error: DataError) -> str:
     return f"annotation-{field}" if field else "annotation"
 
 
-def _problems(reading: Reading) -> Iterator[Finding]:
+def _records(reading: Reading) -> Iterator[Finding]:
+    entries = reading.entries
+    if not training_identities(entries):
+        yield Finding("warning", "no-training", "no training split: the data set serves for evaluation only", 1)
     by_field: dict[str | None, list[AnnotationError]] = defaultdict(list)
     for problem in reading.problems:
         by_field[problem.field].append(problem)
@@ -110,12 +106,17 @@ def _problems(reading: Reading) -> Iterator[Finding]:
         message = f"{reading.file.name}: {{}} records with a wrong {place}"
         told = [f"record {problem.record}: {problem.problem}" for problem in problems]
         yield from _finding("error", _annotation_kind(problems[0]), message, told)
-
-
-def _missing(reading: Reading) -> Iterator[Finding]:
-    missing = [entry.path for entry in reading.entries if not is_file(reading.image(entry))]
-    message = f"{{}} of {len(reading.entries)} images are missing below {reading.images}"
+    missing = [entry.path for entry in entries if not is_file(reading.image(entry))]
+    message = f"{{}} of {len(entries)} images are missing below {reading.images}"
     yield from _finding("error", "missing-images", message, missing)
+    splits: dict[int, set[str]] = defaultdict(set)
+    for entry in entries:
+        splits[entry.identity].add(entry.split)
+    shared = [f"{who}: {', '.join(sorted(where))}" for who, where in sorted(splits.items()) if len(where) > 1]
+    yield from _finding("warning", "shared-identities", "{} identities stand in more than one split", shared)
+    times = Counter(entry.path for entry in entries)
+    repeated = [f"{path}: {number} times" for path, number in times.items() if number > 1]
+    yield from _finding("warning", "repeated-images", "{} images are listed more than once", repeated)
 
 
 def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
@@ -135,17 +136,6 @@ def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) 
             if progress is not None:
                 progress(done, len(files))
     yield from _finding("error", "unreadable-images", "{} images cannot be decoded", found)
-
-
-def _shared_and_repeated(entries: Sequence[Entry]) -> Iterator[Finding]:
-    splits: dict[int, set[str]] = defaultdict(set)
-    for entry in entries:
-        splits[entry.identity].add(entry.split)
-    shared = [f"{who}: {', '.join(sorted(where))}" for who, where in sorted(splits.items()) if len(where) > 1]
-    yield from _finding("warning", "shared-identities", "{} identities stand in more than one split", shared)
-    times = Counter(entry.path for entry in entries)
-    repeated = [f"{path}: {number} times" for path, number in times.items() if number > 1]
-    yield from _finding("warning", "repeated-images", "{} images are listed more than once", repeated)
 
 
 def _captions(entries: Sequence[Entry]) -> Iterator[Finding]:

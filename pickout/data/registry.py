@@ -114,7 +114,7 @@ def _json_list(file: Path) -> list[Any]:
 
 def _reader(name: str, facts: dict[str, Any]) -> CaptionFolder:
     published = {split: Counts(*numbers) for split, numbers in facts.pop("published", {}).items()}
-    lists = {key: tuple(facts.pop(key)) for key in ("files", "image_folders") if key in facts}
+    lists: dict[str, Any] = {key: tuple(facts.pop(key)) for key in ("files", "image_folders") if key in facts}
     return CaptionFolder(name=name, published=published, **lists, **facts)
 
 
