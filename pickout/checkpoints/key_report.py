@@ -36,23 +36,18 @@ class KeyReport:
         return not (self.missing or self.left_over or self.unfit)
 
     def require_complete(self, remedy: str = "") -> None:
-        """Stop unless the report is complete; `remedy` ends the error.
-
-        Raises:
-            CheckpointMismatch: names what is missing, left over, or of another shape or kind.
-        """
-        if self.complete:
-            return
+        """Raise a CheckpointMismatch that names what is missing, left over or unfit, and ends with `remedy`."""
         faults = {
             "missing": [self.spelled(key) for key in self.missing],
             "left over": self.left_over,
             "of another shape or kind": [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()],
         }
         told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
-        raise CheckpointMismatch(
-            f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}. "
-            f"It is another model, or only a part of one{remedy}"
-        )
+        if told:
+            raise CheckpointMismatch(
+                f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}. "
+                f"It is another model, or only a part of one{remedy}"
+            )
 
     def summary(self) -> str:
         """One line: how many tensors were loaded, and what was resized, ignored or left fresh and why."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,43 +35,23 @@ _LEAST = 12
 """Tensors of a transformer layer: two projections, two norms, two feed-forward parts, a weight and a bias each."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LoadedModel:
-    """A method, its tokenizer and the way its images are prepared.
+    """A method, its tokenizer and the way its images are prepared; a UsageError for an unknown device or precision."""
 
-    Args:
-        name: for people: the run's or the file's name.
-        method: with its weights; moved to `device` and set to evaluation mode.
-        tokenizer: the one that the text tower was trained with.
-        settings: what the method was built from.
-        identities: how many people its classification heads tell apart; 0 without heads.
-        report: what became of every key when it was loaded.
-        device: where to compute.
-        precision: `fp32`; `bf16` for matrix products in bfloat16; `auto` for `bf16` where the machine has it natively.
+    name: str  # for people: the run's or the file's name
+    method: Method  # with its weights; moved to `device` and set to evaluation mode
+    tokenizer: Tokenizer  # the one that the text tower was trained with
+    settings: ModelSettings  # what the method was built from
+    identities: int  # how many people its classification heads tell apart; 0 without heads
+    report: KeyReport  # what became of every key when it was loaded
+    device: Any = "cpu"  # where to compute, a `torch.device` from then on
+    precision: Precision = "auto"  # `fp32`, `bf16` for matrix products in bfloat16, `auto` for what the device has
 
-    Raises:
-        UsageError: a device that is not there, or an unknown precision.
-    """
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        method: Method,
-        tokenizer: Tokenizer,
-        settings: ModelSettings,
-        identities: int,
-        report: KeyReport,
-        device: str = "cpu",
-        precision: Precision = "auto",
-    ) -> None:
-        self.name = name
-        self.device = choose_device(device)
-        self.method = method.to(self.device).eval()
-        self.tokenizer = tokenizer
-        self.settings = settings
-        self.identities = identities
-        self.report = report
-        self.precision = choose_precision(precision, self.device)
+    def __post_init__(self) -> None:
+        self.device = choose_device(self.device)
+        self.precision = choose_precision(self.precision, self.device)
+        self.method = self.method.to(self.device).eval()
 
     @property
     def dimension(self) -> int:
@@ -93,10 +74,9 @@ class LoadedModel:
         return fingerprint(self.method, self.settings, self.tokenizer)
 
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """L2-normalised vectors of upright pictures of any size and mode. Shape: (images, dimension).
+        """L2-normalised vectors of upright pictures of any size and mode; a CheckpointError where they are not finite.
 
-        Raises:
-            CheckpointError: the weights give numbers that are not finite.
+        Shape: (images, dimension).
         """
         empty = np.empty((0, self.dimension), np.float32)
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
@@ -112,21 +92,15 @@ class LoadedModel:
     def match(self, sentence: str, tokens: NDArray[np.uint16]) -> NDArray[np.float32]:
         """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
 
-        Args:
-            sentence: any string.
-            tokens: of the pictures, from `encode_images_with_tokens`. Shape: (images, tokens, width).
-
-        Raises:
-            UsageError: the method has no second score, or the tokens are not this model's.
-            CheckpointError: the weights give numbers that are not finite.
+        `tokens` are from `encode_images_with_tokens`; a UsageError where they are another model's, or the method has no
+        second score.
         """
         if self.candidates == 0:
             raise UsageError(f"{self.name}: this method has no second score")
         width = self.settings.vision.width
         if tokens.dtype != np.uint16 or tokens.ndim != 3 or (len(tokens) and tokens.shape[-1] != width):
             raise UsageError(
-                f"{self.name}: tokens {tokens.dtype} {tokens.shape} are not its own, which are uint16 (images, tokens, "
-                f"{width}); take them from encode_images_with_tokens"
+                f"{self.name}: tokens {tokens.dtype} {tokens.shape} are not its own; take encode_images_with_tokens"
             )
         scores = [np.empty(0, np.float32)]
         with torch.inference_mode(), self._autocast():
@@ -145,11 +119,7 @@ class LoadedModel:
         return self._finite(np.concatenate(scores))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """L2-normalised vectors of any strings, cut to the context. Shape: (texts, dimension).
-
-        Raises:
-            CheckpointError: the weights give numbers that are not finite.
-        """
+        """L2-normalised vectors of any strings, cut to the context; errors as above. Shape: (texts, dimension)."""
         parts = [np.empty((0, self.dimension), np.float32)]
         for batch in _batches(texts):
             with torch.inference_mode(), self._autocast():
@@ -205,15 +175,8 @@ def assemble(
 ) -> LoadedModel:
     """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
 
-    Args:
-        report: where the tensors are from, and what is told of them so far.
-        settings: what to build.
-        tokenizer: as in `LoadedModel`, like all the rest.
-        identities: how many people its classification heads tell apart.
-        state: the tensors; floating ones become float32.
-
-    Raises:
-        CheckpointMismatch: keys missing, left over, or of another shape or kind, or a tokenizer of another size.
+    `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
+    keys are missing, left over or of another shape or kind, or the tokenizer has another size.
     """
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
@@ -230,10 +193,8 @@ def assemble(
         # On the meta device a build allocates nothing; the tensors of the file take the places.
         with torch.device("meta"):
             method = build_model(settings, tokenizer, identities, source=source)
-    except RecipeError as error:
-        raise CheckpointMismatch(str(error)) from None
-    except (RuntimeError, OverflowError) as error:
-        raise CheckpointMismatch(f"{source}: no model has the sizes in its settings ({error})") from None
+    except (RecipeError, RuntimeError, OverflowError) as error:
+        raise CheckpointMismatch(f"{source}: no model has such settings ({error})") from None
     own = method.state_dict()
     report = compare(report, state, own)
     report.require_complete()

@@ -1,8 +1,10 @@
 """Published weights that can be fetched by name, and any repository of the hub that the importers may read."""
 
 import os
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 from pickout.checkpoints.formats.importer import HF_WEIGHTS
@@ -12,68 +14,35 @@ from pickout.config import nearest
 from pickout.errors import CheckpointError, DownloadFailed, UsageError
 
 DATA_NOTE = "trained on photographs of people whose terms may forbid commercial use"
-_CLIP = "openai/clip-vit-base-patch16"
-_MERGES = {"merges.txt": _CLIP}
 _TOKENIZERS = ("merges.txt", "vocab.txt", "tokenizer.json")
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclass(frozen=True, slots=True)
 class NamedWeights:
-    """Weights that can be fetched by name."""
+    """Weights that can be fetched by name, from `named_weights.toml`."""
 
-    # `owner/name` on the hub; of an organisation alone, its repositories are listed and the one file is taken whose
-    # path holds `word`
-    repository: str
+    repository: str  # `owner/name` on the hub; an organisation where `word` picks the one file whose path holds it
     about: str  # one line for `pickout weights list`
     size: int | None = None  # of the download in bytes, roughly; None where it is not known
     licence: str = "MIT"  # of the weights, as their repository states it
-    note: str = ""  # what else to know before they are used
+    people: bool = False  # whether they were trained on photographs of people
     files: Sequence[str] = ()  # the files to take, instead of those that the repository turns out to have
     kind: str | None = None  # `dataset` for a repository of that kind
     word: str = ""  # see `repository`
-    # further files that are needed, each with the repository that has it
-    beside: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)  # further files, each with the repository that has it
 
-
-def _itself(word: str, data: str) -> NamedWeights:
-    about = f"ITSELF trained on {data}, by its authors: finds people in photographs"
-    return NamedWeights("GenAI4ELab", about, None, "MIT (of the code)", DATA_NOTE, word=word, beside=_MERGES)
-
-
-def _nam(number: int) -> NamedWeights:
-    about = f"NAM, checkpoint {number} of 3: CLIP trained on generated captions of people"
-    facts = (1_050_000_000, "none stated", DATA_NOTE, (f"best{number}.pth",), "dataset")
-    return NamedWeights("TwT-6/MLLM4Text-ReID", about, *facts, beside=_MERGES)
+    @property
+    def note(self) -> str:
+        """What else to know before they are used."""
+        return DATA_NOTE if self.people else ""
 
 
 NAMED_WEIGHTS: Mapping[str, NamedWeights] = {
-    "itself-cuhk-pedes": _itself("cuhk", "CUHK-PEDES"),
-    "itself-icfg-pedes": _itself("icfg", "ICFG-PEDES"),
-    "itself-rstpreid": _itself("rstp", "RSTPReid"),
-    **{f"nam-best{number}": _nam(number) for number in range(3)},
-    "tinyclip-vit-8m-16": NamedWeights(
-        "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", "TinyCLIP: the best small general model", 94_000_000
-    ),
-    "clip-vit-base-patch16": NamedWeights(_CLIP, "CLIP ViT-B/16: where ITSELF, RDE and IRRA start", 599_000_000),
-    "clip-vit-base-patch32": NamedWeights(
-        "openai/clip-vit-base-patch32", "CLIP ViT-B/32: larger patches, less to compute", 605_000_000
-    ),
-    "clip-vit-large-patch14-laion": NamedWeights(
-        "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "CLIP ViT-L/14 trained on LAION-2B, with GELU", 1_710_000_000
-    ),
-    "bert-base-uncased": NamedWeights(
-        "google-bert/bert-base-uncased",
-        "BERT and the vocabulary of ALBEF, RaSa and AGA; half of where a fusion model can start",
-        440_000_000,
-        "Apache-2.0",
-    ),
-    "deit-base-patch16": NamedWeights(
-        "timm/deit_base_patch16_224.fb_in1k",
-        "DeiT-B/16, where ALBEF's image tower began; the other half",
-        346_000_000,
-        "Apache-2.0",
-    ),
+    name: NamedWeights(**facts)
+    for name, facts in tomllib.loads(
+        resources.files("pickout.checkpoints").joinpath("named_weights.toml").read_text(encoding="utf-8")
+    ).items()
 }
 """Names for `pickout weights get`, `--model` and `pickout.load`."""
 
@@ -121,16 +90,12 @@ def fetch_named(
 ) -> list[Fetched]:
     """Fetch weights by name. What is there and whole is not fetched again.
 
-    Args:
-        name: a key of `NAMED_WEIGHTS`, a repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`.
-        folder: where to; by default where `pickout.load(name)` looks.
-        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
-        progress: whether to draw a bar on standard error.
+    `name` is a key of `NAMED_WEIGHTS`, a repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`; `folder` is by
+    default where `pickout.load(name)` looks, and `endpoint` that of `hub_address`.
 
     Raises:
         UsageError: no such name.
-        DownloadFailed: offline, not found, broken off, or not what the hub's checksum says; or it is not plain which
-            file is meant.
+        DownloadFailed: offline, not found, broken off, not what the checksum says, or it is not plain what is meant.
         StorageFull: no space left; what was fetched stays for the next attempt.
     """
     weights = NAMED_WEIGHTS.get(name)
@@ -175,10 +140,8 @@ def _only(name: str, weights: NamedWeights, listed: Mapping[str, Sequence[str]])
     if len(found) == 1:
         return found[0]
     shown = _some(["/".join(pair) for pair in found] or list(listed))
-    raise DownloadFailed(
-        f"{name}: {len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}. "
-        "Name one: pickout weights get OWNER/NAME/FILE"
-    )
+    told = f"{len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}"
+    raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import tomli_w
@@ -16,36 +17,7 @@ from pickout.files import read_text
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LICENCE = re.compile(r"[\w.-]+", re.ASCII)
 _MEASURES = ("R@1", "R@5", "R@10", "mAP")
-_CARD = """---
-library_name: pickout
-tags:
-- person-search
-- text-to-image-retrieval
-{licence}---
-# {title}
-
-Finds people in images from a sentence. Results are candidates, not identifications.
-
-| | |
-|---|---|
-| method | `{method[name]}` |
-| image | {image.height}x{image.width} pixels, patches of {vision.patch} at a distance of {vision.stride} |
-| towers | {vision.layers} layers of width {vision.width} for images, {text.layers} of {text.width} for text |
-| parameters | {parameters:,} |
-| vector | {dimension} numbers |
-| fingerprint | `{fingerprint}` |
-
-    pip install pickout
-    pickout weights get {repository}
-    pickout index crops/ --out g --model {repository}
-
-{results}The data that it was trained on may have terms of its own, also against commercial use.
-
-## The method's settings
-
-```toml
-{settings}```
-"""
+_CARD = resources.files("pickout.checkpoints").joinpath("card.md").read_text(encoding="utf-8")
 
 
 def publish(
@@ -53,15 +25,8 @@ def publish(
 ) -> str:
     """Upload the model of a run, with a generated card, in one commit.
 
-    Args:
-        run: its folder; it is loaded first, so that nothing damaged is published.
-        repository: `owner/name`; made where it is not there.
-        licence: the hub's name of one, for the card.
-        public: whether a new repository may be read by everybody.
-        endpoint: the hub's address; by default `HF_ENDPOINT`, then `HUB`.
-
-    Returns:
-        The repository's address.
+    The run is loaded first, so that nothing damaged is published. The repository `owner/name` is made where it is not
+    there, for everybody to read if `public`; its address comes back. `licence` is the hub's name of one.
 
     Raises:
         CheckpointError: no whole run.

@@ -1,11 +1,16 @@
-"""A model of ours on disk: a folder with `model.toml`, `tokenizer.json` and `model.safetensors`."""
+"""A model of ours on disk: a run's folder (`model.toml`, `tokenizer.json`, `model.safetensors`), or one file, a bundle.
+
+A bundle has settings and tokenizer in its header, and matrices as 8-bit whole numbers with one scale a row, or all as
+float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from pydantic import NonNegativeInt
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -54,21 +59,10 @@ def save_model(
     name: str | None = None,
     state: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a model that `pickout.load` reads. Each file is whole or old; the weights come last.
+    """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last.
 
-    What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it.
-
-    Args:
-        folder: created where it is not there.
-        method: the model.
-        tokenizer: its tokenizer.
-        settings: what it was built from; saved with every default of the method written out.
-        identities: how many people its classification heads tell apart.
-        name: for people; the folder's name by default.
-        state: other weights under the method's names, for example an average; the method's own by default.
-
-    Raises:
-        StorageFull: no space left.
+    What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has
+    other weights under the method's names, for example an average; `name` is for people, by default the folder's.
     """
     tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
@@ -100,9 +94,7 @@ def load_run(
 ) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
 
-    Raises:
-        CheckpointError: a file is missing, damaged or of another version.
-        CheckpointMismatch: weights, settings and tokenizer do not belong together.
+    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together.
     """
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
@@ -137,10 +129,7 @@ def run_folder(path: Path) -> Path | None:
     if weights.suffix != ".safetensors" or _MARK not in safetensors_header(weights):
         return None
     if not whole:
-        raise CheckpointError(
-            f"{weights}: the weights of a Pickout run without the run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong "
-            "beside it"
-        )
+        raise CheckpointError(f"{weights}: weights of a run; {SETTINGS_FILE} and {TOKENIZER_FILE} belong beside it")
     return folder
 
 
@@ -154,38 +143,82 @@ def written_out(settings: ModelSettings, tokenizer: Tokenizer) -> ModelSettings:
 
 
 def read_tokenizer(folder: Path, sha256: str | None = None) -> Tokenizer:
-    """The tokenizer in a run's folder; its text is held against the hash saved with the weights, where they tell.
-
-    Raises:
-        CheckpointError: missing or damaged.
-        CheckpointMismatch: another one.
-    """
+    """The tokenizer in a run's folder; its text is held against the hash saved with the weights, where they tell."""
     file = folder / TOKENIZER_FILE
     try:
         text = read_text(file)
-    except FileNotFoundError:
-        raise CheckpointError(f"{file}: no such file; a run needs it beside its weights") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file}: cannot be read ({error})") from None
+        raise CheckpointError(f"{file}: cannot be read; a run needs it beside its weights ({error})") from None
     if sha256 not in (None, _sha256(text)):
-        raise CheckpointMismatch(
-            f"{file}: not the tokenizer that the weights beside it were trained with; restore the file that was saved "
-            "with them"
-        )
+        raise CheckpointMismatch(f"{file}: not the tokenizer that the weights beside it were trained with; restore it")
     return Tokenizer.from_json(text, source=str(file))
 
 
 def _order_metadata(file: Path) -> None:
-    # The library writes the text entries of a header in an order of chance, and equal models shall be equal files.
+    """Sort the header's text entries, which the library writes in an order of chance: equal models are equal files."""
     with file.open("r+b") as content:
         size = int.from_bytes(content.read(8), "little")
         told = json.loads(content.read(size))
         told["__metadata__"] = dict(sorted(told["__metadata__"].items()))
-        ordered = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
-        assert len(ordered) == size
         content.seek(8)
-        content.write(ordered)
+        content.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_WHOLE, _SETTINGS, _TOKENIZER = "pickout_bundle", "model", "tokenizer"
+_SCALE = ".scale"
+_SMALLEST = 64  # shorter rows are not worth a scale and stay float16
+
+Bits = Literal["int8", "float16"]
+
+
+def is_bundle(file: Path) -> bool:
+    """Whether a file is a whole model. Raises nothing: what cannot be read is none."""
+    return _WHOLE in safetensors_header(file)
+
+
+def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
+    """Write a model whole, its matrices as `bits` says, or nothing at all; StorageFull where no space is left."""
+    tensors: dict[str, Tensor] = {}
+    for key, tensor in model.method.state_dict().items():
+        kept = tensor.detach().cpu().float().contiguous()
+        if bits == "int8" and kept.ndim >= 2 and kept[0].numel() >= _SMALLEST:
+            scale = (kept.flatten(1).abs().amax(dim=1) / 127).clamp_min(1e-12)
+            shaped = scale.view(-1, *[1] * (kept.ndim - 1))
+            tensors[key], tensors[key + _SCALE] = (kept / shaped).round().to(torch.int8), scale
+        else:
+            tensors[key] = kept if key.startswith(("vision.reduction", "text.reduction")) else kept.half()
+    run = RunSettings(name=model.name, identities=0, model=model.settings)
+    header = {
+        _WHOLE: str(FORMAT),
+        _SETTINGS: json.dumps(run.model_dump(mode="json", exclude_none=True)),
+        _TOKENIZER: model.tokenizer.to_json(),
+    }
+    with atomic_path(file) as temporary:
+        save_file(tensors, temporary, header)
+
+
+def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto") -> LoadedModel:
+    """Read what `write_bundle` wrote."""
+    read = read_weights(file)
+    if read.metadata.get(_WHOLE) != str(FORMAT):
+        raise CheckpointError(
+            f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the version that wrote it"
+        )
+    run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
+    tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
+    report, state = KeyReport(str(file), "a whole model"), _widened(read.tensors)
+    return assemble(report, run.model, tokenizer, 0, state, name=run.name, device=device, precision=precision)
+
+
+def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    wide = {}
+    for key, tensor in tensors.items():
+        if key.endswith(_SCALE) and key.removesuffix(_SCALE) in tensors:
+            continue
+        scale = tensors.get(key + _SCALE)
+        wide[key] = tensor.float() if scale is None else tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+    return wide

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pickout.checkpoints.bundle import is_bundle, load_bundle
 from pickout.checkpoints.device import Precision
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
@@ -11,7 +10,7 @@ from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
-from pickout.checkpoints.saved_model import SETTINGS_FILE, load_run, run_folder, written_out
+from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
 from pickout.config import nearest
 from pickout.errors import CheckpointError, DataError
 from pickout.methods import METHODS
@@ -54,30 +53,21 @@ def load(
     bundle = is_bundle(path)
     run = None if bundle else run_folder(path)
     if (bundle or run) and (image is not None or tokenizer is not None):
-        kind = "a whole model" if bundle else "a run"
-        raise CheckpointError(f"{path}: {kind} carries its own image size and tokenizer; leave both out")
+        raise CheckpointError(f"{path}: a model of ours has its own image size and tokenizer; leave both out")
     if bundle:
         return load_bundle(path, device=device, precision=precision)
     if run is not None:
-        weights = path if path.is_file() else None
-        return load_run(run, device=device, precision=precision, weights=weights)
+        return load_run(run, device=device, precision=precision, weights=path if path.is_file() else None)
     if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
-        names = sorted(entry.name for entry in path.iterdir())
-        holds = f"holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "is empty"
         raise CheckpointError(
-            f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json); "
-            f"it {holds}"
+            f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json)"
         )
     model = at_size(import_file(path, stated=image), image)
     return _ready(path, model, find_tokenizer([path], model.settings.tokenizer, tokenizer), device, precision)
 
 
 def resolve(path_or_name: str | Path) -> Path:
-    """The path itself where something is there, or the folder of weights of that name.
-
-    Raises:
-        CheckpointError: neither; names the nearest known weights, or how to fetch them.
-    """
+    """The path itself where something is there, or that of the weights of that name; else a CheckpointError."""
     path = Path(path_or_name)
     if path.exists():
         return path
@@ -86,14 +76,11 @@ def resolve(path_or_name: str | Path) -> Path:
         return DEFAULT_FILE
     if name in PACKAGES:
         return packaged_file(name)
-    here = fetched(name)
-    if here is not None:
+    if here := fetched(name):
         return here
     if name in NAMED_WEIGHTS:
         raise CheckpointError(f"{name}: not fetched yet; run `pickout weights get {name}`")
-    raise CheckpointError(
-        f"{path}: no such file or folder, and no weights have that name{nearest(name, NAMED_WEIGHTS)}"
-    )
+    raise CheckpointError(f"{path}: no such file or folder, nor weights of that name{nearest(name, NAMED_WEIGHTS)}")
 
 
 def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
@@ -114,11 +101,7 @@ def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, p
 
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
-    """The tokenizer of imported files: the file given; else beside the weights, else among the weights fetched by name.
-
-    Raises:
-        CheckpointError: none found, or not readable.
-    """
+    """The tokenizer of imported files: the file given; else beside the weights, else among those fetched by name."""
     told = ", ".join(map(str, paths))
     if settings.kind == "clip":
         names: tuple[str, ...] = ("bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json")

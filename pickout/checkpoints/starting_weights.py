@@ -49,8 +49,6 @@ _NEW = "a head that the file does not have at this size; it starts anew"
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What one file gives."""
-
     format: str  # what it was taken for
     weights: Translation
     computes: Mapping[str, object]  # what shapes do not show of its towers, such as `vision.heads`
@@ -59,21 +57,12 @@ class _Start:
 
 
 def initialise(method: Method, source: str | Path | Sequence[str | Path], queues: Queues = "keep") -> KeyReport:
-    """Copy weights into a method before training.
+    """Copy weights into a method before training, in place; errors as of `pickout.load`.
 
     Both towers must come whole; position tables are brought to the method's sizes. Heads are copied where name and
     shape agree (fine-tuning on the same people); others keep their starting weights, and the report names each of both
-    kinds. Each part of a momentum twin that no file has is copied from the trained part.
-
-    Args:
-        method: at its starting weights; changed in place.
-        source: whatever `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
-        queues: what becomes of the queues in ALBEF's and RaSa's files.
-
-    Raises:
-        CheckpointError: and its kinds, as `pickout.load`.
-        CheckpointUnknown: a file of no kind that this method can start from.
-        CheckpointMismatch: a tower is missing or has other sizes, or a file lacks what its kind has.
+    kinds. Each part of a momentum twin that no file has is copied from the trained part. `source` is whatever
+    `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
     """
     paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
     told = " and ".join(map(str, paths))
@@ -194,11 +183,8 @@ def _require_equal(source: str, method: Method, vision: VisionTransformer, start
             ours |= {f"{tower}.heads": first.attention.heads, f"{tower}.activation": first.feed_forward.activation}
     if isinstance(method, FusionModel):
         ours["text.heads"] = method.text.heads
-    wrong = [
-        f"{key} = {own!r}, the file's is {start.computes[key]!r}"
-        for key, own in ours.items()
-        if key in start.computes and start.computes[key] != own
-    ]
+    differing = [key for key, own in ours.items() if start.computes.get(key, own) != own]
+    wrong = [f"{key} = {ours[key]!r}, the file's is {start.computes[key]!r}" for key in differing]
     if wrong:
         raise CheckpointMismatch(f"{source}: its towers compute otherwise: {'; '.join(wrong)}")
 

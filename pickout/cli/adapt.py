@@ -24,7 +24,7 @@ def adapt(
 
     Refused where crops that were held back do not say that it helps. Needs no labels.
     """
-    from pickout.checkpoints.bundle import write_bundle
+    from pickout.checkpoints.saved_model import write_bundle
     from pickout.train.adaptation import AdaptationSettings
     from pickout.train.adaptation import adapt as adapt_model
 

@@ -107,13 +107,13 @@ def fetch(
     column: Annotated[Texts, typer.Option(metavar="OURS=THEIRS", help="For example caption=description.")] = None,
 ) -> None:
     """Read a data set of the hub as a table of your own; needs pickout[datasets]. Mind the terms of its images."""
-    from pickout.data.hub_rows import SYNONYMS, fetch_rows
+    from pickout.data.own_data import OURS, fetch_rows
 
     columns = {}
     for pair in column or ():
         ours, _, theirs = pair.partition("=")
-        if ours not in SYNONYMS or not theirs:
-            raise UsageError(f"--column {ours}: expected one of {', '.join(SYNONYMS)}, =, and the name there")
+        if ours not in OURS or not theirs:
+            raise UsageError(f"--column {ours}: expected one of {', '.join(OURS)}, =, and the name there")
         columns[ours] = theirs
     count = fetch_rows(repository, out, columns)
     say(f"{count:,} images written; check them with: pickout data check table {out}")

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pickout.data.annotation import SPLITS, Counts, Entry, Reader, Reading, is_file, training_identities
+from pickout.data.data_set import SPLITS, Counts, Entry, Reader, Reading, is_file, training_identities
 from pickout.data.images import open_image
 from pickout.data.registry import reader_of
 from pickout.errors import AnnotationError, DataError, DataMissing, ImageUnreadable
 
 EXAMPLES = 5
 """The most examples that a finding gives."""
-
-CLOSE = 20
-"""So many captions more or less than published are known to happen between copies."""
 
 # Letters and signs that a caption in a European language may hold; others are junk in the known data sets.
 _PLAIN = re.compile(r"[\t\n\r\x20-\x7e\xa0-\u024f\u2010-\u2027\u2030-\u203a\u20ac]*")
@@ -55,9 +52,6 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
     """Look for everything that is missing or odd in a data set, its own folder or its parent.
 
     `decode` also opens every image; `progress` is then called with images opened and images in all.
-
-    Raises:
-        UsageError: no data set of that name.
     """
     reader = reader_of(name)
     try:
@@ -65,13 +59,10 @@ def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[in
     except DataError as error:
         kind = "missing-data" if isinstance(error, DataMissing) else _annotation_kind(error)
         return Report(name, root, {}, (Finding("error", kind, str(error), 1),))
-    counts, entries = _count(reading.entries), reading.entries
+    counts = _count(reading.entries)
     findings = [
-        *_problems(reading),
-        *_missing(reading),
-        *_numbering(entries),
-        *_shared_and_repeated(entries),
-        *_captions(entries),
+        *_records(reading),
+        *_captions(reading.entries),
         *_published(reader, counts),
         *(Finding("warning", "assumed", note, 1) for note in reading.notes),
         *(_undecodable(reading, progress) if decode else ()),
@@ -103,7 +94,10 @@ def _annotation_kind(error: DataError) -> str:
     return f"annotation-{field}" if field else "annotation"
 
 
-def _problems(reading: Reading) -> Iterator[Finding]:
+def _records(reading: Reading) -> Iterator[Finding]:
+    entries = reading.entries
+    if not training_identities(entries):
+        yield Finding("warning", "no-training", "no training split: the data set serves for evaluation only", 1)
     by_field: dict[str | None, list[AnnotationError]] = defaultdict(list)
     for problem in reading.problems:
         by_field[problem.field].append(problem)
@@ -112,12 +106,17 @@ def _problems(reading: Reading) -> Iterator[Finding]:
         message = f"{reading.file.name}: {{}} records with a wrong {place}"
         told = [f"record {problem.record}: {problem.problem}" for problem in problems]
         yield from _finding("error", _annotation_kind(problems[0]), message, told)
-
-
-def _missing(reading: Reading) -> Iterator[Finding]:
-    missing = [entry.path for entry in reading.entries if not is_file(reading.image(entry))]
-    message = f"{{}} of {len(reading.entries)} images are missing below {reading.images}"
+    missing = [entry.path for entry in entries if not is_file(reading.image(entry))]
+    message = f"{{}} of {len(entries)} images are missing below {reading.images}"
     yield from _finding("error", "missing-images", message, missing)
+    splits: dict[int, set[str]] = defaultdict(set)
+    for entry in entries:
+        splits[entry.identity].add(entry.split)
+    shared = [f"{who}: {', '.join(sorted(where))}" for who, where in sorted(splits.items()) if len(where) > 1]
+    yield from _finding("warning", "shared-identities", "{} identities stand in more than one split", shared)
+    times = Counter(entry.path for entry in entries)
+    repeated = [f"{path}: {number} times" for path, number in times.items() if number > 1]
+    yield from _finding("warning", "repeated-images", "{} images are listed more than once", repeated)
 
 
 def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
@@ -137,29 +136,6 @@ def _undecodable(reading: Reading, progress: Callable[[int, int], None] | None) 
             if progress is not None:
                 progress(done, len(files))
     yield from _finding("error", "unreadable-images", "{} images cannot be decoded", found)
-
-
-def _numbering(entries: Sequence[Entry]) -> Iterator[Finding]:
-    known = training_identities(entries)
-    if not known:
-        yield Finding("warning", "no-training", "no training split: the data set serves for evaluation only", 1)
-        return
-    absent = known[-1] - known[0] + 1 - len(known)
-    if absent:
-        message = f"training identities run from {known[0]} to {known[-1]} with gaps; they are numbered anew from 0"
-        gaps = sorted(set(range(known[0], min(known[-1], known[0] + 10 * len(known)))) - set(known))
-        yield Finding("warning", "identity-gaps", message, absent, tuple(f"no {gap}" for gap in gaps[:EXAMPLES]))
-
-
-def _shared_and_repeated(entries: Sequence[Entry]) -> Iterator[Finding]:
-    splits: dict[int, set[str]] = defaultdict(set)
-    for entry in entries:
-        splits[entry.identity].add(entry.split)
-    shared = [f"{who}: {', '.join(sorted(where))}" for who, where in sorted(splits.items()) if len(where) > 1]
-    yield from _finding("warning", "shared-identities", "{} identities stand in more than one split", shared)
-    times = Counter(entry.path for entry in entries)
-    repeated = [f"{path}: {number} times" for path, number in times.items() if number > 1]
-    yield from _finding("warning", "repeated-images", "{} images are listed more than once", repeated)
 
 
 def _captions(entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -191,10 +167,8 @@ def _published(reader: Reader, found: dict[str, Counts]) -> Iterator[Finding]:
         here = found.get(split, Counts(0, 0, 0))
         if here == published:
             continue
-        same_people = (here.identities, here.images) == (published.identities, published.images)
-        few = same_people and abs(here.captions - published.captions) <= CLOSE
         told = "; published: ".join(
             f"{each.identities:,} identities, {each.images:,} images, {each.captions:,} captions"
             for each in (here, published)
         )
-        yield Finding("warning", "counts", f"{split}: {told}{' (copies differ so much)' if few else ''}", 1)
+        yield Finding("warning", "counts", f"{split}: {told}", 1)

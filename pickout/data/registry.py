@@ -1,91 +1,137 @@
 """Data sets by name. A new one in the field's usual form is an entry here and a test; another form is a reader too."""
 
+import json
+import os
+import re
+import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pickout.config import nearest
-from pickout.data.annotation import Counts, Reader, to_data_set
-from pickout.data.caption_folder import CaptionFolder
-from pickout.data.data_set import DataSet
-from pickout.data.own_data import TABLE
-from pickout.errors import UsageError
-
-_CUHK_CAMERA = r"(?:^|/)(cam_\w+)/"
-"""`cam_a` from `cam_a/001.jpg`. The other folders of CUHK-PEDES are source data sets, not cameras."""
-_READERS = (
-    CaptionFolder(
-        name="cuhk-pedes",
-        title="CUHK-PEDES",
-        request="Request it from its authors, for academic use: "
-        "https://github.com/ShuangLI59/Person-Search-with-Natural-Language-Description",
-        folder="CUHK-PEDES",
-        files=("reid_raw.json",),
-        # Counted in the released file; papers print 80,412 captions, two an image, but nine images have more.
-        published={
-            "train": Counts(11_003, 34_054, 68_126),
-            "val": Counts(1_000, 3_078, 6_158),
-            "test": Counts(1_000, 3_074, 6_156),
-        },
-        camera=_CUHK_CAMERA,
-    ),
-    # Its image folders `train` and `test` are MSMT17's, not the split; the field `split` decides.
-    CaptionFolder(
-        name="icfg-pedes",
-        title="ICFG-PEDES",
-        request="Request it from its authors, for academic use: https://github.com/zifyloo/SSAN",
-        folder="ICFG-PEDES",
-        files=("ICFG-PEDES.json", "ICFG_PEDES.json"),
-        published={"train": Counts(3_102, 34_674, 34_674), "test": Counts(1_000, 19_848, 19_848)},
-        # `c01` from MSMT17's `0000_000_01_0303morning_0008_0.jpg`: person, image, camera, time of day, frame.
-        camera=r"(?:^|/)\d+_\d+_(\d+)_\d{4}(?:morning|noon|afternoon)",
-        camera_prefix="c",
-    ),
-    CaptionFolder(
-        name="rstpreid",
-        title="RSTPReid",
-        request="Its authors give it at https://github.com/NjtechCVLab/RSTPReid-Dataset",
-        folder="RSTPReid",
-        files=("data_captions.json",),
-        path_field="img_path",
-        image_folders=("imgs", "crops"),
-        published={
-            "train": Counts(3_701, 18_505, 37_010),
-            "val": Counts(200, 1_000, 2_000),
-            "test": Counts(200, 1_000, 2_000),
-        },
-        camera=r"(?:^|/)\d+_(c\d+)_",  # `c5` from `0000_c5_0022.jpg`: person, camera, frame
-    ),
-    TABLE,
-    CaptionFolder(  # written in the format of CUHK-PEDES
-        name="street",
-        title="A drawn street",
-        request="Draw one: pickout data draw FOLDER",
-        folder="street",
-        files=("reid_raw.json",),
-        camera=_CUHK_CAMERA,
-    ),
+from pickout.data.data_set import (
+    Counts,
+    DataSet,
+    Entry,
+    Reader,
+    Reading,
+    RecordCheck,
+    is_file,
+    read_text,
+    show,
+    sound,
+    spelt_on_disk,
+    to_data_set,
 )
-DATASETS: Mapping[str, Reader] = {reader.name: reader for reader in _READERS}
+from pickout.data.own_data import TABLE
+from pickout.errors import AnnotationError, UsageError
+
+
+@dataclass(frozen=True)
+class CaptionFolder(Reader):
+    """A folder with an annotation file and a folder of images."""
+
+    folder: str  # the usual name of the data set's own folder
+    path_field: str = "file_path"  # the record's field with the image's path
+    # folders where images may lie, looked for in this order; the data set's own folder comes last
+    image_folders: tuple[str, ...] = ("imgs",)
+    camera: str = "(?!)"  # finds the camera's name in an image's path, as its first group
+    camera_prefix: str = ""  # put before what was found
+
+    @property
+    def layout(self) -> str:
+        """The expected files, as a drawing for people."""
+        return f"{self.folder}/\n  {' or '.join(self.files)}\n  {self.image_folders[0]}/..."
+
+    def read(self, root: Path) -> Reading:
+        """Read the annotation file: `root`, or in it, or in the data set's own folder there."""
+        file = self._find(root.absolute())
+        entries: list[Entry] = []
+        problems: list[AnnotationError] = []
+        for number, record in enumerate(_json_list(file)):
+            try:
+                entries.append(self._entry(RecordCheck(file, number), record))
+            except AnnotationError as error:
+                problems.append(error)
+        return Reading(self.name, file, self._image_folder(file.parent, entries), entries, problems)
+
+    def _find(self, root: Path) -> Path:
+        if is_file(root):
+            if root.name in self.files:
+                return root
+            raise self.missing(root, "is a file of another name")
+        for file in (place / name for place in (root, root / self.folder) for name in self.files):
+            if is_file(file):
+                return file
+        state = "no annotation file here" if os.path.isdir(root) else "no such folder"  # noqa: PTH112
+        raise self.missing(root, state)
+
+    def _image_folder(self, root: Path, entries: list[Entry]) -> Path:
+        for name in self.image_folders:
+            if (root / name).is_dir():
+                return root / name
+        if entries and spelt_on_disk(root, entries[0].path).is_file():
+            return root
+        names = " or ".join(f"{name}/" for name in self.image_folders)
+        raise self.missing(root, f"the image folder {names} is missing")
+
+    def _entry(self, check: RecordCheck, record: Any) -> Entry:
+        if not isinstance(record, dict):
+            raise check.wrong(None, f"{show(record)}; expected an object with split, id, captions, {self.path_field}")
+        for name in ("split", "id", "captions", self.path_field):
+            if name not in record:
+                raise check.wrong(name, "missing; is it the annotation of another data set?")
+        identity = record["id"]
+        if isinstance(identity, float) and identity.is_integer():  # as data frames write whole numbers
+            identity = int(identity)
+        if type(identity) is not int or not 0 <= identity < 2**63:
+            raise check.wrong("id", f"{show(identity)}; expected a whole number from 0")
+        captions = record["captions"]
+        if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
+            raise check.wrong("captions", f"{show(captions)}; expected a list of strings")
+        split, path = check.split(record["split"]), check.path(self.path_field, record[self.path_field])
+        found = re.search(self.camera, path)
+        camera = f"{self.camera_prefix}{found[1]}" if found else None
+        return Entry(check.record, split, identity, path, tuple(map(sound, captions)), camera)
+
+
+def _json_list(file: Path) -> list[Any]:
+    try:
+        content = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        end = " (the file's end: it looks truncated)" if error.pos >= len(error.doc.rstrip()) else ""
+        problem = f"not valid JSON at line {error.lineno}, column {error.colno}{end}: {error.msg}"
+    except (RecursionError, ValueError) as error:
+        problem = f"not usable JSON: {error}"
+    else:
+        if isinstance(content, list) and content:
+            return content
+        problem = f"holds {show(content)}; expected a list with a record an image"
+    raise AnnotationError(file, None, None, problem)
+
+
+def _reader(name: str, facts: dict[str, Any]) -> CaptionFolder:
+    published = {split: Counts(*numbers) for split, numbers in facts.pop("published", {}).items()}
+    lists: dict[str, Any] = {key: tuple(facts.pop(key)) for key in ("files", "image_folders") if key in facts}
+    return CaptionFolder(name=name, published=published, **lists, **facts)
+
+
+_TABLES = tomllib.loads(resources.files("pickout.data").joinpath("data_sets.toml").read_text(encoding="utf-8"))
+DATASETS: Mapping[str, Reader] = {name: _reader(name, facts) for name, facts in _TABLES.items()} | {"table": TABLE}
 """Every reader by its data set's name."""
 
 
 def reader_of(name: str) -> Reader:
-    """The reader of a data set.
-
-    Raises:
-        UsageError: no data set of that name.
-    """
+    """The reader of a data set; a UsageError where none has that name."""
     if name not in DATASETS:
         raise UsageError(f"unknown data set '{name}'{nearest(name, DATASETS)}")
     return DATASETS[name]
 
 
 def open_data(name: str, root: Path) -> DataSet:
-    """Read a data set. No image is opened.
-
-    Args:
-        name: one of `DATASETS`.
-        root: the data set's own folder, or the folder that holds it under its usual name.
+    """Read a data set, in its own folder or the one that holds it under its usual name. No image is opened.
 
     Raises:
         UsageError: no data set of that name.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from pickout.data.annotation import read_text, show
+from pickout.data.data_set import read_text, show
 from pickout.errors import AnnotationError, DataMissing
 
 Row = Mapping[str, Any]
@@ -67,20 +67,17 @@ class Spreadsheet:
 
 
 def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Spreadsheet:
-    """Read a table: CSV with a header, JSON lines with an object each, or Parquet.
+    """Read a table: CSV with a header, JSON lines with an object each, or Parquet; by its ending, else CSV.
 
-    Args:
-        file: a file with one of `ENDINGS`; any other is taken for CSV.
-        known: the columns that are wanted, keys of `SYNONYMS`; `image` among them must be there.
-        others: whether other columns count too. If not, one with nearly the name of a missing column is an error.
+    `known` are the columns that are wanted, keys of `SYNONYMS`; `image` among them must be there. `others` tells
+    whether other columns count too; if not, one with nearly the name of a missing column is an error.
 
     Raises:
         DataMissing: there is no such file.
         AnnotationError: the file as a whole cannot be read, has no image column, or has a column twice.
     """
     if not file.is_file():
-        state = "is a folder" if file.is_dir() else "no such table"
-        raise DataMissing(f"{file}: {state}; give a CSV, JSON-lines or Parquet file with a column 'image'")
+        raise DataMissing(f"{file}: no such table; give a CSV, JSON-lines or Parquet file with a column 'image'")
     problems: list[AnnotationError] = []
     ending = file.suffix.lower()
     if ending == ".parquet":
@@ -189,24 +186,17 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> Table:
     # splitlines would also part a line at letters that JSON allows inside of a text.
     for number, line in enumerate(line for line in read_text(file).split("\n") if line.strip()):
         try:
-            row = json.loads(line, object_pairs_hook=_unique)
-            if not isinstance(row, dict):
-                raise ValueError(f"{show(row)}; expected an object")
-            rows.append((number, row))
+            row, problem = json.loads(line), ""
         except (ValueError, RecursionError) as error:
-            told = str(error) if type(error) is ValueError else f"not valid JSON: {error}"
-            problems.append(AnnotationError(file, number, None, told))
+            row, problem = None, f"not valid JSON: {error}"
+        if isinstance(row, dict):
+            rows.append((number, row))
+        else:
+            problems.append(AnnotationError(file, number, None, problem or f"{show(row)}; expected an object"))
     if not rows and problems:
         raise problems[0]
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     return columns, ((number, [row.get(name) for name in columns]) for number, row in rows)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    [(twice, count)] = Counter(name for name, _ in pairs).most_common(1) or [("", 0)]
-    if count > 1:
-        raise ValueError(f"the field {show(twice)} stands in it twice")
-    return dict(pairs)
 
 
 def _parquet(file: Path) -> Table:

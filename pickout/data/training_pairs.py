@@ -15,14 +15,19 @@ from pydantic import Field
 from torch.utils.data import Dataset
 
 from pickout.config import Settings
-from pickout.data.batching import Example
+from pickout.data.batching import Draw, Example
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.image_changes import change_picture, read_parts
 from pickout.data.images import open_image
-from pickout.data.sampling import Draw
 from pickout.data.scene_changes import Picture
-from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
-from pickout.data.transforms import AugmentationSettings, ImageSettings, augment, resize
+from pickout.data.transforms import (
+    AugmentationSettings,
+    CaptionAugmentationSettings,
+    ImageSettings,
+    augment,
+    augment_tokens,
+    resize,
+)
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
@@ -64,8 +69,8 @@ class DataSettings(Settings):
 class Augmentation:
     """What is done to the two halves of an item."""
 
-    image: AugmentationSettings  # the image's augmentation
-    caption: CaptionAugmentationSettings  # the caption's augmentation
+    image: AugmentationSettings
+    caption: CaptionAugmentationSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,7 @@ class Pairing:
     """What a method wants of an item beside its image and caption."""
 
     second_view: bool = False  # whether the image is augmented a second time, by other random numbers
-    # probability that a further caption is drawn from all captions of the person (RaSa: 0.1); else it is the item's
-    # own. None: no further caption
+    # probability that a further caption is any of the person's (RaSa: 0.1), else the item's own; None: no further one
     weak_captions: float | None = None
 
 
@@ -83,17 +87,10 @@ PLAIN = Pairing()
 
 
 class TrainingPairs(Dataset[Example | ImageUnreadable]):
-    """Every (image, caption) pair of a split, indexed by `Draw`.
+    """Every (image, caption) pair of a training split, indexed by `Draw`.
 
     The same draw gives the same example in any process, so a resumed run and any number of workers see equal batches.
-
-    Args:
-        split: the training split; identities from 0 without gaps.
-        tokenizer: encodes all captions at once, here.
-        image: how an image is prepared.
-        augmentation: how items are augmented.
-        seed: the recipe's seed.
-        pairing: what else the method wants of an item.
+    All captions are encoded at once, here; `seed` is the recipe's.
     """
 
     def __init__(
@@ -138,11 +135,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
         return ids
 
     def fill_cache(self, *, threads: int = 4, advance: Callable[[], None] = lambda: None) -> None:
-        """Decode and resize every image into memory (height * width * 3 bytes each); `advance` is called after each.
-
-        Raises:
-            ImageUnreadable: an image cannot be decoded.
-        """
+        """Decode and resize every image into memory (height * width * 3 bytes each); `advance` is called after each."""
 
         def load(file: Path) -> NDArray[np.uint8]:
             try:
@@ -210,11 +203,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
 
 
 def with_captions(split: Split) -> Split:
-    """The split without the images that no caption describes: they make no training item.
-
-    Raises:
-        DataError: no image has a caption.
-    """
+    """The split without the images that no caption describes; a DataError where none has one."""
     images = tuple(record for record in split.images if record.captions)
     if not images:
         raise DataError(f"{split.data}, split '{split.name}': no image has a caption, so there is nothing to train on")
@@ -222,11 +211,7 @@ def with_captions(split: Split) -> Split:
 
 
 def require_files(split: Split, remedy: str) -> None:
-    """Check that every image is there, without opening it.
-
-    Raises:
-        DataMissing: names the first missing file, says how many are missing, and ends with `remedy`.
-    """
+    """Check that every image is there; a DataMissing names the first that is not, and ends with `remedy`."""
     missing = [record.image for record in split.images if not record.image.is_file()]
     if missing:
         raise DataMissing(
@@ -238,11 +223,7 @@ def require_files(split: Split, remedy: str) -> None:
 def readable(
     split: Split, *, threads: int = 4, advance: Callable[[], None] = lambda: None
 ) -> tuple[Split, list[ImageUnreadable]]:
-    """The split without the images that cannot be read, and what is wrong with each of those.
-
-    Raises:
-        DataError: no image can be read.
-    """
+    """The split without the images that cannot be read, and what is wrong with each; a DataError where none can."""
 
     def problem(record: ImageRecord) -> ImageUnreadable | None:
         try:

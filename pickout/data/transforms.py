@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
-from pydantic import AfterValidator, Field, field_validator
+from PIL import Image
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from torch import Tensor
 
 from pickout.config import Settings, nearest
 from pickout.data.image_changes import CHANGES
 from pickout.shapes import Float
+from pickout.text.vocabulary import SpecialTokens
 
 Positive = Annotated[float, Field(gt=0)]
 Triple = tuple[float, float, float]
@@ -59,14 +60,6 @@ class AugmentationSettings(Settings):
     """Least and largest share of the image that the rectangle covers."""
     erase_ratio: Range = (0.3, 3.3)
     """Least and largest height of the rectangle as a multiple of its width."""
-    erase_fill: Literal["mean", "zero"] = "mean"
-    """What fills the rectangle after normalisation: the three means (as released) or zero, the average colour."""
-    brightness: float = Field(default=0.0, ge=0, lt=1)
-    """Largest relative change of brightness; the paper changes none."""
-    contrast: float = Field(default=0.0, ge=0, lt=1)
-    """Largest relative change of contrast; the paper changes none."""
-    saturation: float = Field(default=0.0, ge=0, lt=1)
-    """Largest relative change of colour; the paper changes none."""
     changes: dict[str, float] = Field(default_factory=dict)
     """What bad cameras and crowds do, before all else: names of `pickout.data.image_changes` and probabilities."""
 
@@ -89,27 +82,8 @@ def prepare(image: Image.Image, settings: ImageSettings) -> Float[Tensor, "3 hei
 def augment(
     image: Image.Image, settings: ImageSettings, augmentation: AugmentationSettings, generator: np.random.Generator
 ) -> Float[Tensor, "3 height width"]:
-    """Resize, vary at random and normalise: flip, pad and crop, normalise, erase (IRRA; ITSELF trains with it).
-
-    Args:
-        image: an RGB image.
-        settings: size and statistics.
-        augmentation: what varies and how much.
-        generator: all randomness comes from here.
-
-    Returns:
-        float32. Shape: (3, height, width).
-    """
-    image = resize(image, settings)
-    changes = (
-        (ImageEnhance.Brightness, augmentation.brightness),
-        (ImageEnhance.Contrast, augmentation.contrast),
-        (ImageEnhance.Color, augmentation.saturation),
-    )
-    for enhance, amount in changes:
-        if amount:
-            image = enhance(image).enhance(generator.uniform(1 - amount, 1 + amount))
-    pixels, pad = np.asarray(image), augmentation.pad
+    """Resize an RGB image, flip, pad and crop, normalise and erase it at random (IRRA, ITSELF). float32."""
+    pixels, pad = np.asarray(resize(image, settings)), augmentation.pad
     if generator.random() < augmentation.flip:
         pixels = pixels[:, ::-1]
     if pad:
@@ -120,8 +94,8 @@ def augment(
     if generator.random() < augmentation.erase:
         box = _rectangle(settings.height, settings.width, augmentation, generator)
         if box is not None:
-            fill = settings.mean if augmentation.erase_fill == "mean" else (0.0, 0.0, 0.0)
-            values[:, box[0], box[1]] = np.array(fill, np.float32)[:, None, None]
+            # Filled with the three means after normalisation, as released.
+            values[:, box[0], box[1]] = np.array(settings.mean, np.float32)[:, None, None]
     return torch.from_numpy(values)
 
 
@@ -162,3 +136,63 @@ def _tables(mean: Triple, std: Triple) -> NDArray[np.float32]:
     shares = np.arange(256, dtype=np.float32) / np.float32(255)
     table: NDArray[np.float32] = (shares - np.array(mean, np.float32)[:, None]) / np.array(std, np.float32)[:, None]
     return table
+
+
+class CaptionAugmentationSettings(Settings):
+    """How the tokens of training captions vary (RDE; ITSELF trains with it)."""
+
+    mask: float = Field(default=0.12, ge=0, le=1)
+    """Probability that a token is hidden."""
+    random: float = Field(default=0.04, ge=0, le=1)
+    """Probability that a token becomes a random one."""
+    delete: float = Field(default=0.04, ge=0, le=1)
+    """Probability that a token is left out."""
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> "CaptionAugmentationSettings":
+        if self.mask + self.random + self.delete > 1:
+            raise ValueError("mask, random and delete together must not exceed 1")
+        return self
+
+
+def augment_tokens(
+    ids: NDArray[np.int64],
+    special: SpecialTokens,
+    vocabulary_size: int,
+    settings: CaptionAugmentationSettings,
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Hide, replace or delete tokens at random; special tokens stay."""
+    if settings.mask + settings.random + settings.delete == 0:
+        return ids.copy()
+    draws = generator.random(len(ids))
+    ranks = generator.integers(0, vocabulary_size - len(special.ids()), size=len(ids))
+    return change_tokens(ids, special, settings, draws, ordinary_ids(ranks, special))
+
+
+def change_tokens(
+    ids: NDArray[np.int64],
+    special: SpecialTokens,
+    settings: CaptionAugmentationSettings,
+    draws: NDArray[np.float64],
+    replacements: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """`augment_tokens` with its draws given (ITSELF, released program)."""
+    free = ~np.isin(ids, special.ids())
+    hidden = settings.mask
+    replaced = hidden + settings.random
+    deleted = replaced + settings.delete
+    changed = np.where(free & (draws < hidden), special.mask, ids)
+    changed = np.where(free & (draws >= hidden) & (draws < replaced), replacements, changed)
+    kept = changed[~(free & (draws >= replaced) & (draws < deleted))]
+    row = np.full_like(ids, special.padding)
+    row[: len(kept)] = kept
+    return row
+
+
+def ordinary_ids(ranks: NDArray[np.int64], special: SpecialTokens) -> NDArray[np.int64]:
+    """The ids of rank 0, 1, ... among those that are not special; for CLIP rank 0 is id 1 and the last is 49404."""
+    ids = ranks.copy()
+    for reserved in special.ids():
+        ids += ids >= reserved
+    return ids

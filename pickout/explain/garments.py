@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.explain.pair import Array, Grid, Pair
-from pickout.synthetic.lexicon import LEXICON
+from pickout.synthetic.habits import LEXICON
 from pickout.synthetic.surfaces import Part
 
 _SLOTS = {part.name.lower(): part for part in (Part.HEADWEAR, Part.UPPER, Part.OUTER, Part.LOWER, Part.SHOES, Part.BAG)}

@@ -1,7 +1,6 @@
 """What a drawn person is (`Person`, one per identity) and how one picture shows them (`View`, one per image).
 
-Everything that a caption may name is here as a plain word, everything that a picture needs beside it as a number, so
-`dataclasses.asdict` gives a JSON record. "Left" and "right" of a body part mean the person's own side.
+What a caption may name is a plain word, what a picture needs beside it a number. "Left" is the person's own left.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from pickout.errors import DataError, DataMissing
 from pickout.synthetic.colours import skin_place, to_lab
 from pickout.synthetic.gltf import Skin, read_gltf, unit
 from pickout.synthetic.outfits import OUTFITS, Outfit
-from pickout.synthetic.rasteriser import rasterise
+from pickout.synthetic.render import rasterise
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part
 
@@ -68,10 +68,7 @@ class Avatar:
 def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     """The files of the avatars in `folder` whose outfits are known, in the order of their names.
 
-    `train` and `held-out` part the bodies, whatever they wear: every fifth is held out.
-
-    Raises:
-        DataMissing: no such folder, or no avatar to take in it.
+    `train` and `held-out` part the bodies, whatever they wear: every fifth is held out. A DataMissing where none is.
     """
     remedy = "fetch avatars from https://github.com/c-frame/valid-avatars-glb, or draw without --avatars"
     if not folder.is_dir():
@@ -92,12 +89,7 @@ def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
 
 @lru_cache(maxsize=256)
 def load_avatar(path: Path) -> Avatar:
-    """Read an avatar, at most once a process.
-
-    Raises:
-        DataError: the file is broken, or its skeleton has other names.
-        DataMissing: a package that reads it is not installed.
-    """
+    """Read an avatar, at most once a process; errors as of `read_gltf`, and a DataError where its names are others."""
     joints, skins = read_gltf(path)
     by_name, rest = {skin.name: skin for skin in skins}, {}
     for skin in skins:

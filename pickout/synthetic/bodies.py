@@ -33,16 +33,9 @@ def girth(person: Person) -> Girth:
     """Radii of the limbs for sex, build and height."""
     h, woman = person.height, person.sex == "woman"
     thick, arm = h * (0.87 + 0.36 * person.build), 0.90 if woman else 1.0
-    return Girth(
-        upper_arm=thick * 0.0290 * arm,
-        elbow=thick * 0.0225 * arm,
-        wrist=h * 0.0155 * arm,
-        thigh=thick * 0.0475 * (1.03 if woman else 1.0),
-        knee=thick * 0.0325,
-        calf=thick * 0.0325,
-        ankle=h * 0.0205,
-        neck=thick * (0.0262 if woman else 0.0310),
-    )
+    arms = {"upper_arm": thick * 0.0290 * arm, "elbow": thick * 0.0225 * arm, "wrist": h * 0.0155 * arm}
+    thigh, neck = thick * 0.0475 * (1.03 if woman else 1.0), thick * (0.0262 if woman else 0.0310)
+    return Girth(**arms, thigh=thigh, knee=thick * 0.0325, calf=thick * 0.0325, ankle=h * 0.0205, neck=neck)
 
 
 def trunk_outline(person: Person, torso: float) -> tuple[Vector, Vector, Vector, Vector]:

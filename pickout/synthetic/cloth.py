@@ -1,6 +1,5 @@
 """Colour of surfaces: cloth with patterns and details, skin, faces, hair and shoes.
 
-A painter gets the visible pixels of one surface and answers their colour (linear light) and the shade of their folds.
 Details are placed in the surface's frame, in torso lengths, or in head heights for heads and hats.
 """
 

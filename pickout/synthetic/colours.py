@@ -31,11 +31,7 @@ _SKIN = np.array(_TABLES["skin"]["tones"])
 
 
 def sample_shade(generator: Generator, name: str, table: Mapping[str, Tone] = COLOURS) -> Shade:
-    """A variation of the colour `name` of `table`.
-
-    Raises:
-        KeyError: `table` has no such name.
-    """
+    """A variation of the colour `name` of `table`."""
     tone = table[name]
     light = 1.0 + tone.light * float(generator.uniform(-1.0, 1.0))
     rgb = np.array(tone.rgb) * light + generator.uniform(-tone.tint, tone.tint, 3)

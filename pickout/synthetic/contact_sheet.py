@@ -16,12 +16,9 @@ _INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
 
 
 def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
-    """A picture of `count` people of the street in `root`, in an order drawn from `seed`.
+    """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`.
 
-    Each person of at most `count` is shown by the first two images; beneath stands one sentence about each of the two.
-
-    Raises:
-        DataMissing: `root` holds no complete street.
+    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is.
     """
     file = root / "reid_raw.json"
     if not file.is_file():

@@ -49,9 +49,8 @@ class Joints:
 def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
     """The skeleton and the skinned, textured meshes of a `.glb` file.
 
-    Raises:
-        DataError: the file is no glTF 2.0 binary, is cut short or broken, or needs an extension that is not read.
-        DataMissing: the file is compressed and the package `meshoptimizer` is not installed.
+    A DataError where it is no whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it is
+    compressed and the package `meshoptimizer` is not installed.
     """
     try:
         file = _File(path.read_bytes())

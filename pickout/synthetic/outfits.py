@@ -1,8 +1,4 @@
-"""What the avatars of VALID wear, from `outfits.toml`, and people who wear it in other colours.
-
-An outfit says what the picture will show: the kinds of garments, how long, how the hair falls. Colours, patterns and
-things carried are sampled as for a drawn person, so that captions of the one are captions of the other.
-"""
+"""What the avatars of VALID wear, from `outfits.toml`, and people who wear it, else sampled as drawn people are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from pickout.synthetic.lexicon import LEXICON, Pen
+from pickout.synthetic.habits import LEXICON, Pen
 from pickout.synthetic.visible import Item
 
 

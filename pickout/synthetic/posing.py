@@ -14,8 +14,7 @@ from pickout.synthetic.avatars import LINEAR, Avatar, Shell
 from pickout.synthetic.cloth import paint
 from pickout.synthetic.garments import CLOTH
 from pickout.synthetic.gltf import unit
-from pickout.synthetic.rasteriser import Hits, rasterise
-from pickout.synthetic.render import Layer, Light, seen_places, shade
+from pickout.synthetic.render import Hits, Layer, Light, rasterise, seen_places, shade
 from pickout.synthetic.skeleton import Limb, Skeleton, pose_skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part, Pixels, Surface, Vector, linear

@@ -256,10 +256,7 @@ def _shelves(generator: _RNG, u: Array, v: Array) -> Array:
 
 
 _Painter = Callable[[_RNG, Array, Array], Array]
-_GROUNDS: dict[str, _Painter] = {
-    "tiles": _tiles, "asphalt": _asphalt, "zebra": _zebra, "grass": _grass, "planks": _planks, "smooth": _smooth,
-}  # fmt: skip
-_FRONTS: dict[str, _Painter] = {
-    "plaster": _plaster, "bricks": _bricks, "facade": _facade, "shop": _shop, "trees": _trees, "doors": _doors,
-    "shelves": _shelves, "shutter": _shutter,
-}  # fmt: skip
+_FLOORS: tuple[_Painter, ...] = (_tiles, _asphalt, _zebra, _grass, _planks, _smooth)
+_WALLS: tuple[_Painter, ...] = (_plaster, _bricks, _facade, _shop, _trees, _doors, _shelves, _shutter)
+_GROUNDS, _FRONTS = ({painter.__name__[1:]: painter for painter in painters} for painters in (_FLOORS, _WALLS))
+"""Painters by their names in `habits.toml`."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pickout.synthetic.attributes import Person, View
-from pickout.synthetic.lexicon import LEXICON, Pen
+from pickout.synthetic.habits import LEXICON, Pen
 from pickout.synthetic.phrases import article, noun_phrase, place_of, predicate
 from pickout.synthetic.visible import Item, absent, facing, near_side
 

@@ -73,20 +73,11 @@ def proportions(person: Person) -> Proportions:
     h, woman, child = person.height, person.sex == "woman", person.age == "child"
     head, torso = (0.155, 0.275) if child else (0.133, 0.290)
     leg = 0.980 - torso - 0.020 - head
-    return Proportions(
-        height=h,
-        thigh=h * (leg - 0.043) * 0.497,
-        shank=h * (leg - 0.043) * 0.503,
-        ankle=h * 0.043,
-        hip=h * (0.053 if woman else 0.049),
-        torso=h * torso,
-        shoulder=h * (0.091 if woman or child else 0.104),
-        upper_arm=h * 0.168,
-        forearm=h * 0.142,
-        neck=h * 0.020,
-        head=h * head,
-        foot=h * 0.148,
-    )
+    long = h * (leg - 0.043)
+    legs = {"thigh": long * 0.497, "shank": long * 0.503, "ankle": h * 0.043, "foot": h * 0.148}
+    arms = {"shoulder": h * (0.091 if woman or child else 0.104), "upper_arm": h * 0.168, "forearm": h * 0.142}
+    hip = h * (0.053 if woman else 0.049)
+    return Proportions(height=h, hip=hip, torso=h * torso, neck=h * 0.020, head=h * head, **arms, **legs)
 
 
 def pose_skeleton(person: Person, view: View) -> Skeleton:
@@ -105,17 +96,9 @@ def pose_skeleton(person: Person, view: View) -> Skeleton:
     head = neck + throat + np.array([0.0, size.head * 0.50, 0.0])
     turn, nowhere = _turn_y(view.yaw), np.zeros(3)
     left, right = (_arm(size, view, index, pelvis, chest_frame, head).moved(turn, nowhere) for index in (0, 1))
-    return Skeleton(
-        size=size,
-        pelvis=pelvis @ turn,
-        pelvis_frame=pelvis_frame @ turn,
-        chest_frame=chest_frame @ turn,
-        neck=neck @ turn,
-        head=head @ turn,
-        head_frame=head_frame @ turn,
-        arms=(left, right),
-        legs=(legs[0].moved(turn, pelvis), legs[1].moved(turn, pelvis)),
-    )
+    lower = legs[0].moved(turn, pelvis), legs[1].moved(turn, pelvis)
+    turned = (part @ turn for part in (pelvis, pelvis_frame, chest_frame, neck, head, head_frame))
+    return Skeleton(size, *turned, (left, right), lower)
 
 
 def _turn_x(degrees: float) -> Vector:

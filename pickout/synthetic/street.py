@@ -71,13 +71,7 @@ Entry = tuple[Record, Record, Record]
 
 
 def draw_identity(job: Job) -> list[Entry]:
-    """Draw, mask, describe and write every image of one person. An image that is there with its mask is kept.
-
-    Nothing depends on any other person, so jobs may run anywhere and in any order.
-
-    Raises:
-        StorageFull: no space left while writing.
-    """
+    """Draw, mask, describe and write every image of one person, whoever else is drawn. What is there whole is kept."""
     cameras = sample_cameras(job.generator(_CAMERAS), job.settings.cameras)
     choice, body = job.generator(_PERSON, job.identity), job.generator(_BODY, job.identity)
     avatar = None
@@ -143,24 +137,16 @@ def _encoded(pixels: NDArray[np.uint8], form: str, **options: Any) -> bytes:
 def draw_street(
     settings: StreetSettings, out: Path, *, workers: int | None = None, progress: ProgressCallback | None = None
 ) -> Path:
-    """Draw a street into the folder `out`, or go on with one that was interrupted.
+    """Draw a street into the folder `out`, which is returned, or go on with one begun with equal settings.
 
     Writes `imgs/cam_a/*.jpg`, `parts/*.png` (8-bit part numbers), `reid_raw.json`, `attributes.jsonl` (person, view and
     part names of each image), `queries.jsonl` (short queries about each image) and `street.toml`. Each file is whole or
-    not there; an image that is there with its mask is kept. The annotation file comes last, once all else is on the
-    disk, so a folder that has it is complete.
+    not there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete.
 
-    With more than one worker, a script must call this below `if __name__ == "__main__":`, as for any spawned process.
-
-    Args:
-        settings: what to draw.
-        out: the folder, which is returned; new, empty, or begun with equal settings.
-        workers: drawing processes; None takes one a usable core.
-        progress: told how far it is.
+    With more than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`.
 
     Raises:
-        DataError: `out` holds something else or cannot be written, a drawing process was killed, or an avatar is
-            broken.
+        DataError: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken.
         DataMissing: no avatars in the folder that the settings name, or no package that reads them.
         StorageFull: no space left; run again after freeing some.
     """
@@ -172,7 +158,8 @@ def draw_street(
     report = progress or (lambda _done, _total: None)
     report(0, total)
     written: list[Entry] = []
-    with _drawn(jobs, min(workers or _usable_cores(), len(jobs))) as drawn:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with _drawn(jobs, min(workers or cores, len(jobs))) as drawn:
         for entries in drawn:
             written += entries
             report(len(written), total)
@@ -235,22 +222,15 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _claim(settings: StreetSettings, out: Path) -> None:
     """Mark `out` as holding this street, or find that it does already."""
     told = settings.model_dump(mode="json", exclude_none=True, exclude=None if settings.changed else {"changed"})
     wanted = tomli_w.dumps({"drawing": DRAWING, "street": told})
     marker = out / SETTINGS
     if marker.is_file():
-        changes = list(_differences(read_toml(marker), tomllib.loads(wanted)))
+        changes = "; ".join(_differences(read_toml(marker), tomllib.loads(wanted)))
         if changes:
-            raise DataError(
-                f"{out}: holds a street of other settings ({'; '.join(changes[:3])}); "
-                "draw into another folder, or delete this one first"
-            )
+            raise DataError(f"{out}: holds a street of other settings ({changes}); draw into another folder")
         for leftover in half_written(out):
             leftover.unlink(missing_ok=True)
         return

@@ -54,11 +54,8 @@ def near_side(view: View) -> str:
 
 
 def visible_items(person: Person, view: View, shares: Shares = None) -> list[Item]:
-    """The things that this picture shows, most telling first.
-
-    A slot that `shares` lacks is not checked, so parts that no mask tells apart stay. One garment always stays: a
-    caption cannot do without.
-    """
+    """The things that this picture shows, most telling first; one garment always stays: a caption cannot do without."""
+    # A slot that `shares` lacks is not checked, so parts that no mask tells apart stay.
     items = [*_clothes(person, view), *_head(person, view), *_things(person, view, masked=shares is not None)]
     if shares is None:
         # Low things in front of the person hide the feet.

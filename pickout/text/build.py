@@ -25,11 +25,7 @@ LONGEST_WORD = 100
 
 
 def build_tokenizer(settings: TokenizerSettings, captions: Iterable[str] | None = None) -> Tokenizer:
-    """The tokenizer that `settings` describe.
-
-    Args:
-        settings: kind, file and sizes.
-        captions: the training captions; needed by kind `trained` only.
+    """The tokenizer that `settings` describe; kind `trained` is learnt from `captions`, the training split's.
 
     Raises:
         RecipeError: the kind needs a file or captions that were not given.
@@ -57,14 +53,8 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
     The last entry of CLIP's vocabulary gives its place to the mask, so with CLIP's file the ids are: padding 0,
     mask 49405, start 49406, end 49407. Text is lower-cased, HTML entities are resolved and white space is one space.
 
-    Args:
-        file: `bpe_simple_vocab_16e6.txt.gz` of the CLIP release, or the `merges.txt` or `tokenizer.json` of a Hugging
-            Face copy.
-        context: length of a row.
-
-    Raises:
-        DataMissing: no such file.
-        DataError: the file holds no merges.
+    `file` is `bpe_simple_vocab_16e6.txt.gz` of the CLIP release, or the `merges.txt` or `tokenizer.json` of a Hugging
+    Face copy; a DataMissing where it is not there, a DataError where it holds no merges. `context` is a row's length.
     """
     merges = _read_merges(file)[:-1]
     letters = list(byte_letters())
@@ -83,18 +73,10 @@ def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
 def wordpiece_tokenizer(
     file: Path, context: int = 64, *, closing: bool = True, cleaning: Cleaning = "none", words: int | None = None
 ) -> Tokenizer:
-    """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left.
+    """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left; `TokenizerSettings`' options.
 
-    Args:
-        file: a `vocab.txt` with one entry a line; bert-base-uncased has 30522.
-        context: length of a row.
-        closing: whether [SEP] closes a row. ALBEF, and with it RaSa and AGA, closes none.
-        cleaning: what happens to a caption first.
-        words: words kept by `albef` cleaning; None for all.
-
-    Raises:
-        DataMissing: no such file.
-        DataError: the file is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK].
+    `file` is a `vocab.txt` with one entry a line (bert-base-uncased: 30522); a DataMissing where it is not there, a
+    DataError where it is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK].
     """
     try:
         lines = read_text(file).removesuffix("\n").split("\n")
@@ -127,18 +109,8 @@ def train_tokenizer(
     """Learn byte pairs from captions. Equal captions give an equal tokenizer.
 
     Words are cut as CLIP cuts them and lower-cased. Ids: padding 0, then bytes and merges, then mask, start and end,
-    so that the end is the largest id, as in CLIP. Few captions may give fewer entries than asked for.
-
-    Args:
-        captions: the captions of the training split.
-        vocabulary_size: the most entries, special ones included.
-        context: length of a row.
-        closing: whether an end token closes a row.
-        cleaning: what happens to a caption first.
-        words: words kept by `albef` cleaning; None for all.
-
-    Raises:
-        DataError: `vocabulary_size` is below `SMALLEST`.
+    so that the end is the largest id, as in CLIP. Few captions may give fewer entries than `vocabulary_size`, special
+    ones included; a DataError where that is below `SMALLEST`. Options are those of `TokenizerSettings`.
     """
     if vocabulary_size < SMALLEST:
         raise DataError(f"vocabulary_size = {vocabulary_size}: at least {SMALLEST} entries are needed")
@@ -190,18 +162,16 @@ def _read_merges(file: Path) -> list[tuple[str, str]]:
         else:
             lines = text.split("\n")[1:]  # the first line is a version
     except (FileNotFoundError, IsADirectoryError):
-        raise DataMissing(
-            f"{file}: no such file; it is bpe_simple_vocab_16e6.txt.gz of github.com/openai/CLIP (folder clip), "
-            "or merges.txt of a Hugging Face copy"
-        ) from None
+        of = (
+            "bpe_simple_vocab_16e6.txt.gz of github.com/openai/CLIP (folder clip), or merges.txt of a Hugging Face copy"
+        )
+        raise DataMissing(f"{file}: no such file; it is {of}") from None
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read as CLIP's merges ({error}); fetch it again") from None
     # A pair is two entries with a space between; the rest of the file is not used.
     pairs = [tuple(line.split(" ")) for line in lines[:MERGES] if line]
     if not pairs or any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise DataError(
-            f"{file}: not a list of byte-pair merges (two entries a line after a first line); fetch it again"
-        )
+        raise DataError(f"{file}: not a list of byte-pair merges (two entries a line); fetch it again")
     return [(pair[0], pair[1]) for pair in pairs]
 
 

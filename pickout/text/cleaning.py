@@ -51,13 +51,10 @@ class Cleaned:
 
 
 def clean(caption: str, *, entities: bool) -> Cleaned:
-    """Make a caption fit for a tokenizer: lone surrogates become U+FFFD.
+    """Make any string fit for a tokenizer: lone surrogates become U+FFFD.
 
-    Args:
-        caption: any string.
-        entities: for byte pairs: HTML entities are resolved, twice, as CLIP does ("&amp;lt;" is "<"), and a single
-            quote whose word CLIP's rule would take for an English ending is a blank: it cuts 'red' into 're and d, and
-            'small' into 's and mall.
+    `entities`, for byte pairs: HTML entities are resolved, twice, as CLIP does ("&amp;lt;" is "<"), and a single quote
+    whose word CLIP's rule would take for an English ending is a blank: it cuts 'red' into 're and d.
     """
     cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption))
     if not entities:
@@ -68,12 +65,7 @@ def clean(caption: str, *, entities: bool) -> Cleaned:
 
 
 def clean_as_albef(caption: str, words: int | None) -> Cleaned:
-    """Lower-case, drop punctuation, split "-" and "/", and keep the first words (ALBEF; RaSa and AGA train with it).
-
-    Args:
-        caption: any string.
-        words: how many words to keep; None for all.
-    """
+    """Lower-case, drop punctuation, split "-" and "/", keep the first `words` or all (ALBEF; RaSa and AGA train so)."""
     cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption))
     for pattern, change in _ALBEF:
         cleaned = cleaned.changed(pattern, change)

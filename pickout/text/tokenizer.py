@@ -71,16 +71,8 @@ class Word:
 class Tokenizer:
     """Captions to rows of ids: start, pieces, end, padding. Use the constructors of this package to make one.
 
-    No caption can produce a special id: specials written out in a caption are ordinary text.
-
-    Args:
-        kind: `clip`, `wordpiece` or `trained`.
-        backend: the model that cuts text into pieces, without special tokens.
-        special: the special ids.
-        context: length of a row.
-        cleaning: what happens to a caption first.
-        words: words kept by `albef` cleaning; None for all.
-        seen_whole: as in `read_vocabulary`.
+    No caption can produce a special id: specials written out in a caption are ordinary text. `backend` cuts text into
+    pieces, without special tokens; `seen_whole` is as in `read_vocabulary`, the rest as in `TokenizerSettings`.
     """
 
     def __init__(
@@ -118,14 +110,7 @@ class Tokenizer:
         return read_vocabulary(self.kind, tuple(entries), self.special, self.seen_whole)
 
     def encode(self, captions: Sequence[str]) -> NDArray[np.int64]:
-        """Ids of each caption, padded or cut to the context; a cut row keeps its end token.
-
-        Args:
-            captions: any strings, empty ones too.
-
-        Returns:
-            Ids. Shape: (captions, context).
-        """
+        """Ids of any strings, padded or cut to the context, the end token kept. Shape: (captions, context)."""
         rows = np.full((len(captions), self.context), self.special.padding, dtype=np.int64)
         texts = [self._clean(caption).text for caption in captions]
         if len(texts) < _FEW:
@@ -141,14 +126,8 @@ class Tokenizer:
         return rows
 
     def mask(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """True where a token is not padding. CLIP's padding id is also a piece, so the end token decides.
-
-        Args:
-            ids: encoded rows. Shape: (captions, context).
-
-        Returns:
-            Shape: (captions, context).
-        """
+        """True where a token of `ids` is not padding. Both of shape (captions, context)."""
+        # CLIP's padding id is also a piece, so the end token decides.
         if self.special.end is None:
             return np.not_equal(ids, self.special.padding)
         last = (ids == self.special.end).argmax(axis=1)
@@ -220,21 +199,11 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str, source: str = "tokenizer.json") -> "Tokenizer":
-        """The tokenizer that `to_json` described.
-
-        Args:
-            text: what `to_json` returned.
-            source: what to call its origin in an error.
-
-        Raises:
-            CheckpointError: the text is damaged or of another format.
-        """
+        """The tokenizer that `to_json` described; a CheckpointError, which names `source`, where it is damaged."""
         try:
             content: Any = json.loads(text)
             if content["pickout_tokenizer"] != FORMAT:
-                raise CheckpointError(
-                    f"{source}: tokenizer format {content['pickout_tokenizer']}, this Pickout knows {FORMAT}"
-                )
+                raise CheckpointError(f"{source}: tokenizer format {content['pickout_tokenizer']}, not {FORMAT}")
             described, special = content["backend"], SpecialTokens(**content["special"])
             # The library takes memory by the largest id, and ends the process where it gets none.
             fault = ids_fault(described["model"]["vocab"], special)

@@ -59,14 +59,10 @@ def ids_fault(vocabulary: Mapping[str, int], special: SpecialTokens) -> str:
 def read_vocabulary(
     kind: str, entries: tuple[str, ...], special: SpecialTokens, seen_whole: frozenset[int] | None = None
 ) -> Vocabulary:
-    """The vocabulary of a tokenizer.
+    """The vocabulary of a tokenizer, from each id's piece as it is spelt.
 
-    Args:
-        kind: `clip`, `wordpiece` or `trained`.
-        entries: each id's piece as the vocabulary spells it.
-        special: the special ids.
-        seen_whole: ids that were a whole word in the captions that a `trained` vocabulary was learnt from. Its byte
-            pairs alone do not tell "jacket" from "jack", which is only on the way to it.
+    `seen_whole` are ids that were a whole word in the captions that a `trained` vocabulary was learnt from: its byte
+    pairs alone do not tell "jacket" from "jack", which is only on the way to it.
     """
     none = np.array([_NO_WORD.fullmatch(entry) is not None for entry in entries], dtype=np.bool_)
     none[list(special.ids())] = True

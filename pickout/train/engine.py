@@ -18,8 +18,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from pickout.checkpoints.device import choose_device
-from pickout.data.batching import Batch
-from pickout.data.sampling import EpochSampler
+from pickout.data.batching import Batch, EpochSampler
 from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress

@@ -17,8 +17,7 @@ from torch.utils.data import Dataset
 
 from pickout.checkpoints.device import choose_precision
 from pickout.checkpoints.fingerprint import digest_of
-from pickout.data.batching import Example
-from pickout.data.sampling import Draw
+from pickout.data.batching import Draw, Example
 from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment
 from pickout.errors import ImageUnreadable, ResumeMismatch

@@ -10,10 +10,9 @@ from pydantic import Field
 import pickout
 from pickout.checkpoints.starting_weights import Queues
 from pickout.config import Settings, apply_overrides, nearest, parse_settings, read_toml
-from pickout.data.sampling import SamplerSettings
-from pickout.data.token_augmentation import CaptionAugmentationSettings
+from pickout.data.batching import SamplerSettings
 from pickout.data.training_pairs import DataSettings
-from pickout.data.transforms import AugmentationSettings
+from pickout.data.transforms import AugmentationSettings, CaptionAugmentationSettings
 from pickout.errors import RecipeError
 from pickout.methods.model import ModelSettings, method_settings
 from pickout.train.optim import OptimSettings, ScheduleSettings

@@ -14,9 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from pickout.checkpoints.device import choose_precision
 from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.starting_weights import initialise
-from pickout.data.batching import Collate
+from pickout.data.batching import Collate, build_sampler
 from pickout.data.data_set import Split
-from pickout.data.sampling import build_sampler
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
 from pickout.methods.base import Method

@@ -1,9 +1,7 @@
-import io
 import pickle
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -88,25 +86,16 @@ def test_flipped_bytes_in_a_header_are_told(tmp_path: Path) -> None:
         pickout.load(path)
 
 
-def numpy_file() -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.zeros(3))
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     ("content", "looks_like"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer"),
         (b"<!doctype html><html>Not found", "a web page"),
-        (b'{"error": "Repository not found"}', "JSON text"),
         (b"\x1f\x8b\x08\x00" + bytes(30), "a gzip archive"),
         (b"\x89HDF\r\n\x1a\n" + bytes(30), "an HDF5 file"),
         (b"GGUF" + bytes(30), "a GGUF file"),
-        (numpy_file(), "a NumPy array"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(30), "a PNG picture"),
-        (b"just some words", "text beginning 'just some words'"),
-        (bytes(range(1, 30)), "binary data beginning 01 02 03"),
+        (b"just some words", "data beginning b'just some words'"),
+        (bytes(range(1, 30)), "data beginning b"),
     ],
 )
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
@@ -125,7 +114,7 @@ def test_a_file_of_another_kind_says_what_it_looks_like(
         (("x.embeddings.word_embeddings.weight", "x.encoder.layer.0.attention.self.query.weight"), "a BERT"),
         (("conv1.weight", "layer1.0.conv1.weight", "layer4.2.bn3.bias", "fc.weight"), "a torchvision ResNet"),
         (("visual.attnpool.c_proj.weight", "visual.layer1.0.conv1.weight"), "a CLIP with a ResNet image tower"),
-        (("text_encoder.bert.embeddings.x", "visual_encoder.cls_token"), "an ALBEF-family model"),
+        (("text_encoder.bert.embeddings.x", "visual_encoder.cls_token"), "a model of the ALBEF or BLIP families"),
         (("blocks.0.attn.qkv.weight", "patch_embed.proj.weight"), "a timm or DINO vision transformer"),
         (("vision_model.encoder.layers.0.mlp.fc1.weight",), "the image half of a Hugging Face CLIP"),
         (("net.0.weight", "net.0.bias"), "a state dict of 2 tensors beginning with net.0.bias, net.0.weight"),
@@ -143,7 +132,7 @@ def test_a_state_dict_of_another_model_says_what_it_looks_like(
 @pytest.mark.parametrize(
     ("content", "looks_like"),
     [
-        ({"state": {0: {"exp_avg": torch.zeros(1)}}, "param_groups": []}, "an optimizer state without a model"),
+        ({"state": {0: {"exp_avg": torch.zeros(1)}}, "param_groups": []}, "the state of a training"),
         ({"epoch": 3, "step": 9, "method": {}, "optimiser": {}}, "give the run's folder"),
         ({"hello": 1, "world": 2}, "a mapping with the keys hello, world"),
         ({}, r"a mapping with the keys \(none\)"),

@@ -142,7 +142,7 @@ def test_the_weight_file_of_a_run_loads_the_run(run: Path, tmp_path: Path) -> No
     assert pickout.load(run / "model.safetensors").fingerprint == pickout.load(run).fingerprint
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes((run / "model.safetensors").read_bytes())
-    with pytest.raises(CheckpointError, match=r"without the run; model.toml and tokenizer.json belong beside"):
+    with pytest.raises(CheckpointError, match=r"weights of a run; model.toml and tokenizer.json belong beside"):
         pickout.load(alone)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import pickout.checkpoints.bundle as bundle_module
+import pickout.checkpoints.saved_model as bundle_module
 import pickout.train.adaptation as adaptation_module
 from pickout.cli.app import main
 from pickout.errors import NothingFound

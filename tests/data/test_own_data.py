@@ -81,7 +81,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("image", "", "expected the path"),
     ("image", "../x.jpg", "leads out"),
     ("image", "/x.jpg", "leads out"),
-    ("identity", "", "whole number or a name"),
+    ("identity", "", "expected a name or a whole number"),
     ("time", "yesterday", "expected a time like"),
     ("split", "dev", "expected one of"),
 ]
@@ -206,10 +206,9 @@ def test_a_header_that_leaves_a_doubt_is_an_error(tmp_path: Path, header: str, t
         train_of(tmp_path, f"{header}\n1.jpg,1,2\n")
 
 
-@pytest.mark.parametrize("line", ['{"image": "1.jpg", "image": "2.jpg"}', '{"image": "1.jpg"}\n{"Image": "2.jpg"}'])
-def test_a_field_told_twice_in_json_lines_is_an_error(tmp_path: Path, line: str) -> None:
-    (tmp_path / "table.jsonl").write_text(line + "\n")
-    with pytest.raises(AnnotationError, match=r"twice|both mean image"):
+def test_a_field_told_twice_in_json_lines_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "table.jsonl").write_text('{"image": "1.jpg"}\n{"Image": "2.jpg"}\n')
+    with pytest.raises(AnnotationError, match="both mean image"):
         open_data("table", tmp_path)
 
 

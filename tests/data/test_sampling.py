@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from pickout.data.sampling import IdentitySampler, SamplerSettings, ShuffleSampler, build_sampler
+from pickout.data.batching import IdentitySampler, SamplerSettings, ShuffleSampler, build_sampler
 from pickout.errors import RecipeError
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pickout.config import parse_settings
-from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens, change_tokens, ordinary_ids
+from pickout.data.transforms import CaptionAugmentationSettings, augment_tokens, change_tokens, ordinary_ids
 from pickout.errors import RecipeError
 from pickout.text.vocabulary import SpecialTokens
 

@@ -3,13 +3,17 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.data.batching import Collate
+from pickout.data.batching import Collate, Draw
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.sampling import Draw
-from pickout.data.token_augmentation import CaptionAugmentationSettings, augment_tokens
 from pickout.data.training_pairs import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
-from pickout.data.transforms import AugmentationSettings, ImageSettings, prepare
+from pickout.data.transforms import (
+    AugmentationSettings,
+    CaptionAugmentationSettings,
+    ImageSettings,
+    augment_tokens,
+    prepare,
+)
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.build import train_tokenizer
 

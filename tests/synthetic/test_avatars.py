@@ -19,7 +19,7 @@ from pickout.synthetic.drawing import draw_crop
 from pickout.synthetic.gltf import read_gltf
 from pickout.synthetic.outfits import OUTFITS, sample_wearer
 from pickout.synthetic.posing import pose_avatar
-from pickout.synthetic.rasteriser import rasterise
+from pickout.synthetic.render import rasterise
 from pickout.synthetic.settings import AvatarSettings
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.street import StreetSettings, draw_street

@@ -22,7 +22,7 @@ from pickout.synthetic.captions import (
     with_mistakes,
     write_queries,
 )
-from pickout.synthetic.lexicon import LEXICON, Pen
+from pickout.synthetic.habits import LEXICON, Pen
 from pickout.synthetic.people import sample_person, sample_view
 from pickout.synthetic.visible import Item, visible_items
 

@@ -12,8 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from pickout.data.batching import Batch
-from pickout.data.sampling import IdentitySampler
+from pickout.data.batching import Batch, IdentitySampler
 from pickout.errors import ImageUnreadable
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, TextFeatures
 from pickout.shapes import TokenBatch

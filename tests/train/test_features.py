@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import load_file
 
 import pickout.train.features as features_module
-from pickout.data.sampling import Draw
+from pickout.data.batching import Draw
 from pickout.errors import ResumeMismatch
 from pickout.methods.model import build_model
 from pickout.train.display import Display

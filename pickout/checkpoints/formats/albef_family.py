@@ -23,7 +23,7 @@ from pickout.checkpoints.formats.foreign_model import (
     shapes_of,
     tower,
 )
-from pickout.checkpoints.formats.names import Names, Translation, prefixed
+from pickout.checkpoints.formats.names import TABLES, UNUSED, Names, Translation, prefixed
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.model import ModelSettings
@@ -36,70 +36,9 @@ CONTEXT = 50
 ALBEF, RETRIEVAL, RASA = "ALBEF", "ALBEF, for retrieval", "RaSa"
 """What a file of the family may be; that for retrieval has no masked-word head."""
 
-_VIT = {
-    "cls_token": "vision.class_token",
-    "pos_embed": POSITIONS,
-    "patch_embed.proj.*": "vision.patches.*",
-    "norm.*": "vision.norm_out.*",
-    "blocks.#.norm1.*": "vision.transformer.layers.#.norm_attention.*",
-    "blocks.#.attn.qkv.*": "vision.transformer.layers.#.attention.project_in.*",
-    "blocks.#.attn.proj.*": "vision.transformer.layers.#.attention.project_out.*",
-    "blocks.#.norm2.*": "vision.transformer.layers.#.norm_feed_forward.*",
-    "blocks.#.mlp.fc1.*": "vision.transformer.layers.#.feed_forward.widen.*",
-    "blocks.#.mlp.fc2.*": "vision.transformer.layers.#.feed_forward.narrow.*",
-}
 _ONES = {"cls_token": 2, "pos_embed": 1}
 """Leading axes of length 1 that our tensors do without."""
-_VIT_UNUSED = dict.fromkeys(("head.*", "pre_logits.fc.*", "fc_norm.*"), "a classifier of other images")
-_BERT = {
-    "embeddings.word_embeddings.weight": "text.embeddings.words.weight",
-    "embeddings.position_embeddings.weight": "text.embeddings.positions.weight",
-    "embeddings.token_type_embeddings.weight": "text.embeddings.types.weight",
-    "embeddings.LayerNorm.*": "text.embeddings.norm.*",
-} | {
-    f"encoder.layer.#.{key}.*": f"text.layer.#.{name}"
-    for key, name in {
-        "attention.self.query": "attention.project_in.*|0",
-        "attention.self.key": "attention.project_in.*|1",
-        "attention.self.value": "attention.project_in.*|2",
-        "attention.output.dense": "attention.project_out.*",
-        "attention.output.LayerNorm": "attention.norm.*",
-        "crossattention.self.query": "cross.project_query.*",
-        "crossattention.self.key": "cross.project_memory.*|0",
-        "crossattention.self.value": "cross.project_memory.*|1",
-        "crossattention.output.dense": "cross.project_out.*",
-        "crossattention.output.LayerNorm": "cross.norm.*",
-        "intermediate.dense": "feed_forward.widen.*",
-        "output.dense": "feed_forward.narrow.*",
-        "output.LayerNorm": "feed_forward.norm.*",
-    }.items()
-}
-_BERT_UNUSED = {
-    "embeddings.position_ids": "the numbers 0, 1, 2 ..., no weight",
-    "pooler.dense.*": "BERT's pooler, which ALBEF does not use",
-}
 _PREDICTIONS = "cls.predictions."
-_WORD_HEAD = {
-    f"{_PREDICTIONS}transform.dense.*": "word_head.dense.*",
-    f"{_PREDICTIONS}transform.LayerNorm.*": "word_head.norm.*",
-    f"{_PREDICTIONS}bias": "word_head.bias",
-}
-_TIED = {
-    f"{_PREDICTIONS}decoder.weight": "text.embeddings.words.weight",
-    f"{_PREDICTIONS}decoder.bias": "word_head.bias",
-}
-"""Keys of the word head that must be the same as another tensor, which is kept alone."""
-_HEADS_UNUSED = {"cls.seq_relationship.*": "BERT's next-sentence head, which ALBEF does not use"} | dict.fromkeys(
-    _TIED, "shared with another tensor"
-)
-_PROJECTIONS = {"vision_proj": "image_projection", "text_proj": "text_projection"}
-_SINGLE = (
-    {f"{key}.*": f"{name}.*" for key, name in _PROJECTIONS.items()}
-    | {f"{key}_m.*": f"{MOMENTUM}{name}.*" for key, name in _PROJECTIONS.items()}
-    | {"itm_head.*": "matching_head.*", "prd_head.*": "relation_head.*", "mrtd_head.*": "replaced_head.*"}
-    | {"temp": "temperature", "image_queue": "image_queue", "text_queue": "text_queue"}
-    | {"idx_queue": "identity_queue", "queue_ptr": "queue_pointer"}
-)
 _COUNTERS = ("identity_queue", "queue_pointer")
 _TELLING = {
     "vision.patches.weight": 4,
@@ -111,9 +50,11 @@ _TELLING = {
     "text_projection.weight": 2,
 }
 """Tensors that tell a model's sizes, and how many axes they have."""
-VIT = Names(_VIT, _VIT_UNUSED)
+VIT = Names(TABLES["vit"], UNUSED["vit"])
 """A vision transformer in timm's or DeiT's names."""
-MINILM = Names({key: name.replace("text.layer.", "text.trunk.") for key, name in _BERT.items() if "cross" not in key})
+MINILM = Names(
+    {key: name.replace("text.layer.", "text.trunk.") for key, name in TABLES["bert"].items() if "cross" not in key}
+)
 """MiniLM, as the frozen part of a sentence tower."""
 VIT_TELLING = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight")
 _CROSS = re.compile(r"text_encoder\.(?:bert\.)?encoder\.layer\.([0-9]{1,4})\.crossattention\..+\.(?:weight|bias)")
@@ -122,12 +63,14 @@ _CROSS = re.compile(r"text_encoder\.(?:bert\.)?encoder\.layer\.([0-9]{1,4})\.cro
 def family_names(keys: Collection[str]) -> Names:
     """The names of a file of the family; how many of its layers are text alone is told by where cross-attention is."""
     looks = [int(match[1]) for match in map(_CROSS.fullmatch, keys) if match]
-    table, unused = dict(_SINGLE), dict[str, str]()
+    table, unused = dict(TABLES["albef"]), dict[str, str]()
     for twin, ours in (("", ""), ("_m", MOMENTUM)):
         image, text = f"visual_encoder{twin}.", f"text_encoder{twin}."
         inner = f"{text}bert." if any(key.startswith(f"{text}bert.") for key in keys) else text
-        table |= prefixed(_VIT, image, ours) | prefixed(_BERT, inner, ours) | prefixed(_WORD_HEAD, text, ours)
-        unused |= prefixed(_VIT_UNUSED, image) | prefixed(_BERT_UNUSED, inner) | prefixed(_HEADS_UNUSED, text)
+        table |= prefixed(TABLES["vit"], image, ours) | prefixed(TABLES["bert"], inner, ours)
+        table |= prefixed(TABLES["word_head"], text, ours)
+        unused |= prefixed(UNUSED["vit"], image) | prefixed(UNUSED["bert"], inner)
+        unused |= prefixed(UNUSED["word_head"], text)
     return Names(table, unused, split=min(looks, default=0))
 
 
@@ -192,7 +135,8 @@ def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int
     spelled = {key: key.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias") for key in tensors}
     tensors = {spelled[key]: tensor for key, tensor in tensors.items()}
     inner = "bert." if any(key.startswith("bert.") for key in tensors) else ""
-    names = Names(prefixed(_BERT, inner) | _WORD_HEAD, prefixed(_BERT_UNUSED, inner) | _HEADS_UNUSED, split=text_layers)
+    table, unused = prefixed(TABLES["bert"], inner), prefixed(UNUSED["bert"], inner)
+    names = Names(table | TABLES["word_head"], unused | UNUSED["word_head"], split=text_layers)
     return _tied(source, names.translate(tensors), tensors)
 
 
@@ -219,7 +163,7 @@ def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor]) -> T
     for key in [key for key in weights.ignored if _PREDICTIONS in key]:
         head, _, tied = key.rpartition(_PREDICTIONS)
         twin = MOMENTUM if head.startswith("text_encoder_m.") else ""
-        shared = weights.state.get(twin + _TIED[_PREDICTIONS + tied])
+        shared = weights.state.get(twin + TABLES["tied"][_PREDICTIONS + tied])
         if shared is None or not torch.equal(tensors[key].to(shared.dtype), shared):
             raise CheckpointMismatch(f"{source}: {_PREDICTIONS}{tied} is not the tensor that it should share")
     return replace(weights, ignored={key: why for key, why in weights.ignored.items() if _PREDICTIONS not in key})

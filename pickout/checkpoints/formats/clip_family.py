@@ -9,77 +9,18 @@ from typing import Any, get_args
 from torch import Tensor
 
 from pickout.checkpoints.formats.foreign_model import Facts, ForeignModel, clip_model
-from pickout.checkpoints.formats.names import Names, Translation, prefixed
+from pickout.checkpoints.formats.names import TABLES, UNUSED, Names, Translation, prefixed
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointUnknown
 from pickout.files import read_text
 from pickout.nn.transformer import Activation
 
-_OPENAI_TABLE = {
-    "visual.conv1.weight": "vision.patches.weight",
-    "visual.class_embedding": "vision.class_token",
-    "visual.positional_embedding": "vision.positions",
-    "visual.ln_pre.*": "vision.norm_in.*",
-    "visual.ln_post.*": "vision.norm_out.*",
-    "visual.proj": "vision.projection.weight",
-    "token_embedding.weight": "text.tokens.weight",
-    "positional_embedding": "text.positions",
-    "ln_final.*": "text.norm_out.*",
-    "text_projection": "text.projection.weight",
-} | {
-    f"{theirs}transformer.resblocks.#.{key}": f"{ours}.transformer.layers.#.{name}"
-    for theirs, ours in (("visual.", "vision"), ("", "text"))
-    for key, name in {
-        "attn.in_proj_weight": "attention.project_in.weight",
-        "attn.in_proj_bias": "attention.project_in.bias",
-        "attn.out_proj.*": "attention.project_out.*",
-        "ln_1.*": "norm_attention.*",
-        "ln_2.*": "norm_feed_forward.*",
-        "mlp.c_fc.*": "feed_forward.widen.*",
-        "mlp.c_proj.*": "feed_forward.narrow.*",
-    }.items()
-}
-"""OpenAI's keys to our names."""
 _TRANSPOSED = ("visual.proj", "text_projection")
 """Stored as (width, embedding) and multiplied from the right."""
-_TEMPERATURE = {"logit_scale": "CLIP's temperature; scores here are plain cosines"}
-_OPENAI_IGNORED = _TEMPERATURE | dict.fromkeys(
-    ("input_resolution", "context_length", "vocab_size"), "a size, not a weight"
-)
-"""OpenAI's keys that are left out."""
-OPENAI = Names(_OPENAI_TABLE, _OPENAI_IGNORED, frozenset(_TRANSPOSED))
+OPENAI = Names(TABLES["openai"], UNUSED["openai"], frozenset(_TRANSPOSED))
 OPENAI_TELLING = ("visual.conv1.weight", "visual.proj", "token_embedding.weight")
 """Keys that only a CLIP with a vision transformer in OpenAI's names has together."""
 
-HUGGING_FACE = Names(
-    {
-        "vision_model.embeddings.patch_embedding.weight": "vision.patches.weight",
-        "vision_model.embeddings.class_embedding": "vision.class_token",
-        "vision_model.embeddings.position_embedding.weight": "vision.positions",
-        "vision_model.pre_layrnorm.*": "vision.norm_in.*",
-        "vision_model.post_layernorm.*": "vision.norm_out.*",
-        "visual_projection.weight": "vision.projection.weight",
-        "text_model.embeddings.token_embedding.weight": "text.tokens.weight",
-        "text_model.embeddings.position_embedding.weight": "text.positions",
-        "text_model.final_layer_norm.*": "text.norm_out.*",
-        "text_projection.weight": "text.projection.weight",
-    }
-    | {
-        f"{tower}_model.encoder.layers.#.{key}": f"{tower}.transformer.layers.#.{name}"
-        for tower in ("vision", "text")
-        for key, name in {
-            "self_attn.q_proj.*": "attention.project_in.*|0",
-            "self_attn.k_proj.*": "attention.project_in.*|1",
-            "self_attn.v_proj.*": "attention.project_in.*|2",
-            "self_attn.out_proj.*": "attention.project_out.*",
-            "layer_norm1.*": "norm_attention.*",
-            "layer_norm2.*": "norm_feed_forward.*",
-            "mlp.fc1.*": "feed_forward.widen.*",
-            "mlp.fc2.*": "feed_forward.narrow.*",
-        }.items()
-    },
-    _TEMPERATURE
-    | {f"{tower}_model.embeddings.position_ids": "a count from 0, not a weight" for tower in ("vision", "text")},
-)
+HUGGING_FACE = Names(TABLES["hugging_face"], UNUSED["hugging_face"])
 HUGGING_FACE_TELLING = (
     *("visual_projection.weight", "text_projection.weight"),
     "vision_model.embeddings.class_embedding",
@@ -91,37 +32,6 @@ _TRUNK = "base_model."
 FAMILY_TELLING = tuple(_TRUNK + key for key in OPENAI_TELLING)
 """Keys that every file of the family has."""
 
-_GRAB = {
-    "visul_emb_layer.fc.*": "image_head.adapter.shortcut.*",
-    "texual_emb_layer.linear.*": "text_head.adapter.shortcut.*",
-    "visul_emb_layer.mlp.layers.0.*": "image_head.adapter.inner.*",
-    "texual_emb_layer.mlp.layers.0.*": "text_head.adapter.inner.*",
-    "visul_emb_layer.mlp.layers.1.*": "image_head.adapter.outer.*",
-    "texual_emb_layer.mlp.layers.1.*": "text_head.adapter.outer.*",
-    "visul_emb_layer.mlp.bns.0.*": "image_head.adapter.norm.*",
-    "texual_emb_layer.mlp.bns.0.*": "text_head.adapter.norm.*",
-}
-_HEADS = {
-    "classifier_{}.*": "{}_objective.heads.pair_classifier.*",
-    "classifier_id_{}.*": "{}_objective.heads.identity_classifier.*",
-    "mlp_{}.0.*": "{}_objective.heads.fusion.*",
-    "mlp_{}.1.*": "{}_objective.heads.fusion_norm.*",
-}
-_DEAD = {
-    "visul_emb_layer.linear.*": "a layer that the released program never calls",
-    "visul_emb_layer.mlp.bns.1.*": "a normalisation that the released program never calls",
-    "texual_emb_layer.mlp.bns.1.*": "a normalisation that the released program never calls",
-}
-_ATTENTION = ("in_proj_weight", "in_proj_bias", "out_proj.*")
-_BLOCK = (*(f"attn.{key}" for key in _ATTENTION), "ln_1.*", "ln_2.*", "mlp.c_fc.*", "mlp.c_proj.*")
-_IRRA_ONLY = dict.fromkeys(
-    (
-        *(f"cross_attn.{key}" for key in _ATTENTION),
-        *(f"cross_modal_transformer.resblocks.#.{key}" for key in _BLOCK),
-        *("ln_pre_t.*", "ln_pre_i.*", "ln_post.*", "mlm_head.dense.*", "mlm_head.ln.*", "mlm_head.fc.*"),
-    ),
-    "IRRA's masked-word branch, used in its training only",
-) | {"classifier.*": "IRRA's identity classifier, which has no mismatch class; used in its training only"}
 _RDE: dict[str, Any] = {
     "selection": "last",
     "budget": "off",
@@ -171,10 +81,14 @@ def family_names(keys: Collection[str]) -> Names:
     its clean-up, `bge` and `tse`."""
     old = any("_bge." in key or "_tse." in key for key in keys)
     branches = {"bge": "global", "tse": "local"} if old else {"global": "global", "grab": "local"}
-    heads = {key.format(branch): ours.format(name) for branch, name in branches.items() for key, ours in _HEADS.items()}
+    heads = {
+        key.format(branch): ours.format(name)
+        for branch, name in branches.items()
+        for key, ours in TABLES["branch_heads"].items()
+    }
     return Names(
-        prefixed(_OPENAI_TABLE, _TRUNK) | _GRAB | heads,
-        prefixed(_OPENAI_IGNORED, _TRUNK) | _DEAD | _IRRA_ONLY,
+        prefixed(TABLES["openai"], _TRUNK) | TABLES["local_branch"] | heads,
+        prefixed(UNUSED["openai"], _TRUNK) | UNUSED["local_branch"] | UNUSED["irra"],
         frozenset(_TRUNK + key for key in _TRANSPOSED),
     )
 
@@ -201,7 +115,7 @@ def _release(source: str, weights: Translation) -> tuple[str, dict[str, Any], in
     if not any(key.startswith("image_head.") for key in state):
         if identities:
             return "the global baseline of ITSELF", {"name": "dual", **heads}, identities
-        irra = any(reason in _IRRA_ONLY.values() for reason in weights.ignored.values())
+        irra = any(reason in UNUSED["irra"].values() for reason in weights.ignored.values())
         method = {"name": "dual", "alignment": "sdm", "pair_loss": False, "id_terms": irra}
         return "IRRA" if irra else "a CLIP trunk of the IRRA family", method, 0
     outer, inner = state.get("image_head.adapter.outer.weight"), state.get("image_head.adapter.inner.weight")

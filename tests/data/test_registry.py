@@ -102,7 +102,7 @@ def test_training_identities_have_no_gaps_whatever_the_file_says(write_set: Writ
 
 
 WRONG: list[tuple[str, Any, str]] = [
-    ("captions", "A man in a string.", "the string 'A man in a string.'; expected a list"),
+    ("captions", "A man in a string.", "'A man in a string.'; expected a list"),
     ("captions", ["A man.", 3], "expected a list of strings"),
     ("captions", None, "expected a list of strings"),
     ("id", "7", "expected a whole number"),
@@ -150,11 +150,11 @@ def test_a_record_of_another_shape_is_named(write_set: Write) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('{"train": []}', "holds an object; expected a list"),
+        ('{"train": []}', "expected a list with a record"),
         ('"text"', "expected a list"),
         ("3", "holds 3; expected a list"),
-        ("[]", "holds no record"),
-        ("", "line 1, column 1, character 0.*truncated"),
+        ("[]", r"holds \[\]"),
+        ("", "line 1, column 1 .*truncated"),
         ("[" * 100_000, "not usable JSON"),
         ("[" + "9" * 5000 + "]", "not usable JSON"),
         ("[1,]", "not valid JSON at line 1"),
@@ -171,7 +171,7 @@ def test_a_file_of_the_wrong_shape_is_an_error(write_set: Write, content: str, t
 def test_truncated_json_names_the_place(write_set: Write, share: float) -> None:
     text = json.dumps(cuhk_records(), indent=1)
     cut = text[: max(1, int(share * len(text)))]
-    with pytest.raises(AnnotationError, match=r"not valid JSON at line \d+, column \d+, character \d+"):
+    with pytest.raises(AnnotationError, match=r"not valid JSON at line \d+, column \d+"):
         open_data("cuhk-pedes", write_set(cut))
 
 
@@ -287,8 +287,7 @@ def test_accents_are_found_in_the_form_that_the_disk_has(write_set: Write, disk:
 @pytest.mark.parametrize(
     ("name", "file", "told"),
     [
-        ("cuhk-pedes", "caption_all.json", "CUHK-PEDES's first release, which has no splits: take reid_raw.json"),
-        ("icfg-pedes", "reid_raw.json", "but reid_raw.json, which is CUHK-PEDES's .*: use the name cuhk-pedes"),
+        ("icfg-pedes", "reid_raw.json", "but reid_raw.json: use the name cuhk-pedes"),
         ("rstpreid", "ICFG-PEDES.json", "use the name icfg-pedes"),
         ("street", "data_captions.json", "use the name rstpreid"),
         ("cuhk-pedes", "table.csv", "use the name table"),
@@ -307,24 +306,3 @@ def test_the_file_of_another_format_is_named_with_its_data_set(
 def test_the_annotation_file_itself_serves_as_root(write_set: Write) -> None:
     root = write_set(cuhk_records())
     assert open_data("cuhk-pedes", root / "reid_raw.json") == open_data("cuhk-pedes", root)
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "records", "told"),
-    [
-        ("cuhk-pedes", "reid_raw.json", rstp_records(), "'file_path': missing; .*use the name rstpreid"),
-        ("rstpreid", "data_captions.json", cuhk_records(), "'img_path': missing; .*use the name cuhk-pedes"),
-        (
-            "cuhk-pedes",
-            "reid_raw.json",
-            [{key: value for key, value in record.items() if key != "split"} for record in cuhk_records()],
-            "'split': missing; a file without splits is CUHK-PEDES's first release",
-        ),
-    ],
-)
-def test_records_of_another_format_are_named_with_their_data_set(
-    write_set: Write, name: str, file: str, records: Any, told: str
-) -> None:
-    root = write_set(records, file=file)
-    with pytest.raises(AnnotationError, match=told):
-        open_data(name, root)
