@@ -63,7 +63,7 @@ def evaluate(
     if folder is not None:
         write_report(folder, report)
     if json:
-        typer.echo(report.json_line())
+        typer.echo(report.json_text(indent=None), nl=False)
         return
     console = Console()
     console.print(render(report))

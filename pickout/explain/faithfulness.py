@@ -62,8 +62,8 @@ class Tally:
         if not kept:
             return None
         values, people = np.array(kept).T
-        ends = bootstrap(values[:, None], people.astype(np.int64), self.settings)
-        return Number(*(round(float(x), 6) for x in (values.mean(), ends.low[0], ends.high[0])))
+        (low,), (high,) = bootstrap(values[:, None], people.astype(np.int64), self.settings)
+        return Number(*(round(float(x), 6) for x in (values.mean(), low, high)))
 
 
 def measure(

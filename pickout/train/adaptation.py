@@ -85,8 +85,8 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     moved.reduction.mean.lerp_(tokens.mean(dim=0), settings.share)
     moved.reduction.scale.lerp_(tokens.std(dim=0) + 1e-3, settings.share)
     before, after = (_reciprocal_ranks(each, seen, changed) for each in (tower, moved))
-    own = bootstrap((after - before)[:, None], np.arange(judges), BootstrapSettings(resamples=1000, seed=settings.seed))
-    gain = float(own.low[0]), float(own.high[0])
+    resampling = BootstrapSettings(resamples=1000, seed=settings.seed)
+    gain = tuple(float(end[0]) for end in bootstrap((after - before)[:, None], np.arange(judges), resampling))
     if gain[0] <= 0:
         told = f"gain {gain[0]:+.1f} to {gain[1]:+.1f} points of mean reciprocal rank, was {before.mean():.1f}"
         helps = f"the {judges} crops held back do not say that adapting helps"

@@ -63,12 +63,9 @@ def build_optimiser(method: Method, settings: OptimSettings) -> Optimizer:
         raise ValueError(f"{type(method).__name__}.parameter_groups: left out {left_out}, or one is there twice")
     rows: list[dict[str, Any]] = []
     for group in groups:
-        rate, decay = (
-            settings.learning_rate * group.learning_rate_scale,
-            settings.weight_decay * group.weight_decay_scale,
-        )
-        rows.append({"params": group.parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay})
-        rows[-1]["name"] = group.name
+        rate = settings.learning_rate * group.learning_rate_scale
+        row = {"params": group.parameters, "lr": rate, "initial_lr": rate, "name": group.name}
+        rows.append({**row, "weight_decay": settings.weight_decay * group.weight_decay_scale})
     kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
     return kind(rows, betas=settings.betas, eps=settings.epsilon)
 
