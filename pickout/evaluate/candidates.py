@@ -23,8 +23,7 @@ from pickout.nn.shared_keys import ImageMemory
 Tail = Literal["embedding", "constant"]
 """The order below the candidates: by embedding, or all equal and so in gallery order, as in RaSa's released program."""
 
-PAIRS, IMAGES = 256, 16
-"""Pairs matched at a time, and images whose keys and values are held for them."""
+PAIRS, IMAGES = 256, 16  # pairs matched at a time, and images whose keys and values are held for them
 
 Tell = Callable[[str, int, int], None]
 """Progress: what is done (`images`, `captions` or `pairs`), how many, and how many there are in this process."""

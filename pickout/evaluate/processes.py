@@ -51,8 +51,7 @@ class Share:
         return [value for values, _ in outcomes for value in values]
 
 
-ALONE = Share()
-"""The whole work in this process."""
+ALONE = Share()  # the whole work in this process
 
 
 def current_share() -> Share:

@@ -19,8 +19,7 @@ from torch import Tensor
 from pickout.evaluate.processes import ALONE, Share
 from pickout.shapes import Float
 
-TIE_RULE = "equal scores rank in gallery order (stable descending sort)"
-"""The tie rule in words, for reports."""
+TIE_RULE = "equal scores rank in gallery order (stable descending sort)"  # the tie rule in words, for reports
 GRID_BITS, _GALLERY_BLOCK = 26, 4096  # two factors of so many bits fill float64's 53
 
 

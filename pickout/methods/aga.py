@@ -27,8 +27,7 @@ from pickout.saliency.masking import Normalisation, clip, probabilities, vacuous
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
-Source = Literal["online", "momentum"]
-"""Which model is asked."""
+Source = Literal["online", "momentum"]  # which model is asked
 Rows = Mapping[int, Float[Tensor, "batch tokens"]]
 """By text layer from 1: the class token's attention, heads averaged (AGA, Eq. 6)."""
 

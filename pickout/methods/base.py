@@ -17,28 +17,21 @@ from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
 
-ALL_ROWS = AttentionRequest(rows="all")
-"""What a method asks of its towers for a trace."""
-ImageTower = VisionTransformer | MultiStageTower
-"""What a method can look at images with."""
-TextTower = TextTransformer | SentenceTower
-"""What a method without second look can read captions with."""
+ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
+ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
+TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where training stands, for methods whose behaviour changes over time."""
 
-    step: int
-    """The optimiser step about to be taken, from 1, counted over the whole run (also after a resume)."""
-    epoch: int
-    """The current epoch, from 1."""
+    step: int  # the optimiser step about to be taken, from 1, counted over the whole run (also after a resume)
+    epoch: int  # the current epoch, from 1
     steps_per_epoch: int
     epochs: int
-    part: int = 0
-    """Which of the batches that make up this optimiser step, from 0 (more than one with accumulation)."""
-    seed: int = 0
-    """The recipe's seed, for methods that draw at random in their step."""
+    part: int = 0  # which of the batches that make up this optimiser step, from 0 (more than one with accumulation)
+    seed: int = 0  # the recipe's seed, for methods that draw at random in their step
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +39,8 @@ class LossTerms:
     """Named losses and their weights; the two have equal keys."""
 
     terms: Mapping[str, Float[Tensor, ""]]
-    weights: Mapping[str, float]
-    """The factor of each term in `total`."""
-    logs: Mapping[str, float] = field(default_factory=dict)
-    """Further numbers worth a line in the journal; no gradient."""
+    weights: Mapping[str, float]  # the factor of each term in `total`
+    logs: Mapping[str, float] = field(default_factory=dict)  # further numbers worth a line in the journal; no gradient
 
     def __post_init__(self) -> None:
         if self.terms.keys() != self.weights.keys():
@@ -71,8 +62,7 @@ class ImageFeatures:
     """All tokens, class token first: in the joint space, or as `Method.remember` reads them."""
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     """The method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any)."""
-    trace: AttentionTrace | None = None
-    """Attention, when it was asked for."""
+    trace: AttentionTrace | None = None  # attention, when it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +80,7 @@ class TextFeatures:
 class ParameterGroup:
     """Parameters that share a learning rate and a weight decay, both factors of the recipe's."""
 
-    name: str
-    """For the journal, for example `classifier.bias`."""
+    name: str  # for the journal, for example `classifier.bias`
     parameters: list[nn.Parameter]
     learning_rate_scale: float = 1.0
     weight_decay_scale: float = 1.0
@@ -135,8 +124,7 @@ class PresetSettings(Settings):
 class Method(nn.Module, ABC):
     """A way to train and to score. One file each; see `pickout.methods.METHODS`."""
 
-    dimension: int
-    """Length of the embedding."""
+    dimension: int  # length of the embedding
     candidates: int = 0
     """How many of the best images by embedding `match_pairs` looks at again; 0: the method has no second score."""
 

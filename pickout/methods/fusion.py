@@ -30,8 +30,7 @@ from pickout.nn.fusion_encoder import Fused
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import Float, TokenBatch
 
-TEMPERATURES = (0.001, 0.5)
-"""Least and largest temperature in ALBEF's pre-training."""
+TEMPERATURES = (0.001, 0.5)  # least and largest temperature in ALBEF's pre-training
 
 
 class Fusion(PlanningModel):

@@ -28,19 +28,14 @@ from pickout.text.vocabulary import Vocabulary
 class Given:
     """A batch ready for a step, its captions cut to the longest of all processes."""
 
-    images: Float[Tensor, "batch 3 height width"]
-    """What the online model sees."""
+    images: Float[Tensor, "batch 3 height width"]  # what the online model sees
     second: Float[Tensor, "batch 3 height width"]
     """What the momentum model sees: another view, or the same where the batch has no other."""
-    strong: TokenBatch
-    """The captions as drawn; words of these are hidden and replaced."""
-    weak: TokenBatch
-    """Captions of the same people for contrast, matching and relation, mostly the strong ones."""
-    replaced: Int[Tensor, " batch"]
-    """1 where `weak` is another caption."""
+    strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
+    weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
+    replaced: Int[Tensor, " batch"]  # 1 where `weak` is another caption
     identity: Int[Tensor, " batch"]
-    content: Bool[Tensor, "batch tokens"]
-    """True where a token of `strong` is a word piece."""
+    content: Bool[Tensor, "batch tokens"]  # true where a token of `strong` is a word piece
     part: Part
 
 
@@ -48,12 +43,9 @@ class Given:
 class Weak:
     """The captions of contrast, matching and relation, after AGA has put other words into some."""
 
-    online: TokenBatch
-    """What the online model reads."""
-    momentum: TokenBatch
-    """What the momentum model reads."""
-    replaced: Int[Tensor, " batch"]
-    """1 for a weak pair."""
+    online: TokenBatch  # what the online model reads
+    momentum: TokenBatch  # what the momentum model reads
+    replaced: Int[Tensor, " batch"]  # 1 for a weak pair
     logs: dict[str, float] = field(default_factory=dict)
 
 
@@ -63,21 +55,14 @@ class Plan:
 
     given: Given
     chooser: Chooser
-    tokens: Float[Tensor, "batch image_tokens width"]
-    """The online model's image tokens."""
-    image: Float[Tensor, "batch dimension"]
-    """Momentum features of the images, unit norm."""
-    text: Float[Tensor, "batch dimension"]
-    """Momentum features of the captions, unit norm."""
+    tokens: Float[Tensor, "batch image_tokens width"]  # the online model's image tokens
+    image: Float[Tensor, "batch dimension"]  # momentum features of the images, unit norm
+    text: Float[Tensor, "batch dimension"]  # momentum features of the captions, unit norm
     weak: Weak
-    hidden: Hidden | None
-    """Captions with hidden words; None where no words are hidden."""
-    teacher: Float[Tensor, "chosen vocabulary"] | None
-    """Momentum logits at the chosen positions, in reading order."""
-    sampled: Int[Tensor, "batch tokens"] | None
-    """Captions with replaced words; None where none are asked for."""
-    labels: Int[Tensor, "batch tokens"] | None
-    """Which words were replaced."""
+    hidden: Hidden | None  # captions with hidden words; None where no words are hidden
+    teacher: Float[Tensor, "chosen vocabulary"] | None  # momentum logits at the chosen positions, in reading order
+    sampled: Int[Tensor, "batch tokens"] | None  # captions with replaced words; None where none are asked for
+    labels: Int[Tensor, "batch tokens"] | None  # which words were replaced
     logs: dict[str, float]
 
     @property

@@ -23,10 +23,8 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, Tok
 class Fused:
     """Captions after they looked at images."""
 
-    summary: Float[Tensor, "rows width"]
-    """The class token of every row."""
-    tokens: Float[Tensor, "full_rows tokens width"]
-    """All tokens of the rows behind the first `summary_rows`."""
+    summary: Float[Tensor, "rows width"]  # the class token of every row
+    tokens: Float[Tensor, "full_rows tokens width"]  # all tokens of the rows behind the first `summary_rows`
     looks: dict[int, Tensor] = field(default_factory=dict)
     """By fusion layer (from 1), where each row's class token looked. Shape of each: (rows, image_tokens)."""
     look_maps: dict[int, Tensor] = field(default_factory=dict)

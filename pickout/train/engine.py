@@ -28,8 +28,7 @@ from pickout.train.run_folder import random_states, restore_random_states
 from pickout.train.system import keep_freed_memory, repeatable
 
 State = dict[str, Any]
-_PATIENCE = timedelta(hours=2)
-"""How long processes wait for each other; one of them may be validating."""
+_PATIENCE = timedelta(hours=2)  # how long processes wait for each other; one of them may be validating
 _REMEDY = (
     "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
     "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
