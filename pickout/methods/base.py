@@ -99,11 +99,8 @@ def group_parameters(
 
 
 class PresetSettings(Settings):
-    """Settings of a method with presets: named sets of values that take the place of its defaults.
-
-    A preset sets whole choices: a number and the unit that it is counted in are one key, so that no key of a recipe can
-    keep the one while a preset changes the other.
-    """
+    """Settings of a method with presets: named sets of values that take the place of its defaults. A number and its unit
+    are one key, so that no recipe can keep the one while a preset changes the other."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
@@ -141,14 +138,8 @@ class Method(nn.Module, ABC):
         """Embed tokenized captions. With `trace`, end-of-text rows of all layers are returned too."""
 
     def remember(self, tokens: Float[Tensor, "images tokens width"]) -> ImageMemory:
-        """What matching needs of images, computed once however many captions each is matched with.
-
-        Args:
-            tokens: as in `ImageFeatures`.
-
-        Raises:
-            NotImplementedError: the method has no second score (`candidates` is 0), as for `match_pairs`.
-        """
+        """What matching needs of images, from tokens as in `ImageFeatures`, computed once however many captions each is
+        matched with; `NotImplementedError` where the method has no second score, as for `match_pairs`."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
     def match_pairs(
@@ -158,14 +149,8 @@ class Method(nn.Module, ABC):
         mask: Bool[Tensor, "pairs tokens"],
         image: Int[Tensor, " pairs"],
     ) -> Float[Tensor, " pairs"]:
-        """A slower, better score of pairs of an image and a caption.
-
-        Args:
-            memory: from `remember`.
-            states: the tokens of each pair's caption, as in `TextFeatures`.
-            mask: True where a token is not padding.
-            image: which image of the memory each pair has.
-        """
+        """A slower, better score of pairs: of an `image` of the memory, from `remember`, and the `states` of a caption,
+        its tokens as in `TextFeatures`; the mask is True where a token is not padding."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
     def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:

@@ -12,11 +12,10 @@ from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.losses.fusion import replaced_labels
 from pickout.methods.base import ImageTower, Progress
-from pickout.methods.by_length import fuse_by_length, read_by_length
-from pickout.methods.fusion_model import FusionModel
-from pickout.methods.fusion_settings import FusionSettings
+from pickout.methods.fusion_model import FusionModel, FusionSettings
 from pickout.methods.processes import Part, find_part, total
 from pickout.methods.step_choices import Chooser, Hidden, draw_uniforms
+from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
 from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
@@ -91,9 +90,7 @@ class PlanningModel(FusionModel):
         super().__init__(settings, vision, text, identities)
         continues, whole = vocabulary.continues, vocabulary.whole_words
         if settings.whole_words and continues is None:
-            raise RecipeError(
-                "whole_words = true: this tokenizer does not tell where words begin; use kind = 'wordpiece'"
-            )
+            raise RecipeError("whole_words = true: this tokenizer does not tell where words begin; use 'wordpiece'")
         special, sampled = vocabulary.special, settings.replaced_labels == "sampled"
         self.mask_id, self.ignored_ids = special.mask, (special.padding, special.start) if sampled else ()
         proposable = torch.from_numpy(vocabulary.proposable)
@@ -150,9 +147,8 @@ class PlanningModel(FusionModel):
         image_m = unit(twin.image_projection(tokens_m[:, 0]))
         states_m = read_by_length(twin.text, weak.momentum, whole=self.whole_rows)
         text_m = unit(twin.text_projection(states_m[:, 0]))
-        return Plan(
-            given, chooser, image_BND, image_m, text_m, weak, hidden, teacher, sampled, labels, logs | weak.logs
-        )
+        found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
+        return Plan(given, chooser, image_BND, image_m, text_m, *found)
 
     def masking_probability(
         self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]
