@@ -99,8 +99,8 @@ def group_parameters(
 
 
 class PresetSettings(Settings):
-    """Settings of a method with presets: named sets of values that take the place of its defaults. A number and its unit
-    are one key, so that no recipe can keep the one while a preset changes the other."""
+    """Settings of a method with presets: named sets of values that take the place of its defaults. A number and its
+    unit are one key, so that no recipe can keep the one while a preset changes the other."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
