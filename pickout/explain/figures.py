@@ -20,9 +20,6 @@ _WORDS, _ACROSS, _HEIGHT = 8, 6, 288
 """Most words on a sheet, most panels in a row of it, and the height of a panel in pixels."""
 _MARGIN, _LINE = 10, 22
 _BLUE, _ORANGE, _GREY, _INK = "#0b6e99", "#c2571a", "#d9d9d9", "#1f2933"
-_SIZE, _LETTER = 10.5, 0.602
-"""Size of a drawn sentence in points, and the width of a letter of matplotlib's fixed-width font relative to it."""
-_WIDE = 4.7  # inches of a sentence of the mask figure
 
 
 def heat_layer(heat: Array, grid: Grid, size: tuple[int, int], *, top: float | None = None) -> Image.Image:
@@ -120,22 +117,16 @@ def _drawn(width: float, height: float, stream: io.BytesIO) -> Iterator[Any]:
 
 
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:
-    """The crop, the sentence coloured by attention, and the raw guesses at so many leading words, the original marked;
-    `pieces` are those of `hidden_pieces`. A PNG file's bytes."""
+    """The crop, attention by word, and raw guesses at so many leading words, the original marked; `pieces` are those
+    of `hidden_pieces`. A PNG file's bytes."""
     stream, weights = io.BytesIO(), word_weights(pieces)
     leading = list(weights)[:words]
     first = {piece.word: piece for piece in reversed(pieces)}
-    # Full colour is the highest weight, but at least three even shares: even attention stays pale.
-    top = max(max(weights.values()), 3 / len(weights))
-    boxes = {told: (0.76, 0.34, 0.10, 0.85 * weights[word] / top) for told, word in enumerate(pair.told)}
-    texts, wide = [pair.words[word].text for word in pair.told], 1.9 * (len(leading) + 1)
-    places = _layout(texts, wide)
-    high = 0.4 + 0.3 * (1 + places[-1][0])
     likeliest = max([0.1, *(guess.probability for word in leading for guess in first[word].guesses)])
-    with _drawn(wide, high + 3.0, stream) as figure:
-        above, below = figure.subfigures(2, 1, height_ratios=(high, 3.0))
+    with _drawn(1.9 * (len(leading) + 1), 4.6, stream) as figure:
+        above, below = figure.subfigures(2, 1, height_ratios=(1.6, 3.0))
         above.suptitle("attention of the class token (AGA, Eq. 8)", x=0.01, ha="left", fontsize=10, color=_INK)
-        _sentence(above.subplots(), texts, places, boxes, wide)
+        _by_word(above.subplots(), pair, [weights[word] for word in pair.told], _ORANGE)
         below.suptitle("what the model guesses where the word is hidden", x=0.01, ha="left", fontsize=10, color=_INK)
         panels = below.subplots(1, len(leading) + 1, squeeze=False)[0]
         _show(panels[0], pair.picture)
@@ -157,30 +148,35 @@ def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
     axes.set_title(title, fontsize=10, loc="left", color=_INK, parse_math=False)
 
 
-def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Array) -> bytes:
-    """Random and guided masks side by side: where the hidden words look, what each draw hides, and how likely. `looks`
-    tells where each told word looks while it is hidden, (told, patches)."""
-    stream, texts = io.BytesIO(), [pair.words[word].text for word in pair.told]
-    places = _layout(texts, _WIDE)
-    draws, lines = len(next(iter(found.values())).draws), 1 + places[-1][0]
+def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Mapping[int, Array]) -> bytes:
+    """Random and guided masks side by side: where the hidden words look, what each draw hides (dark), and how likely.
+    `looks` tells where each told word looks while it is hidden, from `look_at`."""
+    stream, mean = io.BytesIO(), np.mean(list(looks.values()), axis=0)
+    draws = len(next(iter(found.values())).draws)
     likeliest = 1.05 * max(max(masked.probability) for masked in found.values())
-    with _drawn(13, 1.9 + 0.36 * lines * draws, stream) as figure:
+    with _drawn(13, 2.6 + 0.25 * draws, stream) as figure:
         for side, (rule, masked) in zip(figure.subfigures(1, len(found)), found.items(), strict=True):
             left, right = side.subfigures(1, 2, width_ratios=(1, 3.4))
-            hidden = sorted({told for draw in masked.draws for told in draw})
-            heat = looks[hidden].mean(axis=0) if hidden else np.zeros(pair.grid.patches, np.float32)
-            heat = heat - heat.mean()  # what is looked at more than an average place
+            hidden = np.zeros((draws, len(pair.told)))
+            for row, draw in zip(hidden, masked.draws, strict=True):
+                row[list(draw)] = 1
+            heat = (hidden.max(axis=0)[:, None] * (mean - mean.mean(axis=1, keepdims=True))).sum(axis=0)
             _show(left.subplots(), overlay(pair.picture, heat.reshape(pair.grid.rows, pair.grid.columns), pair.grid))
-            rows = right.subplots(draws + 1, 1, height_ratios=(*[0.36 * lines] * draws, 1.5))
-            for axes, draw in zip(rows, masked.draws, strict=False):
-                _sentence(axes, texts, places, dict.fromkeys(draw, _INK), _WIDE)
-            rows[-1].bar(range(len(texts)), masked.probability, color=_ORANGE if rule == "guided" else _BLUE, width=0.7)
-            rows[-1].set(ylim=(0, likeliest), ylabel="probability")
-            rows[-1].set_xticks(range(len(texts)), texts, rotation=60, ha="right", fontsize=7, parse_math=False)
-            rows[-1].tick_params(axis="y", labelsize=7)
-            rows[-1].spines[["top", "right"]].set_visible(False)
+            above, below = right.subplots(2, 1, height_ratios=(draws, 4), sharex=True)
+            above.imshow(hidden, cmap="Greys", vmin=0, vmax=1.2, aspect="auto")
+            above.set(yticks=[], ylabel="hidden")
+            _by_word(below, pair, masked.probability, _ORANGE if rule == "guided" else _BLUE)
+            below.set(ylim=(0, likeliest), ylabel="probability")
             side.suptitle(f"{rule} masks", fontsize=12, fontweight="bold", color=_INK)
     return stream.getvalue()
+
+
+def _by_word(axes: Any, pair: Pair, values: Sequence[float], colour: str) -> None:
+    texts = [pair.words[word].text for word in pair.told]
+    axes.bar(range(len(texts)), values, color=colour, width=0.7)
+    axes.set_xticks(range(len(texts)), texts, rotation=60, ha="right", fontsize=7, parse_math=False)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def entropy_figure(found: Mapping[str, Array], title: str) -> bytes:
@@ -200,39 +196,6 @@ def entropy_figure(found: Mapping[str, Array], title: str) -> bytes:
         axes.legend(frameon=False, fontsize=9)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)
     return stream.getvalue()
-
-
-def _columns(inches: float) -> float:
-    """Letters in a line."""
-    return inches * 72 / (_SIZE * _LETTER)
-
-
-def _layout(texts: Sequence[str], inches: float) -> list[tuple[int, int]]:
-    """Line and column of each word of a sentence that is drawn so wide."""
-    places, line, column = list[tuple[int, int]](), 0, 0
-    for text in texts:
-        if column and column + len(text) + 2 > _columns(inches):
-            line, column = line + 1, 0
-        places.append((line, column))
-        column += len(text) + 2
-    return places
-
-
-def _sentence(
-    axes: Any, texts: Sequence[str], places: Sequence[tuple[int, int]], boxes: Mapping[int, Any], inches: float
-) -> None:
-    """Words in lines, some in a box of a colour; dark boxes have white letters."""
-    from matplotlib.patches import FancyBboxPatch
-
-    for told, (text, (line, column)) in enumerate(zip(texts, places, strict=True)):
-        if told in boxes:
-            corner, style = (column - 0.35, line + 0.17), "round,pad=0,rounding_size=0.25"
-            axes.add_patch(FancyBboxPatch(corner, len(text) + 0.7, 0.66, style, fc=boxes[told], lw=0))
-        letters = "white" if boxes.get(told) == _INK else _INK
-        letter = {"family": "DejaVu Sans Mono", "fontsize": _SIZE, "color": letters, "parse_math": False}
-        axes.text(column + len(text) / 2, line + 0.5, text, ha="center", va="center_baseline", **letter)
-    axes.set(xlim=(-0.5, _columns(inches) - 0.5), ylim=(places[-1][0] + 1, 0))
-    axes.axis("off")
 
 
 def _show(axes: Any, picture: Any) -> None:
