@@ -16,8 +16,8 @@ from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
-from pickout.train.cpu import keep_freed_memory
 from pickout.train.recipe import find_recipe, load_recipe
+from pickout.train.system import keep_freed_memory
 
 STEPS = 12
 

@@ -28,7 +28,7 @@ from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.shared_keys import ImageMemory
 from pickout.nn.text import TextSettings
 from pickout.shapes import TokenBatch
-from pickout.train.cpu import keep_freed_memory
+from pickout.train.system import keep_freed_memory
 
 LENGTH = 50
 """Tokens of a padded caption, as in the released evaluation."""

@@ -37,8 +37,8 @@ from pickout.saliency.enrich import candidates, enrich
 from pickout.saliency.hiding import apply_mask
 from pickout.shapes import TokenBatch
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
-from pickout.train.cpu import keep_freed_memory
 from pickout.train.recipe import Recipe, find_recipe, load_recipe
+from pickout.train.system import keep_freed_memory
 
 PADDING, START, MASK = 0, 1, 2
 STEPS = 6

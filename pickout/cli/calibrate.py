@@ -70,21 +70,16 @@ def _drawn_people() -> Iterator[Path]:
 
 def _show(gallery: Path, found: "Calibration") -> None:
     check = found.check
-    say(
-        f"{gallery}: calibrated at {found.crops:,} crops with {found.searches:,} searches for "
-        f"{found.identities} people of {found.data}"
-    )
+    used = f"{found.searches:,} searches for {found.identities} people of {found.data}"
+    say(f"{gallery}: calibrated at {found.crops:,} crops with {used}")
     say(f"On {check.identities} people not used for that, when the person is there in half of the searches:")
     for what, error, (low, high) in (
         ("over the best ten candidates", check.ece, check.ece_interval),
         ("over the best one alone", check.ece_best, check.ece_best_interval),
     ):
         say(f"  expected calibration error {what}: {error:.3f} (95 % interval {low:.3f} to {high:.3f})")
-    right = "" if check.present_right is None else f", {check.present_right:.0%} of them with a match in first place"
-    say(
-        f"  at error 0.05, {check.absent_answered:.1%} of searches for absent people are answered, and "
-        f"{check.present_answered:.1%} of those for people who are there{right}"
-    )
+    answered = f"{check.absent_answered:.1%} of searches for absent people are answered"
+    say(f"  at error 0.05, {answered}, and {check.present_answered:.1%} of those for people who are there")
     for doubt in found.warnings():
         say(f"Note: {doubt}")
     say(f"Written: {gallery}/calibration.json, calibration.png")

@@ -29,33 +29,22 @@ def draw(
     json: Json = False,
 ) -> None:
     """Draw people with sentences about them, in the format of CUHK-PEDES. Run it again to go on after a stop."""
+    from pickout.synthetic.contact_sheet import contact_sheet
     from pickout.synthetic.street import StreetSettings, draw_street
 
     settings = settings_of(StreetSettings, set_, {} if avatars is None else {"avatars": {"folder": str(avatars)}})
     start = time.monotonic()
     with progress("drawing", quiet=False, stays=True) as show:
         draw_street(settings, out, workers=workers, progress=show)
-    write(sheet, "--sheet", lambda: _sheet(out))
+    write(sheet, "--sheet", lambda: png(contact_sheet(out)))
     images, seconds = settings.people * settings.images, round(time.monotonic() - start, 1)
     captions = images * settings.captions.per_image
     if json:
         counts = {"identities": settings.people, "images": images, "captions": captions, "seconds": seconds}
         tell({"type": "result", "out": str(out), **counts, "sheet": sheet and str(sheet)}, json=True)
         return
-    say(
-        f"{out}: {settings.people} people, {images} images, {captions} captions in {seconds} s. "
-        f"Next: pickout data check street {out}"
-    )
-
-
-def _sheet(street: Path) -> bytes:
-    from PIL.Image import Dither, Quantize
-
-    from pickout.synthetic.contact_sheet import contact_sheet
-
-    full = contact_sheet(street)
-    palette = full.quantize(256, method=Quantize.FASTOCTREE)
-    return png(full.quantize(palette=palette, dither=Dither.FLOYDSTEINBERG))
+    say(f"{out}: {settings.people} people, {images} images, {captions} captions in {seconds} s.")
+    say(f"Next: pickout data check street {out}")
 
 
 @app.command("check")

@@ -18,7 +18,7 @@ from pickout.cli.evaluate import write_report
 from pickout.cli.index import indexing_progress
 from pickout.cli.options import Device, Json, Texts, setting
 from pickout.cli.search import answers_page
-from pickout.cli.terminal import progress, write
+from pickout.cli.terminal import progress, say, tell, write
 from pickout.config import apply_overrides, parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import UsageError
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
 
 STREET: Mapping[str, Any] = {"identities": 1500, "val_identities": 100, "test_identities": 400, "images": 2}
-"""The street of `--train`; what is not listed is drawn as `pickout data draw` draws it."""
 SMALL_STREET: Mapping[str, Any] = {"identities": 1, "val_identities": 0, "test_identities": 150, "images": 2}
-"""The street otherwise: people that no model has seen."""
+"""The streets of `--train` and otherwise, as far as they differ from those of `pickout data draw`."""
 SENTENCES = (
     "A woman in a red coat and black trousers, carrying a handbag.",
     "The man wears a blue shirt, grey trousers and white trainers, with a backpack on his back.",
@@ -59,16 +58,19 @@ def demo(
     from pickout.synthetic.street import StreetSettings, draw_street
 
     # Whatever does not go together is told before anything is drawn.
-    pairs = set_ or []
-    others = [pair for pair in pairs if not pair.startswith("street.")]
-    _refuse(crops, others, train=train)
-    chosen = {"street": STREET if train else SMALL_STREET}
-    drawn = apply_overrides(chosen, [pair for pair in pairs if pair.startswith("street.")])["street"]
+    others = [pair for pair in set_ or () if not pair.startswith("street.")]
+    if train and crops is not None:
+        raise UsageError("--crops searches with the model that comes with Pickout; leave --train out")
+    if others and not train:
+        raise UsageError(f"--set {others[0]}: only --train has a recipe; for the people drawn give street.KEY=VALUE")
+    if crops is not None:
+        count_images(crops)
+    own = [pair for pair in set_ or () if pair.startswith("street.")]
+    drawn = apply_overrides({"street": STREET if train else SMALL_STREET}, own)["street"]
     people = parse_settings(StreetSettings, drawn, source="--set", prefix="street")
     learn = _training(out, others, device, json=json) if train else None
     voice = _Voice(json, stages=5 if train else 2 if crops else 3)
-    begun = time.monotonic()
-    street = out / ("street" if train else "people")
+    begun, street = time.monotonic(), out / ("street" if train else "people")
     if crops is None:
         with voice.stage("draw a street of people"), progress("drawing", quiet=False, stays=True) as drawing:
             draw_street(people, street, progress=drawing)
@@ -81,7 +83,7 @@ def demo(
         place, searched = str((out / "run").resolve()), _crops_of_test_people(out)
         model = loading.load_model(place, device)
         with voice.stage("measure it on people it has never seen"):
-            voice.measured(_measure(model, out))
+            _measure(model, out, voice)
     with voice.stage("index your crops" if crops else "index the crops of people it has never seen"):
         name = crops.resolve().name if crops else "crops" if train else "people"
         gallery = Gallery.create(out / f"{name}.gallery", model, run=place)
@@ -91,57 +93,36 @@ def demo(
     with voice.stage("search"):
         answers = [gallery.ask(each, top=top) for each in sentence or SENTENCES]
         write(page, "--out", lambda: answers_page(gallery, answers))
-    voice.done(page, gallery.path, time.monotonic() - begun)
-
-
-def _refuse(crops: Path | None, others: list[str], *, train: bool) -> None:
-    if train and crops is not None:
-        raise UsageError("--crops searches with the model that comes with Pickout; leave --train out")
-    if others and not train:
-        raise UsageError(f"--set {others[0]}: only --train has a recipe; for the people drawn give street.KEY=VALUE")
-    if crops is not None:
-        count_images(crops)
+    seconds = time.monotonic() - begun
+    voice.tell("done", page=str(page), gallery=str(gallery.path), seconds=round(seconds, 1))
+    voice.say(f"Done in {seconds / 60:.1f} minutes. Look at {page} in a browser. Then ask:")
+    voice.say(f'  pickout search {gallery.path} "a man in a green jacket" --html results.html')
 
 
 class _Voice:
     """Speaks to a person or, with `json`, to a program."""
 
     def __init__(self, json: bool, stages: int) -> None:
-        from rich.console import Console
-
         self._json, self._stages, self._stage = json, stages, 0
-        self._console = Console(stderr=json, quiet=json, highlight=False)
+
+    def say(self, text: str) -> None:
+        if not self._json:
+            say(text)
+
+    def tell(self, event: str, **fields: Any) -> None:
+        if self._json:
+            tell({"event": event, **fields}, json=True)
 
     @contextmanager
     def stage(self, what: str) -> Iterator[None]:
         """Announce a stage and tell how long it took."""
         self._stage += 1
-        self._console.print(f"[bold]\\[{self._stage}/{self._stages}] {what}[/bold]")
+        self.say(f"[{self._stage}/{self._stages}] {what}")
         begun = time.monotonic()
         yield
         seconds = time.monotonic() - begun
-        self._tell("stage", number=self._stage, what=what, seconds=round(seconds, 1))
-        self._console.print(f"      {seconds:.1f} s\n")
-
-    def measured(self, numbers: Mapping[str, Any]) -> None:
-        """Tell how often the right person came first."""
-        self._tell("measured", **numbers)
-        low, high = numbers["interval"]
-        self._console.print(
-            f"      R@1 {numbers['R@1']:.1f} % (95 % interval {low:.1f} to {high:.1f}) for {numbers['queries']} "
-            f"sentences about {numbers['identities']} held-out people in {numbers['images']} crops: "
-            f"{numbers['times_chance']:.0f} times chance ({numbers['chance']:.2f} %)"
-        )
-
-    def done(self, page: Path, gallery: Path, seconds: float) -> None:
-        """Tell where the results are and what to type next."""
-        self._tell("done", page=str(page), gallery=str(gallery), seconds=round(seconds, 1))
-        self._console.print(f"Done in {seconds / 60:.1f} minutes. Look at [bold]{page}[/bold] in a browser. Then ask:")
-        self._console.print(f'  pickout search {gallery} "a man in a green jacket" --html results.html', markup=False)
-
-    def _tell(self, event: str, **fields: Any) -> None:
-        if self._json:
-            typer.echo(json_text.dumps({"event": event, **fields}))
+        self.tell("stage", number=self._stage, what=what, seconds=round(seconds, 1))
+        self.say(f"      {seconds:.1f} s\n")
 
 
 def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> Any:
@@ -156,18 +137,22 @@ def _training(out: Path, overrides: list[str], device: str, *, json: bool) -> An
     return partial(train, recipe, out / "run", device=device, display=display)
 
 
-def _measure(model: "LoadedModel", out: Path) -> dict[str, Any]:
-    """R@1 on the test people with its interval, and how that compares with chance."""
+def _measure(model: "LoadedModel", out: Path, voice: _Voice) -> None:
+    """Tell R@1 on the test people with its interval, and how that compares with chance."""
     from pickout.evaluate.protocol import evaluate
 
     report = evaluate(model, "street", "test", root=out / "street")
     folder = out / "run" / "evaluations" / "street-test"
     write_report(folder, report)
-    found, metrics = report.text_to_image, report.text_to_image.metrics
+    found, metrics, people = report.text_to_image, report.text_to_image.metrics, report.subject.identities
     recall, chance, interval = metrics.recall_at_1, metrics.chance, (found.intervals or {})["R@1"]
     told = {"R@1": recall, "interval": interval, "chance": chance, "times_chance": recall / chance}
-    counts = {"queries": metrics.queries, "images": found.gallery, "identities": report.subject.identities}
-    return {**told, **counts, "report": str(folder / "report.json")}
+    counts = {"queries": metrics.queries, "images": found.gallery, "identities": people}
+    voice.tell("measured", **told, **counts, report=str(folder / "report.json"))
+    voice.say(
+        f"      R@1 {recall:.1f} % (95 % interval {interval[0]:.1f} to {interval[1]:.1f}) for {metrics.queries} "
+        f"sentences about {people} held-out people in {found.gallery} crops: {recall / chance:.0f} times chance"
+    )
 
 
 def _crops_of_test_people(out: Path) -> Path:

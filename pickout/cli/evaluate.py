@@ -1,8 +1,7 @@
 """`pickout evaluate`: how good a model is on a split."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,19 +21,14 @@ def write_report(folder: Path, report: "Report") -> None:
     write(folder / "cmc.png", "--out", lambda: plot_cmc(report))
 
 
-class Protocol(StrEnum):
-    """How numbers are chosen."""
-
-    standard = "standard"
-    paper = "paper"
-
-
 def evaluate(
     run: Run,
     data: DataName = None,
     root: DataRoot = None,
     split: Annotated[str | None, typer.Option(help="The split; by default val (paper protocol: test).")] = None,
-    protocol: Annotated[Protocol, typer.Option(help="paper: also sweep the global part's weight.")] = Protocol.standard,
+    protocol: Annotated[
+        Literal["standard", "paper"], typer.Option(help="paper: also sweep the global part's weight.")
+    ] = "standard",
     out: Annotated[Path | None, typer.Option(help="Folder for the report; by default RUN/evaluations/...")] = None,
     set_: Annotated[Texts, setting("bootstrap.resamples=0")] = None,
     device: Device = "auto",
@@ -60,14 +54,8 @@ def evaluate(
     home = run_folder(model)
     opened = open_run_data(run, home, data, root, speaks=speaks)
     with progress("encoding", quiet=json or not speaks) as show:
-        report = measure(
-            model,
-            opened,
-            split,
-            protocol=protocol.value,
-            settings=settings,
-            tell=lambda what, done, total: show(done, total, what=f"encoding {what}"),
-        )
+        told = lambda what, done, total: show(done, total, what=f"encoding {what}")  # noqa: E731
+        report = measure(model, opened, split, protocol=protocol, settings=settings, tell=told)
     if not speaks:
         return
     kind = "" if report.protocol == "standard" else f"-{report.protocol}"
@@ -75,7 +63,7 @@ def evaluate(
     if folder is not None:
         write_report(folder, report)
     if json:
-        typer.echo(report.json_line())
+        typer.echo(report.json_text(indent=None), nl=False)
         return
     console = Console()
     console.print(render(report))

@@ -1,7 +1,7 @@
 """`pickout gallery`: look at a gallery, change it, erase from it, check it, carry it elsewhere."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,11 +40,19 @@ _Set = Annotated[
 @app.command()
 def info(gallery: GalleryPath, json: Json = False) -> None:
     """What a gallery holds and which model made it."""
-    opened = open_gallery(gallery)
-    manifest = opened.manifest
+    from pickout.gallery.changes.rebuild import unfinished_rebuild
+
+    opened, begun = open_gallery(gallery), unfinished_rebuild(gallery)
+    manifest, rows = opened.manifest, opened.count()
+    rebuild: object = None if json else "none"
+    if begun is not None:
+        to, done = begun.manifest.model, begun.done
+        rebuild = f"to {to.name} {to.fingerprint[:8]}, {done} of {rows} rows; run it again to go on"
+        if json:
+            rebuild = {"model": to.name, "fingerprint": to.fingerprint, "run": to.run, "done": done, "rows": rows}
     told = {
         "gallery": str(gallery),
-        "rows": opened.count(),
+        "rows": rows,
         "cameras": list(opened.cameras()),
         "quarantined": len(opened.quarantined()),
         "saved_searches": len(opened.saved.all()),
@@ -54,7 +62,7 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
         "fingerprint": manifest.model.fingerprint,
         "run": manifest.model.run,
         "search": opened.how_searched(),
-        "rebuild": _unfinished(opened, json=json),
+        "rebuild": rebuild,
         "bytes": sum(file.stat().st_size for file in gallery.rglob("*") if file.is_file()),
     }
     tell(told, json=json)
@@ -109,18 +117,14 @@ def _metadata(pairs: list[str]) -> Metadata:
     told = {name: values[-1] for name, values in parse_labels(pairs).items()}
     if not told:
         raise UsageError("nothing to tell; give --set NAME=VALUE, for example --set camera=lobby")
-    names = ("camera", "video", "track", "time", "frame", "box")
-    camera, video, track, time, frame, box = (told.pop(name, None) for name in names)
-    sides = None if box is None else whole_numbers("box", box)
-    return Metadata(
-        camera=camera,
-        time=None if time is None else parse_time(time),
-        labels=told,
-        video=video,
-        frame=None if frame is None else whole_numbers("frame", frame)[0],
-        box=None if sides is None else (sides[0], sides[1], sides[2], sides[3]),
-        track=track,
-    )
+    found: dict[str, Any] = {name: told.pop(name, None) for name in ("camera", "video", "track")}
+    if "time" in told:
+        found["time"] = parse_time(told.pop("time"))
+    if "frame" in told:
+        (found["frame"],) = whole_numbers("frame", told.pop("frame"))
+    if "box" in told:
+        found["box"] = tuple(whole_numbers("box", told.pop("box")))
+    return Metadata(labels=told, **found)
 
 
 @app.command()
@@ -229,14 +233,9 @@ def import_(
     from pickout.gallery.portable.reader import import_gallery
 
     with progress("opening", quiet=json) as show:
-        report = import_gallery(
-            file,
-            gallery,
-            crops_to=crops_to,
-            replace_rows=replace,
-            again=again,
-            on_progress=lambda what, done, total: show(done, total, what=what),
-        )
+        on_progress = lambda what, done, total: show(done, total, what=what)  # noqa: E731
+        choices = {"crops_to": crops_to, "replace_rows": replace, "again": again}
+        report = import_gallery(file, gallery, **choices, on_progress=on_progress)
     tell({"gallery": str(gallery), **report.as_json()}, json=json)
 
 
@@ -280,17 +279,3 @@ def rebuild(
         say(f"{len(report.dropped)} crops were left out; see {gallery}/{QUARANTINE}")
     if report.uncalibrated:
         say(f"the calibration went with the old model; for probabilities run: pickout calibrate {gallery}")
-
-
-def _unfinished(gallery: "Gallery", *, json: bool) -> object:
-    """A rebuild that has begun; None, or the word for it, where none has."""
-    from pickout.gallery.changes.rebuild import unfinished_rebuild
-
-    found, rows = unfinished_rebuild(gallery.path), gallery.count()
-    if found is None:
-        return None if json else "none"
-    to = found.manifest.model
-    if json:
-        return {"model": to.name, "fingerprint": to.fingerprint, "run": to.run, "done": found.done, "rows": rows}
-    place = f" from {to.run}" if to.run else ""
-    return f"to {to.name} {to.fingerprint[:8]}{place}, {found.done} of {rows} rows; run it again to go on"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestProgress, IngestReport
 from pickout.gallery.intake.scan import count_images
 from pickout.gallery.storage.manifest import MANIFEST
-
-if TYPE_CHECKING:
-    from pickout.gallery.gallery import Gallery
 
 
 def index(
@@ -44,41 +41,28 @@ def index(
     Kill it at any moment and run it again: it goes on where it stopped. Files that cannot be read are listed in the
     gallery's quarantine.jsonl and stop nothing.
     """
+    from pickout.gallery.gallery import Gallery
     from pickout.gallery.intake.report import IngestSettings
+    from pickout.gallery.storage.tables import checked_folder
 
     settings = settings_of(IngestSettings, set_)
     exclude = exclude or []
     count_images(crops, exclude)  # a wrong folder is told before a model is loaded
-    gallery = _gallery(out, model, device)
-    with indexing_progress(not json) as on_progress:
-        report = gallery.add(
-            crops,
-            table=table,
-            camera_from=camera_from,
-            exclude=exclude,
-            prune=prune,
-            prune_folders=prune_folders,
-            again=again,
-            settings=settings,
-            on_progress=on_progress,
-        )
-    if json:
-        tell({"gallery": str(out), "rows": gallery.count(), **report.as_json()}, json=True)
-    else:
-        _show(out, gallery.count(), report)
-
-
-def _gallery(out: Path, model: str | None, device: str) -> "Gallery":
-    from pickout.gallery.gallery import Gallery
-    from pickout.gallery.storage.tables import checked_folder
-
     checked_folder(out)
     if (out / MANIFEST).exists():
         gallery = open_gallery(out)
         gallery.use(loading.load_model(model or loading.remembered_model(out, gallery.manifest), device))
-        return gallery
-    model = model or loading.default_model()
-    return Gallery.create(out, loading.load_model(model, device), run=loading.remember(model))
+    else:
+        model = model or loading.default_model()
+        gallery = Gallery.create(out, loading.load_model(model, device), run=loading.remember(model))
+    with indexing_progress(not json) as on_progress:
+        told = {"table": table, "camera_from": camera_from, "exclude": exclude, "again": again}
+        gone = {"prune": prune, "prune_folders": prune_folders}
+        report = gallery.add(crops, **told, **gone, settings=settings, on_progress=on_progress)
+    if json:
+        tell({"gallery": str(out), "rows": gallery.count(), **report.as_json()}, json=True)
+    else:
+        _show(out, gallery.count(), report)
 
 
 @contextmanager

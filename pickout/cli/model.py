@@ -59,7 +59,7 @@ def open_run_data(
         DataError: it cannot be used.
     """
     from pickout.data.registry import open_data
-    from pickout.evaluate.provenance import read_training
+    from pickout.evaluate.evaluation_report import read_training
 
     training = read_training(home)
     name = data or training.data

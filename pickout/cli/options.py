@@ -52,8 +52,20 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_filters(**given: Any) -> None:
-        words = {name: given.pop(name) for name in _FILTERS}
-        command(where=_where(**words), **given)
+        after, before = (None if given[name] is None else parse_time(given[name]) for name in ("after", "before"))
+        words = {name: given.pop(name) or () for name in _FILTERS}
+        where = Where(
+            cameras=words["camera"],
+            not_cameras=words["not_camera"],
+            tracks=words["track"],
+            videos=words["video"],
+            labels=parse_labels(words["label"]),
+            not_labels=parse_labels(words["not_label"]),
+            after=after,
+            before=before,
+            during=[parse_range(text) for text in words["during"]],
+        )
+        command(where=where, **given)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     filters = [inspect.Parameter(name, kind, default=None, annotation=each) for name, each in _FILTERS.items()]
@@ -64,21 +76,6 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     with_filters.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_filters.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_filters
-
-
-def _where(**words: Any) -> Where:
-    after, before = (None if words[name] is None else parse_time(words[name]) for name in ("after", "before"))
-    return Where(
-        cameras=words["camera"] or (),
-        not_cameras=words["not_camera"] or (),
-        tracks=words["track"] or (),
-        videos=words["video"] or (),
-        labels=parse_labels(words["label"] or ()),
-        not_labels=parse_labels(words["not_label"] or ()),
-        after=after,
-        before=before,
-        during=[parse_range(text) for text in words["during"] or ()],
-    )
 
 
 def settings_of(schema: type[Schema], pairs: Texts, base: Mapping[str, Any] | None = None) -> Schema:

@@ -1,12 +1,12 @@
 """`pickout search`: rank a gallery's crops for a sentence or a picture; `pickout saved`: searches that it keeps."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from PIL.Image import Image
 
 from pickout.cli import model as loading
 from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, filtered, open_gallery, setting, settings_of
@@ -58,8 +58,8 @@ def search(
     """
     settings = settings_of(SearchSettings, set_)
     opened = open_gallery(gallery)
-    if html is not None:
-        _check_place(html)
+    if html is not None and any((folder / MANIFEST).exists() for folder in html.resolve().parents):
+        raise UsageError(f"--html {html}: lies in a gallery's folder; give another place for the page")
     if saved is not None:
         if any((sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)):
             raise UsageError("--saved runs a search as it was kept; leave out sentence, picture, filter and grouping")
@@ -83,7 +83,10 @@ def search(
     if answer.faults:
         raise GalleryDamaged(f"{gallery}: {'; '.join(answer.faults)}; pickout gallery verify names every fault")
     if not answer.hits:
-        raise NothingFound(_nothing(opened, answer))
+        nothing = f"page {page} is behind the last of {answer.passed} crops" if answer.passed else "holds no crops"
+        if opened.count() and not answer.passed:
+            nothing = "no crop passes the filters"
+        raise NothingFound(f"{gallery}: {nothing}")
 
 
 def saved(
@@ -110,12 +113,6 @@ def answers_page(gallery: "Gallery", answers: Sequence[Answer], model: "LoadedMo
     return result_sheet(answers, gallery=gallery.path.name, model=name, crops=gallery.count(), reasons=reasons)
 
 
-def _check_place(page: Path) -> None:
-    """Refuse a page that would lie among, or replace, a gallery's files."""
-    if any((folder / MANIFEST).exists() for folder in page.resolve().parents):
-        raise UsageError(f"--html {page}: lies in a gallery's folder; give another place for the page")
-
-
 def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> tuple[str, Where]:
     """The description in a sentence, and its filters beside those that were given."""
     found = read_filters(sentence, gallery.cameras(), datetime.now())
@@ -136,23 +133,16 @@ def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> Reasons:
     measurement = read_measurement(measurement_file(model))
     pieces: dict[str, str] = {}
     for answer in answers:
-        for hit in answer.hits if answer.query.texts else ():
-            if (picture := _picture(hit)) is not None:
-                found = explain(model, answer.query.texts[0], picture, measurement=measurement)
-                pieces[hit.id] = explanation_piece(found, name=f"why{len(pieces)}x")
+        for hit in answer.hits:
+            for source in (hit.file, hit.thumbnail):
+                with suppress(ImageUnreadable):
+                    picture = open_image(source)
+                    # A crop that has moved or changed since it was indexed is explained by its thumbnail.
+                    if source is hit.thumbnail or picture.size == (hit.width, hit.height):
+                        found = explain(model, answer.query.texts[0], picture, measurement=measurement)
+                        pieces[hit.id] = explanation_piece(found, name=f"why{len(pieces)}x")
+                        break
     return Reasons(explanation_style(), pieces)
-
-
-def _picture(hit: Hit) -> Image | None:
-    """The crop, or its thumbnail, if that is whole, where the crop has moved or changed since it was indexed."""
-    for source in (hit.file, hit.thumbnail):
-        try:
-            picture = open_image(source)
-        except ImageUnreadable:
-            continue
-        if source is hit.thumbnail or picture.size == (hit.width, hit.height):
-            return picture
-    return None
 
 
 def _show(answer: Answer, page: Path | None, *, json: bool) -> None:
@@ -162,19 +152,17 @@ def _show(answer: Answer, page: Path | None, *, json: bool) -> None:
         if answer.hits:
             tell({"answer": answer.as_json()}, json=True)
         return
-    if answer.hits:
-        rows = [_cells(hit) for hit in answer.hits]
-        filled = [name for name in rows[0] if any(row[name] for row in rows)]
+    rows = [_cells(hit) for hit in answer.hits]
+    filled = [name for name in (rows or [{}])[0] if any(row[name] for row in rows)]
+    if rows:
         numbers = ("rank", "score", "match", "probability", "others")
         say_table(filled, [[row[name] for name in filled] for row in rows], right=numbers)
-    for words in (*((answer.verdict.words(),) if answer.verdict else ()), *answer.notes):
+    for words in (*((answer.verdict.words(),) if answer.verdict else ()), *answer.notes, *((NOTE,) if rows else ())):
         say(words)
-    if answer.hits:
-        say(NOTE)
-        if answer.more:
-            say(f"More: --page {answer.page + 1}")
-        if page is not None:
-            say(f"pictures: {page}")
+    if answer.more:
+        say(f"More: --page {answer.page + 1}")
+    if rows and page is not None:
+        say(f"pictures: {page}")
 
 
 def _cells(hit: Hit) -> dict[str, str]:
@@ -188,9 +176,3 @@ def _cells(hit: Hit) -> dict[str, str]:
         "others": f"+{len(hit.others)}" if hit.others else "",
         "crop": hit.path,
     }
-
-
-def _nothing(gallery: "Gallery", answer: Answer) -> str:
-    if answer.passed:
-        return f"{gallery.path}: page {answer.page} is behind the last of {answer.passed} crops"
-    return f"{gallery.path}: no crop passes the filters" if gallery.count() else f"{gallery.path}: holds no crops"

@@ -16,8 +16,7 @@ from pickout.files import write_atomically
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Show = Callable[..., None]
-"""Told how much is done and of how much in all; `what` is being done and a `note` may follow."""
+Show = Callable[..., None]  # told how much is done and of how much in all; `what` is being done and a `note` may follow
 
 
 def say(text: object) -> None:

@@ -4,8 +4,6 @@ A resample draws as many identities as there are, with replacement, and takes al
 drawn; the gallery stays as it is. Resampling single queries would give intervals that are too narrow.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -26,22 +24,11 @@ class BootstrapSettings(Settings):
     """Coverage of the intervals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intervals:
-    """Lower and upper ends, one for each column of the values. Shape of each: (measures,)."""
-
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-
-def bootstrap(values: NDArray[np.float64], identity: NDArray[np.int64], settings: BootstrapSettings) -> Intervals:
-    """Percentile intervals of the column means.
-
-    Args:
-        values: measures of each query. Shape: (queries, measures).
-        identity: who each query is about. Shape: (queries,).
-        settings: resamples, seed and level.
-    """
+def bootstrap(
+    values: NDArray[np.float64], identity: NDArray[np.int64], settings: BootstrapSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper ends (measures,) of percentile intervals of the column means, given the measures of each query
+    (queries, measures) and whom each is about (queries,)."""
     people, person = np.unique(identity, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=column) for column in values.T], axis=1)
@@ -53,4 +40,4 @@ def bootstrap(values: NDArray[np.float64], identity: NDArray[np.int64], settings
         means.append(drawn @ sums / (drawn @ counts)[:, None])
     tail = (1 - settings.level) / 2
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
-    return Intervals(low, high)
+    return low, high

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pickout.errors import CheckpointError
-from pickout.evaluate.exact_product import ExactProduct, mix
 from pickout.evaluate.processes import ALONE, Share
-from pickout.evaluate.relevant_ranks import Relevance, RelevantRanks, collect_ranks
+from pickout.evaluate.relevant_ranks import ExactProduct, Relevance, RelevantRanks, collect_ranks, mix
 from pickout.evaluate.token_store import TokenStore
 from pickout.methods.base import Method
 from pickout.nn.shared_keys import ImageMemory
@@ -24,8 +23,7 @@ from pickout.nn.shared_keys import ImageMemory
 Tail = Literal["embedding", "constant"]
 """The order below the candidates: by embedding, or all equal and so in gallery order, as in RaSa's released program."""
 
-PAIRS, IMAGES = 256, 16
-"""Pairs matched at a time, and images whose keys and values are held for them."""
+PAIRS, IMAGES = 256, 16  # pairs matched at a time, and images whose keys and values are held for them
 
 Tell = Callable[[str, int, int], None]
 """Progress: what is done (`images`, `captions` or `pairs`), how many, and how many there are in this process."""
@@ -70,20 +68,17 @@ def match_candidates(
     share: Share = ALONE,
     tell: Tell | None = None,
 ) -> NDArray[np.float32]:
-    """The second score of each caption with each of its candidates.
+    """The second score of each caption with each of its candidates. Shape: (captions, k).
 
     Args:
         method: with `candidates` above 0; in evaluation mode.
-        images: tokens of this process's images.
+        images: tokens of this process's images, of which `first` is the first's position in the gallery.
         captions: text states of all captions.
         candidates: of all captions.
-        first: position of this process's first image in the gallery; a multiple of `block`.
+        first: a multiple of `block`.
         block: images whose keys and values are held at a time.
         share: this process's part; every process returns the whole result.
         tell: called after each group of pairs.
-
-    Returns:
-        Shape: (captions, k).
 
     Raises:
         CheckpointError: the method gives scores that are not finite.
@@ -111,10 +106,8 @@ def match_candidates(
                 tell("pairs", done, own)
     whole: NDArray[np.float32] = np.max(np.stack(share.gather(scores)), axis=0).reshape(candidates.items.shape)
     if not np.isfinite(whole).all():
-        raise CheckpointError(
-            f"the model gave {int((~np.isfinite(whole)).sum())} matching scores that are not finite; "
-            "its weights are damaged or its training diverged"
-        )
+        told = f"the model gave {int((~np.isfinite(whole)).sum())} matching scores that are not finite"
+        raise CheckpointError(f"{told}; its weights are damaged or its training diverged")
     return whole
 
 
@@ -139,15 +132,8 @@ def rerank(
     scores: NDArray[np.float32],
     tail: Tail = "embedding",
 ) -> RelevantRanks:
-    """Ranks after the second look: candidates by their second score, equal ones as before; then the tail.
-
-    Args:
-        by_embedding: rank by embedding of each pair of `relevance`. Shape: (pairs,).
-        relevance: which items are relevant.
-        candidates: of each query.
-        scores: of the candidates, from the second look. Shape: (queries, k).
-        tail: the order of everything else.
-    """
+    """Ranks after the second look: candidates by their second `scores` (queries, k), equal ones as before; then the
+    tail. `by_embedding` is the rank by embedding of each pair of `relevance` (pairs,)."""
     k = candidates.items.shape[1]
     order = np.argsort(-scores, axis=1, kind="stable")
     place = np.empty_like(order)

@@ -70,8 +70,7 @@ class Encoder:
         pairs = list(split.pairs())
         start, stop = share.bounds(len(pairs), self.batch)
         batches = self._read([pair.caption for pair in pairs[start:stop]])
-        identity, image = ([getattr(pair, name) for pair in pairs] for name in ("identity", "image"))
-        who = np.array(identity, np.int64), np.array(image, np.int64)
+        who = np.array([pair.identity for pair in pairs], np.int64), np.array([pair.image for pair in pairs], np.int64)
         found = self._encode("captions", batches, start, stop, who, share, tell)
         if found.tokens is None or share.count == 1:
             return found
@@ -120,16 +119,12 @@ class Encoder:
         embedding = parts.pop("")
         bad = int((~torch.isfinite(embedding).all(dim=1)).sum())
         if bad:
-            raise CheckpointError(
-                f"the model gave embeddings that are not finite for {bad} of {len(who[0])} {what}; "
-                "its weights are damaged or its training diverged"
-            )
+            told = f"the model gave embeddings that are not finite for {bad} of {len(who[0])} {what}"
+            raise CheckpointError(f"{told}; its weights are damaged or its training diverged")
         return Encoded(embedding, parts, *who, tokens, start)
 
     def _seen(self, paths: Sequence[Path]) -> Iterator[tuple[ImageFeatures, Tensor]]:
-        def load(path: Path) -> Tensor:
-            return prepare(open_image(path), self.image_settings)
-
+        load = lambda path: prepare(open_image(path), self.image_settings)  # noqa: E731
         starts = range(0, len(paths), self.batch)
         with ThreadPoolExecutor() as pool:
             waiting = [[pool.submit(load, path) for path in paths[at : at + self.batch]] for at in starts[:_AHEAD]]
@@ -149,23 +144,15 @@ class Encoder:
 
 
 def find_split(data: DataSet, name: str) -> Split:
-    """The split of that name.
-
-    Raises:
-        DataError: there is none; names those there are.
-    """
+    """The split of that name; `DataError` names those there are."""
     if name in data.splits:
         return data.splits[name]
     raise DataError(f"{data.name} in {data.root} has no split '{name}'; it has {', '.join(data.splits) or 'none'}")
 
 
 def check_split(split: Split) -> None:
-    """Refuse, before anything is encoded, what no number can be computed from.
-
-    Raises:
-        DataError: the split has no image or no caption.
-        DataMissing: image files are not there.
-    """
+    """Refuse, before anything is encoded, what no number can be computed from: `DataError` for a split without image or
+    caption, `DataMissing` for files that are not there."""
     name = f"split '{split.name}' of {split.data}"
     if not split.images:
         raise DataError(f"{name} has no images; choose another with --split")

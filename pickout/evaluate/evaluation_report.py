@@ -1,15 +1,20 @@
-"""What an evaluation found, as data and as JSON. The fields are described in docs/evaluation.md."""
+"""What an evaluation found, as data and as JSON (docs/evaluation.md), what a run folder tells about its model, and its
+record of looks at the test split."""
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from pickout.config import read_toml
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.evaluate.metrics import MEASURES, Metrics, average, cmc, score_queries
 from pickout.evaluate.relevant_ranks import RelevantRanks
+from pickout.files import storage_errors
 
 SCHEMA = "pickout.evaluation/1"
 _DIRECTIONS = ("text_to_image", "image_to_text", "text_to_image_without_own", "image_to_text_without_own")
@@ -118,13 +123,9 @@ class Report:
             **self.circumstances,
         }
 
-    def json_line(self) -> str:
-        """The report as one line of JSON."""
-        return json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False)
-
-    def json_text(self) -> str:
-        """The report as indented JSON, for a file."""
-        return json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    def json_text(self, indent: int | None = 2) -> str:
+        """The report as JSON for a file, indented, or on one line."""
+        return json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
 
 
 def summarise(
@@ -136,7 +137,50 @@ def summarise(
         return None
     intervals = None
     if settings.resamples:
-        ends = bootstrap(scores.values, identity[scores.kept], settings)
-        intervals = dict(zip(MEASURES, zip(ends.low.tolist(), ends.high.tolist(), strict=True), strict=True))
+        low, high = bootstrap(scores.values, identity[scores.kept], settings)
+        intervals = dict(zip(MEASURES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
     gallery = int(ranks.gallery.max())
     return Direction(average(scores), intervals, gallery, tuple(cmc(scores, min(cmc_ranks, gallery))))
+
+
+LOG_FILE = "evaluations.jsonl"
+"""One line for each evaluation on a test split. Who looks often and keeps the best number has chosen on test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a run's model came about, as far as its folder tells."""
+
+    data: str | None = None
+    root: Path | None = None
+    selected_on: str | None = None  # the split that chose the epoch, or `last epoch`
+
+
+def read_training(folder: Path | None) -> Training:
+    """Read the recipe in a run folder; one without, or None, tells nothing. `RecipeError` where it is no TOML."""
+    if folder is None or not (folder / "recipe.toml").is_file():
+        return Training()
+    values = read_toml(folder / "recipe.toml")
+    # A finished run says what it chose its epoch on: it knows when its data set had no split for that.
+    with suppress(OSError, ValueError):
+        values["summary"] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    root = _text(values, "data", "root")
+    selected = _text(values, "summary", "selected_on") or _text(values, "train", "select")
+    return Training(_text(values, "data", "name"), None if root is None else Path(root), selected)
+
+
+def _text(values: dict[str, Any], table: str, key: str) -> str | None:
+    found = values.get(table)
+    value = found.get(key) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def log_look(folder: Path, report: Report) -> None:
+    """Append one line about an evaluation on a test split to the run's `evaluations.jsonl`, or raise `StorageFull`."""
+    subject, metrics = report.subject, report.text_to_image.metrics
+    line = {"date": report.circumstances["date"], "data": subject.data, "split": subject.split}
+    line |= {"protocol": report.protocol, "fingerprint": subject.fingerprint}
+    line |= {"R@1": metrics.recall_at_1, "mAP": metrics.mean_average_precision}
+    path = folder / LOG_FILE
+    with storage_errors(path), path.open("ab") as file:
+        file.write(json.dumps(line).encode() + b"\n")

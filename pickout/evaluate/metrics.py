@@ -69,11 +69,7 @@ def score_queries(ranks: RelevantRanks) -> QueryScores:
 
 
 def average(scores: QueryScores) -> Metrics:
-    """Means over queries.
-
-    Raises:
-        ValueError: no query has a relevant item.
-    """
+    """Means over queries; `ValueError` where no query has a relevant item."""
     if not len(scores.values):
         raise ValueError("no query has a relevant item in the gallery")
     means = [float(mean) for mean in scores.values.mean(axis=0)]

@@ -31,10 +31,8 @@ def render(report: Report) -> RenderableType:
     ]
     if report.bootstrap.resamples:
         drawn = report.bootstrap
-        parts.append(
-            f"[dim]Below each number its {drawn.level:.0%} interval: {drawn.resamples} resamples of people, "
-            f"seed {drawn.seed}.[/dim]"
-        )
+        told = f"{drawn.level:.0%} interval: {drawn.resamples} resamples of people, seed {drawn.seed}"
+        parts.append(f"[dim]Below each number its {told}.[/dim]")
     if report.sweep is not None:
         parts += ["", f"Weight of the global similarity, {report.sweep.label} (text → image):", _sweep(report.sweep)]
     parts += [f"[yellow]Note:[/yellow] {escape(note)}." for note in report.notes]
@@ -49,7 +47,10 @@ def _measures(found: dict[str, Direction]) -> Table:
     for name in names:
         table.add_column(_DIRECTIONS[name][0], justify="right", vertical="bottom")
     for measure in MEASURES:
-        table.add_row(measure, *(_cell(direction, measure) for direction in directions))
+        cells = [f"{direction.metrics.named()[measure]:.2f}" for direction in directions]
+        for place, ends in enumerate(direction.intervals and direction.intervals[measure] for direction in directions):
+            cells[place] += f"\n[dim]{ends[0]:.1f}–{ends[1]:.1f}[/dim]" if ends else ""
+        table.add_row(measure, *cells)
     table.add_section()
     table.add_row("R@1 by chance", *(f"{direction.metrics.chance:.2f}" for direction in directions))
     table.add_row("queries", *(str(direction.metrics.queries) for direction in directions))
@@ -57,14 +58,6 @@ def _measures(found: dict[str, Direction]) -> Table:
         table.add_row("queries left out", *(str(direction.metrics.excluded) for direction in directions))
     table.add_row("gallery", *(str(direction.gallery) for direction in directions))
     return table
-
-
-def _cell(direction: Direction, measure: str) -> str:
-    value = f"{direction.metrics.named()[measure]:.2f}"
-    if direction.intervals is None:
-        return value
-    low, high = direction.intervals[measure]
-    return f"{value}\n[dim]{low:.1f}–{high:.1f}[/dim]"
 
 
 def _sweep(sweep: Sweep) -> Table:

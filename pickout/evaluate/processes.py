@@ -20,10 +20,7 @@ class Share:
     count: int = 1
 
     def bounds(self, items: int, block: int) -> tuple[int, int]:
-        """First and one-past-last item of this process, cut at multiples of `block`.
-
-        Whole blocks keep the batches the same for any number of processes.
-        """
+        """First and one-past-last item of this process, cut at multiples of `block`, so that batches stay the same."""
         blocks = -(-items // block)
         start, stop = (blocks * part // self.count for part in (self.index, self.index + 1))
         return min(start * block, items), min(stop * block, items)
@@ -37,13 +34,8 @@ class Share:
         return values
 
     def run(self, work: Callable[[], T]) -> list[T]:
-        """Do this process's part and return everyone's results, in the order of the processes.
-
-        An error in one process is raised in all: the others would else wait for its result without end.
-
-        Raises:
-            PickoutError: what `work` raised here, or its message from another process.
-        """
+        """Do this process's part and return everyone's results, in the order of the processes. A `PickoutError` of one
+        is raised in all: the others would else wait for its result without end."""
         failure: PickoutError | None = None
         result: list[T] = []
         try:
@@ -59,8 +51,7 @@ class Share:
         return [value for values, _ in outcomes for value in values]
 
 
-ALONE = Share()
-"""The whole work in this process."""
+ALONE = Share()  # the whole work in this process
 
 
 def current_share() -> Share:

@@ -4,7 +4,7 @@ import math
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,19 @@ from pickout.data.transforms import ImageSettings
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.evaluate.candidates import IMAGES, Tail, Tell, find_candidates, match_candidates, rerank
 from pickout.evaluate.encoding import Encoded, Encoder, check_split, find_split
-from pickout.evaluate.evaluation_report import ProtocolName, Report, Subject, Sweep, SweepRow, summarise
+from pickout.evaluate.evaluation_report import (
+    ProtocolName,
+    Report,
+    Subject,
+    Sweep,
+    SweepRow,
+    Training,
+    log_look,
+    read_training,
+    summarise,
+)
 from pickout.evaluate.metrics import QueryScores, average, score_queries
 from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.provenance import Training, log_look, read_training
 from pickout.evaluate.relevant_ranks import TIE_RULE, RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
@@ -75,9 +84,8 @@ def evaluate(
 ) -> Report:
     """Measure how well a model finds people from sentences, and sentences from people.
 
-    The people of `data` need not be, and should not be, those the model was trained on; a model trained on one data set
-    can be evaluated on another. Under a launcher all processes must call this, and all get the whole report. A model
-    that came from a run folder has each evaluation on `test` noted in the folder's `evaluations.jsonl`.
+    Under a launcher all processes must call this, and all get the whole report. A model that came from a run folder has
+    each evaluation on `test` noted in the folder's `evaluations.jsonl`.
 
     Args:
         model: from `pickout.load`.
@@ -97,19 +105,12 @@ def evaluate(
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
     check_split(chosen)
-    encoder = Encoder(
-        model.method,
-        model.tokenizer,
-        model.image_settings,
-        batch=settings.batch,
-        parts=_SWEPT if protocol == "paper" else (),
-        autocast=torch.bfloat16 if model.precision == "bf16" else None,
-        keep_tokens=settings.looks(model.method) > 0,
-    )
+    parts, autocast = _SWEPT if protocol == "paper" else (), torch.bfloat16 if model.precision == "bf16" else None
+    encoder = Encoder(model.method, model.tokenizer, model.image_settings, parts=parts, autocast=autocast)
     began = time.monotonic()
     ranking = _encode(encoder, chosen, settings, tell)
     encoded = time.monotonic()
-    found = _directions(ranking, encoder, tell)
+    found = _directions(ranking, tell)
     sweep = _sweep(ranking, f"selected on {chosen.name}") if protocol == "paper" else None
     seconds = {"encoding": round(encoded - began, 3), "ranking": round(time.monotonic() - encoded, 3)}
     run = run_folder(model)
@@ -121,7 +122,7 @@ def evaluate(
         **found,
         sweep=sweep,
         bootstrap=settings.bootstrap,
-        circumstances=_circumstances(encoder, ranking, seconds),
+        circumstances=_circumstances(ranking, seconds),
     )
     if run is not None and chosen.name == "test" and ranking.share.index == 0:
         log_look(run, report)
@@ -131,44 +132,27 @@ def evaluate(
 def answers_about(
     model: LoadedModel, data: DataSet | str, split: str, *, root: Path | str = "data"
 ) -> tuple[QueryScores, NDArray[np.int64]]:
-    """Each caption of a split as a query for its images: its measures, and whom it is about. Shape: (captions,).
-
-    Raises:
-        DataError: as for `evaluate`.
-        CheckpointError: as for `evaluate`.
-    """
+    """Each caption of a split as a query for its images: its measures, and whom it is about (captions,). Raises what
+    `evaluate` raises."""
     chosen = find_split(open_data(data, Path(root)) if isinstance(data, str) else data, split)
     check_split(chosen)
-    settings = EvaluationSettings()
-    keep = settings.looks(model.method) > 0
-    encoder = Encoder(model.method, model.tokenizer, model.image_settings, keep_tokens=keep)
-    ranking = _encode(encoder, chosen, settings, None)
-    return score_queries(_text_to_image(ranking, encoder, None)[0]), ranking.captions.identity
+    encoder = Encoder(model.method, model.tokenizer, model.image_settings)
+    ranking = _encode(encoder, chosen, EvaluationSettings(), None)
+    return score_queries(_text_to_image(ranking, None)[0]), ranking.captions.identity
 
 
 def validate(
-    method: Method,
-    split: Split,
-    tokenizer: Tokenizer,
-    image_settings: ImageSettings,
-    *,
-    autocast: torch.dtype | None = None,
+    method: Method, split: Split, tokenizer: Tokenizer, image: ImageSettings, *, autocast: torch.dtype | None = None
 ) -> dict[str, float]:
     """Text-to-image measures of a method in training, by their short names; its modes are put back as they were.
 
     A method with a second score has its candidates looked at again; the measures before that end in `by embedding`.
-
-    When a process group is running, all processes must call this: they share the work and get equal numbers.
-
-    Raises:
-        DataError: the split has no images or captions, or images are missing or unreadable.
-        CheckpointError: the embeddings are not finite.
+    When a process group is running, all processes must call this: they share the work and get equal numbers. Raises
+    what `evaluate` raises.
     """
     check_split(split)
-    settings = EvaluationSettings()
-    keep = settings.looks(method) > 0
-    encoder = Encoder(method, tokenizer, image_settings, autocast=autocast, keep_tokens=keep)
-    ranks, by_embedding = _text_to_image(_encode(encoder, split, settings, None), encoder, None)
+    encoder = Encoder(method, tokenizer, image, autocast=autocast)
+    ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)
     metrics = average(score_queries(ranks)).named()
     if by_embedding is not None:
         before = average(score_queries(by_embedding)).named()
@@ -188,6 +172,7 @@ class _Ranking:
 
     images: Encoded
     captions: Encoded
+    encoder: Encoder
     settings: EvaluationSettings
     share: Share
 
@@ -195,17 +180,16 @@ class _Ranking:
 def _encode(encoder: Encoder, split: Split, settings: EvaluationSettings, tell: Tell | None) -> _Ranking:
     """Encode every image and caption; under a launcher the processes share the work."""
     share = current_share()
+    encoder = replace(encoder, batch=settings.batch, keep_tokens=settings.looks(encoder.method) > 0)
     with encoder.evaluating():
         images = encoder.images(split, share=share, tell=tell)
-        captions = encoder.captions(split, share=share, tell=tell)
-    return _Ranking(images, captions, settings, share)
+        return _Ranking(images, encoder.captions(split, share=share, tell=tell), encoder, settings, share)
 
 
-def _text_to_image(
-    ranking: _Ranking, encoder: Encoder, tell: Tell | None
-) -> tuple[RelevantRanks, RelevantRanks | None]:
+def _text_to_image(ranking: _Ranking, tell: Tell | None) -> tuple[RelevantRanks, RelevantRanks | None]:
     """Ranks of images by the method's score and, where that is a second one, by embedding; lets go of the tokens."""
     images, captions, settings, share = ranking.images, ranking.captions, ranking.settings, ranking.share
+    encoder = ranking.encoder
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     vectors = captions.embedding, images.embedding
     pairs = rank_mixtures([vectors], [(1.0,)], relevance, chunk=settings.chunk, share=share)[0]
@@ -214,17 +198,15 @@ def _text_to_image(
         return ranks, None
     candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
     with images.tokens, captions.tokens, encoder.evaluating():
-        stores, block = (images.tokens, captions.tokens), math.gcd(encoder.batch, IMAGES)
-        scores = match_candidates(
-            encoder.method, *stores, candidates, first=images.first, block=block, share=share, tell=tell
-        )
+        stores, how = (images.tokens, captions.tokens), {"block": math.gcd(encoder.batch, IMAGES), "share": share}
+        scores = match_candidates(encoder.method, *stores, candidates, first=images.first, tell=tell, **how)
     return rerank(pairs, relevance, candidates, scores, settings.tail), ranks
 
 
-def _directions(ranking: _Ranking, encoder: Encoder, tell: Tell | None) -> dict[str, Any]:
+def _directions(ranking: _Ranking, tell: Tell | None) -> dict[str, Any]:
     """Every direction of a report by its field; None where nothing can be scored."""
     images, captions, settings = ranking.images, ranking.captions, ranking.settings
-    text, by_embedding = _text_to_image(ranking, encoder, tell)
+    text, by_embedding = _text_to_image(ranking, tell)
     relevance = find_relevant(images.identity, captions.identity, images.image, captions.image)
     image = rank(images.embedding, captions.embedding, relevance, chunk=settings.chunk, share=ranking.share)
     every = {
@@ -250,7 +232,7 @@ def _sweep(ranking: _Ranking, label: str) -> Sweep | None:
     relevance = find_relevant(captions.identity, images.identity, captions.image, images.image)
     mixtures = [(weight, 1.0 - weight) for weight in GLOBAL_WEIGHTS]
     ranked = rank_mixtures(parts, mixtures, relevance, chunk=ranking.settings.chunk, share=ranking.share)
-    metrics = [average(score_queries(collect_ranks(ranks, relevance))) for ranks in ranked]
+    metrics = (average(score_queries(collect_ranks(ranks, relevance))) for ranks in ranked)
     rows = tuple(map(SweepRow, GLOBAL_WEIGHTS, metrics))
     return Sweep(rows, max(rows, key=lambda row: row.metrics.recall_at_1), label)
 
@@ -291,8 +273,8 @@ def _notes(
     return tuple(notes)
 
 
-def _circumstances(encoder: Encoder, ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
-    looks = ranking.settings.looks(encoder.method)
+def _circumstances(ranking: _Ranking, seconds: Mapping[str, float]) -> dict[str, Any]:
+    encoder, looks = ranking.encoder, ranking.settings.looks(ranking.encoder.method)
     second = {"second_look": {"candidates": looks, "tail": ranking.settings.tail}} if looks else {}
     versions = {"pickout": pickout.__version__, "torch": torch.__version__, "numpy": np.__version__}
     return {

@@ -17,15 +17,11 @@ from pickout.shapes import Bool, Float
 
 
 class TokenStore:
-    """Rows of tokens in the order they are added. Use as a context manager or call `close`.
+    """So many rows (`items`) of tokens in the order they are added. Use as a context manager or call `close`.
 
-    In memory they are float32. What does not fit into the budget lies in an unnamed file as bfloat16, which halves the
-    bytes and rounds to three digits; the file is gone with the process, however it ends.
-
-    Args:
-        items: how many rows will be added.
-        budget: bytes of memory that the rows may take.
-        folder: where the file would be; the system's temporary folder by default.
+    In memory they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the
+    system's temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with
+    the process, however it ends.
     """
 
     def __init__(self, items: int, *, budget: int, folder: Path | None = None) -> None:
@@ -33,8 +29,7 @@ class TokenStore:
         self.on_disk = False
         self._file: IO[bytes] | None = None
         self._parts: list[Tensor] = []
-        self._starts = [0]
-        self._width = 0
+        self._starts, self._width = [0], 0
         self._packed: Tensor | None = None
 
     def __len__(self) -> int:
@@ -43,15 +38,10 @@ class TokenStore:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row. Shape: (rows,)."""
-        starts: NDArray[np.int64] = np.array(self._starts, dtype=np.int64)
-        return starts[1:] - starts[:-1]
+        return np.diff(np.array(self._starts, dtype=np.int64))
 
     def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
-        """Append a batch of rows; in each the tokens that are kept come first.
-
-        Raises:
-            StorageFull: no space left for the file.
-        """
+        """Append a batch of rows; in each the tokens that are kept come first. `StorageFull`: no space for the file."""
         if not len(self):
             self._width = tokens_BND.shape[2]
             self.on_disk = self.items * tokens_BND[0].numel() * 4 > self.budget

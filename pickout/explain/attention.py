@@ -2,7 +2,6 @@
 token looks (ITSELF, figure 7, left)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,18 @@ from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Int
 Traces = tuple[AttentionTrace, AttentionTrace]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """Where words looked: by fusion layer, from 1, attention of each word to each patch (words, patches), the class
-    token left out; heads and the word's pieces averaged."""
-
-    layers: dict[int, Array]
-
-    @property
-    def mean(self) -> Array:
-        """The mean over layers. Shape: (words, patches)."""
-        return np.asarray(np.mean(list(self.layers.values()), axis=0))
-
-
 def fusion_model(encoder: LoadedModel) -> PlanningModel:
     """The method, if it fuses words and images; else a `UsageError`."""
-    method = encoder.method
-    if not isinstance(method, PlanningModel):
-        raise UsageError(
-            f"the method '{type(method).__name__.lower()}' has no cross-attention and proposes no words; "
-            "give a run of fusion or aga"
-        )
-    return method
+    if isinstance(encoder.method, PlanningModel):
+        return encoder.method
+    name = type(encoder.method).__name__.lower()
+    lacks = "has no cross-attention and proposes no words"
+    raise UsageError(f"the method '{name}' {lacks}; give a run of fusion or aga")
 
 
 def hidden_rows(pair: Pair, words: Sequence[int], mask: int) -> list[Int[Tensor, " tokens"]]:
     """For each of these `pair.words` the ids with that word hidden behind the id `mask`."""
-    places = [torch.tensor(pair.words[word].positions, dtype=torch.int64) for word in words]
-    return [pair.ids.index_fill(0, place, mask) for place in places]
+    return [pair.ids.index_fill(0, torch.tensor(pair.words[word].positions), mask) for word in words]
 
 
 def fuse_rows(
@@ -62,17 +45,17 @@ def fuse_rows(
 
 
 @torch.no_grad()
-def look_at(encoder: LoadedModel, pair: Pair, words: Sequence[int], *, hide: bool = True) -> Look:
+def look_at(encoder: LoadedModel, pair: Pair, words: Sequence[int], *, hide: bool = True) -> dict[int, Array]:
     """Cross-attention of some of the `Pair.words` that a fusion model reads over the crop; each of them hidden while it
-    looks (AGA, figures 3 and 5), or standing in the sentence. `UsageError` for a method without."""
-    fusion_model(encoder)
+    looks (AGA, figures 3 and 5), or standing in the sentence; heads and the word's pieces averaged. By fusion layer,
+    from 1: attention of each word to each patch (words, patches). `UsageError` for a method without."""
     rows = hidden_rows(pair, words, encoder.tokenizer.special.mask) if hide else [pair.ids]
     maps = fuse_rows(encoder, pair, rows, AttentionRequest(maps="all")).look_maps
     places = [(n if hide else 0, list(pair.words[word].positions)) for n, word in enumerate(words)]
-    taken = {
-        layer: torch.stack([map_RTN[row, at, 1:].mean(dim=0) for row, at in places]) for layer, map_RTN in maps.items()
+    return {
+        layer: torch.stack([map_RTN[row, at, 1:].mean(dim=0) for row, at in places]).cpu().numpy()
+        for layer, map_RTN in maps.items()
     }
-    return Look({layer: heat.cpu().numpy() for layer, heat in taken.items()})
 
 
 @torch.no_grad()
@@ -85,10 +68,7 @@ def attention_of(encoder: LoadedModel, pair: Pair, request: AttentionRequest) ->
 
 def row_entropies(trace: AttentionTrace) -> Array:
     """-sum_j a_j ln a_j of the class (end-of-text) token's row of each layer, heads averaged, in nats. Shape: (samples,
-    layers), earliest layer first.
-
-    The row is over all tokens of the sample, itself included, and sums to 1; its entropy is at most ln(tokens) (5.26
-    for the 193 tokens of a 384 x 128 image). A single place that takes all attention has entropy 0."""
+    layers), earliest layer first. The row is over all tokens of the sample, itself included: at most ln(tokens)."""
     rows_LBN = torch.stack([trace.rows[layer].float() for layer in sorted(trace.rows)])
     return np.asarray(torch.special.entr(rows_LBN).sum(dim=-1).T.cpu().numpy())
 
@@ -100,7 +80,7 @@ def attention_entropy(
     of shape (pairs, layers). `tell` is called after each pair with how many are done and how many there are.
 
     Raises:
-        UsageError: a sentence holds no word, or the method has no towers to look into.
+        UsageError: a sentence holds no word.
         ImageUnreadable: a picture is missing or damaged.
     """
     found: dict[str, list[Array]] = {"images": [], "captions": []}

@@ -1,24 +1,94 @@
-"""What was found out about a pair, computed once however many ways read it."""
+"""What patches and words do to the embeddings of a pair: by taking them away, by gradients, by attention.
 
-from collections.abc import Callable
-from functools import cached_property, partial
+The score is the inner product of an image embedding f and a caption embedding g. So an effect is kept as a vector: with
+the effect a_p of patch p on f and b_w of word w on g, a_p . g is what the patch adds to the score, f . b_w what the
+word adds, and a_p . b_w what the two add only together. One set of changed crops and one of changed sentences therefore
+gives every map of every word.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.attention import Traces, attention_of
-from pickout.explain.effects import Effects, Embed, image_versions, keep_one_in, leave_one_out, shapley, text_versions
-from pickout.explain.pair import Array, Pair, text_batch
+from pickout.explain.pair import Array, Pair, embed_images, embed_texts, text_batch
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
-from pickout.shapes import AttentionRequest, Float
+from pickout.shapes import AttentionRequest, Float, Int
 
 Side = Literal["patches", "words"]
 Game = Literal["left_out", "kept_alone", "shapley"]
-"""How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley` of `explain.effects`."""
+"""How the effect of a patch or word is found: `leave_one_out`, `keep_one_in` or `shapley`."""
+Embed = Callable[[NDArray[np.bool_]], Array]
+"""From what is kept (versions, players) to embeddings (versions, dimension)."""
 REACH = 2  # words to each side that may belong to a word's phrase
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effects:
+    """The embedding (dimension,) with all players, patches or words, and the effect of each (players, dimension)."""
+
+    whole: Array
+    each: Array
+
+
+def hide_patches(pair: Pair, kept: NDArray[np.bool_], *, own: bool = False) -> Float[Tensor, "versions 3 height width"]:
+    """Versions of the crop in which the kept patches (versions, patches) stay; a pixel is hidden if any hidden patch
+    covers it, by the average colour of all images, which is 0 after normalising, or by the crop's `own`."""
+    grid, pixels = pair.grid, pair.pixels
+    cover = grid.cover().reshape(grid.patches, -1).astype(np.float32)
+    hidden = ((~kept).astype(np.float32) @ cover > 0).reshape(len(kept), 1, grid.height, grid.width)
+    colour = pixels.mean(dim=(1, 2), keepdim=True) if own else torch.zeros(3, 1, 1)
+    return torch.where(torch.from_numpy(hidden), colour, pixels)
+
+
+def drop_words(pair: Pair, dropped: Iterable[int], padding: int) -> Int[Tensor, " tokens"]:
+    """The sentence's ids without some of `pair.words`; what follows moves up and padding fills the row."""
+    gone = [place for number in dropped for place in pair.words[number].positions]
+    rest = np.delete(pair.ids.numpy(), gone)
+    return torch.from_numpy(np.pad(rest, (0, len(gone)), constant_values=padding))
+
+
+def leave_one_out(embed: Embed, players: int) -> Effects:
+    """The embedding less the embedding without the player: exact for what hiding it alone changes."""
+    embedded = embed(np.vstack([np.ones(players, np.bool_), ~np.eye(players, dtype=np.bool_)]))
+    return Effects(embedded[0], embedded[0] - embedded[1:])
+
+
+def keep_one_in(embed: Embed, players: int) -> Effects:
+    """The embedding of the player alone less that of nothing."""
+    kept = np.vstack([np.ones(players, np.bool_), np.zeros(players, np.bool_), np.eye(players, dtype=np.bool_)])
+    embedded = embed(kept)
+    return Effects(embedded[0], embedded[2:] - embedded[1])
+
+
+def shapley(
+    embed: Embed, players: int, generator: np.random.Generator, *, orders: int = 16, steps: int = 32
+) -> Effects:
+    """Shapley values by sampled orders: the mean change when the player joins those before it (Shapley, 1953; sampled
+    as Castro, Gomez and Tejada, 2009). Each of the orders, an even number, is used forwards and backwards.
+
+    The effects of all players add up to the embedding with all less that with none, whatever the draws. With more
+    players than steps those that join in one step share its change equally.
+    """
+    groups = min(players, steps)
+    walks = [generator.permutation(players) for _ in range((orders + 1) // 2)]
+    walks += [walk[::-1] for walk in walks]
+    step = np.arange(players) * groups // players
+    kept = np.zeros((len(walks), groups + 1, players), np.bool_)
+    for row, walk in zip(kept, walks, strict=True):
+        row[:, walk] = step[None, :] < np.arange(groups + 1)[:, None]
+    embedded = embed(kept.reshape(-1, players)).reshape(len(walks), groups + 1, -1)
+    each = np.zeros((players, embedded.shape[2]), np.float64)
+    for changes, walk in zip(np.diff(embedded, axis=1), walks, strict=True):
+        each[walk] += changes[step] / np.bincount(step)[step][:, None]
+    return Effects(embedded[0, -1], (each / len(walks)).astype(np.float32))
 
 
 class Evidence:
@@ -27,20 +97,27 @@ class Evidence:
 
     def __init__(self, encoder: LoadedModel, pair: Pair, seed: int = 0) -> None:
         self.encoder, self.pair, self.seed = encoder, pair, seed
-        self.show, self.tell = image_versions(encoder, pair), text_versions(encoder, pair)
         self.patches, self.told = pair.grid.patches, len(pair.told)
         self._effects: dict[tuple[Side, Game], Effects] = {}
+
+    def show(self, kept: NDArray[np.bool_], own: bool = False) -> Array:
+        """Embed the crop with only some of its patches, as `Embed`; what is hidden is filled as by `hide_patches`."""
+        return embed_images(self.encoder, hide_patches(self.pair, kept, own=own))
+
+    def tell(self, kept: NDArray[np.bool_]) -> Array:
+        """Embed the sentence with only some of its told words, as `Embed`."""
+        told, padding = np.array(self.pair.told), self.encoder.tokenizer.special.padding
+        return embed_texts(self.encoder, [drop_words(self.pair, told[~row].tolist(), padding) for row in kept])
 
     def effects(self, side: Side, game: Game) -> Effects:
         """What each patch does to the crop's embedding, or each told word to the sentence's."""
         if (side, game) not in self._effects:
             embed, players = (self.show, self.patches) if side == "patches" else (self.tell, self.told)
-            rules: dict[Game, Callable[[Embed, int], Effects]] = {
-                "left_out": leave_one_out,
-                "kept_alone": keep_one_in,
-                "shapley": partial(shapley, generator=np.random.default_rng(self.seed)),
-            }
-            self._effects[side, game] = rules[game](embed, players)
+            if game == "shapley":
+                found = shapley(embed, players, np.random.default_rng(self.seed))
+            else:
+                found = (leave_one_out if game == "left_out" else keep_one_in)(embed, players)
+            self._effects[side, game] = found
         return self._effects[side, game]
 
     @property
@@ -62,22 +139,35 @@ class Evidence:
         embedded = self.tell(kept)
         return np.asarray(embedded[0] - embedded[1:])
 
-    def patch_gradients(self, directions: Array, *, last: bool) -> Array:
-        """Gradient times token of each patch for caption embeddings, or what words add to one, (directions, dimension);
-        at the last layer's attention, or where tokens enter."""
-        method: Any = self.encoder.method
-        pixels = self.pair.pixels[None].to(self.encoder.device)
-        place, ways = _place(method.vision, last=last), torch.from_numpy(directions)
-        rows = gradient_times_token(place, lambda: method.encode_images(pixels).embedding, ways)
-        return np.asarray(rows[:, 1:], np.float32)
+    def gradients(self, side: Side, directions: Array, *, last: bool) -> Array:
+        """How a score would change if a token were scaled away, to first order: for each direction v (directions,
+        dimension) the sum over channels of activation times gradient of e . v, e being the embedding.
 
-    def word_gradients(self, *, last: bool) -> Array:
-        """Gradient times token of each told word with the crop's embedding as direction. Shape: (told,)."""
+        Tokens are taken where they enter the tower's stack, or its last layer's attention, the normed ones that keys
+        and values are made of, where Grad-CAM of vision transformers usually looks. Shape: (directions, tokens).
+        """
         method: Any = self.encoder.method
-        texts = text_batch(self.encoder, [self.pair.ids])
-        place, way = _place(method.text, last=last), torch.from_numpy(self.image)[None]
-        rows = gradient_times_token(place, lambda: method.encode_texts(texts).embedding, way)
-        return self.over_words(rows[0].numpy())
+        if side == "patches":
+            tower, encode, given = method.vision, method.encode_images, self.pair.pixels[None].to(self.encoder.device)
+        else:
+            tower, encode, given = method.text, method.encode_texts, text_batch(self.encoder, [self.pair.ids])
+        seen: list[Tensor] = []
+
+        def cut(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+            """What enters the module becomes a leaf that gradients reach."""
+            seen.append(arguments[0].detach().requires_grad_())
+            return (seen[-1], *arguments[1:])
+
+        place = tower.transformer.layers[-1].attention if last else tower.transformer
+        hook = place.register_forward_pre_hook(cut)
+        try:
+            with torch.enable_grad():
+                embedding = encode(given).embedding.float()[0]
+                scores = embedding @ torch.from_numpy(directions).to(embedding.device).T
+                gradients = [torch.autograd.grad(score, seen[0], retain_graph=True)[0] for score in scores]
+        finally:
+            hook.remove()
+        return np.array([(gradient * seen[0]).detach().sum(dim=-1)[0].cpu().numpy() for gradient in gradients])
 
     def over_words(self, tokens: Array) -> Array:
         """The sum of numbers (tokens,) over each told word's pieces."""
@@ -93,35 +183,6 @@ class Evidence:
     def maps(self) -> Traces:
         """Whole attention maps of all layers of both towers."""
         return attention_of(self.encoder, self.pair, AttentionRequest(maps="all"))
-
-
-def _place(tower: Any, *, last: bool) -> nn.Module:
-    """The stack of layers, which takes the tokens with their positions; or the last layer's attention, which takes the
-    normed tokens that its keys and values are made of, where Grad-CAM of vision transformers usually looks."""
-    place: nn.Module = tower.transformer.layers[-1].attention if last else tower.transformer
-    return place
-
-
-def gradient_times_token(
-    place: nn.Module, embed: Callable[[], Tensor], directions: Float[Tensor, "directions dimension"]
-) -> Float[Tensor, "directions tokens"]:
-    """How a score would change if a token were scaled away, to first order: for each direction v the sum over channels
-    of activation times gradient of e . v, at every token that enters `place`, where `embed` gives e (1, dimension)."""
-    seen: list[Tensor] = []
-
-    def cut(_module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What enters the module becomes a leaf that gradients reach."""
-        seen.append(arguments[0].detach().requires_grad_())
-        return (seen[-1], *arguments[1:])
-
-    hook = place.register_forward_pre_hook(cut)
-    try:
-        with torch.enable_grad():
-            scores = embed().float()[0] @ directions.to(next(place.parameters()).device).T
-            gradients = [torch.autograd.grad(score, seen[0], retain_graph=True)[0] for score in scores]
-    finally:
-        hook.remove()
-    return torch.stack([(gradient * seen[0]).detach().sum(dim=-1)[0] for gradient in gradients]).cpu()
 
 
 def phrase_of(pair: Pair, told: int) -> range:
@@ -147,5 +208,4 @@ def _tells(pair: Pair, told: int) -> bool:
 
 def _adjoin(pair: Pair, told: int) -> bool:
     """Whether nothing stands between a told word and the next, but perhaps a hyphen."""
-    here, there = pair.told[told], pair.told[told + 1]
-    return all(pair.words[n].text == "-" for n in range(here + 1, there))
+    return all(pair.words[n].text == "-" for n in range(pair.told[told] + 1, pair.told[told + 1]))

@@ -14,12 +14,11 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Array, Grid, Pair, make_pair, text_batch
 from pickout.explain.verdict import FILE, Measurement, Target, Verdict, judge
-from pickout.explain.ways import WAYS, Reading
+from pickout.explain.ways import WAYS
 from pickout.methods.itself import Itself, Selection
 from pickout.saliency.bank import select_bank
 from pickout.shapes import AttentionTrace
 
-SCHEMA = "pickout.explanation/1"
 MEANING = "An explanation says what the score rests on. It does not say that the score, or the match, is right."
 """Stands on every explanation."""
 SHOWN: tuple[Target, ...] = ("patches", "words", "word_patches")
@@ -45,8 +44,7 @@ class ExplainedWord:
     text: str  # as the sentence spells it
     start: int  # first character in the sentence, and one behind the last
     stop: int
-    # `read` by the model, a `mark` of punctuation, or `cut` off by the model's context
-    state: Literal["read", "mark", "cut"]
+    state: Literal["read", "mark", "cut"]  # by the model; of punctuation; off by the model's context
     weight: float | None = None  # what the score rests on it; None where it is not read or nothing may be shown
     patches: Array | None = None  # where in the crop that lies; likewise; shape (rows, columns)
 
@@ -60,21 +58,25 @@ class ExplainedWord:
 class Explanation:
     """Why a crop has its score for a sentence."""
 
-    sentence: str  # the sentence
-    score: float  # the model's score, an inner product of unit vectors
+    sentence: str
+    score: float  # the model's, an inner product of unit vectors
     words: tuple[ExplainedWord, ...]  # every word of the sentence in order
     patches: Array | None  # heat over the crop; None when nothing may be shown; shape (rows, columns)
     grid: Grid  # where the patches lie
     picture: Image.Image  # the crop
     bank: KeptTokens | None  # the kept tokens of ITSELF; None for other methods
     verdicts: Mapping[Target, Verdict]  # what is shown by which way, and why
-    model: str  # the model's
-    fingerprint: str
+    model: str
+    fingerprint: str  # the model's
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the picture, as JSON values; heat is row by row from the top."""
+        bank = self.bank and {
+            "patches": [[*divmod(n, self.grid.columns), round(score, _DIGITS)] for n, score in self.bank.patches],
+            "pieces": [[n, round(score, _DIGITS)] for n, score in self.bank.pieces],
+        }
         return {
-            "schema": SCHEMA,
+            "schema": "pickout.explanation/1",
             "meaning": MEANING,
             "model": self.model,
             "fingerprint": self.fingerprint,
@@ -84,11 +86,7 @@ class Explanation:
             "grid": [self.grid.rows, self.grid.columns],
             "patches": _listed(self.patches),
             "words": [word.as_json() for word in self.words],
-            "bank": self.bank
-            and {
-                "patches": [[*divmod(n, self.grid.columns), round(score, _DIGITS)] for n, score in self.bank.patches],
-                "pieces": [[n, round(score, _DIGITS)] for n, score in self.bank.pieces],
-            },
+            "bank": bank,
         }
 
     def arrays(self) -> dict[str, Array]:
@@ -110,12 +108,12 @@ def explain(
     way: str | None = None,
     seed: int = 0,
 ) -> Explanation:
-    """Explain the score of a crop for a sentence, by what was measured to be faithful.
+    """Explain the score of a crop, of any size and mode, for a sentence, by what was measured to be faithful.
 
     Args:
         model: from `pickout.load`.
         sentence: a description of a person.
-        picture: the crop, of any size and mode.
+        picture: the crop.
         measurement: of this model (`measurement_file`, `read_measurement`); None, or one of another model, shows the
             usual ways and says that they are not measured.
         way: show this way instead of the best; where it failed its measurement it is refused.
@@ -126,20 +124,29 @@ def explain(
         CheckpointError: the model gives numbers that are not finite.
     """
     judged = judge(measurement, model.fingerprint, way)
-    verdicts = {target: judged[target] for target in SHOWN}
     pair = make_pair(model, sentence, picture)
-    evidence = Evidence(model, pair, seed)
-    readings = {name: WAYS[name](evidence) for name in {verdict.way for verdict in verdicts.values()} if name}
-    shown = {target: _shown(readings, target, verdicts[target]) for target in SHOWN}
-    verdicts = {target: verdict for target, (_, verdict) in shown.items()}
-    patches, weights, maps = (shown[target][0] for target in SHOWN)
-    grid = pair.grid
+    evidence, shape = Evidence(model, pair, seed), (pair.grid.rows, pair.grid.columns)
+    readings = {name: WAYS[name](evidence) for name in {judged[target].way for target in SHOWN} if name}
+    verdicts: dict[Target, Verdict] = {}
+    shown: list[Array | None] = []
+    for target in SHOWN:
+        verdict = judged[target]
+        shown.append(getattr(readings[verdict.way], target) if verdict.way else None)
+        if verdict.way and shown[-1] is None:  # an unmeasured way
+            verdict = Verdict(None, verdict.measured, f"not shown: '{verdict.way}' gives none")
+        verdicts[target] = verdict
+    patches, weights, maps = shown
+    words = [ExplainedWord(word.text, word.start, word.stop, "cut" if word.spoken else "mark") for word in pair.words]
+    for told, number in enumerate(pair.told):
+        weight = None if weights is None else float(weights[told])
+        heat = None if maps is None else maps[told].reshape(shape)
+        words[number] = replace(words[number], state="read", weight=weight, patches=heat)
     return Explanation(
         sentence=sentence,
         score=float(evidence.image @ evidence.text),
-        words=_words(pair, weights, maps),
-        patches=None if patches is None else patches.reshape(grid.rows, grid.columns),
-        grid=grid,
+        words=tuple(words),
+        patches=None if patches is None else patches.reshape(shape),
+        grid=pair.grid,
         picture=pair.picture,
         bank=kept_tokens(model, pair),
         verdicts=verdicts,
@@ -152,25 +159,6 @@ def measurement_file(model: LoadedModel) -> Path:
     """Where the model's measurement is kept: in its folder, or beside its file."""
     source = Path(model.report.source)
     return source / FILE if source.is_dir() else source.with_name(f"{source.name}.{FILE}")
-
-
-def _shown(readings: Mapping[str, Reading], target: Target, verdict: Verdict) -> tuple[Array | None, Verdict]:
-    """What a target shows; an unmeasured way that gives nothing there is said to give nothing."""
-    if verdict.way is None:
-        return None, verdict
-    found: Array | None = getattr(readings[verdict.way], target)
-    if found is None:
-        return None, Verdict(None, verdict.measured, f"not shown: '{verdict.way}' gives none")
-    return found, verdict
-
-
-def _words(pair: Pair, weights: Array | None, maps: Array | None) -> tuple[ExplainedWord, ...]:
-    words = [ExplainedWord(word.text, word.start, word.stop, "cut" if word.spoken else "mark") for word in pair.words]
-    for told, number in enumerate(pair.told):
-        weight = None if weights is None else float(weights[told])
-        heat = None if maps is None else maps[told].reshape(pair.grid.rows, pair.grid.columns)
-        words[number] = replace(words[number], state="read", weight=weight, patches=heat)
-    return tuple(words)
 
 
 def _listed(heat: Array | None) -> list[list[float]] | None:

@@ -3,7 +3,8 @@
 A heat map claims an order: what it calls hot carries the score. So the hot patches are hidden first and the area under
 the falling score is held against that of random maps (deletion), and shown first into an empty picture (insertion); the
 same for words. The heat of a word is held against the part of the score that this word adds. On a drawn street, whose
-part masks are known, a garment word's heat should also lie on that garment."""
+part masks are known, a garment word's heat should also lie on that garment.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -20,12 +21,10 @@ from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.images import open_image
 from pickout.errors import DataError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
-from pickout.explain.effects import Fill, area, drop_words, hide_patches, image_versions, kept_while_deleting
-from pickout.explain.evidence import Evidence
-from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes
-from pickout.explain.garments import read_mask as read_part_mask
+from pickout.explain.evidence import Evidence, drop_words, hide_patches
+from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes, read_mask
 from pickout.explain.pair import Array, Grid, make_pair, match_scores
-from pickout.explain.verdict import BAR, TARGETS, Finding, Measurement, Number, Target
+from pickout.explain.verdict import TARGETS, Finding, Measurement, Number, Target
 from pickout.explain.ways import WAYS, Reading
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
@@ -46,8 +45,6 @@ class MeasureSettings(Settings):
     """Draws the people, images, sentences, words and random maps."""
     random_maps: int = Field(default=4, ge=1)
     """Random maps that each way is held against, on every pair."""
-    fill: Fill = "own"
-    """What stands where a patch is hidden; another than the maps are made with, so that none is its own judge."""
     bootstrap: BootstrapSettings = BootstrapSettings()
     """How intervals are drawn."""
 
@@ -65,8 +62,8 @@ class Tally:
         if not kept:
             return None
         values, people = np.array(kept).T
-        ends = bootstrap(values[:, None], people.astype(np.int64), self.settings)
-        return Number(*(round(float(x), 6) for x in (values.mean(), ends.low[0], ends.high[0])))
+        (low,), (high,) = bootstrap(values[:, None], people.astype(np.int64), self.settings)
+        return Number(*(round(float(x), 6) for x in (values.mean(), low, high)))
 
 
 def measure(
@@ -76,14 +73,8 @@ def measure(
     settings: MeasureSettings | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Measurement:
-    """Hold every way against chance.
-
-    Args:
-        model: from `pickout.load`.
-        data: a data set; one that was drawn also tells where garments are.
-        split: which people.
-        settings: how many, and how.
-        tell: called after each person with how many are done and how many there are.
+    """Hold every way against chance; a data set that was drawn also tells where garments are. `tell` is called after
+    each person with how many are done and how many there are.
 
     Raises:
         UsageError: the data set has no such split.
@@ -96,12 +87,17 @@ def measure(
     samples = list(draw_samples(data.splits[split], settings))
     if len(samples) < 2:
         raise DataError(f"{data.root}, {split}: fewer than two people with captions; nothing can be measured")
-    attributes = read_attributes(data.root)
-    tally = Tally(settings.bootstrap)
+    attributes, tally = read_attributes(data.root), Tally(settings.bootstrap)
     for number, (image, caption) in enumerate(samples):
         _measure_pair(model, image, caption, attributes, tally, settings, number)
         if tell is not None:
             tell(number + 1, len(samples))
+    findings: dict[Target, dict[str, Finding]] = {target: {} for target in TARGETS}
+    for target in TARGETS:
+        for way in WAYS:
+            gain = [tally.number(target, way, measure) for measure in ("deletion", "insertion", "ratio")]
+            if gain[0] is not None and gain[1] is not None:
+                findings[target][way] = Finding(gain[0], gain[1], gain[2])
     facts = {
         "model": model.name,
         "method": type(model.method).__name__.lower(),
@@ -113,19 +109,18 @@ def measure(
         "settings": settings.model_dump(mode="json"),
         "controls": _controls(tally),
     }
-    return Measurement(model.fingerprint, _findings(tally), facts)
+    return Measurement(model.fingerprint, findings, facts)
 
 
 def draw_samples(split: Split, settings: MeasureSettings) -> Iterator[tuple[ImageRecord, str]]:
     """One image and one of its sentences for each of the drawn people."""
     generator = np.random.default_rng(settings.seed)
-    by_person: dict[int, list[int]] = {}
-    for position, record in enumerate(split.images):
+    by_person: dict[int, list[ImageRecord]] = {}
+    for record in split.images:
         if any(caption.strip() for caption in record.captions):
-            by_person.setdefault(record.identity, []).append(position)
-    people = generator.permutation(sorted(by_person))[: settings.people]
-    for identity in people.tolist():
-        record = split.images[by_person[identity][generator.integers(len(by_person[identity]))]]
+            by_person.setdefault(record.identity, []).append(record)
+    for identity in generator.permutation(sorted(by_person))[: settings.people].tolist():
+        record = by_person[identity][generator.integers(len(by_person[identity]))]
         captions = [caption for caption in record.captions if caption.strip()]
         yield record, captions[generator.integers(len(captions))]
 
@@ -143,36 +138,36 @@ def _measure_pair(
     evidence = Evidence(model, pair, seed=settings.seed)
     generator = np.random.default_rng((settings.seed, number))
     readings = {name: way(evidence) for name, way in WAYS.items()} | {CENTRE: _centre(evidence)}
-    show = image_versions(model, pair, fill=settings.fill)
     text = evidence.effects("words", "left_out")
     telling = [n for n, at in enumerate(pair.told) if pair.words[at].text.lower() not in VACUOUS_WORDS]
     word = int(generator.choice(telling)) if telling else 0
 
-    def contest(target: Target, score: Score, heats: Heats) -> None:
-        for name, (deleting, inserting) in gains(score, heats, settings.random_maps, generator).items():
-            tally.kept[target, name, "deletion"].append((deleting, image.identity))
-            tally.kept[target, name, "insertion"].append((inserting, image.identity))
-
     def matched(kept: NDArray[np.bool_]) -> Array:
         """What the word adds to the matching head's logit."""
         without = drop_words(pair, [pair.told[word]], model.tokenizer.special.padding)
-        pixels = hide_patches(pair, kept, fill=settings.fill)
+        pixels = hide_patches(pair, kept, own=True)
         return match_scores(model, pixels, pair.ids) - match_scores(model, pixels, without)
 
-    def of_word(target: Target) -> dict[str, Array]:
-        return {name: heat[word] for name, heat in _given(readings, target).items()}
-
-    contest("patches", lambda kept: show(kept) @ text.whole, _given(readings, "patches"))
-    contest("words", lambda kept: evidence.tell(kept) @ evidence.image, _given(readings, "words"))
-    contest("word_patches", lambda kept: show(kept) @ text.each[word], of_word("word_patches"))
-    contest("looks", matched, of_word("looks") if model.method.candidates else {})
+    # Another filling than the maps are made with, so that none is its own judge.
+    scores: dict[Target, Score] = {
+        "patches": lambda kept: evidence.show(kept, own=True) @ text.whole,
+        "words": lambda kept: evidence.tell(kept) @ evidence.image,
+        "word_patches": lambda kept: evidence.show(kept, own=True) @ text.each[word],
+        "looks": matched,
+    }
     record = attributes.get(str(image.image))
-    if record is not None:
-        mask = read_part_mask(image.image.parents[2], record)
-        garments = named_parts(pair, record["person"])
-        for target in GARMENT_TARGETS:
-            for name, measure, ratio in ratios(garments, mask, pair.grid, _given(readings, target)):
-                tally.kept[target, name, measure].append((ratio, image.identity))
+    for target, score in scores.items():
+        heats = _given(readings, target)
+        one = {name: heat[word] for name, heat in heats.items()} if target in GARMENT_TARGETS else heats
+        if target == "looks" and not model.method.candidates:
+            one = {}
+        for name, (deleting, inserting) in gains(score, one, settings.random_maps, generator).items():
+            tally.kept[target, name, "deletion"].append((deleting, image.identity))
+            tally.kept[target, name, "insertion"].append((inserting, image.identity))
+        if record is not None and target in GARMENT_TARGETS:
+            mask, garments = read_mask(image.image.parents[2], record), named_parts(pair, record["person"])
+            for name, kind, ratio in ratios(garments, mask, pair.grid, heats):
+                tally.kept[target, name, kind].append((ratio, image.identity))
 
 
 def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
@@ -185,8 +180,7 @@ def ratios(
     named: list[tuple[int, int]], mask: NDArray[np.uint8], grid: Grid, by_word: Heats
 ) -> Iterator[tuple[str, Literal["ratio", "other"], float]]:
     """Pointing ratios of each part that words name (`named_parts`): of the heat of its word, and of words that name
-    other parts. `mask` tells the part at each pixel, `by_word` the heat of each told word by way, each (told,
-    patches)."""
+    other parts. `mask` tells the part at each pixel, `by_word` the heat of each told word by way, (told, patches)."""
     for told, part in named:
         shares, covered = part_shares(mask, part, grid)
         if covered < SMALLEST:
@@ -211,11 +205,25 @@ def gains(
     orders += [generator.permutation(players) for _ in range(random_maps)]
     deleting = np.stack([kept_while_deleting(order) for order in orders])
     kept = np.stack([deleting, ~deleting], axis=1)
-    scores = score(kept.reshape(-1, players)).reshape(kept.shape[:3])
-    areas = area(scores)
+    areas = area(score(kept.reshape(-1, players)).reshape(kept.shape[:3]))
     deletion, insertion = areas[len(heats) :].mean(axis=0)
     own = zip(heats, areas.tolist(), strict=False)
     return {name: (float(deletion) - gone, back - float(insertion)) for name, (gone, back) in own}
+
+
+def kept_while_deleting(order: NDArray[np.int64], steps: int = 16) -> NDArray[np.bool_]:
+    """What is still there (steps + 1, players) while players go in this order, from everything to nothing, in at most
+    so many equal steps. Its opposite is what is there while they are inserted (RISE; Petsiuk, Das and Saenko, 2018)."""
+    edges = np.linspace(0, len(order), min(len(order), steps) + 1).round().astype(np.int64)
+    kept = np.ones((len(edges), len(order)), np.bool_)
+    for row, gone in zip(kept, edges, strict=True):
+        row[order[:gone]] = False
+    return kept
+
+
+def area(scores: Array) -> Array:
+    """The area under curves (..., steps + 1) over shares from 0 to 1, by trapezia. Shape: (...)."""
+    return np.asarray(((scores[..., 1:] + scores[..., :-1]) / 2).mean(axis=-1))
 
 
 def _centre(evidence: Evidence) -> Reading:
@@ -225,23 +233,12 @@ def _centre(evidence: Evidence) -> Reading:
     return Reading(heat, None, np.tile(heat, (evidence.told, 1)))
 
 
-def _findings(tally: Tally) -> dict[Target, dict[str, Finding]]:
-    findings: dict[Target, dict[str, Finding]] = {target: {} for target in TARGETS}
-    for target in TARGETS:
-        for way in WAYS:
-            gain = [tally.number(target, way, measure) for measure in ("deletion", "insertion", "ratio")]
-            if gain[0] is not None and gain[1] is not None:
-                findings[target][way] = Finding(gain[0], gain[1], gain[2])
-    return findings
-
-
-def _controls(tally: Tally) -> dict[str, Any]:
+def _controls(tally: Tally) -> dict[str, list[float]]:
     """For the reader: how the middle of the picture does, and where the heat of other garments' words falls."""
-    asked = {
-        f"{CENTRE}_{target}_{measure}": (target, CENTRE, measure)
-        for target in ("patches", "word_patches")
-        for measure in ("deletion", "insertion", "ratio")
-    }
-    asked |= {f"other_words_{way}": (target, way, "other") for way in WAYS for target in GARMENT_TARGETS}
-    told = {name: tally.number(*key) for name, key in asked.items() if tally.kept.get(key)}
-    return {"bar": BAR, **{name: [found.mean, found.low, found.high] for name, found in told.items() if found}}
+    found = {}
+    for target, way, measure in tally.kept:
+        number = tally.number(target, way, measure) if way == CENTRE or measure == "other" else None
+        if number is not None:
+            name = f"other_words_{way}" if measure == "other" else f"{CENTRE}_{target}_{measure}"
+            found[name] = [number.mean, number.low, number.high]
+    return found

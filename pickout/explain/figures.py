@@ -1,22 +1,105 @@
-"""The papers' figures for a model of one's own: guesses and attention (AGA, figures 4 and 6), masks (AGA, figure 5),
-entropy by layer (ITSELF, figure 7)."""
+"""Heat over a crop and sheets of it, and the papers' figures for a model of one's own: guesses and attention (AGA,
+figures 4 and 6), masks (AGA, figure 5), entropy by layer (ITSELF, figure 7)."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
+from pickout.explain.explanation import ExplainedWord, Explanation
 from pickout.explain.masks import HiddenPiece, Masked, word_weights
-from pickout.explain.overlay import overlay
-from pickout.explain.pair import Array, Pair
+from pickout.explain.pair import Array, Grid, Pair
 
+_COLD, _HOT = np.array([255.0, 196.0, 40.0]), np.array([222.0, 12.0, 92.0])
+_DENSEST, _PALE = 0.82, 0.25  # opacity of the hottest place; what a word's own full colour is at least, of all words'
+_WORDS, _ACROSS, _HEIGHT = 8, 6, 288
+"""Most words on a sheet, most panels in a row of it, and the height of a panel in pixels."""
+_MARGIN, _LINE = 10, 22
 _BLUE, _ORANGE, _GREY, _INK = "#0b6e99", "#c2571a", "#d9d9d9", "#1f2933"
-_SIZE, _LETTER = 10.5, 0.602
-"""Size of a drawn sentence in points, and the width of a letter of matplotlib's fixed-width font relative to it."""
-_WIDE = 4.7  # inches of a sentence of the mask figure
+
+
+def heat_layer(heat: Array, grid: Grid, size: tuple[int, int], *, top: float | None = None) -> Image.Image:
+    """Heat (rows, columns) above zero as a see-through picture of this width and height, from amber to crimson; what
+    speaks against is left blank. `top` is the heat that gets the full colour; by default the map's own highest."""
+    values = np.maximum(np.nan_to_num(heat), 0)
+    peak = float(values.max()) if top is None else top
+    share = values / peak if peak > 0 else np.zeros_like(values)
+    covered = [(n - 1) * grid.stride + grid.patch for n in (grid.columns, grid.rows)]
+    sides = zip(size, covered, (grid.width, grid.height), strict=True)
+    inner = [max(1, round(length * part / full)) for length, part, full in sides]
+    smooth = Image.fromarray(share.astype(np.float32)).resize((inner[0], inner[1]), Image.Resampling.BICUBIC)
+    level = np.zeros((size[1], size[0]), np.float32)
+    level[: inner[1], : inner[0]] = np.clip(np.asarray(smooth), 0, 1)[: size[1], : size[0]]
+    colour = _COLD + (_HOT - _COLD) * level[..., None]
+    return Image.fromarray(np.dstack([colour, 255 * _DENSEST * level]).round().astype(np.uint8), "RGBA")
+
+
+def overlay(picture: Image.Image, heat: Array, grid: Grid, *, top: float | None = None) -> Image.Image:
+    """The crop with heat over it; arguments as in `heat_layer`."""
+    # A dimmed, paler crop lets the heat stand out and still shows what lies below it.
+    pale = Image.blend(picture.convert("RGB"), picture.convert("L").convert("RGB"), 0.7)
+    return Image.alpha_composite(pale.convert("RGBA"), heat_layer(heat, grid, picture.size, top=top)).convert("RGB")
+
+
+def top_of(explanation: Explanation, word: ExplainedWord) -> float:
+    """The heat at which a word's map has its full colour: its own highest, but at least a quarter of the highest of all
+    words, so that a word on which little rests stays pale."""
+    highest = [float(other.patches.max()) for other in explanation.words if other.patches is not None]
+    own = 0.0 if word.patches is None else float(word.patches.max())
+    return max(own, _PALE * max(highest, default=0.0))
+
+
+def leading_words(explanation: Explanation, count: int) -> list[ExplainedWord]:
+    """At most `count` words, those with the greatest weight that have a map, in the order of the sentence."""
+    mapped = [word for word in explanation.words if word.patches is not None]
+    leading = sorted(mapped, key=lambda word: -(word.weight or 0))[:count]
+    return sorted(leading, key=lambda word: word.start)
+
+
+def explanation_sheet(explanation: Explanation) -> Image.Image:
+    """The crop, its heat, and the heat of the weightiest words, side by side with captions."""
+    picture, grid = _enlarged(explanation.picture), explanation.grid
+    panels = [(f"score {explanation.score:.3f}", picture)]
+    if explanation.patches is not None:
+        panels.append(("all words", overlay(picture, explanation.patches, grid)))
+    for word in leading_words(explanation, _WORDS):
+        if word.patches is not None:
+            panels.append((word.text, overlay(picture, word.patches, grid, top=top_of(explanation, word))))
+    return tile(panels)
+
+
+def look_sheet(pair: Pair, word: str, looks: Mapping[int, Array]) -> Image.Image:
+    """The crop, and where one word, looked for alone by `look_at`, looked in each fusion layer and on average."""
+    picture, maps = _enlarged(pair.picture), {f"layer {number}": map_ for number, map_ in looks.items()}
+    panels = [(word, picture)]
+    for name, map_ in {"all layers": np.mean(list(looks.values()), axis=0), **maps}.items():
+        panels.append((name, overlay(picture, map_[0].reshape(pair.grid.rows, pair.grid.columns), pair.grid)))
+    return tile(panels)
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    width = max(24, round(picture.width * _HEIGHT / picture.height))
+    return picture.resize((width, _HEIGHT), Image.Resampling.LANCZOS)
+
+
+def tile(panels: Sequence[tuple[str, Image.Image]], *, across: int = _ACROSS) -> Image.Image:
+    """Pictures of one size in rows of at most `across`, each with a line of text below."""
+    font = ImageFont.load_default(size=14)
+    wide = max(max(image.width, math.ceil(font.getlength(text))) for text, image in panels) + _MARGIN
+    high = max(image.height for _, image in panels) + _LINE + _MARGIN
+    columns = min(across, len(panels))
+    sheet = Image.new("RGB", (wide * columns + _MARGIN, high * math.ceil(len(panels) / columns) + _MARGIN), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, (text, image) in enumerate(panels):
+        row, column = divmod(number, columns)
+        left, top = _MARGIN + column * wide, _MARGIN + row * high
+        sheet.paste(image, (left, top))
+        pen.text((left, top + image.height + 2), text, fill="black", font=font)
+    return sheet
 
 
 @contextmanager
@@ -34,22 +117,16 @@ def _drawn(width: float, height: float, stream: io.BytesIO) -> Iterator[Any]:
 
 
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:
-    """The crop, the sentence coloured by attention, and the raw guesses at so many leading words, the original marked;
-    `pieces` are those of `hidden_pieces`. A PNG file's bytes."""
+    """The crop, attention by word, and raw guesses at so many leading words, the original marked; `pieces` are those
+    of `hidden_pieces`. A PNG file's bytes."""
     stream, weights = io.BytesIO(), word_weights(pieces)
     leading = list(weights)[:words]
     first = {piece.word: piece for piece in reversed(pieces)}
-    # Full colour is the highest weight, but at least three even shares: even attention stays pale.
-    top = max(max(weights.values()), 3 / len(weights))
-    shades = {told: weights[word] / top for told, word in enumerate(pair.told)}
-    texts, wide = [pair.words[word].text for word in pair.told], 1.9 * (len(leading) + 1)
-    places = _layout(texts, wide)
-    high = 0.4 + 0.3 * (1 + places[-1][0])
     likeliest = max([0.1, *(guess.probability for word in leading for guess in first[word].guesses)])
-    with _drawn(wide, high + 3.0, stream) as figure:
-        above, below = figure.subfigures(2, 1, height_ratios=(high, 3.0))
+    with _drawn(1.9 * (len(leading) + 1), 4.6, stream) as figure:
+        above, below = figure.subfigures(2, 1, height_ratios=(1.6, 3.0))
         above.suptitle("attention of the class token (AGA, Eq. 8)", x=0.01, ha="left", fontsize=10, color=_INK)
-        _sentence(above.subplots(), texts, places, lambda told: (0.76, 0.34, 0.10, 0.85 * shades[told]), wide)
+        _by_word(above.subplots(), pair, [weights[word] for word in pair.told], _ORANGE)
         below.suptitle("what the model guesses where the word is hidden", x=0.01, ha="left", fontsize=10, color=_INK)
         panels = below.subplots(1, len(leading) + 1, squeeze=False)[0]
         _show(panels[0], pair.picture)
@@ -71,34 +148,35 @@ def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
     axes.set_title(title, fontsize=10, loc="left", color=_INK, parse_math=False)
 
 
-def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Array) -> bytes:
-    """Random and guided masks side by side: where the hidden words look, what each draw hides, and how likely. `looks`
-    tells where each told word looks while it is hidden, (told, patches)."""
-    stream, texts = io.BytesIO(), [pair.words[word].text for word in pair.told]
-    places = _layout(texts, _WIDE)
-    draws, lines = len(next(iter(found.values())).draws), 1 + places[-1][0]
+def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Mapping[int, Array]) -> bytes:
+    """Random and guided masks side by side: where the hidden words look, what each draw hides (dark), and how likely.
+    `looks` tells where each told word looks while it is hidden, from `look_at`."""
+    stream, mean = io.BytesIO(), np.mean(list(looks.values()), axis=0)
+    draws = len(next(iter(found.values())).draws)
     likeliest = 1.05 * max(max(masked.probability) for masked in found.values())
-    with _drawn(13, 1.9 + 0.36 * lines * draws, stream) as figure:
+    with _drawn(13, 2.6 + 0.25 * draws, stream) as figure:
         for side, (rule, masked) in zip(figure.subfigures(1, len(found)), found.items(), strict=True):
             left, right = side.subfigures(1, 2, width_ratios=(1, 3.4))
-            hidden = sorted({told for draw in masked.draws for told in draw})
-            heat = looks[hidden].mean(axis=0) if hidden else np.zeros(pair.grid.patches, np.float32)
-            heat = heat - heat.mean()  # what is looked at more than an average place
+            hidden = np.zeros((draws, len(pair.told)))
+            for row, draw in zip(hidden, masked.draws, strict=True):
+                row[list(draw)] = 1
+            heat = (hidden.max(axis=0)[:, None] * (mean - mean.mean(axis=1, keepdims=True))).sum(axis=0)
             _show(left.subplots(), overlay(pair.picture, heat.reshape(pair.grid.rows, pair.grid.columns), pair.grid))
-            rows = right.subplots(draws + 1, 1, height_ratios=(*[0.36 * lines] * draws, 1.5))
-            for axes, draw in zip(rows, masked.draws, strict=False):
-                _sentence(axes, texts, places, partial(_dark, draw), _WIDE)
-            rows[-1].bar(range(len(texts)), masked.probability, color=_ORANGE if rule == "guided" else _BLUE, width=0.7)
-            rows[-1].set(ylim=(0, likeliest), ylabel="probability")
-            rows[-1].set_xticks(range(len(texts)), texts, rotation=60, ha="right", fontsize=7, parse_math=False)
-            rows[-1].tick_params(axis="y", labelsize=7)
-            rows[-1].spines[["top", "right"]].set_visible(False)
+            above, below = right.subplots(2, 1, height_ratios=(draws, 4), sharex=True)
+            above.imshow(hidden, cmap="Greys", vmin=0, vmax=1.2, aspect="auto")
+            above.set(yticks=[], ylabel="hidden")
+            _by_word(below, pair, masked.probability, _ORANGE if rule == "guided" else _BLUE)
+            below.set(ylim=(0, likeliest), ylabel="probability")
             side.suptitle(f"{rule} masks", fontsize=12, fontweight="bold", color=_INK)
     return stream.getvalue()
 
 
-def _dark(hidden: Sequence[int], told: int) -> str | None:
-    return _INK if told in hidden else None
+def _by_word(axes: Any, pair: Pair, values: Sequence[float], colour: str) -> None:
+    texts = [pair.words[word].text for word in pair.told]
+    axes.bar(range(len(texts)), values, color=colour, width=0.7)
+    axes.set_xticks(range(len(texts)), texts, rotation=60, ha="right", fontsize=7, parse_math=False)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def entropy_figure(found: Mapping[str, Array], title: str) -> bytes:
@@ -118,41 +196,6 @@ def entropy_figure(found: Mapping[str, Array], title: str) -> bytes:
         axes.legend(frameon=False, fontsize=9)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)
     return stream.getvalue()
-
-
-def _columns(inches: float) -> float:
-    """Letters in a line."""
-    return inches * 72 / (_SIZE * _LETTER)
-
-
-def _layout(texts: Sequence[str], inches: float) -> list[tuple[int, int]]:
-    """Line and column of each word of a sentence that is drawn so wide."""
-    places, line, column = list[tuple[int, int]](), 0, 0
-    for text in texts:
-        if column and column + len(text) + 2 > _columns(inches):
-            line, column = line + 1, 0
-        places.append((line, column))
-        column += len(text) + 2
-    return places
-
-
-def _sentence(
-    axes: Any, texts: Sequence[str], places: Sequence[tuple[int, int]], box: Callable[[int], Any], inches: float
-) -> None:
-    """Words in lines, some in a box of a colour; dark boxes have white letters."""
-    from matplotlib.patches import FancyBboxPatch
-
-    for told, (text, (line, column)) in enumerate(zip(texts, places, strict=True)):
-        colour = box(told)
-        if colour is not None:
-            corner, style = (column - 0.35, line + 0.17), "round,pad=0,rounding_size=0.25"
-            axes.add_patch(FancyBboxPatch(corner, len(text) + 0.7, 0.66, style, fc=colour, lw=0))
-        letters = "white" if colour == _INK else _INK
-        middle = column + len(text) / 2
-        letter = {"family": "DejaVu Sans Mono", "fontsize": _SIZE, "color": letters, "parse_math": False}
-        axes.text(middle, line + 0.5, text, ha="center", va="center_baseline", **letter)
-    axes.set(xlim=(-0.5, _columns(inches) - 0.5), ylim=(places[-1][0] + 1, 0))
-    axes.axis("off")
 
 
 def _show(axes: Any, picture: Any) -> None:

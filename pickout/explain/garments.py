@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,14 @@ from pickout.explain.pair import Array, Grid, Pair
 from pickout.synthetic.habits import LEXICON
 from pickout.synthetic.surfaces import Part
 
-_SLOTS = {part.name.lower(): part for part in (Part.HEADWEAR, Part.UPPER, Part.OUTER, Part.LOWER, Part.SHOES, Part.BAG)}
-"""What is worn or carried by everybody alike, and where the mask shows it."""
+_WORN = (Part.HEADWEAR, Part.UPPER, Part.OUTER, Part.LOWER, Part.SHOES, Part.BAG)  # or carried, by everybody alike
 SMALLEST = 0.01  # parts that cover a smaller share of the picture are not asked about: a patch is larger
 
 
 def read_attributes(root: Path) -> dict[str, dict[str, Any]]:
     """What was drawn, by image file; empty for a data set that was not drawn."""
     file = root / "attributes.jsonl"
-    if not file.is_file():
-        return {}
-    with file.open(encoding="utf-8") as lines:
-        records = [json.loads(line) for line in lines]
+    records = map(json.loads, file.read_text(encoding="utf-8").splitlines() if file.is_file() else ())
     return {str(root / "imgs" / record["file_path"]): record for record in records}
 
 
@@ -37,28 +32,22 @@ def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
         Positions in `pair.told`, each with the part's number in the mask.
     """
     worn: dict[tuple[str, ...], set[Part]] = {}
-    for slot, part in _SLOTS.items():
-        item = person.get(slot)
-        for phrase in _phrases(item["kind"]) if isinstance(item, dict) else ():
-            worn.setdefault(phrase, set()).add(part)
+    for part in _WORN:
+        item = person.get(part.name.lower())
+        for name in LEXICON["kinds"].get(item["kind"], ()) if isinstance(item, dict) else ():
+            # In words as `Tokenizer.words` cuts them; "hooded sweatshirt" is there and "sweatshirt with a hood" is not.
+            if not {"with", "a"} & set(name.split()):
+                worn.setdefault(tuple(name.replace("-", " ").split()), set()).add(part)
     texts = [pair.words[n].text.lower() for n in pair.told]
     found, place = [], 0
     while place < len(texts):
         fitting = (phrase for n in (4, 3, 2, 1) if (phrase := tuple(texts[place : place + n])) in worn)
         phrase = next(fitting, ())
-        length, parts = len(phrase), worn.get(phrase, set())
+        parts = worn.get(phrase, set())
         if len(parts) == 1:
-            found += [(place + n, int(next(iter(parts)))) for n in range(length)]
-        place += max(1, length)
+            found += [(place + n, int(next(iter(parts)))) for n in range(len(phrase))]
+        place += max(1, len(phrase))
     return found
-
-
-@lru_cache(maxsize=128)
-def _phrases(kind: str) -> tuple[tuple[str, ...], ...]:
-    """Names of the thing in words as `Tokenizer.words` cuts them, hyphens apart; the function words of long names stay
-    out, so "hooded sweatshirt" is there and "sweatshirt with a hood" is not."""
-    names = LEXICON["kinds"].get(kind, ())
-    return tuple(tuple(name.replace("-", " ").split()) for name in names if not {"with", "a"} & set(name.split()))
 
 
 def read_mask(root: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
@@ -68,8 +57,7 @@ def read_mask(root: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 
 def part_shares(mask: NDArray[np.uint8], part: int, grid: Grid) -> tuple[Array, float]:
-    """The share of each patch (patches,), and of the whole picture, that shows a part; `mask` tells the part at each
-    pixel."""
+    """The share of each patch (patches,), and of the whole picture, that shows a part of the mask."""
     shows = Image.fromarray((mask == part).astype(np.uint8) * 255)
     small = np.asarray(shows.resize((grid.width, grid.height), Image.Resampling.BOX), np.float32) / 255
     cover = grid.cover().reshape(grid.patches, -1).astype(np.float32)
@@ -79,8 +67,6 @@ def part_shares(mask: NDArray[np.uint8], part: int, grid: Grid) -> tuple[Array, 
 
 def pointing_ratio(heat: Array, shares: Array, area: float) -> float:
     """The share of a map's heat (patches,) that falls on a part, over the part's share of the picture, `area`; 1 is
-    chance. `shares` tells how much of each patch the part fills.
-
-    Only heat above zero counts. A map without any says nothing of the part and gets 1."""
+    chance. `shares` tells how much of each patch the part fills. Only heat above zero counts; a map without gets 1."""
     hot = np.maximum(heat, 0)
     return float(hot @ shares) / float(hot.sum()) / area if hot.any() else 1.0

@@ -29,15 +29,6 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
-class EmptyShare:
-    """How much of what one rule hides is empty words (AGA, table I, Ratio_v)."""
-
-    expected: float  # by the rule's probabilities, over all draws
-    counted: float  # in one draw, as the paper counted
-    hidden: float  # the share of all pieces that the draw hid
-
-
-@dataclass(frozen=True, slots=True)
 class Guess:
     """A word in the place of a hidden one."""
 
@@ -48,19 +39,16 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class HiddenPiece:
-    """What training does with one piece of a sentence."""
+    """What training does with one piece of a sentence; a model without a word head has no guesses, and rank 0."""
 
     text: str  # what the vocabulary's entry stands for
     word: int  # position in `Pair.words`
     position: int  # in the row of ids
     probability: float  # that training hides it (AGA, Eq. 9; RaSa: the same for all)
     attention: float  # its weight among the sentence's pieces (AGA, Eq. 8)
-    rank: int  # of the original among all guesses, from 1; 0 for a model without a word head
-    # the likeliest entries of the whole vocabulary, and the original behind them where it is not among them (AGA,
-    # figure 4); empty for a model without a word head
-    guesses: tuple[Guess, ...]
-    # what enrichment draws from, likeliest first; empty where it leaves the piece as it is
-    candidates: tuple[Guess, ...]
+    rank: int  # of the original among all guesses, from 1
+    guesses: tuple[Guess, ...]  # likeliest of the whole vocabulary; the original among or behind them (AGA, figure 4)
+    candidates: tuple[Guess, ...]  # what enrichment draws from, likeliest first; empty where it leaves the piece
 
 
 def guided_weights(method: PlanningModel, texts: TokenBatch) -> Float[Tensor, "batch tokens"]:
@@ -74,10 +62,8 @@ def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Fl
     """The probability that each piece is hidden, at `random` (RaSa) and `guided` by attention (AGA, Eq. 6 to 9)."""
     content = method.text.content(texts)
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
-    return {
-        "random": content.float() * method.settings.mask_probability,
-        "guided": _rules(method).guided_probabilities(rows, content),
-    }
+    random, guided = content.float() * method.settings.mask_probability, _rules(method)
+    return {"random": random, "guided": guided.guided_probabilities(rows, content)}
 
 
 def _rules(method: PlanningModel) -> AgaSettings:
@@ -96,17 +82,16 @@ def compare_masks(encoder: LoadedModel, pair: Pair, *, draws: int = 4, seed: int
     for rule, probability in mask_probabilities(method, texts).items():
         likely = probability.cpu()
         chosen = choose_positions(likely.expand(draws, -1), uniform, content)
-        found[rule] = Masked(
-            tuple(float(likely[0, place].max()) for place in places),
-            tuple(tuple(told for told, place in enumerate(places) if bool(row[place].any())) for row in chosen),
-        )
+        hidden = (tuple(told for told, place in enumerate(places) if bool(row[place].any())) for row in chosen)
+        found[rule] = Masked(tuple(float(likely[0, place].max()) for place in places), tuple(hidden))
     return found
 
 
 @torch.no_grad()
-def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0) -> dict[str, EmptyShare]:
-    """How many of the masked pieces are empty words, by our fixed list, for random and for guided masks; AGA counts
-    over the first 100 captions of the test split. `UsageError` for a method that hides no words."""
+def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0) -> dict[str, dict[str, float]]:
+    """How many of the masked pieces are empty words, by our fixed list, for random and for guided masks (AGA, table I,
+    Ratio_v): `expected` by the rule's probabilities, `counted` in one draw, as the paper did; and what share of all
+    pieces that draw has `hidden`. `UsageError` for a method that hides no words."""
     method, generator = fusion_model(encoder), torch.Generator().manual_seed(seed)
     sums: dict[str, Tensor] = {}
     for start in range(0, len(captions), BATCH):
@@ -119,7 +104,7 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
             parts = (likely * empty, likely, chosen & empty, chosen, content)
             sums[rule] = sums.get(rule, torch.zeros(5)) + torch.stack([part.float().sum().cpu() for part in parts])
     return {
-        rule: EmptyShare(float(s[0] / s[1]), float(s[2] / s[3].clamp(min=1)), float(s[3] / s[4]))
+        rule: {"expected": float(s[0] / s[1]), "counted": float(s[2] / s[3].clamp(min=1)), "hidden": float(s[3] / s[4])}
         for rule, s in sums.items()
     }
 
@@ -147,8 +132,7 @@ def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
 
 
 def word_weights(pieces: Sequence[HiddenPiece]) -> dict[int, float]:
-    """The attention on each word, its pieces together, by its position in `Pair.words`; highest first (AGA, figure
-    6)."""
+    """The attention on each word, by its position in `Pair.words`; highest first (AGA, figure 6)."""
     weights: dict[int, float] = {}
     for piece in pieces:
         weights[piece.word] = weights.get(piece.word, 0.0) + piece.attention

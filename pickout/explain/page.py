@@ -7,22 +7,24 @@ maps change on a click, or with the arrow keys, and the page may forbid scripts 
 import base64
 import html
 import io
-from collections.abc import Iterator
 from importlib import resources
 from string import Template
 
+import numpy as np
 from PIL import Image
 
 from pickout.errors import printable
 from pickout.explain.explanation import MEANING, ExplainedWord, Explanation
-from pickout.explain.overlay import heat_layer, top_of
+from pickout.explain.figures import heat_layer, top_of
 from pickout.explain.pair import Array
 
 MOST = 80  # words that have a map of their own on a page; a caption has fewer
 _FINE = 8  # pixels of a layer for each patch; the browser smooths the rest
-_LARGEST = 512  # longest side of the crop on a page in pixels
-_LONG = 160
-_TAIL = 2000  # characters shown of what lies beyond the context
+_LARGEST, _LONG, _TAIL = (
+    512,
+    160,
+    2000,
+)  # longest side of the crop in pixels; letters of a title, and of what is cut
 _LEGEND = (
     '<p class="legend"><span><i class="heat-key"></i>the score rests on this place</span><span><i class="for-key"></i>'
     'speaks for the match</span><span><i class="against-key"></i>speaks against it</span></p>'
@@ -48,15 +50,11 @@ def explanation_page(explanation: Explanation, *, image: str) -> str:
 def explanation_style() -> str:
     """The style sheet that a page with pieces needs once."""
     style = resources.files("pickout.explain").joinpath("piece.css").read_text(encoding="utf-8")
-    return style + "\n".join(_rules())
-
-
-def _rules() -> Iterator[str]:
-    """For each place in a piece: the chosen word's layer is shown, and the word is marked."""
-    for place in range(MOST + 1):
+    for place in range(MOST + 1):  # the chosen word's layer is shown, and the word is marked
         chosen = f".why>input.c{place}:checked~"
-        yield f"{chosen}.stage .h{place}{{opacity:1}}{chosen}.told .w{place}{{outline:2px solid currentColor}}"
-        yield f".why>input.c{place}:focus-visible~.told .w{place}{{outline:3px solid Highlight}}"
+        style += f"{chosen}.stage .h{place}{{opacity:1}}{chosen}.told .w{place}{{outline:2px solid currentColor}}\n"
+        style += f".why>input.c{place}:focus-visible~.told .w{place}{{outline:3px solid Highlight}}\n"
+    return style
 
 
 def explanation_piece(explanation: Explanation, *, name: str, below: str = "") -> str:
@@ -76,17 +74,17 @@ def explanation_piece(explanation: Explanation, *, name: str, below: str = "") -
         if word.patches is not None:
             layers += _layer(explanation, word.patches, places[id(word)], top_of(explanation, word))
     return (
-        f'<div class="why">{choices}<div class="stage">{_picture(explanation)}{layers}</div>'
+        f'<div class="why">{choices}<div class="stage">{_photo(explanation.picture, "The crop")}{layers}</div>'
         f'<div class="told"><p class="pick"><label class="w0" for="{name}0">all words</label> '
         f'<label class="wplain" for="{name}plain">the crop alone</label></p>'
         f"{_sentence(explanation, places, name)}{_notes(explanation)}{below}</div></div>"
     )
 
 
-def _picture(explanation: Explanation) -> str:
-    shown = explanation.picture.copy()
-    shown.thumbnail((_LARGEST, _LARGEST))
-    return f'<img src="{_data(shown, "JPEG")}" width="{shown.width}" height="{shown.height}" alt="The crop">'
+def _photo(picture: Image.Image, about: str, longest: int = _LARGEST) -> str:
+    shown = picture.copy()
+    shown.thumbnail((longest, longest))
+    return f'<img src="{_data(shown, "JPEG")}" width="{shown.width}" height="{shown.height}" alt="{about}">'
 
 
 def _layer(explanation: Explanation, heat: Array, place: int, top: float | None) -> str:
@@ -97,18 +95,17 @@ def _layer(explanation: Explanation, heat: Array, place: int, top: float | None)
 
 def _sentence(explanation: Explanation, places: dict[int, int], name: str) -> str:
     strongest = max((abs(word.weight) for word in explanation.words if word.weight is not None), default=0) or 1
-    sentence, pieces, done = explanation.sentence, list[str](), 0
+    sentence, pieces, done = explanation.sentence, "", 0
     for word in explanation.words:
         if word.state == "cut":  # what follows is beyond the context too
+            shown = _text(sentence[done : done + _TAIL]) + (" ..." if len(sentence) > done + _TAIL else "")
+            pieces += f'<s title="beyond what the model reads">{shown}</s>'
+            done = len(sentence)
             break
-        pieces.append(_text(sentence[done : word.start]))
-        pieces.append(_marked(word, places.get(id(word)), name, strongest))
+        pieces += _text(sentence[done : word.start]) + _marked(word, places.get(id(word)), name, strongest)
         done = word.stop
-    length, rest = "long" if len(sentence) > _LONG else "short", _text(sentence[done:])
-    if any(word.state == "cut" for word in explanation.words):
-        shown = _text(sentence[done : done + _TAIL]) + (" ..." if len(sentence) > done + _TAIL else "")
-        rest = f'<s title="beyond what the model reads">{shown}</s>'
-    return f'<p class="sentence {length}">{"".join(pieces)}{rest}</p>'
+    length = "long" if len(sentence) > _LONG else "short"
+    return f'<p class="sentence {length}">{pieces}{_text(sentence[done:])}</p>'
 
 
 def _marked(word: ExplainedWord, place: int | None, name: str, strongest: float) -> str:
@@ -147,18 +144,14 @@ def _bank(explanation: Explanation) -> str:
     if explanation.bank is None:
         return ""
     grid, kept = explanation.grid, {place for place, _ in explanation.bank.patches}
-    mask = Image.new("L", (grid.columns, grid.rows), 190)
-    for position in kept:
-        mask.putpixel((position % grid.columns, position // grid.columns), 0)
+    dark = [0 if place in kept else 190 for place in range(grid.patches)]
+    mask = Image.fromarray(np.array(dark, np.uint8).reshape(grid.rows, grid.columns))
     shown = explanation.picture.copy()
-    shown.thumbnail((_LARGEST // 2, _LARGEST // 2))
     shown.paste((0, 0, 0), (0, 0), mask.resize(shown.size, Image.Resampling.NEAREST))
     return (
-        f"<section><h2>The bank of kept tokens</h2><p>Of {grid.patches} patches the model's local part reads "
-        f"{len(kept)}, of the sentence's pieces {len(explanation.bank.pieces)}, chosen by attention. That tells what "
-        f"it read, not what decided.</p>"
-        f'<img class="bank" src="{_data(shown, "JPEG")}" width="{shown.width}" height="{shown.height}" '
-        f'alt="The crop; patches that are not kept are dark"></section>'
+        f'<section class="bank"><h2>The bank of kept tokens</h2><p>Of {grid.patches} patches the model\'s local part '
+        f"reads {len(kept)}, of the sentence's pieces {len(explanation.bank.pieces)}, chosen by attention. This tells "
+        f"what was read, not what decided.</p>{_photo(shown, 'The crop; patches not kept are dark', 256)}</section>"
     )
 
 

@@ -24,14 +24,13 @@ BATCH = 64  # changed crops or sentences encoded at a time
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the patches of an image tower lie: rows and columns of them, a patch's side and the distance between two,
-    and the prepared image's height and width, in pixels."""
+    """Where the patches of an image tower lie."""
 
     rows: int
     columns: int
-    patch: int
+    patch: int  # side of a patch, and the distance between two, in pixels
     stride: int
-    height: int
+    height: int  # of the prepared image, in pixels
     width: int
 
     @property
@@ -102,19 +101,18 @@ def embed_texts(encoder: LoadedModel, rows: Sequence[Int[Tensor, " tokens"]]) ->
     return _in_batches(rows, lambda batch: encoder.method.encode_texts(text_batch(encoder, batch)).embedding)
 
 
+@torch.no_grad()
 def match_scores(
     encoder: LoadedModel, pixels: Float[Tensor, "images 3 height width"], row: Int[Tensor, " tokens"]
 ) -> Array:
     """The second score of prepared pictures with one row of ids, for a method that has one. Shape: (images,)."""
-    method = encoder.method
+    method, text = encoder.method, encoder.method.encode_texts(text_batch(encoder, [row]))
 
     def scores(batch: Tensor) -> Tensor:
         memory = method.remember(method.encode_images(batch.to(encoder.device)).tokens)
         states, mask = text.tokens.expand(len(batch), -1, -1), text.texts.mask.expand(len(batch), -1)
         return method.match_pairs(memory, states, mask, torch.arange(len(batch), device=encoder.device))
 
-    with torch.no_grad():
-        text = method.encode_texts(text_batch(encoder, [row]))
     return _in_batches(pixels, scores)
 
 

@@ -14,10 +14,7 @@ from pydantic import TypeAdapter
 from pickout.errors import CheckpointError, UsageError
 from pickout.explain.ways import WAYS
 
-SCHEMA = "pickout.explain/1"
-FILE = "explain.json"  # name of the measurement in a run folder
-BAR = 2.0
-"""What the share of a garment word's heat on its garment should reach, as a multiple of its share of the picture."""
+SCHEMA, FILE = "pickout.explain/1", "explain.json"  # of a measurement, and its name in a run folder
 
 Target = Literal["patches", "words", "word_patches", "looks"]
 """Heat over the crop, weights of the words, heat of each word over the crop, and where each word of a matching head
@@ -40,16 +37,17 @@ class Number:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How one way did at one target."""
 
     deletion: Number  # area under the deletion curve of random maps less that of the way; above 0 is better than random
-    # area under the insertion curve of the way less that of random maps; above 0 is better than random
-    insertion: Number
-    # for heat of garment words on a drawn street: the share on the garment over its share of the picture
-    ratio: Number | None = None
+    insertion: Number  # area under the insertion curve of the way less that of random maps; likewise
+    ratio: Number | None = None  # of garment words' heat on a drawn street: share on the garment over its share of all
 
     @property
     def holds(self) -> bool:
@@ -88,8 +86,9 @@ class Measurement:
 
     def best(self, target: Target) -> str | None:
         """The way with the greatest merit among those that hold."""
-        holding = {name: found.merit for name, found in self.findings.get(target, {}).items() if found.holds}
-        return max(holding, key=holding.__getitem__, default=None)
+        ways = self.findings.get(target, {})
+        holding = [name for name, found in ways.items() if found.holds and name in WAYS]
+        return max(holding, key=lambda name: ways[name].merit, default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
@@ -107,12 +106,9 @@ def read_measurement(file: Path) -> Measurement | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content.pop("schema") != SCHEMA:
             raise CheckpointError(f"{file}: not a measurement of this Pickout ({SCHEMA}); measure again or delete it")
-        known = {
-            target: {name: values for name, values in ways.items() if name in WAYS}
-            for target, ways in content.pop("findings").items()
-        }
+        findings = _FINDINGS.validate_python(content.pop("findings"))
         content.pop("shown")
-        return Measurement(content.pop("fingerprint"), _FINDINGS.validate_python(known), content)
+        return Measurement(content.pop("fingerprint"), findings, content)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
@@ -124,14 +120,14 @@ def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None 
     `wanted` instead of the best. A measurement of another model counts as none; `UsageError` for an unknown way."""
     if wanted is not None and wanted not in WAYS:
         raise UsageError(f"unknown way '{wanted}'; known are {', '.join(WAYS)}")
-    if measurement is not None and measurement.fingerprint != fingerprint:
-        measurement = None
+    if measurement is None or measurement.fingerprint != fingerprint:
+        return {
+            target: Verdict(wanted or UNMEASURED[target], False, "not measured for this model") for target in TARGETS
+        }
     return {target: _judge(target, measurement, wanted) for target in TARGETS}
 
 
-def _judge(target: Target, measurement: Measurement | None, wanted: str | None) -> Verdict:
-    if measurement is None:
-        return Verdict(wanted or UNMEASURED[target], False, "not measured for this model")
+def _judge(target: Target, measurement: Measurement, wanted: str | None) -> Verdict:
     way = wanted or measurement.best(target)
     if way is None:
         return Verdict(None, True, "not shown: no way did better than chance on this model")

@@ -32,9 +32,6 @@ class Reading:
     looks: Array | None = None  # cross-attention of each told word in the matching part; shape (told, patches)
 
 
-Way = Callable[[Evidence], Reading]  # reads a pair
-
-
 def by_effects(evidence: Evidence, game: Game) -> Reading:
     """What patches and words do to the embeddings; the products give what a patch and a word do only together.
 
@@ -49,26 +46,19 @@ def by_phrases(evidence: Evidence, game: Game) -> Reading:
     return Reading(word_patches=evidence.phrases @ evidence.effects("patches", game).each.T)
 
 
-def by_gradient(evidence: Evidence, last: bool) -> Reading:
+def by_gradient(evidence: Evidence, last: bool, phrases: bool = False) -> Reading:
     """Gradient times token where tokens enter the towers, or before the last layer's attention (Grad-CAM; Selvaraju et
-    al., 2017)."""
-    if not _has_layers(evidence):
-        return Reading()
-    directions = np.vstack([evidence.text[None], evidence.effects("words", "left_out").each])
-    maps = evidence.patch_gradients(directions, last=last)
-    return Reading(maps[0], evidence.word_gradients(last=last), maps[1:])
-
-
-def late_gradient_phrases(evidence: Evidence) -> Reading:
-    """Grad-CAM of what dropping the word's phrase changes."""
-    gives = _has_layers(evidence)
-    return Reading(word_patches=evidence.patch_gradients(evidence.phrases, last=True) if gives else None)
-
-
-def _has_layers(evidence: Evidence) -> bool:
-    """Whether both towers are stacks of layers that gradients can be taken in; BERT cut in two is none."""
+    al., 2017); with `phrases` only of what dropping each word's phrase changes."""
     method: Any = evidence.encoder.method
-    return all(isinstance(getattr(tower, "transformer", None), nn.Module) for tower in (method.vision, method.text))
+    # BERT cut in two is no stack of layers that gradients can be taken in.
+    if not all(isinstance(getattr(tower, "transformer", None), nn.Module) for tower in (method.vision, method.text)):
+        return Reading()
+    if phrases:
+        return Reading(word_patches=evidence.gradients("patches", evidence.phrases, last=last)[:, 1:])
+    directions = np.vstack([evidence.text[None], evidence.effects("words", "left_out").each])
+    maps = evidence.gradients("patches", directions, last=last)[:, 1:]
+    words = evidence.over_words(evidence.gradients("words", evidence.image[None], last=last)[0])
+    return Reading(maps[0], words, maps[1:])
 
 
 @torch.no_grad()
@@ -80,11 +70,11 @@ def token_similarity(evidence: Evidence) -> Reading:
     widths = {image.tokens.shape[-1], text.tokens.shape[-1]}
     if "global" not in text.parts or widths != {text.parts["global"].shape[-1]}:
         return Reading()
-    patches = F.normalize(image.tokens[0, 1:].float(), dim=-1)
-    tokens = F.normalize(text.tokens[0].float(), dim=-1)
+    patches, tokens, whole, seen = (
+        F.normalize(part.float(), dim=-1)
+        for part in (image.tokens[0, 1:], text.tokens[0], text.parts["global"][0], image.parts["global"][0])
+    )
     words = torch.stack([tokens[list(pair.words[n].positions)].mean(dim=0) for n in pair.told])
-    whole = F.normalize(text.parts["global"][0].float(), dim=-1)
-    seen = F.normalize(image.parts["global"][0].float(), dim=-1)
     return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
 
 
@@ -112,7 +102,8 @@ def by_looking(evidence: Evidence, hide: bool) -> Reading:
     (AGA, figure 5)."""
     if not isinstance(evidence.encoder.method, FusionModel):
         return Reading()
-    return Reading(looks=look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide).mean)
+    looks = look_at(evidence.encoder, evidence.pair, evidence.pair.told, hide=hide)
+    return Reading(looks=np.mean(list(looks.values()), axis=0))
 
 
 def _rolled(trace: AttentionTrace) -> Tensor:
@@ -125,7 +116,7 @@ def _array(tensor: Tensor) -> Array:
     return np.asarray(tensor.float().cpu().numpy())
 
 
-WAYS: Mapping[str, Way] = {
+WAYS: Mapping[str, Callable[[Evidence], Reading]] = {
     "shapley": partial(by_effects, game="shapley"),
     "shapley_phrases": partial(by_phrases, game="shapley"),
     "left_out": partial(by_effects, game="left_out"),
@@ -133,7 +124,7 @@ WAYS: Mapping[str, Way] = {
     "kept_alone": partial(by_effects, game="kept_alone"),
     "gradient": partial(by_gradient, last=False),
     "late_gradient": partial(by_gradient, last=True),
-    "late_gradient_phrases": late_gradient_phrases,
+    "late_gradient_phrases": partial(by_gradient, last=True, phrases=True),
     "token_similarity": token_similarity,
     "class_row": partial(by_attention, kind="rows", read=lambda trace: trace.rows[max(trace.rows)]),
     "mean_row": partial(by_attention, kind="rows", read=lambda trace: layer_mean(list(trace.rows.values()))),

@@ -10,8 +10,7 @@ from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Method
 from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.fusion import Fusion
-from pickout.methods.fusion_model import TRAINING_ONLY
-from pickout.methods.fusion_settings import FusionSettings, pairing
+from pickout.methods.fusion_model import TRAINING_ONLY, FusionSettings, pairing
 from pickout.methods.itself import Itself, ItselfSettings
 
 __all__ = ["METHODS", "MethodEntry"]

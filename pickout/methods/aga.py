@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from pickout.errors import RecipeError
 from pickout.methods.base import ImageTower
 from pickout.methods.fusion import Fusion
+from pickout.methods.fusion_model import FusionSettings
 from pickout.methods.fusion_plan import Given, Weak
-from pickout.methods.fusion_settings import FusionSettings
 from pickout.methods.processes import total
 from pickout.methods.step_choices import Chooser, Hidden
 from pickout.saliency.aggregation import layer_ema, layer_mean
@@ -27,8 +27,7 @@ from pickout.saliency.masking import Normalisation, clip, probabilities, vacuous
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
 from pickout.text.vocabulary import Vocabulary
 
-Source = Literal["online", "momentum"]
-"""Which model is asked."""
+Source = Literal["online", "momentum"]  # which model is asked
 Rows = Mapping[int, Float[Tensor, "batch tokens"]]
 """By text layer from 1: the class token's attention, heads averaged (AGA, Eq. 6)."""
 
@@ -97,9 +96,7 @@ class AgaSettings(FusionSettings):
     @model_validator(mode="after")
     def _something_to_enrich(self) -> "AgaSettings":
         if self.enrich and self.mask != "off" and not self.hides_words:
-            raise ValueError(
-                "enrich = true needs hidden words: set word_weight above 0, mask = 'off' or enrich = false"
-            )
+            raise ValueError("enrich = true needs hidden words: word_weight above 0, mask = 'off' or enrich = false")
         return self
 
     @property
@@ -109,12 +106,8 @@ class AgaSettings(FusionSettings):
 
     @torch.no_grad()
     def attention_weights(self, rows: Rows, content_BT: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
-        """The weight of each word in its caption; 0 at tokens that are no content (AGA, Eq. 6 to 8).
-
-        Args:
-            rows: of all text layers.
-            content_BT: True where a token is a word piece; start, end and padding take no part in any step.
-        """
+        """The weight of each word in its caption by the rows of all text layers; 0 at tokens that are no content, which
+        take no part in any step (AGA, Eq. 6 to 8)."""
         in_order = [rows[layer] for layer in sorted(rows)]
         if self.aggregation == "ema":
             fused_BT = layer_ema(in_order, beta=self.beta, debias=self.debias)
@@ -127,14 +120,8 @@ class AgaSettings(FusionSettings):
     ) -> Float[Tensor, "batch tokens"]:
         """The probability that each word is hidden (AGM: AGA, Eq. 6 to 9); as `attention_weights`."""
         scale = self.scale if self.scale is not None else 2 / 3 if self.normalisation == "mean" else 1.0
-        raw_BT = probabilities(
-            self.attention_weights(rows, content_BT),
-            content_BT,
-            normalisation=self.normalisation,
-            scale=scale,
-            alpha1=self.alpha1,
-            alpha2=self.alpha2,
-        )
+        weights_BT, how = self.attention_weights(rows, content_BT), {"alpha1": self.alpha1, "alpha2": self.alpha2}
+        raw_BT = probabilities(weights_BT, content_BT, normalisation=self.normalisation, scale=scale, **how)
         return clip(raw_BT, redistribute=self.redistribute)
 
 
@@ -151,10 +138,8 @@ class Aga(Fusion):
         self, settings: AgaSettings, vision: ImageTower, text: Any, identities: int, vocabulary: Vocabulary
     ) -> None:
         if settings.enrich and not settings.enrich_any_piece and identities and vocabulary.whole_words is None:
-            raise RecipeError(
-                "enrich = true: this tokenizer does not tell whole words from parts of words; "
-                "use tokenizer.kind = 'wordpiece' or 'trained', or set enrich_any_piece = true"
-            )
+            remedy = "use tokenizer.kind = 'wordpiece' or 'trained', or set enrich_any_piece = true"
+            raise RecipeError(f"enrich = true: this tokenizer does not tell whole words from parts of words; {remedy}")
         super().__init__(settings, vision, text, identities, vocabulary)
 
     def masking_probability(
@@ -192,15 +177,13 @@ class Aga(Fusion):
             k=rules.enrich_candidates,
             order=rules.enrich_order,
         )
-        uniforms, length, by_word = chooser.uniforms, hidden.ids.shape[1], rules.enrich_unit == "word"
+        words, decisions = (chooser.tokens(name, hidden.ids) for name in ("enriched_word", "enriched_token"))
         ids = enrich(
             given.strong.ids,
             hidden.chosen,
             found,
-            uniform_BT=uniforms.tokens["enriched_word"][:, :length],
-            decision_BU=uniforms.tokens["enriched_token"][:, :length]
-            if by_word
-            else uniforms.rows["enriched"][:, None],
+            uniform_BT=words,
+            decision_BU=decisions if rules.enrich_unit == "word" else chooser.uniforms.rows["enriched"][:, None],
             allowed_B=torch.ones_like(given.replaced, dtype=torch.bool) if rules.enrich_weak else given.replaced == 0,
             probability=rules.enrich_probability,
         )

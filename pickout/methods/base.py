@@ -17,28 +17,21 @@ from pickout.nn.text import TextTransformer
 from pickout.nn.vision import VisionTransformer
 from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
 
-ALL_ROWS = AttentionRequest(rows="all")
-"""What a method asks of its towers for a trace."""
-ImageTower = VisionTransformer | MultiStageTower
-"""What a method can look at images with."""
-TextTower = TextTransformer | SentenceTower
-"""What a method without second look can read captions with."""
+ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
+ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
+TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where training stands, for methods whose behaviour changes over time."""
 
-    step: int
-    """The optimiser step about to be taken, from 1, counted over the whole run (also after a resume)."""
-    epoch: int
-    """The current epoch, from 1."""
+    step: int  # the optimiser step about to be taken, from 1, counted over the whole run (also after a resume)
+    epoch: int  # the current epoch, from 1
     steps_per_epoch: int
     epochs: int
-    part: int = 0
-    """Which of the batches that make up this optimiser step, from 0 (more than one with accumulation)."""
-    seed: int = 0
-    """The recipe's seed, for methods that draw at random in their step."""
+    part: int = 0  # which of the batches that make up this optimiser step, from 0 (more than one with accumulation)
+    seed: int = 0  # the recipe's seed, for methods that draw at random in their step
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +39,8 @@ class LossTerms:
     """Named losses and their weights; the two have equal keys."""
 
     terms: Mapping[str, Float[Tensor, ""]]
-    weights: Mapping[str, float]
-    """The factor of each term in `total`."""
-    logs: Mapping[str, float] = field(default_factory=dict)
-    """Further numbers worth a line in the journal; no gradient."""
+    weights: Mapping[str, float]  # the factor of each term in `total`
+    logs: Mapping[str, float] = field(default_factory=dict)  # further numbers worth a line in the journal; no gradient
 
     def __post_init__(self) -> None:
         if self.terms.keys() != self.weights.keys():
@@ -71,8 +62,7 @@ class ImageFeatures:
     """All tokens, class token first: in the joint space, or as `Method.remember` reads them."""
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     """The method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any)."""
-    trace: AttentionTrace | None = None
-    """Attention, when it was asked for."""
+    trace: AttentionTrace | None = None  # attention, when it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +80,7 @@ class TextFeatures:
 class ParameterGroup:
     """Parameters that share a learning rate and a weight decay, both factors of the recipe's."""
 
-    name: str
-    """For the journal, for example `classifier.bias`."""
+    name: str  # for the journal, for example `classifier.bias`
     parameters: list[nn.Parameter]
     learning_rate_scale: float = 1.0
     weight_decay_scale: float = 1.0
@@ -110,11 +99,8 @@ def group_parameters(
 
 
 class PresetSettings(Settings):
-    """Settings of a method with presets: named sets of values that take the place of its defaults.
-
-    A preset sets whole choices: a number and the unit that it is counted in are one key, so that no key of a recipe can
-    keep the one while a preset changes the other.
-    """
+    """Settings of a method with presets: named sets of values that take the place of its defaults. A number and its
+    unit are one key, so that no recipe can keep the one while a preset changes the other."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """What each preset sets differently from the fields' defaults; a key given beside `preset` wins."""
@@ -135,8 +121,7 @@ class PresetSettings(Settings):
 class Method(nn.Module, ABC):
     """A way to train and to score. One file each; see `pickout.methods.METHODS`."""
 
-    dimension: int
-    """Length of the embedding."""
+    dimension: int  # length of the embedding
     candidates: int = 0
     """How many of the best images by embedding `match_pairs` looks at again; 0: the method has no second score."""
 
@@ -153,14 +138,8 @@ class Method(nn.Module, ABC):
         """Embed tokenized captions. With `trace`, end-of-text rows of all layers are returned too."""
 
     def remember(self, tokens: Float[Tensor, "images tokens width"]) -> ImageMemory:
-        """What matching needs of images, computed once however many captions each is matched with.
-
-        Args:
-            tokens: as in `ImageFeatures`.
-
-        Raises:
-            NotImplementedError: the method has no second score (`candidates` is 0), as for `match_pairs`.
-        """
+        """What matching needs of images, from tokens as in `ImageFeatures`, computed once however many captions each is
+        matched with; `NotImplementedError` where the method has no second score, as for `match_pairs`."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
     def match_pairs(
@@ -170,14 +149,8 @@ class Method(nn.Module, ABC):
         mask: Bool[Tensor, "pairs tokens"],
         image: Int[Tensor, " pairs"],
     ) -> Float[Tensor, " pairs"]:
-        """A slower, better score of pairs of an image and a caption.
-
-        Args:
-            memory: from `remember`.
-            states: the tokens of each pair's caption, as in `TextFeatures`.
-            mask: True where a token is not padding.
-            image: which image of the memory each pair has.
-        """
+        """A slower, better score of pairs: of an `image` of the memory, from `remember`, and the `states` of a caption,
+        its tokens as in `TextFeatures`; the mask is True where a token is not padding."""
         raise NotImplementedError(f"{type(self).__name__} does not match pairs")
 
     def match(self, images: ImageFeatures, texts: TextFeatures) -> Float[Tensor, " batch"] | None:

@@ -23,15 +23,13 @@ from pickout.losses.fusion import (
 )
 from pickout.losses.identity import IGNORED
 from pickout.methods.base import LossTerms, Progress
-from pickout.methods.by_length import fuse_by_length, read_by_length
 from pickout.methods.fusion_plan import Plan, PlanningModel, unit
 from pickout.methods.processes import find_partners, mean_over_processes
-from pickout.nn.fusion_encoder import Fused
+from pickout.nn.fusion_encoder import Fused, fuse_by_length, read_by_length
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import Float, TokenBatch
 
-TEMPERATURES = (0.001, 0.5)
-"""Least and largest temperature in ALBEF's pre-training."""
+TEMPERATURES = (0.001, 0.5)  # least and largest temperature in ALBEF's pre-training
 
 
 class Fusion(PlanningModel):

@@ -1,24 +1,28 @@
-"""The modules of `fusion` and `aga`, and what they do outside training: ALBEF's model with RaSa's heads."""
+"""Choices and modules of `fusion` and `aga`, and what they do outside training: ALBEF's model with RaSa's heads."""
 
 import copy
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError, TrainingError
-from pickout.losses.contrastive import EMPTY
+from pickout.losses.contrastive import DIRECTIONS, EMPTY, Direction
 from pickout.methods.base import (
     ALL_ROWS,
     ImageFeatures,
     ImageTower,
     Method,
     ParameterGroup,
+    PresetSettings,
+    Progress,
     TextFeatures,
     group_parameters,
 )
-from pickout.methods.fusion_settings import FusionSettings
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
 from pickout.nn.shared_keys import ImageMemory
 from pickout.nn.vision import VisionTransformer
@@ -29,6 +33,108 @@ TRAINING_ONLY = ("momentum.", "image_queue", "text_queue", "identity_queue", "qu
 """Prefixes of state keys that only training needs."""
 _FOLLOWED = ("vision", "text", "image_projection", "text_projection", "word_head")
 _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
+
+
+class FusionSettings(PresetSettings):
+    """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so.
+
+    `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "as_paper": {"directions": ("i2t", "t2i"), "one_hot": True},
+        "as_released": {
+            "clamp_temperature": False,
+            "negative_guard": 0.0,
+            "distillation_axis": "sequence",
+            "replaced_labels": "sampled",
+            "decay_positions": True,
+        },
+    }
+
+    contrastive_weight: float = Field(default=0.5, gt=0)
+    """Factor of the contrast of images and captions (RaSa, CL)."""
+    matching_weight: float = Field(default=1.0, ge=0)
+    """Factor of the matching loss (RaSa, PITM); 0 builds no matching head, and there is no second look."""
+    word_weight: float = Field(default=1.0, ge=0)
+    """Factor of the masked-word loss (RaSa, MLM); 0 hides no words."""
+    relation_weight: float = Field(default=0.5, ge=0)
+    """Factor of telling weak from strong pairs (RaSa, PRD); 0 builds no head for it."""
+    replaced_weight: float = Field(default=0.5, ge=0)
+    """Factor of telling replaced words (RaSa, MRTD); 0 builds no head for it."""
+    # Differs from the paper: AGA, Eq. 1 and 2 print two directions and one-hot labels; RaSa, its base, has these.
+    directions: tuple[Direction, ...] = Field(default=DIRECTIONS, min_length=1)
+    """Terms of the contrast: image or text against image or text (RaSa: all four; AGA, Eq. 1 and 2: i2t and t2i)."""
+    one_hot: bool = False
+    """Whether only a query's own pair is its hard target (AGA, Eq. 1 and 2) or every key of its person (RaSa)."""
+    distillation: float = Field(default=0.4, ge=0, le=1)
+    """Alpha, the share of the momentum model's guesses in the targets of contrast and masked words (RaSa)."""
+    distillation_ramp: bool = True
+    """Whether alpha grows in a line over the first epoch (RaSa)."""
+    momentum: float = Field(default=0.995, ge=0, le=1)
+    """The share of the momentum model that stays at each optimiser step (RaSa)."""
+    momentum_dropout: bool = True
+    """Whether dropout is active in the momentum model, as in RaSa's released program."""
+    queue: int = Field(default=65536, ge=0)
+    """Pairs of momentum features kept as further keys of the contrast (RaSa)."""
+    temperature: float = Field(default=0.07, gt=0)
+    """Starting value of the learnt temperature; a checkpoint's own value takes its place (RaSa)."""
+    clamp_temperature: bool = True
+    """Whether the temperature stays within 0.001 and 0.5, as in ALBEF's pre-training; RaSa lets it go."""
+    negative_group: int = Field(default=13, ge=0)
+    """Hard negatives come from runs of so many pairs, the batch of one device in RaSa and AGA; 0: the whole batch."""
+    # Differs from the paper: RaSa has no guard, and stops with an error where every weight rounds to zero.
+    negative_guard: float = Field(default=1e-5, ge=0)
+    """Added to the soft-max that hard negatives are drawn by (APTM)."""
+    exclude_equal_captions: bool = False
+    """Whether a caption that reads like the pair's own is no hard negative (RSTPReid repeats some across people)."""
+    weak_positive: float = Field(default=0.1, ge=0, le=1)
+    """Probability that contrast, matching and relation see another caption of the same person (RaSa)."""
+    mask_probability: float = Field(default=0.15, ge=0, le=1)
+    """Share of the words that is hidden where attention does not decide (RaSa)."""
+    whole_words: bool = False
+    """Whether words are hidden whole; RaSa and AGA hide word pieces."""
+    random_words: Literal["all", "ordinary"] = "all"
+    """What a tenth of the hidden words becomes: any id, special ones included (RaSa), or ordinary ones alone."""
+    # Differs from the paper: the release soft-maxes the student over the sequence; ALBEF mended the line as a slip.
+    distillation_axis: Literal["vocabulary", "sequence"] = "vocabulary"
+    """What the student's soft-max runs over in the soft labels of masked words; the release: `sequence`."""
+    replace_probability: float = Field(default=0.3, ge=0, le=1)
+    """Share of the words that the generator of replaced words does not see (RaSa)."""
+    replaced_labels: Literal["positions", "sampled"] = "positions"
+    """Whether only padding and start go unasked, or also words replaced by these two ids (RaSa)."""
+    candidates: int = Field(default=128, ge=1)
+    """How many of the best by embedding are looked at again (RaSa, k_test)."""
+    head_rate: float = Field(default=10.0, gt=0)
+    """Learning rate of the relation and replaced-word heads relative to the recipe's (RaSa: 1e-4 beside 1e-5)."""
+    decay_positions: bool = False
+    """Whether temperature, class token and image positions lose weight too, as RaSa's rule for biases has it."""
+
+    @property
+    def hides_words(self) -> bool:
+        """Whether words are hidden, to be guessed."""
+        return self.word_weight > 0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The factor of each term by its name."""
+        return {
+            "contrastive": self.contrastive_weight,
+            "matching": self.matching_weight,
+            "words": self.word_weight,
+            "relation": self.relation_weight,
+            "replaced": self.replaced_weight,
+        }
+
+    def alpha(self, progress: Progress) -> float:
+        """The share of the momentum model's guesses at this step: from 0 in a line over one epoch (ALBEF; RaSa)."""
+        ramp = min(1.0, (progress.step - 1) / max(1, progress.steps_per_epoch)) if self.distillation_ramp else 1.0
+        return self.distillation * ramp
+
+
+def pairing(settings: FusionSettings) -> Pairing:
+    """What training items hold: two views of an image, and a caption of the same person (RaSa)."""
+    return Pairing(second_view=True, weak_captions=settings.weak_positive)
 
 
 class Momentum(nn.Module):
@@ -57,10 +163,7 @@ class Momentum(nn.Module):
 
     @torch.no_grad()
     def follow(self, online: nn.Module, momentum: float) -> None:
-        """Move: theta_m <- m * theta_m + (1 - m) * theta, in place, all tensors in few kernels (ALBEF, RaSa).
-
-        Buffers, which are no average, are copied.
-        """
+        """Move: theta_m <- m * theta_m + (1 - m) * theta, in few kernels (ALBEF, RaSa); buffers are copied."""
         for name, twin in self.named_children():
             leader = online.get_submodule(name)
             slow: list[Tensor] = list(twin.parameters())
@@ -93,21 +196,16 @@ class FusionModel(Method):
     def __init__(self, settings: FusionSettings, vision: ImageTower, text: Any, identities: int) -> None:
         super().__init__()
         if not isinstance(text, FusionEncoder):
-            raise RecipeError(
-                "model.text.kind = 'clip': this method fuses captions and images; set model.text.kind = 'bert'"
-            )
+            raise RecipeError("model.text.kind: this method fuses captions and images; set model.text.kind = 'bert'")
         if not isinstance(vision, VisionTransformer) or vision.settings.kind != "vit":
-            raise RecipeError(
-                f"model.vision.kind = '{vision.settings.kind}': this method projects image tokens itself; "
-                "set model.vision.kind = 'vit'"
-            )
+            told = f"model.vision.kind = '{vision.settings.kind}': this method projects image tokens itself"
+            raise RecipeError(f"{told}; set model.vision.kind = 'vit'")
         self.heads = {name for name in ("matching", "relation", "replaced") if settings.weights[name] > 0}
         if settings.hides_words or "replaced" in self.heads:
             self.heads.add("word")
         if not self.heads:
-            raise RecipeError(
-                "matching_weight, word_weight, relation_weight and replaced_weight are all 0; set one above 0"
-            )
+            weights = "matching_weight, word_weight, relation_weight and replaced_weight"
+            raise RecipeError(f"{weights} are all 0; set one above 0")
         self.settings, self.vision, self.text, self.dimension = settings, vision, text, vision.embedding
         self.image_projection = nn.Linear(vision.channels, vision.embedding)
         self.text_projection = nn.Linear(text.width, vision.embedding)

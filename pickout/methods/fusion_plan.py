@@ -12,11 +12,10 @@ from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.losses.fusion import replaced_labels
 from pickout.methods.base import ImageTower, Progress
-from pickout.methods.by_length import fuse_by_length, read_by_length
-from pickout.methods.fusion_model import FusionModel
-from pickout.methods.fusion_settings import FusionSettings
+from pickout.methods.fusion_model import FusionModel, FusionSettings
 from pickout.methods.processes import Part, find_part, total
 from pickout.methods.step_choices import Chooser, Hidden, draw_uniforms
+from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
 from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
@@ -28,19 +27,14 @@ from pickout.text.vocabulary import Vocabulary
 class Given:
     """A batch ready for a step, its captions cut to the longest of all processes."""
 
-    images: Float[Tensor, "batch 3 height width"]
-    """What the online model sees."""
+    images: Float[Tensor, "batch 3 height width"]  # what the online model sees
     second: Float[Tensor, "batch 3 height width"]
     """What the momentum model sees: another view, or the same where the batch has no other."""
-    strong: TokenBatch
-    """The captions as drawn; words of these are hidden and replaced."""
-    weak: TokenBatch
-    """Captions of the same people for contrast, matching and relation, mostly the strong ones."""
-    replaced: Int[Tensor, " batch"]
-    """1 where `weak` is another caption."""
+    strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
+    weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
+    replaced: Int[Tensor, " batch"]  # 1 where `weak` is another caption
     identity: Int[Tensor, " batch"]
-    content: Bool[Tensor, "batch tokens"]
-    """True where a token of `strong` is a word piece."""
+    content: Bool[Tensor, "batch tokens"]  # true where a token of `strong` is a word piece
     part: Part
 
 
@@ -48,12 +42,9 @@ class Given:
 class Weak:
     """The captions of contrast, matching and relation, after AGA has put other words into some."""
 
-    online: TokenBatch
-    """What the online model reads."""
-    momentum: TokenBatch
-    """What the momentum model reads."""
-    replaced: Int[Tensor, " batch"]
-    """1 for a weak pair."""
+    online: TokenBatch  # what the online model reads
+    momentum: TokenBatch  # what the momentum model reads
+    replaced: Int[Tensor, " batch"]  # 1 for a weak pair
     logs: dict[str, float] = field(default_factory=dict)
 
 
@@ -63,21 +54,14 @@ class Plan:
 
     given: Given
     chooser: Chooser
-    tokens: Float[Tensor, "batch image_tokens width"]
-    """The online model's image tokens."""
-    image: Float[Tensor, "batch dimension"]
-    """Momentum features of the images, unit norm."""
-    text: Float[Tensor, "batch dimension"]
-    """Momentum features of the captions, unit norm."""
+    tokens: Float[Tensor, "batch image_tokens width"]  # the online model's image tokens
+    image: Float[Tensor, "batch dimension"]  # momentum features of the images, unit norm
+    text: Float[Tensor, "batch dimension"]  # momentum features of the captions, unit norm
     weak: Weak
-    hidden: Hidden | None
-    """Captions with hidden words; None where no words are hidden."""
-    teacher: Float[Tensor, "chosen vocabulary"] | None
-    """Momentum logits at the chosen positions, in reading order."""
-    sampled: Int[Tensor, "batch tokens"] | None
-    """Captions with replaced words; None where none are asked for."""
-    labels: Int[Tensor, "batch tokens"] | None
-    """Which words were replaced."""
+    hidden: Hidden | None  # captions with hidden words; None where no words are hidden
+    teacher: Float[Tensor, "chosen vocabulary"] | None  # momentum logits at the chosen positions, in reading order
+    sampled: Int[Tensor, "batch tokens"] | None  # captions with replaced words; None where none are asked for
+    labels: Int[Tensor, "batch tokens"] | None  # which words were replaced
     logs: dict[str, float]
 
     @property
@@ -106,9 +90,7 @@ class PlanningModel(FusionModel):
         super().__init__(settings, vision, text, identities)
         continues, whole = vocabulary.continues, vocabulary.whole_words
         if settings.whole_words and continues is None:
-            raise RecipeError(
-                "whole_words = true: this tokenizer does not tell where words begin; use kind = 'wordpiece'"
-            )
+            raise RecipeError("whole_words = true: this tokenizer does not tell where words begin; use 'wordpiece'")
         special, sampled = vocabulary.special, settings.replaced_labels == "sampled"
         self.mask_id, self.ignored_ids = special.mask, (special.padding, special.start) if sampled else ()
         proposable = torch.from_numpy(vocabulary.proposable)
@@ -165,9 +147,8 @@ class PlanningModel(FusionModel):
         image_m = unit(twin.image_projection(tokens_m[:, 0]))
         states_m = read_by_length(twin.text, weak.momentum, whole=self.whole_rows)
         text_m = unit(twin.text_projection(states_m[:, 0]))
-        return Plan(
-            given, chooser, image_BND, image_m, text_m, weak, hidden, teacher, sampled, labels, logs | weak.logs
-        )
+        found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
+        return Plan(given, chooser, image_BND, image_m, text_m, *found)
 
     def masking_probability(
         self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]

@@ -121,13 +121,8 @@ class ItselfSettings(ObjectiveSettings):
 class Selection:
     """The choice of one tower's tokens: by a rule and a shrinking budget in training, by another rule outside it.
 
-    Args:
-        settings: the method's.
-        tower: `image` or `text`, of so many layers (`depth`).
-        selectable: tokens that can be kept: patches, or the context less start and end; of `tokens` in all.
-
-    Raises:
-        RecipeError: a rule names a layer that the tower does not have, or none.
+    Of `tokens` in all so many are `selectable`: patches, or the context less start and end. `RecipeError` where a rule
+    names a layer that the `image` or `text` tower, of `depth` layers, does not have, or none.
     """
 
     def __init__(self, settings: ItselfSettings, tower: str, depth: int, selectable: int, tokens: int) -> None:
@@ -155,10 +150,8 @@ class Selection:
     def choose(
         self, out: TowerOutput, padding: Bool[Tensor, "batch tokens"] | None, kept: int | None = None
     ) -> tuple[Float[Tensor, "batch kept width"], Int[Tensor, " batch"]]:
-        """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1.
-
-        With `kept`, so many by the training rule, else as outside training. `padding` is True at padding.
-        """
+        """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1. With
+        `kept`, so many by the training rule, else as outside training. `padding` is True at padding."""
         rule, kept = (self.evaluation, self.evaluation_kept) if kept is None else (self.training, kept)
         padding = torch.zeros_like(out.trace.content) if padding is None else padding
         bank = select_bank(rule.scores(out.trace), out.trace.content, padding, kept, largest=rule.largest)
@@ -166,10 +159,8 @@ class Selection:
 
 
 class Itself(Method):
-    """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8).
-
-    Arguments as in `MethodEntry.build`.
-    """
+    """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8); arguments as
+    in `MethodEntry.build`."""
 
     def __init__(
         self,
@@ -182,17 +173,11 @@ class Itself(Method):
         super().__init__()
         width, local, rules = vision.embedding, settings.local_dimension, settings
         if settings.residual == "identity" and local != width:
-            raise RecipeError(
-                f"method.residual = 'identity' adds a token of {width} channels to a local embedding of {local}; "
-                f"set method.local_dimension = {width} or method.residual = 'linear'"
-            )
+            told = f"method.residual = 'identity' adds a token of {width} channels to a local embedding of {local}"
+            raise RecipeError(f"{told}; set method.local_dimension = {width} or method.residual = 'linear'")
         self.settings, self.vision, self.text, self.dimension = settings, vision, text, width + local
-        self.image_head, self.text_head = (
-            GrabHead(
-                width, rules.hidden, local, residual=rules.residual, pool=rules.pool, mask_fillers=rules.mask_fillers
-            )
-            for _ in range(2)
-        )
+        how = {"residual": rules.residual, "pool": rules.pool, "mask_fillers": rules.mask_fillers}
+        self.image_head, self.text_head = (GrabHead(width, rules.hidden, local, **how) for _ in range(2))
         self.global_objective = Objective(settings, "global", width, identities)
         self.local_objective = Objective(settings, "local", local, identities)
         patches = vision.grid[0] * vision.grid[1]
@@ -259,11 +244,9 @@ def _scoring(settings: ItselfSettings, statistic: Statistic, tower: str, depth: 
             key, layers = "text_selection_layers", tuple(sorted(set(settings.text_selection_layers)))
     missing = [layer for layer in layers if not 1 <= layer <= depth]
     if missing or not layers:
-        raise RecipeError(
-            f"method.{key} = {list(layers)}: the {tower} tower has layers 1 to {depth}; name a middle and a late one, "
-            f"for example {key} = [{max(1, round(depth * 5 / 12))}, {depth}]"
-            if key != "single_layer"
-            else f"method.{key} = {layers[0]}: the {tower} tower has layers 1 to {depth}"
-        )
+        given = layers[0] if key == "single_layer" else list(layers)
+        remedy = f"; name a middle and a late one, for example {key} = [{max(1, round(depth * 5 / 12))}, {depth}]"
+        told = f"method.{key} = {given}: the {tower} tower has layers 1 to {depth}"
+        raise RecipeError(told + (remedy if key != "single_layer" else ""))
     later_left = settings.rollout_order == "later_left"
     return Scoring(statistic, layers, settings.discard, later_left, settings.query_row)

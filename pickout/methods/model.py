@@ -1,6 +1,6 @@
 """A whole model from settings: two towers and the method that trains and scores with them."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from pickout.config import Settings, nearest, parse_settings
 from pickout.data.transforms import ImageSettings
@@ -12,7 +12,6 @@ from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.text import TextSettings, TextTransformer
 from pickout.nn.vision import VisionSettings, VisionTransformer
 from pickout.text.tokenizer import TokenizerSettings
-from pickout.text.vocabulary import SpecialTokens, Vocabulary
 
 
 class ModelSettings(Settings):
@@ -30,36 +29,11 @@ class ModelSettings(Settings):
     """Where the tokenizer of a new run comes from; a saved run carries its own."""
 
 
-@runtime_checkable
-class TokenizerFacts(Protocol):
-    """What a model must know of its tokenizer; a `Tokenizer` knows it."""
-
-    @property
-    def vocabulary_size(self) -> int:
-        """How many ids there are."""
-
-    @property
-    def context(self) -> int:
-        """Length of a row of ids."""
-
-    @property
-    def special(self) -> SpecialTokens:
-        """Ids that stand for no text."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """What each id stands for."""
-
-
 def method_settings(
     settings: ModelSettings, *, source: str = "model settings", prefix: str = "method"
 ) -> tuple[str, Settings]:
-    """The method's name and its own settings, checked.
-
-    Args:
-        settings: of the whole model.
-        source: what to call their origin in an error.
-        prefix: dotted path of the `method` table inside the source.
+    """The method's name and its own settings, checked; errors call their origin `source`, and `prefix` is the dotted
+    path of the `method` table inside it.
 
     Raises:
         RecipeError: no name, a name that no method has (with the nearest one), or settings that do not fit.
@@ -73,14 +47,12 @@ def method_settings(
     return name, parse_settings(METHODS[name].settings, values, source=source, prefix=prefix)
 
 
-def build_model(
-    settings: ModelSettings, tokenizer: TokenizerFacts, identities: int, *, source: str = "model settings"
-) -> Method:
+def build_model(settings: ModelSettings, tokenizer: Any, identities: int, *, source: str = "model settings") -> Method:
     """A method with towers at their starting weights.
 
     Args:
         settings: sizes and the method.
-        tokenizer: fixes vocabulary and context of the text tower.
+        tokenizer: a `Tokenizer`, or whatever has its `vocabulary`, `vocabulary_size`, `special` and `context`.
         identities: how many people the training split shows; 0 for a model that is only used.
         source: what to call the settings in an error.
 
@@ -90,9 +62,8 @@ def build_model(
     name, own = method_settings(settings, source=source)
     vision, text = settings.vision, settings.text
     if vision.embedding != text.embedding:
-        raise RecipeError(
-            f"{source}: vision.embedding = {vision.embedding} and text.embedding = {text.embedding} must be equal"
-        )
+        unequal = f"vision.embedding = {vision.embedding} and text.embedding = {text.embedding}"
+        raise RecipeError(f"{source}: {unequal} must be equal")
     kind: type[MultiStageTower | VisionTransformer] = MultiStageTower if vision.kind == "lite0" else VisionTransformer
     try:
         image_tower: ImageTower = kind(vision, height=settings.image.height, width=settings.image.width)
@@ -102,9 +73,7 @@ def build_model(
     return METHODS[name].build(own, image_tower, text_tower, identities, tokenizer.vocabulary)
 
 
-def _text_tower(
-    settings: TextSettings, tokenizer: TokenizerFacts, channels: int, branches: int
-) -> TextTower | FusionEncoder:
+def _text_tower(settings: TextSettings, tokenizer: Any, channels: int, branches: int) -> TextTower | FusionEncoder:
     size, context, special = tokenizer.vocabulary_size, tokenizer.context, tokenizer.special
     padding, start, end = special.padding, special.start, special.end
     if settings.kind == "clip":

@@ -8,15 +8,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pickout.errors import TrainingError
+from pickout.losses import identity
 from pickout.losses.alignment import cosine_similarity, info_nce, similarity_distribution, triplet_alignment
-from pickout.losses.identity import (
-    MismatchClass,
-    classification,
-    hard_negatives,
-    matching_pairs,
-    mismatch_label,
-    pair_classification,
-)
 from pickout.methods.base import LossTerms, PresetSettings
 from pickout.nn.heads import IdentityHeads
 from pickout.shapes import Float, Int
@@ -47,7 +40,7 @@ class ObjectiveSettings(PresetSettings):
     # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
     id_terms: bool = True
     """Whether CID also classifies images and captions alone: in the released program, not in the paper's equations."""
-    mismatch_class: MismatchClass = "n_id"
+    mismatch_class: identity.MismatchClass = "n_id"
     """Class of mismatched pairs: one of their own, or the batch's largest identity plus one as released."""
     alignment_weight: float = Field(default=1.0, gt=0)
     """Factor of the alignment loss (ITSELF, Eq. 7: none)."""
@@ -92,27 +85,16 @@ class ObjectiveSettings(PresetSettings):
 
 
 class Objective(nn.Module):
-    """The losses of one branch, with the heads they need.
-
-    Args:
-        settings: the method's.
-        branch: `global` or `local`; ends the names of its terms, as in `tal_global`.
-        dimension: length of the branch's features.
-        identities: training identities; 0 for a model that is only used, which gets no heads.
-    """
+    """The losses of one branch, `global` or `local`, which ends their names, with the heads they need; without
+    identities, for a model that is only used, there are none. `dimension` is the length of the branch's features."""
 
     def __init__(self, settings: ObjectiveSettings, branch: str, dimension: int, identities: int) -> None:
         super().__init__()
         self.settings, self.branch, self.identities, self.weights = settings, branch, identities, settings.weights
         self.heads = None
         if identities > 0 and (settings.pair_loss or settings.id_terms):
-            self.heads = IdentityHeads(
-                dimension,
-                identities + 1,
-                pairs=settings.pair_loss,
-                alone=settings.id_terms,
-                deviation=settings.classifier_spread,
-            )
+            wanted = {"pairs": settings.pair_loss, "alone": settings.id_terms}
+            self.heads = IdentityHeads(dimension, identities + 1, **wanted, deviation=settings.classifier_spread)
         self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE)) if settings.alignment == "nce" else None
 
     def forward(
@@ -122,10 +104,7 @@ class Objective(nn.Module):
         identity_B: Int[Tensor, " batch"],
     ) -> LossTerms:
         """The branch's terms over the whole batch; features are not normalised, and text i belongs to image i.
-
-        Raises:
-            TrainingError: the model was built without identities.
-        """
+        `TrainingError` for a model that was built without identities."""
         rules, given = self.settings, (image_BE, text_BE, identity_B)
         terms: dict[str, Tensor] = {}
         if rules.alignment == "tal":
@@ -137,15 +116,13 @@ class Objective(nn.Module):
         if (rules.pair_loss or rules.id_terms) and self.heads is None:
             raise TrainingError("this model was built without identities, so it has no classifiers to train")
         if rules.pair_loss and self.heads is not None:
-            mismatch = mismatch_label(identity_B, self.identities, rules.mismatch_class)
-            negatives = hard_negatives(cosine_similarity(image_BE, text_BE), identity_B)
-            pairs = matching_pairs(negatives, identity_B, mismatch)
+            mismatch = identity.mismatch_label(identity_B, self.identities, rules.mismatch_class)
+            negatives = identity.hard_negatives(cosine_similarity(image_BE, text_BE), identity_B)
+            pairs = identity.matching_pairs(negatives, identity_B, mismatch)
             logits = self.heads.pair_logits(image_BE, text_BE, pairs.image, pairs.text)
-            terms["cid_pair"] = pair_classification(*logits, pairs.label)
+            terms["cid_pair"] = identity.pair_classification(*logits, pairs.label)
         if rules.id_terms and self.heads is not None:
-            terms["id_image"] = classification(self.heads.identity_logits(image_BE), identity_B)
-            terms["id_text"] = classification(self.heads.identity_logits(text_BE), identity_B)
-        return LossTerms(
-            {f"{name}_{self.branch}": term for name, term in terms.items()},
-            {f"{name}_{self.branch}": self.weights[name] for name in terms},
-        )
+            terms["id_image"] = identity.classification(self.heads.identity_logits(image_BE), identity_B)
+            terms["id_text"] = identity.classification(self.heads.identity_logits(text_BE), identity_B)
+        named = {f"{name}_{self.branch}": term for name, term in terms.items()}
+        return LossTerms(named, {f"{name}_{self.branch}": self.weights[name] for name in terms})

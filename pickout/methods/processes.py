@@ -14,17 +14,12 @@ from pickout.shapes import Bool, Float, Int
 class Part:
     """Where this process's rows stand in the whole batch."""
 
-    start: int
-    """Position of its first row."""
-    rows: int
-    """How many rows it has."""
-    whole: int
-    """How many rows all processes have."""
+    start: int  # position of its first row
+    rows: int  # how many rows it has
+    whole: int  # how many rows all processes have
     processes: int
-    length: int
-    """Tokens of the longest caption of all processes."""
-    strong: int
-    """Tokens of the longest caption as drawn, weak ones left out."""
+    length: int  # tokens of the longest caption of all processes
+    strong: int  # tokens of the longest caption as drawn, weak ones left out
 
     @property
     def own(self) -> slice:
@@ -63,14 +58,10 @@ def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
 class Partners:
     """Rows from which those of a draw over the whole batch are taken."""
 
-    bank: Float[Tensor, "bank tokens width"]
-    """This process's rows alone, or those of all."""
-    start: int
-    """Position of this process's first row in the bank."""
-    index: Int[Tensor, " drawn"]
-    """The drawn rows' positions in the bank; where nothing was drawn, any position."""
-    everyone: bool
-    """Whether the bank holds the rows of all processes."""
+    bank: Float[Tensor, "bank tokens width"]  # this process's rows alone, or those of all
+    start: int  # position of this process's first row in the bank
+    index: Int[Tensor, " drawn"]  # the drawn rows' positions in the bank; where nothing was drawn, any position
+    everyone: bool  # whether the bank holds the rows of all processes
 
 
 def find_partners(rows: Float[Tensor, "local tokens width"], drawn: Drawn, part: Part) -> Partners:

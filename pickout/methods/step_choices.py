@@ -65,19 +65,16 @@ class Chooser:
         *,
         from_generator: bool = False,
     ) -> Hidden:
-        """Hide words to be guessed: some 80 % of the chosen ones become the mask, 10 % a random word.
-
-        With `words_BT`, from `hiding.word_numbers`, whole words. From the generator of replacements there need not be
-        any hidden.
-        """
+        """Hide words to be guessed: some 80 % of the chosen ones become the mask, 10 % a random word. With `words_BT`,
+        from `hiding.word_numbers`, whole words. From the generator of replacements there need not be any hidden."""
         end = "_replaced" if from_generator else ""
-        uniform_BT = self._tokens(f"choose{end}", ids_BT)
+        uniform_BT = self.tokens(f"choose{end}", ids_BT)
         chosen_BT = choose_positions(probability_BT, uniform_BT, content_BT, words_BT=words_BT)
         if not from_generator:
             nothing = total(chosen_BT.sum()) == 0
             chosen_BT = ensure_chosen(chosen_BT, probability_BT, content_BT, words_BT=words_BT, empty=nothing)
-        random_BT = random_words(self._tokens(f"word{end}", ids_BT), self.choices)
-        kind_BT = self._tokens(f"kind{end}", ids_BT)
+        random_BT = random_words(self.tokens(f"word{end}", ids_BT), self.choices)
+        kind_BT = self.tokens(f"kind{end}", ids_BT)
         return Hidden(apply_mask(ids_BT, chosen_BT, kind_BT, random_BT, self.mask_id), chosen_BT)
 
     def replace(
@@ -88,17 +85,11 @@ class Chooser:
         logits: Callable[[Tensor], Tensor],
         size: int,
     ) -> Int[Tensor, "batch tokens"]:
-        """Every word drawn anew from the generator; most equal the original (RaSa, MRTD).
-
-        `logits` leads from the generator's fused tokens (n, width) to (n, `size`), the size of the vocabulary.
-        """
-        uniform_n, step = self._tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)
-        words = [
-            categorical(logits(tokens_nD).float().softmax(dim=1), some_n).index
-            for tokens_nD, some_n in zip(
-                torch.split(tokens_BTD[content_BT], step), torch.split(uniform_n, step), strict=True
-            )
-        ]
+        """Every word drawn anew from the generator; most equal the original (RaSa, MRTD). `logits` leads from the
+        generator's fused tokens (n, width) to (n, `size`), the size of the vocabulary."""
+        uniform_n, step = self.tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)
+        pieces = zip(torch.split(tokens_BTD[content_BT], step), torch.split(uniform_n, step), strict=True)
+        words = [categorical(logits(tokens).float().softmax(dim=1), some_n).index for tokens, some_n in pieces]
         return ids_BT.masked_scatter(content_BT, torch.cat(words))
 
     def negatives(
@@ -107,5 +98,6 @@ class Chooser:
         """A hard negative image for each caption, and caption for each image, by weights over the whole batch."""
         return categorical(images_BW, self.uniforms.rows["image"]), categorical(texts_BW, self.uniforms.rows["text"])
 
-    def _tokens(self, purpose: str, ids_BT: Tensor) -> Tensor:
+    def tokens(self, purpose: str, ids_BT: Tensor) -> Tensor:
+        """The uniform numbers of this purpose, one for each token."""
         return self.uniforms.tokens[purpose][:, : ids_BT.shape[1]]

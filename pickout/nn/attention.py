@@ -17,12 +17,9 @@ from pickout.shapes import Bool, Float, Int
 class Attended(NamedTuple):
     """What one attention layer gives; row and map have heads averaged, float32, no gradient, before dropout."""
 
-    tokens: Float[Tensor, "batch queries width"]
-    """The mixed tokens."""
-    row: Float[Tensor, "batch tokens"] | None
-    """Where the query token looked; None unless asked for."""
-    map: Float[Tensor, "batch mapped tokens"] | None
-    """Where every token looked; None unless asked for."""
+    tokens: Float[Tensor, "batch queries width"]  # the mixed tokens
+    row: Float[Tensor, "batch tokens"] | None  # where the query token looked; None unless asked for
+    map: Float[Tensor, "batch mapped tokens"] | None  # where every token looked; None unless asked for
 
 
 def split_heads(

@@ -13,10 +13,8 @@ from pickout.nn.shared_keys import Grouping, attend_in_groups
 from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Bool, Float, Int
 
-EPSILON = 1e-12
-"""Of BERT's layer normalisation."""
-DEVIATION, WIDTH = 0.02, 768
-"""Standard deviation of BERT's starting weights, and its width."""
+EPSILON = 1e-12  # of BERT's layer normalisation
+DEVIATION, WIDTH = 0.02, 768  # standard deviation of BERT's starting weights, and its width
 
 
 class Embeddings(nn.Module):

@@ -19,8 +19,7 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 """Of each stage: blocks, kernel, stride of the first block, widening, channels out."""
-STEM = 32
-"""Channels behind the first convolution."""
+STEM = 32  # channels behind the first convolution
 READ = (1, 2, 4, 6)
 """Stages whose maps are given, from 0: the last ones at strides 4, 8, 16 and 32, with 24, 40, 112 and 320 channels."""
 

@@ -25,20 +25,14 @@ from pickout.nn.transformer import (
 from pickout.nn.vision import VisionSettings
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, TokenBatch
 
-STRIDE = 16
-"""Pixels between two tokens."""
-CHANNELS = 4 * (40 + 24 + 24 + 3) + 112 + 320
-"""Of a token before the reduction."""
-DEPTH = 32
-"""Channels of a head in the trained text layers."""
-KEPT_IMAGE, KEPT_TEXT = 192, 160
-"""Channels of a token behind the reduction."""
+STRIDE = 16  # pixels between two tokens
+CHANNELS = 4 * (40 + 24 + 24 + 3) + 112 + 320  # of a token before the reduction
+DEPTH = 32  # channels of a head in the trained text layers
+KEPT_IMAGE, KEPT_TEXT = 192, 160  # channels of a token behind the reduction
 ROOT = 0.25
 """Each kept direction is divided by its variance to this power: between plain projection (0) and whitening (0.5)."""
-FLOOR = 0.02
-"""Added to the variances, as a share of the largest."""
-LARGEST = 6.0
-"""Standardised values are cut here, so that no single channel of an unusual picture takes over."""
+FLOOR = 0.02  # added to the variances, as a share of the largest
+LARGEST = 6.0  # standardised values are cut here, so that no single channel of an unusual picture takes over
 
 
 class Reduction(nn.Module):

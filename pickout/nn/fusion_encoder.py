@@ -1,10 +1,12 @@
 """The fusion encoder: BERT whose first layers read a caption alone and whose last layers also look at an image (ALBEF).
 
-Three savings change no result: keys and values of an image are projected once however many captions look at it
-(`remember`), captions of one image ask together (`pickout.nn.shared_keys`), and where only the class token is wanted,
-the last layer computes no other.
+Four savings change no result: keys and values of an image are projected once however many captions look at it
+(`remember`), captions of one image ask together (`pickout.nn.shared_keys`), where only the class token is wanted, the
+last layer computes no other, and rows of similar length run together (`read_by_length`), so that little padding is
+computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -18,15 +20,15 @@ from pickout.nn.text import TextSettings, check_length, first_content
 from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_request, run_layers
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch
 
+_ROWS, _MOST = 48, 4  # of a band at least, and bands at most: narrower ones pad less, and make more, smaller products
+
 
 @dataclass(frozen=True, slots=True)
 class Fused:
     """Captions after they looked at images."""
 
-    summary: Float[Tensor, "rows width"]
-    """The class token of every row."""
-    tokens: Float[Tensor, "full_rows tokens width"]
-    """All tokens of the rows behind the first `summary_rows`."""
+    summary: Float[Tensor, "rows width"]  # the class token of every row
+    tokens: Float[Tensor, "full_rows tokens width"]  # all tokens of the rows behind the first `summary_rows`
     looks: dict[int, Tensor] = field(default_factory=dict)
     """By fusion layer (from 1), where each row's class token looked. Shape of each: (rows, image_tokens)."""
     look_maps: dict[int, Tensor] = field(default_factory=dict)
@@ -34,15 +36,10 @@ class Fused:
 
 
 class FusionEncoder(nn.Module):
-    """Captions to states, and states with images to fused states.
+    """Captions to states, and states with images, whose tokens have `memory_width`, to fused states.
 
-    Args:
-        settings: of kind `bert`; its embedding is only remembered, for whoever projects.
-        vocabulary_size: number of token ids.
-        memory_width: width of an image token.
-        padding: id of padding.
-        start: id of the class token that opens a caption.
-        end: id of the closing token, None where captions have none.
+    `settings` are of kind `bert`; their embedding is only remembered, for whoever projects. `padding`, `start` and
+    `end` are the ids of padding, class token and closing token; None where captions have no closing token.
     """
 
     def __init__(
@@ -57,9 +54,8 @@ class FusionEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.context, self.width, self.embedding = settings.positions, settings.width, settings.embedding
-        self.vocabulary_size, self.heads = vocabulary_size, settings.heads
-        self.padding, self.start, self.end = padding, start, end
-        self.layers, self.fusion_layers = settings.layers, settings.fusion_layers
+        self.vocabulary_size, self.padding, self.start, self.end = vocabulary_size, padding, start, end
+        self.layers, self.fusion_layers, self.heads = settings.layers, settings.fusion_layers, settings.heads
         width, dropout = settings.width, settings.dropout
         sizes = (width, settings.heads, settings.feed_forward or 4 * width, dropout)
         self.embeddings = Embeddings(vocabulary_size, settings.positions, width, padding, dropout)
@@ -111,14 +107,11 @@ class FusionEncoder(nn.Module):
                 very pass computes them; costs keys copied for each row, and all tokens in the last layer for its map.
 
         Raises:
-            ValueError: without `image_R` another number of rows than images, more `summary_rows` than rows, or a layer
-                that is not there.
+            ValueError: without `image_R` another number of rows than images, or a layer that is not there.
         """
         rows, last = len(states_RTD), self.fusion_layers
         if image_R is None and rows != memory.images:
             raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
-        if not 0 <= summary_rows <= rows:
-            raise ValueError(f"the class token alone is wanted of {summary_rows} rows, and there are {rows}")
         check_request(request, last)
         if rows == 0:
             return Fused(states_RTD[:, 0], states_RTD)
@@ -126,8 +119,7 @@ class FusionEncoder(nn.Module):
         whole = _cut(states_RTD, image_R, memory.images, 0)
         at_last = _cut(states_RTD, image_R, memory.images, alone) if alone else whole
         seen_RT = None if bool(mask_RT.all()) else mask_RT
-        looks: dict[int, Tensor] = {}
-        look_maps: dict[int, Tensor] = {}
+        looks, look_maps = dict[int, Tensor](), dict[int, Tensor]()
         parts = [Attended(states_RTD, None, None)]
         for number, layer in enumerate(self.fusion, start=1):
             x_RTD, keys, values = parts[0].tokens, memory.keys[number - 1], memory.values[number - 1]
@@ -163,13 +155,56 @@ def _cut(
     return cuts
 
 
-class MaskedWordHead(nn.Module):
-    """From states to logits over the vocabulary: dense, GELU, norm, then the word embeddings and a bias of their own.
+def bands(mask_RT: Bool[Tensor, "rows tokens"], *, whole: bool) -> Iterator[tuple[Int[Tensor, " band"], int]]:
+    """Rows by ascending length, in bands, each in the order of its rows, and the longest length of each."""
+    if whole:
+        yield torch.arange(len(mask_RT), device=mask_RT.device), mask_RT.shape[1]
+        return
+    lengths = mask_RT.sum(dim=1).clamp(min=1).cpu()
+    for band in lengths.argsort(stable=True).chunk(min(_MOST, max(1, len(lengths) // _ROWS))):
+        yield band.sort().values.to(mask_RT.device), int(lengths[band].max())
 
-    Args:
-        width: width of a state.
-        vocabulary_size: number of token ids.
-    """
+
+def read_by_length(
+    encoder: FusionEncoder, texts: TokenBatch, *, whole: bool = False
+) -> Float[Tensor, "rows tokens width"]:
+    """The text layers' states of captions that are padded to one length."""
+    found = []
+    for rows, longest in bands(texts.mask, whole=whole):
+        states = encoder(TokenBatch(texts.ids[rows, :longest], texts.mask[rows, :longest])).tokens
+        found.append((rows, F.pad(states, (0, 0, 0, texts.ids.shape[1] - longest))))
+    return _restored(*zip(*found, strict=True))
+
+
+def fuse_by_length(
+    encoder: FusionEncoder,
+    states_RTD: Float[Tensor, "rows tokens width"],
+    mask_RT: Bool[Tensor, "rows tokens"],
+    memory: ImageMemory,
+    image_R: Int[Tensor, " rows"],
+    *,
+    summary_rows: int = 0,
+    whole: bool = False,
+) -> Fused:
+    """The fusion layers; arguments as in `FusionEncoder.fuse`."""
+    summaries, tokens = [], []
+    for rows, longest in bands(mask_RT, whole=whole):
+        short = int((rows < summary_rows).sum())
+        states, mask = states_RTD[rows, :longest], mask_RT[rows, :longest]
+        fused = encoder.fuse(states, mask, memory, image_R[rows], summary_rows=short)
+        summaries.append((rows, fused.summary))
+        padded = F.pad(fused.tokens, (0, 0, 0, mask_RT.shape[1] - longest))
+        tokens.append((rows[short:] - summary_rows, padded if short < len(rows) else states_RTD[:0]))
+    return Fused(_restored(*zip(*summaries, strict=True)), _restored(*zip(*tokens, strict=True)))
+
+
+def _restored(order: tuple[Tensor, ...], parts: tuple[Tensor, ...]) -> Tensor:
+    """Rows of all bands in their first order."""
+    return torch.cat(parts).index_select(0, torch.cat(order).argsort()) if len(parts) > 1 else parts[0]
+
+
+class MaskedWordHead(nn.Module):
+    """From states to logits over the vocabulary: dense, GELU, norm, then the word embeddings and an own bias."""
 
     def __init__(self, width: int, vocabulary_size: int) -> None:
         super().__init__()
@@ -181,10 +216,5 @@ class MaskedWordHead(nn.Module):
     def forward(
         self, states: Float[Tensor, "*axes width"], words_VD: Float[Tensor, "vocabulary width"]
     ) -> Float[Tensor, "*axes vocabulary"]:
-        """Logits.
-
-        Args:
-            states: fused states, usually only those at hidden positions: a logit costs `width` multiplications.
-            words_VD: the word embeddings, which the decoder shares.
-        """
+        """Logits of fused states, usually only those at hidden positions; the decoder shares the word embeddings."""
         return F.linear(self.norm(F.gelu(self.dense(states))), words_VD, self.bias)

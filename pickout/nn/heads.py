@@ -1,7 +1,7 @@
 """Heads of ITSELF: from a bank of tokens to a local embedding (GRAB), and the classifiers of CID."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -99,14 +99,9 @@ class GrabAdapter(nn.Module):
 class GrabHead(nn.Module):
     """A bank of tokens to one local embedding: unit tokens, adapter, pooling over the bank's content (ITSELF, GRAB).
 
-    Args:
-        width: width of a token.
-        hidden: width inside the adapter.
-        dimension: length of the embedding.
-        residual: the adapter's shortcut.
-        pool: `max` takes each channel's largest value; `gpo` learns how to weigh the sorted values.
-        mask_fillers: keep the rows that only fill up short captions out of the adapter and so out of its batch
-            statistics. As released they take part; the result in evaluation mode is the same.
+    The pool `max` takes each channel's largest value; `gpo` learns how to weigh the sorted values. With `mask_fillers`
+    the rows that only fill up short captions stay out of the adapter and so out of its batch statistics; as released
+    they take part, and the result in evaluation mode is the same.
     """
 
     def __init__(
@@ -127,12 +122,7 @@ class GrabHead(nn.Module):
     def forward(
         self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch dimension"]:
-        """Embed banks; float32, not normalised.
-
-        Args:
-            bank_BKD: kept tokens, content first, not normalised.
-            length_B: how many tokens of each bank count.
-        """
+        """Embed banks of kept tokens, content first, of which so many count; float32, neither is normalised."""
         unit_BKD = unit_tokens(bank_BKD)
         filled_BK = torch.arange(bank_BKD.shape[1], device=bank_BKD.device) < length_B[:, None]
         if self.mask_fillers:
@@ -145,25 +135,12 @@ class GrabHead(nn.Module):
         return pooled
 
 
-class PairLogits(NamedTuple):
-    """Logits of pairs in both orders."""
-
-    image_first: Float[Tensor, "pairs classes"]
-    text_first: Float[Tensor, "pairs classes"]
-
-
 class IdentityHeads(nn.Module):
     """The classifiers of CID for one kind of feature; used in training only, in float32 also under autocast.
 
     A pair is fused by f([a; b]) = GELU(LayerNorm(W [a; b] + c)), one f for both orders, and classified as an identity
-    or as a mismatch. (ITSELF, CID; fusion after CFAM.)
-
-    Args:
-        dimension: length of a feature.
-        classes: identities and the mismatch class.
-        pairs: whether pairs are classified.
-        alone: whether images and captions are classified by themselves, by one classifier for both.
-        deviation: standard deviation of the classifiers' starting weights; their biases start at 0.
+    or as a mismatch (ITSELF, CID; fusion after CFAM), where `pairs`; images and captions by themselves, by one
+    classifier for both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0.
     """
 
     fusion: nn.Linear
@@ -193,16 +170,10 @@ class IdentityHeads(nn.Module):
         text_BE: Float[Tensor, "texts dimension"],
         image_P: Int[Tensor, " pairs"],
         text_P: Int[Tensor, " pairs"],
-    ) -> PairLogits:
-        """Classify pairs.
+    ) -> tuple[Tensor, Tensor]:
+        """Classify pairs of an image (`image_P`) and a caption (`text_P`); features are not normalised.
 
         W [a; b] is W_left a + W_right b, so each feature is multiplied once by each half, however many pairs it is in.
-
-        Args:
-            image_BE: image features, not normalised.
-            text_BE: text features, not normalised.
-            image_P: the image of each pair.
-            text_P: the caption of each pair.
         """
         with torch.autocast(image_BE.device.type, enabled=False):
             image_BE, text_BE = image_BE.float(), text_BE.float()
@@ -210,9 +181,8 @@ class IdentityHeads(nn.Module):
             bias = self.fusion.bias.float()
             image_first = F.linear(image_BE, left, bias)[image_P] + F.linear(text_BE, right)[text_P]
             text_first = F.linear(text_BE, left, bias)[text_P] + F.linear(image_BE, right)[image_P]
-            return PairLogits(
-                *(self.pair_classifier(F.gelu(self.fusion_norm(fused))) for fused in (image_first, text_first))
-            )
+            first, second = (F.gelu(self.fusion_norm(fused)) for fused in (image_first, text_first))
+            return self.pair_classifier(first), self.pair_classifier(second)
 
     def identity_logits(self, features_BE: Float[Tensor, "batch dimension"]) -> Float[Tensor, "batch classes"]:
         """Classify images or captions by themselves, from features that are not normalised."""

@@ -14,8 +14,7 @@ from torch.nn import functional as F
 
 from pickout.shapes import Float, Int
 
-WIDEST = 1.25
-"""Largest row count of a band relative to its smallest."""
+WIDEST = 1.25  # largest row count of a band relative to its smallest
 COPY = 25
 """Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
 
@@ -36,25 +35,18 @@ class ImageMemory(NamedTuple):
 class Band:
     """Images with similar numbers of rows."""
 
-    images: Int[Tensor, " images"] | None
-    """Which images; None for all in order."""
-    count: int
-    """How many images."""
-    slots: int
-    """Rows of an image, padding included."""
+    images: Int[Tensor, " images"] | None  # which images; None for all in order
+    count: int  # how many images
+    slots: int  # rows of an image, padding included
 
 
 class Grouping(NamedTuple):
     """All rows by the image they read."""
 
-    bands: tuple[Band, ...]
-    """Every row is in exactly one."""
-    order: Int[Tensor, " slots"]
-    """The rows in the order of bands and images, each image's padded by repeating one."""
-    back: Int[Tensor, " rows"]
-    """Where each row stands in `order`."""
-    image: Int[Tensor, " rows"]
-    """Which image each row reads."""
+    bands: tuple[Band, ...]  # every row is in exactly one
+    order: Int[Tensor, " slots"]  # the rows in the order of bands and images, each image's padded by repeating one
+    back: Int[Tensor, " rows"]  # where each row stands in `order`
+    image: Int[Tensor, " rows"]  # which image each row reads
 
 
 def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> Grouping:

@@ -24,10 +24,10 @@ from pickout.data.images import to_rgb
 from pickout.data.scene_changes import Picture
 from pickout.data.transforms import prepare
 from pickout.errors import DataError, NothingFound, UsageError
-from pickout.nn.frozen import MultiStageTower, Reduction
+from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
+from pickout.nn.frozen import MultiStageTower
 
 BATCH = 32
-_RESAMPLES = 1000
 
 
 class AdaptationSettings(Settings):
@@ -75,26 +75,25 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     judges = max(2, round(len(order) * settings.held_back))
     learning = _stages(model, tower, [crops[place] for place in order[judges:]])
     plain = [crops[place] for place in order[:judges]]
-    seen, changed = _stages(model, tower, plain), _stages(model, tower, [_changed(crop, chance) for crop in plain])
+    pictures = [Picture(np.asarray(to_rgb(crop), np.float32) / np.float32(255)) for crop in plain]
+    others = [fromarray(change_picture(picture, STRONG, chance)) for picture in pictures]
+    seen, changed = _stages(model, tower, plain), _stages(model, tower, others)
     method = deepcopy(model.method)
     moved = method.get_submodule("vision")
     assert isinstance(moved, MultiStageTower)
-    _move(moved.reduction, learning.flatten(0, 1).float(), settings.share)
+    tokens = learning.flatten(0, 1).float()
+    moved.reduction.mean.lerp_(tokens.mean(dim=0), settings.share)
+    moved.reduction.scale.lerp_(tokens.std(dim=0) + 1e-3, settings.share)
     before, after = (_reciprocal_ranks(each, seen, changed) for each in (tower, moved))
-    gain = _interval(after - before, chance)
+    resampling = BootstrapSettings(resamples=1000, seed=settings.seed)
+    gain = tuple(float(end[0]) for end in bootstrap((after - before)[:, None], np.arange(judges), resampling))
     if gain[0] <= 0:
-        raise NothingFound(
-            f"the {judges} crops held back do not say that adapting helps (gain {gain[0]:+.1f} to {gain[1]:+.1f} "
-            f"points of mean reciprocal rank, was {before.mean():.1f}); the model stays as it is"
-        )
+        told = f"gain {gain[0]:+.1f} to {gain[1]:+.1f} points of mean reciprocal rank, was {before.mean():.1f}"
+        helps = f"the {judges} crops held back do not say that adapting helps"
+        raise NothingFound(f"{helps} ({told}); the model stays as it is")
     same = {key: getattr(model, key) for key in ("tokenizer", "settings", "identities", "report", "precision")}
     adapted = LoadedModel(name=f"{model.name}-adapted", method=method, device=str(model.device), **same)
     return Adaptation(adapted, len(learning), judges, float(before.mean()), float(after.mean()), gain)
-
-
-def _changed(crop: Image, chance: np.random.Generator) -> Image:
-    pixels = np.asarray(to_rgb(crop), np.float32) / np.float32(255)
-    return fromarray(change_picture(Picture(pixels), STRONG, chance))
 
 
 @torch.no_grad()
@@ -107,11 +106,6 @@ def _stages(model: LoadedModel, tower: MultiStageTower, crops: Sequence[Image]) 
     return torch.cat(parts)
 
 
-def _move(reduction: Reduction, tokens: Tensor, share: float) -> None:
-    reduction.mean.lerp_(tokens.mean(dim=0), share)
-    reduction.scale.lerp_(tokens.std(dim=0) + 1e-3, share)
-
-
 @torch.no_grad()
 def _reciprocal_ranks(tower: MultiStageTower, seen: Tensor, changed: Tensor) -> NDArray[np.float64]:
     """In percent, of each changed crop among the crops as they are."""
@@ -119,9 +113,3 @@ def _reciprocal_ranks(tower: MultiStageTower, seen: Tensor, changed: Tensor) -> 
     scores = asked @ there.T
     ranks = (scores >= scores.diagonal()[:, None]).sum(dim=1)  # a tie is no find
     return (100.0 / ranks.double()).cpu().numpy()
-
-
-def _interval(gain: NDArray[np.float64], chance: np.random.Generator) -> tuple[float, float]:
-    means = gain[chance.integers(len(gain), size=(_RESAMPLES, len(gain)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)

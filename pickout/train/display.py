@@ -26,11 +26,7 @@ class Display:
 
 
 class Terminal(Display):
-    """A bar with the time left, and one line an epoch; without a terminal the lines only, with the time left in them.
-
-    Args:
-        stream: where to write, usually standard error.
-    """
+    """A bar with the time left, and one line an epoch; without a terminal the lines only, which tell the time left."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
@@ -58,30 +54,24 @@ class Terminal(Display):
 
     def event(self, event: str, fields: Mapping[str, Any]) -> None:
         """A line for an epoch, and one for the end."""
+        of = fields["best"] if event == "done" else fields
+        measures = [f"{name} {value:.2f}" for name, value in of.get("metrics", {}).items()]
         if event == "epoch":
-            parts = [f"epoch {fields['epoch']}", f"loss {fields['loss']:.3f}", *_measures(fields.get("metrics", {}))]
-            self.say("  ".join([*parts, *(["kept"] if fields["chosen"] else []), f"({self._left} left)"]))
+            kept = ["kept"] if fields["chosen"] else []
+            parts = [f"epoch {fields['epoch']}", f"loss {fields['loss']:.3f}", *measures, *kept, f"({self._left} left)"]
+            self.say("  ".join(parts))
         elif event == "done":
-            best = fields["best"]
-            kept = f"epoch {best['epoch']} of {fields['epochs']} kept, selected on {fields['selected_on']}"
             self.close()
-            self.say("  ".join([kept, *_measures(best["metrics"])]))
+            told = f"epoch {of['epoch']} of {fields['epochs']} kept, selected on {fields['selected_on']}"
+            self.say("  ".join([told, *measures]))
 
     def close(self) -> None:
         """Take the bar away."""
         self._bar.stop()
 
 
-def _measures(metrics: Mapping[str, float]) -> list[str]:
-    return [f"{name} {value:.2f}" for name, value in metrics.items()]
-
-
 class JsonLines(Display):
-    """One JSON object a line: sentences as `message`, and every journal line other than steps.
-
-    Args:
-        stream: where to write, usually standard output.
-    """
+    """One JSON object a line: sentences as `message`, and every journal line other than steps."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -22,13 +22,12 @@ from pickout.data.batching import Batch, EpochSampler
 from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress
-from pickout.train.cpu import keep_freed_memory, repeatable
 from pickout.train.optim import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
-from pickout.train.training_state import random_states, restore_random_states
+from pickout.train.run_folder import random_states, restore_random_states
+from pickout.train.system import keep_freed_memory, repeatable
 
 State = dict[str, Any]
-_PATIENCE = timedelta(hours=2)
-"""How long processes wait for each other; one of them may be validating."""
+_PATIENCE = timedelta(hours=2)  # how long processes wait for each other; one of them may be validating
 _REMEDY = (
     "The last checkpoint stays as it is. A lower optim.learning_rate, a longer schedule.warm_up, "
     "optim.clip=1.0 or train.precision=fp32 may help; start in another folder"
@@ -115,10 +114,8 @@ class Engine:
         optim: OptimSettings,
     ) -> None:
         if sampler.batch_size % accelerator.num_processes:
-            raise RecipeError(
-                f"sampler.batch = {sampler.batch_size} cannot be cut into {accelerator.num_processes} equal parts, "
-                "one for each process"
-            )
+            parts = f"{accelerator.num_processes} equal parts, one for each process"
+            raise RecipeError(f"sampler.batch = {sampler.batch_size} cannot be cut into {parts}")
         self.accelerator, self.method, self.sampler = accelerator, method, sampler
         self.schedule, self.optim = schedule, optim
         self._losses, self._optimiser, self._loader = accelerator.prepare(_Losses(method), optimiser, loader)
@@ -137,16 +134,18 @@ class Engine:
         """
         steps = self.steps(epoch)
         self.method.train()
-        parts: list[LossTerms] = []
+        parts: list[Mapping[str, Any]] = []
         for number, batch in enumerate(self._loader):
             taken = number // self.optim.accumulate + 1
             rate = partial(learning_rate, self.schedule, epoch=epoch, step=taken, steps=steps)
             set_learning_rate(self._optimiser, rate)
             part = number % self.optim.accumulate
             progress = Progress(step + taken, epoch, steps, self.schedule.epochs, part, self.sampler.seed)
-            parts.append(self._batch(batch, progress))
+            terms = self._batch(batch, progress)
+            values = {name: value.item() for name, value in terms.terms.items()}
+            parts.append({"loss": terms.total.item(), "terms": values, "logs": terms.logs})
             if self.accelerator.sync_gradients:
-                numbers = mean([_numbers(part) for part in parts])
+                numbers = mean(parts)
                 on_step(StepReport(step + taken, epoch, taken == steps, rate(self.optim.learning_rate), numbers))
                 parts.clear()
         # Nobody goes on from, and no checkpoint is written of, weights that the last step spoilt.
@@ -202,8 +201,3 @@ class _Losses(nn.Module):
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         return self.method.losses(batch, progress)
-
-
-def _numbers(terms: LossTerms) -> dict[str, Any]:
-    values = {name: value.item() for name, value in terms.terms.items()}
-    return {"loss": terms.total.item(), "terms": values, "logs": terms.logs}

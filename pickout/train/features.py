@@ -30,8 +30,7 @@ BATCH = 64  # images or captions that go through a frozen tower at a time
 SAMPLE = 900  # changed images, and captions, from which the reductions take their statistics
 _STREAM = 3  # keeps the copies' random streams apart from those of sampler and items
 
-Tell = Callable[[str, int, int], None]
-"""Progress: what, how many done, how many in all."""
+Tell = Callable[[str, int, int], None]  # what, how many done, how many in all
 
 
 class FrozenPairs(Dataset[Example | ImageUnreadable]):
@@ -78,12 +77,8 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         states = self._captions[draw.item].astype(np.float32)
         seen[chance.random(len(seen)) < self.forget] = 0.0
         states[1:][chance.random(len(states) - 1) < self.forget] = 0.0
-        return Example(
-            torch.from_numpy(seen),
-            self.pairs.ids_of(draw.item),
-            self.identities[draw.item],
-            states=torch.from_numpy(states),
-        )
+        ids, identity = self.pairs.ids_of(draw.item), self.identities[draw.item]
+        return Example(torch.from_numpy(seen), ids, identity, states=torch.from_numpy(states))
 
     def _claim(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
         """Mark the folder as holding these features, or find that it does."""
@@ -96,10 +91,8 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         file = folder / "features.json"
         if not file.exists():
             write_atomically(file, json.dumps(wanted, indent=1))
-            return
         found = json.loads(file.read_text(encoding="utf-8"))
-        wrong = [key for key, value in json.loads(json.dumps(wanted)).items() if found.get(key) != value]
-        if wrong:
+        if wrong := [key for key, value in json.loads(json.dumps(wanted)).items() if found.get(key) != value]:
             raise ResumeMismatch(f"{folder}: holds features of other {' and '.join(wrong)}; give another data.features")
 
     def _fit(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
@@ -117,13 +110,13 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
             _reductions(vision, text)[name].copy_(tensor)
 
     def _views(self, places: NDArray[np.int64], copy: int) -> Tensor:
-        return torch.stack([self._view(int(place), copy) for place in places])
-
-    def _view(self, place: int, copy: int) -> Tensor:
-        """The image at `place`, changed: a function of place and copy alone, so that runs of other seeds share it."""
-        chance = np.random.default_rng([_STREAM, copy, place])
-        changed = self.pairs.changed(place, chance)
-        return augment(changed, self.pairs.image, self.pairs.augmentation.image, chance)
+        """Images, changed: a function of place and copy alone, so that runs of other seeds share it."""
+        views = []
+        for place in places.tolist():
+            chance = np.random.default_rng([_STREAM, copy, place])
+            changed = self.pairs.changed(place, chance)
+            views.append(augment(changed, self.pairs.image, self.pairs.augmentation.image, chance))
+        return torch.stack(views)
 
     def _texts(self, items: NDArray[np.int64]) -> TokenBatch:
         ids = np.stack([self.pairs.ids_of(int(item)) for item in items])
@@ -140,11 +133,7 @@ def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def _filled(
-    file: Path,
-    shape: tuple[int, ...],
-    order: NDArray[np.int64],
-    compute: Callable[[NDArray[np.int64]], Tensor],
-    tell: Tell,
+    file: Path, shape: tuple[int, ...], order: NDArray[np.int64], compute: Callable[..., Tensor], tell: Tell
 ) -> NDArray[np.float16]:
     """A memory-mapped array of `compute`'s rows, made in `order`; goes on where an earlier call was stopped."""
     part, done = file.with_suffix(".part"), file.with_suffix(".done")

@@ -8,8 +8,7 @@ from typing import Any
 
 from pickout.files import storage_errors
 
-JOURNAL = "metrics.jsonl"
-"""The journal's name in a run folder."""
+JOURNAL = "metrics.jsonl"  # the journal's name in a run folder
 
 
 class Journal:

@@ -40,8 +40,7 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
         DataError: the data set cannot be used; images are missing or cannot be read.
         RecipeError: the tokenizer cannot be made.
     """
-    skip = recipe.data.skip_unreadable
-    data = open_data(recipe.data.name, recipe.data.root)
+    data, skip = open_data(recipe.data.name, recipe.data.root), recipe.data.skip_unreadable
     for note in data.notes:
         display.say(f"{data.root}: {note}")
     chooser = data if recipe.data.validation is None else open_data(recipe.data.name, recipe.data.validation)

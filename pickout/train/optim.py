@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -53,29 +53,19 @@ class ScheduleSettings(Settings):
 
 
 def build_optimiser(method: Method, settings: OptimSettings) -> Optimizer:
-    """An optimiser over every trainable parameter of `method`.
-
-    Each group keeps its name under `name` and its rate at factor 1 under `initial_lr`.
-
-    Raises:
-        ValueError: the method's groups leave out a trainable parameter or hold one twice (a fault of the method).
-    """
+    """An optimiser over every trainable parameter of `method`; `ValueError` where its groups leave one out or hold one
+    twice. Each group keeps its name under `name` and its rate at factor 1 under `initial_lr`."""
     groups = method.parameter_groups()
     grouped = [id(parameter) for group in groups for parameter in group.parameters]
     wanted = {id(parameter): name for name, parameter in method.named_parameters() if parameter.requires_grad}
     if sorted(grouped) != sorted(wanted):
         left_out = sorted(name for key, name in wanted.items() if key not in grouped)
         raise ValueError(f"{type(method).__name__}.parameter_groups: left out {left_out}, or one is there twice")
-    rows = [
-        {
-            "params": group.parameters,
-            "lr": settings.learning_rate * group.learning_rate_scale,
-            "initial_lr": settings.learning_rate * group.learning_rate_scale,
-            "weight_decay": settings.weight_decay * group.weight_decay_scale,
-            "name": group.name,
-        }
-        for group in groups
-    ]
+    rows: list[dict[str, Any]] = []
+    for group in groups:
+        rate = settings.learning_rate * group.learning_rate_scale
+        row = {"params": group.parameters, "lr": rate, "initial_lr": rate, "name": group.name}
+        rows.append({**row, "weight_decay": settings.weight_decay * group.weight_decay_scale})
     kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
     return kind(rows, betas=settings.betas, eps=settings.epsilon)
 
@@ -94,16 +84,11 @@ def learning_rate(settings: ScheduleSettings, base: float, *, epoch: int, step: 
     """
     if epoch == 1 and step <= settings.warm_up_steps:
         return settings.warm_up_rate
-    within = (step - 1) / steps if settings.every == "step" else 0.0
-    return settings.floor + (base - settings.floor) * _factor(settings, epoch - 1 + within)
-
-
-def _factor(settings: ScheduleSettings, position: float) -> float:
-    """From 0 to 1, at so many epochs behind the run."""
+    position, factor = epoch - 1 + ((step - 1) / steps if settings.every == "step" else 0.0), 1.0
     if position < settings.warm_up:
         share = position / settings.warm_up
-        return settings.warm_up_start * (1 - share) + share
-    if settings.decay == "constant":
-        return 1.0
-    length = max(settings.epochs - settings.warm_up, 1)
-    return 0.5 * (1 + math.cos(math.pi * min((position - settings.warm_up) / length, 1.0)))
+        factor = settings.warm_up_start * (1 - share) + share
+    elif settings.decay == "cosine":
+        length = max(settings.epochs - settings.warm_up, 1)
+        factor = 0.5 * (1 + math.cos(math.pi * min((position - settings.warm_up) / length, 1.0)))
+    return settings.floor + (base - settings.floor) * factor

@@ -83,12 +83,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     warm_up, epochs = recipe.schedule.warm_up, recipe.schedule.epochs
     if warm_up > epochs:
         raise RecipeError(f"{path}: schedule.warm_up = {warm_up} is more than schedule.epochs = {epochs}")
-    _check_memory(recipe, path)
-    return recipe
-
-
-def _check_memory(recipe: Recipe, path: Path) -> None:
-    """Hold the weights of the towers and the images of one batch against the machine, before anything is built."""
+    # The weights of the towers and the images of one batch are held against the machine before anything is built.
     vision, text, image = recipe.model.vision, recipe.model.text, recipe.model.image
     layers = text.layers + (text.fusion_layers if text.kind == "bert" else 0)
     asked = {
@@ -101,6 +96,7 @@ def _check_memory(recipe: Recipe, path: Path) -> None:
         if size > there:
             sizes = f"{size / 1e9:,.0f} GB at least, this machine has {there / 1e9:,.0f}"
             raise RecipeError(f"{path}: {keys} ask for {sizes}; give smaller ones")
+    return recipe
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -112,17 +108,11 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """The recipe that a user named: the path of a file, or the name of a shipped one.
-
-    Raises:
-        RecipeError: neither (with the nearest shipped name).
-    """
-    if Path(name).is_file():
-        return Path(name)
+    """The recipe that a user named: the path of a file, or the name of a shipped one; `RecipeError` for neither."""
     shipped = shipped_recipes()
-    if name in shipped:
-        return shipped[name]
-    raise RecipeError(f"{name}: no such file and no shipped recipe{nearest(name, shipped)}")
+    if not Path(name).is_file() and name not in shipped:
+        raise RecipeError(f"{name}: no such file and no shipped recipe{nearest(name, shipped)}")
+    return Path(name) if Path(name).is_file() else shipped[name]
 
 
 def differences(before: Recipe, now: Recipe) -> list[str]:
@@ -135,8 +125,5 @@ def differences(before: Recipe, now: Recipe) -> list[str]:
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

@@ -1,21 +1,27 @@
-"""A run's folder: whose recipe it follows, whether it is finished, and that one process trains in it."""
+"""A run's folder: whose recipe it follows, whether it is finished, that one process trains in it, and its checkpoints,
+which are whole or not there."""
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator
+import pickle
+import random
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
+
+import numpy as np
+import torch
 
 from pickout.checkpoints.saved_model import TOKENIZER_FILE
 from pickout.config import parse_settings, read_toml, to_toml
 from pickout.errors import RecipeError, ResumeMismatch, TrainingError
-from pickout.files import write_atomically
+from pickout.files import atomic_path, half_written, write_atomically
 from pickout.train.recipe import Recipe, differences
-from pickout.train.training_state import FOLDER as CHECKPOINTS
 
-RECIPE_FILE, SUMMARY_FILE, LOCK_FILE = "recipe.toml", "summary.json", ".lock"
+CHECKPOINTS, RECIPE_FILE, LOCK_FILE = "checkpoints", "recipe.toml", ".lock"
 
 
 @contextmanager
@@ -29,9 +35,8 @@ def training_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others and RECIPE_FILE not in others:
-            raise TrainingError(
-                f"{folder}: holds {others[0]} but no {RECIPE_FILE}, so it is no run; give another --out"
-            )
+            told = f"holds {others[0]} but no {RECIPE_FILE}, so it is no run"
+            raise TrainingError(f"{folder}: {told}; give another --out")
         # For its owner alone: who may open a file may lock it, and so keep the run from going on.
         lock = os.fdopen(os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "wb")
     except OSError as error:
@@ -66,24 +71,107 @@ def claim(folder: Path, recipe: Recipe) -> None:
         raise ResumeMismatch(f"the run's own recipe cannot be read: {error}; give another --out") from None
     changed = differences(before, recipe)
     if changed and any((folder / CHECKPOINTS).glob("*.pt")):
-        raise ResumeMismatch(
-            f"{folder}: holds a run of another recipe ({'; '.join(changed)}); give another --out, or the same recipe"
-        )
+        told = f"holds a run of another recipe ({'; '.join(changed)})"
+        raise ResumeMismatch(f"{folder}: {told}; give another --out, or the same recipe")
     if changed:
         (folder / TOKENIZER_FILE).unlink(missing_ok=True)
         write_atomically(file, to_toml(recipe))
 
 
-def write_summary(folder: Path, summary: dict[str, Any]) -> None:
-    """Mark the run as finished.
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """All that a run needs to go on after `epoch`, in types that `torch.load(weights_only=True)` admits."""
 
-    Raises:
-        StorageFull: no space left.
-    """
-    write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    epoch: int  # the last finished one
+    step: int  # optimiser steps taken so far
+    method: dict[str, Any]  # this and the next two: state dicts
+    optimiser: dict[str, Any]
+    scaler: dict[str, Any] | None  # the gradients', for fp16
+    random: list[dict[str, Any]]  # `random_states` of each process
+    best: dict[str, Any] | None  # the `epoch` whose weights the run folder holds, and its `metrics`
+    journal: int  # length in bytes
+    data: str  # fingerprint of the training pairs
+    seconds: float  # time spent training so far
 
 
-def read_summary(folder: Path) -> dict[str, Any] | None:
-    """What `write_summary` wrote, or None for a run that is not finished."""
-    file = folder / SUMMARY_FILE
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+class Checkpoints:
+    """The newest `keep` checkpoints of one run folder, one file an epoch; `tell` hears of damaged ones."""
+
+    def __init__(self, folder: Path, *, keep: int, tell: Callable[[str], None]) -> None:
+        self.folder, self.keep, self.tell = folder / CHECKPOINTS, keep, tell
+
+    def files(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        return sorted(self.folder.glob("epoch-*.pt"), key=lambda path: (len(path.name), path.name))
+
+    def save(self, state: TrainingState) -> Path:
+        """Write `state`, then remove all but the newest `keep` checkpoints.
+
+        Raises:
+            StorageFull: no space left; earlier checkpoints stay as they were.
+        """
+        path = self.folder / f"epoch-{state.epoch:04d}.pt"
+        values = {field.name: getattr(state, field.name) for field in fields(state)}  # asdict would copy every tensor
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            recorder = _Recorder(file)
+            try:
+                torch.save(values, cast(IO[bytes], recorder))
+            except RuntimeError:
+                if recorder.error is not None:
+                    raise recorder.error from None
+                raise
+        for old in self.files()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest(self) -> TrainingState | None:
+        """The newest checkpoint that is whole, or None; what a kill left behind half-written is removed."""
+        for leftover in half_written(self.folder):
+            leftover.unlink(missing_ok=True)
+        for path in reversed(self.files()):
+            try:
+                # PyTorch warns of oddities of a strange file before it refuses the file.
+                with warnings.catch_warnings(action="ignore"):
+                    return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+            except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, TypeError, ValueError, KeyError) as error:
+                reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+                self.tell(f"{path}: damaged ({reason}); going back to the checkpoint before it")
+        return None
+
+
+class _Recorder:
+    """A file that remembers why a write failed: PyTorch's writer replaces the error by its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.flush = file, file.flush
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """The states of Python's, NumPy's and PyTorch's global random generators, as plain types and tensors."""
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
+    """Put the global random generators back to what `random_states` saw."""
+    random.setstate(states["python"])
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

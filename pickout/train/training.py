@@ -1,5 +1,6 @@
 """A whole training run: from a recipe to the weights of the best epoch, going on after any interruption."""
 
+import json
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,21 +19,19 @@ from pickout.data.batching import Collate, build_sampler
 from pickout.data.data_set import Split
 from pickout.errors import ResumeMismatch
 from pickout.evaluate.protocol import validate
+from pickout.files import write_atomically
 from pickout.methods.base import Method
 from pickout.methods.model import build_model
 from pickout.train.display import Display
 from pickout.train.engine import Engine, StepReport, launch, mean
 from pickout.train.features import FrozenPairs
-from pickout.train.interruption import Interruption, leave_signals_to_parent
 from pickout.train.journal import Journal
 from pickout.train.material import Material, gather
 from pickout.train.optim import build_optimiser
 from pickout.train.recipe import Recipe
-from pickout.train.run_folder import claim, read_summary, training_in, write_summary
-from pickout.train.training_state import Checkpoints, TrainingState
+from pickout.train.run_folder import Checkpoints, TrainingState, claim, training_in
+from pickout.train.system import Interruption, leave_signals_to_parent
 
-_REHEARSED = 2
-"""Images of the validation split that are encoded and ranked before the first step, so that what fails fails then."""
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -70,8 +69,9 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
             stack.enter_context(training_in(folder))
             claim(folder, recipe)
         accelerator.wait_for_everyone()
-        finished = read_summary(folder)
-        if finished is not None:
+        summary = folder / "summary.json"
+        if summary.exists():
+            finished: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
             shown.say(f"{folder}: this run is finished; remove the folder or give another --out to train again")
             shown.event("done", finished)
             return finished
@@ -118,8 +118,9 @@ class _Run:
         if state is not None:
             self._restore(state)
         elif material.selection is not None:
+            # What fails in a validation fails before the first step.
             described = [record for record in material.selection.images if record.captions]
-            self._validate(replace(material.selection, images=tuple(described[:_REHEARSED])))
+            self._validate(replace(material.selection, images=tuple(described[:2])))
         length = 0 if state is None else state.journal
         self.journal = Journal(folder, length=length) if accelerator.is_main_process else None
         self.began = time.monotonic()
@@ -156,7 +157,8 @@ class _Run:
             "best": self.best,
         }
         if self.accelerator.is_main_process:
-            write_summary(self.folder, summary)
+            told = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+            write_atomically(self.folder / "summary.json", told)
         self.accelerator.wait_for_everyone()
         self.display.event("done", summary)
         return summary
@@ -181,9 +183,7 @@ class _Run:
         return self.step + (self.engine.steps(epoch) * left if left else 0)
 
     def _epoch(self, epoch: int, interruption: Interruption) -> None:
-        rows: list[Any] = []
-        recent: list[Any] = []
-        expected = self._expected(epoch)
+        rows, recent, expected = list[Any](), list[Any](), self._expected(epoch)
 
         def on_step(report: StepReport) -> None:
             rows.append(report.numbers)
@@ -218,23 +218,11 @@ class _Run:
         state = self.engine.state()
         if self.journal is not None:
             if chosen:
-                self._save_model()
-            self.checkpoints.save(
-                TrainingState(
-                    epoch=epoch,
-                    step=self.step,
-                    best=self.best,
-                    journal=self.journal.sync(),
-                    data=self.data,
-                    seconds=self._seconds(),
-                    **state,
-                )
-            )
+                tokenizer, people, name = self.material.tokenizer, self.material.identities, self.recipe.name
+                save_model(self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=name)
+            now = {"epoch": epoch, "step": self.step, "best": self.best, "seconds": self._seconds(), "data": self.data}
+            self.checkpoints.save(TrainingState(**now, journal=self.journal.sync(), **state))
         self.accelerator.wait_for_everyone()
-
-    def _save_model(self) -> None:
-        people, name = self.material.identities, self.recipe.name
-        save_model(self.folder, self.method, self.material.tokenizer, self.recipe.model, identities=people, name=name)
 
     def _validate(self, split: Split) -> dict[str, float]:
         """Measures on a split; all processes share the work and get equal numbers."""

@@ -34,15 +34,15 @@ def test_intervals_equal_those_of_the_loop():
     settings = BootstrapSettings(resamples=60, seed=7)
     intervals = bootstrap(values, identity, settings)
     expected = bootstrap_by_loops(values, identity, settings)
-    np.testing.assert_allclose([intervals.low, intervals.high], expected)
+    np.testing.assert_allclose(list(intervals), expected)
 
 
 def test_an_equal_seed_gives_equal_intervals_and_another_seed_others():
     values, identity = queries(np.random.default_rng(2), 40)
     one, same, other = (bootstrap(values, identity, BootstrapSettings(seed=seed)) for seed in (3, 3, 4))
-    assert one.low.tolist() == same.low.tolist()
-    assert one.high.tolist() == same.high.tolist()
-    assert (one.low.tolist(), one.high.tolist()) != (other.low.tolist(), other.high.tolist())
+    assert one[0].tolist() == same[0].tolist()
+    assert one[1].tolist() == same[1].tolist()
+    assert (one[0].tolist(), one[1].tolist()) != (other[0].tolist(), other[1].tolist())
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
@@ -51,7 +51,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     for trial in range(200):
         values, identity = queries(generator, 80)
         interval = bootstrap(values, identity, BootstrapSettings(resamples=300, seed=trial))
-        covered += bool(interval.low[0] <= 60 <= interval.high[0])
+        covered += bool(interval[0][0] <= 60 <= interval[1][0])
     assert 0.89 <= covered / 200 <= 0.99
 
 
@@ -59,16 +59,16 @@ def test_drawing_people_gives_wider_intervals_than_drawing_queries():
     values, identity = queries(np.random.default_rng(6), 80)
     together = bootstrap(values, identity, BootstrapSettings())
     apart = bootstrap(values, np.arange(len(identity)), BootstrapSettings())
-    assert together.high[0] - together.low[0] > 1.2 * (apart.high[0] - apart.low[0])
+    assert together[1][0] - together[0][0] > 1.2 * (apart[1][0] - apart[0][0])
 
 
 def test_a_wider_level_gives_a_wider_interval():
     values, identity = queries(np.random.default_rng(7), 60)
     narrow, wide = (bootstrap(values, identity, BootstrapSettings(level=level)) for level in (0.5, 0.99))
-    assert wide.low[0] < narrow.low[0] < narrow.high[0] < wide.high[0]
+    assert wide[0][0] < narrow[0][0] < narrow[1][0] < wide[1][0]
 
 
 def test_one_person_alone_gives_an_interval_without_width():
     values = np.array([[0.0], [100.0]])
     interval = bootstrap(values, np.array([3, 3]), BootstrapSettings(resamples=20))
-    assert interval.low.tolist() == interval.high.tolist() == pytest.approx([50.0])
+    assert interval[0].tolist() == interval[1].tolist() == pytest.approx([50.0])

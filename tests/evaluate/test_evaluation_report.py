@@ -9,9 +9,18 @@ from PIL import Image
 from rich.console import Console
 
 from pickout.evaluate.bootstrap import BootstrapSettings
-from pickout.evaluate.evaluation_report import Direction, Report, Subject, Sweep, SweepRow, summarise
+from pickout.evaluate.evaluation_report import (
+    Direction,
+    Report,
+    Subject,
+    Sweep,
+    SweepRow,
+    Training,
+    log_look,
+    read_training,
+    summarise,
+)
 from pickout.evaluate.printout import plot_cmc, render
-from pickout.evaluate.provenance import Training, log_look, read_training
 from pickout.evaluate.relevant_ranks import find_relevant, rank
 
 SUBJECT = Subject("run [7]", "3f2c91abcd12", "Dual", None, None, "street", "/data/street", "test", 40, 40, 10)
@@ -46,7 +55,7 @@ def shown(report: Report, width: int = 80) -> str:
 
 
 def test_the_json_says_what_was_measured_how_and_how_surely():
-    found = json.loads(report().json_line())
+    found = json.loads(report().json_text(indent=None))
     assert found["schema"] == "pickout.evaluation/1"
     assert (found["model"], found["fingerprint"], found["data"], found["split"]) == (
         *("run [7]", "3f2c91abcd12"),
@@ -64,13 +73,13 @@ def test_the_json_says_what_was_measured_how_and_how_surely():
 
 
 def test_the_json_of_a_line_and_of_a_file_are_the_same():
-    assert "\n" not in report().json_line()
-    assert json.loads(report().json_line()) == json.loads(report().json_text())
+    assert report().json_text(indent=None).count("\n") == 1
+    assert json.loads(report().json_text(indent=None)) == json.loads(report().json_text())
 
 
 def test_without_resampling_there_are_no_intervals_to_show():
     bare = report(BootstrapSettings(resamples=0))
-    assert json.loads(bare.json_line())["text_to_image"]["intervals"] is None
+    assert json.loads(bare.json_text(indent=None))["text_to_image"]["intervals"] is None
     assert "interval" not in shown(bare)
     assert "–" not in shown(bare)
 

@@ -73,7 +73,7 @@ def test_the_paper_protocol_sweeps_the_weight_on_test_and_says_so(colour_model: 
     assert any("selected on test" in note for note in report.notes)
     best = max(row.metrics.recall_at_1 for row in report.sweep.rows)
     assert report.sweep.best.metrics.recall_at_1 == best
-    assert json.loads(report.json_line())["sweep"]["label"] == "selected on test"
+    assert json.loads(report.json_text(indent=None))["sweep"]["label"] == "selected on test"
 
 
 def test_a_folder_that_is_no_run_gets_no_file(colour_model: Make, colours: DataSet, tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pickout.evaluate.provenance import Training, read_training
+from pickout.evaluate.evaluation_report import Training, read_training
 
 _RECIPE = '[data]\nname = "icfg-pedes"\nroot = "x"\n[train]\nselect = "val"\n'
 

@@ -6,9 +6,10 @@ import torch
 
 from pickout.errors import UsageError
 from pickout.explain.attention import hidden_rows, look_at
+from pickout.explain.evidence import Evidence
 from pickout.explain.explanation import explain
+from pickout.explain.figures import look_sheet
 from pickout.explain.masks import hidden_pieces
-from pickout.explain.overlay import look_sheet
 from pickout.explain.pair import make_pair, match_scores
 from pickout.explain.ways import WAYS
 from pickout.shapes import AttentionRequest, TokenBatch
@@ -36,7 +37,7 @@ def test_hidden_words_are_mask_ids_and_nothing_else_changes(aga, seen):
 def test_looks_are_the_cross_attention_of_one_word_at_a_time(aga, seen, hide):
     told = list(seen.told)
     look = look_at(aga, seen, told, hide=hide)
-    assert set(look.layers) == {1, 2}
+    assert set(look) == {1, 2}
     method, word = aga.method, told[5]
     ids = hidden_rows(seen, [word], aga.tokenizer.special.mask)[0] if hide else seen.ids
     texts = TokenBatch(ids[None], torch.from_numpy(aga.tokenizer.mask(ids[None].numpy())))
@@ -47,8 +48,9 @@ def test_looks_are_the_cross_attention_of_one_word_at_a_time(aga, seen, hide):
     for layer in (1, 2):
         by_loops = sum(maps[layer][0, place, 1:] for place in seen.words[word].positions)
         by_loops = by_loops / len(seen.words[word].positions)
-        assert np.allclose(look.layers[layer][5], by_loops, atol=1e-5)
-    assert np.allclose(look.mean, (look.layers[1] + look.layers[2]) / 2)
+        assert np.allclose(look[layer][5], by_loops, atol=1e-5)
+    way = WAYS["cross_attention_hidden" if hide else "cross_attention"](Evidence(aga, seen))
+    assert np.allclose(way.looks, (look[1] + look[2]) / 2, atol=1e-6)
 
 
 def test_other_methods_have_no_words_that_look(model, pair):
@@ -77,8 +79,6 @@ def test_a_fusion_model_is_explained_like_any_other(aga, sentence, picture, tmp_
 
 
 def test_ways_of_a_fusion_model_give_what_they_can(aga, seen):
-    from pickout.explain.evidence import Evidence
-
     evidence = Evidence(aga, seen)
     given = {name: WAYS[name](evidence) for name in WAYS}
     assert given["cross_attention"].looks.shape == (12, 8)

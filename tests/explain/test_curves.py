@@ -3,8 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pickout.explain.effects import area, kept_while_deleting
-from pickout.explain.faithfulness import gains
+from pickout.explain.faithfulness import area, gains, kept_while_deleting
 
 WEIGHTS = np.array([3.0, 1.0, 0.0, 2.0, 0.5], np.float32)
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from pickout.explain.effects import hide_patches, keep_one_in, leave_one_out, shapley
+from pickout.explain.evidence import hide_patches, keep_one_in, leave_one_out, shapley
 from pickout.explain.pair import embed_images, embed_texts
 
 WEIGHTS = np.array([[1.0, 0.0], [2.0, -1.0], [0.0, 3.0], [0.5, 0.5]], np.float32)

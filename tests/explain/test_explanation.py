@@ -10,7 +10,7 @@ from PIL import Image
 
 from pickout.errors import UsageError
 from pickout.explain.explanation import explain, kept_tokens, measurement_file
-from pickout.explain.overlay import explanation_sheet, heat_layer, leading_words, overlay, tile, top_of
+from pickout.explain.figures import explanation_sheet, heat_layer, leading_words, overlay, tile, top_of
 from pickout.explain.page import MOST, explanation_page, explanation_piece, explanation_style
 from pickout.explain.pair import Grid
 from pickout.explain.verdict import TARGETS, Finding, Measurement, Number

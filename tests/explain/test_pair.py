@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from pickout.errors import UsageError
-from pickout.explain.effects import drop_words, hide_patches
-from pickout.explain.evidence import phrase_of
+from pickout.explain.evidence import drop_words, hide_patches, phrase_of
 from pickout.explain.pair import Grid, make_pair
 
 
@@ -38,14 +37,14 @@ def test_overlapping_patches_share_pixels():
     assert (cover[0] & cover[1]).sum() == 8
 
 
-@pytest.mark.parametrize("fill", ["grey", "own"])
-def test_hidden_patches_show_the_filling_and_nothing_else_changes(pair, fill):
+@pytest.mark.parametrize("own", [False, True])
+def test_hidden_patches_show_the_filling_and_nothing_else_changes(pair, own):
     kept = np.ones((2, 8), bool)
     kept[1, 3] = False
-    whole, changed = hide_patches(pair, kept, fill=fill)
+    whole, changed = hide_patches(pair, kept, own=own)
     assert torch.equal(whole, pair.pixels)
     expected = pair.pixels.clone()
-    colour = pair.pixels.mean(dim=(1, 2)) if fill == "own" else torch.zeros(3)
+    colour = pair.pixels.mean(dim=(1, 2)) if own else torch.zeros(3)
     expected[:, 8:16, 8:16] = colour[:, None, None]
     assert torch.equal(changed, expected)
     assert not torch.equal(changed, whole)

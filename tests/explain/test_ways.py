@@ -40,7 +40,7 @@ def test_the_gradient_is_the_slope_of_the_score_along_the_patch(load_tiny, pictu
     model = load_tiny("dual")
     pair = make_pair(model, "a red jacket", picture)
     text = torch.from_numpy(model.encode_texts([pair.sentence])[0])
-    given = Evidence(model, pair).patch_gradients(text[None].numpy(), last=False)[0]
+    given = Evidence(model, pair).gradients("patches", text[None].numpy(), last=False)[0][1:]
     step, patch = 1e-2, int(np.abs(given).argmax())
     scores = []
     for factor in (1 + step, 1 - step):

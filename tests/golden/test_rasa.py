@@ -18,7 +18,7 @@ from pickout.data.batching import Batch
 from pickout.draws import Drawn
 from pickout.methods.base import LossTerms, Progress
 from pickout.methods.fusion import Fusion
-from pickout.methods.fusion_settings import FusionSettings
+from pickout.methods.fusion_model import FusionSettings
 from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.text import TextSettings

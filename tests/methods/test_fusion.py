@@ -17,7 +17,7 @@ from pickout.methods import METHODS
 from pickout.methods.aga import AgaSettings
 from pickout.methods.base import Method, Progress
 from pickout.methods.fusion import Fusion
-from pickout.methods.fusion_settings import FusionSettings, pairing
+from pickout.methods.fusion_model import FusionSettings, pairing
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.frozen import MultiStageTower
 from pickout.nn.text import TextSettings

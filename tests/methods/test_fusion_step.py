@@ -10,9 +10,9 @@ from sequential.state import inputs_of, leaves, released_state, sizes_of
 from torch import Tensor
 
 from pickout.data.batching import Batch
-from pickout.methods import by_length
 from pickout.methods.base import LossTerms, Method, Progress
 from pickout.methods.fusion import Fusion
+from pickout.nn import fusion_encoder as by_length
 from pickout.shapes import TokenBatch
 
 TERMS = ("contrastive", "matching", "words", "relation", "replaced")

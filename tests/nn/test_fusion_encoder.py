@@ -224,7 +224,5 @@ def test_what_does_not_fit_is_refused() -> None:
     texts = captions([4, 4])
     with pytest.raises(ValueError, match="2 captions and 3 images"):
         text.fuse(text(texts).tokens, texts.mask, memory)
-    with pytest.raises(ValueError, match="wanted of 3 rows, and there are 2"):
-        text.fuse(text(texts).tokens, texts.mask, memory, torch.tensor([0, 1]), summary_rows=3)
     with pytest.raises(ValueError, match=r"layers \[5\]"):
         text.fuse(text(texts).tokens, texts.mask, memory, torch.tensor([0, 1]), request=AttentionRequest(maps=(5,)))

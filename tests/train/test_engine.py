@@ -6,7 +6,7 @@ import torch
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError, UsageError
 from pickout.train.engine import launch
 from pickout.train.optim import OptimSettings, ScheduleSettings, learning_rate
-from pickout.train.training_state import Checkpoints, TrainingState
+from pickout.train.run_folder import Checkpoints, TrainingState
 
 
 def _equal(one, two):

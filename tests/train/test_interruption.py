@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from pickout.train.interruption import Interruption
+from pickout.train.system import Interruption
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pickout.train.cpu import repeatable
 from pickout.train.engine import launch
+from pickout.train.system import repeatable
 
 
 @pytest.fixture

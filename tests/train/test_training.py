@@ -25,7 +25,7 @@ from pickout.errors import (
     StorageFull,
     TrainingError,
 )
-from pickout.evaluate.provenance import read_training
+from pickout.evaluate.evaluation_report import read_training
 from pickout.train.display import Display
 from pickout.train.engine import Engine
 from pickout.train.journal import read_journal

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pickout.errors import StorageFull
-from pickout.train.training_state import Checkpoints, TrainingState, random_states, restore_random_states
+from pickout.train.run_folder import Checkpoints, TrainingState, random_states, restore_random_states
 
 
 def _state(epoch, size=8):
@@ -130,7 +130,7 @@ def test_a_disk_that_fills_while_writing_leaves_the_previous_checkpoint_whole(tm
 
 def test_a_write_that_fails_inside_pytorchs_writer_is_a_full_disk_too(checkpoints, monkeypatch):
     checkpoints.save(_state(1))
-    monkeypatch.setattr("pickout.train.training_state._Recorder.write", _fail_late())
+    monkeypatch.setattr("pickout.train.run_folder._Recorder.write", _fail_late())
     with pytest.raises(StorageFull, match=r"epoch-0002\.pt"):
         checkpoints.save(_state(2, size=100_000))
     assert [path.name for path in checkpoints.folder.iterdir()] == ["epoch-0001.pt"]

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pickout.methods import by_length
-from pickout.methods.by_length import bands, fuse_by_length, read_by_length
-from pickout.nn.fusion_encoder import FusionEncoder
+from pickout.nn import fusion_encoder as by_length
+from pickout.nn.fusion_encoder import FusionEncoder, bands, fuse_by_length, read_by_length
 from pickout.shapes import TokenBatch
 from tests.methods.conftest import small_fusion_encoder
 
