@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.data.scene_changes import Picture
 from pickout.data.image_changes import STRONG, change_picture
+from pickout.data.scene_changes import Picture
 from pickout.synthetic.crowds import SEEN, Crowd
 
 SIZE = (288, 512)

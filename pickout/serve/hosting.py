@@ -15,8 +15,8 @@ from pickout.errors import GalleryError, GalleryModelMismatch, PickoutError, Ser
 from pickout.gallery.audit.log import Acting
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.search.search import Answer
 from pickout.gallery.search.ranking import Asked
+from pickout.gallery.search.search import Answer
 from pickout.gallery.storage.lock import locked
 from pickout.gallery.storage.rows import Row
 from pickout.serve.settings import ServeSettings
