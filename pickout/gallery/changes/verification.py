@@ -88,10 +88,8 @@ def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
     there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
     if not (lost := sorted(there - store.fetch(there).keys())):
         return None
-    return (
-        f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged; "
-        f"remove it with pickout gallery approximate {gallery} --off, then build it anew"
-    )
+    what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged"
+    return f"{what}; remove it with pickout gallery approximate {gallery} --off, then build it anew"
 
 
 def _read(gallery: Path, store: Store, ids: list[str], read: _Found) -> Iterator[Fault]:

@@ -16,6 +16,7 @@ NOTE = "Candidates, not identifications: a person must check each one."  # stand
 _LONG = 160  # characters from which the sentence is set smaller
 _NARROWEST, _WIDEST = 0.38, 2.2  # width over height of a picture's place; others get margins, so captions have room
 _PARTS = (("without", "without"), ("like the crop", "more_like"), ("unlike the crop", "less_like"))
+_GROUPS = {Grouping.TRACK: ["one for each track"], Grouping.DUPLICATE: ["one for each group of near-duplicates"]}
 _ASKED_SIDE = 160  # longer side of a query's picture in pixels
 
 
@@ -48,7 +49,7 @@ def result_sheet(
             "pictures": _pictures(answer.query),
             "lines": [(kind, text) for kind, name in _PARTS for text in getattr(answer.query, name)],
             "count": _count(answer, crops),
-            "filters": _filters(answer),
+            "filters": answer.where.words() + _GROUPS.get(answer.grouping, []),
             "answer": answer,
             "figures": [_figure(hit, answer.grouping) for hit in answer.hits],
         }
@@ -82,11 +83,6 @@ def _count(answer: Answer, crops: int) -> str:
     ranks = f"{answer.hits[0].rank} to {answer.hits[-1].rank}" if answer.page > 1 else len(answer.hits)
     searched = f"{answer.passed:,} that pass the filters, of {crops:,}" if answer.passed < crops else f"{crops:,}"
     return f"{ranks} of {searched} crops"
-
-
-def _filters(answer: Answer) -> list[str]:
-    groups = {Grouping.TRACK: ["one for each track"], Grouping.DUPLICATE: ["one for each group of near-duplicates"]}
-    return answer.where.words() + groups.get(answer.grouping, [])
 
 
 def _figure(hit: Hit, grouping: Grouping) -> dict[str, object]:
