@@ -110,8 +110,8 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
     if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
         yield Fault(gallery / MANIFEST, f"was changed by hand; put it back {FROM_BACKUP}")
     of_model = (partial(read_calibration, manifest=manifest), partial(read_approximation, manifest=manifest))
-    readers = (read_quarantine, read_suppression, lambda folder: SavedSearches(folder).all(), *of_model, pending)
-    for read in (*readers, unfinished):
+    readers: list[Callable[[Path], object]] = [read_quarantine, read_suppression, *of_model, pending, unfinished]
+    for read in (lambda folder: SavedSearches(folder).all(), *readers):
         try:
             if read(gallery) and read is unfinished:
                 yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")
