@@ -93,8 +93,8 @@ def _figure(hit: Hit, grouping: Grouping) -> dict[str, object]:
     except Exception:  # Pillow's decoders raise almost any error on damaged data: an empty place that says whose it is
         width, height, source = max(hit.width, 1), max(hit.height, 1), "data:,"
     told = hit.metadata
-    lines = [("camera", told.camera), ("time", told.time), ("track", told.track), ("video", told.video)]
-    lines += [("frame", told.frame), *told.labels.items()]
+    lines: list[tuple[str, object]] = [("camera", told.camera), ("time", told.time)]
+    lines += [("track", told.track), ("video", told.video), ("frame", told.frame), *told.labels.items()]
     lines += [("track" if grouping is Grouping.TRACK else "alike", f"{len(hit.others)} more")] if hit.others else []
     ratio = f"{min(max(width / height, _NARROWEST), _WIDEST):.4f}"
     return {"hit": hit, "source": source, "width": width, "height": height, "ratio": ratio, "lines": lines}
