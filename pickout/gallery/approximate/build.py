@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,7 +225,7 @@ class _Trial:
         shares = self._shares(kind, 1, at, probes, oversample)
         draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
         low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
-        facts = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
+        facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
         return Recall(queries=kind, searches=len(shares), at=at, measured=_now(), **facts)
 
     def _worst(self, probes: int, oversample: int) -> float:

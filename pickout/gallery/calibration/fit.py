@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def calibrate(
     evidence = list(gather(people, resident, shown, look, candidates, tell))
     fitting = set(drawn[: len(drawn) // 2].tolist())
     halves = ([each for each in evidence if (each.person in fitting) == is_fitting] for is_fitting in (True, False))
-    about = {"model": encoder.fingerprint, "data": data, "second_look": bool(candidates)}
+    about: dict[str, Any] = {"model": encoder.fingerprint, "data": data, "second_look": bool(candidates)}
     return fit_and_check(*halves, size=size, settings=settings, shift=people.shift(resident), **about)
 
 

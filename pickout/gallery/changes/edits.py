@@ -25,8 +25,6 @@ from pickout.gallery.storage.tables import changing
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _AT_ONCE = 500  # rows read and written together
-
-
 _Whole = Annotated[int, BeforeValidator(index), Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]  # also NumPy's
 _Side = Annotated[_Whole, Field(ge=1)]
 

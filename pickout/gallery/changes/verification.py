@@ -88,10 +88,8 @@ def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
     there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
     if not (lost := sorted(there - store.fetch(there).keys())):
         return None
-    return (
-        f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged; "
-        f"remove it with pickout gallery approximate {gallery} --off, then build it anew"
-    )
+    what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged"
+    return f"{what}; remove it with pickout gallery approximate {gallery} --off, then build it anew"
 
 
 def _read(gallery: Path, store: Store, ids: list[str], read: _Found) -> Iterator[Fault]:
@@ -112,8 +110,8 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
     if manifest.seal is not None and manifest.seal != manifest.sealed().seal:
         yield Fault(gallery / MANIFEST, f"was changed by hand; put it back {FROM_BACKUP}")
     of_model = (partial(read_calibration, manifest=manifest), partial(read_approximation, manifest=manifest))
-    readers = (read_quarantine, read_suppression, lambda folder: SavedSearches(folder).all(), *of_model, pending)
-    for read in (*readers, unfinished):
+    readers: list[Callable[[Path], object]] = [read_quarantine, read_suppression, *of_model, pending, unfinished]
+    for read in (lambda folder: SavedSearches(folder).all(), *readers):
         try:
             if read(gallery) and read is unfinished:
                 yield Fault(gallery, "an erasure was interrupted; run it, or any other change, again to finish it")

@@ -65,7 +65,7 @@ class SavedSearches:
         if not name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
             raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
         told, now = query.savable().as_json(), datetime.now(UTC).replace(microsecond=0)
-        how = {"where": where.as_json(), "group": grouping.value, "saved": now, "user": user_name()}
+        how: dict[str, Any] = {"where": where.as_json(), "group": grouping.value, "saved": now, "user": user_name()}
         search = SavedSearch(name=name, query=told, **how)
         with writing(self.gallery):
             searches = self.all()

@@ -16,6 +16,7 @@ NOTE = "Candidates, not identifications: a person must check each one."  # stand
 _LONG = 160  # characters from which the sentence is set smaller
 _NARROWEST, _WIDEST = 0.38, 2.2  # width over height of a picture's place; others get margins, so captions have room
 _PARTS = (("without", "without"), ("like the crop", "more_like"), ("unlike the crop", "less_like"))
+_GROUPS = {Grouping.TRACK: ["one for each track"], Grouping.DUPLICATE: ["one for each group of near-duplicates"]}
 _ASKED_SIDE = 160  # longer side of a query's picture in pixels
 
 
@@ -48,7 +49,7 @@ def result_sheet(
             "pictures": _pictures(answer.query),
             "lines": [(kind, text) for kind, name in _PARTS for text in getattr(answer.query, name)],
             "count": _count(answer, crops),
-            "filters": _filters(answer),
+            "filters": answer.where.words() + _GROUPS.get(answer.grouping, []),
             "answer": answer,
             "figures": [_figure(hit, answer.grouping) for hit in answer.hits],
         }
@@ -84,11 +85,6 @@ def _count(answer: Answer, crops: int) -> str:
     return f"{ranks} of {searched} crops"
 
 
-def _filters(answer: Answer) -> list[str]:
-    groups = {Grouping.TRACK: ["one for each track"], Grouping.DUPLICATE: ["one for each group of near-duplicates"]}
-    return answer.where.words() + groups.get(answer.grouping, [])
-
-
 def _figure(hit: Hit, grouping: Grouping) -> dict[str, object]:
     """A candidate's picture, and the lines below it: all that is known."""
     try:
@@ -97,8 +93,8 @@ def _figure(hit: Hit, grouping: Grouping) -> dict[str, object]:
     except Exception:  # Pillow's decoders raise almost any error on damaged data: an empty place that says whose it is
         width, height, source = max(hit.width, 1), max(hit.height, 1), "data:,"
     told = hit.metadata
-    lines = [("camera", told.camera), ("time", told.time), ("track", told.track), ("video", told.video)]
-    lines += [("frame", told.frame), *told.labels.items()]
+    lines: list[tuple[str, object]] = [("camera", told.camera), ("time", told.time)]
+    lines += [("track", told.track), ("video", told.video), ("frame", told.frame), *told.labels.items()]
     lines += [("track" if grouping is Grouping.TRACK else "alike", f"{len(hit.others)} more")] if hit.others else []
     ratio = f"{min(max(width / height, _NARROWEST), _WIDEST):.4f}"
     return {"hit": hit, "source": source, "width": width, "height": height, "ratio": ratio, "lines": lines}
