@@ -102,12 +102,14 @@ class _RefusedError(Exception):
     """Our own reason to refuse an image."""
 
 
+_ONE_LARGE = threading.Lock()
+
+
 def _new_lock() -> None:
     global _ONE_LARGE
     _ONE_LARGE = threading.Lock()
 
 
-_new_lock()
 os.register_at_fork(after_in_child=_new_lock)  # the thread that holds it is not in the child
 
 

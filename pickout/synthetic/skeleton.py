@@ -97,8 +97,8 @@ def pose_skeleton(person: Person, view: View) -> Skeleton:
     turn, nowhere = _turn_y(view.yaw), np.zeros(3)
     left, right = (_arm(size, view, index, pelvis, chest_frame, head).moved(turn, nowhere) for index in (0, 1))
     lower = legs[0].moved(turn, pelvis), legs[1].moved(turn, pelvis)
-    turned = (part @ turn for part in (pelvis, pelvis_frame, chest_frame, neck, head, head_frame))
-    return Skeleton(size, *turned, (left, right), lower)
+    frames = pelvis_frame @ turn, chest_frame @ turn, head_frame @ turn
+    return Skeleton(size, pelvis @ turn, *frames[:2], neck @ turn, head @ turn, frames[2], (left, right), lower)
 
 
 def _turn_x(degrees: float) -> Vector:
