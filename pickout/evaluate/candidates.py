@@ -68,21 +68,12 @@ def match_candidates(
     share: Share = ALONE,
     tell: Tell | None = None,
 ) -> NDArray[np.float32]:
-    """The second score of each caption with each of its candidates. Shape: (captions, k).
+    """The second score of each caption with each of its candidates, by a method with `candidates` above 0 in evaluation
+    mode. Shape: (captions, k), in every process.
 
-    Args:
-        method: with `candidates` above 0; in evaluation mode.
-        images: tokens of this process's images, of which `first` is the first's position in the gallery.
-        captions: text states of all captions.
-        candidates: of all captions.
-        first: a multiple of `block`.
-        block: images whose keys and values are held at a time.
-        share: this process's part; every process returns the whole result.
-        tell: called after each group of pairs.
-
-    Raises:
-        CheckpointError: the method gives scores that are not finite.
-    """
+    `images` are the tokens of this process's images, from position `first` in the gallery, a multiple of `block`, the
+    number of images whose keys and values are held at a time; `captions` are the text states of all. `tell` is called
+    after each group of pairs. `CheckpointError`: the method gives scores that are not finite."""
     flat, k = candidates.items.ravel(), candidates.items.shape[1]
     order = np.argsort(flat, kind="stable")
     bounds = np.searchsorted(flat[order], np.arange(candidates.gallery + 1))

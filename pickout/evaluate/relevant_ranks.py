@@ -155,19 +155,10 @@ def rank_mixtures(
 ) -> list[NDArray[np.int32]]:
     """Rank by several weighted sums of inner products at once; each product is computed once.
 
-    Args:
-        parts: (queries, gallery) embeddings of each part of the score. Shape of each: (items, dimension), float32.
-        mixtures: weights, one for each part.
-        relevance: which items are relevant.
-        chunk: products of queries with the gallery held at a time; memory grows with it, no result depends on it.
-        share: this process's part; every process returns the whole result.
-
-    Returns:
-        For each mixture the rank of every pair of `relevance`, in its order. Shape of each: (pairs,).
-
-    Raises:
-        ValueError: the embeddings do not fit each other or are not finite.
-    """
+    `parts` are (queries, gallery) embeddings of each part of the score, (items, dimension) float32, and `mixtures` are
+    weights, one for each part. A `chunk` of queries is multiplied with the gallery at a time; no result depends on it.
+    Every process, with its `share`, returns the whole result: for each mixture the rank of every pair of `relevance`,
+    in its order (pairs,). `ValueError`: the embeddings do not fit each other or are not finite."""
     products, starts = [ExactProduct(*part) for part in parts], relevance.starts
     chunk = max(1, chunk // len(parts))
     first, last = share.bounds(len(parts[0][0]), 1)

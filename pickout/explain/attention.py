@@ -78,11 +78,7 @@ def attention_entropy(
 ) -> Mapping[str, Array]:
     """The entropy of every layer of both towers over files of crops with a sentence each: `images` and `captions`, each
     of shape (pairs, layers). `tell` is called after each pair with how many are done and how many there are.
-
-    Raises:
-        UsageError: a sentence holds no word.
-        ImageUnreadable: a picture is missing or damaged.
-    """
+    `UsageError` for a sentence without words, `ImageUnreadable` for a picture that is missing or damaged."""
     found: dict[str, list[Array]] = {"images": [], "captions": []}
     for number, (file, sentence) in enumerate(pairs, start=1):
         traces = attention_of(model, make_pair(model, sentence, open_image(file)), AttentionRequest(rows="all"))

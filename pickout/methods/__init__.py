@@ -20,15 +20,11 @@ __all__ = ["METHODS", "MethodEntry"]
 class MethodEntry:
     """One line of `METHODS`.
 
-    Args:
-        settings: the method's own settings class; it need not declare `name`.
-        build: makes the method from its settings, the image tower, the text tower, how many people the training split
-            shows (0 for a model that is only used, which has nothing that only training needs) and the vocabulary;
-            raises `RecipeError` for settings that do not fit the towers.
-        pairing: from the method's settings to what its training items hold beside image and caption.
-        training_only: prefixes of state keys that only training needs. A method with such parts is saved without them
-            and loaded with no identities, for which it builds none of them.
-    """
+    `build` makes the method from its settings, the image tower, the text tower, how many people the training split
+    shows (0 for a model that is only used, which has nothing that only training needs) and the vocabulary; it raises
+    `RecipeError` for settings that do not fit the towers. `pairing` tells what training items hold beside image and
+    caption. A method with state under the prefixes `training_only` is saved without it and loaded with no
+    identities."""
 
     settings: type[Settings]
     build: Callable[..., Method]

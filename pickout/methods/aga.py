@@ -126,11 +126,8 @@ class AgaSettings(FusionSettings):
 
 
 class Aga(Fusion):
-    """RaSa with attention-guided masking and text enrichment; arguments as in `MethodEntry.build`.
-
-    Raises:
-        RecipeError: whole words are to be proposed, and the tokenizer does not know them.
-    """
+    """RaSa with attention-guided masking and text enrichment; arguments as in `MethodEntry.build`. `RecipeError` where
+    whole words are to be proposed, and the tokenizer does not know them."""
 
     settings: AgaSettings
 

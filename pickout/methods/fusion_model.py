@@ -138,10 +138,8 @@ def pairing(settings: FusionSettings) -> Pairing:
 
 
 class Momentum(nn.Module):
-    """The momentum twin: a slow average of both towers, both projections and the word head, without gradient.
-
-    Parts that the online model does not have are left out; `dropout` tells whether it is active in training.
-    """
+    """The momentum twin: a slow average of both towers, both projections and the word head, without gradient; parts
+    that the online model lacks are left out. `dropout` tells whether it is active in training."""
 
     vision: VisionTransformer
     text: FusionEncoder
@@ -177,11 +175,8 @@ class FusionModel(Method):
     """Two towers with a contrastive score, and a fusion encoder whose matching head looks at the best again.
 
     Built for no identities it has no momentum twin, no queues, and of the heads only `matching_head` and `word_head`.
-    Arguments as in `MethodEntry.build`.
-
-    Raises:
-        RecipeError: a tower of another kind, or no term that uses the fusion layers.
-    """
+    Arguments as in `MethodEntry.build`. `RecipeError` for a tower of another kind, or no term that uses the fusion
+    layers."""
 
     momentum: Momentum | None
     word_head: MaskedWordHead

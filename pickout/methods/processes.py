@@ -48,9 +48,7 @@ def total(numbers: Tensor) -> Tensor:
 
 def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """A loss of this process's terms, their sum divided by `Part.share`, as the loss of all, equal in every process.
-
-    Going back, each process holds (processes) times its own terms' share, which averaging mends (`pickout.nn.gather`).
-    """
+    Going back, each holds (processes) times its own terms' share, which averaging mends (`pickout.nn.gather`)."""
     return gather_with_gradient(loss.reshape(1)).mean()
 
 

@@ -36,14 +36,8 @@ def check_heads(width: int, heads: int) -> None:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention.
-
-    Args:
-        width: token width.
-        heads: number of heads; must divide `width`.
-        causal: whether a token sees only itself and earlier ones.
-        dropout: of attention probabilities in training.
-    """
+    """Multi-head self-attention; heads must divide the width. Where `causal`, a token sees only itself and earlier
+    ones; `dropout` is of attention probabilities in training."""
 
     def __init__(self, width: int, heads: int, *, causal: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
@@ -62,16 +56,10 @@ class SelfAttention(nn.Module):
         row: bool = False,
         map: bool = False,
     ) -> Attended:
-        """Mix the tokens.
+        """Mix normalised tokens, of which the first `queries` are wanted (None: all).
 
-        Args:
-            x_BND: normalised tokens.
-            query_B: position of the token whose row may be read; None: the first.
-            mask_BN: True where a token is not padding; None where none is. Not with `causal`.
-            queries: how many of the first tokens are wanted; None for all.
-            row: whether to compute the row of `query_B`.
-            map: whether to compute the whole map.
-        """
+        `mask_BN` is True where a token is not padding (None where none is; not with `causal`). `row` and `map` ask for
+        the row of the token at `query_B` (None: the first) and for the whole map."""
         q_BHNd, k_BHNd, v_BHNd = split_heads(self.project_in(x_BND), 3, self.heads)
         mixed_BHNd = F.scaled_dot_product_attention(
             q_BHNd[:, :, :queries],
@@ -102,15 +90,8 @@ def attention_row(
 ) -> Float[Tensor, "batch tokens"]:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)).
 
-    Args:
-        q_BHNd: queries.
-        k_BHNd: keys of all tokens.
-        query_B: position of the token whose row is wanted; None: the first.
-        seen_BN: True for keys that may be seen, for each sample or for all; None for all keys.
-
-    Returns:
-        Float32, detached; each row sums to 1.
-    """
+    `query_B` is the position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each
+    sample or for all (None: all keys). Float32, detached; each row sums to 1."""
     first = query_B is None
     q_BHd = q_BHNd[:, :, 0] if first else q_BHNd[torch.arange(len(q_BHNd), device=q_BHNd.device), :, query_B]
     seen = None if seen_BN is None else seen_BN[:, None, None]
@@ -123,18 +104,10 @@ def attention_map(
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
     seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None,
 ) -> Float[Tensor, "batch queries tokens"]:
-    """The soft-max attention of every token, averaged over heads.
+    """The soft-max attention of every token, averaged over heads; float32, detached, rows are queries and sum to 1.
 
-    Head by head, so that the peak is two maps a sample instead of one for each head.
-
-    Args:
-        q_BHNd: queries.
-        k_BHNd: keys.
-        seen_BNN: True for keys that a query may see, each axis for all or for each; None for all keys.
-
-    Returns:
-        Float32, detached; rows are queries and sum to 1.
-    """
+    Head by head, so that the peak is two maps a sample instead of one for each head. `seen_BNN` is True for keys that a
+    query may see, each axis for all or for each; None for all keys."""
     heads = list(zip(q_BHNd.unbind(1), k_BHNd.unbind(1), strict=True))
     total_BNN = _weights(*heads[0], seen_BNN)
     for q_BNd, k_BNd in heads[1:]:

@@ -18,15 +18,8 @@ DEVIATION, WIDTH = 0.02, 768  # standard deviation of BERT's starting weights, a
 
 
 class Embeddings(nn.Module):
-    """Ids to tokens: word, place and type embeddings, normalised.
-
-    Args:
-        vocabulary_size: number of token ids.
-        positions: longest caption in tokens.
-        width: width of a token.
-        padding: id of padding, whose embedding is not trained.
-        dropout: of channels, in training.
-    """
+    """Ids to tokens: word, place and type embeddings, normalised. The embedding of the id `padding` is not trained;
+    `positions` is the longest caption in tokens, `dropout` of channels in training."""
 
     def __init__(self, vocabulary_size: int, positions: int, width: int, padding: int, dropout: float) -> None:
         super().__init__()
@@ -66,14 +59,8 @@ class BertSelfAttention(SelfAttention):
 
 
 class CrossAttention(nn.Module):
-    """Text tokens look at remembered image tokens, with their own residual and norm.
-
-    Args:
-        width: width of a text token.
-        memory_width: width of an image token.
-        heads: number of heads; must divide `width`.
-        dropout: of attention probabilities and of the output, in training.
-    """
+    """Text tokens look at remembered image tokens (`memory_width`), with their own residual and norm; heads must divide
+    the width, and dropout is of attention probabilities and of the output, in training."""
 
     def __init__(self, width: int, memory_width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -101,10 +88,8 @@ class CrossAttention(nn.Module):
         row: bool = False,
         map: bool = False,
     ) -> Attended:
-        """Mix image tokens, from `remember`, into text tokens; without `grouping` row r reads image r.
-
-        Reading where the class token (`row`) or every token (`map`) looked copies the keys for each row.
-        """
+        """Mix image tokens, from `remember`, into text tokens; without `grouping` row r reads image r. Reading where
+        the class token (`row`) or every token (`map`) looked copies the keys for each row."""
         q_RTHd = self.project_query(x_RTD).unflatten(-1, (self.heads, -1))
         mixed_RTHd = attend_in_groups(q_RTHd, k_IHNd, v_IHNd, grouping, dropout=self.dropout if self.training else 0.0)
         out_RTD = self.project_out(mixed_RTHd.flatten(2))
@@ -172,9 +157,7 @@ class FusionLayer(nn.Module):
         **read: bool,
     ) -> Attended:
         """Mix text tokens, of which the first `queries` are wanted, then image tokens into them; as `CrossAttention`.
-
-        The mask is True where a text token is not padding.
-        """
+        The mask is True where a text token is not padding."""
         mixed_RTD = self.attention(x_RTD, mask_RT, queries=queries).tokens
         mixed_RTD, row, map_ = self.cross(mixed_RTD, k_IHNd, v_IHNd, grouping, **read)
         return Attended(self.feed_forward(mixed_RTD), row, map_)
@@ -183,11 +166,9 @@ class FusionLayer(nn.Module):
 def start_as_bert(module: nn.Module, width: int = WIDTH) -> None:
     """BERT's starting weights: normal with deviation 0.02, biases zero, norms neutral, no embedding of padding.
 
-    Narrower modules start with a larger one, so that a product with a normed token is as large as in BERT: with 0.02 at
-    a width of 128 what a caption sees of an image drowns in its own residual, and matching does not begin to learn.
-
-    `width` is that of its tokens.
-    """
+    Modules whose tokens have a smaller `width` start with a larger one, so that a product with a normed token is as
+    large as in BERT: with 0.02 at 128 what a caption sees of an image drowns in its own residual, and matching learns
+    nothing."""
     # Differs from the paper: BERT's deviation was chosen for one width; at that width nothing differs.
     deviation = DEVIATION * (WIDTH / width) ** 0.5
     for part in module.modules():

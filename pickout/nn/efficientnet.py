@@ -41,9 +41,7 @@ class SameConvolution(nn.Conv2d):
 
 class InvertedResidual(nn.Module):
     """Widen by a 1x1 convolution, filter each channel by itself, narrow; added to the input where shapes agree.
-
-    `widening` is channels inside as a multiple of `inputs`; 1 for no first convolution.
-    """
+    `widening` is channels inside as a multiple of `inputs`; 1 for no first convolution."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, widening: int) -> None:
         super().__init__()

@@ -36,14 +36,9 @@ LARGEST = 6.0  # standardised values are cut here, so that no single channel of 
 
 
 class Reduction(nn.Module):
-    """Standardise each channel, cut outliers, and project to the directions that vary most.
+    """Standardise each channel, cut outliers, and project to the `kept` directions that vary most.
 
-    It is set once from data and then stays; `pickout adapt` moves its mean and scale.
-
-    Args:
-        width: channels of a token.
-        kept: channels that remain.
-    """
+    It is set once from data and then stays; `pickout adapt` moves its mean and scale."""
 
     mean: Tensor
     scale: Tensor
@@ -144,16 +139,9 @@ class MultiStageTower(nn.Module):
 
     A token holds what several stages see at its place, since colour and cloth live in early stages and garments in late
     ones: the 2x2 cells of stride 8 (that stage's channels, mean and spread of the stage before, red, green and blue),
-    stride 16, and the cell of stride 32 that it lies in.
-
-    Args:
-        settings: of kind `lite0`; its embedding is that of all branches together.
-        height: image height in pixels, a multiple of 32.
-        width: image width in pixels, a multiple of 32.
-
-    Raises:
-        ValueError: a height or width that is no multiple of 32, or an embedding that cannot be shared out.
-    """
+    stride 16, and the cell of stride 32 that it lies in. `settings` are of kind `lite0`; the embedding is that of all
+    branches together. `ValueError` for a height or width in pixels that is no multiple of 32, or an embedding that
+    cannot be shared out."""
 
     def __init__(self, settings: VisionSettings, *, height: int, width: int) -> None:
         super().__init__()
@@ -186,11 +174,8 @@ class MultiStageTower(nn.Module):
         return cast(Tensor, self.reduction(self.stages(images)))
 
     def forward(self, images: Float[Tensor, "batch *axes"], attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """Encode prepared images (batch, 3, height, width), or the tokens (batch, tokens, kept) that `frozen` made.
-
-        Raises:
-            ValueError: images of another size than the tower's, or a layer that is not there.
-        """
+        """Encode prepared images (batch, 3, height, width), or the tokens (batch, tokens, kept) that `frozen` made;
+        `ValueError` for images of another size than the tower's, or a layer that is not there."""
         seen = self.frozen(images) if images.ndim == 4 else images.float()
         return by_first_token(*_side_by_side([branch(seen, attention) for branch in self.branches]))
 
@@ -198,16 +183,9 @@ class MultiStageTower(nn.Module):
 class SentenceTower(nn.Module):
     """Captions to tokens in the joint space: a frozen BERT and trained layers of the same kind behind it.
 
-    Args:
-        settings: of kind `sentence`: width, layers and heads are the frozen BERT's, `fusion_layers` are trained, and
-            the embedding is that of all branches together.
-        vocabulary_size: number of token ids.
-        context: longest caption in tokens.
-        channels: width of a token in the trained layers.
-        branches: trained layers side by side.
-        padding: id of padding.
-        end: id of the closing token, None where captions have none.
-    """
+    `settings` are of kind `sentence`: width, layers and heads are the frozen BERT's, `fusion_layers` are trained, and
+    the embedding is that of all branches together. In the trained layers a token has so many `channels`; `padding` and
+    `end` are the ids of padding and of the closing token, None where captions have none."""
 
     def __init__(
         self,
@@ -245,11 +223,8 @@ class SentenceTower(nn.Module):
         return cast(Tensor, self.reduction(self.states(texts)))
 
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """Encode captions; with `states` the frozen part is not computed again.
-
-        Raises:
-            ValueError: captions longer than the context, or a layer that is not there.
-        """
+        """Encode captions; with `states` the frozen part is not computed again. `ValueError` for captions longer than
+        the context, or a layer that is not there."""
         check_request(attention, self.layers)
         seen = self.frozen(texts) if texts.states is None else texts.states.float()
         tokens, rows, maps = _side_by_side([branch(seen, attention, texts.mask) for branch in self.branches])

@@ -64,11 +64,8 @@ class FusionEncoder(nn.Module):
         start_as_bert(self, width)
 
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """The text layers' states of captions whose first token is the class token; not projected.
-
-        Raises:
-            ValueError: captions longer than the context, or a layer that is not there.
-        """
+        """The text layers' states of captions whose first token is the class token; not projected. `ValueError` for
+        captions longer than the context, or a layer that is not there."""
         check_length(texts, self.context)
         check_request(attention, self.layers)
         seen_BT = None if bool(texts.mask.all()) else texts.mask
@@ -94,21 +91,13 @@ class FusionEncoder(nn.Module):
         summary_rows: int = 0,
         request: AttentionRequest = NO_ATTENTION,
     ) -> Fused:
-        """The fusion layers.
+        """The fusion layers, over captions after the text layers; `mask_RT` is True where a token is not padding.
 
-        Args:
-            states_RTD: captions after the text layers.
-            mask_RT: True where a token is not padding.
-            memory: from `remember`.
-            image_R: which image of the memory each row looks at; None: row r looks at image r.
-            summary_rows: of so many rows, the first ones, only the class token is wanted; the last layer then computes
-                no other.
-            request: which fusion layers' cross-attention to expose (from 1): class tokens' rows or whole maps, as this
-                very pass computes them; costs keys copied for each row, and all tokens in the last layer for its map.
-
-        Raises:
-            ValueError: without `image_R` another number of rows than images, or a layer that is not there.
-        """
+        Row r looks at the image `image_R[r]` of the memory, from `remember`; None: at image r. Of the first
+        `summary_rows` rows only the class token is wanted; the last layer then computes no other. `request` tells which
+        fusion layers' cross-attention to expose (from 1): class tokens' rows or whole maps, as this very pass computes
+        them; it costs keys copied for each row, and all tokens in the last layer for its map. `ValueError`: without
+        `image_R` another number of rows than images, or a layer that is not there."""
         rows, last = len(states_RTD), self.fusion_layers
         if image_R is None and rows != memory.images:
             raise ValueError(f"{rows} captions and {memory.images} images do not pair off")

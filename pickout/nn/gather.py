@@ -17,11 +17,8 @@ from pickout.shapes import Float, Int
 
 
 def gather_with_gradient(tensor: Float[Tensor, "local *axes"]) -> Float[Tensor, "whole *axes"]:
-    """The tensors of all processes, in order of rank, along the first axis; a gradient flows back to each.
-
-    The processes may hold different numbers of rows; all other axes agree. Without a process group, or with one
-    process, the tensor itself.
-    """
+    """The tensors of all processes, in order of rank, along the first axis, where row counts may differ; a gradient
+    flows back to each. Without a process group, or with one process, the tensor itself."""
     gathered: Tensor = _Gather.apply(tensor) if _is_spread() else tensor  # type: ignore[no-untyped-call]
     return gathered
 

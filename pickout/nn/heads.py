@@ -30,8 +30,8 @@ class LearnedPool(nn.Module):
     """A learned mean of each channel's sorted values (generalised pooling operator, VSE-infinity; ITSELF, algorithm 1).
 
     The weight of rank r among n tokens is a soft-max over ranks of a score that a small bidirectional GRU reads off
-    sinusoidal codes of the ranks. It depends on n and r alone, so one run of the GRU a length serves the whole batch.
-    """
+    sinusoidal codes of the ranks. It depends on n and r alone, so one run of the GRU a length serves the whole
+    batch."""
 
     code, hidden, temperature = 32, 32, 0.1
 
@@ -71,13 +71,8 @@ class LearnedPool(nn.Module):
 
 class GrabAdapter(nn.Module):
     """z = shortcut(x) + MLP(x), token by token; the MLP is linear, batch norm over all rows, ReLU, linear (ITSELF,
-    algorithm 1).
-
-    The shortcut is `linear`, learned, or the `identity`, as in the paper's algorithm, which needs equal widths.
-
-    Raises:
-        ValueError: an identity shortcut between unequal widths.
-    """
+    algorithm 1). The shortcut is `linear`, learned, or the `identity`, as in the paper's algorithm, which needs equal
+    widths (else `ValueError`)."""
 
     def __init__(self, width: int, hidden: int, dimension: int, *, residual: Residual = "linear") -> None:
         super().__init__()

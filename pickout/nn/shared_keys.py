@@ -50,10 +50,8 @@ class Grouping(NamedTuple):
 
 
 def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> Grouping:
-    """Group rows by the image that each reads, from 0 to `images` - 1; some may have no row.
-
-    The more tokens of a row ask, the sooner are images cut into bands instead of padding rows.
-    """
+    """Group rows by the image that each reads, from 0 to `images` - 1; some may have no row. The more tokens of a row
+    ask, the sooner are images cut into bands instead of padding rows."""
     of = image_R.cpu()
     by_image, counts = of.argsort(stable=True), torch.bincount(of, minlength=images)
     starts = counts.cumsum(0) - counts
@@ -72,11 +70,8 @@ def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> G
 
 
 def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " members"]]:
-    """Images in bands, ascending numbers in each.
-
-    One band of all where padding costs less than copying the keys; else images with rows, in bands whose counts differ
-    by no more than `WIDEST`.
-    """
+    """Images in bands, ascending numbers in each: one of all where padding costs less than copying the keys; else
+    images with rows, in bands whose counts differ by no more than `WIDEST`."""
     if len(counts) == 0 or int(counts.max()) == 0:
         return []
     if int((counts.max() - counts).sum()) * tokens <= COPY * len(counts):

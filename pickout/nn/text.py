@@ -53,17 +53,11 @@ def first_content(texts: TokenBatch, end: int | None) -> Bool[Tensor, "batch tok
 
 
 class TextTransformer(nn.Module):
-    """Token ids to tokens in the joint space.
+    """Token ids to tokens in the joint space; padding needs no mask: a causal tower never looks there.
 
-    Padding needs no mask: it stands at the end, and a causal tower never looks there.
-
-    Args:
-        settings: of kind `clip`.
-        vocabulary_size: number of token ids.
-        context: longest caption in tokens, start and end included.
-        start: id of the start token, or None where captions have none.
-        end: id of the end token, or None to take the largest id of each caption, as CLIP does.
-    """
+    `settings` are of kind `clip`, and `context` is the longest caption in tokens, start and end included. `start` is
+    the id of the start token, None where captions have none; without `end` the largest id of each caption, as CLIP
+    does."""
 
     def __init__(
         self,
@@ -87,11 +81,8 @@ class TextTransformer(nn.Module):
         nn.init.normal_(self.projection.weight, std=width**-0.5)
 
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
-        """Encode captions; the row that `attention` may expose is the end-of-text token's.
-
-        Raises:
-            ValueError: captions longer than the context, or a layer that is not there.
-        """
+        """Encode captions; the row that `attention` may expose is the end-of-text token's. `ValueError` for captions
+        longer than the context, or a layer that is not there."""
         check_length(texts, self.context)
         query_B = self.end_positions(texts)
         x_BTD = self.tokens(texts.ids) + self.positions[: texts.ids.shape[1]]
@@ -102,10 +93,8 @@ class TextTransformer(nn.Module):
         return TowerOutput(self.projection(self.norm_out(tokens_BTD)), AttentionTrace(rows, maps, query_B, content_BT))
 
     def end_positions(self, texts: TokenBatch) -> Int[Tensor, " batch"]:
-        """Where each caption ends: the first end token, or the last token where there is none.
-
-        Without an end id it is the first place of the largest id (CLIP, whose end token is the last of the vocabulary).
-        """
+        """Where each caption ends: the first end token, or the last token where there is none. Without an end id it is
+        the first place of the largest id (CLIP, whose end token is the last of the vocabulary)."""
         ids = texts.ids
         place = torch.arange(ids.shape[1], device=ids.device)
         ends = ids == (ids.amax(dim=1, keepdim=True) if self.end is None else self.end)

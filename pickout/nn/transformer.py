@@ -52,10 +52,8 @@ class LayerNorm(nn.LayerNorm):
 
 
 class FeedForward(nn.Module):
-    """Widen four times, activate, narrow again.
-
-    The activation is `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the exact `gelu`.
-    """
+    """Widen four times, activate, narrow again: `quick_gelu`, x * sigmoid(1.702 x), which CLIP was trained with, or the
+    exact `gelu`."""
 
     def __init__(self, width: int, activation: Activation) -> None:
         super().__init__()
@@ -144,10 +142,7 @@ class Transformer(nn.Module):
         self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"] | None, attention: AttentionRequest
     ) -> Stacked:
         """Run the stack over tokens with their positions added; rows are those of `query`, or of the first token.
-
-        Raises:
-            ValueError: a layer is asked for that the stack does not have.
-        """
+        `ValueError` where a layer is asked for that the stack does not have."""
         check_request(attention, len(self.layers))
         return run_layers(self.layers, x, attention, query)
 

@@ -39,16 +39,9 @@ class VisionSettings(Settings):
 
 
 class VisionTransformer(nn.Module):
-    """Images to tokens in the joint space.
-
-    The final norm and the projection run on all tokens, not on the class token alone, since part-level methods read
-    them (IRRA, RDE, ITSELF).
-
-    Args:
-        settings: of kind `clip`, whose layers are normed before and projected after, or `vit`, neither (ALBEF).
-        height: image height in pixels.
-        width: image width in pixels.
-    """
+    """Images of so many pixels to tokens in the joint space; `settings` are of kind `clip`, whose layers are normed
+    before and projected after, or `vit`, neither (ALBEF). The final norm and the projection run on all tokens, not on
+    the class token alone, since part-level methods read them (IRRA, RDE, ITSELF)."""
 
     def __init__(self, settings: VisionSettings, *, height: int, width: int) -> None:
         super().__init__()
@@ -71,11 +64,8 @@ class VisionTransformer(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"], attention: AttentionRequest = NO_ATTENTION
     ) -> TowerOutput:
-        """Encode images, normalised as the weights expect: class token first, then patches row by row.
-
-        Raises:
-            ValueError: images of another size than the tower's, or a layer in `attention` that is not there.
-        """
+        """Encode images, normalised as the weights expect: class token first, then patches row by row. `ValueError` for
+        images of another size than the tower's, or a layer in `attention` that is not there."""
         if tuple(images.shape[2:]) != self.size:
             raise ValueError(f"images of {tuple(images.shape[2:])} pixels, the tower is built for {self.size}")
         patches_BND = self.patches(images).flatten(2).transpose(1, 2)
@@ -85,11 +75,8 @@ class VisionTransformer(nn.Module):
 
 
 def patch_grid(height: int, width: int, patch: int, stride: int) -> tuple[int, int]:
-    """Rows and columns of patches: floor((side - patch) / stride) + 1 along each side; all in pixels.
-
-    Raises:
-        ValueError: the image is smaller than one patch.
-    """
+    """Rows and columns of patches: floor((side - patch) / stride) + 1 along each side; all in pixels. `ValueError` for
+    an image smaller than one patch."""
     if min(height, width) < patch:
         raise ValueError(f"an image of {height}x{width} pixels is smaller than one patch of {patch}x{patch}")
     return (height - patch) // stride + 1, (width - patch) // stride + 1
@@ -103,23 +90,11 @@ def resize_positions(
     mode: Literal["bilinear", "bicubic"] = "bilinear",
     first: int = 1,
 ) -> Float[Tensor, "resized width"]:
-    """Interpolate the positions of a grid of patches; positions of leading tokens (class token) stay.
+    """Interpolate the positions of a grid of patches, from `old` rows and columns to `new`; the `first` rows of the
+    table, those of leading tokens, stay. Float32, a copy also where the grids are equal.
 
     Bilinear, half-pixel centres, no antialias, as IRRA, RDE and ITSELF do; `bicubic` as AGA's lineage does.
-
-    Args:
-        table: one row for each leading token, then the grid row by row.
-        old: rows and columns of the grid in `table`.
-        new: rows and columns wanted.
-        mode: the interpolation.
-        first: how many leading rows are no part of the grid.
-
-    Returns:
-        Float32 on the table's device; a copy, also where the grids are equal.
-
-    Raises:
-        ValueError: `table` does not hold `first` + old rows x old columns rows.
-    """
+    `ValueError` where the table does not hold `first` + old rows x old columns rows."""
     rows, columns = old
     if table.shape[0] != first + rows * columns:
         raise ValueError(f"a position table of {table.shape[0]} rows is not {first} + a grid of {rows}x{columns}")

@@ -60,11 +60,8 @@ class Adaptation:
 def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettings) -> Adaptation:
     """A copy of `model` with the normalisation of its image tower moved towards `crops`, pictures of any size.
 
-    Raises:
-        UsageError: a model of another kind.
-        DataError: too few crops.
-        NothingFound: the crops that were held back do not say that it helps.
-    """
+    `UsageError` for a model of another kind, `DataError` for too few crops, and `NothingFound` where the crops that
+    were held back do not say that it helps."""
     tower = getattr(model.method, "vision", None)
     if not isinstance(tower, MultiStageTower):
         raise UsageError(f"{model.name}: has no statistics that could be adapted; pickout-small has")

@@ -61,12 +61,8 @@ def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator]:
-    """Join the launcher's processes, where `cuda` is each one's own GPU, or be the only one.
-
-    Raises:
-        UsageError: the device is not there.
-        RecipeError: it cannot compute in this precision.
-    """
+    """Join the launcher's processes, where `cuda` is each one's own GPU, or be the only one. `UsageError` where the
+    device is not there, `RecipeError` where it cannot compute in this precision."""
     chosen = choose_device(device)
     on_cpu = chosen.type == "cpu"
     if precision == "fp16" and on_cpu:
@@ -94,13 +90,8 @@ def launch(device: str, precision: str, accumulate: int) -> Iterator[Accelerator
 
 
 class Engine:
-    """A method, its optimiser and its batches, ready to train.
-
-    Each group of `optimiser` has its `initial_lr`; `loader` has batches of all processes, drawn by `sampler`.
-
-    Raises:
-        RecipeError: the batch cannot be cut into equal parts for the processes.
-    """
+    """A method, its optimiser and its batches, ready to train. Each group of `optimiser` has its `initial_lr`; `loader`
+    has batches of all processes, drawn by `sampler`; `RecipeError` where they cannot be cut into equal parts."""
 
     def __init__(
         self,
@@ -127,11 +118,7 @@ class Engine:
 
     def run_epoch(self, epoch: int, step: int, on_step: Callable[[StepReport], None]) -> int:
         """Train one epoch, from 1, that begins after so many optimiser steps; returns how many there are at its end.
-
-        Raises:
-            LossNotFinite: a loss or a weight became NaN or infinite; no step was taken with it.
-            ImageUnreadable: an image cannot be decoded.
-        """
+        `LossNotFinite`: a loss or a weight became NaN or infinite; `ImageUnreadable`: an image cannot be decoded."""
         steps = self.steps(epoch)
         self.method.train()
         parts: list[Mapping[str, Any]] = []

@@ -34,12 +34,8 @@ class Material:
 
 
 def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
-    """Read the data set, make the tokenizer or read that in the run's folder, and check the images.
-
-    Raises:
-        DataError: the data set cannot be used; images are missing or cannot be read.
-        RecipeError: the tokenizer cannot be made.
-    """
+    """Read the data set, make the tokenizer or read that in the run's folder, and check the images. `DataError`: they
+    cannot be used; `RecipeError`: the tokenizer cannot be made."""
     data, skip = open_data(recipe.data.name, recipe.data.root), recipe.data.skip_unreadable
     for note in data.notes:
         display.say(f"{data.root}: {note}")

@@ -26,11 +26,8 @@ CHECKPOINTS, RECIPE_FILE, LOCK_FILE = "checkpoints", "recipe.toml", ".lock"
 
 @contextmanager
 def training_in(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it when the process dies.
-
-    Raises:
-        TrainingError: another process trains in this folder, it holds something else, or it cannot be made.
-    """
+    """Hold the folder for this process; the system lets go of it when the process dies. `TrainingError` where another
+    process trains there, it holds something else, or it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
@@ -54,13 +51,8 @@ def training_in(folder: Path) -> Iterator[None]:
 
 
 def claim(folder: Path, recipe: Recipe) -> None:
-    """Start a run in an empty folder, or make sure that the run in it follows the same recipe.
-
-    A run that has not finished an epoch has nothing to lose: another recipe takes its place.
-
-    Raises:
-        ResumeMismatch: the folder holds a run of another recipe; names the keys that differ.
-    """
+    """Start a run in an empty folder, or make sure that the run in it follows the same recipe; else a `ResumeMismatch`
+    names the keys that differ. A run without a finished epoch has nothing to lose: another recipe takes its place."""
     file = folder / RECIPE_FILE
     if not file.exists():
         write_atomically(file, to_toml(recipe))
@@ -105,11 +97,8 @@ class Checkpoints:
         return sorted(self.folder.glob("epoch-*.pt"), key=lambda path: (len(path.name), path.name))
 
     def save(self, state: TrainingState) -> Path:
-        """Write `state`, then remove all but the newest `keep` checkpoints.
-
-        Raises:
-            StorageFull: no space left; earlier checkpoints stay as they were.
-        """
+        """Write `state`, then remove all but the newest `keep` checkpoints; earlier ones stay where a `StorageFull` is
+        raised."""
         path = self.folder / f"epoch-{state.epoch:04d}.pt"
         values = {field.name: getattr(state, field.name) for field in fields(state)}  # asdict would copy every tensor
         with atomic_path(path) as temporary, temporary.open("wb") as file:

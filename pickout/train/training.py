@@ -36,19 +36,11 @@ _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Display | None = None) -> dict[str, Any]:
-    """Train a model, or go on with a run that was interrupted.
+    """Train a model, or go on with a run that was interrupted; on a CPU it ends with bit-equal weights all the same.
 
-    On a CPU a run that was killed at any moment and goes on ends with bit-equal weights.
-
-    Args:
-        recipe: what to train.
-        folder: the run folder; made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
-            `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`.
-        device: as for `pickout.load`.
-        display: shows what goes on.
-
-    Returns:
-        What `summary.json` holds.
+    The run `folder` is made if it is not there. It gets `recipe.toml`, `tokenizer.json`, `model.toml`,
+    `model.safetensors` (the chosen epoch), `checkpoints/`, `metrics.jsonl` and, at the end, `summary.json`, whose
+    content is returned. `device` is as for `pickout.load`, and `display` shows what goes on.
 
     Raises:
         RecipeError: settings that do not fit the data, the device or each other.
@@ -56,8 +48,7 @@ def train(recipe: Recipe, folder: Path, *, device: str = "auto", display: Displa
         ResumeMismatch: the folder holds a run of another recipe, or the data changed since.
         TrainingError: the folder is in use or no run folder.
         LossNotFinite: the loss became NaN or infinite; the last checkpoint stays.
-        StorageFull: no space left; the last checkpoint stays.
-    """
+        StorageFull: no space left; the last checkpoint stays."""
     # The run's folder remembers where its data lie, and will be asked from another place.
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": recipe.data.root.absolute()})})
     with launch(device, recipe.train.precision, recipe.optim.accumulate) as accelerator, ExitStack() as stack:
