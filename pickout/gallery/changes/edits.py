@@ -9,7 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.audit.log import record_change
@@ -25,18 +25,20 @@ from pickout.gallery.storage.tables import changing
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _AT_ONCE = 500  # rows read and written together
-_Whole = Annotated[int, BeforeValidator(index), Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]  # also NumPy's
+_Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]  # an error where it is no Unicode
+_Index = BeforeValidator(lambda number: number if isinstance(number, bool) else index(number))  # also NumPy's
+_Whole = Annotated[int, _Index, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 _Side = Annotated[_Whole, Field(ge=1)]
 
 
 class _Told(BaseModel, strict=True):
-    camera: str | None
+    camera: _Text | None
     time: datetime | None
-    labels: Mapping[str, str]
-    video: str | None
+    labels: Mapping[_Text, _Text]
+    video: _Text | None
     frame: _Whole | None
     box: tuple[_Whole, _Whole, _Side, _Side] | None
-    track: str | None
+    track: _Text | None
 
 
 @dataclass(frozen=True, slots=True)

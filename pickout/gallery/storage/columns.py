@@ -56,8 +56,9 @@ def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
 
 def to_row(values: dict[str, Any]) -> Row:
     """A row from its values by column, without tokens."""
+    plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
     return Row(
-        **{name: values.get(name) for name in _PLAIN},
+        **plain,
         root=os.fsdecode(values["root"]),
         path=os.fsdecode(values["path"]),
         vector=np.asarray(values.get("vector"), dtype=np.float32),

@@ -201,7 +201,7 @@ class Store:
         """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
         some ids, so many at once. Columns that an older table lacks are left out."""
         for some in [None] if ids is None else _slices(ids, at_once):
-            yield from self.read(lambda table, some=some: list(self.batches(table, names, some)))
+            yield from self.read(lambda table: list(self.batches(table, names, some)))  # noqa: B023
 
     def _each(
         self, make: Callable[[dict[str, Any]], _Found], names: Sequence[str], ids: Iterable[str] | None = None
