@@ -42,10 +42,11 @@ class Batch:
         return self._mapped(Tensor.pin_memory)
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        parts = (getattr(self, field.name) for field in fields(self))
-        return Batch(
-            *(p.mapped(change) if isinstance(p, TokenBatch) else None if p is None else change(p) for p in parts)
-        )
+        parts: list[Any] = [getattr(self, field.name) for field in fields(self)]
+        changed: list[Any] = [
+            p.mapped(change) if isinstance(p, TokenBatch) else None if p is None else change(p) for p in parts
+        ]
+        return Batch(*changed)
 
     def __len__(self) -> int:
         return int(self.identity.shape[0])
