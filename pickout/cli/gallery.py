@@ -234,7 +234,7 @@ def import_(
 
     with progress("opening", quiet=json) as show:
         on_progress = lambda what, done, total: show(done, total, what=what)  # noqa: E731
-        choices = {"crops_to": crops_to, "replace_rows": replace, "again": again}
+        choices: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
         report = import_gallery(file, gallery, **choices, on_progress=on_progress)
     tell({"gallery": str(gallery), **report.as_json()}, json=json)
 
@@ -262,8 +262,8 @@ def rebuild(
     encoder = loading.load_model(model, device)
     with progress("rebuilding", quiet=json) as show:
         on_progress = lambda at: show(at.done, at.total, note=f"{at.lost} lost")  # noqa: E731
-        choices = {"settings": settings, "drop_missing": drop_missing, "restart": restart, "on_progress": on_progress}
-        report = opened.rebuild(encoder, run=loading.remember(model), **choices)
+        choices: dict[str, Any] = {"settings": settings, "drop_missing": drop_missing, "restart": restart}
+        report = opened.rebuild(encoder, run=loading.remember(model), **choices, on_progress=on_progress)
     if json:
         told = {"gallery": str(gallery), "model": encoder.name, "fingerprint": encoder.fingerprint}
         tell({**told, **report.as_json()}, json=True)
