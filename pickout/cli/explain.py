@@ -226,7 +226,8 @@ def enrich(
     columns = ("word", "attention", "hidden", "the model guesses", "would be replaced by")
     rows = []
     for piece in pieces:
-        whole, lists = pair.words[piece.word], []
+        whole = pair.words[piece.word]
+        lists: list[str] = []
         for row in (piece.guesses, piece.candidates):
             shown = (f"{'*' * each.original}{each.text or '(no word)'} {each.probability:.2f}" for each in row)
             lists.append(", ".join(shown))

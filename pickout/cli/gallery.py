@@ -234,7 +234,7 @@ def import_(
 
     with progress("opening", quiet=json) as show:
         on_progress = lambda what, done, total: show(done, total, what=what)  # noqa: E731
-        choices = {"crops_to": crops_to, "replace_rows": replace, "again": again}
+        choices: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
         report = import_gallery(file, gallery, **choices, on_progress=on_progress)
     tell({"gallery": str(gallery), **report.as_json()}, json=json)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,7 +56,7 @@ def index(
         model = model or loading.default_model()
         gallery = Gallery.create(out, loading.load_model(model, device), run=loading.remember(model))
     with indexing_progress(not json) as on_progress:
-        told = {"table": table, "camera_from": camera_from, "exclude": exclude, "again": again}
+        told: dict[str, Any] = {"table": table, "camera_from": camera_from, "exclude": exclude, "again": again}
         gone = {"prune": prune, "prune_folders": prune_folders}
         report = gallery.add(crops, **told, **gone, settings=settings, on_progress=on_progress)
     if json:

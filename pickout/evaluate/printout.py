@@ -48,8 +48,10 @@ def _measures(found: dict[str, Direction]) -> Table:
         table.add_column(_DIRECTIONS[name][0], justify="right", vertical="bottom")
     for measure in MEASURES:
         cells = [f"{direction.metrics.named()[measure]:.2f}" for direction in directions]
-        for place, ends in enumerate(direction.intervals and direction.intervals[measure] for direction in directions):
-            cells[place] += f"\n[dim]{ends[0]:.1f}–{ends[1]:.1f}[/dim]" if ends else ""
+        for place, direction in enumerate(directions):
+            if direction.intervals is not None:
+                low, high = direction.intervals[measure]
+                cells[place] += f"\n[dim]{low:.1f}–{high:.1f}[/dim]"
         table.add_row(measure, *cells)
     table.add_section()
     table.add_row("R@1 by chance", *(f"{direction.metrics.chance:.2f}" for direction in directions))

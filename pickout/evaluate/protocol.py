@@ -198,8 +198,9 @@ def _text_to_image(ranking: _Ranking, tell: Tell | None) -> tuple[RelevantRanks,
         return ranks, None
     candidates = find_candidates(*vectors, settings.looks(encoder.method), chunk=settings.chunk, share=share)
     with images.tokens, captions.tokens, encoder.evaluating():
-        stores, how = (images.tokens, captions.tokens), {"block": math.gcd(encoder.batch, IMAGES), "share": share}
-        scores = match_candidates(encoder.method, *stores, candidates, first=images.first, tell=tell, **how)
+        how: dict[str, Any] = {"block": math.gcd(encoder.batch, IMAGES), "share": share, "tell": tell}
+        stores = (images.tokens, captions.tokens)
+        scores = match_candidates(encoder.method, *stores, candidates, first=images.first, **how)
     return rerank(pairs, relevance, candidates, scores, settings.tail), ranks
 
 

@@ -176,7 +176,7 @@ class Itself(Method):
             told = f"method.residual = 'identity' adds a token of {width} channels to a local embedding of {local}"
             raise RecipeError(f"{told}; set method.local_dimension = {width} or method.residual = 'linear'")
         self.settings, self.vision, self.text, self.dimension = settings, vision, text, width + local
-        how = {"residual": rules.residual, "pool": rules.pool, "mask_fillers": rules.mask_fillers}
+        how: dict[str, Any] = {"residual": rules.residual, "pool": rules.pool, "mask_fillers": rules.mask_fillers}
         self.image_head, self.text_head = (GrabHead(width, rules.hidden, local, **how) for _ in range(2))
         self.global_objective = Objective(settings, "global", width, identities)
         self.local_objective = Objective(settings, "local", local, identities)

@@ -83,7 +83,8 @@ def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettin
     moved.reduction.scale.lerp_(tokens.std(dim=0) + 1e-3, settings.share)
     before, after = (_reciprocal_ranks(each, seen, changed) for each in (tower, moved))
     resampling = BootstrapSettings(resamples=1000, seed=settings.seed)
-    gain = tuple(float(end[0]) for end in bootstrap((after - before)[:, None], np.arange(judges), resampling))
+    (low,), (high,) = bootstrap((after - before)[:, None], np.arange(judges), resampling)
+    gain = float(low), float(high)
     if gain[0] <= 0:
         told = f"gain {gain[0]:+.1f} to {gain[1]:+.1f} points of mean reciprocal rank, was {before.mean():.1f}"
         helps = f"the {judges} crops held back do not say that adapting helps"

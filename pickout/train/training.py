@@ -211,7 +211,13 @@ class _Run:
             if chosen:
                 tokenizer, people, name = self.material.tokenizer, self.material.identities, self.recipe.name
                 save_model(self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=name)
-            now = {"epoch": epoch, "step": self.step, "best": self.best, "seconds": self._seconds(), "data": self.data}
+            now: dict[str, Any] = {
+                "epoch": epoch,
+                "step": self.step,
+                "best": self.best,
+                "seconds": self._seconds(),
+                "data": self.data,
+            }
             self.checkpoints.save(TrainingState(**now, journal=self.journal.sync(), **state))
         self.accelerator.wait_for_everyone()
 

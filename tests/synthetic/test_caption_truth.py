@@ -251,7 +251,7 @@ def test_things_and_colours_in_queries_are_there() -> None:
         person = sample_person(generator)
         view = sample_view(generator, person, CAMERAS[seed % 5])
         own = belongings(person, view)
-        for query in write_queries(person, view, generator, CaptionSettings(mistakes=ATTENTIVE)):
+        for query in write_queries(person, view, generator, ATTENTIVE):
             told, denied = denials(query)
             assert all(not set(kinds) & set(own) for kinds in denied), query
             assert 1 <= len(query.split()) <= 40
