@@ -48,7 +48,7 @@ def adapt(
         tell({**told, "held_back": found.held_back, **measured, "gain": gain}, json=True)
         return
     say(f"{target}: adapted to {found.crops} crops")
-    gain = f"before {found.before:.1f} %, gain {found.gain[0]:+.1f} to {found.gain[1]:+.1f}"
-    say(f"mean reciprocal rank of changed copies of {found.held_back} others: {found.after:.1f} % ({gain})")
+    risen = f"before {found.before:.1f} %, gain {found.gain[0]:+.1f} to {found.gain[1]:+.1f}"
+    say(f"mean reciprocal rank of changed copies of {found.held_back} others: {found.after:.1f} % ({risen})")
     say(f"use it: pickout gallery rebuild {gallery} --model {target}")
     say(f"back:   pickout gallery rebuild {gallery} --model {place}")

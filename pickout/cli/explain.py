@@ -30,9 +30,11 @@ _Picture = Annotated[Path | None, typer.Option(help="Write a picture to this PNG
 class _WithDefault(TyperGroup):
     """A group whose first word may also be a model: `pickout explain MODEL ...` is `pickout explain show MODEL ...`."""
 
+    default = "show"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["show", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

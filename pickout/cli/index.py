@@ -57,7 +57,7 @@ def index(
         gallery = Gallery.create(out, loading.load_model(model, device), run=loading.remember(model))
     with indexing_progress(not json) as on_progress:
         told: dict[str, Any] = {"table": table, "camera_from": camera_from, "exclude": exclude, "again": again}
-        gone = {"prune": prune, "prune_folders": prune_folders}
+        gone: dict[str, Any] = {"prune": prune, "prune_folders": prune_folders}
         report = gallery.add(crops, **told, **gone, settings=settings, on_progress=on_progress)
     if json:
         tell({"gallery": str(out), "rows": gallery.count(), **report.as_json()}, json=True)

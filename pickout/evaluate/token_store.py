@@ -38,7 +38,8 @@ class TokenStore:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row. Shape: (rows,)."""
-        return np.diff(np.array(self._starts, dtype=np.int64))
+        starts = np.array(self._starts, dtype=np.int64)
+        return starts[1:] - starts[:-1]
 
     def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
         """Append a batch of rows; in each the tokens that are kept come first. `StorageFull`: no space for the file."""

@@ -20,7 +20,7 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.attention import Traces, attention_of
 from pickout.explain.pair import Array, Pair, embed_images, embed_texts, text_batch
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
-from pickout.shapes import AttentionRequest, Float, Int
+from pickout.shapes import AttentionRequest, Float, Int, TokenBatch
 
 Side = Literal["patches", "words"]
 Game = Literal["left_out", "kept_alone", "shapley"]
@@ -147,6 +147,7 @@ class Evidence:
         and values are made of, where Grad-CAM of vision transformers usually looks. Shape: (directions, tokens).
         """
         method: Any = self.encoder.method
+        given: Tensor | TokenBatch
         if side == "patches":
             tower, encode, given = method.vision, method.encode_images, self.pair.pixels[None].to(self.encoder.device)
         else:

@@ -209,8 +209,10 @@ class _Run:
         state = self.engine.state()
         if self.journal is not None:
             if chosen:
-                tokenizer, people, name = self.material.tokenizer, self.material.identities, self.recipe.name
-                save_model(self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=name)
+                tokenizer, people = self.material.tokenizer, self.material.identities
+                save_model(
+                    self.folder, self.method, tokenizer, self.recipe.model, identities=people, name=self.recipe.name
+                )
             now: dict[str, Any] = {
                 "epoch": epoch,
                 "step": self.step,
