@@ -32,7 +32,7 @@ from pickout.video.motion import StandingCamera
 from pickout.video.recordings import find_recordings
 from pickout.video.tracks import Tracker, TrackSettings
 
-SCENES, SECONDS, RATE, WALKERS = 20, 60, 5, 6
+SCENES, SECONDS, RATE, WALKERS = 3, 60, 5, 6
 """Simulated recordings, how long each is, frames a second, and people in each."""
 
 
