@@ -108,13 +108,17 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     )
     report = compare(report, state, expected)
     report.require_complete("; give vision and text the sizes of these weights, or start without")
-    with torch.no_grad():
-        for key, tensor in state.items():
-            expected[key].copy_(tensor)
-        for key, reason in fresh.items():
-            if reason == _COPIED:
-                expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
+    _copy(state, expected, fresh)
     return report
+
+
+@torch.no_grad()
+def _copy(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], fresh: Mapping[str, str]) -> None:
+    for key, tensor in state.items():
+        expected[key].copy_(tensor)
+    for key, reason in fresh.items():
+        if reason == _COPIED:
+            expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
 
 
 def _run(path: Path) -> _Start | None:

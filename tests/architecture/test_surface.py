@@ -15,6 +15,7 @@ _OPTIONS = {
     "pickout data draw": "--avatars --json --set --sheet --workers",
     "pickout train": "--device --json --out --set",
     "pickout evaluate": "--device --json --out --protocol --set --split",
+    "pickout study": "--data --jobs --json --out --set",
     "pickout video": "--camera --camera-from --detector --device --gallery --json --last --model --out --per-track "
     "--set --start --workers --zone",
     "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --set "
