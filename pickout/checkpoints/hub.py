@@ -1,9 +1,11 @@
-"""Files of a model hub: what the hub says of one, its bytes, and whether the right ones came."""
+"""Files of a model hub: what the hub says of one, its bytes, resumed where a transfer breaks off and never without end,
+and whether the right ones came."""
 
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,8 +19,33 @@ HUB = "https://huggingface.co"
 """The hub that is asked unless `HF_ENDPOINT` or an argument names another."""
 REDIRECTS = 5
 """How many redirects are followed to the answer that states a checksum."""
+ATTEMPTS = 5
+"""How often in a row a transfer may break off without progress."""
+PROGRESS = 1 << 16
+"""New bytes that count as progress; a server that gives a few at a time gives up as one that gives none."""
+PAUSE = 1.0
+"""Seconds before a transfer that broke off is taken up again; doubled each time in a row."""
 TIMEOUT = 10.0
-"""Seconds without an answer after which a connection counts as broken."""
+"""Seconds without an answer or a byte after which a connection counts as broken."""
+PATIENCE = 60.0
+"""Seconds in which a transfer must make progress."""
+
+
+class NotOnHub(DownloadFailed):
+    """The hub answers, but has no such repository, revision or file."""
+
+
+class BrokenOff(DownloadFailed):
+    """A transfer ended before its end; another attempt may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubFacts:
+    """What the hub says of a file."""
+
+    location: str  # where its content is, perhaps on another host
+    checksum: str  # `sha256:...` of a large file, `git-sha1:...` of a small one
+    size: int  # in bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +74,26 @@ def fetch(
 ) -> Fetched:
     """Fetch one file, go on where an earlier transfer broke off, and check every byte."""
     from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils.tqdm import silent_tqdm, tqdm
 
     url = hf_hub_url(repository, file, repo_type=kind, endpoint=hub_address(endpoint))
-    location, checksum, size = ask(url)
+    facts = ask(url)
     target = folder / PurePosixPath(file).name
-    if target.is_file() and digest(target, checksum) == checksum:
-        return Fetched(target, target.stat().st_size, checksum, 0)
-    partial = target.with_name(f".{target.name}.{checksum.partition(':')[2][:16]}.part")
+    if target.is_file() and digest(target, facts.checksum) == facts.checksum:
+        return Fetched(target, target.stat().st_size, facts.checksum, 0)
+    partial = target.with_name(f".{target.name}.{facts.checksum.partition(':')[2][:16]}.part")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        if partial.exists() and partial.stat().st_size > size:
-            partial.unlink()
-        with hub_errors(url, partial), partial.open("ab", buffering=0) as content:
-            begun = content.tell()
-            http_get(
-                location,
-                content,
-                resume_size=begun,
-                expected_size=size,
-                headers=client_headers(),
-                displayed_filename=file,
-                tqdm_class=tqdm if progress else silent_tqdm,
-            )
-        found = digest(partial, checksum)
-        if found != checksum:
+        with _progress_bar(file, facts.size, shown=progress) as advance:
+            downloaded = transfer(url, facts, partial, advance)
+        found = digest(partial, facts.checksum)
+        if found != facts.checksum:
             partial.unlink()
             raise DownloadFailed(
-                f"{url}: the bytes that came have {found}, the hub states {checksum}; they were thrown away. Try "
+                f"{url}: the bytes that came have {found}, the hub states {facts.checksum}; they were thrown away. Try "
                 "again, or another --endpoint if it stays so"
             )
         partial.replace(target)
-    return Fetched(target, size, checksum, size - begun)
+    return Fetched(target, facts.size, facts.checksum, downloaded)
 
 
 def repository_files(repository: str, *, kind: str | None = None, endpoint: str | None = None) -> list[str]:
@@ -107,12 +121,9 @@ def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
         raise DownloadFailed(f"{url}: no answer of a model hub ({type(error).__name__}: {error})") from None
 
 
-def ask(url: str) -> tuple[str, str, int]:
-    """Where a file's content is, its checksum (`sha256:...` of large files, `git-sha1:...` of small ones), its bytes.
-
-    The hub's answers are followed up to the one that states the checksum; the content's own host is not asked.
-    """
-    at, tag, size = url, None, None
+def ask(url: str) -> HubFacts:
+    """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked."""
+    at = url
     for _ in range(REDIRECTS):
         with hub_errors(url):
             response = _asked("HEAD", at, follow_redirects=False)
@@ -123,12 +134,17 @@ def ask(url: str) -> tuple[str, str, int]:
             tag, size = tag or response.headers.get("ETag"), size or response.headers.get("Content-Length")
         if tag is not None or onward is None:
             break
+    else:
+        raise DownloadFailed(f"{url}: more than {REDIRECTS} redirects; try another --endpoint")
     text = (tag or "").removeprefix("W/").strip('"').lower()
     kind = "sha256" if re.fullmatch("[0-9a-f]{64}", text) else "git-sha1" if re.fullmatch("[0-9a-f]{40}", text) else ""
-    if not kind or size is None or not re.fullmatch("[1-9][0-9]{0,14}", size):
-        told = f"ETag {tag!r}, size {size if size is None else size[:20]!r}"
-        raise DownloadFailed(f"{url}: the server states no checksum or no size ({told}); it is not a model hub")
-    return at, f"{kind}:{text}", int(size)
+    if not kind:
+        fault = f"no checksum (ETag {tag!r})"
+    elif size is None or not re.fullmatch("[1-9][0-9]{0,14}", size):
+        fault = "no size" if size is None else f"a size of '{size[:20]}'"
+    else:
+        return HubFacts(at, f"{kind}:{text}", int(size))
+    raise DownloadFailed(f"{url}: the server states {fault}; it is not a model hub, or a broken one")
 
 
 def _asked(method: str, url: str, **form: Any) -> Any:
@@ -137,6 +153,47 @@ def _asked(method: str, url: str, **form: Any) -> Any:
     response = get_session().request(method, url, headers=client_headers(), timeout=TIMEOUT, **form)
     hf_raise_for_status(response)
     return response
+
+
+@contextmanager
+def _progress_bar(name: str, size: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error with speed and time left; yields the function that moves it on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress("{task.description}", *columns, console=Console(stderr=True), disable=not shown) as bar:
+        task = bar.add_task(name, total=size)
+        yield lambda count: bar.advance(task, count)
+
+
+def transfer(url: str, facts: HubFacts, partial: Path, advance: Callable[[int], None]) -> int:
+    """Append to `partial` what it lacks; go on by itself where the transfer breaks off."""
+    have = partial.stat().st_size if partial.exists() else 0
+    if have > facts.size:
+        partial.unlink()
+        have = 0
+    advance(have)
+    # Only bytes beyond the furthest that ever came are progress: a server that sends the same ones again and again
+    # comes to an end.
+    furthest, transferred, fruitless = have, 0, 0
+    while have < facts.size:
+        start = furthest
+        try:
+            with hub_errors(url, partial):
+                for count in _stream(facts, partial, have):
+                    have += count
+                    transferred += max(count, 0)
+                    furthest = max(furthest, have)
+                    advance(count)
+            if have < facts.size:
+                raise BrokenOff(f"{url}: {have:,} bytes came, the hub states {facts.size:,}{_kept(partial)}")
+        except BrokenOff:
+            fruitless = 0 if furthest - start >= PROGRESS else fruitless + 1
+            if fruitless >= ATTEMPTS:
+                raise
+            time.sleep(PAUSE * 2**fruitless)
+    return transferred
 
 
 def digest(path: Path, checksum: str) -> str:
@@ -150,30 +207,35 @@ def digest(path: Path, checksum: str) -> str:
 
 @contextmanager
 def hub_errors(url: str, partial: Path | None = None) -> Iterator[None]:
-    """Turn the client's many exceptions into one sentence; it says how much of the file `partial` is kept."""
+    """Turn the client's many exceptions into one sentence."""
     import httpx2
     from huggingface_hub import errors
 
     try:
         yield
-        return
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
-        told = "not there (404); check the name, or try another --endpoint"
+        raise NotOnHub(f"{url}: not there (404); check the name, or try another --endpoint") from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
+        kind = BrokenOff if partial is not None and (status == 429 or status >= 500) else DownloadFailed
         remedy = "set HF_TOKEN to a token that may do this" if status in (401, 403) else "try again later"
-        told = f"the hub answered {status}; {remedy}"
+        raise kind(f"{url}: the hub answered {status}; {remedy}") from None
     except errors.OfflineModeIsEnabled:
-        told = "offline mode is on (HF_HUB_OFFLINE); unset it to download"
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        told = f"cannot be reached ({error}); check the network, or name a mirror with --endpoint or HF_ENDPOINT"
-    except OSError as error:
-        if error.errno is not None and not isinstance(error, ConnectionError):
-            raise
-        told = f"the transfer broke off ({str(error).splitlines()[0]})"
-    kept = partial.stat().st_size if partial is not None and partial.exists() else 0
-    again = f"; {kept:,} bytes are kept, run the same command to go on" if kept else ""
-    raise DownloadFailed(f"{url}: {told}{again}")
+        raise DownloadFailed(f"{url}: offline mode is on (HF_HUB_OFFLINE); unset it to download") from None
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.TooManyRedirects, ValueError) as error:
+        where = "leads on to an address that is none" if partial is None else "its content is at no address"
+        raise DownloadFailed(f"{url}: cannot be reached, or {where} ({error}); try another --endpoint") from None
+    except (ConnectionError, httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        lost = f"{url}: the connection is lost ({_why(error)})"
+        if isinstance(error, ConnectionError):  # Of the library's own upload.
+            raise DownloadFailed(f"{lost}; try again") from None
+        if partial is not None:
+            raise BrokenOff(f"{lost}{_kept(partial)}") from None
+        raise DownloadFailed(
+            f"{url}: cannot be reached ({error}); check the network, or name a mirror with --endpoint or HF_ENDPOINT"
+        ) from None
+    except httpx2.HTTPError as error:
+        raise BrokenOff(f"{url}: the transfer broke off ({_why(error)}){_kept(partial)}") from None
 
 
 def client_headers() -> dict[str, str]:
@@ -182,3 +244,46 @@ def client_headers() -> dict[str, str]:
 
     # No token: nothing private is fetched. No compression: sizes and ranges are of the file itself.
     return {**build_hf_headers(token=False), "Accept-Encoding": "identity"}
+
+
+def _stream(facts: HubFacts, partial: Path, have: int) -> Iterator[int]:
+    """Ask for the bytes from `have` on and append them as they come, up to the stated size; yields how many."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    headers = {**client_headers(), **({"Range": f"bytes={have}-"} if have else {})}
+    asked = get_session().stream("GET", facts.location, headers=headers, timeout=TIMEOUT, follow_redirects=True)
+    with asked as response, partial.open("ab", buffering=0) as file:
+        if have and response.status_code == 416:
+            return  # Nothing from there on: the content is shorter than was stated.
+        hf_raise_for_status(response)
+        begun = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if have and (response.status_code != 206 or (begun and int(begun[1]) != have)):
+            # The server sends the whole file again.
+            file.truncate(0)
+            yield -have
+            have = 0
+        gained, since = 0, time.monotonic()
+        try:
+            for chunk in response.iter_bytes():
+                part = chunk[: facts.size - have]
+                file.write(part)
+                have, gained = have + len(part), gained + len(part)
+                yield len(part)
+                if have >= facts.size:
+                    return
+                if gained >= PROGRESS:
+                    gained, since = 0, time.monotonic()
+                elif time.monotonic() - since > PATIENCE:
+                    return
+        finally:
+            os.fsync(file.fileno())
+
+
+def _why(error: Any) -> str:
+    return str(error).partition(" (")[0] or type(error).__name__
+
+
+def _kept(partial: Path | None) -> str:
+    if partial is None or not partial.exists():
+        return "; try again"
+    return f"; {partial.stat().st_size:,} bytes are kept, run the same command to go on"

@@ -66,6 +66,7 @@ class DataSet:
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {name: name for name in SPLITS} | {"training": "train", "validation": "val", "testing": "test"}
+_FIRST_RELEASE = "caption_all.json"
 _READ_BY = {
     "reid_raw.json": "cuhk-pedes, or street",
     "data_captions.json": "rstpreid",
@@ -142,6 +143,8 @@ class Reader(ABC):
         folder = place.parent if is_file(place) else place
         other = next((name for name in _READ_BY if name not in self.files and is_file(folder / name)), None)
         told = f", but {other}: use the name {_READ_BY[other]}" if other else ""
+        if is_file(folder / _FIRST_RELEASE):
+            told = f", but {_FIRST_RELEASE}, CUHK-PEDES's first release, which has no splits: take reid_raw.json"
         return DataMissing(f"{place}: {state}{told}; {self.name} is expected as\n{self.layout}\n{self.request}")
 
 

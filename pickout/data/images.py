@@ -6,7 +6,8 @@ import stat
 import struct
 import threading
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +18,8 @@ from pickout.errors import ImageUnreadable
 
 MAX_PIXELS = 80_000_000
 """The most pixels an image may have; a small file can claim billions."""
-LARGE = MAX_PIXELS // 16
-"""Pixels from which pictures are decoded one at a time: a few large ones together would fill memory."""
+MAX_BYTES = 8 * MAX_PIXELS
+"""The most bytes that an image may take while it is decoded, and all those together that threads decode at once."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
@@ -54,6 +55,8 @@ _TRANSPOSES = (
 )
 _TURNS = dict(enumerate(_TRANSPOSES, start=2))
 """What sets an image of each EXIF orientation upright."""
+_BAND = 256
+"""Rows of deep grey that are scaled at a time."""
 _PNG_NOTES = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 """PNG chunks with texts and the colour profile. Pillow refuses a whole picture for one that unpacks to over 1 MiB."""
 _PNG_EXIF = b"Raw profile type exif\0"
@@ -68,15 +71,14 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
 
     Args:
         source: a path, or a file's content.
-        max_pixels: refuse images with more pixels before decoding them.
+        max_pixels: refuse images with more pixels, or of more than `MAX_BYTES`, before decoding them.
 
     Raises:
         ImageUnreadable: missing, not a file, no permission, empty, not an image, damaged, truncated or too large.
     """
     name = "image" if isinstance(source, bytes) else str(source)
     try:
-        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # not `catch_warnings`, which is not safe in threads
-        with _content(source) as content:
+        with _DECODING.quietly(), _content(source) as content:
             return _decode(content, max_pixels)
     except _RefusedError as refusal:
         reason = str(refusal)
@@ -102,15 +104,51 @@ class _RefusedError(Exception):
     """Our own reason to refuse an image."""
 
 
-_ONE_LARGE = threading.Lock()
+class _Decoding:
+    """What threads share while they decode: silence, and memory."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew: in a forked process the threads that were decoding are gone."""
+        self._changed = threading.Condition()
+        self._inside, self._taken = 0, 0
+        self._outer = warnings.catch_warnings()
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Silence Pillow's warnings while any thread decodes: `catch_warnings` alone is not safe in threads."""
+        with self._changed:
+            if self._inside == 0:
+                self._outer = warnings.catch_warnings()
+                self._outer.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                if self._inside == 0:
+                    self._outer.__exit__(None, None, None)
+
+    @contextmanager
+    def room_for(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes of `MAX_BYTES` are free, and hold them: a few large pictures would fill memory."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + size <= MAX_BYTES)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
 
 
-def _new_lock() -> None:
-    global _ONE_LARGE
-    _ONE_LARGE = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_new_lock)  # the thread that holds it is not in the child
+_DECODING = _Decoding()
+os.register_at_fork(after_in_child=_DECODING.reset)
 
 
 def kind_of(head: bytes) -> str | None:
@@ -173,7 +211,10 @@ def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
         width, height = image.size
         if width * height > max_pixels:
             raise _RefusedError(f"{width} x {height} pixels, more than {max_pixels}; refused as a decompression bomb")
-        with _ONE_LARGE if width * height > LARGE else nullcontext():
+        size = _memory(image)
+        if size > MAX_BYTES:
+            raise _RefusedError(f"{width} x {height} pixels take {size} bytes, more than {MAX_BYTES}; refused")
+        with _DECODING.room_for(size):
             image.load()
             rgb = to_rgb(image)
             try:
@@ -184,13 +225,28 @@ def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
             return rgb if turn is None else rgb.transpose(turn)
 
 
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
+
+
+def _memory(image: Image.Image) -> int:
+    """Bytes that decoding takes: the pixels as the file has them, what lies between, and RGB in 4 bytes."""
+    if _has_alpha(image):
+        each = 4 + 4 + 1
+    elif image.mode.startswith("I;16"):
+        each = 2 + 1
+    else:
+        each = 1 if image.mode in ("1", "L", "P") else 4
+    return image.width * image.height * (each + 4)
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """A decoded image of any mode as 8-bit RGB: transparency on white, 16-bit grey scaled down; always a copy."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith(("I", "F")):
         return _from_deep(image)
-    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+    if _has_alpha(image):
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", layer.size, "white")
         white.paste(layer, mask=layer.getchannel("A"))
@@ -200,10 +256,18 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _from_deep(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits: whole numbers above 255 are 16-bit, fractions up to 1 are shares of white."""
-    grey = np.nan_to_num(np.asarray(image).astype(np.float32))
-    largest = grey.max(initial=0)
+
+    def band(top: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        rows = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+        return np.nan_to_num(np.asarray(rows).astype(np.float32))
+
+    tops = range(0, image.height, _BAND)
+    largest = max((band(top).max(initial=0) for top in tops), default=0)
     if image.mode == "F":
         scale = 255.0 if largest <= 1 else 1.0
     else:
         scale = 1.0 if image.mode == "I" and largest <= 255 else 1 / 256
-    return Image.fromarray(np.clip(grey * np.float32(scale), 0, 255).astype(np.uint8)).convert("RGB")
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top in tops:
+        grey[top : top + _BAND] = np.clip(band(top) * np.float32(scale), 0, 255)
+    return Image.fromarray(grey).convert("RGB")

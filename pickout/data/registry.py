@@ -82,7 +82,7 @@ class CaptionFolder(Reader):
             raise check.wrong(None, f"{show(record)}; expected an object with split, id, captions, {self.path_field}")
         for name in ("split", "id", "captions", self.path_field):
             if name not in record:
-                raise check.wrong(name, "missing; is it the annotation of another data set?")
+                raise check.wrong(name, f"missing{self._other_format(record)}")
         identity = record["id"]
         if isinstance(identity, float) and identity.is_integer():  # as data frames write whole numbers
             identity = int(identity)
@@ -95,6 +95,15 @@ class CaptionFolder(Reader):
         found = re.search(self.camera, path)
         camera = f"{self.camera_prefix}{found[1]}" if found else None
         return Entry(check.record, split, identity, path, tuple(map(sound, captions)), camera)
+
+    def _other_format(self, record: dict[str, Any]) -> str:
+        """What a record with another format's fields is."""
+        if "split" not in record and {"id", "captions", "file_path"} <= record.keys():
+            return "; a file without splits is CUHK-PEDES's first release: take reid_raw.json"
+        for field, names in (("img_path", "rstpreid"), ("file_path", "cuhk-pedes or icfg-pedes")):
+            if field != self.path_field and field in record:
+                return f"; a file with {field} is another data set's: use the name {names}"
+        return ""
 
 
 def _json_list(file: Path) -> list[Any]:

@@ -16,6 +16,7 @@ from local_hub import Hub, local_hub
 from tiny_albef import WORDS
 from tiny_clip import CONTEXT, MERGES
 
+from pickout.checkpoints import hub as transfer
 from pickout.data.transforms import ImageSettings
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, build_model
@@ -89,7 +90,6 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     for name in ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(transfer, "PAUSE", 0.0)
     with local_hub({f"{REPOSITORY}/config.json": SMALL, f"{REPOSITORY}/model.safetensors": LARGE}) as hub:
         yield hub

@@ -198,11 +198,15 @@ def test_a_training_at_another_size_of_as_many_patches_takes_the_table_as_it_is(
     assert torch.equal(method.state_dict()["vision.positions"], file["base_model.visual.positional_embedding"])
 
 
+@pytest.mark.parametrize("key", ["visual.conv1.weight", "visual.proj", "token_embedding.weight"])
 @pytest.mark.parametrize("prefix", ["base_model.", ""])
-def test_a_file_without_a_telling_key_is_known_by_no_importer(tmp_path: Path, merges: Path, prefix: str) -> None:
+def test_a_file_without_one_telling_key_says_what_it_nearly_is(
+    tmp_path: Path, merges: Path, prefix: str, key: str
+) -> None:
     model = {prefix + name: tensor for name, tensor in openai_state(12, layers=12).items()}
-    del model[prefix + "visual.proj"]
-    with pytest.raises(CheckpointUnknown, match=r"no importer knows this file.* beginning with"):
+    del model[prefix + key]
+    what = "an official ITSELF, RDE or IRRA file" if prefix else "an OpenAI CLIP"
+    with pytest.raises(CheckpointUnknown, match=f"it is nearly {what}, but lacks {prefix}{key}"):
         pickout.load(save_pth(tmp_path / "model.pth", model))
 
 

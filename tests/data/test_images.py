@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import threading
 import time
 import warnings
 import zlib
@@ -208,18 +209,32 @@ def test_damage_anywhere_gives_an_image_or_a_reason(kind: str, cut: float, flips
         assert error.reason
 
 
-def test_nothing_is_warned_about_in_any_thread() -> None:
+def test_nothing_is_warned_about_in_any_thread_and_filters_return() -> None:
+    before = list(warnings.filters)
     content = saved(picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\x01")
-    with warnings.catch_warnings(record=True) as warned, ThreadPoolExecutor(4) as pool:
-        warnings.simplefilter("always")
-        assert all(image.mode == "RGB" for image in pool.map(open_image, [content] * 40))
-    assert not warned
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(40):
+                open_image(content)
+                with pytest.raises(ImageUnreadable):
+                    open_image(b"no image")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert warnings.filters == before
 
 
-def test_a_process_forked_while_a_thread_decodes_can_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_forked_while_a_thread_decodes_can_decode() -> None:
     content = saved(picture(), "PNG")
-    monkeypatch.setattr(images, "LARGE", 0)
-    with images._ONE_LARGE, warnings.catch_warnings():
+    with images._DECODING._changed, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork beside threads.
         child = os.fork()
         if child == 0:
@@ -302,9 +317,18 @@ def test_what_is_no_picture_is_none_whatever_it_is(tmp_path: Path) -> None:
     assert not any(is_image(tmp_path / name) for name in ("pipe", "folder", "empty", "text", "absent"))
 
 
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_counts_bytes() -> None:
+    content = saved(Image.new("RGBA", (10, 10)), "PNG")
+    header = png_header(9_000, 7_000)
+    clear = header[:25] + b"\x06" + header[26:29] + struct.pack(">I", zlib.crc32(header[12:25] + b"\x06\0\0\0"))
+    assert open_image(content).size == (10, 10)
+    with pytest.raises(ImageUnreadable, match=r"9000 x 7000 pixels take 819000000 bytes, more than 640000000"):
+        open_image(clear + header[33:])
+
+
+def test_threads_decode_no_more_than_the_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved(Image.fromarray(np.zeros((64, 64), np.uint16)), "PNG")
-    monkeypatch.setattr(images, "LARGE", 100)
+    monkeypatch.setattr(images, "MAX_BYTES", 2 * 7 * 64 * 64)
     inside, most, deep = 0, 0, images._from_deep
 
     def watched(image: Image.Image) -> Image.Image:
@@ -318,4 +342,4 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(images, "_from_deep", watched)
     with ThreadPoolExecutor(8) as pool:
         assert [image.size for image in pool.map(open_image, [content] * 16)] == [(64, 64)] * 16
-    assert most == 1
+    assert most == 2 and images._DECODING._taken == 0

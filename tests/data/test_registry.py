@@ -287,6 +287,7 @@ def test_accents_are_found_in_the_form_that_the_disk_has(write_set: Write, disk:
 @pytest.mark.parametrize(
     ("name", "file", "told"),
     [
+        ("cuhk-pedes", "caption_all.json", "CUHK-PEDES's first release, which has no splits: take reid_raw.json"),
         ("icfg-pedes", "reid_raw.json", "but reid_raw.json: use the name cuhk-pedes"),
         ("rstpreid", "ICFG-PEDES.json", "use the name icfg-pedes"),
         ("street", "data_captions.json", "use the name rstpreid"),
@@ -306,3 +307,23 @@ def test_the_file_of_another_format_is_named_with_its_data_set(
 def test_the_annotation_file_itself_serves_as_root(write_set: Write) -> None:
     root = write_set(cuhk_records())
     assert open_data("cuhk-pedes", root / "reid_raw.json") == open_data("cuhk-pedes", root)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "records", "told"),
+    [
+        ("cuhk-pedes", "reid_raw.json", rstp_records(), "'file_path': missing; .*use the name rstpreid"),
+        ("rstpreid", "data_captions.json", cuhk_records(), "'img_path': missing; .*use the name cuhk-pedes"),
+        (
+            "cuhk-pedes",
+            "reid_raw.json",
+            [{key: value for key, value in record.items() if key != "split"} for record in cuhk_records()],
+            "'split': missing; a file without splits is CUHK-PEDES's first release",
+        ),
+    ],
+)
+def test_records_of_another_format_are_named_with_their_data_set(
+    write_set: Write, name: str, file: str, records: Any, told: str
+) -> None:
+    with pytest.raises(AnnotationError, match=told):
+        open_data(name, write_set(records, file=file))

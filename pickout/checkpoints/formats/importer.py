@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pickout.checkpoints.formats import albef_family, clip_family
 from pickout.checkpoints.formats.foreign_model import ForeignModel, clip_model
+from pickout.checkpoints.formats.names import Names
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointUnknown
 
@@ -59,7 +60,19 @@ def weights_in(folder: Path) -> Path:
 
 
 def likeness(tensors: Mapping[str, Tensor]) -> str:
-    """What a state dict looks like."""
+    """What a state dict nearly is, and which keys that tell its format it lacks; else what it looks like."""
+    formats: dict[str, tuple[Names, tuple[str, ...]]] = {
+        "an official ITSELF, RDE or IRRA file": (clip_family.family_names(tensors), clip_family.FAMILY_TELLING),
+        "an OpenAI CLIP": (clip_family.OPENAI, clip_family.OPENAI_TELLING),
+        "a Hugging Face CLIP": (clip_family.HUGGING_FACE, clip_family.HUGGING_FACE_TELLING),
+        "a vision transformer in timm's names": (albef_family.VIT, albef_family.VIT_TELLING),
+    }
+    known = {name: sum(names.ours(key) is not None for key in tensors) for name, (names, _) in formats.items()}
+    best = max(known, key=known.__getitem__)
+    absent = [key for key in formats[best][1] if key not in tensors]
+    # Nearly: half of the keys are the format's, and 20 at least.
+    if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best][1]):
+        return f"it is nearly {best}, but lacks {', '.join(absent)}"
     for fragment, name in _MODELS:
         if any(fragment in key for key in tensors):
             return f"it looks like {name}"
