@@ -154,7 +154,7 @@ class _Canvas:
 
     def _darken_ground(self, place: Array) -> None:
         rays = self._stage.rays
-        across, up, away = rays.project(place[None])[0]
+        across, up, away = rays.project(place[None].astype(np.float64))[0]
         if away < 0.3:
             return
         wide, flat = 0.35 / away, 0.35 / away * max(0.15, float(-rays.basis[2][1]))
