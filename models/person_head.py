@@ -17,7 +17,6 @@ import json
 import multiprocessing
 import platform
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -246,7 +245,7 @@ def pack(work: Path, avatars: Path) -> None:
     header = {TOWER: tower_hash(tower()), STRIDE: str(chosen), COUNTS: f"{reached[chosen]['score']:.4f}"}
     save_file(load_file(work / f"stride-{chosen}.safetensors"), HEAD_FILE, header)
     inputs = {
-        "sha256": hashed([HEAD_FILE]),
+        "sha256": hashed(HEAD_FILE),
         "tower": tower_hash(tower()),
         "chosen": chosen,
         "reached": reached,
@@ -260,10 +259,10 @@ def pack(work: Path, avatars: Path) -> None:
             "decay": DECAY,
         },
         "frames": {
-            take: {"seed": FRAMES[take][0], "files": len(files), "sha256": hashed(files)}
+            take: {"seed": FRAMES[take][0], "files": len(files), "sha256": hashed(*files)}
             for take, files in ((take, Frames.of(work, take).files) for take in FRAMES)
         },
-        "avatars": {file.name: hashed([file]) for file in find_avatars(avatars)},
+        "avatars": {file.name: hashed(file) for file in find_avatars(avatars)},
         "versions": {"pickout": pickout.__version__, "python": platform.python_version()},
     }
     place = Path(__file__).with_name("person-head.inputs.json")
@@ -271,12 +270,10 @@ def pack(work: Path, avatars: Path) -> None:
     print(f"{HEAD_FILE}: {HEAD_FILE.stat().st_size / 1e3:.0f} kB, {chosen}")
 
 
-def hashed(files: Sequence[Path]) -> str:
-    """One hash over the contents of files."""
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(hashlib.sha256(file.read_bytes()).digest())
-    return whole.hexdigest()
+def hashed(*files: Path) -> str:
+    """A file's hash; of several, a hash over theirs."""
+    each = [hashlib.sha256(file.read_bytes()) for file in files]
+    return each[0].hexdigest() if len(each) == 1 else hashlib.sha256(b"".join(one.digest() for one in each)).hexdigest()
 
 
 if __name__ == "__main__":

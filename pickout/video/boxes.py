@@ -33,7 +33,7 @@ def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32
     Args:
         counts: the detector's own score from which a box counts.
     """
-    return np.asarray(np.power(scores_n, np.log(0.5) / np.log(counts)), dtype=np.float32)
+    return np.asarray(scores_n ** (np.log(0.5) / np.log(counts)), dtype=np.float32)
 
 
 def right_boxes(found: Detections, boxes_n4: NDArray[np.floating], overlap: float = 0.5) -> NDArray[np.bool_]:
@@ -43,10 +43,9 @@ def right_boxes(found: Detections, boxes_n4: NDArray[np.floating], overlap: floa
         boxes_n4: the true boxes.
     """
     right = np.zeros(len(found), dtype=bool)
-    if not len(found) or not len(boxes_n4):
+    if found.confidence is None or not len(found) or not len(boxes_n4):
         return right
     shared = box_iou_batch(boxes_n4, found.xyxy)
-    assert found.confidence is not None
     for guess in np.argsort(-found.confidence):
         best = int(shared[:, guess].argmax())
         if shared[best, guess] >= overlap:

@@ -87,7 +87,8 @@ def _in_order(nodes: Mapping[str, Any], wanted: Sequence[str]) -> list[tuple[str
 
 
 def _attribute(value: Mapping[str, Any]) -> Any:
-    kind, told = next(iter(value.items()), ("b", False))  # type: tuple[str, Any]
+    told: Any
+    kind, told = next(iter(value.items()), ("b", None))
     if kind == "list":
         return [_attribute({part: each}) for part, several in told.items() for each in several]
     return base64.b64decode(told).decode() if kind == "s" else int(told) if kind == "i" else told
@@ -143,8 +144,8 @@ def _slice(found: Sequence[Any], attributes: Mapping[str, Any]) -> Tensor:
                 None if marked(mask, number) else at for mask, at in (("begin_mask", first), ("end_mask", last))
             )
             places.append(slice(begin, end, step))
-    part: Tensor = found[0][tuple(places)]
-    return part
+    cut: Tensor = found[0][tuple(places)]
+    return cut
 
 
 def _resize(found: Sequence[Any], _: Mapping[str, Any]) -> Tensor:
