@@ -68,6 +68,7 @@ class PersonHead(nn.Module):
         self.mix = nn.ModuleList(SeparableConvolution(width) for _ in CHANNELS[stride])
         self.trunk = nn.Sequential(*(SeparableConvolution(width) for _ in range(3)))
         self.heat, self.reach = nn.Conv2d(width, 1, 1), nn.Conv2d(width, 4, 1)
+        assert self.heat.bias is not None
         nn.init.constant_(self.heat.bias, -4.0)  # few cells are a person's middle: begin with that
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:

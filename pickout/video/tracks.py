@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,7 @@ class Tracker:
 
     def __init__(self, rate: float, settings: TrackSettings) -> None:
         self._settings = settings
-        common = {
+        common: dict[str, Any] = {
             "lost_track_buffer": round(settings.patience * _REFERENCE_RATE),
             "frame_rate": rate,
             "track_activation_threshold": settings.confident,
