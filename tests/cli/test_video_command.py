@@ -79,7 +79,7 @@ def test_wrong_words_are_told_before_anything_is_made(run, tmp_path, monkeypatch
 
 def test_a_detector_that_is_none_is_told(tmp_path, capsys):
     write_video(tmp_path / "a.mkv", seconds=0.5)
-    for detector, code in (("movenet", 2), (str(tmp_path / "none.onnx"), 3)):
+    for detector, code in (("yolo", 2), (str(tmp_path / "none.onnx"), 3)):
         with pytest.raises(SystemExit) as stop:
             main(["video", str(tmp_path / "a.mkv"), "--out", str(tmp_path / "out"), "--detector", detector])
         assert stop.value.code == code and detector in capsys.readouterr().err
