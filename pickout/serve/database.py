@@ -1,7 +1,7 @@
 """A small SQLite file in the server's folder, for what is kept beside the galleries."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Database:
         with self.opened() as database:
             return [dict(row) for row in database.execute(statement, values)]
 
-    def write(self, statement: str, values: Sequence[Any] = ()) -> int:
+    def write(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
         """How many rows changed."""
         with self.opened() as database:
             return database.execute(statement, values).rowcount
