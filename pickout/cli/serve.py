@@ -3,7 +3,7 @@
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,21 +57,8 @@ def serve(
         )
     names = {*LOOPBACK, host, *service.settings.hosts}
     app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        ssl_certfile=certificate,
-        ssl_keyfile=certificate_key,
-        http="h11",  # bounds the size of headers, which httptools does not
-        h11_max_incomplete_event_size=32_768,
-        server_header=False,
-        proxy_headers=False,
-        access_log=False,  # the guard writes one, without the query
-        log_config=_LOGGING,
-        timeout_graceful_shutdown=60,
-        timeout_keep_alive=15,
-    )
+    ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
+    config = uvicorn.Config(app, host=host, port=port, log_config=_LOGGING, **ends, **_LIMITS)
     server = uvicorn.Server(config)
     sys.stderr.write(f"The page: http{'s' if certificate else ''}://{host}:{port}/\n" if port else "")
     app.state.parts.stopping = lambda: server.should_exit
@@ -129,6 +116,15 @@ def open_service(galleries: list[Path], state: Path, model: str | None, device: 
     return Service(hosted(resolved, of_gallery, settings), state.resolve(), settings, load, via)
 
 
+_LIMITS: dict[str, Any] = {
+    "http": "h11",  # bounds the size of headers, which httptools does not
+    "h11_max_incomplete_event_size": 32_768,
+    "server_header": False,
+    "proxy_headers": False,
+    "access_log": False,  # the guard writes one, without the query
+    "timeout_graceful_shutdown": 60,
+    "timeout_keep_alive": 15,
+}
 _SWITCH = 0.0005
 """Seconds after which a thread that waits gets the interpreter: a search must not wait for one that indexes."""
 _LOGGING = {
