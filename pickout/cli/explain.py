@@ -33,16 +33,12 @@ class _WithDefault(TyperGroup):
     default = "show"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = [self.default, *args]
-        return super().parse_args(ctx, args)
+        named = not args or args[0] in (*self.commands, "--help", "-h")
+        return super().parse_args(ctx, args if named else [self.default, *args])
 
 
-app = typer.Typer(
-    cls=_WithDefault,
-    no_args_is_help=True,
-    help="Why a crop has its score: pickout explain MODEL IMAGE 'a man in a red jacket' (short for explain show).",
-)
+_HELP = "Why a crop has its score: pickout explain MODEL IMAGE 'a man in a red jacket' (short for explain show)."
+app = typer.Typer(cls=_WithDefault, no_args_is_help=True, help=_HELP)
 
 
 @app.command("show")
