@@ -90,7 +90,8 @@ class CaptionFolder(Reader):
             raise check.wrong("id", f"{show(identity)}; expected a whole number from 0")
         captions = record["captions"]
         if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
-            raise check.wrong("captions", f"{show(captions)}; expected a list of strings")
+            kind = "the string " if isinstance(captions, str) else ""
+            raise check.wrong("captions", f"{kind}{show(captions)}; expected a list of strings")
         split, path = check.split(record["split"]), check.path(self.path_field, record[self.path_field])
         found = re.search(self.camera, path)
         camera = f"{self.camera_prefix}{found[1]}" if found else None

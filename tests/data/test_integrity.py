@@ -37,7 +37,7 @@ def test_wrong_records_are_all_counted_by_field(write_set: Write) -> None:
     root = write_set(records)
     findings = found(root)
     assert findings["annotation-captions"].count == 2 and findings["annotation-captions"].level == "error"
-    assert findings["annotation-captions"].examples[1].startswith("record 2: 'A string.'")
+    assert findings["annotation-captions"].examples[1].startswith("record 2: the string 'A string.'")
     assert findings["annotation-id"].count == 1
     assert not check("street", root).usable
 

@@ -102,7 +102,7 @@ def test_training_identities_have_no_gaps_whatever_the_file_says(write_set: Writ
 
 
 WRONG: list[tuple[str, Any, str]] = [
-    ("captions", "A man in a string.", "'A man in a string.'; expected a list"),
+    ("captions", "A man in a string.", "the string 'A man in a string.'; expected a list"),
     ("captions", ["A man.", 3], "expected a list of strings"),
     ("captions", None, "expected a list of strings"),
     ("id", "7", "expected a whole number"),
