@@ -47,7 +47,8 @@ def info(gallery: GalleryPath, json: Json = False) -> None:
     rebuild: object = None if json else "none"
     if begun is not None:
         to, done = begun.manifest.model, begun.done
-        rebuild = f"to {to.name} {to.fingerprint[:8]}, {done} of {rows} rows; run it again to go on"
+        place = f" from {to.run}" if to.run else ""
+        rebuild = f"to {to.name} {to.fingerprint[:8]}{place}, {done} of {rows} rows; run it again to go on"
         if json:
             rebuild = {"model": to.name, "fingerprint": to.fingerprint, "run": to.run, "done": done, "rows": rows}
     told = {
