@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -192,6 +192,9 @@ class Store:
                 file.unlink(missing_ok=True)
             except OSError as error:
                 raise GalleryError(f"{file}: cannot be deleted ({error.strerror}), and {again}") from None
+        for emptied in {file.parent for file in before}:
+            with suppress(OSError):  # most still hold files
+                emptied.rmdir()
         if left := sorted(before & self._all_files()):
             raise GalleryError(f"{left[0]}: is there again after it was deleted, and {again}")
 
