@@ -25,7 +25,7 @@ FROZEN = [
 ]
 
 
-LONGER = ["schedule.epochs=30", "train.validate_every=30", "optim.learning_rate=0.01", "sampler.batch=24"]
+LONGER = ["schedule.epochs=30", "train.validate_every=30", "optim.learning_rate=0.002", "sampler.batch=24"]
 
 
 def _pairs(recipe, folder, features, copies=2):
@@ -41,7 +41,7 @@ def test_features_are_what_the_towers_make_of_changed_images(recipe, tmp_path):
     pairs, method, _ = _pairs(recipe(*FROZEN), tmp_path / "run", tmp_path / "features")
     example = pairs[Draw(epoch=1, place=3, item=5)]
     assert example.image.shape == (8, 192) and example.states.shape == (16, 160)
-    views = torch.stack([pairs._view(pairs.pairs.image_of(5), copy) for copy in range(2)])
+    views = torch.cat([pairs._views(np.array([pairs.pairs.image_of(5)]), copy) for copy in range(2)])
     assert not torch.equal(views[0], views[1])
     with torch.no_grad():
         expected = method.vision.frozen(views)
@@ -98,8 +98,8 @@ def test_further_copies_are_added_to_a_folder_and_other_changes_refused(recipe, 
 @pytest.mark.slow
 def test_a_run_on_features_leaves_the_frozen_part_and_finds_its_people(recipe, tmp_path):
     summary = train(recipe(*FROZEN, *LONGER), tmp_path / "run")
-    # Four seeds gave 54 to 84 and, untrained, 35 to 39.
-    assert summary["best"]["metrics"]["mAP"] > 46
+    # Three seeds gave 81 to 90 and, untrained, 35 to 39. At a rate of 0.01 one collapsed.
+    assert summary["best"]["metrics"]["mAP"] > 60
     state = load_file(tmp_path / "run" / "model.safetensors")
     fitted = load_file(tmp_path / "run" / "features" / "reductions.safetensors")
     assert torch.equal(state["vision.reduction.basis"], fitted["vision.basis"])
