@@ -16,7 +16,6 @@ _PLACES = {"cam_a": "lobby", "cam_b": "car park", "cam_c": "platform", "cam_d": 
 
 def demo_gallery(folder: Path, device: str) -> Path:
     """Draw people below `folder`, index and calibrate them with the model that comes with Pickout; the gallery."""
-    from pickout.cli.data_draw import drawing_progress
     from pickout.cli.index import indexing_progress
     from pickout.cli.model import default_model, load_model
     from pickout.cli.terminal import progress
@@ -28,7 +27,7 @@ def demo_gallery(folder: Path, device: str) -> Path:
     done = folder / "done"
     if done.exists():
         return target
-    with drawing_progress() as drawn:
+    with progress("drawing", quiet=False) as drawn:
         draw_street(StreetSettings(**STREET), people, progress=drawn)
     splits = open_data("street", people).splits
     crops = folder / "crops"
