@@ -1,7 +1,7 @@
 // The page's frame: who asks and what for, which view is shown, keys that work everywhere.
 
 import { Failure, ask, keep, of, session } from "./api.js";
-import { announce, byId, dialog, fill, h, isTyping, key, toast } from "./dom.js";
+import { announce, byId, dialog, fill, form, h, isTyping, key, toast } from "./dom.js";
 import { flush } from "./marks.js";
 import * as cases from "./cases.js";
 import * as search from "./search.js";
@@ -83,36 +83,27 @@ export function broken(error) {
 }
 
 async function askToken() {
-  const given = await dialog("A token is needed", (close) =>
+  const given = await form(
+    "A token is needed",
     h(
-      "form",
-      {
-        class: "stack",
-        onsubmit: (event) => {
-          event.preventDefault();
-          close(new FormData(event.target).get("token").trim());
-        },
-      },
-      h(
-        "p",
-        {},
-        "It looks like ",
-        h("code", {}, "pickout_…"),
-        ". Whoever runs the server makes one with ",
-        h("code", {}, "pickout token create"),
-        ".",
-      ),
-      h(
-        "label",
-        {},
-        "Token",
-        h("input", { name: "token", type: "password", autocomplete: "off", required: true, autofocus: true }),
-      ),
-      h("button", { class: "main" }, "Go on"),
+      "p",
+      {},
+      "It looks like ",
+      h("code", {}, "pickout_…"),
+      ". Whoever runs the server makes one with ",
+      h("code", {}, "pickout token create"),
+      ".",
     ),
+    h(
+      "label",
+      {},
+      "Token",
+      h("input", { name: "token", type: "password", autocomplete: "off", required: true, autofocus: true }),
+    ),
+    h("button", { class: "main" }, "Go on"),
   );
-  if (given) {
-    keep({ token: given });
+  if (given?.token) {
+    keep(given);
     await start();
   }
 }
@@ -120,52 +111,43 @@ async function askToken() {
 export async function askPurpose() {
   const allowed = known.gallery?.purposes ?? [];
   const free = allowed.includes("*") || !allowed.length;
-  const given = await dialog("What is this search for?", (close) =>
-    h(
-      "form",
-      {
-        class: "stack",
-        onsubmit: (event) => {
-          event.preventDefault();
-          close(new FormData(event.target).get("purpose").trim());
-        },
-      },
-      h("p", {}, "Asked once a session. It stands in the record beside each search, where an auditor reads it."),
-      free
-        ? h(
-            "label",
-            {},
-            "Purpose",
-            h("input", { name: "purpose", value: session.purpose, required: true, maxlength: "200", autofocus: true }),
-          )
-        : h(
-            "fieldset",
-            { class: "choices" },
-            h("legend", { class: "hidden" }, "Purpose"),
-            allowed.map((each, place) =>
-              h(
-                "label",
-                {},
-                h("input", {
-                  type: "radio",
-                  name: "purpose",
-                  value: each,
-                  required: true,
-                  autofocus: place === 0,
-                  checked: each === session.purpose,
-                }),
-                each,
-              ),
+  const given = await form(
+    "What is this search for?",
+    h("p", {}, "Asked once a session. It stands in the record beside each search, where an auditor reads it."),
+    free
+      ? h(
+          "label",
+          {},
+          "Purpose",
+          h("input", { name: "purpose", value: session.purpose, required: true, maxlength: "200", autofocus: true }),
+        )
+      : h(
+          "fieldset",
+          { class: "choices" },
+          h("legend", { class: "hidden" }, "Purpose"),
+          allowed.map((each, place) =>
+            h(
+              "label",
+              {},
+              h("input", {
+                type: "radio",
+                name: "purpose",
+                value: each,
+                required: true,
+                autofocus: place === 0,
+                checked: each === session.purpose,
+              }),
+              each,
             ),
           ),
-      h("button", { class: "main" }, "Go on"),
-    ),
+        ),
+    h("button", { class: "main" }, "Go on"),
   );
   if (given !== null) {
-    keep({ purpose: given });
+    keep(given);
     frame();
   }
-  return given;
+  return given?.purpose ?? null;
 }
 
 // Whoever asks for something that shows people says first what for.

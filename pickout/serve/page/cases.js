@@ -5,7 +5,7 @@ import { withPurpose } from "./app.js";
 import { Grid } from "./grid.js";
 import { WORDS, marks, openCase } from "./marks.js";
 import { redact } from "./redaction.js";
-import { clock, count, day, dialog, fill, h, plural, toast } from "./dom.js";
+import { clock, count, day, dialog, fill, form, h, plural, toast } from "./dom.js";
 
 const DRAWN = 300; // of each verdict; more would make the page slow
 let second = null;
@@ -28,25 +28,16 @@ export const press = (event) => second?.press(event) ?? false;
 async function list(main) {
   const { cases } = await ask(of("cases"));
   const make = async () => {
-    const told = await dialog("A new case", (close) =>
+    const told = await form(
+      "A new case",
       h(
-        "form",
-        {
-          class: "stack",
-          onsubmit: (event) => {
-            event.preventDefault();
-            close(Object.fromEntries(new FormData(event.target)));
-          },
-        },
-        h(
-          "label",
-          {},
-          "Name",
-          h("input", { name: "name", required: true, maxlength: "200", autofocus: true, autocomplete: "off" }),
-        ),
-        h("label", {}, "What it is about", h("textarea", { name: "about", rows: "3", maxlength: "10000" })),
-        h("button", { class: "main" }, "Open"),
+        "label",
+        {},
+        "Name",
+        h("input", { name: "name", required: true, maxlength: "200", autofocus: true, autocomplete: "off" }),
       ),
+      h("label", {}, "What it is about", h("textarea", { name: "about", rows: "3", maxlength: "10000" })),
+      h("button", { class: "main" }, "Open"),
     );
     if (!told || !(await withPurpose())) return;
     const made = await ask(of("cases"), { json: told });
@@ -347,44 +338,37 @@ function opinion(main, found) {
 }
 
 async function handOver(found) {
-  const told = await dialog("Hand over this case", (close) =>
+  const told = await form(
+    "Hand over this case",
     h(
-      "form",
-      {
-        class: "stack",
-        onsubmit: (event) => {
-          event.preventDefault();
-          const data = new FormData(event.target);
-          close({ originals: data.has("originals"), reason: data.get("reason").trim() });
-        },
-      },
-      h(
-        "p",
-        {},
-        "One signed file: pictures of what fits or may fit, every mark with its reason, notes, searches, and the SHA-256 of each original. Whoever gets it checks it with ",
-        h("code", {}, "pickout case verify"),
-        ".",
-      ),
-      h("p", {}, "Faces are blurred unless a reason to show one stands in the case."),
-      h(
-        "label",
-        { class: "check" },
-        h("input", {
-          type: "checkbox",
-          name: "originals",
-          onchange: (event) => {
-            const field = event.target.form.elements.reason;
-            field.required = event.target.checked;
-          },
-        }),
-        "with the original pictures, not blurred",
-      ),
-      h("label", {}, "For whom, and why", h("input", { name: "reason", maxlength: "1000", autofocus: true })),
-      h("button", { class: "main" }, "Make the file"),
+      "p",
+      {},
+      "One signed file: pictures of what fits or may fit, every mark with its reason, notes, searches, and the SHA-256 of each original. Whoever gets it checks it with ",
+      h("code", {}, "pickout case verify"),
+      ".",
     ),
+    h("p", {}, "Faces are blurred unless a reason to show one stands in the case."),
+    h(
+      "label",
+      { class: "check" },
+      h("input", {
+        type: "checkbox",
+        name: "originals",
+        onchange: (event) => {
+          const field = event.target.form.elements.reason;
+          field.required = event.target.checked;
+        },
+      }),
+      "with the original pictures, not blurred",
+    ),
+    h("label", {}, "For whom, and why", h("input", { name: "reason", maxlength: "1000", autofocus: true })),
+    h("button", { class: "main" }, "Make the file"),
   );
   if (!told || !(await withPurpose())) return;
-  const answer = await ask(of("cases", found.id, "archive"), { json: told, as: "response" });
+  const answer = await ask(of("cases", found.id, "archive"), {
+    json: { ...told, originals: "originals" in told },
+    as: "response",
+  });
   const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: `case-${found.id}.zip` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);

@@ -60,6 +60,22 @@ export function dialog(title, build, { wide = false } = {}) {
   });
 }
 
+// A dialog with a form; what its fields hold, by their names, or null where it was closed.
+export const form = (title, ...children) =>
+  dialog(title, (close) =>
+    h(
+      "form",
+      {
+        class: "stack",
+        onsubmit: (event) => {
+          event.preventDefault();
+          close(Object.fromEntries([...new FormData(event.target)].map(([name, value]) => [name, value.trim()])));
+        },
+      },
+      ...children,
+    ),
+  );
+
 export const isTyping = (target) => target.closest("input, textarea, select, dialog, [contenteditable]") !== null;
 
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });

@@ -1,7 +1,7 @@
 // The box that a query is written in, with its other parts and the chips of what was read from it.
 
 import { ask, cropImage, of } from "./api.js";
-import { dialog, fill, h, toast } from "./dom.js";
+import { fill, form, h, toast } from "./dom.js";
 import { MOST_WEIGHT } from "./query.js";
 
 export class QueryBox {
@@ -239,26 +239,18 @@ export class QueryBox {
     if (what === "picture") return picture.click();
     if (!what) return;
     const title = what === "witness" ? "What another witness said" : "What the person does not wear or carry";
-    const value = await dialog(title, (close) =>
+    const told = await form(
+      title,
       h(
-        "form",
-        {
-          class: "stack",
-          onsubmit: (event) => {
-            event.preventDefault();
-            close(new FormData(event.target).get("value").trim());
-          },
-        },
-        h(
-          "label",
-          {},
-          what === "witness" ? "Description of the same person" : "For example: a backpack",
-          h("input", { name: "value", required: true, maxlength: "10000", autofocus: true, autocomplete: "off" }),
-        ),
-        h("button", { class: "main" }, "Add"),
+        "label",
+        {},
+        what === "witness" ? "Description of the same person" : "For example: a backpack",
+        h("input", { name: "value", required: true, maxlength: "10000", autofocus: true, autocomplete: "off" }),
       ),
+      h("button", { class: "main" }, "Add"),
     );
-    if (!value) return;
+    if (!told?.value) return;
+    const { value } = told;
     this.query.texts[0].value = this.sentence.value.trim() || this.query.texts[0].value;
     if (what === "witness") this.query.texts.push({ value, weight: 1 });
     else this.query.without.push({ value });

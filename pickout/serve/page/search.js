@@ -4,7 +4,7 @@ import { ask, keep, of, session } from "./api.js";
 import { withPurpose } from "./app.js";
 import { compare } from "./compare.js";
 import { Detail } from "./detail.js";
-import { announce, byId, count, dialog, fill, h, key, plural, toast } from "./dom.js";
+import { announce, byId, count, fill, form, h, key, plural, toast } from "./dom.js";
 import { filterPanel } from "./filters.js";
 import { firstRun } from "./first.js";
 import { Grid, VERDICTS } from "./grid.js";
@@ -529,33 +529,25 @@ function like(kind, ids) {
 
 async function saveSearch() {
   if (query.pictures.length) return toast("A search with an uploaded picture cannot be saved.");
-  const name = await dialog("Save this search", (close) =>
+  const told = await form(
+    "Save this search",
+    h("p", {}, "A saved search can be run again, and watched: see Watches."),
     h(
-      "form",
-      {
-        class: "stack",
-        onsubmit: (event) => {
-          event.preventDefault();
-          close(new FormData(event.target).get("name").trim());
-        },
-      },
-      h("p", {}, "A saved search can be run again, and watched: see Watches."),
-      h(
-        "label",
-        {},
-        "Name",
-        h("input", {
-          name: "name",
-          required: true,
-          maxlength: "100",
-          autofocus: true,
-          value: words(query).slice(0, 60),
-        }),
-      ),
-      h("button", { class: "main" }, "Save"),
+      "label",
+      {},
+      "Name",
+      h("input", {
+        name: "name",
+        required: true,
+        maxlength: "100",
+        autofocus: true,
+        value: words(query).slice(0, 60),
+      }),
     ),
+    h("button", { class: "main" }, "Save"),
   );
-  if (!name) return;
+  if (!told) return;
+  const { name } = told;
   const { top: _, parse: __, page: ___, ...kept } = body(query, PAGE);
   await ask(of("saved"), { json: { ...kept, name } });
   toast(`Saved as “${name}”.`);

@@ -1,7 +1,7 @@
 // An image of the site with its cameras on it. Nothing is loaded from elsewhere.
 
 import { Failure, ask, of, session } from "./api.js";
-import { count, dialog, fill, h, toast } from "./dom.js";
+import { count, fill, form, h, toast } from "./dom.js";
 
 export async function show(main, _, known) {
   const { cameras, image } = await ask(of("site"));
@@ -76,30 +76,21 @@ export async function show(main, _, known) {
   picture.addEventListener("click", async (event) => {
     if (!may || !names.length) return;
     const at = [event.offsetX / picture.clientWidth, event.offsetY / picture.clientHeight];
-    const name = await dialog("Which camera stands here?", (close) =>
+    const told = await form(
+      "Which camera stands here?",
       h(
-        "form",
-        {
-          class: "stack",
-          onsubmit: (e) => {
-            e.preventDefault();
-            close(new FormData(e.target).get("name"));
-          },
-        },
+        "label",
+        {},
+        "Camera",
         h(
-          "label",
-          {},
-          "Camera",
-          h(
-            "select",
-            { name: "name", autofocus: true },
-            [...left, ...names.filter((each) => each in cameras)].map((each) => h("option", {}, each)),
-          ),
+          "select",
+          { name: "name", autofocus: true },
+          [...left, ...names.filter((each) => each in cameras)].map((each) => h("option", {}, each)),
         ),
-        h("button", { class: "main" }, "Place"),
       ),
+      h("button", { class: "main" }, "Place"),
     );
-    if (name) save({ ...cameras, [name]: at });
+    if (told) save({ ...cameras, [told.name]: at });
   });
   fill(plan, picture, pins);
   fill(

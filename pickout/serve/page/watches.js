@@ -2,7 +2,7 @@
 
 import { ask, cropImage, of } from "./api.js";
 import { withPurpose } from "./app.js";
-import { clock, day, dialog, fill, h, toast } from "./dom.js";
+import { clock, day, fill, form, h, toast } from "./dom.js";
 
 export async function show(main) {
   const [{ watches }, { saved }] = await Promise.all([ask(of("watches")), ask(of("saved"))]);
@@ -116,54 +116,45 @@ function one(watch, again) {
 }
 
 async function make(saved, again) {
-  const told = await dialog("A new watch", (close) =>
+  const told = await form(
+    "A new watch",
     h(
-      "form",
-      {
-        class: "stack",
-        onsubmit: (event) => {
-          event.preventDefault();
-          close(Object.fromEntries(new FormData(event.target)));
-        },
-      },
+      "label",
+      {},
+      "Saved search",
       h(
-        "label",
-        {},
-        "Saved search",
-        h(
-          "select",
-          { name: "search", autofocus: true },
-          saved.map((each) => h("option", {}, each.name)),
-        ),
+        "select",
+        { name: "search", autofocus: true },
+        saved.map((each) => h("option", {}, each.name)),
       ),
-      h(
-        "label",
-        {},
-        "Name of the watch",
-        h("input", { name: "name", required: true, maxlength: "200", autocomplete: "off" }),
-      ),
-      h(
-        "label",
-        {},
-        "False alarms a day that you accept",
-        h("input", {
-          name: "false_alarms_a_day",
-          type: "number",
-          min: "0.01",
-          max: "10000",
-          step: "any",
-          value: "1",
-          required: true,
-        }),
-      ),
-      h(
-        "label",
-        {},
-        "New crops a day; empty: as in the past",
-        h("input", { name: "crops_a_day", type: "number", min: "1", step: "any" }),
-      ),
-      h("button", { class: "main" }, "Watch"),
     ),
+    h(
+      "label",
+      {},
+      "Name of the watch",
+      h("input", { name: "name", required: true, maxlength: "200", autocomplete: "off" }),
+    ),
+    h(
+      "label",
+      {},
+      "False alarms a day that you accept",
+      h("input", {
+        name: "false_alarms_a_day",
+        type: "number",
+        min: "0.01",
+        max: "10000",
+        step: "any",
+        value: "1",
+        required: true,
+      }),
+    ),
+    h(
+      "label",
+      {},
+      "New crops a day; empty: as in the past",
+      h("input", { name: "crops_a_day", type: "number", min: "1", step: "any" }),
+    ),
+    h("button", { class: "main" }, "Watch"),
   );
   if (!told || !(await withPurpose())) return;
   const body = {
