@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from pickout.checkpoints.device import Precision, choose_device, choose_precision
 from pickout.checkpoints.fingerprint import fingerprint
@@ -160,6 +161,15 @@ class LoadedModel:
         return numbers
 
 
+class _Undrawn(TorchFunctionMode):
+    """Draws no starting weights. On the meta device PyTorch imports its compiler, for a second, to draw nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "").removeprefix("kaiming_") in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def assemble(
     report: KeyReport,
     settings: ModelSettings,
@@ -189,7 +199,7 @@ def assemble(
         )
     try:
         # On the meta device a build allocates nothing; the tensors of the file take the places.
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             method = build_model(settings, tokenizer, identities, source=source)
     except (RecipeError, RuntimeError, OverflowError) as error:
         raise CheckpointMismatch(f"{source}: no model has such settings ({error})") from None

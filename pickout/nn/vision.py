@@ -47,8 +47,10 @@ class VisionTransformer(nn.Module):
         scale, plain = channels**-0.5, settings.kind == "vit"
         epsilon = 1e-6 if plain else 1e-5
         self.patches = nn.Conv2d(3, channels, kernel_size=settings.patch, stride=settings.stride, bias=plain)
-        self.class_token = nn.Parameter(scale * torch.randn(channels))
-        self.positions = nn.Parameter(scale * torch.randn(1 + self.grid[0] * self.grid[1], channels))
+        self.class_token = nn.Parameter(nn.init.normal_(torch.empty(channels), std=scale))
+        self.positions = nn.Parameter(
+            nn.init.normal_(torch.empty(1 + self.grid[0] * self.grid[1], channels), std=scale)
+        )
         self.norm_in = nn.Identity() if plain else LayerNorm(channels)
         self.transformer = Transformer(channels, settings.layers, settings.heads, settings.activation, epsilon=epsilon)
         self.norm_out = LayerNorm(channels, eps=epsilon)
