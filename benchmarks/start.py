@@ -2,7 +2,8 @@
 
     python benchmarks/start.py [--crops 64] [--repeats 7]
 
-Prints medians of processor time, of wall time, and their ratios. The gallery holds drawn crops; the model is the default.
+Prints medians of processor time, of wall time, and their ratios. The gallery holds drawn crops, the model is the
+default one.
 """
 
 import argparse
