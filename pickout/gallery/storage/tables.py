@@ -108,6 +108,12 @@ def table_folder(gallery: Path, name: str) -> Path:
     return gallery / f"{name}.lance"
 
 
+def leftover_tables(gallery: Path) -> list[Path]:
+    """Tables that nothing names: of another model, left by an interrupted swap or an abandoned rebuild."""
+    named = [each.table for each in (read_manifest(gallery), pending(gallery)) if each is not None]
+    return sorted(set(_tables(gallery)) - {table_folder(gallery, name) for name in named})
+
+
 def _tables(gallery: Path) -> list[Path]:
     return [folder for folder in gallery.iterdir() if _OURS.fullmatch(folder.name) and not folder.is_symlink()]
 
@@ -121,12 +127,10 @@ def finish_swap(gallery: Path) -> None:
 
 def _clear(gallery: Path) -> None:
     """Delete tables that nothing names, and what else a swap leaves; the caller holds the lock."""
-    manifest, begun = read_manifest(gallery), pending(gallery)
-    told = {table_folder(gallery, each.table) for each in (manifest, begun) if each is not None}
-    for folder in sorted(set(_tables(gallery)) - told):
+    for folder in leftover_tables(gallery):
         shutil.rmtree(folder)
-    if begun is None and (gallery / REBUILD).exists():
-        _forget_calibration(gallery, manifest)
+    if pending(gallery) is None and (gallery / REBUILD).exists():
+        _forget_calibration(gallery, read_manifest(gallery))
         (gallery / REBUILD).unlink()
 
 
