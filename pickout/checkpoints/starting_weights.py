@@ -26,9 +26,8 @@ from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.model import ModelSettings
 from pickout.nn.frozen import MultiStageTower
-from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer, patch_grid
 from pickout.nn.transformer import Layer, Transformer
-from pickout.nn.vision import VisionSettings, VisionTransformer, patch_grid
 
 Queues = Literal["keep", "random"]
 """What becomes of a file's queues: its features serve as negatives until they are overwritten, or none is taken."""

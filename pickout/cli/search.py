@@ -20,7 +20,7 @@ from pickout.gallery.search.ranking import Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import read_filters
 from pickout.gallery.search.sheet import NO_REASONS, NOTE, Reasons, result_sheet
-from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.tables import MANIFEST
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel

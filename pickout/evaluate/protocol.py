@@ -37,9 +37,18 @@ from pickout.evaluate.evaluation_report import (
     read_training,
     summarise,
 )
-from pickout.evaluate.metrics import QueryScores, average, score_queries
+from pickout.evaluate.metrics import (
+    TIE_RULE,
+    QueryScores,
+    RelevantRanks,
+    average,
+    collect_ranks,
+    find_relevant,
+    rank,
+    rank_mixtures,
+    score_queries,
+)
 from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.relevant_ranks import TIE_RULE, RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 

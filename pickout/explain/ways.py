@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.explain.attention import look_at
 from pickout.explain.evidence import Evidence, Game
-from pickout.explain.pair import Array, text_batch
+from pickout.explain.pair import Array, look_at, text_batch
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.itself import Itself
 from pickout.saliency.aggregation import layer_mean, point_at, rollout_row

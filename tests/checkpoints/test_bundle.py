@@ -12,8 +12,7 @@ from pickout.checkpoints.saved_model import Bits, is_bundle, write_bundle
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import wordpiece_tokenizer
 from pickout.text.tokenizer import TokenizerSettings
 

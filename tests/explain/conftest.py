@@ -15,8 +15,7 @@ from pickout.data.transforms import ImageSettings
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Pair, make_pair
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.synthetic.street import StreetSettings, draw_street
 from pickout.text.build import train_tokenizer
 

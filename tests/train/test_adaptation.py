@@ -8,8 +8,7 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.data.transforms import ImageSettings
 from pickout.errors import DataError, NothingFound, UsageError
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import train_tokenizer
 from pickout.train.adaptation import AdaptationSettings, adapt
 
