@@ -16,11 +16,10 @@ from pickout.checkpoints.formats import albef_family
 from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, fit_positions, usual_heads
 from pickout.checkpoints.formats.importer import import_file, likeness, weights_in
 from pickout.checkpoints.formats.names import Names, Translation
-from pickout.checkpoints.key_report import KeyReport, compare
 from pickout.checkpoints.packaged import initialise_frozen
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.checkpoints.source import resolve
-from pickout.checkpoints.weight_file import read_weights
+from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel

@@ -40,7 +40,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from pickout.checkpoints.device import choose_device
+    from pickout.checkpoints.loaded_model import choose_device
     from pickout.checkpoints.source import load
     from pickout.evaluate.evaluation_report import render
     from pickout.evaluate.processes import join_launcher

@@ -58,7 +58,7 @@ def show(
     from pickout.explain.explanation import MEANING, explain, measurement_file
     from pickout.explain.figures import explanation_sheet, overlay
     from pickout.explain.page import explanation_page
-    from pickout.explain.verdict import read_measurement
+    from pickout.explain.ways import read_measurement
 
     picture = open_image(image)
     loaded = loading.load_model(model, device)
@@ -179,7 +179,7 @@ def word(
     from pickout.explain.explanation import measurement_file
     from pickout.explain.figures import look_sheet
     from pickout.explain.pair import look_at
-    from pickout.explain.verdict import judge, read_measurement
+    from pickout.explain.ways import judge, read_measurement
 
     loaded, pair = _open(run, device, image, caption)
     read = [pair.words[each].text for each in pair.told]

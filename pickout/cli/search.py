@@ -128,7 +128,7 @@ def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> Reasons:
     """Why each candidate has its score for the first sentence of its query."""
     from pickout.explain.explanation import explain, measurement_file
     from pickout.explain.page import explanation_piece, explanation_style
-    from pickout.explain.verdict import read_measurement
+    from pickout.explain.ways import read_measurement
 
     measurement = read_measurement(measurement_file(model))
     pieces: dict[str, str] = {}

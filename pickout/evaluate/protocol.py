@@ -16,8 +16,7 @@ from pydantic import Field
 from torch.nn.functional import normalize
 
 import pickout
-from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel, Precision
 from pickout.checkpoints.saved_model import SETTINGS_FILE
 from pickout.config import Settings
 from pickout.data.data_set import DataSet, Split

@@ -11,7 +11,7 @@ from pickout.methods.fusion_model import FusionModel
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import wordpiece_tokenizer
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 
 WORDS = ["[PAD]", "[CLS]", "[MASK]", "[UNK]", "[SEP]", *(f"w{n}" for n in range(35))]
 VISION, TEXT, FEED_FORWARD, JOINT, POSITIONS, GRID, PATCH, QUEUE = 128, 64, 96, 16, 32, 4, 8, 24

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import ImageSettings
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Pair, make_pair

@@ -23,7 +23,7 @@ from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.towers import TextSettings, VisionSettings, VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 
 TERMS = {
     "contrastive": "loss_cl",

@@ -14,7 +14,7 @@ from pickout.nn.fusion_encoder import FusionEncoder
 from pickout.nn.towers import TextSettings, TextTransformer, VisionKind, VisionSettings, VisionTransformer
 from pickout.nn.transformer import Activation
 from pickout.shapes import TokenBatch
-from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
 
 SMALL: dict[str, dict[str, Any]] = {
     "dual": {},

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import ImageSettings
 from pickout.errors import DataError, NothingFound, UsageError
 from pickout.methods.model import ModelSettings, build_model
