@@ -99,7 +99,7 @@ def open_service(galleries: list[Path], state: Path, model: str | None, device: 
 
     from pickout.cli.model import load_model, remembered_model
     from pickout.gallery.encoder import Encoder
-    from pickout.gallery.storage.manifest import read_manifest
+    from pickout.gallery.storage.tables import read_manifest
     from pickout.serve.hosting import hosted
     from pickout.serve.service import Service
     from pickout.serve.settings import read_settings

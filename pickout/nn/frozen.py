@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pickout.nn.bert import Embeddings, TextLayer, start_as_bert
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.nn.text import TextSettings, check_length, first_content
+from pickout.nn.towers import TextSettings, VisionSettings, check_length, first_content
 from pickout.nn.transformer import (
     LayerNorm,
     Stacked,
@@ -22,7 +22,6 @@ from pickout.nn.transformer import (
     check_request,
     run_layers,
 )
-from pickout.nn.vision import VisionSettings
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, TokenBatch
 
 STRIDE = 16  # pixels between two tokens

@@ -19,8 +19,8 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE
-from pickout.gallery.storage.manifest import first_fault
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.tables import first_fault
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
 from pickout.serve.hosting import Hosted

@@ -30,9 +30,8 @@ from pickout.config import Settings
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, printable
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import LARGEST_FILE, LARGEST_SIDE
-from pickout.gallery.storage.columns import row_schema, rows_with_tokens
-from pickout.gallery.storage.manifest import ModelFacts, first_fault
-from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.rows import Row, row_schema, rows_with_tokens
+from pickout.gallery.storage.tables import ModelFacts, first_fault
 
 PORTABLE_FORMAT = 1  # version of the file's layout that this code writes and reads
 EXPORT = "export.json"
