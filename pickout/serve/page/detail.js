@@ -6,6 +6,7 @@ import { WORDS, marks, others, askReason } from "./marks.js";
 import { showElsewhere } from "./elsewhere.js";
 import { showWhy } from "./explanation.js";
 import { percent } from "./grid.js";
+import { hasScene, showScene } from "./scene.js";
 import { announce, clock, day, fill, h, key, moment } from "./dom.js";
 
 export class Detail {
@@ -36,12 +37,13 @@ export class Detail {
     if (this.item && item && this.item.id !== item.id && this.node.classList.contains("open")) this.open(item, {});
   }
 
-  open(item, { focus = false, why = false, where = false } = {}) {
+  open(item, { focus = false, why = false, where = false, scene = false } = {}) {
     this.item = item;
     this.parts = {
       mark: h("div", { class: "marks" }),
       why: h("div", { class: "why" }),
       where: h("div", { class: "where" }),
+      scene: h("div", { class: "where" }),
       frame: h(
         "div",
         { class: "portrait" },
@@ -68,10 +70,12 @@ export class Detail {
         { class: "actions" },
         h("button", { onclick: () => this.why() }, "Why ", key("W")),
         h("button", { onclick: () => this.whereElse() }, "Where else ", key("E")),
+        hasScene(item) && h("button", { onclick: () => this.scene() }, "In the recording ", key("V")),
         h("button", { onclick: () => this.options.like("more", [item.id]) }, "More like this"),
         h("button", { onclick: () => this.options.like("less", [item.id]) }, "Less like this"),
         h("button", { onclick: () => this.original() }, "Original"),
       ),
+      this.parts.scene,
       this.parts.why,
       this.parts.where,
       h(
@@ -93,6 +97,7 @@ export class Detail {
     if (focus) title.focus({ preventScroll: true });
     if (why) this.why();
     if (where) this.whereElse();
+    if (scene && hasScene(item)) this.scene();
   }
 
   close() {
@@ -114,6 +119,10 @@ export class Detail {
     }
     if (letter === "e") {
       this.whereElse();
+      return true;
+    }
+    if (letter === "v" && hasScene(this.item)) {
+      this.scene();
       return true;
     }
     return false;
@@ -176,6 +185,12 @@ export class Detail {
     if (!(await withPurpose())) return;
     const { why, frame } = this.parts;
     await showWhy(why, frame, this.item.id, this.options.sentence(), () => why === this.parts.why);
+  }
+
+  async scene() {
+    if (!(await withPurpose())) return;
+    const { scene } = this.parts;
+    await showScene(scene, this.item, () => scene === this.parts.scene);
   }
 
   async whereElse() {

@@ -3,25 +3,26 @@
 import { ask, keep, of, session } from "./api.js";
 import { judgement, noGoodMatch, notSearched, nothingPasses, pager } from "./answer.js";
 import { withPurpose } from "./app.js";
+import { find } from "./candidates.js";
 import { compare } from "./compare.js";
 import { Detail } from "./detail.js";
-import { announce, byId, fill, h, plural, toast } from "./dom.js";
+import { announce, byId, count, fill, h, plural, toast } from "./dom.js";
 import { filterPanel } from "./filters.js";
 import { firstRun } from "./first.js";
 import { Grid, VERDICTS } from "./grid.js";
 import { layout } from "./layout.js";
 import { mark, marks, openCase, saved } from "./marks.js";
-import { PAGE, body, chips, empty, fromAddress, isEmpty, toAddress } from "./query.js";
+import { PAGE, alike, chips, empty, fromAddress, isEmpty, toAddress, where } from "./query.js";
 import { QueryBox } from "./querybox.js";
 import { saveSearch, savedSearches } from "./saved.js";
 import { invitation, toSearch } from "./start.js";
 import { timeline } from "./timeline.js";
-import { selection, toolbar } from "./toolbar.js";
+import { caseLine, selection, toolbar } from "./toolbar.js";
 
 let query = empty();
 let known = null;
 let answer = null;
-let grid, box, detail, built, running, insisted;
+let grid, box, detail, built, going, running, insisted;
 
 export async function show(main, _, found) {
   known = found;
@@ -40,6 +41,7 @@ export async function show(main, _, found) {
 }
 
 export function leave() {
+  if (grid?.busy) built.address = null; // asked again when one comes back
   running?.abort();
 }
 
@@ -58,6 +60,7 @@ export function press(event) {
     "[": query.page > 1 && (() => turn(-1)),
     w: () => detail.open(current, { focus: true, why: true }),
     e: () => detail.open(current, { focus: true, where: true }),
+    v: () => detail.open(current, { focus: true, scene: true }),
     "+": () => like("more", grid.chosen),
     "=": () => like("more", grid.chosen),
     "-": () => like("less", grid.chosen),
@@ -88,7 +91,7 @@ const compareChosen = () => {
     sentence(),
   );
 };
-const sentence = () => query.parsed?.description ?? query.texts[0].value.trim();
+const sentence = () => answer?.sentence ?? "";
 
 function build() {
   grid = new Grid({
@@ -124,6 +127,7 @@ function build() {
 }
 
 function start() {
+  running?.abort();
   answer = null;
   built.address = toAddress(query);
   showFilters();
@@ -147,11 +151,14 @@ async function go({ parse = false, focus = false } = {}) {
     return box.focus();
   }
   if (!(await withPurpose())) return;
+  const mine = (going = {});
   if (parse) {
     query.parsed = null;
     const said = query.texts.filter((each) => each.value.trim());
-    if (said.length === 1)
-      query.parsed = await ask(of("parse"), { json: { sentence: said[0].value, now: localNow() } });
+    const parsed =
+      said.length === 1 ? await ask(of("parse"), { json: { sentence: said[0].value, now: localNow() } }) : null;
+    if (mine !== going) return; // something else was asked meanwhile
+    query.parsed = parsed;
   }
   insisted = false;
   built.address = toAddress(query);
@@ -171,10 +178,8 @@ async function run({ focus }) {
   grid.wait(24);
   byId("told").classList.add("waiting");
   try {
-    answer = await ask(of("search"), {
-      json: { ...body(query, PAGE), ...(session.case ? { case: session.case } : {}) },
-      signal: mine.signal,
-    });
+    const sentence = query.parsed?.description ?? query.texts[0].value.trim();
+    answer = { ...(await find(query, mine.signal)), sentence };
   } catch (error) {
     if (error.name === "AbortError") return;
     return failed(error);
@@ -197,17 +202,9 @@ function failed(error) {
   if (error.kind === "offline") document.addEventListener("online-again", () => run({ focus: false }), { once: true });
 }
 
-function ordered() {
-  const items = [...answer.candidates];
-  const time = (a, b) => (a.time ?? "9").localeCompare(b.time ?? "9");
-  if (query.order === "time") items.sort(time);
-  if (query.order === "camera") items.sort((a, b) => (a.camera ?? "￿").localeCompare(b.camera ?? "￿") || time(a, b));
-  return items;
-}
-
 function showAnswer({ focus }) {
   const bad = answer.no_good_match && !insisted && query.page === 1;
-  grid.show(bad ? [] : ordered(), { focus });
+  grid.show(bad ? [] : answer.candidates, { focus });
   if (bad)
     grid.say(
       ...noGoodMatch(answer, () => {
@@ -234,18 +231,11 @@ function showAnswer({ focus }) {
 }
 
 function showToolbar() {
-  const best = query.order === "relevance" ? "" : `, the ${answer.candidates.length} best of them by ${query.order}`;
+  const best = query.order === "relevance" ? "" : `, the ${count(answer.all.length)} best of them by ${query.order}`;
   const change = (name, value) => {
     query[name] = value;
-    if (name === "order") {
-      built.address = toAddress(query);
-      history.replaceState(null, "", built.address);
-      grid.show(ordered(), {});
-      showToolbar();
-    } else {
-      query.page = 1;
-      go();
-    }
+    query.page = 1;
+    go();
   };
   fill(
     byId("toolbar"),
@@ -272,30 +262,29 @@ function showTally() {
     );
 }
 
-async function showCase() {
+function showCase() {
   const bar = built?.view.querySelector("#case-bar");
-  if (!bar) return;
-  const open = session.case;
-  const wait = saved();
-  fill(
-    bar,
-    wait && h("span", { class: "bad" }, wait),
-    open
-      ? h("a", { href: `#/cases/${open}` }, `Case: ${plural(marks.size, "mark")} of yours`)
-      : h("span", {}, "The first mark opens a case."),
-  );
+  if (bar) fill(bar, caseLine(session.case, saved(), marks.size));
 }
 
+// As high as the cameras that may be seen need, before the answer comes, so that nothing moves when it does.
 function showTimes() {
-  const times = byId("times");
-  if (!times?.open || !answer) return;
-  timeline(byId("strips"), answer.candidates, Object.keys(known.gallery.values.camera ?? {}), (id) => {
-    const place = grid.items.findIndex((each) => each.id === id);
-    if (place >= 0) {
-      grid.go(place);
-      detail.open(grid.items[place], {});
-    }
-  });
+  if (!byId("times")?.open) return;
+  const wanted = where(query);
+  const cameras = Object.keys(known.gallery.values.camera ?? {}).filter(
+    (name) => (!wanted.cameras?.length || wanted.cameras.includes(name)) && !wanted.not_cameras?.includes(name),
+  );
+  timeline(byId("strips"), answer?.all ?? null, cameras, seeOne);
+}
+
+async function seeOne(id) {
+  const place = answer.all.findIndex((each) => each.id === id);
+  const page = 1 + Math.floor(place / PAGE);
+  if (!grid.items.some((each) => each.id === id) && query.order !== "relevance") await turn(page - query.page);
+  const here = grid.items.findIndex((each) => each.id === id);
+  if (here < 0) return;
+  grid.go(here);
+  detail.open(grid.items[here], { scene: true });
 }
 
 function showPager() {
@@ -324,12 +313,7 @@ function showFilters() {
 }
 
 function like(kind, ids) {
-  const other = kind === "more" ? "less" : "more";
-  query[other] = query[other].filter((each) => !ids.includes(each.id));
-  query[kind] = [
-    ...query[kind].filter((each) => !ids.includes(each.id)),
-    ...ids.map((id) => ({ id, weight: 1 })),
-  ].slice(-8);
+  alike(query, kind, ids);
   query.page = 1;
   box.show(query);
   go({ focus: true });

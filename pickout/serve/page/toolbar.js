@@ -30,6 +30,14 @@ export function toolbar(said, query, { change, filters, save }) {
   ];
 }
 
+// Where the marks go, and how many of them the server does not have yet.
+export const caseLine = (open, waiting, number) => [
+  waiting && h("span", { class: "bad" }, waiting),
+  open
+    ? h("a", { href: `#/cases/${open}` }, `Case: ${plural(number, "mark")} of yours`)
+    : h("span", {}, "The first mark opens a case."),
+];
+
 export function selection(grid, { compare, like }) {
   const number = grid.selected.size;
   return [
