@@ -4,18 +4,28 @@ import { ask, of } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 
 const WHAT = { patches: "where on the crop", words: "which words", word_patches: "where each word lies" };
+let usual = 0; // seconds that the last one took
 
 // place: where the words go; frame: the crop's, which the heat is laid over; current(): whether it is still wanted
 export async function showWhy(place, frame, crop, sentence, current) {
   const said = (...children) => fill(place, h("h3", {}, "Why"), children);
   if (!sentence) return said(h("p", {}, "There is no sentence to explain: this was searched for by a picture."));
-  said(h("p", { class: "waiting" }, "The model is asked what its score rests on …"), h("progress", {}));
+  const bar = h("progress", { max: 1, "aria-label": "How far the explanation is, as the last one took" });
+  const wait = usual > 2 ? ` About ${Math.round(usual)} seconds, as the last time.` : "";
+  said(h("p", { class: "waiting" }, `The model is asked what its score rests on.${wait}`), bar);
+  const began = performance.now();
+  const seconds = () => (performance.now() - began) / 1000;
+  const moving = usual && setInterval(() => (bar.value = Math.min(0.97, seconds() / usual)), 200);
   let told;
   try {
     told = await ask(of("crops", crop, "explain"), { json: { sentence } });
   } catch (error) {
-    return said(h("p", { class: "bad" }, error.message));
+    if (current()) said(h("p", { class: "bad" }, error.message));
+    return;
+  } finally {
+    clearInterval(moving);
   }
+  if (seconds() > 0.5) usual = seconds(); // not one that the server still had
   if (!current()) return;
   const heat = (patches, name) => {
     drawHeat(frame, patches);
