@@ -8,8 +8,7 @@ from torch import Tensor
 
 from pickout.errors import CheckpointMismatch
 
-SHOWN = 6
-"""How many keys of a kind an error names."""
+SHOWN = 6  # how many keys of a kind an error names
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,8 @@ from pickout.text.tokenizer import Tokenizer
 
 Item = TypeVar("Item")
 
-BATCH = 32
-"""Images or captions encoded at a time."""
-WORKERS = 4
-"""Threads that prepare images while the towers compute."""
+BATCH = 32  # images or captions encoded at a time
+WORKERS = 4  # threads that prepare images while the towers compute
 _LEAST = 12
 """Tensors of a transformer layer: two projections, two norms, two feed-forward parts, a weight and a bias each."""
 

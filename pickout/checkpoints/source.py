@@ -17,10 +17,8 @@ from pickout.methods import METHODS
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
-DEFAULT = "pickout-small"
-"""The model that comes with the package, and is taken where none is named."""
-DEFAULT_FILE = Path(__file__).parent.parent / "weights" / f"{DEFAULT}.safetensors"
-"""Its file."""
+DEFAULT = "pickout-small"  # the model that comes with the package, and is taken where none is named
+DEFAULT_FILE = Path(__file__).parent.parent / "weights" / f"{DEFAULT}.safetensors"  # its file
 
 
 def load(

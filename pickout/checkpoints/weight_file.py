@@ -27,8 +27,7 @@ _TEXT_PICKLE = re.compile(rb"\((?:dp|lp)\d|\(?[ci][\w.]+\n\w+\n")
 _TRAINING_STATE = "training state (optimiser, schedule, counters), not weights"
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _LONGEST_HEADER = 1 << 24
-_SHARED = 4
-"""How many times the file's own bytes its tensors may have together: tied ones share theirs."""
+_SHARED = 4  # how many times the file's own bytes its tensors may have together: tied ones share theirs
 
 _CONVERT = (
     "Of CLIP there is a safetensors copy: `pickout weights get clip-vit-base-patch16`; "

@@ -143,5 +143,4 @@ _LOGGING = {
         "pickout": {"handlers": ["plain"], "level": "INFO"},
         "pickout.requests": {"handlers": ["json"], "level": "INFO", "propagate": False},
     },
-}
-"""What happens goes to standard error; each request is one line of JSON."""
+}  # what happens goes to standard error; each request is one line of JSON

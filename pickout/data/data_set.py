@@ -72,8 +72,7 @@ _READ_BY = {
     "data_captions.json": "rstpreid",
     "ICFG-PEDES.json": "icfg-pedes",
     **{f"table{ending}": "table" for ending in (".csv", ".jsonl", ".parquet")},
-}
-"""Names of annotation files, and of the readers for them."""
+}  # names of annotation files, and of the readers for them
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -16,8 +16,7 @@ _DIRECTIONS = {
     "text_to_image_without_own": ("own image\nremoved", "text → image, own image removed", "#0b6e99", "--"),
     "image_to_text": ("image → text", "image → text", "#c2571a", "-"),
     "image_to_text_without_own": ("own captions\nremoved", "image → text, own captions removed", "#c2571a", "--"),
-}
-"""Head of the column, name, colour and style of the curve."""
+}  # head of the column, name, colour and style of the curve
 _MARKED = (1, 5, 10)
 
 

@@ -41,12 +41,9 @@ class MeasureSettings(Settings):
 
     people: int = Field(default=100, ge=2)
     """People of the split that take part, with one image and one sentence each; all where there are fewer."""
-    seed: int = Field(default=0, ge=0)
-    """Draws the people, images, sentences, words and random maps."""
-    random_maps: int = Field(default=4, ge=1)
-    """Random maps that each way is held against, on every pair."""
-    bootstrap: BootstrapSettings = BootstrapSettings()
-    """How intervals are drawn."""
+    seed: int = Field(default=0, ge=0)  # draws the people, images, sentences, words and random maps
+    random_maps: int = Field(default=4, ge=1)  # random maps that each way is held against, on every pair
+    bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
 
 
 class Tally:

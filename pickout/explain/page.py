@@ -20,11 +20,7 @@ from pickout.explain.pair import Array
 
 MOST = 80  # words that have a map of their own on a page; a caption has fewer
 _FINE = 8  # pixels of a layer for each patch; the browser smooths the rest
-_LARGEST, _LONG, _TAIL = (
-    512,
-    160,
-    2000,
-)  # longest side of the crop in pixels; letters of a title, and of what is cut
+_LARGEST, _LONG, _TAIL = (512, 160, 2000)  # longest side of the crop in pixels; letters of a title, and of what is cut
 _LEGEND = (
     '<p class="legend"><span><i class="heat-key"></i>the score rests on this place</span><span><i class="for-key"></i>'
     'speaks for the match</span><span><i class="against-key"></i>speaks against it</span></p>'

@@ -25,8 +25,7 @@ UNMEASURED: Mapping[Target, str] = {
     "words": "shapley",
     "word_patches": "shapley_phrases",
     "looks": "cross_attention_hidden",
-}
-"""What is shown, and said to be unmeasured, for a model without a measurement."""
+}  # what is shown, and said to be unmeasured, for a model without a measurement
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,5 +132,4 @@ WAYS: Mapping[str, Callable[[Evidence], Reading]] = {
     "mars": mars,
     "cross_attention": partial(by_looking, hide=False),
     "cross_attention_hidden": partial(by_looking, hide=True),
-}
-"""Every way by name."""
+}  # every way by name

@@ -98,9 +98,7 @@ class CrossAttention(nn.Module):
             return Attended(mixed_RTD, None, None)
         q_RHTd, k_RHNd = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
         return Attended(
-            mixed_RTD,
-            attention_row(q_RHTd, k_RHNd) if row else None,
-            attention_map(q_RHTd, k_RHNd) if map else None,
+            mixed_RTD, attention_row(q_RHTd, k_RHNd) if row else None, attention_map(q_RHTd, k_RHNd) if map else None
         )
 
 

@@ -18,23 +18,17 @@ class TextSettings(Settings):
     """CLIP's causal tower, BERT cut into text layers and layers that look at images (ALBEF, RaSa, AGA), or a frozen
     BERT with trained layers, as wide as the image tower's, behind it (`pickout-small`)."""
 
-    width: Size = 512
-    """Width of a token inside the tower."""
-    layers: Layers = 12
-    """Number of transformer layers."""
-    heads: Size = 8
-    """Heads of each layer; CLIP uses 64 channels a head."""
-    embedding: Size = 512
-    """Length of a projected token; the image tower must have the same."""
+    width: Size = 512  # width of a token inside the tower
+    layers: Layers = 12  # number of transformer layers
+    heads: Size = 8  # heads of each layer; CLIP uses 64 channels a head
+    embedding: Size = 512  # length of a projected token; the image tower must have the same
     activation: Activation = "quick_gelu"
     """Activation of the feed-forward parts; OpenAI's weights need `quick_gelu`. BERT's is the exact GELU."""
     fusion_layers: Layers = 6
     """Layers behind the `layers` of the text alone: with cross-attention (`bert`; ALBEF: 6 and 6), or trained
     (`sentence`)."""
-    feed_forward: Size | None = None
-    """Width inside the feed-forward parts; `bert` only. None: four times `width`."""
-    positions: Size = 512
-    """Longest caption in tokens; `bert` only, CLIP's is the tokenizer's context."""
+    feed_forward: Size | None = None  # width inside the feed-forward parts; `bert` only. None: four times `width`.
+    positions: Size = 512  # longest caption in tokens; `bert` only, CLIP's is the tokenizer's context
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Of hidden states and attention probabilities in training; `bert` only."""
 

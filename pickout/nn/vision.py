@@ -20,16 +20,11 @@ class VisionSettings(Settings):
     """CLIP's tower, a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA), or layers on a
     frozen convolutional network (`pickout-small`), for which `patch`, `stride` and `activation` mean nothing."""
 
-    patch: Size = 16
-    """Side of a patch in pixels."""
-    stride: Size = 16
-    """Distance between patches in pixels; less than the patch makes them overlap."""
-    width: Size = 768
-    """Width of a token inside the tower."""
-    layers: Layers = 12
-    """Number of transformer layers."""
-    heads: Size = 12
-    """Heads of each layer; CLIP uses 64 channels a head."""
+    patch: Size = 16  # side of a patch in pixels
+    stride: Size = 16  # distance between patches in pixels; less than the patch makes them overlap
+    width: Size = 768  # width of a token inside the tower
+    layers: Layers = 12  # number of transformer layers
+    heads: Size = 12  # heads of each layer; CLIP uses 64 channels a head
     embedding: Size = 512
     """Length of a projected token; the text tower must have the same. With kind `vit` the method projects."""
     branches: Layers = 1

@@ -17,27 +17,19 @@ Measure = Literal["R@1", "R@5", "R@10", "mAP", "mINP", "rSum"]
 class DataPlan(Settings):
     """The drawn people of a study, and those of another domain that its models are also asked about."""
 
-    street: StreetSettings
-    """Who is drawn."""
-    sha256: str = ""
-    """Of the annotations and pictures as the study's author had them; empty: not compared."""
+    street: StreetSettings  # who is drawn
+    sha256: str = ""  # of the annotations and pictures as the study's author had them; empty: not compared
 
 
 class Plan(Settings):
     """A base recipe, variants, seeds. The first variant is what the others are compared with."""
 
-    name: str = Field(pattern=r"[a-z0-9][a-z0-9-]*")
-    """What the study is called."""
-    claim: str = ""
-    """The sentence of the paper that is put to the test, with its table or figure."""
-    base: str
-    """A recipe: a path beside the plan, or the name of a shipped one."""
-    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
-    """Each variant is trained from each."""
-    split: Literal["val", "test"] = "test"
-    """Who the finished models are asked about. No epoch is chosen on it."""
-    measure: Measure = "R@1"
-    """What the comparison is about; the others are reported beside it."""
+    name: str = Field(pattern=r"[a-z0-9][a-z0-9-]*")  # what the study is called
+    claim: str = ""  # the sentence of the paper that is put to the test, with its table or figure
+    base: str  # a recipe: a path beside the plan, or the name of a shipped one
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)  # each variant is trained from each
+    split: Literal["val", "test"] = "test"  # who the finished models are asked about. No epoch is chosen on it.
+    measure: Measure = "R@1"  # what the comparison is about; the others are reported beside it
     settings: dict[str, Any] = Field(default={}, alias="set")
     """Keys of the recipe that every variant has in place of the base's."""
     variants: dict[str, dict[str, Any]] = Field(min_length=1)

@@ -20,8 +20,7 @@ from pickout.study.plan import Plan, recipe_of
 from pickout.synthetic.street import ANNOTATIONS, draw_street
 from pickout.train.recipe import Recipe
 
-ANSWERS = "answers.npz"
-"""In a run's folder: what each query about each population scored."""
+ANSWERS = "answers.npz"  # in a run's folder: what each query about each population scored
 
 Say = Callable[[str], None]
 

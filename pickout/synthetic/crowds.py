@@ -23,15 +23,11 @@ from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Part, Surface
 
 Array = NDArray[np.floating[Any]]
-SEEN = 0.3
-"""Share of a person in the frame that must be unhidden for its box to count."""
-NOBODY = 0.15
-"""Share of frames without anybody."""
+SEEN = 0.3  # share of a person in the frame that must be unhidden for its box to count
+NOBODY = 0.15  # share of frames without anybody
 _PEOPLE, _THINGS = 6, 7
-_SHARES = (0.12, 1.6)
-"""Heights of people, as shares of the frame's."""
-_BODIES = 0.7
-"""Share of people who have an avatar's body, where there are avatars."""
+_SHARES = (0.12, 1.6)  # heights of people, as shares of the frame's
+_BODIES = 0.7  # share of people who have an avatar's body, where there are avatars
 _LEAST = 0.03
 """Part of the square of a person's height that must lie in the frame; a whole person covers about a quarter of it."""
 _PATTERNS = ("plain", "plain", "striped", "checked", "floral")

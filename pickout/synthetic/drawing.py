@@ -24,8 +24,7 @@ from pickout.synthetic.skeleton import Skeleton, pose_skeleton
 from pickout.synthetic.solids import Rays
 from pickout.synthetic.surfaces import Array, Part, mottled
 
-FINE = 2
-"""Rays a pixel along each side."""
+FINE = 2  # rays a pixel along each side
 
 
 @dataclass(frozen=True, slots=True, eq=False)

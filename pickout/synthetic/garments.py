@@ -12,8 +12,7 @@ from pickout.synthetic.pieces import Piece, cone, ellipsoid, loft
 from pickout.synthetic.skeleton import Limb, Skeleton
 from pickout.synthetic.surfaces import Part, Surface, Vector
 
-CLOTH = read_table("cloth.toml")
-"""Details, gloss and cut by the garment's kind."""
+CLOTH = read_table("cloth.toml")  # details, gloss and cut by the garment's kind
 
 
 def cloth_surface(person: Person, skeleton: Skeleton, garment: Garment | Outer, part: Part) -> Surface:

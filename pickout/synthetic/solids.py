@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.surfaces import Array, Vector
 
-LEVELS = 192
-"""Steps of a loft's tables."""
+LEVELS = 192  # steps of a loft's tables
 _F = np.float32
 _MISS = _F(np.inf)
 

@@ -46,8 +46,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the images done and the images in all, once at the start and after each identity."""
-_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)
-"""What a generator is for; no two purposes share one."""
+_CAMERAS, _PERSON, _VIEW, _CAPTION, _BODY, _CHANGE = range(6)  # what a generator is for; no two purposes share one
 
 
 @dataclass(frozen=True, slots=True)

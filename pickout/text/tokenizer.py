@@ -18,20 +18,17 @@ from pickout.errors import CheckpointError
 from pickout.text.cleaning import Cleaned, Cleaning, clean, clean_as_albef
 from pickout.text.vocabulary import SpecialTokens, Vocabulary, ids_fault, read_vocabulary
 
-FORMAT = 1
-"""Version of the text that `Tokenizer.to_json` writes."""
+FORMAT = 1  # version of the text that `Tokenizer.to_json` writes
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|(?:[^\w\s]|_)+")
 # Below this many captions one thread is faster, and no thread pool is left behind for a later fork.
 _FEW = 64
 
 
-SMALLEST = 256 + 4
-"""The least size of a trained vocabulary: an entry for each byte and four special ones."""
-LARGEST = 1_000_000
-"""The most entries of a trained vocabulary, and"""
+SMALLEST = 256 + 4  # the least size of a trained vocabulary: an entry for each byte and four special ones
+LARGEST = 1_000_000  # the most entries of a trained vocabulary
 LONGEST = 10_000
-"""the most tokens of a row: far above any model's, and below what a slip or a hostile file may take in memory."""
+"""The most tokens of a row: far above any model's, and below what a slip or a hostile file may take in memory."""
 
 
 class TokenizerSettings(Settings):
@@ -41,16 +38,14 @@ class TokenizerSettings(Settings):
     """CLIP's byte pairs, BERT's word pieces, or byte pairs learnt from the training captions."""
     file: Path | None = None
     """The vocabulary: bpe_simple_vocab_16e6.txt.gz for clip, vocab.txt for wordpiece, none for trained."""
-    context: int = Field(default=77, ge=4, le=LONGEST)
-    """Tokens in a row, start and end included (CLIP: 77)."""
+    context: int = Field(default=77, ge=4, le=LONGEST)  # tokens in a row, start and end included (CLIP: 77)
     vocabulary_size: int = Field(default=2000, ge=SMALLEST, le=LARGEST)
     """The most entries of a trained vocabulary; the other kinds take what their file holds."""
     closing: bool = True
     """Whether an end token closes a row of a wordpiece or trained tokenizer (ALBEF, RaSa and AGA: no)."""
     cleaning: Cleaning = "none"
     """What happens to a caption first; `albef` lower-cases it and drops punctuation (ALBEF, RaSa and AGA)."""
-    words: int | None = Field(default=None, ge=1)
-    """Words kept by `albef` cleaning (RaSa, AGA: 50); none: all."""
+    words: int | None = Field(default=None, ge=1)  # words kept by `albef` cleaning (RaSa, AGA: 50); none: all
 
 
 @dataclass(frozen=True, slots=True)

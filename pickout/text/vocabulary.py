@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 _NO_WORD = re.compile(r"\[(?:UNK|unused\d+|PAD|CLS|SEP|MASK)\]|<\|.*\|>")
 """Entries of a vocabulary that stand for no text."""
-BLANK = "\u0120"
-"""How byte-level pieces spell the blank before a word."""
+BLANK = "\u0120"  # how byte-level pieces spell the blank before a word
 
 
 @dataclass(frozen=True, slots=True)

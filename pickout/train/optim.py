@@ -19,10 +19,8 @@ class OptimSettings(Settings):
     """`adam`: weight decay is added to the gradient (coupled L2, the paper); `adamw`: weights shrink apart from it."""
     learning_rate: float = Field(1e-5, gt=0, le=100)
     """The rate of pretrained weights; a method's parameter groups scale it."""
-    weight_decay: float = Field(4e-5, ge=0)
-    """A method's parameter groups scale it; biases have none."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the two running means."""
+    weight_decay: float = Field(4e-5, ge=0)  # a method's parameter groups scale it; biases have none
+    betas: tuple[float, float] = (0.9, 0.999)  # decay of the two running means
     epsilon: float = Field(1e-3, gt=0)
     """Added to the root of the second mean; this large it matters: it dominates for small gradients."""
     clip: float | None = Field(None, gt=0)
@@ -34,22 +32,16 @@ class OptimSettings(Settings):
 class ScheduleSettings(Settings):
     """Epochs and the learning rate's course. Defaults: ITSELF, implementation details."""
 
-    epochs: int = Field(60, ge=1)
-    """Epochs of the whole run."""
-    warm_up: int = Field(5, ge=0)
-    """Epochs of linear warm-up; at most `epochs`."""
-    warm_up_start: float = Field(0.1, ge=0, le=1)
-    """The factor on the learning rate at the first step."""
-    decay: Literal["cosine", "constant"] = "cosine"
-    """The course after the warm-up."""
-    every: Literal["epoch", "step"] = "epoch"
-    """Whether the rate changes once an epoch (the paper) or at each step."""
+    epochs: int = Field(60, ge=1)  # epochs of the whole run
+    warm_up: int = Field(5, ge=0)  # epochs of linear warm-up; at most `epochs`
+    warm_up_start: float = Field(0.1, ge=0, le=1)  # the factor on the learning rate at the first step
+    decay: Literal["cosine", "constant"] = "cosine"  # the course after the warm-up
+    every: Literal["epoch", "step"] = "epoch"  # whether the rate changes once an epoch (the paper) or at each step
     floor: float = Field(0.0, ge=0)
     """The learning rate, of every group alike, that the cosine ends at (RaSa, AGA: 1e-6)."""
     warm_up_steps: int = Field(0, ge=0)
     """First steps of the run at `warm_up_rate` (RaSa, AGA: 101, before the rate is first raised)."""
-    warm_up_rate: float = Field(1e-5, gt=0)
-    """The learning rate of every group during `warm_up_steps` (RaSa, AGA)."""
+    warm_up_rate: float = Field(1e-5, gt=0)  # the learning rate of every group during `warm_up_steps` (RaSa, AGA)
 
 
 def build_optimiser(method: Method, settings: OptimSettings) -> Optimizer:

@@ -39,37 +39,26 @@ class TrainSettings(Settings):
     """The split that chooses the best epoch; `test` only to repeat a published habit; `last`: no choice is made."""
     metric: Literal["R@1", "R@5", "R@10", "mAP", "mINP", "rSum"] = "R@1"
     """The validation metric whose highest value chooses the epoch; the earlier epoch wins a tie."""
-    validate_every: int = Field(1, ge=1)
-    """Epochs between validations; the last epoch always has one."""
+    validate_every: int = Field(1, ge=1)  # epochs between validations; the last epoch always has one
     keep: int = Field(2, ge=1)
     """Checkpoints kept, newest first; more than one, so that a damaged one can be passed over."""
-    log_every: int = Field(10, ge=1)
-    """Optimiser steps between journal lines; a line has the means over them."""
+    log_every: int = Field(10, ge=1)  # optimiser steps between journal lines; a line has the means over them
 
 
 class Recipe(Settings):
     """A training run. Defaults are ITSELF's on CUHK-PEDES."""
 
-    name: str
-    """What the run is called."""
-    seed: int = Field(1, ge=0, lt=2**32)
-    """Seeds weights, batches and augmentation; 32 bits, as NumPy's takes."""
-    data: DataSettings
-    """What to train on."""
-    model: ModelSettings
-    """What to train."""
-    augmentation: AugmentationSettings = AugmentationSettings()
-    """How training images are varied."""
+    name: str  # what the run is called
+    seed: int = Field(1, ge=0, lt=2**32)  # seeds weights, batches and augmentation; 32 bits, as NumPy's takes
+    data: DataSettings  # what to train on
+    model: ModelSettings  # what to train
+    augmentation: AugmentationSettings = AugmentationSettings()  # how training images are varied
     caption_augmentation: CaptionAugmentationSettings = CaptionAugmentationSettings()
     """How training captions are varied."""
-    sampler: SamplerSettings = SamplerSettings()
-    """Which pairs meet in a batch."""
-    optim: OptimSettings = OptimSettings()
-    """The optimiser."""
-    schedule: ScheduleSettings = ScheduleSettings()
-    """Epochs and the learning rate's course."""
-    train: TrainSettings = TrainSettings()
-    """How the run is computed, watched and kept."""
+    sampler: SamplerSettings = SamplerSettings()  # which pairs meet in a batch
+    optim: OptimSettings = OptimSettings()  # the optimiser
+    schedule: ScheduleSettings = ScheduleSettings()  # epochs and the learning rate's course
+    train: TrainSettings = TrainSettings()  # how the run is computed, watched and kept
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:

@@ -307,12 +307,7 @@ def test_wrong_vectors_and_thumbnails_are_named(told):
 
     rows = list(told.rows(known.id for known in told._store.known()).values())
     store = Store(told.path, len(rows[0].vector))
-    store.put(
-        [
-            replace(rows[0], vector=rows[0].vector * 2),
-            replace(rows[1], thumbnail=b"no picture"),
-        ]
-    )
+    store.put([replace(rows[0], vector=rows[0].vector * 2), replace(rows[1], thumbnail=b"no picture")])
     faults = {fault.file: fault.what for fault in verify(told.path)}
     assert "(but 2)" in faults[rows[0].file]
     assert "thumbnail" in faults[rows[1].file]

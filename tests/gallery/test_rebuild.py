@@ -258,10 +258,7 @@ def test_a_begun_rebuild_is_given_up_by_deleting_its_file(told, encoder):
 
 
 def test_two_rebuilds_at_once_are_refused(told):
-    with (
-        locked(told.path / REBUILDING, 0, ""),
-        pytest.raises(GalleryError, match="another process is rebuilding"),
-    ):
+    with locked(told.path / REBUILDING, 0, ""), pytest.raises(GalleryError, match="another process is rebuilding"):
         told.rebuild(WideEncoder())
 
 

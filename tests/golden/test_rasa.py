@@ -56,12 +56,7 @@ class Recorded(Chooser):
         return Hidden(self.io["mlm_input_ids"], self.io["mlm_positions"].bool() & content_BT)
 
     def replace(
-        self,
-        ids_BT: Tensor,
-        content_BT: Tensor,
-        tokens_BTD: Tensor,
-        logits: Callable[[Tensor], Tensor],
-        size: int,
+        self, ids_BT: Tensor, content_BT: Tensor, tokens_BTD: Tensor, logits: Callable[[Tensor], Tensor], size: int
     ) -> Tensor:
         return self.io["mrtd_input_ids"]
 

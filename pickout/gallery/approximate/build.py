@@ -36,8 +36,7 @@ class ApproximateSettings(Settings):
 
     above: int = Field(default=1_000_000, ge=0)
     """Crops up to which a search is exact: all vectors are held, 2 GB for a million of 512 numbers."""
-    target: float = Field(default=0.99, gt=0, le=1)
-    """Recall at 100 that the least effort is chosen for."""
+    target: float = Field(default=0.99, gt=0, le=1)  # recall at 100 that the least effort is chosen for
     searches: int = Field(default=200, ge=10)
     """Sentences, and crops, that are searched for; half of them choose, the other half measure."""
     partitions: int | None = Field(default=None, ge=1)
@@ -45,8 +44,7 @@ class ApproximateSettings(Settings):
     codes: Codes | None = None
     """What stands for a number of a vector: `bits` or `bytes`, eight times as large and finer. None: bits where the
     length of a vector is a multiple of 8."""
-    seed: int = 0
-    """Which crops are searched for."""
+    seed: int = 0  # which crops are searched for
 
 
 class Recall(Settings):
