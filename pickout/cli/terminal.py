@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 Show = Callable[..., None]  # told how much is done and of how much in all; `what` is being done and a `note` may follow
 
 
-def say(text: object) -> None:
-    """Print a line in which names of others may stand."""
-    typer.echo(printable(text))
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line in which names of others may stand; with `err` on standard error."""
+    typer.echo(printable(text), err=err)
 
 
 def tell(values: Mapping[str, object], *, json: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from pickout.cli.options import Device, Json, Texts
 from pickout.cli.terminal import say, tell
-from pickout.errors import NothingFound
+from pickout.errors import NothingFound, printable
 
 if TYPE_CHECKING:
     from pickout.video.harvest import HarvestReport
@@ -110,12 +110,12 @@ def _progress(
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not speaks) as bars:
-        tasks = {each.name: bars.add_task(each.name, total=None, at="", visible=False) for each in found}
+        tasks = {each.name: bars.add_task(printable(each.name), total=None, at="", visible=False) for each in found}
         lengths = {each.name: last if each.is_live else _length(each) for each in found} if speaks else {}
 
         def say(name: str, what: float | str) -> None:
             if isinstance(what, str):
-                console.print(what, markup=False)
+                console.print(printable(what), markup=False)
                 return
             length = lengths.get(name)
             at = f"{what / 60:.1f} min" + (f" of {length / 60:.1f}" if length else "")

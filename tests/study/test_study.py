@@ -12,7 +12,7 @@ from pickout.study.statistics import holm, paired_difference
 
 STUDIES = Path(__file__).parents[2] / "studies"
 PLAN = """
-name = "try"
+name = 'try $^'
 claim = "Nothing."
 base = "smoke"
 seeds = [1, 2]
