@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pickout.cli.options import GalleryPath, Json, open_gallery
-from pickout.cli.terminal import tell
+from pickout.cli.terminal import say, tell
 
 if TYPE_CHECKING:
     from pickout.gallery.audit.heads import Head
@@ -61,7 +61,7 @@ def verify(
     folder = open_gallery(gallery).path
     found = examine(folder, [_head(file) for file in head or ()], key)
     for fault in found.faults:
-        typer.echo(fault)
+        say(fault)
     if found.faults:
         raise GalleryDamaged(f"{gallery}: the audit log is not as it was written")
     tell({"entries": found.size, "root": found.root.hex(), "heads": found.heads, "faults": 0}, json=json)

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pickout.config import read_toml
+from pickout.errors import printable
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.evaluate.metrics import MEASURES, Metrics, RelevantRanks, average, cmc, score_queries
 from pickout.files import storage_errors
@@ -203,9 +204,10 @@ _MARKED = (1, 5, 10)
 def render(report: Report) -> RenderableType:
     """The report for a terminal: measures with intervals, counts, the sweep, the notes."""
     subject = report.subject
+    model, data, split = (escape(printable(name)) for name in (subject.model, subject.data, subject.split))
     parts: list[RenderableType] = [
-        f"[bold]{escape(subject.model)}[/bold] ({subject.fingerprint}) on [bold]{escape(subject.data)}[/bold], "
-        f"{escape(subject.split)}: {subject.images} images, {subject.captions} captions, {subject.identities} people",
+        f"[bold]{model}[/bold] ({subject.fingerprint}) on [bold]{data}[/bold], {split}: "
+        f"{subject.images} images, {subject.captions} captions, {subject.identities} people",
         _measures(report.directions()),
     ]
     if report.bootstrap.resamples:
@@ -214,7 +216,7 @@ def render(report: Report) -> RenderableType:
         parts.append(f"[dim]Below each number its {told}.[/dim]")
     if report.sweep is not None:
         parts += ["", f"Weight of the global similarity, {report.sweep.label} (text → image):", _sweep(report.sweep)]
-    parts += [f"[yellow]Note:[/yellow] {escape(note)}." for note in report.notes]
+    parts += [f"[yellow]Note:[/yellow] {escape(printable(note))}." for note in report.notes]
     return Group(*parts)
 
 
@@ -277,7 +279,8 @@ def plot_cmc(report: Report) -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
     subject = report.subject
-    axes.set_title(f"{subject.model} on {subject.data}, {subject.split}", loc="left", fontsize=11, fontweight="bold")
+    title = printable(f"{subject.model} on {subject.data}, {subject.split}")
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)  # a name may hold $
     stream = io.BytesIO()
     # Without the library's version inside, equal reports give equal bytes.
     figure.savefig(stream, format="png", metadata={"Software": None})

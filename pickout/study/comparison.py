@@ -177,6 +177,7 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    plain: dict[str, Any] = {"parse_math": False}  # names may hold $
     most = max(len(rows) for rows in found.values())
     figure = Figure(figsize=(7.2, 1.2 + 0.42 * most * len(found)), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
@@ -189,10 +190,10 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
                 axes.plot([change.low, change.high], [place, place], color="#c2571a", linewidth=2)
                 axes.plot(change.mean, place, "o", color="#c2571a", markersize=5)
         axes.axvline(0, color="#777777", linewidth=0.8)
-        axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows])
+        axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows], **plain)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points")
-        axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold")
+        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points", **plain)
+        axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold", **plain)
         axes.grid(axis="x", color="#d9d9d9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     stream = io.BytesIO()
