@@ -16,10 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.device import Precision
-from pickout.checkpoints.key_report import KeyReport
-from pickout.checkpoints.loaded_model import LoadedModel, assemble
-from pickout.checkpoints.weight_file import read_weights, safetensors_header
+from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
+from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
 from pickout.files import atomic_path, read_text, write_atomically

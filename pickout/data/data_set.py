@@ -224,6 +224,15 @@ def read_text(file: Path) -> str:
     raise AnnotationError(file, None, None, problem)
 
 
+def told_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object (`object_pairs_hook`); a ValueError where it names a field twice, of which JSON keeps the last."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        name = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        raise ValueError(f"the field {show(name)} stands twice in {show(values)}; keep one")
+    return values
+
+
 def sound(caption: str) -> str:
     """The caption with lone surrogates, which no file or screen can take, as U+FFFD."""
     return _SURROGATE.sub("\ufffd", caption)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from pickout.data.data_set import read_text, show
+from pickout.data.data_set import read_text, show, told_once
 from pickout.errors import AnnotationError, DataMissing
 
 Row = Mapping[str, Any]
@@ -184,7 +184,7 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> Table:
     # splitlines would also part a line at letters that JSON allows inside of a text.
     for number, line in enumerate(line for line in read_text(file).split("\n") if line.strip()):
         try:
-            row, problem = json.loads(line), ""
+            row, problem = json.loads(line, object_pairs_hook=told_once), ""
         except (ValueError, RecursionError) as error:
             row, problem = None, f"not valid JSON: {error}"
         if isinstance(row, dict):

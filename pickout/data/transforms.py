@@ -14,7 +14,7 @@ from torch import Tensor
 from pickout.config import Settings, nearest
 from pickout.data.image_changes import CHANGES
 from pickout.shapes import Float
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.tokenizer import SpecialTokens
 
 Positive = Annotated[float, Field(gt=0)]
 Triple = tuple[float, float, float]

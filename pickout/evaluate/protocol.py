@@ -16,8 +16,7 @@ from pydantic import Field
 from torch.nn.functional import normalize
 
 import pickout
-from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel, Precision
 from pickout.checkpoints.saved_model import SETTINGS_FILE
 from pickout.config import Settings
 from pickout.data.data_set import DataSet, Split
@@ -37,9 +36,18 @@ from pickout.evaluate.evaluation_report import (
     read_training,
     summarise,
 )
-from pickout.evaluate.metrics import QueryScores, average, score_queries
+from pickout.evaluate.metrics import (
+    TIE_RULE,
+    QueryScores,
+    RelevantRanks,
+    average,
+    collect_ranks,
+    find_relevant,
+    rank,
+    rank_mixtures,
+    score_queries,
+)
 from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.relevant_ranks import TIE_RULE, RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 

@@ -24,8 +24,7 @@ from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.explain.evidence import Evidence, drop_words, hide_patches
 from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes, read_mask
 from pickout.explain.pair import Array, Grid, make_pair, match_scores
-from pickout.explain.verdict import TARGETS, Finding, Measurement, Number, Target
-from pickout.explain.ways import WAYS, Reading
+from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, Reading, Target
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
 GARMENT_TARGETS: tuple[Target, ...] = ("word_patches", "looks")

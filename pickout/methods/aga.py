@@ -19,13 +19,12 @@ from pickout.methods.base import ImageTower
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import FusionSettings
 from pickout.methods.fusion_plan import Given, Weak
-from pickout.methods.processes import total
-from pickout.methods.step_choices import Chooser, Hidden
+from pickout.methods.step_choices import Chooser, Hidden, total
 from pickout.saliency.aggregation import layer_ema, layer_mean
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
 from pickout.saliency.masking import Normalisation, clip, probabilities, vacuous_probabilities, word_weights
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
-from pickout.text.vocabulary import Vocabulary
+from pickout.text.tokenizer import Vocabulary
 
 Source = Literal["online", "momentum"]  # which model is asked
 Rows = Mapping[int, Float[Tensor, "batch tokens"]]

@@ -23,9 +23,9 @@ from pickout.methods.base import (
     TextFeatures,
     group_parameters,
 )
+from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
-from pickout.nn.shared_keys import ImageMemory
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.towers import VisionTransformer
 from pickout.shapes import NO_ATTENTION, Bool, Float, Int, TokenBatch
 
 _NEW = ("relation_head.", "replaced_head.")

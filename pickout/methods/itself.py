@@ -35,7 +35,7 @@ from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
-from pickout.text.vocabulary import Vocabulary
+from pickout.text.tokenizer import Vocabulary
 
 
 class ItselfSettings(ObjectiveSettings):

@@ -9,8 +9,7 @@ from pickout.methods import METHODS
 from pickout.methods.base import ImageTower, Method, TextTower
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextSettings, TextTransformer
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer
 from pickout.text.tokenizer import TokenizerSettings
 
 

@@ -8,8 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import Attended, SelfAttention, attention_map, attention_row, check_heads, split_heads
-from pickout.nn.shared_keys import Grouping, attend_in_groups
+from pickout.nn.attention import (
+    Attended,
+    Grouping,
+    SelfAttention,
+    attend_in_groups,
+    attention_map,
+    attention_row,
+    check_heads,
+    split_heads,
+)
 from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Bool, Float, Int
 

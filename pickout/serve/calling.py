@@ -19,6 +19,7 @@ from pickout.serve.crops import Crops
 from pickout.serve.guard import Measured
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Job, Tell
+from pickout.serve.scenes import Scenes
 from pickout.serve.service import Service
 from pickout.serve.watches import Watches
 
@@ -54,7 +55,7 @@ class Parts:
 
     def __init__(self, service: Service) -> None:
         self.service, self.crops, self.watches, self.measured = service, Crops(service), Watches(service), Measured()
-        self.cases = Cases(service)
+        self.cases, self.scenes = Cases(service), Scenes(self.crops, service.settings)
         self.stopping: Callable[[], bool] = lambda: False
         self.loopback = True
         self.streams = 0

@@ -14,14 +14,15 @@ from pickout.gallery.audit.log import acting, record_event
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE
-from pickout.gallery.storage.manifest import first_fault
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.tables import first_fault
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
 from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, UpdateBody
 from pickout.serve.retention import Retention
+from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
 from pickout.serve.uploads import Sent, index_upload, told_progress, told_steps
 
@@ -64,6 +65,24 @@ def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True)
 
     with acting(called.who):
         return followed(called, hosted, "index", work, follow)
+
+
+@router.post("/galleries/{gallery}/sample", tags=["changes"], response_class=Response, responses=STREAM)
+def sample(called: Called, gallery: str, follow: Follow = True) -> Response:
+    """Put drawn people into an empty gallery, to try it on. Needs a purpose; recorded."""
+    hosted = called.gallery(Action.INDEX, gallery)
+    if called.actor.cameras is not None:
+        raise AccessDenied("this token may not draw people: it is limited to some cameras")
+
+    def work(tell: Tell) -> dict[str, Any]:
+        opened = hosted.open()
+        if opened.count():
+            raise UsageError("drawn people are put into an empty gallery only, so that nobody takes one for a person")
+        record_event(hosted.path, "drawn people added")
+        return {"crops": add_sample(opened, called.parts.service.uploads(hosted).folder / "drawn", _steps(tell))}
+
+    with acting(called.who):
+        return followed(called, hosted, "sample", work, follow)
 
 
 @router.post("/galleries/{gallery}/update", tags=["changes"])

@@ -90,7 +90,7 @@ class SearchBody(Body):
     """Which crops to look at."""
     saved: Name | None = None
     """Run the search that is kept under this name, instead of all the above."""
-    top: int = Field(default=20, ge=1, le=200)
+    top: int = Field(default=20, ge=1, le=600)
     """How many candidates on a page."""
     page: int = Field(default=1, ge=1, le=10_000)
     """Which page."""

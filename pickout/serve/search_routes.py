@@ -130,6 +130,13 @@ def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) ->
     return Response(content, media_type=media_type, headers=named)
 
 
+@router.get("/galleries/{gallery}/crops/{crop}/frame", tags=["search"], response_class=Response, responses=_JPEG)
+def frame(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
+    """The frame that a crop was cut from, with its box, where the recording is at hand. Needs a purpose; recorded."""
+    content = called.parts.scenes.frame(called.actor, gallery, crop, called.who, blur=blur)
+    return Response(content, media_type="image/jpeg")
+
+
 @router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"])
 def explain(called: Called, gallery: str, crop: CropId, body: SentenceBody) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""

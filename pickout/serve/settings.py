@@ -25,6 +25,8 @@ class ServeSettings(Settings):
     """Names by which the server is called besides those of this machine's loopback address."""
     folders: tuple[Path, ...] = ()
     """Folders below which crops, data sets and models may be read when a client names a path."""
+    recordings: tuple[Path, ...] = ()
+    """Folders with the recordings that crops were cut from, so that their frames can be shown."""
     webhooks: tuple[str, ...] = ()
     """Addresses, as `https://host:port`, to which alarms may be sent."""
     largest_body: int = Field(default=2**20, ge=1024)

@@ -12,8 +12,7 @@ from tokenizers import Tokenizer as Backend
 from pickout.errors import DataError, DataMissing, RecipeError
 from pickout.files import gunzip, read_bytes, read_text
 from pickout.text.cleaning import Cleaning, clean, clean_as_albef
-from pickout.text.tokenizer import SMALLEST, Tokenizer, TokenizerSettings
-from pickout.text.vocabulary import BLANK, SpecialTokens, byte_letters
+from pickout.text.tokenizer import BLANK, SMALLEST, SpecialTokens, Tokenizer, TokenizerSettings, byte_letters
 
 MERGES = 48894  # how many merges of the file CLIP uses: 49152 - 256 - 2
 END_OF_WORD = "</w>"

@@ -102,6 +102,21 @@ class VideoFile:
                     yield Frame(number - 1, last, _upright(decoded))
             self.fault = self._verdict(last, number, broken)
 
+    def times(self, patience: float) -> tuple[float, ...]:
+        """The seconds of every frame, as the container tells them: nothing is decoded. Empty where it tells none, or
+        reading them takes longer than `patience` seconds."""
+        found, end = list[float](), time.monotonic() + patience
+        with _opened(str(self.file)) as container:
+            stream = _video_stream(container, self.file)
+            if self.seconds is None or container.format.name in _NO_SEEKING:
+                return ()
+            for packet in container.demux(stream):
+                if time.monotonic() > end:
+                    return ()
+                if packet.pts is not None and not packet.is_discard:
+                    found.append(max(0.0, float(packet.pts * packet.time_base) - _first(stream)))
+        return tuple(sorted(found))
+
     def _slot(self, seconds: float) -> int:
         return int(seconds * self._rate + 1e-6)
 

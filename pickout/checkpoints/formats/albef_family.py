@@ -27,8 +27,7 @@ from pickout.checkpoints.formats.names import TABLES, UNUSED, Names, Translation
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.model import ModelSettings
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.tokenizer import TokenizerSettings
 
 CONTEXT = 50  # tokens of a caption in RaSa and AGA

@@ -32,16 +32,22 @@ const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds
 // A token that is not valid is not sent again: wrong tokens are counted, and then an address has to wait.
 let ended = null;
 
-export async function ask(path, { method, json, form, signal, as = "json", tries = 3 } = {}) {
+// Where a request goes and with what: who asks, and what for.
+function addressed(path) {
   if (ended !== null && ended === session.token) throw new Failure("expired", "Your token is not valid any more.", 401);
   const headers = {};
   if (session.token) headers.Authorization = `Bearer ${session.token}`;
-  if (json !== undefined) headers["Content-Type"] = "application/json";
   const url = new URL(`/v1${path}`, location.origin);
   if (session.purpose) {
     if (/^[\x20-\x7e]*$/.test(session.purpose)) headers["Pickout-Purpose"] = session.purpose;
     else url.searchParams.set("purpose", session.purpose);
   }
+  return { url, headers };
+}
+
+export async function ask(path, { method, json, form, signal, as = "json", tries = 3 } = {}) {
+  const { url, headers } = addressed(path);
+  if (json !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
     const body = form ?? (json === undefined ? undefined : JSON.stringify(json));
@@ -58,12 +64,57 @@ export async function ask(path, { method, json, form, signal, as = "json", tries
     await pause(Math.min(Number(answer.headers.get("Retry-After")) || 1, 5));
     return ask(path, { method, json, form, signal, as, tries: tries - 1 });
   }
-  const kind = KINDS[answer.status] ?? (answer.status >= 500 ? "broken" : "wrong");
+  throw failure(answer.status, told.error, headers);
+}
+
+function failure(status, words, headers) {
+  const kind = KINDS[status] ?? (status >= 500 ? "broken" : "wrong");
   if (kind === "expired") {
     ended = headers.Authorization?.slice(7) ?? "";
     document.dispatchEvent(new Event("expired"));
   }
-  throw new Failure(kind, told.error ?? "unknown", answer.status);
+  return new Failure(kind, words ?? "unknown", status);
+}
+
+// Long work, followed line by line; what it ended with.
+export async function follow(path, options, progress) {
+  const answer = await ask(path, { method: "POST", ...options, as: "response" });
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (let piece; !(piece = await reader.read()).done;) {
+      const lines = (rest + piece.value).split("\n");
+      rest = lines.pop();
+      for (const line of lines.filter(Boolean)) {
+        const told = JSON.parse(line);
+        if (told.progress) progress(told.progress);
+        if (told.error) throw new Failure("wrong", told.error);
+        if (told.result) return told.result;
+      }
+    }
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+  }
+  throw new Failure("offline", "The server went away before this was done. It goes on there if it can; look again.");
+}
+
+// A large file as a request's body. `fetch` does not tell how far it is.
+export function send(path, file, progress) {
+  const { url, headers } = addressed(path);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.responseType = "json";
+    request.upload.onprogress = (event) => progress(event.loaded / event.total);
+    request.onerror = () =>
+      reject(new Failure("offline", "The server does not answer, or refuses a file of this size."));
+    request.onload = () => {
+      if (request.status < 300) resolve(request.response);
+      else reject(failure(request.status, request.response?.error, headers));
+    };
+    request.send(file);
+  });
 }
 
 export const of = (...parts) => `/galleries/${[session.gallery, ...parts].map(encodeURIComponent).join("/")}`;

@@ -166,6 +166,7 @@ const KEYS = [
   ["Enter", "look closer"],
   ["W", "why it is there"],
   ["E", "where else"],
+  ["V", "in the recording, where it is at hand"],
   ["+ −", "more, or less, like this"],
   ["C", "compare those that are selected"],
   ["[ ]", "page before, page after"],

@@ -35,6 +35,9 @@ export class Grid {
   get current() {
     return this.items[this.at] ?? null;
   }
+  get busy() {
+    return this.list.hasAttribute("aria-busy");
+  }
   get chosen() {
     return this.selected.size ? [...this.selected] : this.current ? [this.current.id] : [];
   }
@@ -190,7 +193,7 @@ export class Grid {
 
   judge(verdict) {
     const crops = this.chosen;
-    if (!crops.length) return;
+    if (!crops.length || this.busy) return; // what stands there is about to go
     mark(crops, verdict, { sentence: this.options.sentence?.() ?? "" });
     announce(
       `${crops.length > 1 ? `${crops.length} candidates` : `candidate ${this.at + 1}`} marked ${WORDS[verdict][1]}`,
