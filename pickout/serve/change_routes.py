@@ -79,7 +79,7 @@ def sample(called: Called, gallery: str, follow: Follow = True) -> Response:
         if opened.count():
             raise UsageError("drawn people are put into an empty gallery only, so that nobody takes one for a person")
         record_event(hosted.path, "drawn people added")
-        return {"crops": add_sample(opened, called.parts.service.uploads(hosted).folder / "drawn", _steps(tell))}
+        return {"crops": add_sample(opened, called.parts.service.uploads(hosted).folder / "drawn", told_steps(tell))}
 
     with acting(called.who):
         return followed(called, hosted, "sample", work, follow)
