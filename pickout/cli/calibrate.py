@@ -60,12 +60,11 @@ def calibrate(
 @contextmanager
 def _drawn_people() -> Iterator[Path]:
     """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
-    from pickout.synthetic.street import StreetSettings, draw_street
+    from pickout.synthetic.street import draw_strangers
 
     typer.echo("no data named: calibrating on drawn people; on real ones probabilities are rougher (docs)", err=True)
-    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
     with TemporaryDirectory() as folder, progress("drawing", quiet=False, stays=True) as show:
-        yield draw_street(settings, Path(folder) / "street", progress=show)
+        yield draw_strangers(Path(folder), show)
 
 
 def _show(gallery: Path, found: "Calibration") -> None:

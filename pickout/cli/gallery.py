@@ -40,32 +40,15 @@ _Set = Annotated[
 @app.command()
 def info(gallery: GalleryPath, json: Json = False) -> None:
     """What a gallery holds and which model made it."""
-    from pickout.gallery.changes.rebuild import unfinished_rebuild
-
-    opened, begun = open_gallery(gallery), unfinished_rebuild(gallery)
-    manifest, rows = opened.manifest, opened.count()
-    rebuild: object = None if json else "none"
-    if begun is not None:
-        to, done = begun.manifest.model, begun.done
-        place = f" from {to.run}" if to.run else ""
-        rebuild = f"to {to.name} {to.fingerprint[:8]}{place}, {done} of {rows} rows; run it again to go on"
-        if json:
-            rebuild = {"model": to.name, "fingerprint": to.fingerprint, "run": to.run, "done": done, "rows": rows}
-    told = {
-        "gallery": str(gallery),
-        "rows": rows,
-        "cameras": list(opened.cameras()),
-        "quarantined": len(opened.quarantined()),
-        "saved_searches": len(opened.saved.all()),
-        "format": manifest.format,
-        "created": manifest.created.isoformat(),
-        "model": manifest.model.name,
-        "fingerprint": manifest.model.fingerprint,
-        "run": manifest.model.run,
-        "search": opened.how_searched(),
-        "rebuild": rebuild,
-        "bytes": sum(file.stat().st_size for file in gallery.rglob("*") if file.is_file()),
-    }
+    told = open_gallery(gallery).about()
+    begun = told["rebuild"]
+    if not json:
+        told["rebuild"] = "none"
+        if begun is not None:
+            place = f" from {begun['run']}" if begun["run"] else ""
+            done = f"{begun['done']} of {begun['rows']} rows; run it again to go on"
+            told["rebuild"] = f"to {begun['model']} {begun['fingerprint'][:8]}{place}, {done}"
+    told = {"gallery": str(gallery), **told}
     tell(told, json=json)
 
 

@@ -35,6 +35,7 @@ from pickout.serve.job_routes import router as job_routes
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
 from pickout.serve.site_routes import router as site_routes
+from pickout.serve.upkeep_routes import router as upkeep_routes
 from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def create_app(
     app.state.parts = parts
     app.get("/", include_in_schema=False)(_page)
     app.mount("/page", StaticFiles(directory=_PAGE))
-    for router in (search_routes, case_routes, change_routes, job_routes, duty_routes, site_routes):
+    for router in (search_routes, case_routes, change_routes, job_routes, upkeep_routes, duty_routes, site_routes):
         app.include_router(router, prefix="/v1", responses=ERRORS)
     app.exception_handler(PickoutError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -184,6 +184,12 @@ def _jobs(settings: StreetSettings, out: Path) -> list[Job]:
     return [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
 
 
+def draw_strangers(folder: Path, progress: ProgressCallback | None = None) -> Path:
+    """People that the shipped model has never seen, as bad cameras would show them: a split `val` to calibrate with."""
+    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
+    return draw_street(settings, folder / "street", progress=progress)
+
+
 @contextmanager
 def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
     """The entries of each job, in the order of `jobs`."""
