@@ -94,7 +94,8 @@ async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, An
     if body.case is not None:
         await run_in_threadpool(parts.cases.own, called.actor, gallery, body.case)
     found = parts.service.search(called.actor, gallery, body, who)
-    told = found.as_json(await asyncio.wrap_future(found.answer))
+    given = await asyncio.wrap_future(found.answer)
+    told = await run_in_threadpool(found.as_json, given) if body.thumbnails else found.as_json(given)
     if body.case is not None:
         await run_in_threadpool(parts.cases.searched, body.case, who, told)
     return told
