@@ -109,6 +109,9 @@ def _takes(told: dict[str, Any], bodies: dict[str, None]) -> Iterator[str]:
         if each["in"] != "path" and each["name"] not in common:
             yield f"`{each['name']}`"
     for kind, content in told.get("requestBody", {}).get("content", {}).items():
+        if "$ref" not in content["schema"]:
+            yield "a file as the body"
+            continue
         name = content["schema"]["$ref"].rpartition("/")[2]
         bodies[name] = None
         yield f"[{_title(name)}](#{_title(name).lower().replace(' ', '-')})" + (" as a form" if "form" in kind else "")

@@ -27,8 +27,7 @@ _HOMES = {
     "Where": "pickout.gallery.search.filters",
     "evaluate": "pickout.evaluate.protocol",
     "load": "pickout.checkpoints.source",
-}
-"""Public name to the module that defines it."""
+}  # public name to the module that defines it
 
 
 def __getattr__(name: str) -> Any:

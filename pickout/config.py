@@ -19,17 +19,14 @@ from pydantic_core import ErrorDetails
 from pickout.errors import RecipeError
 from pickout.files import read_text
 
-DEEPEST = 16
-"""Tables within tables that settings may have; ours have four."""
+DEEPEST = 16  # tables within tables that settings may have; ours have four
 _PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
 _DEEP_KEY = re.compile(rf"""(?<![\w"'-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{DEEPEST}}}""")
 """A dotted key of more parts: the reader of TOML takes time and memory by their square."""
 _WHOLE = 1 << 63
 
-Size = Annotated[int, Field(gt=0, le=1 << 20)]
-"""A width, in numbers; far above any model's."""
-Layers = Annotated[int, Field(gt=0, le=1000)]
-"""How many layers."""
+Size = Annotated[int, Field(gt=0, le=1 << 20)]  # a width, in numbers; far above any model's
+Layers = Annotated[int, Field(gt=0, le=1000)]  # how many layers
 
 
 class Settings(BaseModel):

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from pickout.shapes import Bool, Float, Int
 
-_BELOW_ONE = 1 - 2**-24
-"""The largest float32 below one."""
+_BELOW_ONE = 1 - 2**-24  # the largest float32 below one
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from typing import ClassVar
 
 INTERRUPTED = 130, "interrupted; run the same command again to go on where it can"
 """Exit code after Ctrl-C, as shells expect, and what is said."""
-_LONGEST = 4000
-"""Characters of a message that are shown: names come in any length."""
+_LONGEST = 4000  # characters of a message that are shown: names come in any length
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode's categories without a shape: control and format characters, lone surrogates, line separators."""
 

@@ -40,10 +40,8 @@ class AttentionRequest:
     Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens.
     """
 
-    rows: tuple[int, ...] | Literal["all"] = ()
-    """Layers whose class-token (or end-of-text) row is wanted."""
-    maps: tuple[int, ...] | Literal["all"] = ()
-    """Layers whose whole map is wanted, heads averaged."""
+    rows: tuple[int, ...] | Literal["all"] = ()  # layers whose class-token (or end-of-text) row is wanted
+    maps: tuple[int, ...] | Literal["all"] = ()  # layers whose whole map is wanted, heads averaged
 
     def wants_row(self, layer: int) -> bool:
         """Whether the row of `layer` (from 1) is wanted."""

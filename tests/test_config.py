@@ -81,11 +81,7 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 def test_overrides_are_read_as_toml_and_leave_the_original_alone() -> None:
     before = {"train": {"epochs": 1}}
     got = apply_overrides(before, ["train.epochs=5", "train.name=plain text", "model.layers=[5, 12]", "a.b.c=true"])
-    assert got == {
-        "train": {"epochs": 5, "name": "plain text"},
-        "model": {"layers": [5, 12]},
-        "a": {"b": {"c": True}},
-    }
+    assert got == {"train": {"epochs": 5, "name": "plain text"}, "model": {"layers": [5, 12]}, "a": {"b": {"c": True}}}
     assert before == {"train": {"epochs": 1}}
 
 

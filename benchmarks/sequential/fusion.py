@@ -214,13 +214,7 @@ class Sequential:
         return F.cross_entropy(logits, labels), F.cross_entropy(relations, given.replaced)
 
     def _replace(
-        self,
-        given: Inputs,
-        image: Tensor,
-        image_m: Tensor,
-        content: Tensor,
-        draws: Draws,
-        seen: dict[str, Tensor],
+        self, given: Inputs, image: Tensor, image_m: Tensor, content: Tensor, draws: Draws, seen: dict[str, Tensor]
     ) -> Tensor:
         with torch.no_grad():
             masked, _ = draws.mask(given.strong, content * self.rates.replace, "replaced")

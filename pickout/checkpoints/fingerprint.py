@@ -11,16 +11,14 @@ from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
-FINGERPRINT = 12
-"""Hexadecimal digits of a fingerprint."""
+FINGERPRINT = 12  # hexadecimal digits of a fingerprint
 
 _ADDED: dict[str, dict[str, str | None]] = {
     "image": {"resample": "bilinear"},
     "vision": {"kind": "clip"},
     "text": {"kind": "clip"},
     "tokenizer": {"cleaning": "none", "words": None},
-}
-"""Settings that were added later, and the value that changes nothing."""
+}  # settings that were added later, and the value that changes nothing
 _WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
 """Settings that mean something only beside another value of those."""
 

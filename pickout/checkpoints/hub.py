@@ -15,20 +15,14 @@ from urllib.parse import quote, urljoin
 from pickout.errors import DownloadFailed
 from pickout.files import storage_errors
 
-HUB = "https://huggingface.co"
-"""The hub that is asked unless `HF_ENDPOINT` or an argument names another."""
-REDIRECTS = 5
-"""How many redirects are followed to the answer that states a checksum."""
-ATTEMPTS = 5
-"""How often in a row a transfer may break off without progress."""
+HUB = "https://huggingface.co"  # the hub that is asked unless `HF_ENDPOINT` or an argument names another
+REDIRECTS = 5  # how many redirects are followed to the answer that states a checksum
+ATTEMPTS = 5  # how often in a row a transfer may break off without progress
 PROGRESS = 1 << 16
 """New bytes that count as progress; a server that gives a few at a time gives up as one that gives none."""
-PAUSE = 1.0
-"""Seconds before a transfer that broke off is taken up again; doubled each time in a row."""
-TIMEOUT = 10.0
-"""Seconds without an answer or a byte after which a connection counts as broken."""
-PATIENCE = 60.0
-"""Seconds in which a transfer must make progress."""
+PAUSE = 1.0  # seconds before a transfer that broke off is taken up again; doubled each time in a row
+TIMEOUT = 10.0  # seconds without an answer or a byte after which a connection counts as broken
+PATIENCE = 60.0  # seconds in which a transfer must make progress
 
 
 class NotOnHub(DownloadFailed):

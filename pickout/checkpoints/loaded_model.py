@@ -1,10 +1,12 @@
-"""A model ready for use: pictures and sentences in, vectors out."""
+"""Where a model computes and in which precision, and a model ready for use: pictures and sentences in, vectors out."""
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -12,10 +14,10 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-from pickout.checkpoints.device import Precision, choose_device, choose_precision
 from pickout.checkpoints.fingerprint import fingerprint
-from pickout.checkpoints.key_report import KeyReport, compare
+from pickout.checkpoints.weight_file import KeyReport, compare
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, UsageError
@@ -25,12 +27,45 @@ from pickout.shapes import TokenBatch
 from pickout.text.familiarity import Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer
 
+Precision = Literal["auto", "fp32", "bf16"]
+_PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of that name: `cpu`, `cuda`, `cuda:1`; `auto` for a GPU where there is one, each process its own.
+
+    Raises:
+        UsageError: another kind of device, or one that is not in this machine.
+    """
+    if device == "auto":
+        here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % here}" if here else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"device '{device}': unknown; use auto, cpu, cuda or cuda:0")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device '{device}': this machine or this build of torch has no such GPU; use cpu or auto")
+    return chosen
+
+
+def choose_precision(precision: str, device: torch.device) -> Literal["fp32", "bf16"]:
+    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively."""
+    if precision == "auto":
+        if device.type == "cuda":
+            native = torch.cuda.get_device_capability(device) >= (8, 0)
+        else:
+            probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+            native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
+        return "bf16" if native else "fp32"
+    if precision not in _PRECISIONS:
+        raise UsageError(f"precision '{precision}': unknown; use auto, fp32 or bf16")
+    return _PRECISIONS[precision]
+
+
 Item = TypeVar("Item")
 
-BATCH = 32
-"""Images or captions encoded at a time."""
-WORKERS = 4
-"""Threads that prepare images while the towers compute."""
+BATCH = 32  # images or captions encoded at a time
+WORKERS = 4  # threads that prepare images while the towers compute
 _LEAST = 12
 """Tensors of a transformer layer: two projections, two norms, two feed-forward parts, a weight and a bias each."""
 
@@ -162,6 +197,15 @@ class LoadedModel:
         return numbers
 
 
+class _Undrawn(TorchFunctionMode):
+    """Draws no starting weights. On the meta device PyTorch imports its compiler, for a second, to draw nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "").removeprefix("kaiming_") in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def assemble(
     report: KeyReport,
     settings: ModelSettings,
@@ -191,7 +235,7 @@ def assemble(
         )
     try:
         # On the meta device a build allocates nothing; the tensors of the file take the places.
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             method = build_model(settings, tokenizer, identities, source=source)
     except (RecipeError, RuntimeError, OverflowError) as error:
         raise CheckpointMismatch(f"{source}: no model has such settings ({error})") from None

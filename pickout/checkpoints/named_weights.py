@@ -43,8 +43,7 @@ NAMED_WEIGHTS: Mapping[str, NamedWeights] = {
     for name, facts in tomllib.loads(
         resources.files("pickout.checkpoints").joinpath("named_weights.toml").read_text(encoding="utf-8")
     ).items()
-}
-"""Names for `pickout weights get`, `--model` and `pickout.load`."""
+}  # names for `pickout weights get`, `--model` and `pickout.load`
 
 
 def weights_home() -> Path:

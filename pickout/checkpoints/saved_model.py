@@ -16,10 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pickout.checkpoints.device import Precision
-from pickout.checkpoints.key_report import KeyReport
-from pickout.checkpoints.loaded_model import LoadedModel, assemble
-from pickout.checkpoints.weight_file import read_weights, safetensors_header
+from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
+from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
 from pickout.files import atomic_path, read_text, write_atomically
@@ -28,8 +26,7 @@ from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, method_settings
 from pickout.text.tokenizer import Tokenizer
 
-FORMAT = 1
-"""Version of the folder's layout."""
+FORMAT = 1  # version of the folder's layout
 
 SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE = "model.toml", "tokenizer.json", "model.safetensors"
 _MARK = "pickout"
@@ -39,14 +36,10 @@ _TOKENIZER_HASH = "tokenizer_sha256"
 class RunSettings(Settings):
     """What `model.toml` holds."""
 
-    format: int = FORMAT
-    """Version of the folder's layout."""
-    name: str
-    """For people."""
-    identities: NonNegativeInt
-    """How many people the classification heads tell apart; 0 without heads."""
-    model: ModelSettings
-    """What the method is built from."""
+    format: int = FORMAT  # version of the folder's layout
+    name: str  # for people
+    identities: NonNegativeInt  # how many people the classification heads tell apart; 0 without heads
+    model: ModelSettings  # what the method is built from
 
 
 def save_model(

@@ -3,24 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pickout.checkpoints.device import Precision
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
-from pickout.checkpoints.key_report import KeyReport
-from pickout.checkpoints.loaded_model import LoadedModel, assemble
+from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.config import nearest
 from pickout.errors import CheckpointError, DataError
 from pickout.methods import METHODS
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
-DEFAULT = "pickout-small"
-"""The model that comes with the package, and is taken where none is named."""
-DEFAULT_FILE = Path(__file__).parent.parent / "weights" / f"{DEFAULT}.safetensors"
-"""Its file."""
+DEFAULT = "pickout-small"  # the model that comes with the package, and is taken where none is named
+DEFAULT_FILE = Path(__file__).parent.parent / "weights" / f"{DEFAULT}.safetensors"  # its file
 
 
 def load(

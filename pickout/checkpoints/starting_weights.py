@@ -16,19 +16,17 @@ from pickout.checkpoints.formats import albef_family
 from pickout.checkpoints.formats.foreign_model import MOMENTUM, POSITIONS, ForeignModel, fit_positions, usual_heads
 from pickout.checkpoints.formats.importer import import_file, likeness, weights_in
 from pickout.checkpoints.formats.names import Names, Translation
-from pickout.checkpoints.key_report import KeyReport, compare
 from pickout.checkpoints.packaged import initialise_frozen
 from pickout.checkpoints.saved_model import WEIGHTS_FILE, read_run_settings, run_folder
 from pickout.checkpoints.source import resolve
-from pickout.checkpoints.weight_file import read_weights
+from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.base import Method
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.model import ModelSettings
 from pickout.nn.frozen import MultiStageTower
-from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer, patch_grid
 from pickout.nn.transformer import Layer, Transformer
-from pickout.nn.vision import VisionSettings, VisionTransformer, patch_grid
 
 Queues = Literal["keep", "random"]
 """What becomes of a file's queues: its features serve as negatives until they are overwritten, or none is taken."""

@@ -19,8 +19,7 @@ from pickout.errors import INTERRUPTED, PickoutError, printable
 COMMANDS: Sequence[str] = (
     *("demo", "data", "train", "evaluate", "study", "video", "index", "search", "saved", "gallery", "calibrate"),
     *("adapt", "explain", "serve", "token", "retention", "audit", "case", "mcp", "weights"),
-)
-"""In the order of `pickout --help`; each has a file of its name, but for `saved`, which is in search.py."""
+)  # in the order of `pickout --help`; each has a file of its name, but for `saved`, which is in search.py
 
 
 def command(name: str) -> Callable[..., Any] | typer.Typer:

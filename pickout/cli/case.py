@@ -20,8 +20,7 @@ def _group() -> None:
 def verify(
     file: Annotated[Path, typer.Argument(help="The archive of a case.")],
     key: Annotated[
-        str | None,
-        typer.Option(help="The key that it must be signed with: pickout audit head --public tells it."),
+        str | None, typer.Option(help="The key that it must be signed with: pickout audit head --public tells it.")
     ] = None,
     json: Json = False,
 ) -> None:

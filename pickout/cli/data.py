@@ -29,8 +29,7 @@ def draw(
     json: Json = False,
 ) -> None:
     """Draw people with sentences about them, in the format of CUHK-PEDES. Run it again to go on after a stop."""
-    from pickout.synthetic.contact_sheet import contact_sheet
-    from pickout.synthetic.street import StreetSettings, draw_street
+    from pickout.synthetic.street import StreetSettings, contact_sheet, draw_street
 
     settings = settings_of(StreetSettings, set_, {} if avatars is None else {"avatars": {"folder": str(avatars)}})
     start = time.monotonic()

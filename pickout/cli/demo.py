@@ -35,8 +35,7 @@ SENTENCES = (
     "A woman in a red coat and black trousers, carrying a handbag.",
     "The man wears a blue shirt, grey trousers and white trainers, with a backpack on his back.",
     "A person with a yellow top and dark shorts.",
-)
-"""What is searched for when the user gives no sentence."""
+)  # what is searched for when the user gives no sentence
 
 
 def demo(

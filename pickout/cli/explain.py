@@ -58,7 +58,7 @@ def show(
     from pickout.explain.explanation import MEANING, explain, measurement_file
     from pickout.explain.figures import explanation_sheet, overlay
     from pickout.explain.page import explanation_page
-    from pickout.explain.verdict import read_measurement
+    from pickout.explain.ways import read_measurement
 
     picture = open_image(image)
     loaded = loading.load_model(model, device)
@@ -145,8 +145,8 @@ def entropy(
     json: Json = False,
 ) -> None:
     """How widely each layer's class token looks: the entropy of its attention (ITSELF, figure 7, left)."""
-    from pickout.explain.attention import attention_entropy
     from pickout.explain.figures import entropy_figure
+    from pickout.explain.pair import attention_entropy
 
     loaded = loading.load_model(model, device)
     opened = _captioned(loaded, model, data, root, split)
@@ -176,10 +176,10 @@ def word(
     json: Json = False,
 ) -> None:
     """Where a word looks in a crop: cross-attention of the fusion layers (AGA, figures 3 and 5)."""
-    from pickout.explain.attention import look_at
     from pickout.explain.explanation import measurement_file
     from pickout.explain.figures import look_sheet
-    from pickout.explain.verdict import judge, read_measurement
+    from pickout.explain.pair import look_at
+    from pickout.explain.ways import judge, read_measurement
 
     loaded, pair = _open(run, device, image, caption)
     read = [pair.words[each].text for each in pair.told]
@@ -249,9 +249,9 @@ def masks(
     json: Json = False,
 ) -> None:
     """Random masks beside attention-guided ones: what each hides of a caption (AGA, figure 5)."""
-    from pickout.explain.attention import look_at
     from pickout.explain.figures import masks_figure
     from pickout.explain.masks import compare_masks
+    from pickout.explain.pair import look_at
 
     loaded, pair = _open(run, device, image, caption)
     found = compare_masks(loaded, pair, draws=draws, seed=seed)
@@ -304,7 +304,7 @@ def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | N
 
 def _fusing(run: str, device: str) -> "LoadedModel":
     """A model that fuses words and images; another is refused."""
-    from pickout.explain.attention import fusion_model
+    from pickout.explain.pair import fusion_model
 
     loaded = loading.load_model(run, device)
     fusion_model(loaded)

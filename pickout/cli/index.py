@@ -15,7 +15,7 @@ from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.quarantine import QUARANTINE
 from pickout.gallery.intake.report import IngestProgress, IngestReport
 from pickout.gallery.intake.scan import count_images
-from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.tables import MANIFEST
 
 
 def index(

@@ -10,7 +10,7 @@ from pickout.errors import GalleryError, UsageError
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.data_set import DataSet, Split
-    from pickout.gallery.storage.manifest import Manifest
+    from pickout.gallery.storage.tables import Manifest
 
 
 def load_model(model: str, device: str) -> "LoadedModel":

@@ -20,7 +20,7 @@ from pickout.gallery.search.ranking import Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import read_filters
 from pickout.gallery.search.sheet import NO_REASONS, NOTE, Reasons, result_sheet
-from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.tables import MANIFEST
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -128,7 +128,7 @@ def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> Reasons:
     """Why each candidate has its score for the first sentence of its query."""
     from pickout.explain.explanation import explain, measurement_file
     from pickout.explain.page import explanation_piece, explanation_style
-    from pickout.explain.verdict import read_measurement
+    from pickout.explain.ways import read_measurement
 
     measurement = read_measurement(measurement_file(model))
     pieces: dict[str, str] = {}

@@ -112,7 +112,7 @@ def open_service(
 
     from pickout.cli.model import load_model, remembered_model
     from pickout.gallery.encoder import Encoder
-    from pickout.gallery.storage.manifest import read_manifest
+    from pickout.gallery.storage.tables import read_manifest
     from pickout.serve.hosting import hosted
     from pickout.serve.service import Service
     from pickout.serve.settings import read_settings
@@ -157,5 +157,4 @@ _LOGGING = {
         "pickout": {"handlers": ["plain"], "level": "INFO"},
         "pickout.requests": {"handlers": ["json"], "level": "INFO", "propagate": False},
     },
-}
-"""What happens goes to standard error; each request is one line of JSON."""
+}  # what happens goes to standard error; each request is one line of JSON

@@ -27,8 +27,7 @@ def study(
     from rich.markdown import Markdown
 
     from pickout.study.comparison import compare, plot, to_markdown, to_text
-    from pickout.study.plan import load_plan
-    from pickout.study.runs import carry_out, draw, runs_of
+    from pickout.study.runs import carry_out, draw, load_plan, runs_of
 
     console = Console(stderr=True, highlight=False)
 

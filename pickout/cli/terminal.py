@@ -99,7 +99,10 @@ def ask(what: str, *, yes: bool) -> None:
         raise UsageError(f"this would {what}; add --yes")
     try:
         agreed = typer.confirm(f"{what}?", err=True)
-    except typer.Abort:  # Ctrl-C, or the end of what was typed
-        agreed = False
+    except typer.Abort as abort:
+        typer.echo(err=True)  # the question's line has no end
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        agreed = False  # the end of what was typed
     if not agreed:
         raise UsageError(f"not confirmed: {what}; nothing was changed")

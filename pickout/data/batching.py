@@ -104,8 +104,7 @@ class Collate:
         return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.mask(ids)))
 
 
-_STREAM = 1
-"""Keeps the sampler's random stream apart from those of the items."""
+_STREAM = 1  # keeps the sampler's random stream apart from those of the items
 
 
 class SamplerSettings(Settings):
@@ -113,10 +112,8 @@ class SamplerSettings(Settings):
 
     kind: Literal["identity", "shuffle"] = "identity"
     """`identity`: each batch shows `batch / per_identity` people; `shuffle`: pairs in random order."""
-    batch: int = Field(256, ge=1)
-    """Pairs in one batch, over all processes together."""
-    per_identity: int = Field(2, ge=1)
-    """Pairs of each person in a batch; `identity` only."""
+    batch: int = Field(256, ge=1)  # pairs in one batch, over all processes together
+    per_identity: int = Field(2, ge=1)  # pairs of each person in a batch; `identity` only
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,7 @@ _READ_BY = {
     "data_captions.json": "rstpreid",
     "ICFG-PEDES.json": "icfg-pedes",
     **{f"table{ending}": "table" for ending in (".csv", ".jsonl", ".parquet")},
-}
-"""Names of annotation files, and of the readers for them."""
+}  # names of annotation files, and of the readers for them
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -223,6 +222,15 @@ def read_text(file: Path) -> str:
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
     raise AnnotationError(file, None, None, problem)
+
+
+def told_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object (`object_pairs_hook`); a ValueError where it names a field twice, of which JSON keeps the last."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        name = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        raise ValueError(f"the field {show(name)} stands twice in {show(values)}; keep one")
+    return values
 
 
 def sound(caption: str) -> str:

@@ -16,22 +16,19 @@ from PIL import Image, UnidentifiedImageError
 
 from pickout.errors import ImageUnreadable
 
-MAX_PIXELS = 80_000_000
-"""The most pixels an image may have; a small file can claim billions."""
+MAX_PIXELS = 80_000_000  # the most pixels an image may have; a small file can claim billions
 MAX_BYTES = 8 * MAX_PIXELS
 """The most bytes that an image may take while it is decoded, and all those together that threads decode at once."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
     | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"}
-)
-"""File names with these endings (in any case) are taken for images."""
+)  # file names with these endings (in any case) are taken for images
 
 NOT_READ = frozenset(
     {".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".svg", ".eps", ".pdf"}
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"}
-)
-"""Endings of pictures of kinds that are not read."""
+)  # endings of pictures of kinds that are not read
 
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 """Formats that Pillow reads without starting another program (it would hand EPS to Ghostscript)."""
@@ -46,21 +43,17 @@ _SIGNATURES = {
 }
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
     (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"
-)
-"""Brands of the container that AVIF and HEIC share (ISO/IEC 23008-12)."""
+)  # brands of the container that AVIF and HEIC share (ISO/IEC 23008-12)
 _ORIENTATION = 0x0112
 _TRANSPOSES = (
     *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
     *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90),
 )
-_TURNS = dict(enumerate(_TRANSPOSES, start=2))
-"""What sets an image of each EXIF orientation upright."""
-_BAND = 256
-"""Rows of deep grey that are scaled at a time."""
+_TURNS = dict(enumerate(_TRANSPOSES, start=2))  # what sets an image of each EXIF orientation upright
+_BAND = 256  # rows of deep grey that are scaled at a time
 _PNG_NOTES = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 """PNG chunks with texts and the colour profile. Pillow refuses a whole picture for one that unpacks to over 1 MiB."""
-_PNG_EXIF = b"Raw profile type exif\0"
-"""The text in which ImageMagick keeps EXIF data, and so the orientation."""
+_PNG_EXIF = b"Raw profile type exif\0"  # the text in which ImageMagick keeps EXIF data, and so the orientation
 
 
 def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

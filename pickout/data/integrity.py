@@ -14,8 +14,7 @@ from pickout.data.images import open_image
 from pickout.data.registry import reader_of
 from pickout.errors import AnnotationError, DataError, DataMissing, ImageUnreadable
 
-EXAMPLES = 5
-"""The most examples that a finding gives."""
+EXAMPLES = 5  # the most examples that a finding gives
 
 # Letters and signs that a caption in a European language may hold; others are junk in the known data sets.
 _PLAIN = re.compile(r"[\t\n\r\x20-\x7e\xa0-\u024f\u2010-\u2027\u2030-\u203a\u20ac]*")

@@ -16,8 +16,7 @@ from pickout.files import write_atomically
 
 COLUMNS = ("image", "caption", "identity", "camera", "time", "split")
 """The columns that are read; `image` must be there. Others are left alone."""
-_NAMED = 10**18
-"""While reading, people with names are numbered from here, so that they never meet a number."""
+_NAMED = 10**18  # while reading, people with names are numbered from here, so that they never meet a number
 _ASSUMED = {
     "identity": "no identity column: each image counts as one person",
     "split": "no split column: every row is train; add one with train, val or test to evaluate",
@@ -114,8 +113,7 @@ def _joined(check: RecordCheck, known: Entry, more: Entry, sheet: Spreadsheet) -
     return replace(known, captions=known.captions + more.captions)
 
 
-OURS = ("image", "caption", "identity", "camera")
-"""Columns that a data set of the hub may have."""
+OURS = ("image", "caption", "identity", "camera")  # columns that a data set of the hub may have
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _SPLITS = {"validation": "val", "dev": "val", "valid": "val"}
 

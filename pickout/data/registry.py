@@ -24,6 +24,7 @@ from pickout.data.data_set import (
     sound,
     spelt_on_disk,
     to_data_set,
+    told_once,
 )
 from pickout.data.own_data import TABLE
 from pickout.errors import AnnotationError, UsageError
@@ -109,7 +110,7 @@ class CaptionFolder(Reader):
 
 def _json_list(file: Path) -> list[Any]:
     try:
-        content = json.loads(read_text(file))
+        content = json.loads(read_text(file), object_pairs_hook=told_once)
     except json.JSONDecodeError as error:
         end = " (the file's end: it looks truncated)" if error.pos >= len(error.doc.rstrip()) else ""
         problem = f"not valid JSON at line {error.lineno}, column {error.colno}{end}: {error.msg}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from pickout.data.data_set import read_text, show
+from pickout.data.data_set import read_text, show, told_once
 from pickout.errors import AnnotationError, DataMissing
 
 Row = Mapping[str, Any]
@@ -37,8 +37,7 @@ SYNONYMS: Mapping[str, frozenset[str]] = {
         "box": "boxes bbox boundingbox",
         "track": "tracks trackid trackno tracklet",
     }.items()
-}
-"""Other names of each column, in lower case without blanks, hyphens and underscores."""
+}  # other names of each column, in lower case without blanks, hyphens and underscores
 
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of the files that are read; a table with another one is taken for CSV by who reads it all the same."""
@@ -47,8 +46,7 @@ ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 _MISSING = frozenset({"", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "NaT", "None"}) | {
     *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
 }
-_NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")
-"""Columns with the numbers of a data frame's rows."""
+_NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # columns with the numbers of a data frame's rows
 _WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
 _NEAR = 0.8
 _BLANKS = "\ufeff \t\r\n\f\v\xa0"
@@ -186,7 +184,7 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> Table:
     # splitlines would also part a line at letters that JSON allows inside of a text.
     for number, line in enumerate(line for line in read_text(file).split("\n") if line.strip()):
         try:
-            row, problem = json.loads(line), ""
+            row, problem = json.loads(line, object_pairs_hook=told_once), ""
         except (ValueError, RecursionError) as error:
             row, problem = None, f"not valid JSON: {error}"
         if isinstance(row, dict):

@@ -31,11 +31,9 @@ from pickout.data.transforms import (
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
-_STREAM = 2
-"""Keeps the items' random streams apart from the sampler's."""
+_STREAM = 2  # keeps the items' random streams apart from the sampler's
 
-OTHERS = 300
-"""Images that lend backgrounds and neighbours to others."""
+OTHERS = 300  # images that lend backgrounds and neighbours to others
 
 REMEDY = "mend or remove it, or leave unreadable images out with --set data.skip_unreadable=true"
 """What to do about an unreadable training image."""
@@ -44,10 +42,8 @@ REMEDY = "mend or remove it, or leave unreadable images out with --set data.skip
 class DataSettings(Settings):
     """What to train on and how to read it."""
 
-    name: str
-    """The data set's name, as `pickout data check` takes it."""
-    root: Path
-    """The data set's folder; a relative path starts where the command runs."""
+    name: str  # the data set's name, as `pickout data check` takes it
+    root: Path  # the data set's folder; a relative path starts where the command runs
     workers: int = Field(0, ge=0)
     """Processes that decode and augment images beside the training process; the batches do not depend on it."""
     cache: bool = False
@@ -59,8 +55,7 @@ class DataSettings(Settings):
     epoch then draws among them. 0: every image is changed anew and goes through the whole tower."""
     forget: float = Field(0.0, ge=0, lt=1)
     """With copies: the share of image tokens and of words that a step does not see, others each time."""
-    features: Path | None = None
-    """Where those copies are kept, for several runs; none: in the run's folder."""
+    features: Path | None = None  # where those copies are kept, for several runs; none: in the run's folder
     skip_unreadable: bool = False
     """Open every image once before training and leave out those that cannot be read, one journal line for each."""
 
@@ -82,8 +77,7 @@ class Pairing:
     weak_captions: float | None = None
 
 
-PLAIN = Pairing()
-"""An image and its caption."""
+PLAIN = Pairing()  # an image and its caption
 
 
 class TrainingPairs(Dataset[Example | ImageUnreadable]):

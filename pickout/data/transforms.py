@@ -14,7 +14,7 @@ from torch import Tensor
 from pickout.config import Settings, nearest
 from pickout.data.image_changes import CHANGES
 from pickout.shapes import Float
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.tokenizer import SpecialTokens
 
 Positive = Annotated[float, Field(gt=0)]
 Triple = tuple[float, float, float]
@@ -28,19 +28,15 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
 
 Range = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
 
-ATTEMPTS = 10
-"""How often random erasing looks for a rectangle that fits."""
+ATTEMPTS = 10  # how often random erasing looks for a rectangle that fits
 
 
 class ImageSettings(Settings):
     """What every image becomes before the vision tower sees it."""
 
-    height: int = Field(default=384, ge=8)
-    """Height in pixels (ITSELF, implementation details)."""
-    width: int = Field(default=128, ge=8)
-    """Width in pixels (ITSELF, implementation details)."""
-    mean: Triple = (0.48145466, 0.4578275, 0.40821073)
-    """Mean of red, green and blue that is taken off (CLIP's)."""
+    height: int = Field(default=384, ge=8)  # height in pixels (ITSELF, implementation details)
+    width: int = Field(default=128, ge=8)  # width in pixels (ITSELF, implementation details)
+    mean: Triple = (0.48145466, 0.4578275, 0.40821073)  # mean of red, green and blue that is taken off (CLIP's)
     std: tuple[Positive, Positive, Positive] = (0.26862954, 0.26130258, 0.27577711)
     """Standard deviation that the rest is divided by (CLIP's)."""
     resample: Literal["bilinear", "bicubic"] = "bilinear"
@@ -50,16 +46,11 @@ class ImageSettings(Settings):
 class AugmentationSettings(Settings):
     """How training images vary (IRRA's values, used by RDE and ITSELF)."""
 
-    flip: float = Field(default=0.5, ge=0, le=1)
-    """Probability of a horizontal flip."""
-    pad: int = Field(default=10, ge=0)
-    """Black pixels added on each side before a random crop back to size."""
-    erase: float = Field(default=0.5, ge=0, le=1)
-    """Probability that one rectangle is erased."""
-    erase_area: Range = (0.02, 0.4)
-    """Least and largest share of the image that the rectangle covers."""
-    erase_ratio: Range = (0.3, 3.3)
-    """Least and largest height of the rectangle as a multiple of its width."""
+    flip: float = Field(default=0.5, ge=0, le=1)  # probability of a horizontal flip
+    pad: int = Field(default=10, ge=0)  # black pixels added on each side before a random crop back to size
+    erase: float = Field(default=0.5, ge=0, le=1)  # probability that one rectangle is erased
+    erase_area: Range = (0.02, 0.4)  # least and largest share of the image that the rectangle covers
+    erase_ratio: Range = (0.3, 3.3)  # least and largest height of the rectangle as a multiple of its width
     changes: dict[str, float] = Field(default_factory=dict)
     """What bad cameras and crowds do, before all else: names of `pickout.data.image_changes` and probabilities."""
 
@@ -141,12 +132,9 @@ def _tables(mean: Triple, std: Triple) -> NDArray[np.float32]:
 class CaptionAugmentationSettings(Settings):
     """How the tokens of training captions vary (RDE; ITSELF trains with it)."""
 
-    mask: float = Field(default=0.12, ge=0, le=1)
-    """Probability that a token is hidden."""
-    random: float = Field(default=0.04, ge=0, le=1)
-    """Probability that a token becomes a random one."""
-    delete: float = Field(default=0.04, ge=0, le=1)
-    """Probability that a token is left out."""
+    mask: float = Field(default=0.12, ge=0, le=1)  # probability that a token is hidden
+    random: float = Field(default=0.04, ge=0, le=1)  # probability that a token becomes a random one
+    delete: float = Field(default=0.04, ge=0, le=1)  # probability that a token is left out
 
     @model_validator(mode="after")
     def _at_most_one(self) -> "CaptionAugmentationSettings":

@@ -16,12 +16,9 @@ _DRAWN_AT_A_TIME = 4_000_000
 class BootstrapSettings(Settings):
     """How intervals are drawn."""
 
-    resamples: int = Field(default=2000, ge=0)
-    """Number of resamples; 0 leaves the intervals out."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of the draws, printed with the intervals."""
-    level: float = Field(default=0.95, gt=0, lt=1)
-    """Coverage of the intervals."""
+    resamples: int = Field(default=2000, ge=0)  # number of resamples; 0 leaves the intervals out
+    seed: int = Field(default=0, ge=0)  # seed of the draws, printed with the intervals
+    level: float = Field(default=0.95, gt=0, lt=1)  # coverage of the intervals
 
 
 def bootstrap(

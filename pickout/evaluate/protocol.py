@@ -16,8 +16,7 @@ from pydantic import Field
 from torch.nn.functional import normalize
 
 import pickout
-from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel, Precision
 from pickout.checkpoints.saved_model import SETTINGS_FILE
 from pickout.config import Settings
 from pickout.data.data_set import DataSet, Split
@@ -37,9 +36,18 @@ from pickout.evaluate.evaluation_report import (
     read_training,
     summarise,
 )
-from pickout.evaluate.metrics import QueryScores, average, score_queries
+from pickout.evaluate.metrics import (
+    TIE_RULE,
+    QueryScores,
+    RelevantRanks,
+    average,
+    collect_ranks,
+    find_relevant,
+    rank,
+    rank_mixtures,
+    score_queries,
+)
 from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.relevant_ranks import TIE_RULE, RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 
@@ -52,16 +60,12 @@ _SWEPT = ("global", "local")
 class EvaluationSettings(Settings):
     """How an evaluation is computed and reported. Neither `batch` nor `chunk` is part of the measures' definition."""
 
-    precision: Precision = "fp32"
-    """In which the command line loads the model: `fp32`, `bf16` or `auto`."""
-    batch: int = Field(default=64, ge=1)
-    """Images or captions encoded at a time."""
+    precision: Precision = "fp32"  # in which the command line loads the model: `fp32`, `bf16` or `auto`
+    batch: int = Field(default=64, ge=1)  # images or captions encoded at a time
     chunk: int = Field(default=1024, ge=1)
     """Queries scored at a time; memory grows with it, the result does not depend on it."""
-    cmc_ranks: int = Field(default=50, ge=1)
-    """Length of the curve of recall at 1, 2, 3 ..."""
-    bootstrap: BootstrapSettings = BootstrapSettings()
-    """How intervals are drawn."""
+    cmc_ranks: int = Field(default=50, ge=1)  # length of the curve of recall at 1, 2, 3 ...
+    bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
     candidates: int | None = Field(default=None, ge=0)
     """Best images by embedding that a matching head looks at again; none: as many as the method says; 0: no look."""
     tail: Tail = "embedding"

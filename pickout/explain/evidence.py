@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.explain.attention import Traces, attention_of
-from pickout.explain.pair import Array, Pair, embed_images, embed_texts, text_batch
+from pickout.explain.pair import Array, Pair, Traces, attention_of, embed_images, embed_texts, text_batch
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 from pickout.shapes import AttentionRequest, Float, Int, TokenBatch
 

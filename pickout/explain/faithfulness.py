@@ -24,8 +24,7 @@ from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.explain.evidence import Evidence, drop_words, hide_patches
 from pickout.explain.garments import SMALLEST, named_parts, part_shares, pointing_ratio, read_attributes, read_mask
 from pickout.explain.pair import Array, Grid, make_pair, match_scores
-from pickout.explain.verdict import TARGETS, Finding, Measurement, Number, Target
-from pickout.explain.ways import WAYS, Reading
+from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, Reading, Target
 from pickout.saliency.vacuous_words import VACUOUS_WORDS
 
 GARMENT_TARGETS: tuple[Target, ...] = ("word_patches", "looks")
@@ -41,12 +40,9 @@ class MeasureSettings(Settings):
 
     people: int = Field(default=100, ge=2)
     """People of the split that take part, with one image and one sentence each; all where there are fewer."""
-    seed: int = Field(default=0, ge=0)
-    """Draws the people, images, sentences, words and random maps."""
-    random_maps: int = Field(default=4, ge=1)
-    """Random maps that each way is held against, on every pair."""
-    bootstrap: BootstrapSettings = BootstrapSettings()
-    """How intervals are drawn."""
+    seed: int = Field(default=0, ge=0)  # draws the people, images, sentences, words and random maps
+    random_maps: int = Field(default=4, ge=1)  # random maps that each way is held against, on every pair
+    bootstrap: BootstrapSettings = BootstrapSettings()  # how intervals are drawn
 
 
 class Tally:

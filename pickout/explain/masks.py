@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.loaded_model import LoadedModel
-from pickout.explain.attention import fuse_rows, fusion_model, hidden_rows
-from pickout.explain.pair import BATCH, Pair, text_batch
+from pickout.explain.pair import BATCH, Pair, fuse_rows, fusion_model, hidden_rows, text_batch
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.enrich import candidates

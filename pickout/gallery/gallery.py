@@ -21,9 +21,8 @@ from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
-from pickout.gallery.storage.manifest import MANIFEST, new_manifest, read_manifest
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import checked_folder, make_gallery
+from pickout.gallery.storage.tables import MANIFEST, checked_folder, make_gallery, new_manifest, read_manifest
 
 _log = logging.getLogger(__name__)
 

@@ -10,17 +10,24 @@ import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
-from pickout.gallery.changes.edits import Change, choose_rows, erase_crops, listed, remove_rows, update_rows
-from pickout.gallery.changes.erasure import finish_everything, unfinished
+from pickout.gallery.changes.edits import (
+    Change,
+    choose_rows,
+    erase_crops,
+    finish_everything,
+    listed,
+    remove_rows,
+    unfinished,
+    update_rows,
+)
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
+from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
 
 
 class OpenGallery:

@@ -8,23 +8,19 @@ from torch import Tensor
 
 from pickout.shapes import Bool, Float, Int
 
-Direction = Literal["i2t", "t2i", "i2i", "t2t"]
-"""Which query meets which keys: i an image, t a caption."""
+Direction = Literal["i2t", "t2i", "i2i", "t2t"]  # which query meets which keys: i an image, t a caption
 # Differs from the paper: AGA, Eq. 1 and 2 print i2t and t2i alone; the program that it builds on has all four.
 DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i", "i2i", "t2t")
-EMPTY = -100
-"""The identity of a place in the queue that no batch has filled yet; nobody's positive."""
+EMPTY = -100  # the identity of a place in the queue that no batch has filled yet; nobody's positive
 
 
 class ContrastiveLoss(NamedTuple):
     """The loss, and the similarities from which hard negatives are drawn."""
 
-    loss: Float[Tensor, ""]
-    """The mean over the directions."""
+    loss: Float[Tensor, ""]  # the mean over the directions
     image_to_text: Float[Tensor, "batch batch"]
     """Online images against the batch's momentum captions, divided by the temperature, detached."""
-    text_to_image: Float[Tensor, "batch batch"]
-    """Online captions against the batch's momentum images, likewise."""
+    text_to_image: Float[Tensor, "batch batch"]  # online captions against the batch's momentum images, likewise
 
 
 def positive_keys(

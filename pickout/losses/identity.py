@@ -14,8 +14,7 @@ from pickout.shapes import Float, Int
 
 MismatchClass = Literal["n_id", "batch_max_plus_one"]
 
-IGNORED = -100
-"""The label of a pair that is left out, because its sample has no negative in the batch."""
+IGNORED = -100  # the label of a pair that is left out, because its sample has no negative in the batch
 
 
 class HardNegatives(NamedTuple):

@@ -37,5 +37,4 @@ METHODS: dict[str, MethodEntry] = {
     "itself": MethodEntry(ItselfSettings, Itself),
     "fusion": MethodEntry(FusionSettings, Fusion, pairing, TRAINING_ONLY),
     "aga": MethodEntry(AgaSettings, Aga, pairing, TRAINING_ONLY),
-}
-"""Method name to its settings and builder."""
+}  # method name to its settings and builder

@@ -19,13 +19,12 @@ from pickout.methods.base import ImageTower
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import FusionSettings
 from pickout.methods.fusion_plan import Given, Weak
-from pickout.methods.processes import total
-from pickout.methods.step_choices import Chooser, Hidden
+from pickout.methods.step_choices import Chooser, Hidden, total
 from pickout.saliency.aggregation import layer_ema, layer_mean
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
 from pickout.saliency.masking import Normalisation, clip, probabilities, vacuous_probabilities, word_weights
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
-from pickout.text.vocabulary import Vocabulary
+from pickout.text.tokenizer import Vocabulary
 
 Source = Literal["online", "momentum"]  # which model is asked
 Rows = Mapping[int, Float[Tensor, "batch tokens"]]
@@ -48,48 +47,36 @@ class AgaSettings(FusionSettings):
     # The paper reads a pass of training, so dropout acts on the states below; the weights are read before their own.
     attention_dropout: bool = True
     """Whether dropout is on in the pass that is read; off, a caption has the same probabilities each time."""
-    aggregation: Literal["ema", "mean", "last"] = "ema"
-    """How layers are fused (AGA, Eq. 7, table IV)."""
-    beta: float = Field(default=0.95, ge=0, lt=1)
-    """Of Eq. 7 (AGA, table VIII)."""
-    debias: bool = False
-    """Whether Eq. 7's result is divided by 1 - beta ** layers, which the paper does not do."""
-    attention_temperature: float = Field(default=0.02, gt=0)
-    """Tau of Eq. 8."""
+    aggregation: Literal["ema", "mean", "last"] = "ema"  # how layers are fused (AGA, Eq. 7, table IV)
+    beta: float = Field(default=0.95, ge=0, lt=1)  # of Eq. 7 (AGA, table VIII)
+    debias: bool = False  # whether Eq. 7's result is divided by 1 - beta ** layers, which the paper does not do
+    attention_temperature: float = Field(default=0.02, gt=0)  # tau of Eq. 8
     # Differs from the paper: as printed, Eq. 9 hides some 5 % of the words, not the 15 % of the text.
     normalisation: Normalisation = "mean"
     """What a word's weight is divided by before Eq. 9: `none` as printed, `mean`, `max` or `minmax`."""
     scale: float | None = Field(default=None, ge=0)
     """Factor on alpha2. None: 2/3 with `mean`, which makes 15 % the expected share of every caption, and else 1."""
-    alpha1: float = 0.05
-    """The least probability of Eq. 9; may be negative (AGA, table VII)."""
-    alpha2: float = 0.15
-    """What attention adds in Eq. 9."""
-    redistribute: bool = True
-    """Whether what clipping to [0, 1] takes from a word goes to the caption's others."""
-    enrich: bool = True
-    """Whether captions gain other words (AGA, TEM, table III)."""
+    alpha1: float = 0.05  # the least probability of Eq. 9; may be negative (AGA, table VII)
+    alpha2: float = 0.15  # what attention adds in Eq. 9
+    redistribute: bool = True  # whether what clipping to [0, 1] takes from a word goes to the caption's others
+    enrich: bool = True  # whether captions gain other words (AGA, TEM, table III)
     enrich_candidates: int = Field(default=5, ge=1)
     """k, how many of the likeliest words are looked at (AGA, Eq. 10, table VI)."""
-    enrich_probability: float = Field(default=0.3, ge=0, le=1)
-    """p_tem (AGA, table V)."""
+    enrich_probability: float = Field(default=0.3, ge=0, le=1)  # p_tem (AGA, table V)
     enrich_unit: Literal["text", "word"] = "text"
     """Whether p_tem decides over a caption or over each word; the paper says both."""
-    enrich_logits: Source = "momentum"
-    """Whose guesses the words are; `online` costs one more pass."""
+    enrich_logits: Source = "momentum"  # whose guesses the words are; `online` costs one more pass
     enrich_order: CandidateOrder = "topk_then_drop"
     """Whether the original word is taken out of the k likeliest or before; the paper's figure 4 counts it in."""
     enrich_view: Literal["both", "online"] = "both"
     """Which model reads the new caption; with `online` the momentum model keeps the old one."""
-    enrich_weak: bool = False
-    """Whether weak captions are replaced too; the new caption is then a strong one."""
+    enrich_weak: bool = False  # whether weak captions are replaced too; the new caption is then a strong one
     # Differs from the paper: a fifth of the chosen words is not hidden (BERT's rule), and "masked words" leaves open
     # whether those are replaced too.
     enrich_positions: Literal["chosen", "hidden"] = "chosen"
     """Whether every chosen word is replaced, or only one that is hidden, not left as it was or made a random one."""
     # Differs from the paper: it is silent on special ids and on pieces within words; a caption needs whole words.
-    enrich_special: bool = False
-    """Whether special, unknown and unused ids may be proposed."""
+    enrich_special: bool = False  # whether special, unknown and unused ids may be proposed
     enrich_any_piece: bool = False
     """Whether pieces of words may be proposed, and be replaced within words; by default whole words by whole words."""
 

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from pickout.config import Settings
 from pickout.data.batching import Batch
+from pickout.nn.attention import ImageMemory
 from pickout.nn.frozen import MultiStageTower, SentenceTower
-from pickout.nn.shared_keys import ImageMemory
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.towers import TextTransformer, VisionTransformer
 from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
 
 ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace

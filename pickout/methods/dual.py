@@ -19,7 +19,7 @@ from pickout.methods.base import (
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import NO_ATTENTION, Float, TokenBatch
-from pickout.text.vocabulary import Vocabulary
+from pickout.text.tokenizer import Vocabulary
 
 
 class DualSettings(ObjectiveSettings):

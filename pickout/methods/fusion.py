@@ -24,7 +24,7 @@ from pickout.losses.fusion import (
 from pickout.losses.identity import IGNORED
 from pickout.methods.base import LossTerms, Progress
 from pickout.methods.fusion_plan import Plan, PlanningModel, unit
-from pickout.methods.processes import find_partners, mean_over_processes
+from pickout.methods.step_choices import find_partners, mean_over_processes
 from pickout.nn.fusion_encoder import Fused, fuse_by_length, read_by_length
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.shapes import Float, TokenBatch

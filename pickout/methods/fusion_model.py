@@ -23,9 +23,9 @@ from pickout.methods.base import (
     TextFeatures,
     group_parameters,
 )
+from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
-from pickout.nn.shared_keys import ImageMemory
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.towers import VisionTransformer
 from pickout.shapes import NO_ATTENTION, Bool, Float, Int, TokenBatch
 
 _NEW = ("relation_head.", "replaced_head.")
@@ -52,12 +52,10 @@ class FusionSettings(PresetSettings):
         },
     }
 
-    contrastive_weight: float = Field(default=0.5, gt=0)
-    """Factor of the contrast of images and captions (RaSa, CL)."""
+    contrastive_weight: float = Field(default=0.5, gt=0)  # factor of the contrast of images and captions (RaSa, CL)
     matching_weight: float = Field(default=1.0, ge=0)
     """Factor of the matching loss (RaSa, PITM); 0 builds no matching head, and there is no second look."""
-    word_weight: float = Field(default=1.0, ge=0)
-    """Factor of the masked-word loss (RaSa, MLM); 0 hides no words."""
+    word_weight: float = Field(default=1.0, ge=0)  # factor of the masked-word loss (RaSa, MLM); 0 hides no words
     relation_weight: float = Field(default=0.5, ge=0)
     """Factor of telling weak from strong pairs (RaSa, PRD); 0 builds no head for it."""
     replaced_weight: float = Field(default=0.5, ge=0)
@@ -69,14 +67,11 @@ class FusionSettings(PresetSettings):
     """Whether only a query's own pair is its hard target (AGA, Eq. 1 and 2) or every key of its person (RaSa)."""
     distillation: float = Field(default=0.4, ge=0, le=1)
     """Alpha, the share of the momentum model's guesses in the targets of contrast and masked words (RaSa)."""
-    distillation_ramp: bool = True
-    """Whether alpha grows in a line over the first epoch (RaSa)."""
+    distillation_ramp: bool = True  # whether alpha grows in a line over the first epoch (RaSa)
     momentum: float = Field(default=0.995, ge=0, le=1)
     """The share of the momentum model that stays at each optimiser step (RaSa)."""
-    momentum_dropout: bool = True
-    """Whether dropout is active in the momentum model, as in RaSa's released program."""
-    queue: int = Field(default=65536, ge=0)
-    """Pairs of momentum features kept as further keys of the contrast (RaSa)."""
+    momentum_dropout: bool = True  # whether dropout is active in the momentum model, as in RaSa's released program
+    queue: int = Field(default=65536, ge=0)  # pairs of momentum features kept as further keys of the contrast (RaSa)
     temperature: float = Field(default=0.07, gt=0)
     """Starting value of the learnt temperature; a checkpoint's own value takes its place (RaSa)."""
     clamp_temperature: bool = True
@@ -84,16 +79,14 @@ class FusionSettings(PresetSettings):
     negative_group: int = Field(default=13, ge=0)
     """Hard negatives come from runs of so many pairs, the batch of one device in RaSa and AGA; 0: the whole batch."""
     # Differs from the paper: RaSa has no guard, and stops with an error where every weight rounds to zero.
-    negative_guard: float = Field(default=1e-5, ge=0)
-    """Added to the soft-max that hard negatives are drawn by (APTM)."""
+    negative_guard: float = Field(default=1e-5, ge=0)  # added to the soft-max that hard negatives are drawn by (APTM)
     exclude_equal_captions: bool = False
     """Whether a caption that reads like the pair's own is no hard negative (RSTPReid repeats some across people)."""
     weak_positive: float = Field(default=0.1, ge=0, le=1)
     """Probability that contrast, matching and relation see another caption of the same person (RaSa)."""
     mask_probability: float = Field(default=0.15, ge=0, le=1)
     """Share of the words that is hidden where attention does not decide (RaSa)."""
-    whole_words: bool = False
-    """Whether words are hidden whole; RaSa and AGA hide word pieces."""
+    whole_words: bool = False  # whether words are hidden whole; RaSa and AGA hide word pieces
     random_words: Literal["all", "ordinary"] = "all"
     """What a tenth of the hidden words becomes: any id, special ones included (RaSa), or ordinary ones alone."""
     # Differs from the paper: the release soft-maxes the student over the sequence; ALBEF mended the line as a slip.
@@ -103,8 +96,7 @@ class FusionSettings(PresetSettings):
     """Share of the words that the generator of replaced words does not see (RaSa)."""
     replaced_labels: Literal["positions", "sampled"] = "positions"
     """Whether only padding and start go unasked, or also words replaced by these two ids (RaSa)."""
-    candidates: int = Field(default=128, ge=1)
-    """How many of the best by embedding are looked at again (RaSa, k_test)."""
+    candidates: int = Field(default=128, ge=1)  # how many of the best by embedding are looked at again (RaSa, k_test)
     head_rate: float = Field(default=10.0, gt=0)
     """Learning rate of the relation and replaced-word heads relative to the recipe's (RaSa: 1e-4 beside 1e-5)."""
     decay_positions: bool = False

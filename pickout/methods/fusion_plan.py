@@ -13,14 +13,13 @@ from pickout.errors import RecipeError
 from pickout.losses.fusion import replaced_labels
 from pickout.methods.base import ImageTower, Progress
 from pickout.methods.fusion_model import FusionModel, FusionSettings
-from pickout.methods.processes import Part, find_part, total
-from pickout.methods.step_choices import Chooser, Hidden, draw_uniforms
+from pickout.methods.step_choices import Chooser, Hidden, Part, draw_uniforms, find_part, total
 from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
 from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
 from pickout.shapes import Bool, Float, Int, TokenBatch
-from pickout.text.vocabulary import Vocabulary
+from pickout.text.tokenizer import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
-from pickout.text.vocabulary import Vocabulary
+from pickout.text.tokenizer import Vocabulary
 
 
 class ItselfSettings(ObjectiveSettings):
@@ -67,8 +67,7 @@ class ItselfSettings(ObjectiveSettings):
     """The row that is read: the class or end-of-text token's as released, or the mean row of the content."""
     budget: Literal["off", "epoch", "step"] = "step"
     """Whether the bank shrinks in training, and whether by epoch or by step (ITSELF, Eq. 4, table 4)."""
-    start_ratio: float = Field(default=0.65, gt=0, le=1)
-    """Rho_s, the share of tokens kept at first (released program)."""
+    start_ratio: float = Field(default=0.65, gt=0, le=1)  # rho_s, the share of tokens kept at first (released program)
     end_ratio: float = Field(default=0.5, gt=0, le=1)
     """Rho_e, the share kept from `budget_duration` on (released program)."""
     # Differs from the paper: there T is the epoch at which the baseline is best; the release fixes a number of steps.
@@ -83,12 +82,9 @@ class ItselfSettings(ObjectiveSettings):
     # Differs from the paper: it does not say that roll-out and schedule are for training only; the release has it so.
     eval_attention: Literal["last_layer", "mars"] = "last_layer"
     """What scores tokens outside training; the paper is silent, the released program reads the last layer."""
-    eval_ratio: float = Field(default=0.4, gt=0, le=1)
-    """The share kept outside training (released program)."""
-    local_dimension: int = Field(default=4096, ge=1)
-    """Length of the local embedding (released program)."""
-    hidden: int = Field(default=2048, ge=1)
-    """Width inside the adapter (released program)."""
+    eval_ratio: float = Field(default=0.4, gt=0, le=1)  # the share kept outside training (released program)
+    local_dimension: int = Field(default=4096, ge=1)  # length of the local embedding (released program)
+    hidden: int = Field(default=2048, ge=1)  # width inside the adapter (released program)
     # Differs from the paper: its algorithm adds the token itself, which 512 and 4096 channels rule out.
     residual: Residual = "linear"
     """The adapter's shortcut; the paper's identity needs `local_dimension` equal to the towers' embedding."""

@@ -9,22 +9,17 @@ from pickout.methods import METHODS
 from pickout.methods.base import ImageTower, Method, TextTower
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextSettings, TextTransformer
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer
 from pickout.text.tokenizer import TokenizerSettings
 
 
 class ModelSettings(Settings):
     """Everything that decides what a model computes, apart from its weights and its tokenizer."""
 
-    method: dict[str, Any]
-    """The method: `name` selects it, the rest is read by its own settings class."""
-    image: ImageSettings = ImageSettings()
-    """How an image is prepared."""
-    vision: VisionSettings = VisionSettings()
-    """Sizes of the image tower."""
-    text: TextSettings = TextSettings()
-    """Sizes of the text tower."""
+    method: dict[str, Any]  # the method: `name` selects it, the rest is read by its own settings class
+    image: ImageSettings = ImageSettings()  # how an image is prepared
+    vision: VisionSettings = VisionSettings()  # sizes of the image tower
+    text: TextSettings = TextSettings()  # sizes of the text tower
     tokenizer: TokenizerSettings = TokenizerSettings()
     """Where the tokenizer of a new run comes from; a saved run carries its own."""
 

@@ -29,25 +29,19 @@ class ObjectiveSettings(PresetSettings):
     alignment: Literal["tal", "sdm", "nce", "off"] = "tal"
     """The alignment loss: triplet alignment (ITSELF, Eq. 5; RDE), similarity distribution matching (IRRA), InfoNCE with
     all images and captions of a person as positives, or none."""
-    temperature: float = Field(default=0.015, gt=0)
-    """Tau of TAL (RDE)."""
-    margin: float = Field(default=0.1, ge=0)
-    """m of TAL (RDE)."""
+    temperature: float = Field(default=0.015, gt=0)  # tau of TAL (RDE)
+    margin: float = Field(default=0.1, ge=0)  # m of TAL (RDE)
     sdm_temperature: float = Field(default=0.02, gt=0)
     """Divides the cosines in SDM (IRRA); in InfoNCE, whose temperature is learnt, the lowest that it may reach."""
-    pair_loss: bool = True
-    """Whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)."""
+    pair_loss: bool = True  # whether CID classifies matched and mismatched pairs (ITSELF, Eq. 6; CFAM)
     # Differs from the paper: its equations have no identity terms; its baseline's numbers depend on them.
     id_terms: bool = True
     """Whether CID also classifies images and captions alone: in the released program, not in the paper's equations."""
     mismatch_class: identity.MismatchClass = "n_id"
     """Class of mismatched pairs: one of their own, or the batch's largest identity plus one as released."""
-    alignment_weight: float = Field(default=1.0, gt=0)
-    """Factor of the alignment loss (ITSELF, Eq. 7: none)."""
-    pair_weight: float = Field(default=1.0, gt=0)
-    """Factor of the pair loss (ITSELF, Eq. 7: none)."""
-    id_weight: float = Field(default=1.0, gt=0)
-    """Factor of each identity term (released program: none)."""
+    alignment_weight: float = Field(default=1.0, gt=0)  # factor of the alignment loss (ITSELF, Eq. 7: none)
+    pair_weight: float = Field(default=1.0, gt=0)  # factor of the pair loss (ITSELF, Eq. 7: none)
+    id_weight: float = Field(default=1.0, gt=0)  # factor of each identity term (released program: none)
     classifier_spread: float = Field(default=0.001, gt=0)
     """Standard deviation of the classifiers' starting weights (released program)."""
     bias_rate: float = Field(default=2.0, gt=0)

@@ -8,8 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import Attended, SelfAttention, attention_map, attention_row, check_heads, split_heads
-from pickout.nn.shared_keys import Grouping, attend_in_groups
+from pickout.nn.attention import (
+    Attended,
+    Grouping,
+    SelfAttention,
+    attend_in_groups,
+    attention_map,
+    attention_row,
+    check_heads,
+    split_heads,
+)
 from pickout.nn.transformer import LayerNorm
 from pickout.shapes import Bool, Float, Int
 
@@ -98,9 +106,7 @@ class CrossAttention(nn.Module):
             return Attended(mixed_RTD, None, None)
         q_RHTd, k_RHNd = q_RTHd.transpose(1, 2), k_IHNd if grouping is None else k_IHNd[grouping.image]
         return Attended(
-            mixed_RTD,
-            attention_row(q_RHTd, k_RHNd) if row else None,
-            attention_map(q_RHTd, k_RHNd) if map else None,
+            mixed_RTD, attention_row(q_RHTd, k_RHNd) if row else None, attention_map(q_RHTd, k_RHNd) if map else None
         )
 
 

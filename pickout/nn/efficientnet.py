@@ -17,8 +17,7 @@ STAGES = (
     (3, 5, 1, 6, 112),
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
-)
-"""Of each stage: blocks, kernel, stride of the first block, widening, channels out."""
+)  # of each stage: blocks, kernel, stride of the first block, widening, channels out
 STEM = 32  # channels behind the first convolution
 READ = (1, 2, 4, 6)
 """Stages whose maps are given, from 0: the last ones at strides 4, 8, 16 and 32, with 24, 40, 112 and 320 channels."""

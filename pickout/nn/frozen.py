@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pickout.nn.bert import Embeddings, TextLayer, start_as_bert
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.nn.text import TextSettings, check_length, first_content
+from pickout.nn.towers import TextSettings, VisionSettings, check_length, first_content
 from pickout.nn.transformer import (
     LayerNorm,
     Stacked,
@@ -22,7 +22,6 @@ from pickout.nn.transformer import (
     check_request,
     run_layers,
 )
-from pickout.nn.vision import VisionSettings
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, TokenBatch
 
 STRIDE = 16  # pixels between two tokens
@@ -48,7 +47,7 @@ class Reduction(nn.Module):
     def __init__(self, width: int, kept: int) -> None:
         super().__init__()
         whole = {"mean": torch.zeros(width), "scale": torch.ones(width), "offset": torch.zeros(width)}
-        for name, start in {**whole, "basis": torch.eye(width)[:, :kept].clone()}.items():
+        for name, start in {**whole, "basis": torch.zeros(width, kept).fill_diagonal_(1)}.items():
             self.register_buffer(name, start)
 
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes kept"]:
@@ -81,8 +80,8 @@ class ImageBranch(nn.Module):
     def __init__(self, tokens: int, channels: int, layers: int, heads: int, embedding: int) -> None:
         super().__init__()
         self.narrow = nn.Linear(KEPT_IMAGE, channels)
-        self.class_token = nn.Parameter(0.02 * torch.randn(channels))
-        self.positions = nn.Parameter(0.02 * torch.randn(1 + tokens, channels))
+        self.class_token = nn.Parameter(nn.init.normal_(torch.empty(channels), std=0.02))
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty(1 + tokens, channels), std=0.02))
         self.norm_in = LayerNorm(channels)
         self.transformer = Transformer(channels, layers, heads, "gelu")
         self.norm_out = LayerNorm(channels)

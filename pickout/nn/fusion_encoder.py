@@ -1,7 +1,7 @@
 """The fusion encoder: BERT whose first layers read a caption alone and whose last layers also look at an image (ALBEF).
 
 Four savings change no result: keys and values of an image are projected once however many captions look at it
-(`remember`), captions of one image ask together (`pickout.nn.shared_keys`), where only the class token is wanted, the
+(`remember`), captions of one image ask together (`pickout.nn.attention`), where only the class token is wanted, the
 last layer computes no other, and rows of similar length run together (`read_by_length`), so that little padding is
 computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together.
 """
@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.nn.attention import Attended
+from pickout.nn.attention import Attended, Grouping, ImageMemory, group_rows
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
-from pickout.nn.shared_keys import Grouping, ImageMemory, group_rows
-from pickout.nn.text import TextSettings, check_length, first_content
+from pickout.nn.towers import TextSettings, check_length, first_content
 from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_request, run_layers
 from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch
 

@@ -37,10 +37,8 @@ def annealed_budget(tokens: int, *, start: float, end: float, time: int, duratio
 class Bank:
     """Positions of the kept tokens."""
 
-    index: Int[Tensor, "batch kept"]
-    """Best first; content before padding before special tokens."""
-    length: Int[Tensor, " batch"]
-    """How many of them are content, at least 1; the rest fills the row up."""
+    index: Int[Tensor, "batch kept"]  # best first; content before padding before special tokens
+    length: Int[Tensor, " batch"]  # how many of them are content, at least 1; the rest fills the row up
 
 
 @torch.no_grad()

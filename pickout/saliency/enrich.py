@@ -18,10 +18,8 @@ CandidateOrder = Literal["topk_then_drop", "drop_then_topk"]
 class Candidates(NamedTuple):
     """Words that may stand in for the chosen ones."""
 
-    ids: Int[Tensor, "chosen candidates"]
-    """Best first."""
-    probabilities: Float[Tensor, "chosen candidates"]
-    """0 for a word that is refused; a row of zeros has no candidate."""
+    ids: Int[Tensor, "chosen candidates"]  # best first
+    probabilities: Float[Tensor, "chosen candidates"]  # 0 for a word that is refused; a row of zeros has no candidate
 
 
 @torch.no_grad()

@@ -43,8 +43,7 @@ _ANNOUNCING = "wear wears wearing wore dressed clad clothed putting puts"
 
 VACUOUS_WORDS: frozenset[str] = frozenset(
     " ".join([_ARTICLES, _AUXILIARIES, _PREPOSITIONS, _PRONOUNS, _CONNECTIVES, _ANYBODY, _ANNOUNCING]).split()
-)
-"""The list, lower-cased."""
+)  # the list, lower-cased
 
 
 def vacuous_table(texts: Sequence[str], continues: Sequence[bool] | None = None) -> Bool[Tensor, " vocabulary"]:

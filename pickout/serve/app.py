@@ -31,6 +31,7 @@ from pickout.serve.case_routes import router as case_routes
 from pickout.serve.change_routes import router as change_routes
 from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
+from pickout.serve.job_routes import router as job_routes
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
 from pickout.serve.site_routes import router as site_routes
@@ -79,7 +80,7 @@ def create_app(
     app.state.parts = parts
     app.get("/", include_in_schema=False)(_page)
     app.mount("/page", StaticFiles(directory=_PAGE))
-    for router in (search_routes, case_routes, change_routes, duty_routes, site_routes):
+    for router in (search_routes, case_routes, change_routes, job_routes, duty_routes, site_routes):
         app.include_router(router, prefix="/v1", responses=ERRORS)
     app.exception_handler(PickoutError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -11,7 +11,7 @@ from fastapi import Depends, Header, HTTPException, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
 
-from pickout.errors import ImageUnreadable
+from pickout.errors import AccessDenied, ImageUnreadable, NotThere
 from pickout.gallery.audit.log import Acting
 from pickout.serve.access import OWNER, Action, Actor
 from pickout.serve.cases import Cases
@@ -71,6 +71,26 @@ class Caller:
         """The gallery of this name, for what the caller may do to it."""
         return self.parts.service.gallery(self.actor, action, name)
 
+    def own_camera(self, camera: str | None, *, needed: bool) -> None:
+        """Make sure that a crop may be put to this camera; `needed`: none stated is as bad as another's."""
+        cameras = self.actor.cameras
+        if cameras is not None and camera not in cameras and (needed or camera is not None):
+            raise AccessDenied("this token is limited to some cameras; name one of them")
+
+    def folder(self, place: str) -> Path:
+        """A path below a folder that the server's owner allows, links followed; else as if it were not there. Tokens
+        of some cameras read none: nothing tells whose crops lie there."""
+        if self.actor.cameras is not None:
+            raise AccessDenied("this token may not read folders: it is limited to some cameras; upload instead")
+        folders = [folder.resolve() for folder in self.parts.service.settings.folders]
+        try:
+            path = Path(place).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            path = Path()
+        if "\x00" in place or not any(path.is_relative_to(folder) for folder in folders):
+            raise NotThere("no such path among the folders that this server may read; see 'folders' in settings.toml")
+        return path
+
     @property
     def who(self) -> Acting:
         """For the audit, of what must have a purpose."""
@@ -118,9 +138,14 @@ _PAUSE = 0.1
 
 
 def followed(
-    called: Caller, hosted: Hosted, what: str, work: Callable[[Tell], dict[str, Any]], follow: bool
+    called: Caller,
+    hosted: Hosted,
+    what: str,
+    work: Callable[[Tell], dict[str, Any]],
+    follow: bool,
+    of: str | None = None,
 ) -> Response:
-    """Begin long work on a gallery. It goes on when nobody listens any more."""
+    """Begin long work on a gallery, `of` what see `Jobs.start`. It goes on when nobody listens any more."""
 
     def whole(tell: Tell) -> dict[str, Any]:
         try:
@@ -128,7 +153,7 @@ def followed(
         finally:
             hosted.refresh()  # also what was committed before an error
 
-    job = called.parts.service.jobs.start(what, hosted.name, called.actor.token, whole)
+    job = called.parts.service.jobs.start(what, hosted.name, called.actor.token, whole, of)
     if not follow:
         return JSONResponse(job.as_json(), 202)
     return StreamingResponse(_lines(called, job), media_type="application/x-ndjson")

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, UploadFile
@@ -12,15 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.background import BackgroundTask
 
 from pickout.data.registry import open_data
-from pickout.errors import AccessDenied, NothingFound, NotThere, UsageError
+from pickout.errors import AccessDenied, NothingFound, UsageError
 from pickout.gallery.audit.log import acting, record_event
 from pickout.gallery.calibration.fit import CalibrationSettings
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE
-from pickout.gallery.storage.manifest import first_fault
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.tables import first_fault
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
 from pickout.serve.hosting import Hosted
@@ -49,7 +48,7 @@ def upload(
     if len(files) > most:
         raise HTTPException(413, f"more than {most} files")
     for each in told:
-        _own_camera(called, each.camera, needed=True)
+        called.own_camera(each.camera, needed=True)
     sent = [Sent(read_upload(called, file), each) for file, each in zip(files, told, strict=True)]
     folder = called.parts.service.uploads(hosted).keep(sent)
     with acting(who):
@@ -60,9 +59,7 @@ def upload(
 def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True) -> Response:
     """Bring a gallery up to date with a folder on the server, below one that its owner allows."""
     hosted = called.gallery(Action.INDEX, gallery)
-    if called.actor.cameras is not None:
-        raise AccessDenied("this token may not index folders: it is limited to some cameras; upload pictures")
-    folder, table = _allowed(called, body.folder), None if body.table is None else _allowed(called, body.table)
+    folder, table = called.folder(body.folder), None if body.table is None else called.folder(body.table)
     how = body.model_dump(exclude={"folder", "table", "camera_from"})
 
     def work(tell: Tell) -> dict[str, Any]:
@@ -97,7 +94,7 @@ def update(called: Called, gallery: str, body: UpdateBody) -> dict[str, Any]:
     """Tell more about crops; nothing is encoded again."""
     told = body.told()
     hosted, ids = _chosen(called, Action.INDEX, gallery, body)
-    _own_camera(called, told.camera, needed=False)
+    called.own_camera(told.camera, needed=False)
     with acting(called.who):
         rows = hosted.open().update(ids, told).rows
     hosted.refresh()
@@ -142,7 +139,7 @@ def compact(called: Called, gallery: str, follow: Follow = True) -> Response:
 def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: Follow = True) -> Response:
     """Fit the probability that a candidate is a match, on people of a data set on the server."""
     hosted = called.gallery(Action.MANAGE, gallery)
-    folder = _allowed(called, body.folder)
+    folder = called.folder(body.folder)
 
     def work(tell: Tell) -> dict[str, Any]:
         splits = open_data(body.data, folder).splits
@@ -160,7 +157,7 @@ def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: Follow 
 def rebuild(called: Called, gallery: str, body: RebuildBody, follow: Follow = True) -> Response:
     """Encode every crop anew with another model on the server; searches go on meanwhile."""
     hosted = called.gallery(Action.MANAGE, gallery)
-    model, how = str(_allowed(called, body.model)), body.model_dump(exclude={"model"})
+    model, how = str(called.folder(body.model)), body.model_dump(exclude={"model"})
 
     def work(tell: Tell) -> dict[str, Any]:
         encoder = called.parts.service.load(model)
@@ -226,15 +223,6 @@ def take_in(
         return followed(called, hosted, "import", work, follow)
 
 
-@router.get("/jobs/{job}", tags=["changes"])
-def job(called: Called, job: str) -> dict[str, Any]:
-    """How far a job is that this token began."""
-    found = called.parts.service.jobs.get(job)
-    if found is None or found.owner != called.actor.token:
-        raise NotThere("no job of this id")
-    return {**found.as_json(), "error": None if found.error is None else called.parts.service.told(found.error)}
-
-
 def _steps(tell: Tell) -> Any:
     return lambda what, done, total: tell({"doing": what, "done": done, "total": total})
 
@@ -264,21 +252,3 @@ def _chosen(called: Caller, action: Action, name: str, body: ChosenBody) -> tupl
     if not ids:
         raise NothingFound("no crop passes the filters; nothing was changed")
     return hosted, ids
-
-
-def _own_camera(called: Caller, camera: str | None, *, needed: bool) -> None:
-    cameras = called.actor.cameras
-    if cameras is not None and camera not in cameras and (needed or camera is not None):
-        raise AccessDenied("this token is limited to some cameras; name one of them")
-
-
-def _allowed(called: Caller, place: str) -> Path:
-    """A path below a folder that the server's owner allows, links followed; else as if it were not there."""
-    folders = [folder.resolve() for folder in called.parts.service.settings.folders]
-    try:
-        path = Path(place).resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):
-        path = Path()
-    if "\x00" in place or not any(path.is_relative_to(folder) for folder in folders):
-        raise NotThere("no such path among the folders that this server may read; see 'folders' in settings.toml")
-    return path

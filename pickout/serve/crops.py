@@ -59,7 +59,7 @@ class Crops:
         self._service.policy.judge([sentence])
         from pickout.checkpoints.loaded_model import LoadedModel
         from pickout.explain.explanation import explain, measurement_file
-        from pickout.explain.verdict import read_measurement
+        from pickout.explain.ways import read_measurement
 
         if not isinstance(hosted.encoder, LoadedModel):
             raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")

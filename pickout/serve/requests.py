@@ -19,6 +19,8 @@ CropId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """A crop, by the opaque id that search gives; never a path."""
 CaseId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """A case."""
+RecordingId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""A recording that was sent."""
 PictureId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """A picture that was uploaded to search with."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -181,6 +183,29 @@ class FolderBody(Body):
     """Remove also those in folders that are gone."""
     again: bool = False
     """Take back crops that were erased; without, they stay so."""
+
+
+class VideoBody(Body):
+    """Recordings to look through for people: one that was sent, or those in a folder on the server."""
+
+    recording: RecordingId | None = None
+    """A recording that was sent, by the id that sending it gave."""
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    """Instead: a recording, or a folder of them or of pictures, below one of the folders that the owner allows."""
+    camera: Name | None = None
+    """Its camera; none: by the recording's name without date and time."""
+    start: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """When the recording began, ISO 8601; none: by its name, else by its container."""
+    zone: Name = "UTC"
+    """Time zone of `start` and of times in names."""
+    detector: Annotated[str, StringConstraints(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = (
+        "embedded"
+    )
+    """What finds people; an `.onnx` file lies below one of the folders that the server's owner allows."""
+    per_track: int = Field(default=3, ge=1, le=50)
+    """Crops of one person in one pass, at most."""
+    rate: float = Field(default=5.0, gt=0, le=120)
+    """Frames looked at in a second of a recording."""
 
 
 class CalibrateBody(Body):

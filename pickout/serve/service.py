@@ -28,6 +28,7 @@ from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
 from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
+from pickout.serve.recordings import Recordings
 from pickout.serve.requests import SearchBody, SentenceBody
 from pickout.serve.retention import Due, Retention
 from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
@@ -81,6 +82,10 @@ class Service:
         """Where a gallery's uploaded pictures lie."""
         return Uploads((self.state / "uploads" / hosted.name).resolve())
 
+    def recordings(self, hosted: Hosted) -> Recordings:
+        """The recordings that were sent for a gallery."""
+        return Recordings((self.state / "recordings" / hosted.name).resolve(), self.uploads(hosted).folder)
+
     def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
         self.uploads(hosted).delete([row.file for row in hosted.rows(ids).values()])
@@ -101,11 +106,14 @@ class Service:
     def tend(self, *, erase: bool = True) -> None:
         """What a server does from time to time: erase what is due, and note a signed head of each log beside it."""
         for hosted in self.galleries.values():
-            for what in (self.enforce, lambda each: sign_head(each.path))[not erase :]:
+            for what in (self.enforce, self._expire, lambda each: sign_head(each.path))[0 if erase else 2 :]:
                 try:
                     what(hosted)
                 except (PickoutError, OSError) as error:
                     _log.error("%s", error)
+
+    def _expire(self, hosted: Hosted) -> None:
+        self.recordings(hosted).expire(self.settings.recording_days, self.jobs.busy)
 
     def told(self, error: Exception) -> str:
         """An error in words that a client may read: without paths of this machine."""

@@ -37,6 +37,12 @@ class ServeSettings(Settings):
     """Bytes of one picture."""
     most_files: int = Field(default=1000, ge=1)
     """Pictures in one request."""
+    largest_recording: int = Field(default=2**33, ge=1024)
+    """Bytes of one recording."""
+    recording_seconds: float = Field(default=7200.0, gt=0)
+    """Longest time for sending one."""
+    recording_days: float = Field(default=7.0, gt=0)
+    """How long a recording is kept that nobody had looked through."""
     idle_seconds: float = Field(default=20.0, gt=0)
     """Longest pause in a request's body."""
     body_seconds: float = Field(default=300.0, gt=0)

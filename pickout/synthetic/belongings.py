@@ -8,9 +8,8 @@ import numpy as np
 from pickout.synthetic.attributes import Bag, Carried, Person, View
 from pickout.synthetic.bodies import Head, trunk_outline
 from pickout.synthetic.garments import outermost_ease
-from pickout.synthetic.pieces import Piece, box, cone, ellipsoid, loft
 from pickout.synthetic.skeleton import BODIES, Skeleton
-from pickout.synthetic.solids import Plane
+from pickout.synthetic.solids import Piece, Plane, box, cone, ellipsoid, loft
 from pickout.synthetic.surfaces import Part, Surface, Vector
 
 _UP = np.array([0.0, 1.0, 0.0])

@@ -36,8 +36,7 @@ class Camera:
     backgrounds: tuple[str, ...] = tuple(HABITS["ground"])
 
 
-NEUTRAL_CAMERA = Camera("neutral")
-"""A camera that adds nothing of its own."""
+NEUTRAL_CAMERA = Camera("neutral")  # a camera that adds nothing of its own
 
 
 def sample_cameras(generator: Generator, count: int) -> tuple[Camera, ...]:

@@ -17,8 +17,7 @@ from pickout.synthetic.sentences import Notes, compose, lacking, pronouns
 from pickout.synthetic.settings import CaptionSettings, MistakeSettings
 from pickout.synthetic.visible import GARMENTS, Item, Shares, absent, visible_items
 
-SHORTEST, LONGEST = 15, 45
-"""Words of a caption, both ends included."""
+SHORTEST, LONGEST = 15, 45  # words of a caption, both ends included
 _ATTEMPTS = 40
 _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "beard", "scarf", "shoes")
 """What a query may name beside garments; twice what people ask for most."""

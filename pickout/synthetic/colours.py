@@ -24,8 +24,7 @@ _TABLES = read_table("colours.toml")
 COLOURS, DENIM, HAIR_COLOURS = (
     {name: Tone((r, g, b), light, tint) for name, (r, g, b, light, tint) in _TABLES[table].items()}
     for table in ("cloth", "denim", "hair")
-)
-"""Colours of cloth, of jeans and of hair by name."""
+)  # colours of cloth, of jeans and of hair by name
 _PALE = ("white", "cream", "beige", "yellow", "light blue", "pink")
 _SKIN = np.array(_TABLES["skin"]["tones"])
 

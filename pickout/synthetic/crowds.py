@@ -16,22 +16,17 @@ from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop, sample_ca
 from pickout.synthetic.drawing import Figure, figure
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.pieces import Piece, box, cone, ellipsoid
 from pickout.synthetic.render import Layer, Light, light_of, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.solids import Rays
+from pickout.synthetic.solids import Piece, Rays, box, cone, ellipsoid
 from pickout.synthetic.surfaces import Part, Surface
 
 Array = NDArray[np.floating[Any]]
-SEEN = 0.3
-"""Share of a person in the frame that must be unhidden for its box to count."""
-NOBODY = 0.15
-"""Share of frames without anybody."""
+SEEN = 0.3  # share of a person in the frame that must be unhidden for its box to count
+NOBODY = 0.15  # share of frames without anybody
 _PEOPLE, _THINGS = 6, 7
-_SHARES = (0.12, 1.6)
-"""Heights of people, as shares of the frame's."""
-_BODIES = 0.7
-"""Share of people who have an avatar's body, where there are avatars."""
+_SHARES = (0.12, 1.6)  # heights of people, as shares of the frame's
+_BODIES = 0.7  # share of people who have an avatar's body, where there are avatars
 _LEAST = 0.03
 """Part of the square of a person's height that must lie in the frame; a whole person covers about a quarter of it."""
 _PATTERNS = ("plain", "plain", "striped", "checked", "floral")

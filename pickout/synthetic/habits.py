@@ -14,8 +14,7 @@ def read_table(name: str) -> dict[str, Any]:
     return tomllib.loads(resources.files("pickout.synthetic").joinpath(name).read_text(encoding="utf-8"))
 
 
-HABITS = read_table("habits.toml")
-"""How often people are what, wear what and carry what."""
+HABITS = read_table("habits.toml")  # how often people are what, wear what and carry what
 
 
 def pick(generator: Generator, weights: Mapping[Any, float]) -> Any:
@@ -44,8 +43,7 @@ T = TypeVar("T")
 LEXICON: dict[str, dict[str, tuple[str, ...]]] = {
     table: {name: tuple(option.strip() for option in line.split("|")) for name, line in rows.items()}
     for table, rows in read_table("lexicon.toml").items()
-}
-"""By table and name, the synonyms of a name, the plainest first."""
+}  # by table and name, the synonyms of a name, the plainest first
 _PLAINEST = 3  # synonyms of a name that a writer of plain words knows
 
 

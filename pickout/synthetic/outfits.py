@@ -49,8 +49,7 @@ _TOPS, _BOTTOMS, _HAIR = (_TABLES[name] for name in ("tops", "bottoms", "hair"))
 OUTFITS = {
     name: Outfit(sex, Top(**_TOPS[top]), Bottom(**_BOTTOMS[bottom]), shoes, tuple(_HAIR[hair]), bool(beard))
     for name, (sex, top, bottom, shoes, hair, *beard) in _TABLES["outfits"].items()
-}
-"""Outfits by the name of the avatar's file, without its ending."""
+}  # outfits by the name of the avatar's file, without its ending
 
 
 def sample_wearer(generator: Generator, outfit: Outfit, skin: float) -> Person:

@@ -24,8 +24,7 @@ for _side in ("Left", "Right"):
     _CHAINS.append(("Hips", f"{_side}UpLeg", f"{_side}Leg", f"{_side}Foot"))
     _CHAINS.append(("Spine2", *(f"{_side}{bone}" for bone in ("Shoulder", "Arm", "ForeArm", "Hand"))))
 """Bones that are turned, each after its parent; all others follow the nearest turned bone above them."""
-_COVERED = {"three-quarter": 0.55, "long": 1.1}
-"""How much of the forearm a sleeve painted on a bare arm covers."""
+_COVERED = {"three-quarter": 0.55, "long": 1.1}  # how much of the forearm a sleeve painted on a bare arm covers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,14 +11,11 @@ from pickout.synthetic.avatars import Take
 class MistakeSettings(Settings):
     """How often a writer errs. Each rate is for one thing that the caption could name, 0 never to 1 always."""
 
-    colour: float = Field(default=0.05, ge=0, le=1)
-    """A colour is taken for one of the two nearest to it."""
+    colour: float = Field(default=0.05, ge=0, le=1)  # a colour is taken for one of the two nearest to it
     vague: float = Field(default=0.07, ge=0, le=1)
     """A thing gets a vague word: "top" for "polo shirt", "dark" for "maroon", its details untold."""
-    omission: float = Field(default=0.08, ge=0, le=1)
-    """A thing in plain sight is left out."""
-    side: float = Field(default=0.04, ge=0, le=1)
-    """Left is taken for right."""
+    omission: float = Field(default=0.08, ge=0, le=1)  # a thing in plain sight is left out
+    side: float = Field(default=0.04, ge=0, le=1)  # left is taken for right
     spelling: float = Field(default=0.012, ge=0, le=1)
     """A word is misspelt; this rate is for each word of five letters or more, or known to be misspelt often."""
     plain: float = Field(default=0.0, ge=0, le=1)
@@ -28,21 +25,17 @@ class MistakeSettings(Settings):
 class CaptionSettings(Settings):
     """How many sentences an image gets, and how often their writer errs."""
 
-    per_image: int = Field(default=2, ge=1, le=10)
-    """Captions of each image, all different."""
+    per_image: int = Field(default=2, ge=1, le=10)  # captions of each image, all different
     queries: int = Field(default=4, ge=0, le=20)
     """Short queries about each image, as users type them, in a file of their own."""
-    mistakes: MistakeSettings = MistakeSettings()
-    """How often the writer errs."""
+    mistakes: MistakeSettings = MistakeSettings()  # how often the writer errs
 
 
 class AvatarSettings(Settings):
     """Rigged, textured bodies in place of drawn ones."""
 
-    folder: Path | None = None
-    """Folder of avatars, see docs/street.md; without one, everybody is drawn."""
-    share: float = Field(default=1.0, ge=0, le=1)
-    """The part of the people who are avatars; the others are drawn."""
+    folder: Path | None = None  # folder of avatars, see docs/street.md; without one, everybody is drawn
+    share: float = Field(default=1.0, ge=0, le=1)  # the part of the people who are avatars; the others are drawn
     take: Take = "all"
     """`train` or `held-out` takes only the bodies of that part, so that a second street shows none of the first's."""
 
@@ -54,24 +47,17 @@ class StreetSettings(Settings):
     """People of the training split; they are numbered from 1 without gaps."""
     val_identities: int = Field(default=100, ge=0, le=99_999)
     """People of the validation split, numbered after the training people."""
-    test_identities: int = Field(default=100, ge=0, le=99_999)
-    """People of the test split, numbered last."""
-    images: int = Field(default=4, ge=1, le=99)
-    """Images of each person."""
+    test_identities: int = Field(default=100, ge=0, le=99_999)  # people of the test split, numbered last
+    images: int = Field(default=4, ge=1, le=99)  # images of each person
     cameras: int = Field(default=5, ge=1, le=26)
     """Cameras in the street; with two or more, everybody with two images is seen by at least two of them."""
-    seed: int = Field(default=1, ge=0, lt=2**63)
-    """The number from which everything is drawn."""
-    height: int = Field(default=192, ge=32, le=1024)
-    """Height of an image in pixels."""
-    width: int = Field(default=64, ge=16, le=1024)
-    """Width of an image in pixels."""
+    seed: int = Field(default=1, ge=0, lt=2**63)  # the number from which everything is drawn
+    height: int = Field(default=192, ge=32, le=1024)  # height of an image in pixels
+    width: int = Field(default=64, ge=16, le=1024)  # width of an image in pixels
     changed: bool = False
     """Whether each image is as a bad camera would have it (`STRONG` of `pickout.data.image_changes`), for measuring."""
-    captions: CaptionSettings = CaptionSettings()
-    """How many sentences an image gets, and how often their writer errs."""
-    avatars: AvatarSettings = AvatarSettings()
-    """Rendered people."""
+    captions: CaptionSettings = CaptionSettings()  # how many sentences an image gets, and how often their writer errs
+    avatars: AvatarSettings = AvatarSettings()  # rendered people
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> "StreetSettings":

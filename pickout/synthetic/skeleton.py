@@ -12,8 +12,7 @@ from pickout.synthetic.attributes import Person, View
 from pickout.synthetic.habits import read_table
 from pickout.synthetic.surfaces import Vector
 
-BODIES = read_table("bodies.toml")
-"""Outlines, reaches of arms and hats."""
+BODIES = read_table("bodies.toml")  # outlines, reaches of arms and hats
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,11 @@ from pickout.synthetic.attributes import Garment, Person, Shade, View
 
 Shares = Mapping[str, float] | None
 """The share of the crop that each slot of `Item` covers, from the part mask; None goes by the view alone."""
-GARMENTS = ("outer", "upper", "lower")
-"""The slots that a caption is mainly about."""
+GARMENTS = ("outer", "upper", "lower")  # the slots that a caption is mainly about
 _LENGTHS = ("waist", "hip", "thigh", "knee", "calf", "ankle")
-_SIDEWAYS = (55.0, 125.0)
-"""Degrees away from the camera between which a person is said to be seen from the side."""
-_FACE = 108.0
-"""Degrees away from the camera below which glasses and a beard can be made out."""
-_LEAST_SHARE = 0.0015
-"""The share of the crop below which a part counts as hidden: 18 pixels of 192 x 64."""
+_SIDEWAYS = (55.0, 125.0)  # degrees away from the camera between which a person is said to be seen from the side
+_FACE = 108.0  # degrees away from the camera below which glasses and a beard can be made out
+_LEAST_SHARE = 0.0015  # the share of the crop below which a part counts as hidden: 18 pixels of 192 x 64
 
 
 @dataclass(frozen=True, slots=True)

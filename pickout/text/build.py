@@ -12,16 +12,13 @@ from tokenizers import Tokenizer as Backend
 from pickout.errors import DataError, DataMissing, RecipeError
 from pickout.files import gunzip, read_bytes, read_text
 from pickout.text.cleaning import Cleaning, clean, clean_as_albef
-from pickout.text.tokenizer import SMALLEST, Tokenizer, TokenizerSettings
-from pickout.text.vocabulary import BLANK, SpecialTokens, byte_letters
+from pickout.text.tokenizer import BLANK, SMALLEST, SpecialTokens, Tokenizer, TokenizerSettings, byte_letters
 
-MERGES = 48894
-"""How many merges of the file CLIP uses: 49152 - 256 - 2."""
+MERGES = 48894  # how many merges of the file CLIP uses: 49152 - 256 - 2
 END_OF_WORD = "</w>"
 SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """What CLIP takes for a word: English endings, letters, single digits, runs of everything else but spaces."""
-LONGEST_WORD = 100
-"""Words of more characters become [UNK], as in BERT."""
+LONGEST_WORD = 100  # words of more characters become [UNK], as in BERT
 
 
 def build_tokenizer(settings: TokenizerSettings, captions: Iterable[str] | None = None) -> Tokenizer:

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from pickout.text.tokenizer import Tokenizer
 
-UNKNOWN = "[UNK]"
-"""The piece that stands for anything in a wordpiece vocabulary."""
-_LETTERS = 2.0
-"""Letters a piece on average below which a word of several pieces counts as unknown."""
+UNKNOWN = "[UNK]"  # the piece that stands for anything in a wordpiece vocabulary
+_LETTERS = 2.0  # letters a piece on average below which a word of several pieces counts as unknown
 _BYTES = 1.5
 """Pieces a letter from which a word counts as foreign; other scripts have two bytes or more for each letter."""
 

@@ -35,14 +35,10 @@ class AdaptationSettings(Settings):
 
     share: float = Field(default=0.5, gt=0, le=1)
     """How far the statistics go from the model's towards those of the crops."""
-    held_back: float = Field(default=0.3, gt=0, lt=1)
-    """The share of the crops that judge and do not take part."""
-    fewest: int = Field(default=60, ge=10)
-    """Fewer crops than this are refused."""
-    most: int = Field(default=2000, ge=10)
-    """Of more crops, so many are drawn."""
-    seed: int = Field(default=0, ge=0)
-    """Draws crops and changes."""
+    held_back: float = Field(default=0.3, gt=0, lt=1)  # the share of the crops that judge and do not take part
+    fewest: int = Field(default=60, ge=10)  # fewer crops than this are refused
+    most: int = Field(default=2000, ge=10)  # of more crops, so many are drawn
+    seed: int = Field(default=0, ge=0)  # draws crops and changes
 
 
 @dataclass(frozen=True, slots=True)

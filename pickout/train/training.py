@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader, Dataset
 
-from pickout.checkpoints.device import choose_precision
+from pickout.checkpoints.loaded_model import choose_precision
 from pickout.checkpoints.saved_model import save_model
 from pickout.checkpoints.starting_weights import initialise
 from pickout.data.batching import Collate, build_sampler
@@ -25,11 +25,9 @@ from pickout.methods.model import build_model
 from pickout.train.display import Display
 from pickout.train.engine import Engine, StepReport, launch, mean
 from pickout.train.features import FrozenPairs
-from pickout.train.journal import Journal
 from pickout.train.material import Material, gather
-from pickout.train.optim import build_optimiser
-from pickout.train.recipe import Recipe
-from pickout.train.run_folder import Checkpoints, TrainingState, claim, training_in
+from pickout.train.recipe import Recipe, build_optimiser
+from pickout.train.run_folder import Checkpoints, Journal, TrainingState, claim, training_in
 from pickout.train.system import Interruption, leave_signals_to_parent
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -69,7 +69,7 @@ def extract(
     *,
     begin: Mark = BEGINNING,
     tracks: int = 0,
-    tell: Callable[[float], None] = lambda _: None,
+    tell: Callable[[float, float | None], None] = lambda *_: None,
 ) -> Iterator[Piece]:
     """Write the best crops of every person in a recording below `out`.
 
@@ -81,7 +81,7 @@ def extract(
         out: the folder of crops.
         begin: the `mark` of the last piece, to go on from there.
         tracks: the `tracks` of the last piece.
-        tell: called with the seconds that were looked through.
+        tell: called with the seconds that were looked through, and those there are where that is known.
 
     Raises:
         VideoUnreadable: the recording cannot be read at all.
@@ -104,7 +104,7 @@ def extract(
             tracker.reset()
             camera = StandingCamera() if settings.motion else None
             rows, frames = [], 0
-        tell(frame.seconds)
+        tell(frame.seconds, source.seconds)
     for track in tracker.ended(float("inf")):
         tracks += 1
         rows += _written(track, tracks, recording, start, settings.tracks, out)
@@ -137,7 +137,7 @@ def _row(sighting: Sighting, track: int, recording: Recording, start: datetime |
         "image": str(image),
         "camera": recording.camera,
         "time": None if time is None else time.isoformat(),
-        "video": recording.place,
+        "video": recording.video or recording.place,
         "frame": sighting.frame,
         "box": " ".join(map(str, sighting.box)),
         "track": f"{recording.name}/{track}",

@@ -19,6 +19,8 @@ SMALLEST_SIDE, LARGEST_PIXELS = 32, 64 * 2**20
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _NO_SEEKING = frozenset({"gif", "h264", "hevc", "mjpeg", "mpeg", "mpegts"})
 """Formats without an index, or whose frames are changes of the one before: they are read from the beginning."""
+_FORMATS = "mov,mp4,m4a,matroska,webm,avi,mpegts,mpeg,h264,hevc,m4v,mjpeg,gif"
+"""Containers that a file may have. Others (playlists, lists of pieces) name more files or addresses to be read."""
 _SHORT = 1.0
 """Seconds that a recording may end before its container says without a word about it."""
 _PATIENCE = (10.0, 20.0)
@@ -199,7 +201,9 @@ class LiveCamera:
 
 def _opened(address: str) -> Any:
     live = "://" in address
-    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+    options = {} if live else {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    if address.startswith("rtsp"):
+        options["rtsp_transport"] = "tcp"
     try:
         return av.open(address, options=options, timeout=_PATIENCE if live else None, metadata_errors="replace")
     except (OSError, av.error.FFmpegError, ValueError) as error:

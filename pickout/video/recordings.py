@@ -48,12 +48,14 @@ class Recording:
         place: a file, a folder of pictures, or an address.
         camera: its camera's name.
         start: when it began, without zone, in the gallery's time (UTC where a zone is known); None: not known.
+        video: what rows call it; None: by its place.
     """
 
     name: str
     place: str
     camera: str
     start: datetime | None
+    video: str | None = None
 
     def source(
         self, rate: float, *, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
@@ -112,6 +114,14 @@ def find_recordings(
         told = camera or (_camera(Path(place), camera_from) if not live else stem)
         found.append(Recording(name, place, told, _start(stem, start, live=live, zone=local)))
     return found
+
+
+def sent_recording(
+    file: Path, called: str, name: str, *, camera: str | None, start: datetime | None, zone: str
+) -> Recording:
+    """A recording in `file` that its owner calls `called`, as of a file of that name; see `find_recordings`."""
+    begin = _start(Path(called).stem, start, live=False, zone=_zone(zone))
+    return Recording(name, str(file), camera or _camera(Path(called), CameraName.FILE) or name, begin, called)
 
 
 def container_start(metadata: dict[str, str]) -> datetime | None:

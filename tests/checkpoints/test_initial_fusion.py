@@ -159,8 +159,7 @@ def test_half_of_a_model_is_told(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "message"),
-    [("bert.cls.predictions.secret", "left over"), ("encoder.layer.0.adapter.weight", "left over")],
+    ("key", "message"), [("bert.cls.predictions.secret", "left over"), ("encoder.layer.0.adapter.weight", "left over")]
 )
 def test_what_bert_has_beyond_bert_is_named(write: Write, key: str, message: str) -> None:
     bert = write(bert_state() | {key: torch.ones(1)}, "bert.safetensors")

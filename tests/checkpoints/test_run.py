@@ -18,7 +18,7 @@ from pickout.methods import METHODS, MethodEntry
 from pickout.methods.base import Method
 from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
+from pickout.nn.towers import TextSettings
 from pickout.text.build import train_tokenizer
 from pickout.text.tokenizer import Tokenizer
 

@@ -11,8 +11,8 @@ import pytest
 from colour_encoder import ColourEncoder
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.storage.columns import ADDED_FIELDS
-from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.rows import ADDED_FIELDS
+from pickout.gallery.storage.tables import MANIFEST
 from tests.gallery.conftest import draw_crop
 
 

@@ -28,13 +28,7 @@ def test_a_gallery_goes_out_and_comes_in_with_its_pictures(run, gallery, tmp_pat
     file = tmp_path / "people.pickout"
     code, out, _ = run("export", gallery, file, "--crops", "--json")
     assert code == 0
-    assert json.loads(out) == {
-        "file": str(file),
-        "rows": 3,
-        "pictures": 3,
-        "missing": 0,
-        "bytes": file.stat().st_size,
-    }
+    assert json.loads(out) == {"file": str(file), "rows": 3, "pictures": 3, "missing": 0, "bytes": file.stat().st_size}
     code, out, _ = run("import", file, tmp_path / "copy.gallery", "--crops-to", tmp_path / "copied", "--json")
     told = json.loads(out)
     assert code == 0 and (told["rows"], told["added"], told["pictures"]) == (3, 3, 3)

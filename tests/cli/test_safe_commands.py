@@ -52,6 +52,19 @@ def test_a_question_without_a_yes_changes_nothing(run, gallery, monkeypatch, cha
     assert Gallery.open(gallery).count() == 3
 
 
+@pytest.mark.parametrize("change", [("remove",), ("erase",), ("update", "--set", "track=t")])
+def test_ctrl_c_at_a_question_is_an_interruption(run, gallery, monkeypatch, change):
+    class Interrupted(Terminal):
+        def readline(self, *_):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Interrupted())
+    code, out, error = run("gallery", change[0], gallery, *change[1:], "--camera", "lobby")
+    assert (code, out.strip()) == (130, "")
+    assert error.splitlines()[-1] == "error: interrupted; run the same command again to go on where it can"
+    assert Gallery.open(gallery).count() == 3
+
+
 def test_a_yes_is_one(run, gallery, monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     assert run("gallery", "remove", gallery, "--camera", "lobby")[0] == 0

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -85,6 +86,28 @@ def test_ctrl_c_in_the_first_half_second_is_one_line() -> None:
         told.add((process.returncode, error))
     assert told <= {(130, "error: interrupted; run the same command again to go on where it can\n"), (0, "")}
     assert any(code == 130 for code, _ in told)
+
+
+def test_ctrl_c_in_a_callback_of_python_is_not_lost() -> None:
+    """An exception in a finaliser, as the import system has them, is ignored; the interruption must not be."""
+    code = textwrap.dedent("""
+        import pickout.cli.app, signal, time
+        from pickout.__main__ import main
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        class Held:
+            def __del__(self):
+                signal.raise_signal(signal.SIGINT)
+        def run():
+            held = Held()
+            del held
+            for _ in range(1000):
+                time.sleep(0.01)
+        pickout.cli.app.main = run
+        main()
+    """)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
+    assert process.returncode == 130
+    assert process.stderr == "error: interrupted; run the same command again to go on where it can\n"
 
 
 def test_memory_that_is_not_there_is_one_line(

@@ -212,6 +212,16 @@ def test_a_field_told_twice_in_json_lines_is_an_error(tmp_path: Path) -> None:
         open_data("table", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "twice", ['"identity": 1, "image": "2.jpg", "identity": 2', '"image": "2.jpg", "image": "2.jpg"']
+)
+def test_a_record_that_tells_a_field_twice_is_an_error(tmp_path: Path, twice: str) -> None:
+    field = twice.split('"')[1]
+    (tmp_path / "table.jsonl").write_text('{"image": "1.jpg", "identity": 1}\n{' + twice + "}\n")
+    with pytest.raises(AnnotationError, match=f"record 1: .*the field '{field}' stands twice in .*; keep one"):
+        open_data("table", tmp_path)
+
+
 def test_values_as_a_data_frame_writes_them(tmp_path: Path) -> None:
     head = "Unnamed: 0,image,caption,identity,camera,time,split\n"
     rows = "0,1.jpg,A man.,12.0,3.0,2024-05-31 17:45:00.123456789,train\n1,2.jpg,nan,12,NaN,NaT,train\n"

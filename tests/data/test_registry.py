@@ -157,6 +157,7 @@ def test_a_record_of_another_shape_is_named(write_set: Write) -> None:
         ("", "line 1, column 1 .*truncated"),
         ("[" * 100_000, "not usable JSON"),
         ("[" + "9" * 5000 + "]", "not usable JSON"),
+        ('[{"id": 1, "split": "test", "id": 2}]', "the field 'id' stands twice in {'id': 2, .*; keep one"),
         ("[1,]", "not valid JSON at line 1"),
     ],
 )

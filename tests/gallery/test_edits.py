@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from datetime import date, datetime, timedelta, timezone
 
 import numpy as np
@@ -14,9 +15,8 @@ from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
-from pickout.gallery.storage.manifest import FROM_BACKUP
 from pickout.gallery.storage.rows import Metadata
-from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.store import FROM_BACKUP, Store
 
 
 @pytest.fixture
@@ -228,6 +228,7 @@ def test_changed_and_missing_crops_are_named_when_asked(told, crops):
             pytest.param(name, "[" * 100_000, name, id=f"deep {name}")
             for name in ("quarantine.jsonl", "erasing.json", "audit.jsonl")
         ),
+        (".gallery.json.abcd_123.pickout.part", "", "left over from an interrupted write"),
     ],
 )
 def test_files_changed_by_hand_are_named(told, name, content, what):
@@ -307,12 +308,26 @@ def test_wrong_vectors_and_thumbnails_are_named(told):
 
     rows = list(told.rows(known.id for known in told._store.known()).values())
     store = Store(told.path, len(rows[0].vector))
-    store.put(
-        [
-            replace(rows[0], vector=rows[0].vector * 2),
-            replace(rows[1], thumbnail=b"no picture"),
-        ]
-    )
+    store.put([replace(rows[0], vector=rows[0].vector * 2), replace(rows[1], thumbnail=b"no picture")])
     faults = {fault.file: fault.what for fault in verify(told.path)}
     assert "(but 2)" in faults[rows[0].file]
     assert "thumbnail" in faults[rows[1].file]
+
+
+def test_tables_of_an_abandoned_rebuild_and_tokens_of_two_shapes_are_named(told):
+    from dataclasses import replace
+
+    shutil.copytree(told.path / "crops.lance", told.path / "crops-0123abcd.lance")
+    shutil.copytree(told.path / "crops.lance", told.path / "crops-old.lance")
+    assert [(each.file.name, each.what[:31]) for each in verify(told.path)] == [
+        ("crops-0123abcd.lance", "left over from another model; a")
+    ]
+    rows = list(told.rows(known.id for known in told._store.known()).values())
+    tokens = [np.zeros(shape, np.uint16) for shape in ((2, 9), (3, 9))]
+    with_tokens = [replace(row, tokens=own, seal=None) for row, own in zip(rows, tokens, strict=False)]
+    Store(told.path, len(rows[0].vector)).put(with_tokens)
+    told.remove([])
+    assert [each.what for each in verify(told.path)] == [
+        "tokens of 2 shapes [(2, 9), (3, 9)]; index again into a new folder"
+    ]
+    assert (told.path / "crops-old.lance").exists()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pickout.errors import GalleryDamaged, GalleryError, UsageError
-from pickout.gallery.changes.erasure import ERASING, erase_rows, finish_erasing, unfinished
+from pickout.gallery.changes.edits import ERASING, erase_rows, finish_erasing, unfinished
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.query import Query

@@ -98,7 +98,7 @@ def test_more_ids_than_one_query_takes(store):
 def test_known_tells_content_and_metadata(store):
     store.put([row("a.jpg", camera="lobby", time=NOON, labels={"track": "7"})])
     assert list(store.known()) == [
-        Known(row("a.jpg").id, row("a.jpg").content, Metadata("lobby", NOON, {"track": "7"})),
+        Known(row("a.jpg").id, row("a.jpg").content, Metadata("lobby", NOON, {"track": "7"}))
     ]
 
 

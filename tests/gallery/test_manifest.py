@@ -6,7 +6,7 @@ import pytest
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+from pickout.gallery.storage.tables import MANIFEST, read_manifest
 
 
 def test_the_manifest_remembers_the_model(tmp_path, encoder):
@@ -34,10 +34,7 @@ def test_nothing_there_is_gallery_missing(tmp_path):
         Gallery.open(tmp_path / "file")
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"format": 1}', b"[" * 100_000],
-)
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"format": 1}', b"[" * 100_000])
 def test_a_garbled_manifest_is_damage_that_names_the_file(gallery, garbage):
     (gallery.path / MANIFEST).write_bytes(garbage)
     with pytest.raises(GalleryDamaged, match=r"gallery\.json.*backup"):

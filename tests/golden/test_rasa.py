@@ -21,10 +21,9 @@ from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import FusionSettings
 from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import TextSettings, VisionSettings, VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 
 TERMS = {
     "contrastive": "loss_cl",
@@ -56,12 +55,7 @@ class Recorded(Chooser):
         return Hidden(self.io["mlm_input_ids"], self.io["mlm_positions"].bool() & content_BT)
 
     def replace(
-        self,
-        ids_BT: Tensor,
-        content_BT: Tensor,
-        tokens_BTD: Tensor,
-        logits: Callable[[Tensor], Tensor],
-        size: int,
+        self, ids_BT: Tensor, content_BT: Tensor, tokens_BTD: Tensor, logits: Callable[[Tensor], Tensor], size: int
     ) -> Tensor:
         return self.io["mrtd_input_ids"]
 

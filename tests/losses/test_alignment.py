@@ -110,10 +110,7 @@ def test_the_weights_of_positives_carry_no_gradient() -> None:
 
 
 features = st.integers(2, 7).flatmap(
-    lambda size: st.tuples(
-        st.lists(st.integers(0, 3), min_size=size, max_size=size),
-        st.integers(0, 2**31),
-    )
+    lambda size: st.tuples(st.lists(st.integers(0, 3), min_size=size, max_size=size), st.integers(0, 2**31))
 )
 
 

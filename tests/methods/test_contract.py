@@ -67,10 +67,7 @@ def test_a_trace_holds_a_row_of_each_layer_and_changes_nothing(
     name: str, make_method: Make, make_batch: MakeBatch
 ) -> None:
     method, batch = make_method(name).eval(), make_batch()
-    for encode, inputs, tokens in (
-        (method.encode_images, batch.images, 13),
-        (method.encode_texts, batch.texts, 12),
-    ):
+    for encode, inputs, tokens in ((method.encode_images, batch.images, 13), (method.encode_texts, batch.texts, 12)):
         plain, traced = encode(inputs), encode(inputs, trace=True)  # type: ignore[operator]
         assert plain.trace is None
         assert traced.trace is not None

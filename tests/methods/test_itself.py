@@ -14,8 +14,7 @@ from pickout.data.batching import Batch
 from pickout.errors import RecipeError, TrainingError
 from pickout.methods.base import Method, Progress
 from pickout.methods.itself import Itself, ItselfSettings, Selection
-from pickout.nn.text import TextSettings, TextTransformer
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer
 from pickout.saliency.bank import annealed_budget
 from pickout.shapes import AttentionRequest
 from tests.methods.conftest import small_towers
@@ -180,14 +179,7 @@ def test_training_asks_for_no_map_it_does_not_use(make_method: Make) -> None:
     assert make_method("itself").text_selection.evaluation.request == AttentionRequest(rows=(2,))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"eval_attention": "mars"},
-        {"eval_ratio": 0.9},
-        {"pool": "gpo"},
-    ],
-)
+@pytest.mark.parametrize("change", [{"eval_attention": "mars"}, {"eval_ratio": 0.9}, {"pool": "gpo"}])
 def test_options_of_evaluation_change_the_local_part_only(
     make_method: Make, make_batch: Callable[..., Batch], change: dict[str, Any]
 ) -> None:

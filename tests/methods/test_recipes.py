@@ -18,7 +18,7 @@ from pickout.methods.fusion import Fusion
 from pickout.methods.itself import Itself, ItselfSettings
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
-from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
 from pickout.train.recipe import Recipe, load_recipe, shipped_recipes
 
 RECIPES = shipped_recipes()

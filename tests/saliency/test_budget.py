@@ -44,12 +44,7 @@ def test_first_and_last_drops() -> None:
     assert next(t for t in range(1, 1451) if released(75, t) == 37) == 1377
 
 
-@given(
-    tokens=st.integers(1, 600),
-    start=st.floats(0.1, 1),
-    part=st.floats(0.1, 1),
-    duration=st.integers(1, 3000),
-)
+@given(tokens=st.integers(1, 600), start=st.floats(0.1, 1), part=st.floats(0.1, 1), duration=st.integers(1, 3000))
 def test_the_schedule_never_rises_and_ends_at_the_floor(tokens: int, start: float, part: float, duration: int) -> None:
     end = start * part
     times = range(1, duration + 2, max(1, duration // 50))

@@ -50,10 +50,7 @@ def test_taken_out_first_it_leaves_room_for_one_more() -> None:
 
 
 @given(
-    st.integers(1, 4),
-    st.integers(1, 7),
-    st.sampled_from(["topk_then_drop", "drop_then_topk"]),
-    st.integers(0, 2**31),
+    st.integers(1, 4), st.integers(1, 7), st.sampled_from(["topk_then_drop", "drop_then_topk"]), st.integers(0, 2**31)
 )
 @settings(max_examples=60)
 def test_candidates_equal_their_loop_twin(chosen: int, k: int, order: str, seed: int) -> None:
@@ -65,12 +62,7 @@ def test_candidates_equal_their_loop_twin(chosen: int, k: int, order: str, seed:
     found = candidates(logits, original, proposable, replaceable, k=k, order=order)  # type: ignore[arg-type]
     for n in range(chosen):
         expected = candidates_by_loops(
-            logits[n].double().tolist(),
-            int(original[n]),
-            proposable.tolist(),
-            bool(replaceable[n]),
-            k,
-            order,
+            logits[n].double().tolist(), int(original[n]), proposable.tolist(), bool(replaceable[n]), k, order
         )
         assert as_mapping(found, n) == pytest.approx(expected, abs=1e-6)
         assert not expected or found.probabilities[n].sum().item() == pytest.approx(1.0, abs=1e-6)

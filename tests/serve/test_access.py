@@ -52,6 +52,10 @@ MATRIX = {
     "GET /v1/galleries/{gallery}/site/image": (SEARCH, False, None),
     "PUT /v1/galleries/{gallery}/site/image": (ADMIN, True, "file"),
     "POST /v1/galleries/{gallery}/crops": (INDEX, False, "files"),
+    "POST /v1/galleries/{gallery}/recordings": (INDEX, False, "bytes"),
+    "GET /v1/galleries/{gallery}/recordings": (INDEX, False, None),
+    "DELETE /v1/galleries/{gallery}/recordings/{recording}": (INDEX, False, None),
+    "POST /v1/galleries/{gallery}/video": (INDEX, False, {"recording": ABSENT}),
     "POST /v1/galleries/{gallery}/index": (INDEX, True, {"folder": "/nowhere"}),
     "POST /v1/galleries/{gallery}/update": (INDEX, False, {"crops": [ABSENT], "track": "7"}),
     "POST /v1/galleries/{gallery}/remove": (ADMIN, False, {"crops": [ABSENT]}),
@@ -62,6 +66,7 @@ MATRIX = {
     "POST /v1/galleries/{gallery}/export": (ADMIN, False, {"crops": [ABSENT]}),
     "POST /v1/galleries/{gallery}/import": (ADMIN, True, "file"),
     "GET /v1/jobs/{job}": (ANYONE, False, None),
+    "DELETE /v1/jobs/{job}": (ANYONE, False, None),
     "GET /v1/galleries/{gallery}/retention": (ADMIN, True, None),
     "PUT /v1/galleries/{gallery}/retention": (ADMIN, True, {"rules": []}),
     "POST /v1/galleries/{gallery}/retention/enforce": (ADMIN, True, None),
@@ -87,10 +92,12 @@ def routes(server):
 def ask(server, route, headers, gallery="people", crop=ABSENT):
     method, path = route.split(" ")
     values = {"gallery": gallery, "crop": crop, "name": "none", "job": "none", "hold": "none", "token": "none"}
-    values["case"] = "0" * 16
+    values |= {"case": "0" * 16, "recording": ABSENT}
     body = MATRIX[route][2]
     if body in ("file", "files"):
         more = {"files": {body: ("x", b"x")}}
+    elif body == "bytes":
+        more = {"content": b"x"}
     else:
         if isinstance(body, dict) and "crops" in body:
             body = {**body, "crops": [crop]}

@@ -203,11 +203,7 @@ def test_sleeves_and_patterns_that_are_named_are_there(street: list[tuple[Person
     ("phrases", "low", "high"),
     [
         (("seen from behind", "facing away", "seen from the back", "back to the camera", "away from us"), 120, 240),
-        (
-            ("facing the camera", "facing forward", "seen from the front", "towards the camera", "toward us"),
-            -60,
-            60,
-        ),
+        (("facing the camera", "facing forward", "seen from the front", "towards the camera", "toward us"), -60, 60),
         (("to the right",), 50, 130),
         (("to the left",), 230, 310),
     ],

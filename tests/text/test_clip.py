@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 
 from pickout.errors import DataError, DataMissing
 from pickout.text.build import clip_tokenizer
-from pickout.text.tokenizer import Tokenizer
-from pickout.text.vocabulary import byte_letters
+from pickout.text.tokenizer import Tokenizer, byte_letters
 
 GOLDEN = {
     "a photo of a cat": [320, 1125, 539, 320, 2368],
     "A woman with a teal jacket, black leggings and sneakers.": [
-        *[320, 2308, 593, 320, 22821, 6164, 267, 1449, 22895, 537, 17397, 269],
+        *[320, 2308, 593, 320, 22821, 6164, 267, 1449, 22895, 537, 17397, 269]
     ],
     "He's wearing grey-blue jeans & flip-flops.": [
-        *[797, 568, 3309, 5046, 268, 1746, 10157, 261, 11035, 268, 29146, 269],
+        *[797, 568, 3309, 5046, 268, 1746, 10157, 261, 11035, 268, 29146, 269]
     ],
     "Café T-SHIRT 100%": [15304, 339, 268, 2523, 272, 271, 271, 260],
 }

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pickout.methods.base import ParameterGroup
-from pickout.train.optim import OptimSettings, build_optimiser, set_learning_rate
+from pickout.train.recipe import OptimSettings, build_optimiser, set_learning_rate
 
 
 class _Method(nn.Module):
@@ -51,10 +51,7 @@ def test_coupled_decay_moves_a_weight_without_gradient_and_decoupled_decay_shrin
 
 @pytest.mark.parametrize(
     "groups",
-    [
-        lambda method: _both(method)[:1],
-        lambda method: [*_both(method), ParameterGroup("again", [method.one.weight])],
-    ],
+    [lambda method: _both(method)[:1], lambda method: [*_both(method), ParameterGroup("again", [method.one.weight])]],
     ids=["left out", "twice"],
 )
 def test_a_method_that_leaves_out_a_parameter_or_names_one_twice_is_a_fault(groups):

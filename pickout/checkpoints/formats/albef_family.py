@@ -27,17 +27,14 @@ from pickout.checkpoints.formats.names import TABLES, UNUSED, Names, Translation
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.model import ModelSettings
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.tokenizer import TokenizerSettings
 
-CONTEXT = 50
-"""Tokens of a caption in RaSa and AGA."""
+CONTEXT = 50  # tokens of a caption in RaSa and AGA
 ALBEF, RETRIEVAL, RASA = "ALBEF", "ALBEF, for retrieval", "RaSa"
 """What a file of the family may be; that for retrieval has no masked-word head."""
 
-_ONES = {"cls_token": 2, "pos_embed": 1}
-"""Leading axes of length 1 that our tensors do without."""
+_ONES = {"cls_token": 2, "pos_embed": 1}  # leading axes of length 1 that our tensors do without
 _PREDICTIONS = "cls.predictions."
 _COUNTERS = ("identity_queue", "queue_pointer")
 _TELLING = {
@@ -48,14 +45,11 @@ _TELLING = {
     "text.text_layers.0.feed_forward.widen.weight": 2,
     "image_projection.weight": 2,
     "text_projection.weight": 2,
-}
-"""Tensors that tell a model's sizes, and how many axes they have."""
-VIT = Names(TABLES["vit"], UNUSED["vit"])
-"""A vision transformer in timm's or DeiT's names."""
+}  # tensors that tell a model's sizes, and how many axes they have
+VIT = Names(TABLES["vit"], UNUSED["vit"])  # a vision transformer in timm's or DeiT's names
 MINILM = Names(
     {key: name.replace("text.layer.", "text.trunk.") for key, name in TABLES["bert"].items() if "cross" not in key}
-)
-"""MiniLM, as the frozen part of a sentence tower."""
+)  # MiniLM, as the frozen part of a sentence tower
 VIT_TELLING = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight")
 _CROSS = re.compile(r"text_encoder\.(?:bert\.)?encoder\.layer\.([0-9]{1,4})\.crossattention\..+\.(?:weight|bias)")
 

@@ -14,8 +14,7 @@ from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointUnknow
 from pickout.files import read_text
 from pickout.nn.transformer import Activation
 
-_TRANSPOSED = ("visual.proj", "text_projection")
-"""Stored as (width, embedding) and multiplied from the right."""
+_TRANSPOSED = ("visual.proj", "text_projection")  # stored as (width, embedding) and multiplied from the right
 OPENAI = Names(TABLES["openai"], UNUSED["openai"], frozenset(_TRANSPOSED))
 OPENAI_TELLING = ("visual.conv1.weight", "visual.proj", "token_embedding.weight")
 """Keys that only a CLIP with a vision transformer in OpenAI's names has together."""
@@ -24,13 +23,10 @@ HUGGING_FACE = Names(TABLES["hugging_face"], UNUSED["hugging_face"])
 HUGGING_FACE_TELLING = (
     *("visual_projection.weight", "text_projection.weight"),
     "vision_model.embeddings.class_embedding",
-)
-"""Keys that only a whole CLIP in Hugging Face's names has together."""
+)  # keys that only a whole CLIP in Hugging Face's names has together
 
-_TRUNK = "base_model."
-"""What stands before CLIP's own key names."""
-FAMILY_TELLING = tuple(_TRUNK + key for key in OPENAI_TELLING)
-"""Keys that every file of the family has."""
+_TRUNK = "base_model."  # what stands before CLIP's own key names
+FAMILY_TELLING = tuple(_TRUNK + key for key in OPENAI_TELLING)  # keys that every file of the family has
 
 _RDE: dict[str, Any] = {
     "selection": "last",
@@ -40,8 +36,7 @@ _RDE: dict[str, Any] = {
     "fusion_weight": 0.5,
     "pair_loss": False,
     "id_terms": False,
-}
-"""RDE in the words of `itself`: 30 % of the tokens by the last layer, the two cosines averaged, TAL alone."""
+}  # RDE in the words of `itself`: 30 % of the tokens by the last layer, the two cosines averaged, TAL alone
 
 
 def read_config(path: Path) -> Facts:

@@ -13,20 +13,16 @@ from pickout.config import Settings
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.model import ModelSettings
-from pickout.nn.text import TextSettings
+from pickout.nn.towers import TextSettings, VisionSettings, patch_grid, resize_positions
 from pickout.nn.transformer import Activation
-from pickout.nn.vision import VisionSettings, patch_grid, resize_positions
 from pickout.text.tokenizer import TokenizerSettings
 
 S = TypeVar("S", bound=Settings)
 HEAD_WIDTH = 64
 """Channels of a head in every model of OpenAI, ALBEF and BERT; files without a config tell the heads by it."""
-POSITIONS = "vision.positions"
-"""Our name of the image tower's position table."""
-MOMENTUM = "momentum."
-"""What stands before our names of a momentum twin's tensors."""
-SHORTEST = 4
-"""Least tokens of a caption."""
+POSITIONS = "vision.positions"  # our name of the image tower's position table
+MOMENTUM = "momentum."  # what stands before our names of a momentum twin's tensors
+SHORTEST = 4  # least tokens of a caption
 LINEAGE_SIZES = ((384, 128), (256, 128), (224, 224), (288, 144))
 """Image sizes tried in turn for a file with overlapping patches that does not say its own."""
 _CLIP_TENSORS = {
@@ -36,8 +32,7 @@ _CLIP_TENSORS = {
     "text.tokens.weight": 2,
     "text.positions": 2,
     "text.projection.weight": 2,
-}
-"""Tensors that tell the sizes of a CLIP, and how many axes they have."""
+}  # tensors that tell the sizes of a CLIP, and how many axes they have
 
 
 @dataclass(frozen=True, slots=True)

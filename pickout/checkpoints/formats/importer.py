@@ -12,8 +12,7 @@ from pickout.checkpoints.formats.names import Names
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import CheckpointError, CheckpointUnknown
 
-HF_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Weight files of a Hugging Face folder, best first."""
+HF_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # weight files of a Hugging Face folder, best first
 
 _MODELS = (
     ("visual.attnpool.", "a CLIP with a ResNet image tower; only vision transformers are supported"),
@@ -23,8 +22,7 @@ _MODELS = (
     ("embeddings.word_embeddings.weight", "a BERT"),
     ("layer1.0.conv1.weight", "a torchvision ResNet"),
     ("blocks.0.attn.qkv.weight", "a timm or DINO vision transformer"),
-)
-"""Fragments of keys, the most telling first, and what has them."""
+)  # fragments of keys, the most telling first, and what has them
 
 
 def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:

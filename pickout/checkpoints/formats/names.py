@@ -13,10 +13,8 @@ from torch import Tensor
 
 TABLES: dict[str, Any] = tomllib.loads(
     resources.files("pickout.checkpoints.formats").joinpath("names.toml").read_text(encoding="utf-8")
-)
-"""The tables of `names.toml`."""
-UNUSED: dict[str, dict[str, str]] = TABLES["unused"]
-"""Keys that are left out, each with the reason, by format."""
+)  # the tables of `names.toml`
+UNUSED: dict[str, dict[str, str]] = TABLES["unused"]  # keys that are left out, each with the reason, by format
 _KINDS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,3})(?=\.)")
 

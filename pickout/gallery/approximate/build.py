@@ -15,9 +15,8 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.far_vectors import FEWEST, Codes, FarVectors, build_index, drop_index, has_index
-from pickout.gallery.storage.manifest import Manifest, known_format, read_manifest, read_small_file
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
+from pickout.gallery.storage.tables import Manifest, changing, known_format, read_manifest, read_small_file
 from pickout.gallery.vectors.exact import Floats, best_rows
 
 APPROXIMATE = "approximate.json"
@@ -36,8 +35,7 @@ class ApproximateSettings(Settings):
 
     above: int = Field(default=1_000_000, ge=0)
     """Crops up to which a search is exact: all vectors are held, 2 GB for a million of 512 numbers."""
-    target: float = Field(default=0.99, gt=0, le=1)
-    """Recall at 100 that the least effort is chosen for."""
+    target: float = Field(default=0.99, gt=0, le=1)  # recall at 100 that the least effort is chosen for
     searches: int = Field(default=200, ge=10)
     """Sentences, and crops, that are searched for; half of them choose, the other half measure."""
     partitions: int | None = Field(default=None, ge=1)
@@ -45,8 +43,7 @@ class ApproximateSettings(Settings):
     codes: Codes | None = None
     """What stands for a number of a vector: `bits` or `bytes`, eight times as large and finer. None: bits where the
     length of a vector is a multiple of 8."""
-    seed: int = 0
-    """Which crops are searched for."""
+    seed: int = 0  # which crops are searched for
 
 
 class Recall(Settings):

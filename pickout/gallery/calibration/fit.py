@@ -90,10 +90,8 @@ class CalibrationSettings(Settings):
 
     present: float = Field(default=0.5, gt=0, lt=1)
     """The share of searches assumed to be for people who are in the gallery."""
-    searches: int = Field(default=2000, ge=1)
-    """Sentences at most, for fitting and checking together."""
-    looked_again: int = Field(default=300, ge=1)
-    """The same for a model with a second look, which takes far longer."""
+    searches: int = Field(default=2000, ge=1)  # sentences at most, for fitting and checking together
+    looked_again: int = Field(default=300, ge=1)  # the same for a model with a second look, which takes far longer
     seed: int = Field(default=0, ge=0)
     """Draws the sentences, who is used for fitting, and the parts of the gallery that are searched."""
 

@@ -2,7 +2,8 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,20 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.errors import PickoutError
+from pickout.files import half_written
 from pickout.gallery.approximate.build import read_approximation
 from pickout.gallery.audit.examination import log_faults
 from pickout.gallery.audit.log import AUDIT
-from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.changes.edits import unfinished, unreached
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.quarantine import read_quarantine
 from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, Manifest, read_manifest
-from pickout.gallery.storage.rows import Row, row_id
-from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import pending, table_folder
+from pickout.gallery.storage.rows import Row, row_id, row_seal
+from pickout.gallery.storage.store import FROM_BACKUP, Store
+from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest, table_folder
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
@@ -64,7 +64,7 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
     ids = Counter(known.id for known in store.known())
     for identifier, count in (ids - Counter(list(ids))).items():
         yield Fault(gallery, f"row {identifier} is there {count + 1} times; erase it and index its file again")
-    every, missed = list(ids), list[str]()
+    every, missed, shapes = list(ids), list[str](), set[tuple[int, ...]]()
     for start in range(0, len(every), _AT_ONCE):
         some, read = every[start : start + _AT_ONCE], _Found()
         yield from _read(gallery, store, some, read)
@@ -73,6 +73,7 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
                 missed.append(identifier)
                 continue
             yield from row_faults(row, tokens, manifest.model.dimension)
+            shapes |= set() if tokens is None else {tokens.shape}
             try:
                 if files and digest(read_file(row.file)) != row.content:
                     yield Fault(row.file, "has changed since it was indexed; index its folder again")
@@ -81,15 +82,8 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
         on_progress(start + len(some), len(every))
     if lost := unreached(gallery, store, missed):
         yield Fault(table_folder(gallery, manifest.table), lost)
-
-
-def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
-    """What to say of ids by which no row was found although there is one: an index over the ids may be damaged."""
-    there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
-    if not (lost := sorted(there - store.fetch(there).keys())):
-        return None
-    what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged"
-    return f"{what}; remove it with pickout gallery approximate {gallery} --off, then build it anew"
+    if len(shapes) > 1:
+        yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
 
 
 def _read(gallery: Path, store: Store, ids: list[str], read: _Found) -> Iterator[Fault]:
@@ -121,6 +115,11 @@ def _texts(gallery: Path, manifest: Manifest) -> Iterator[Fault]:
         yield from (Fault(gallery / AUDIT, told) for told in log_faults(gallery))
     except PickoutError as error:
         yield Fault(gallery / AUDIT, str(error))
+    for left in half_written(gallery, below=False):
+        yield Fault(left, "left over from an interrupted write; any change of the gallery deletes it")
+    with suppress(PickoutError):  # told above
+        for folder in leftover_tables(gallery):
+            yield Fault(folder, "left over from another model; any change of the gallery deletes it")
 
 
 def row_faults(row: Row, tokens: NDArray[np.uint16] | None, dimension: int) -> Iterator[Fault]:

@@ -27,12 +27,9 @@ _NAMED_CAMERA = re.compile(r"(?:^|[_-])c(?:am)?[_-]?(\d+)(?=s\d|[_.-]|$)", re.IG
 class CameraFrom(StrEnum):
     """Where a crop's camera comes from when no table tells."""
 
-    NONE = "none"
-    """Nowhere."""
-    FOLDER = "folder"
-    """The folder the file lies in, for example `cam_a/0001.jpg`: cam_a. Files at the top have none."""
-    NAME = "name"
-    """The part `c5` of the file's name, as Market-1501, DukeMTMC-reID and RSTPReid write it: c5."""
+    NONE = "none"  # nowhere
+    FOLDER = "folder"  # the folder the file lies in, for example `cam_a/0001.jpg`: cam_a. Files at the top have none.
+    NAME = "name"  # the part `c5` of the file's name, as Market-1501, DukeMTMC-reID and RSTPReid write it: c5
 
 
 def camera_of(root: Path, image: Path, source: CameraFrom) -> str | None:

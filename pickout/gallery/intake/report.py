@@ -12,16 +12,13 @@ from pickout.config import Settings
 class IngestSettings(Settings):
     """How a folder is read and written."""
 
-    batch: int = Field(default=32, ge=1)
-    """Images encoded at once."""
+    batch: int = Field(default=32, ge=1)  # images encoded at once
     commit: int = Field(default=256, ge=1)
     """Rows written at once, while the next ones are encoded; a kill loses at most so many and those that gather."""
-    commit_seconds: float = Field(default=5.0, gt=0)
-    """Rows are written at least this often."""
+    commit_seconds: float = Field(default=5.0, gt=0)  # rows are written at least this often
     threads: int = Field(default=min(4, os.cpu_count() or 1), ge=1, le=64)
     """Threads that read and decode while the model encodes."""
-    compact_every: int = Field(default=100, ge=1)
-    """Commits after which the small pieces on disk are merged."""
+    compact_every: int = Field(default=100, ge=1)  # commits after which the small pieces on disk are merged
     tokens: Literal["auto", "off"] = "auto"
     """Whether the tokens that a model's second look reads are kept: 2 bytes a number, 0.9 MB a crop for a ViT-B/16 at
     384x384. Without them a search ranks by vectors alone."""

@@ -14,8 +14,7 @@ _OWN_PICTURES = {"calibration.png": "gallery.json", "cmc.png": "report.json"}  #
 _NOT_KEPT_BY_PEOPLE = frozenset(
     {"#recycle", "#snapshot", "$recycle.bin", "recycler", "recycled", "@recycle", "@eadir", "@tmp", "@__thumb"}
     | {"@recently-snapshot", "~snapshot", "lost+found", "system volume information", "found.000", "__macosx"}
-)
-"""Recycle bins, thumbnails and snapshots of storage boxes and systems; those that begin with a dot are hidden."""
+)  # recycle bins, thumbnails and snapshots of storage boxes and systems; those that begin with a dot are hidden
 
 _REMEDIES: dict[type[OSError], str] = {
     FileNotFoundError: "no such folder; give the folder that holds the crops",

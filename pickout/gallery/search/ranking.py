@@ -22,12 +22,9 @@ from pickout.gallery.vectors.exact import Penalty
 class Grouping(StrEnum):
     """Which candidates are shown as one."""
 
-    NONE = "none"
-    """Each crop by itself."""
-    TRACK = "track"
-    """Crops of one track of one camera and video. A crop without track is by itself."""
-    DUPLICATE = "duplicate"
-    """Crops whose vectors are nearly equal to that of a better candidate."""
+    NONE = "none"  # each crop by itself
+    TRACK = "track"  # crops of one track of one camera and video. A crop without track is by itself.
+    DUPLICATE = "duplicate"  # crops whose vectors are nearly equal to that of a better candidate
 
 
 def grouped(
@@ -160,8 +157,7 @@ SecondLook = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 class SearchSettings(Settings):
     """Rarely changed numbers of a search; `pickout search --set` sets them."""
 
-    aim: AimSettings = AimSettings()
-    """How the parts of a query are weighed."""
+    aim: AimSettings = AimSettings()  # how the parts of a query are weighed
     error: float = Field(default=0.05, gt=0, lt=1)
     """Share of searches for people who are not there that may be answered, once the gallery is calibrated."""
     duplicate: float = Field(default=0.95, gt=0, le=1)

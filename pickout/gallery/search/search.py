@@ -17,8 +17,7 @@ from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
 from pickout.gallery.search.probability import Calibration, passing
 from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.search.ranking import Asked, Grouping, Ranking, SearchSettings, take_aim
-from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.rows import Metadata, Resident, Row
+from pickout.gallery.storage.rows import Metadata, Resident, Row, row_seal
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import HeldVectors
 

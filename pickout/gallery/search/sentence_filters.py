@@ -28,13 +28,11 @@ _UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": tim
 _CLOTHES = re.compile(
     r"\b(red|blue|green|black|white|gr[ea]y|brown|yellow|orange|pink|purple|beige|teal|jacket|coat|shirt|jeans|dress|suit"
     r"|hat|cap|hood|bag|backpack|rucksack|uniform|skirt|shorts|trousers|shoes|boots|front|back|left|right|middle)\b"
-)
-"""Words that describe a person: a camera of such a name is only meant where the sentence says `camera`."""
+)  # words that describe a person: a camera of such a name is only meant where the sentence says `camera`
 _GOES_ON = re.compile(
     rf"[,.;]|and\b|or\b|after|before|between|since|until|during|{_NOT}|with|who|wearing|carrying|in\s+a|{_DAY}|on\b|this|last"
     rf"|{_NEAR}"
-)
-"""What may follow a place."""
+)  # what may follow a place
 
 
 @dataclass(frozen=True, slots=True)

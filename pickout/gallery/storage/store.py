@@ -18,10 +18,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
-from pickout.gallery.storage import columns
-from pickout.gallery.storage.manifest import FROM_BACKUP, TABLE
+from pickout.gallery.storage import rows as columns
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.vectors.exact import HeldVectors, Vectors
+
+TABLE = "crops"  # name of a new gallery's table
+FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
+"""Goes with every advice to put files back."""
 
 KEEP_VERSIONS = timedelta(hours=1)  # a reader of another process may still be reading a version that is younger
 KEEP_NONE = timedelta(milliseconds=1)  # for tables that nobody reads; for none at all the library warns
@@ -111,7 +114,7 @@ class Store:
         return self._each(lambda each: (each["id"], Path(os.fsdecode(each["root"])) / os.fsdecode(each["path"])), names)
 
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
-        """Every row's id and mark (see `pickout.gallery.storage.columns.row_mark`), or those of these rows."""
+        """Every row's id and mark (see `row_mark`), or those of these rows."""
         names = ["id", *columns.MARKED]
         return self._each(lambda each: (each["id"], columns.row_mark(columns.to_row(each))), names, ids)
 
