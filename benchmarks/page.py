@@ -122,7 +122,7 @@ def measure(page: Page, address: str, options: argparse.Namespace) -> list[str]:
     began = time.monotonic()
     while page.locator(".evidence li").count() < options.case and time.monotonic() - began < 120:
         page.mouse.wheel(0, 20_000)
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(20)
     drawn, longest = page.locator(".evidence li").count(), page.evaluate("window.longest") / 1000
     took = time.monotonic() - began
     lines.append(f"scrolled to its end: {drawn} drawn in {took:.1f} s, longest frame {longest:.2f} s")

@@ -166,22 +166,31 @@ export function given(id, base64) {
   pictures.set(name, Promise.resolve(URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }))));
 }
 
+// What one scrolls past is not fetched: a picture is asked for once it has been near for a moment.
+const PAST = 120;
+const waits = new WeakMap();
 const near = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
+      clearTimeout(waits.get(target));
       if (!isIntersecting) continue;
-      near.unobserve(target);
-      picture(target.dataset.crop, target.dataset.what).then(
-        (url) => (target.src = url),
-        () => {
-          target.alt = "picture not there";
-          target.classList.add("lost");
-        },
-      );
+      if (pictures.has(`${session.gallery}/${target.dataset.crop}/${target.dataset.what}`)) load(target);
+      else waits.set(target, setTimeout(load, PAST, target));
     }
   },
   { rootMargin: "600px" },
 );
+
+function load(image) {
+  near.unobserve(image);
+  picture(image.dataset.crop, image.dataset.what).then(
+    (url) => (image.src = url),
+    () => {
+      image.alt = "picture not there";
+      image.classList.add("lost");
+    },
+  );
+}
 
 // With another token, or a server that is back, pictures that were not given are asked for again.
 for (const again of ["session", "online-again"]) {

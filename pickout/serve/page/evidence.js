@@ -56,7 +56,7 @@ function evidence(found, crop) {
   return item;
 }
 
-const TOGETHER = 100;
+const TOGETHER = 120;
 
 // Drawn in parts as one scrolls there: a case may hold thousands.
 export function evidenceList(found, crops) {
