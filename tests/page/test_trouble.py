@@ -72,7 +72,7 @@ def test_a_slow_server_is_waited_for_and_only_the_last_search_counts(serve, visi
     page.keyboard.press("ArrowRight")
     slow, given_up = [], []
     page.on("requestfailed", lambda request: given_up.append(request.url))
-    page.route("**/search", slow.append)
+    page.route("**/search", lambda route: slow.append(route))
     page.fill(".sentence", "a red jacket")
     page.keyboard.press("Enter")
     page.wait_for_selector(".grid[aria-busy]")
