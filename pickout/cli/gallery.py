@@ -1,7 +1,7 @@
 """`pickout gallery`: look at a gallery, change it, erase from it, check it, carry it elsewhere."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,13 +21,17 @@ from pickout.cli.options import (
 )
 from pickout.cli.terminal import ask, progress, say, tell
 from pickout.errors import GalleryDamaged, UsageError
+from pickout.gallery.approximate.build import ApproximateSettings, check_size
+from pickout.gallery.changes.rebuild import unfinished_rebuild
+from pickout.gallery.changes.verification import verify as check
+from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import whole_numbers
 from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.intake.report import IngestSettings
+from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, parse_labels
 from pickout.gallery.storage.rows import Metadata, parse_time
-
-if TYPE_CHECKING:
-    from pickout.gallery.gallery import Gallery
+from pickout.serve.retention import Retention
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
 
@@ -40,8 +44,6 @@ _Set = Annotated[
 @app.command()
 def info(gallery: GalleryPath, json: Json = False) -> None:
     """What a gallery holds and which model made it."""
-    from pickout.gallery.changes.rebuild import unfinished_rebuild
-
     opened, begun = open_gallery(gallery), unfinished_rebuild(gallery)
     manifest, rows = opened.manifest, opened.count()
     rebuild: object = None if json else "none"
@@ -93,9 +95,7 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)
 
 
-def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple["Gallery", list[str]]:
-    from pickout.serve.retention import Retention
-
+def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
     opened, ids = chosen(gallery, crops, where)
     Retention(opened).refuse_held(ids)
     return opened, ids
@@ -143,8 +143,6 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read everything in a gallery and name what is wrong. Exit code 0: nothing; 3: something."""
-    from pickout.gallery.changes.verification import verify as check
-
     faults = 0
     with progress("reading", quiet=json) as show:
         for faults, fault in enumerate(check(gallery, files=files, on_progress=show), start=1):  # noqa: B007
@@ -171,7 +169,6 @@ def approximate(
     The best crops that the index names are scored exactly. Recall is measured with drawn sentences and with crops of
     the gallery, beside an exact search, and written to approximate.json.
     """
-    from pickout.gallery.approximate.build import ApproximateSettings, check_size
     from pickout.synthetic.captions import drawn_sentences
 
     opened = open_gallery(gallery)
@@ -231,8 +228,6 @@ def import_(
     The whole file is checked before anything is written. Of two rows of one path the one that was added later stays; of
     equal age, the gallery's. Run it again after a stop, and it goes on.
     """
-    from pickout.gallery.portable.reader import import_gallery
-
     with progress("opening", quiet=json) as show:
         on_progress = lambda what, done, total: show(done, total, what=what)  # noqa: E731
         choices: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
@@ -256,8 +251,6 @@ def rebuild(
     at the end. Kill it at any moment and run it again: it goes on where it stopped. Each crop is read from its original
     again; while one cannot be read, or has changed, the gallery stays as it is.
     """
-    from pickout.gallery.intake.report import IngestSettings
-
     settings = settings_of(IngestSettings, set_)
     opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded
     encoder = loading.load_model(model, device)
