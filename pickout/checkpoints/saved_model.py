@@ -107,9 +107,7 @@ def read_run_settings(path: Path) -> RunSettings:
     except RecipeError as error:
         raise CheckpointError(str(error)) from None
     if run.format != FORMAT:
-        raise CheckpointError(
-            f"{file}: layout {run.format}, this Pickout reads {FORMAT}; use the version that wrote it"
-        )
+        raise CheckpointError(f"{file}: layout {run.format}, this Pickout reads {FORMAT}; use the one that wrote it")
     return run
 
 
@@ -199,7 +197,7 @@ def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto
     read = read_weights(file)
     if read.metadata.get(_WHOLE) != str(FORMAT):
         raise CheckpointError(
-            f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the version that wrote it"
+            f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the one that wrote it"
         )
     run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
     tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))

@@ -42,7 +42,11 @@ class Fusion(PlanningModel):
         """
         given, alpha = self.given(batch), self.settings.alpha(progress)
         if self.training:
-            self._move_on(progress)
+            with torch.no_grad():
+                if self.settings.clamp_temperature:
+                    self.temperature.clamp_(*TEMPERATURES)
+                if progress.part == 0:
+                    self.twin.follow(self, self.settings.momentum)
         chooser = self.chooser(progress, given.part, batch.identity.device)
         plan = self.plan(given, chooser, self.vision(given.images).tokens)
         states = self._read(plan)
@@ -51,13 +55,6 @@ class Fusion(PlanningModel):
         terms = {"contrastive": contrast, **self._fusion_terms(plan, fused, negatives, alpha)}
         logs = {**plan.logs, "temperature": self.temperature.item(), "alpha": alpha}
         return LossTerms(terms, {name: self.settings.weights[name] for name in terms}, logs)
-
-    @torch.no_grad()
-    def _move_on(self, progress: Progress) -> None:
-        if self.settings.clamp_temperature:
-            self.temperature.clamp_(*TEMPERATURES)
-        if progress.part == 0:
-            self.twin.follow(self, self.settings.momentum)
 
     def _read(self, plan: Plan) -> tuple[Tensor, ...]:
         """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""
