@@ -27,7 +27,7 @@ from pickout.methods.fusion_plan import Plan, PlanningModel, unit
 from pickout.methods.step_choices import find_partners, mean_over_processes
 from pickout.nn.fusion_encoder import Fused, fuse_by_length, read_by_length
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import Float, TokenBatch
+from pickout.shapes import Float, Scalar, TokenBatch
 
 TEMPERATURES = (0.001, 0.5)  # least and largest temperature in ALBEF's pre-training
 
@@ -64,7 +64,7 @@ class Fusion(PlanningModel):
 
     def _contrast(
         self, plan: Plan, states_BTD: Float[Tensor, "batch length text_width"], alpha: float
-    ) -> tuple[Float[Tensor, ""], tuple[Drawn, Drawn]]:
+    ) -> tuple[Scalar, tuple[Drawn, Drawn]]:
         """The contrast of the whole batch, and this process's hard negatives: images for captions, then captions."""
         rules = self.settings
         # Differs from the paper: keys are the whole batch's, not one device's, so the number of processes is no matter.
@@ -143,9 +143,7 @@ class Fusion(PlanningModel):
             terms["replaced"] = replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
         return {name: mean_over_processes(loss) for name, loss in terms.items()}
 
-    def _word_loss(
-        self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float
-    ) -> Float[Tensor, ""]:
+    def _word_loss(self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float) -> Scalar:
         assert plan.hidden is not None and plan.teacher is not None
         chosen, ids, table = plan.hidden.chosen, plan.given.strong.ids, self.text.embeddings.words.weight
         count, length = plan.given.part.share(chosen.sum()), plan.given.part.strong

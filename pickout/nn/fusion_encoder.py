@@ -17,7 +17,7 @@ from pickout.nn.attention import Attended, Grouping, ImageMemory, group_rows
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
 from pickout.nn.towers import TextSettings, check_length, first_content
 from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_request, run_layers
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch, TokenMask
 
 _ROWS, _MOST = 48, 4  # of a band at least, and bands at most: narrower ones pad less, and make more, smaller products
 
@@ -71,7 +71,7 @@ class FusionEncoder(nn.Module):
         x_BTD, rows, maps = run_layers(self.text_layers, self.embeddings(texts.ids), attention, seen_BT)
         return by_first_token(x_BTD, rows, maps, self.content(texts))
 
-    def content(self, texts: TokenBatch) -> Bool[Tensor, "batch tokens"]:
+    def content(self, texts: TokenBatch) -> TokenMask:
         """True where a token is a word piece: no class token, closing token or padding."""
         return first_content(texts, self.end)
 

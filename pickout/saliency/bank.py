@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import BatchInts, Float, Int, TokenMask, TokenScores, TokenStates
 
 
 def fixed_budget(tokens: int, ratio: float) -> int:
@@ -38,17 +38,12 @@ class Bank:
     """Positions of the kept tokens."""
 
     index: Int[Tensor, "batch kept"]  # best first; content before padding before special tokens
-    length: Int[Tensor, " batch"]  # how many of them are content, at least 1; the rest fills the row up
+    length: BatchInts  # how many of them are content, at least 1; the rest fills the row up
 
 
 @torch.no_grad()
 def select_bank(
-    scores_BN: Float[Tensor, "batch tokens"],
-    content_BN: Bool[Tensor, "batch tokens"],
-    padding_BN: Bool[Tensor, "batch tokens"],
-    kept: int,
-    *,
-    largest: bool = True,
+    scores_BN: TokenScores, content_BN: TokenMask, padding_BN: TokenMask, kept: int, *, largest: bool = True
 ) -> Bank:
     """The `kept` best content tokens of each sample, best first; the lowest position wins among equals.
 
@@ -73,8 +68,6 @@ def select_bank(
     return Bank(index_BK, content_BN.sum(dim=1).clamp(min=1, max=kept))
 
 
-def gather_tokens(
-    tokens_BND: Float[Tensor, "batch tokens width"], index_BK: Int[Tensor, "batch kept"]
-) -> Float[Tensor, "batch kept width"]:
+def gather_tokens(tokens_BND: TokenStates, index_BK: Int[Tensor, "batch kept"]) -> Float[Tensor, "batch kept width"]:
     """The tokens at the kept positions, in the bank's order; gradients flow to them."""
     return tokens_BND.gather(1, index_BK[..., None].expand(-1, -1, tokens_BND.shape[-1]))
