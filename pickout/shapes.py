@@ -33,13 +33,13 @@ else:
 
         Bool = Float = Int = _Unchecked
 
-TokenIds = Int[Tensor, "batch tokens"]
-TokenMask = Bool[Tensor, "batch tokens"]
-TokenScores = Float[Tensor, "batch tokens"]  # a number a token: attention, a probability, a uniform draw
-TokenStates = Float[Tensor, "batch tokens width"]
-PictureBatch = Float[Tensor, "batch 3 height width"]
+Ids = Int[Tensor, "batch tokens"]
+Mask = Bool[Tensor, "batch tokens"]
+Scores = Float[Tensor, "batch tokens"]  # a number a token: attention, a probability, a uniform draw
+States = Float[Tensor, "batch tokens width"]
+Pictures = Float[Tensor, "batch 3 height width"]
 Embedded = Float[Tensor, "batch dimension"]
-BatchInts = Int[Tensor, " batch"]  # a whole number a sample: an identity, a length, a place
+Ints = Int[Tensor, " batch"]  # a whole number a sample: an identity, a length, a place
 Scalar = Float[Tensor, ""]
 
 
@@ -69,9 +69,9 @@ NO_ATTENTION = AttentionRequest()
 class AttentionTrace:
     """Soft-max self-attention as a tower computed it, heads averaged, float32, detached; read-only."""
 
-    rows: Mapping[int, TokenScores]  # layer number (from 1) to the query token's row
+    rows: Mapping[int, Scores]  # layer number (from 1) to the query token's row
     maps: Mapping[int, Float[Tensor, "batch tokens tokens"]]  # layer number to the whole map, rows are queries
-    query: BatchInts  # position of the class token (images: 0) or end-of-text token of each sample
+    query: Ints  # position of the class token (images: 0) or end-of-text token of each sample
     content: Bool[
         Tensor, "batch tokens"
     ]  # True where a token is a patch or a word piece; not class, start, end, padding
@@ -81,8 +81,8 @@ class AttentionTrace:
 class TokenBatch:
     """Token ids of captions, padded at the end."""
 
-    ids: TokenIds  # int64
-    mask: TokenMask = field(repr=False)  # True where a token is not padding
+    ids: Ids  # int64
+    mask: Mask = field(repr=False)  # True where a token is not padding
     # what a tower's frozen part makes of the captions, computed before (`SentenceTower`). Shape: (batch, tokens, any)
     states: Tensor | None = field(default=None, repr=False)
 

@@ -6,19 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import (
-    Crops,
-    Device,
-    GalleryPath,
-    Json,
-    Model,
-    Texts,
-    chosen,
-    filtered,
-    open_gallery,
-    setting,
-    settings_of,
-)
+from pickout.cli.options import Crops, Device, GalleryPath, Json, Model, Texts, chosen, filtered, setting, settings_of
 from pickout.cli.terminal import ask, progress, say, tell
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, check_size
@@ -44,7 +32,7 @@ _Set = Annotated[
 @app.command()
 def info(gallery: GalleryPath, json: Json = False) -> None:
     """What a gallery holds and which model made it."""
-    opened, begun = open_gallery(gallery), unfinished_rebuild(gallery)
+    opened, begun = Gallery.open(gallery), unfinished_rebuild(gallery)
     manifest, rows = opened.manifest, opened.count()
     rebuild: object = None if json else "none"
     if begun is not None:
@@ -131,7 +119,7 @@ def _metadata(pairs: list[str]) -> Metadata:
 @app.command()
 def compact(gallery: GalleryPath, json: Json = False) -> None:
     """Merge the small pieces on disk that many commits leave; changes no crop."""
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     opened.compact()
     tell({"rows": opened.count()}, json=json)
 
@@ -171,7 +159,7 @@ def approximate(
     """
     from pickout.synthetic.captions import drawn_sentences
 
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     if off:
         opened.search_exactly()
         tell({"gallery": str(gallery), "search": "exact"}, json=json)
@@ -206,7 +194,7 @@ def export(
     read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit.
     """
     some = crop or where != ANYWHERE
-    opened, ids = chosen(gallery, crop, where) if some else (open_gallery(gallery), None)
+    opened, ids = chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
     with progress("exporting", quiet=json) as show:
         report = opened.export(file, ids, crops=crops, force=force, on_progress=show)
     tell({"file": str(file), **report.as_json()}, json=json)
@@ -252,7 +240,7 @@ def rebuild(
     again; while one cannot be read, or has changed, the gallery stays as it is.
     """
     settings = settings_of(IngestSettings, set_)
-    opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded
+    opened = Gallery.open(gallery)  # a wrong folder is told before a model is loaded
     encoder = loading.load_model(model, device)
     with progress("rebuilding", quiet=json) as show:
         report = opened.rebuild(

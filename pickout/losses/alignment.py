@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.contrastive import soft_cross_entropy
-from pickout.shapes import BatchInts, Bool, Embedded, Float, Scalar
+from pickout.shapes import Bool, Embedded, Float, Ints, Scalar
 
 
 def cosine_similarity(
@@ -19,13 +19,13 @@ def cosine_similarity(
         return F.normalize(text_BE.float(), dim=-1) @ F.normalize(image_BE.float(), dim=-1).T
 
 
-def same_identity(identity_B: BatchInts) -> Bool[Tensor, "batch batch"]:
+def same_identity(identity_B: Ints) -> Bool[Tensor, "batch batch"]:
     """True where two pairs show one person."""
     return identity_B[:, None] == identity_B[None, :]
 
 
 def triplet_alignment(
-    image_BE: Embedded, text_BE: Embedded, identity_B: BatchInts, *, temperature: float, margin: float
+    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, margin: float
 ) -> Scalar:
     """Triplet alignment loss, a sum over the batch in both directions (RDE, TAL; ITSELF, section 3.4).
 
@@ -70,7 +70,7 @@ def hinge_sum(
 
 
 def similarity_distribution(
-    image_BE: Embedded, text_BE: Embedded, identity_B: BatchInts, *, temperature: float, floor: float = 1e-8
+    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, floor: float = 1e-8
 ) -> Scalar:
     """Similarity distribution matching: KL(p || q) in both directions, each a mean over the batch (IRRA, SDM).
 
@@ -91,7 +91,7 @@ def similarity_distribution(
     return losses[0] + losses[1]
 
 
-def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: BatchInts, *, scale: Scalar) -> Scalar:
+def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, scale: Scalar) -> Scalar:
     """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon).
 
     Args:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from pickout.shapes import BatchInts, Bool, Embedded, Float, Int, Scalar
+from pickout.shapes import Bool, Embedded, Float, Int, Ints, Scalar
 
 Direction = Literal["i2t", "t2i", "i2i", "t2t"]  # which query meets which keys: i an image, t a caption
 # Differs from the paper: AGA, Eq. 1 and 2 print i2t and t2i alone; the program that it builds on has all four.
@@ -24,7 +24,7 @@ class ContrastiveLoss(NamedTuple):
 
 
 def positive_keys(
-    identity_B: BatchInts, key_identity_K: Int[Tensor, " keys"], *, one_hot: bool = False
+    identity_B: Ints, key_identity_K: Int[Tensor, " keys"], *, one_hot: bool = False
 ) -> Bool[Tensor, "batch keys"]:
     """True where a key shows the query's person (RaSa).
 
@@ -105,7 +105,7 @@ def enqueue(
     pointer: Int[Tensor, "1"],
     image_BE: Embedded,
     text_BE: Embedded,
-    identity_B: BatchInts,
+    identity_B: Ints,
 ) -> None:
     """Write a batch over the oldest places, in place, going on at the front behind the last place (ALBEF; RaSa).
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.identity import IGNORED
-from pickout.shapes import BatchInts, Bool, Float, Int, Scalar, TokenIds, TokenMask
+from pickout.shapes import Bool, Float, Ids, Int, Ints, Mask, Scalar
 
 Count = Tensor | float | int
 
@@ -32,7 +32,7 @@ def counted_mean(
 @torch.no_grad()
 def negative_weights(
     similarity_BB: Float[Tensor, "batch batch"],
-    identity_B: BatchInts,
+    identity_B: Ints,
     *,
     group: int = 13,
     epsilon: float = 1e-5,
@@ -60,7 +60,7 @@ def negative_weights(
     return (near_BB.softmax(dim=1) + epsilon).masked_fill(refused_BB, 0.0)
 
 
-def same_caption(ids_BT: TokenIds) -> Bool[Tensor, "batch batch"]:
+def same_caption(ids_BT: Ids) -> Bool[Tensor, "batch batch"]:
     """True where two captions, padded to one length with one id, have equal token ids."""
     return (ids_BT[:, None] == ids_BT).all(dim=2)
 
@@ -84,7 +84,7 @@ def matching_loss(
     return _cross_entropy(logits_P2, labels_P if valid_P is None else labels_P.masked_fill(~valid_P, IGNORED), count)
 
 
-def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: BatchInts, *, count: Count | None = None) -> Scalar:
+def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: Ints, *, count: Count | None = None) -> Scalar:
     """Mean cross-entropy of strong against weak positive pairs, whose caption is another of the person (RaSa, PRD).
 
     Class 1 means a weak one, and `replaced_B` is 1 there.
@@ -92,9 +92,7 @@ def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: BatchInts, *,
     return _cross_entropy(logits_B2, replaced_B, count)
 
 
-def replaced_labels(
-    replaced_BT: TokenIds, ids_BT: TokenIds, content_BT: TokenMask, *, ignored_ids: tuple[int, ...] = ()
-) -> TokenIds:
+def replaced_labels(replaced_BT: Ids, ids_BT: Ids, content_BT: Mask, *, ignored_ids: tuple[int, ...] = ()) -> Ids:
     """1 where a word differs from the caption's, 0 where it does not, `IGNORED` where nothing is asked.
 
     Args:
@@ -111,7 +109,7 @@ def replaced_labels(
 
 
 def replaced_word_loss(
-    logits_BT2: Float[Tensor, "batch tokens 2"], labels_BT: TokenIds, *, count: Count | None = None
+    logits_BT2: Float[Tensor, "batch tokens 2"], labels_BT: Ids, *, count: Count | None = None
 ) -> Scalar:
     """Mean cross-entropy over the words that `replaced_labels` asks for; class 1 means replaced (RaSa, MRTD)."""
     return _cross_entropy(logits_BT2.flatten(0, 1), labels_BT.flatten(), count)
@@ -143,7 +141,7 @@ def masked_word_loss(
 
 def masked_word_loss_over_sequence(
     logits_BTV: Float[Tensor, "batch tokens vocabulary"],
-    labels_BT: TokenIds,
+    labels_BT: Ids,
     teacher_nV: Float[Tensor, "chosen vocabulary"],
     alpha: float,
     *,

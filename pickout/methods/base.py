@@ -21,10 +21,10 @@ from pickout.shapes import (
     Embedded,
     Float,
     Int,
-    PictureBatch,
+    Pictures,
     Scalar,
+    States,
     TokenBatch,
-    TokenStates,
 )
 
 ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
@@ -68,7 +68,7 @@ class ImageFeatures:
 
     embedding: Embedded
     """L2-normalised, float32; its inner product with a text embedding is the method's score."""
-    tokens: TokenStates
+    tokens: States
     """All tokens, class token first: in the joint space, or as `Method.remember` reads them."""
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     """The method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any)."""
@@ -80,7 +80,7 @@ class TextFeatures:
     """What a method knows of a batch of captions; fields as in `ImageFeatures`, with the ids they came from."""
 
     embedding: Embedded
-    tokens: TokenStates
+    tokens: States
     texts: TokenBatch
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     trace: AttentionTrace | None = None
@@ -140,7 +140,7 @@ class Method(nn.Module, ABC):
         """The training losses of one batch."""
 
     @abstractmethod
-    def encode_images(self, images: PictureBatch, *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images. With `trace`, class rows of all layers are returned too."""
 
     @abstractmethod

@@ -17,7 +17,7 @@ from pickout.methods.base import (
 )
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import NO_ATTENTION, PictureBatch, TokenBatch
+from pickout.shapes import NO_ATTENTION, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -48,7 +48,7 @@ class Dual(Method):
         terms: LossTerms = self.global_objective(image_BE, text_BE, gather(batch.identity))
         return terms
 
-    def encode_images(self, images: PictureBatch, *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised."""
         out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = out.summary.float(), out.trace if trace else None

@@ -18,18 +18,7 @@ from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
 from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
-from pickout.shapes import (
-    BatchInts,
-    Bool,
-    Embedded,
-    Float,
-    PictureBatch,
-    TokenBatch,
-    TokenIds,
-    TokenMask,
-    TokenScores,
-    TokenStates,
-)
+from pickout.shapes import Bool, Embedded, Float, Ids, Ints, Mask, Pictures, Scores, States, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -37,14 +26,14 @@ from pickout.text.tokenizer import Vocabulary
 class Given:
     """A batch ready for a step, its captions cut to the longest of all processes."""
 
-    images: PictureBatch  # what the online model sees
-    second: PictureBatch
+    images: Pictures  # what the online model sees
+    second: Pictures
     """What the momentum model sees: another view, or the same where the batch has no other."""
     strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
     weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
-    replaced: BatchInts  # 1 where `weak` is another caption
-    identity: BatchInts
-    content: TokenMask  # true where a token of `strong` is a word piece
+    replaced: Ints  # 1 where `weak` is another caption
+    identity: Ints
+    content: Mask  # true where a token of `strong` is a word piece
     part: Part
 
 
@@ -54,7 +43,7 @@ class Weak:
 
     online: TokenBatch  # what the online model reads
     momentum: TokenBatch  # what the momentum model reads
-    replaced: BatchInts  # 1 for a weak pair
+    replaced: Ints  # 1 for a weak pair
     logs: dict[str, float] = field(default_factory=dict)
 
 
@@ -70,12 +59,12 @@ class Plan:
     weak: Weak
     hidden: Hidden | None  # captions with hidden words; None where no words are hidden
     teacher: Float[Tensor, "chosen vocabulary"] | None  # momentum logits at the chosen positions, in reading order
-    sampled: TokenIds | None  # captions with replaced words; None where none are asked for
-    labels: TokenIds | None  # which words were replaced
+    sampled: Ids | None  # captions with replaced words; None where none are asked for
+    labels: Ids | None  # which words were replaced
     logs: dict[str, float]
 
     @property
-    def changed(self) -> list[TokenIds]:
+    def changed(self) -> list[Ids]:
         """The captions with hidden words and those with replaced words, as far as there are any."""
         return [ids for ids in (None if self.hidden is None else self.hidden.ids, self.sampled) if ids is not None]
 
@@ -135,7 +124,7 @@ class PlanningModel(FusionModel):
         return Chooser(draw_uniforms(progress, part, self.text.context, device), self.mask_id, self.choices)
 
     @torch.no_grad()
-    def plan(self, given: Given, chooser: Chooser, image_BND: TokenStates) -> Plan:
+    def plan(self, given: Given, chooser: Chooser, image_BND: States) -> Plan:
         """Everything of a step that needs no gradient; `image_BND` are the online model's image tokens."""
         twin, logs, masked = self.twin, dict[str, float](), list[Tensor]()
         tokens_m = twin.vision(given.second).tokens
@@ -160,7 +149,7 @@ class PlanningModel(FusionModel):
         found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
         return Plan(given, chooser, image_BND, image_m, text_m, *found)
 
-    def masking_probability(self, texts: TokenBatch, content: TokenMask) -> TokenScores:
+    def masking_probability(self, texts: TokenBatch, content: Mask) -> Scores:
         """The probability that each token of captions is hidden: the same for every word (BERT; RaSa)."""
         del texts
         return content.float() * self.settings.mask_probability
@@ -169,12 +158,12 @@ class PlanningModel(FusionModel):
         """True for ids that may stand in for a word: whole words."""
         return self.whole_words
 
-    def replaceable(self, ids: TokenIds, content: TokenMask) -> TokenMask:
+    def replaceable(self, ids: Ids, content: Mask) -> Mask:
         """True at tokens that a whole word may stand in for: words of one piece; all where pieces do not tell."""
         numbers = self._word_numbers(ids, content)
         return content if numbers is None else content & (word_sizes(numbers) == 1)
 
-    def vacuous_positions(self, ids: TokenIds, content: TokenMask) -> TokenMask:
+    def vacuous_positions(self, ids: Ids, content: Mask) -> Mask:
         """True at empty words."""
         return vacuous_positions(ids, content, self.vacuous, self._word_numbers(ids, content))
 

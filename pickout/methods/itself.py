@@ -34,7 +34,7 @@ from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
-from pickout.shapes import AttentionRequest, BatchInts, Embedded, Float, PictureBatch, TokenBatch, TokenMask
+from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -144,8 +144,8 @@ class Selection:
         return min(self.selectable, kept)
 
     def choose(
-        self, out: TowerOutput, padding: TokenMask | None, kept: int | None = None
-    ) -> tuple[Float[Tensor, "batch kept width"], BatchInts]:
+        self, out: TowerOutput, padding: Mask | None, kept: int | None = None
+    ) -> tuple[Float[Tensor, "batch kept width"], Ints]:
         """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1. With
         `kept`, so many by the training rule, else as outside training. `padding` is True at padding."""
         rule, kept = (self.evaluation, self.evaluation_kept) if kept is None else (self.training, kept)
@@ -200,7 +200,7 @@ class Itself(Method):
         logs = {"kept_patches": float(patches), "kept_words": float(words)}
         return LossTerms({**whole.terms, **part.terms}, {**whole.weights, **part.weights}, logs)
 
-    def encode_images(self, images: PictureBatch, *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, _with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}

@@ -17,7 +17,7 @@ from pickout.draws import Drawn, categorical
 from pickout.methods.base import Progress
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.saliency.hiding import apply_mask, choose_positions, ensure_chosen, random_words
-from pickout.shapes import Float, Int, Scalar, TokenIds, TokenMask, TokenScores
+from pickout.shapes import Float, Ids, Int, Mask, Scalar, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Part:
         return total(count) / self.processes
 
 
-def find_part(strong_BT: TokenMask, weak_BT: TokenMask) -> Part:
+def find_part(strong_BT: Mask, weak_BT: Mask) -> Part:
     """Ask the other processes how many rows they have, and how long their captions are; False at padding."""
     longest = [mask_BT.sum(dim=1).amax() for mask_BT in (strong_BT, weak_BT)]
     sizes = gather(torch.stack([torch.full_like(longest[0], len(strong_BT)), *longest])[None]).tolist()
@@ -109,8 +109,8 @@ def draw_uniforms(progress: Progress, part: Part, context: int, device: torch.de
 class Hidden(NamedTuple):
     """Captions with hidden words: what the model reads, and where words were chosen, whatever stands there now."""
 
-    ids: TokenIds
-    chosen: TokenMask
+    ids: Ids
+    chosen: Mask
 
 
 class Chooser:
@@ -121,10 +121,10 @@ class Chooser:
 
     def hide(
         self,
-        ids_BT: TokenIds,
-        content_BT: TokenMask,
-        probability_BT: TokenScores,
-        words_BT: TokenIds | None = None,
+        ids_BT: Ids,
+        content_BT: Mask,
+        probability_BT: Scores,
+        words_BT: Ids | None = None,
         *,
         from_generator: bool = False,
     ) -> Hidden:
@@ -141,8 +141,8 @@ class Chooser:
         return Hidden(apply_mask(ids_BT, chosen_BT, kind_BT, random_BT, self.mask_id), chosen_BT)
 
     def replace(
-        self, ids_BT: TokenIds, content_BT: TokenMask, tokens_BTD: Tensor, logits: Callable[[Tensor], Tensor], size: int
-    ) -> TokenIds:
+        self, ids_BT: Ids, content_BT: Mask, tokens_BTD: Tensor, logits: Callable[[Tensor], Tensor], size: int
+    ) -> Ids:
         """Every word drawn anew from the generator; most equal the original (RaSa, MRTD). `logits` leads from the
         generator's fused tokens (n, width) to (n, `size`), the size of the vocabulary."""
         uniform_n, step = self.tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)

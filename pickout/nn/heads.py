@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.shapes import BatchInts, Bool, Embedded, Float, Int
+from pickout.shapes import Bool, Embedded, Float, Int, Ints
 
 Residual = Literal["linear", "identity"]
 Pool = Literal["max", "gpo"]
@@ -110,7 +110,7 @@ class GrabHead(nn.Module):
         self.pool = LearnedPool() if pool == "gpo" else None
         self.mask_fillers = mask_fillers
 
-    def forward(self, bank_BKD: Float[Tensor, "batch kept width"], length_B: BatchInts) -> Embedded:
+    def forward(self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Ints) -> Embedded:
         """Embed banks of kept tokens, content first, of which so many count; float32, neither is normalised."""
         unit_BKD = unit_tokens(bank_BKD)
         filled_BK = torch.arange(bank_BKD.shape[1], device=bank_BKD.device) < length_B[:, None]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pickout.saliency.aggregation import average_over, layer_deviation, layer_mean, point_at, read_row, rollout_row
-from pickout.shapes import AttentionRequest, AttentionTrace, TokenScores
+from pickout.shapes import AttentionRequest, AttentionTrace, Scores
 
 Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
 QueryRow = Literal["query", "content"]
@@ -40,7 +40,7 @@ class Scoring:
         needs_maps = self.statistic == "mars" or self.row == "content"
         return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
 
-    def scores(self, trace: AttentionTrace) -> TokenScores:
+    def scores(self, trace: AttentionTrace) -> Scores:
         """One score a token, float32, without gradient; the trace is only read.
 
         Args:
