@@ -19,12 +19,9 @@ SMALLEST_SIDE, LARGEST_PIXELS = 32, 64 * 2**20
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _NO_SEEKING = frozenset({"gif", "h264", "hevc", "mjpeg", "mpeg", "mpegts"})
 """Formats without an index, or whose frames are changes of the one before: they are read from the beginning."""
-_SHORT = 1.0
-"""Seconds that a recording may end before its container says without a word about it."""
-_PATIENCE = (10.0, 20.0)
-"""Seconds that a live camera may take to open and to send the next frame."""
-_LONGEST_WAIT = 60.0
-"""Seconds between two tries to reach a live camera, at most; they begin with one second and double."""
+_SHORT = 1.0  # seconds that a recording may end before its container says without a word about it
+_PATIENCE = (10.0, 20.0)  # seconds that a live camera may take to open and to send the next frame
+_LONGEST_WAIT = 60.0  # seconds between two tries to reach a live camera, at most; they begin with one second and double
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +63,7 @@ class VideoFile:
 
     def __init__(self, file: Path, rate: float) -> None:
         self.file, self._rate = file, rate
-        self.fault: str | None = None
-        """Where and why reading ended early; None where it did not. Known after `frames`."""
+        self.fault: str | None = None  # where and why reading ended early; None where it did not. Known after `frames`.
         with _opened(str(file)) as container:
             stream = _video_stream(container, file)
             length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
