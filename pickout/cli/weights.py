@@ -63,6 +63,6 @@ def push_weights(
     endpoint: Endpoint = None,
 ) -> None:
     """Upload a run's model with a card about it. The token is HF_TOKEN's, or that of `hf auth login`."""
-    from pickout.checkpoints.publication import publish
+    from pickout.checkpoints.saved_model import publish
 
     say(publish(run, repository, licence=licence, public=public, endpoint=endpoint))

@@ -129,7 +129,7 @@ class PresetSettings(Settings):
 
 
 class Method(nn.Module, ABC):
-    """A way to train and to score. One file each; see `pickout.methods.METHODS`."""
+    """A way to train and to score. See `pickout.methods.METHODS`."""
 
     dimension: int  # length of the embedding
     candidates: int = 0
