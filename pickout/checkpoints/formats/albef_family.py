@@ -158,6 +158,7 @@ def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor]) -> T
         head, _, tied = key.rpartition(_PREDICTIONS)
         twin = MOMENTUM if head.startswith("text_encoder_m.") else ""
         shared = weights.state.get(twin + TABLES["tied"][_PREDICTIONS + tied])
-        if shared is None or not torch.equal(tensors[key].to(shared.dtype), shared):
-            raise CheckpointMismatch(f"{source}: {_PREDICTIONS}{tied} is not the tensor that it should share")
+        # One that is not there is told with all that is missing.
+        if shared is not None and not torch.equal(tensors[key].to(shared.dtype), shared):
+            raise CheckpointMismatch(f"{source}: '{key}' is not the tensor that it should share")
     return replace(weights, ignored={key: why for key, why in weights.ignored.items() if _PREDICTIONS not in key})
