@@ -207,3 +207,19 @@ def test_at_200_percent_nothing_is_cut_off(serve, visit, scheme):
     page.locator(".detail .facts").scroll_into_view_if_needed()
     box = page.locator(".detail .facts").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 720
+
+
+def test_a_view_that_comes_late_does_not_take_the_place_of_a_later_one(serve, visit):
+    page = visit(serve())
+    page.wait_for_selector(".sentence:focus")
+    late = []
+    page.route("**/site", lambda route: late.append(route))
+    page.click("#nav >> text=Site")
+    while not late:
+        page.wait_for_timeout(20)
+    page.click("#nav >> text=Cases")
+    page.wait_for_selector("text=No case yet")
+    with page.expect_response("**/site"):
+        late[0].continue_()
+    page.wait_for_timeout(200)
+    assert page.locator("text=No case yet").is_visible()

@@ -2,7 +2,7 @@
 
 import { cropImage } from "./api.js";
 import { WORDS, askReason, mark, marks, others, undo } from "./marks.js";
-import { announce, clock, date, fill, h, toast } from "./dom.js";
+import { announce, clock, date, day, fill, h, toast } from "./dom.js";
 
 export const percent = (p) => (p === null || p === undefined ? null : `${Math.round(100 * p)} %`);
 
@@ -75,6 +75,7 @@ export class Grid {
     this.at = 0;
     this.state.hidden = true;
     this.list.hidden = !items.length;
+    this.list.classList.toggle("one-day", new Set(items.map((each) => day(each.time))).size === 1);
     fill(
       this.list,
       items.map((item, place) => this.card(item, place)),

@@ -14,7 +14,7 @@ export const layout = ({ box, grid, detail, timesOpened }) =>
       h(
         "div",
         { class: "notice" },
-        h("p", {}, h("b", {}, "Candidates, not identifications."), " A person judges each one."),
+        h("p", {}, h("b", {}, "Candidates, not identifications."), h("span", {}, " A person judges each one.")),
         h("div", { id: "case-bar", class: "case-bar" }),
       ),
       h("div", { class: "toolbar", id: "toolbar" }),

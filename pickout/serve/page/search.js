@@ -6,7 +6,7 @@ import { withPurpose } from "./app.js";
 import { find } from "./candidates.js";
 import { compare } from "./compare.js";
 import { Detail } from "./detail.js";
-import { announce, byId, count, fill, h, plural, toast } from "./dom.js";
+import { announce, byId, count, day, fill, h, plural, toast } from "./dom.js";
 import { filterPanel } from "./filters.js";
 import { firstRun } from "./first.js";
 import { Grid, VERDICTS } from "./grid.js";
@@ -24,12 +24,13 @@ let known = null;
 let answer = null;
 let grid, box, detail, built, going, running, insisted;
 
-export async function show(main, _, found) {
+export async function show(main, _, found, current) {
   known = found;
   if (!known.gallery.crops) return firstRun(main, known);
   if (!built || built.gallery !== session.gallery) {
     build();
     await openCase(session.case);
+    if (!current()) return;
   }
   if (built.view.parentNode !== main) fill(main, built.view);
   const asked = fromAddress();
@@ -128,6 +129,7 @@ function build() {
 
 function start() {
   running?.abort();
+  built.view.classList.add("fresh");
   answer = null;
   built.address = toAddress(query);
   showFilters();
@@ -173,6 +175,7 @@ async function run({ focus }) {
   running?.abort();
   const mine = (running = new AbortController());
   built.address = toAddress(query);
+  built.view.classList.remove("fresh");
   box.showChips(chips(query));
   showFilters();
   grid.wait(24);
@@ -232,6 +235,8 @@ function showAnswer({ focus }) {
 
 function showToolbar() {
   const best = query.order === "relevance" ? "" : `, the ${count(answer.all.length)} best of them by ${query.order}`;
+  const days = new Set(answer.candidates.map((each) => day(each.time)));
+  const one = days.size === 1 && !days.has("") ? ` · ${[...days][0]}` : "";
   const change = (name, value) => {
     query[name] = value;
     query.page = 1;
@@ -239,7 +244,7 @@ function showToolbar() {
   };
   fill(
     byId("toolbar"),
-    toolbar(`${plural(answer.passed, "crop")} searched${best}`, query, {
+    toolbar(`${plural(answer.passed, "crop")} searched${best}${one}`, query, {
       change,
       filters: () => byId("filters").classList.toggle("open"),
       save: () => saveSearch(query),

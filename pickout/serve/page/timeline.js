@@ -35,16 +35,14 @@ export function timeline(place, candidates, cameras, choose) {
     high: Math.max(...scores),
     choose,
   };
-  const end = (moment) => {
-    const iso = new Date(moment).toISOString();
-    return h("span", {}, `${day(iso)} ${clock(iso)}`);
-  };
+  const [from, to] = [scale.first, scale.last].map((each) => new Date(each).toISOString());
+  const until = day(from) === day(to) ? clock(to) : `${day(to)} ${clock(to)}`;
   const probable = timed[0].probability !== null && timed[0].probability !== undefined;
   const rest = rows.length - shown.length;
   fill(
     place,
     shown.map(([camera, items]) => row(camera, items, scale)),
-    h("div", { class: "strip-ends" }, end(scale.first), end(scale.last)),
+    h("div", { class: "strip-ends" }, h("span", {}, `${day(from)} ${clock(from)}`), h("span", {}, until)),
     h(
       "p",
       { class: "note" },

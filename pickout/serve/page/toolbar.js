@@ -3,14 +3,14 @@
 import { h, plural } from "./dom.js";
 import { WORDS } from "./marks.js";
 
-const ORDERS = { relevance: "relevance", time: "time", camera: "camera" };
-const GROUPS = { track: "by track", duplicate: "without duplicates", none: "every crop" };
+const ORDERS = { relevance: "by relevance", time: "by time", camera: "by camera" };
+const GROUPS = { track: "one a track", duplicate: "no duplicates", none: "every crop" };
 
 const choice = (label, options, now, change) =>
   h(
     "label",
     { class: "choose" },
-    h("span", {}, label),
+    h("span", { class: "hidden" }, label),
     h(
       "select",
       { onchange: (event) => change(event.target.value) },
@@ -21,8 +21,12 @@ const choice = (label, options, now, change) =>
 // change(name, value): another order or group; filters(), save(): what their buttons do
 export function toolbar(said, query, { change, filters, save }) {
   return [
-    h("p", { class: "count", id: "count" }, said),
-    h("p", { class: "count", id: "tally" }),
+    h(
+      "div",
+      { class: "counts" },
+      h("p", { class: "count", id: "count", title: said }, said),
+      h("p", { class: "count", id: "tally" }),
+    ),
     choice("Order", ORDERS, query.order, (value) => change("order", value)),
     choice("Show", GROUPS, query.group, (value) => change("group", value)),
     h("button", { class: "quiet only-narrow", onclick: filters }, "Filters"),
