@@ -1,0 +1,410 @@
+"""What clients are answered: a model for each body. What is not in one is a fault of the server, not an extra."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pickout.gallery.intake.report import IngestReport
+from pickout.serve.requests import Body, CropId, Name
+from pickout.serve.retention import Hold, KeepRule
+
+Filtered = dict[str, str | list[str] | dict[str, list[str]]]
+"""Filters that are set, by name, as a search takes them; ranges as `from/to`."""
+Parts = dict[str, list[str]]
+"""Parts of a query that are set."""
+
+
+class Status(Body):
+    status: Literal["running", "ready", "stopping"]
+
+
+class Me(Body):
+    name: str
+    user: str
+    """As the audit tells it."""
+    roles: list[str]
+    blurred: bool
+    expires: str | None
+    cameras: list[str] | None
+    galleries: list[str] | None
+
+
+class Galleries(Body):
+    galleries: list[str]
+
+
+class GalleryAnswer(Body):
+    gallery: str
+    model: str
+    fingerprint: str
+    purposes: list[str]
+    crops: int
+    values: dict[str, dict[str, int]]
+    """For each thing that can be filtered by, how many crops have each value; the 1000 most frequent."""
+
+
+class ReadPart(Body):
+    text: str
+    meaning: str
+
+
+class ParseAnswer(Body):
+    description: str
+    where: Filtered
+    read: list[ReadPart]
+
+
+class Crop(Body):
+    id: CropId
+    width: int
+    height: int
+    camera: str | None
+    time: str | None
+    video: str | None
+    frame: int | None
+    box: list[int] | None
+    track: str | None
+    labels: dict[str, str]
+
+
+class Candidate(Crop):
+    rank: int
+    score: float
+    match: float | None
+    """Score of the model's second look, where it has one."""
+    probability: float | None
+    """That it shows the person described, where the gallery is calibrated."""
+    others: list[CropId]
+    """Crops that are shown as one with it."""
+
+
+class SearchAnswer(Body):
+    query: Parts
+    where: Filtered
+    group: str
+    passed: int
+    """Crops that passed the filters."""
+    page: int
+    more: bool
+    no_good_match: bool | None
+    best_probability: float | None
+    threshold: float | None
+    error: float | None
+    notes: list[str]
+    faults: list[str]
+    parse: ParseAnswer | None
+    candidates: list[Candidate]
+
+
+class PictureAnswer(Body):
+    picture: str
+
+
+class Saved(Body):
+    saved: str
+
+
+class SavedSearch(Body):
+    name: str
+    query: Parts
+    where: Filtered
+    group: str
+    saved: str
+    user: str
+
+
+class SavedSearches(Body):
+    saved: list[SavedSearch]
+
+
+class NewWatch(Body):
+    name: str
+    search: str
+    promised: bool
+    least_false_alarms_a_day: float
+    crops_a_day: float
+    note: str | None
+
+
+class Watch(NewWatch):
+    webhook: str | None
+    made: str
+    false_alarms_a_day: float
+    stopped: bool
+
+
+class Watches(Body):
+    watches: list[Watch]
+
+
+class Alarm(Body):
+    number: int
+    crop: Crop
+    at: str
+    p: float
+    score: float
+
+
+class Alarms(Body):
+    alarms: list[Alarm]
+
+
+class Case(Body):
+    id: str
+    name: str
+    about: str
+    made: str
+    by: str
+    marks: dict[str, int]
+    """How many crops have each verdict."""
+
+
+class CaseList(Body):
+    cases: list[Case]
+
+
+class Mark(Body):
+    by: str
+    verdict: str
+    reason: str
+    sentence: str
+    at: str
+
+
+class MarkedCrop(Crop):
+    marks: list[Mark]
+
+
+class Note(Body):
+    text: str
+    by: str
+    at: str
+
+
+class CaseQuery(Body):
+    told: dict[str, Any]
+    """The search, and how many candidates it showed."""
+    by: str
+    at: str
+
+
+class Redaction(Body):
+    head: bool
+    boxes: list[tuple[float, float, float, float]]
+    reason: str
+    by: str
+    at: str
+
+
+class WholeCase(Body):
+    id: str
+    name: str
+    about: str
+    made: str
+    by: str
+    crops: list[MarkedCrop]
+    notes: list[Note]
+    queries: list[CaseQuery]
+    redactions: dict[str, Redaction]
+
+
+class Updated(Body):
+    updated: int
+
+
+class Removed(Body):
+    removed: int
+
+
+class Erased(Body):
+    erased: int
+    searches_removed: list[str]
+    """Saved searches that named an erased crop."""
+
+
+class Recording(Body):
+    recording: str
+    name: str
+    bytes: int
+    sent: str
+
+
+class Recordings(Body):
+    recordings: list[Recording]
+
+
+class Begun(Body):
+    job: str
+    what: str
+    gallery: str
+    ended: bool
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    """As the route that began it tells."""
+
+
+class JobAnswer(Begun):
+    error: str | None
+
+
+class Compacted(Body):
+    compacted: bool
+
+
+class Drawn(Body):
+    crops: int
+
+
+@dataclass
+class Uploaded(IngestReport):
+    """An index run, and the ids of the crops that were sent."""
+
+    crops: tuple[str, ...] = ()
+
+
+class VideoAnswer(Body):
+    tracks: int
+    crops: int
+    faults: dict[str, str]
+    """What could not be read, by recording."""
+    indexed: IngestReport | None
+
+
+class Fault(Body):
+    file: str
+    what: str
+
+
+class Verified(Body):
+    faults: int
+    found: list[Fault]
+
+
+class Searched(Body):
+    search: str
+
+
+class Calibrated(Body):
+    check: dict[str, float | list[float] | None]
+    """How well probabilities hold for people not used for fitting."""
+    doubts: list[str]
+
+
+class Rebuilt(Body):
+    rows: int
+    encoded: int
+    resumed: int
+    dropped: int
+    uncalibrated: bool
+    seconds: float
+
+
+class Quarantine(Body):
+    file: str
+    reason: str
+
+
+class Rebuilding(Body):
+    model: str
+    fingerprint: str
+    done: int
+    rows: int
+
+
+class State(Body):
+    rows: int
+    cameras: list[str]
+    quarantined: int
+    saved_searches: int
+    format: int
+    created: str
+    model: str
+    fingerprint: str
+    search: str
+    rebuild: Rebuilding | None
+    bytes: int
+    quarantine: list[Quarantine]
+
+
+class Due(Body):
+    due: int
+    held: int
+    undated: int
+
+
+class RetentionAnswer(Due):
+    rules: list[KeepRule]
+    holds: list[Hold]
+
+
+class AuditState(Body):
+    entries: int
+    root: str
+    heads: int
+    faults: list[str]
+    public_key: str
+
+
+class Entries(Body):
+    entries: list[dict[str, Any]]
+
+
+class TokenAnswer(Body):
+    id: str
+    name: str
+    roles: list[str]
+    cameras: list[str] | None
+    galleries: list[str] | None
+    blurred: bool
+    created: str
+    expires: str
+    revoked: str | None
+
+
+class NewToken(TokenAnswer):
+    secret: str
+
+
+class TokenList(Body):
+    tokens: list[TokenAnswer]
+
+
+class Site(Body):
+    cameras: dict[Name, tuple[float, float]]
+    image: bool
+
+
+class ExplainedWord(Body):
+    text: str
+    start: int
+    stop: int
+    state: Literal["read", "mark", "cut"]
+    weight: float | None
+    patches: list[list[float]] | None
+
+
+class Shown(Body):
+    way: str | None
+    measured: bool
+    note: str
+
+
+class Kept(Body):
+    patches: list[tuple[int, int, float]]
+    pieces: list[tuple[int, float]]
+
+
+class Explanation(Body):
+    schema_: str = Field(alias="schema")
+    meaning: str
+    model: str
+    fingerprint: str
+    sentence: str
+    score: float
+    shown: dict[str, Shown]
+    grid: tuple[int, int]
+    patches: list[list[float]] | None
+    """Heat, row by row from the top."""
+    words: list[ExplainedWord]
+    bank: Kept | None
