@@ -3,20 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from pickout.gallery.intake.report import IngestReport
-from pickout.serve.requests import Body, CropId, Name
+from pickout.serve.requests import Body, CropId
 from pickout.serve.retention import Hold, KeepRule
 
 Filtered = dict[str, str | list[str] | dict[str, list[str]]]
 """Filters that are set, by name, as a search takes them; ranges as `from/to`."""
 Parts = dict[str, list[str]]
 """Parts of a query that are set."""
-
-
-class Status(Body):
-    status: Literal["running", "ready", "stopping"]
 
 
 class Me(Body):
@@ -28,10 +24,6 @@ class Me(Body):
     expires: str | None
     cameras: list[str] | None
     galleries: list[str] | None
-
-
-class Galleries(Body):
-    galleries: list[str]
 
 
 class GalleryAnswer(Body):
@@ -97,14 +89,6 @@ class SearchAnswer(Body):
     candidates: list[Candidate]
 
 
-class PictureAnswer(Body):
-    picture: str
-
-
-class Saved(Body):
-    saved: str
-
-
 class SavedSearch(Body):
     name: str
     query: Parts
@@ -112,10 +96,6 @@ class SavedSearch(Body):
     group: str
     saved: str
     user: str
-
-
-class SavedSearches(Body):
-    saved: list[SavedSearch]
 
 
 class NewWatch(Body):
@@ -134,87 +114,12 @@ class Watch(NewWatch):
     stopped: bool
 
 
-class Watches(Body):
-    watches: list[Watch]
-
-
 class Alarm(Body):
     number: int
     crop: Crop
     at: str
     p: float
     score: float
-
-
-class Alarms(Body):
-    alarms: list[Alarm]
-
-
-class Case(Body):
-    id: str
-    name: str
-    about: str
-    made: str
-    by: str
-    marks: dict[str, int]
-    """How many crops have each verdict."""
-
-
-class CaseList(Body):
-    cases: list[Case]
-
-
-class Mark(Body):
-    by: str
-    verdict: str
-    reason: str
-    sentence: str
-    at: str
-
-
-class MarkedCrop(Crop):
-    marks: list[Mark]
-
-
-class Note(Body):
-    text: str
-    by: str
-    at: str
-
-
-class CaseQuery(Body):
-    told: dict[str, Any]
-    """The search, and how many candidates it showed."""
-    by: str
-    at: str
-
-
-class Redaction(Body):
-    head: bool
-    boxes: list[tuple[float, float, float, float]]
-    reason: str
-    by: str
-    at: str
-
-
-class WholeCase(Body):
-    id: str
-    name: str
-    about: str
-    made: str
-    by: str
-    crops: list[MarkedCrop]
-    notes: list[Note]
-    queries: list[CaseQuery]
-    redactions: dict[str, Redaction]
-
-
-class Updated(Body):
-    updated: int
-
-
-class Removed(Body):
-    removed: int
 
 
 class Erased(Body):
@@ -230,10 +135,6 @@ class Recording(Body):
     sent: str
 
 
-class Recordings(Body):
-    recordings: list[Recording]
-
-
 class Begun(Body):
     job: str
     what: str
@@ -246,14 +147,6 @@ class Begun(Body):
 
 class JobAnswer(Begun):
     error: str | None
-
-
-class Compacted(Body):
-    compacted: bool
-
-
-class Drawn(Body):
-    crops: int
 
 
 @dataclass
@@ -274,15 +167,6 @@ class VideoAnswer(Body):
 class Fault(Body):
     file: str
     what: str
-
-
-class Verified(Body):
-    faults: int
-    found: list[Fault]
-
-
-class Searched(Body):
-    search: str
 
 
 class Calibrated(Body):
@@ -346,10 +230,6 @@ class AuditState(Body):
     public_key: str
 
 
-class Entries(Body):
-    entries: list[dict[str, Any]]
-
-
 class TokenAnswer(Body):
     id: str
     name: str
@@ -364,15 +244,6 @@ class TokenAnswer(Body):
 
 class NewToken(TokenAnswer):
     secret: str
-
-
-class TokenList(Body):
-    tokens: list[TokenAnswer]
-
-
-class Site(Body):
-    cameras: dict[Name, tuple[float, float]]
-    image: bool
 
 
 class ExplainedWord(Body):
@@ -408,3 +279,26 @@ class Explanation(Body):
     """Heat, row by row from the top."""
     words: list[ExplainedWord]
     bank: Kept | None
+
+
+def _of(name: str, **fields: Any) -> type[Body]:
+    required: Any = {key: (kind, ...) for key, kind in fields.items()}
+    return create_model(name, __base__=Body, **required)
+
+
+Status = _of("Status", status=Literal["running", "ready", "stopping"])
+Galleries = _of("Galleries", galleries=list[str])
+PictureAnswer = _of("PictureAnswer", picture=str)
+Saved = _of("Saved", saved=str)
+SavedSearches = _of("SavedSearches", saved=list[SavedSearch])
+Watches = _of("Watches", watches=list[Watch])
+Alarms = _of("Alarms", alarms=list[Alarm])
+Updated = _of("Updated", updated=int)
+Removed = _of("Removed", removed=int)
+Compacted = _of("Compacted", compacted=bool)
+Drawn = _of("Drawn", crops=int)
+Recordings = _of("Recordings", recordings=list[Recording])
+Verified = _of("Verified", faults=int, found=list[Fault])
+Searched = _of("Searched", search=str)
+Entries = _of("Entries", entries=list[dict[str, Any]])
+TokenList = _of("TokenList", tokens=list[TokenAnswer])
