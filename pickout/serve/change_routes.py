@@ -12,12 +12,14 @@ from starlette.background import BackgroundTask
 from pickout.errors import AccessDenied, NothingFound, UsageError
 from pickout.gallery.audit.log import acting, record_event
 from pickout.gallery.intake.metadata import CameraFrom
-from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.portable.reader import ImportReport, import_gallery
 from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.storage.rows import Metadata
 from pickout.gallery.storage.tables import first_fault
+from pickout.serve import answers
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
+from pickout.serve.calling import Called, Caller, Follow, followed, read_upload, stream, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
 from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, UpdateBody
@@ -30,7 +32,9 @@ router = APIRouter()
 _TOLD: TypeAdapter[CropBody | list[CropBody]] = TypeAdapter(CropBody | list[CropBody])
 
 
-@router.post("/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post(
+    "/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=stream(answers.Uploaded)
+)
 def upload(
     called: Called,
     gallery: str,
@@ -51,7 +55,7 @@ def upload(
         return followed(called, hosted, "upload", lambda tell: index_upload(folder, hosted, tell), follow)
 
 
-@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=stream(IngestReport))
 def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True) -> Response:
     """Bring a gallery up to date with a folder on the server, below one that its owner allows."""
     hosted = called.gallery(Action.INDEX, gallery)
@@ -67,7 +71,7 @@ def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True)
         return followed(called, hosted, "index", work, follow)
 
 
-@router.post("/galleries/{gallery}/sample", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/sample", tags=["changes"], response_class=Response, responses=stream(answers.Drawn))
 def sample(called: Called, gallery: str, follow: Follow = True) -> Response:
     """Put drawn people into an empty gallery, to try it on. Needs a purpose; recorded."""
     hosted = called.gallery(Action.INDEX, gallery)
@@ -85,7 +89,7 @@ def sample(called: Called, gallery: str, follow: Follow = True) -> Response:
         return followed(called, hosted, "sample", work, follow)
 
 
-@router.post("/galleries/{gallery}/update", tags=["changes"])
+@router.post("/galleries/{gallery}/update", tags=["changes"], response_model=answers.Updated)
 def update(called: Called, gallery: str, body: UpdateBody) -> dict[str, Any]:
     """Tell more about crops; nothing is encoded again."""
     told = body.told()
@@ -97,7 +101,7 @@ def update(called: Called, gallery: str, body: UpdateBody) -> dict[str, Any]:
     return {"updated": rows}
 
 
-@router.post("/galleries/{gallery}/remove", tags=["changes"])
+@router.post("/galleries/{gallery}/remove", tags=["changes"], response_model=answers.Removed)
 def remove(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out. They are found no more; `erase` also deletes their bytes."""
     hosted, ids = _chosen(called, Action.ERASE, gallery, body)
@@ -108,7 +112,7 @@ def remove(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     return {"removed": rows}
 
 
-@router.post("/galleries/{gallery}/erase", tags=["changes"])
+@router.post("/galleries/{gallery}/erase", tags=["changes"], response_model=answers.Erased)
 def erase(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out and delete every trace of them, also the pictures where they were uploaded here."""
     hosted, ids = _chosen(called, Action.ERASE, gallery, body)
@@ -143,7 +147,7 @@ def export(called: Called, gallery: str, body: ExportBody) -> FileResponse:
     return FileResponse(target, media_type="application/octet-stream", filename=f"{gallery}.pickout", background=done)
 
 
-@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=stream(ImportReport))
 def take_in(
     called: Called,
     gallery: str,

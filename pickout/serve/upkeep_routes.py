@@ -15,8 +15,9 @@ from pickout.gallery.approximate.build import check_size
 from pickout.gallery.audit.log import acting, record_event
 from pickout.gallery.changes.verification import verify as faults_of
 from pickout.gallery.gallery import Gallery
+from pickout.serve import answers
 from pickout.serve.access import Action
-from pickout.serve.calling import STREAM, Called, Follow, followed
+from pickout.serve.calling import Called, Follow, followed, stream
 from pickout.serve.jobs import Tell
 from pickout.serve.requests import ApproximateBody, CalibrateBody, RebuildBody
 from pickout.serve.uploads import told_steps
@@ -28,7 +29,7 @@ _TOLD = 1000
 """Faults, and files that could not be indexed, that one answer lists at most."""
 
 
-@router.get("/galleries/{gallery}/state")
+@router.get("/galleries/{gallery}/state", response_model=answers.State)
 def state(called: Called, gallery: str) -> dict[str, Any]:
     """How a gallery is kept: its format, size, model and way of searching, what could not be indexed, what is begun."""
     opened = called.gallery(Action.MANAGE, gallery).open()
@@ -39,7 +40,7 @@ def state(called: Called, gallery: str) -> dict[str, Any]:
     return {**told, "quarantine": bad}
 
 
-@router.post("/galleries/{gallery}/verify", response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/verify", response_class=Response, responses=stream(answers.Verified))
 def verify(
     called: Called,
     gallery: str,
@@ -59,7 +60,7 @@ def verify(
     return followed(called, hosted, "verify", work, follow)
 
 
-@router.post("/galleries/{gallery}/approximate", response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/approximate", response_class=Response, responses=stream(answers.Searched))
 def approximate(called: Called, gallery: str, body: ApproximateBody, follow: Follow = True) -> Response:
     """Search a gallery too large to hold through an index, and measure how much that misses; or, `off`, exactly."""
     hosted, settings = called.gallery(Action.MANAGE, gallery), body.settings
@@ -78,7 +79,7 @@ def approximate(called: Called, gallery: str, body: ApproximateBody, follow: Fol
         return followed(called, hosted, "approximate", work, follow)
 
 
-@router.post("/galleries/{gallery}/compact", response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/compact", response_class=Response, responses=stream(answers.Compacted))
 def compact(called: Called, gallery: str, follow: Follow = True) -> Response:
     """Merge the small pieces on disk that many changes leave; one process at a time."""
     hosted = called.gallery(Action.MANAGE, gallery)
@@ -91,7 +92,7 @@ def compact(called: Called, gallery: str, follow: Follow = True) -> Response:
         return followed(called, hosted, "compact", work, follow)
 
 
-@router.post("/galleries/{gallery}/calibrate", response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/calibrate", response_class=Response, responses=stream(answers.Calibrated))
 def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: Follow = True) -> Response:
     """Fit the probability that a candidate is a match, on people of a data set on the server, or on drawn ones."""
     hosted = called.gallery(Action.MANAGE, gallery)
@@ -116,7 +117,7 @@ def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: Follow 
         return followed(called, hosted, "calibrate", work, follow)
 
 
-@router.post("/galleries/{gallery}/rebuild", response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/rebuild", response_class=Response, responses=stream(answers.Rebuilt))
 def rebuild(called: Called, gallery: str, body: RebuildBody, follow: Follow = True) -> Response:
     """Encode every crop anew with another model on the server; searches go on meanwhile."""
     hosted = called.gallery(Action.MANAGE, gallery)
