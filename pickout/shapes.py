@@ -63,6 +63,7 @@ class AttentionRequest:
 
 
 NO_ATTENTION = AttentionRequest()
+ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""Where a model computes and in which precision, its fingerprint, which tells whose vectors are whose, and a model ready
-for use: pictures and sentences in, vectors out."""
+"""Where a model computes and in which precision, its fingerprint, which tells whose vectors are whose, and a model
+ready for use: pictures and sentences in, vectors out."""
 
 import hashlib
 import os

@@ -89,9 +89,7 @@ def export(
 
 
 @app.command()
-def shown(
-    gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="The crop's id or path.")], json: Json = False
-) -> None:
+def shown(gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="Id or path.")], json: Json = False) -> None:
     """Which entries provably showed a crop. Nothing once it was erased."""
     opened = open_gallery(gallery)
     found = [entry for each in opened.choose([crop]) for entry in entries_showing(opened.path, each)]

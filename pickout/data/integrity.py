@@ -148,9 +148,7 @@ def _captions(entries: Sequence[Entry]) -> Iterator[Finding]:
     people: dict[str, set[int]] = defaultdict(set)
     for entry, caption in named:
         people[" ".join(caption.split()).casefold()].add(entry.identity)
-    shared = sorted(
-        ((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda one: -one[0]
-    )
+    shared = sorted(((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda x: -x[0])
     examples = [f"{number} identities: {text}" for number, text in shared]
     message = "{} captions stand, word for word, at more than one identity"
     yield from _finding("warning", "repeated-captions", message, examples)

@@ -157,9 +157,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """Their columns by our names."""
     plain = {re.sub(r"[\W_]", "", name).casefold(): name for name in reversed(there)}
-    names = {
-        ours: next((plain[word] for word in (ours, *sorted(SYNONYMS[ours])) if word in plain), "") for ours in OURS
-    }
+    names = {ours: next((plain[key] for key in (ours, *sorted(SYNONYMS[ours])) if key in plain), "") for ours in OURS}
     names |= given
     absent = [ours for ours in ("image", "caption", *given) if names.get(ours) not in there]
     if absent:

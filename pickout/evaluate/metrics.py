@@ -46,9 +46,7 @@ class ExactProduct:
         ValueError: the two have different dimensions, or a number is not finite.
     """
 
-    def __init__(
-        self, queries: Float[Tensor, "queries dimension"], gallery: Float[Tensor, "gallery dimension"]
-    ) -> None:
+    def __init__(self, queries: Float[Tensor, "queries width"], gallery: Float[Tensor, "gallery width"]) -> None:
         if queries.shape[1] != gallery.shape[1]:
             raise ValueError(f"queries have {queries.shape[1]} numbers each, the gallery {gallery.shape[1]}")
         self._queries, self._gallery = queries, gallery

@@ -182,9 +182,7 @@ def ratios(
                 yield name, "other", float(np.mean([pointing_ratio(heat[n], shares, covered) for n in others]))
 
 
-def gains(
-    score: Score, heats: Heats, random_maps: int, generator: np.random.Generator
-) -> dict[str, tuple[float, float]]:
+def gains(score: Score, heats: Heats, random_maps: int, chance: np.random.Generator) -> dict[str, tuple[float, float]]:
     """For each map (players,) how much better than random orders it deletes and inserts; above 0 is better. `score`
     makes scores (versions,) of what is kept (versions, players)."""
     if not heats:
@@ -192,7 +190,7 @@ def gains(
     players = len(next(iter(heats.values())))
     # By falling heat; the lowest position first among equals.
     orders = [np.argsort(-heat, kind="stable") for heat in heats.values()]
-    orders += [generator.permutation(players) for _ in range(random_maps)]
+    orders += [chance.permutation(players) for _ in range(random_maps)]
     deleting = np.stack([kept_while_deleting(order) for order in orders])
     kept = np.stack([deleting, ~deleting], axis=1)
     areas = area(score(kept.reshape(-1, players)).reshape(kept.shape[:3]))

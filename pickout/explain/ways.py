@@ -83,12 +83,10 @@ def token_similarity(evidence: Evidence) -> Reading:
     return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
 
 
-def by_attention(
-    evidence: Evidence, kind: Literal["rows", "maps"], read: Callable[[AttentionTrace], Tensor]
-) -> Reading:
+def by_attention(found: Evidence, kind: Literal["rows", "maps"], read: Callable[[AttentionTrace], Tensor]) -> Reading:
     """What `read` makes of the attention of the class token and of the end-of-text token."""
-    image, text = (_array(read(trace)[0]) for trace in getattr(evidence, kind))
-    return Reading(image[1:], evidence.over_words(text))
+    image, text = (_array(read(trace)[0]) for trace in getattr(found, kind))
+    return Reading(image[1:], found.over_words(text))
 
 
 def mars(evidence: Evidence) -> Reading:

@@ -122,15 +122,13 @@ class Fusion(PlanningModel):
         memory = self.text.remember(images.bank)
         return fuse_by_length(self.text, read, masks, memory, image, summary_rows=summaries, whole=self.whole_rows)
 
-    def _fusion_terms(
-        self, plan: Plan, fused: Fused, negatives: tuple[Drawn, Drawn], alpha: float
-    ) -> dict[str, Tensor]:
+    def _fusion_terms(self, plan: Plan, fused: Fused, drawn: tuple[Drawn, Drawn], alpha: float) -> dict[str, Tensor]:
         """The terms of the fusion layers; their token means are over the tokens of all processes."""
         part, terms = plan.given.part, dict[str, Tensor]()
         rows, tokens = part.rows, list(fused.tokens.chunk(max(1, len(plan.changed))))
         if "matching" in self.heads:
             logits = self.matching_head(fused.summary[: 3 * rows])
-            valid = torch.cat([torch.ones_like(negatives[0].valid), negatives[0].valid, negatives[1].valid])
+            valid = torch.cat([torch.ones_like(drawn[0].valid), drawn[0].valid, drawn[1].valid])
             matches = torch.arange(3 * rows, device=valid.device) < rows
             terms["matching"] = matching_loss(logits, matches, valid, count=part.share(valid.sum()))
         if "relation" in self.heads:

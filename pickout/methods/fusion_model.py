@@ -13,7 +13,6 @@ from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError, TrainingError
 from pickout.losses.contrastive import DIRECTIONS, EMPTY, Direction
 from pickout.methods.base import (
-    ALL_ROWS,
     ImageFeatures,
     ImageTower,
     Method,
@@ -26,7 +25,7 @@ from pickout.methods.base import (
 from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
 from pickout.nn.towers import VisionTransformer
-from pickout.shapes import NO_ATTENTION, Bool, Float, Int, Pictures, TokenBatch
+from pickout.shapes import ALL_ROWS, NO_ATTENTION, Bool, Float, Int, Pictures, TokenBatch
 
 _NEW = ("relation_head.", "replaced_head.")
 TRAINING_ONLY = ("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer", *_NEW)

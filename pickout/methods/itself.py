@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.methods.base import (
-    ALL_ROWS,
     ImageFeatures,
     ImageTower,
     LossTerms,
@@ -35,7 +34,7 @@ from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
+from pickout.shapes import ALL_ROWS, NO_ATTENTION, AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 

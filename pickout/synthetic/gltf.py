@@ -188,8 +188,6 @@ def _unpacked(packed: dict[str, Any], data: bytes) -> bytes:
     if packed["mode"] != "ATTRIBUTES":
         raise ValueError(f"meshopt mode {packed['mode']}")
     rows = meshoptimizer.decode_vertex_buffer(count, stride, data, dtype=np.dtype((np.void, stride)))
-    names = {"OCTAHEDRAL": "oct", "QUATERNION": "quat", "EXPONENTIAL": "exp"}
+    ends = {"OCTAHEDRAL": "oct", "QUATERNION": "quat", "EXPONENTIAL": "exp"}
     kind = packed.get("filter", "NONE")
-    return bytes(
-        rows if kind == "NONE" else getattr(meshoptimizer, f"decode_filter_{names[kind]}")(rows, count, stride)
-    )
+    return bytes(rows if kind == "NONE" else getattr(meshoptimizer, f"decode_filter_{ends[kind]}")(rows, count, stride))

@@ -85,9 +85,7 @@ class _Run:
         self.data = material.pairs.fingerprint()
         state = self.checkpoints.newest()
         if state is not None and state.data != self.data:
-            raise ResumeMismatch(
-                f"{folder}: the training data changed since this run began; put it back or give another --out"
-            )
+            raise ResumeMismatch(f"{folder}: the training data changed meanwhile; put it back or give another --out")
         if recipe.train.precision == "bf16" and choose_precision("auto", accelerator.device) == "fp32":
             display.say("this CPU has no bf16 of its own, which is many times slower than --set train.precision=fp32")
         set_seed(recipe.seed)
