@@ -78,10 +78,7 @@ _PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16
 
 def choose_device(device: str) -> torch.device:
     """The device of that name: `cpu`, `cuda`, `cuda:1`; `auto` for a GPU where there is one, each process its own.
-
-    Raises:
-        UsageError: another kind of device, or one that is not in this machine.
-    """
+    `UsageError`: another kind of device, or one that is not in this machine."""
     if device == "auto":
         here = torch.cuda.device_count() if torch.cuda.is_available() else 0
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % here}" if here else "cpu"

@@ -233,12 +233,8 @@ def publish(
 
     The run is loaded first, so that nothing damaged is published. The repository `owner/name` is made where it is not
     there, for everybody to read if `public`; its address comes back. `licence` is the hub's name of one.
-
-    Raises:
-        CheckpointError: no whole run.
-        UsageError: no name of a repository or licence.
-        DownloadFailed: offline, not allowed, or refused.
-    """
+    `CheckpointError`: no whole run; `UsageError`: no name of a repository or licence; `DownloadFailed`: offline, not
+    allowed, or refused."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     if not _NAME.fullmatch(repository) or not _LICENCE.fullmatch(licence or "none"):

@@ -73,11 +73,7 @@ def serve(
 
 
 def check_packages() -> None:
-    """Make sure that the packages of a server are installed.
-
-    Raises:
-        UsageError: they are not.
-    """
+    """Make sure that the packages of a server are installed. `UsageError`: they are not."""
     from importlib.util import find_spec
 
     from pickout.errors import UsageError

@@ -40,11 +40,8 @@ class ExactProduct:
     so two runs may order two nearly equal images differently. Here each embedding is first rounded to a grid of 2^-26
     (relative to the longest vector): products are then whole multiples of 2^-52, all partial sums stay below 2^53 of
     these units (by Cauchy-Schwarz), and a float64 matrix product makes no rounding error at all, in whatever order it
-    adds. The exact sum is rounded once to float32. The grid moves a score of unit vectors by about 1e-8.
-
-    Raises:
-        ValueError: the two have different dimensions, or a number is not finite.
-    """
+    adds. The exact sum is rounded once to float32. The grid moves a score of unit vectors by about 1e-8. `ValueError`:
+    the two have different dimensions, or a number is not finite."""
 
     def __init__(self, queries: Float[Tensor, "queries width"], gallery: Float[Tensor, "gallery width"]) -> None:
         if queries.shape[1] != gallery.shape[1]:

@@ -57,11 +57,8 @@ class Plan(Settings):
 
 
 def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
-    """Read and check a plan; `overrides` are `key=value` pairs laid over it.
-
-    Raises:
-        RecipeError: no such file, no TOML, an unknown key, a wrong value; a recipe that does not take a variant's keys.
-    """
+    """Read and check a plan; `overrides` are `key=value` pairs laid over it. `RecipeError`: no such file, no TOML, an
+    unknown key, a wrong value; a recipe that does not take a variant's keys."""
     values = apply_overrides(read_toml(path), overrides)
     if isinstance(values.get("data"), str):
         values["data"] = read_toml(path.parent / values["data"])
@@ -72,11 +69,8 @@ def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
 
 
 def recipe_of(plan: Plan, path: Path, variant: str, seed: int, root: Path | None) -> Recipe:
-    """The recipe of one run; `root` is where its people are, None as the recipe says.
-
-    Raises:
-        RecipeError: it does not hold together; names the plan and the variant.
-    """
+    """The recipe of one run; `root` is where its people are, None as the recipe says. `RecipeError`: it does not hold
+    together; names the plan and the variant."""
     beside = path.parent / plan.base
     base = beside if beside.is_file() else find_recipe(plan.base)
     keys = {**plan.settings, **plan.variants[variant], "seed": seed}

@@ -23,12 +23,8 @@ LONGEST_WORD = 100  # words of more characters become [UNK], as in BERT
 
 def build_tokenizer(settings: TokenizerSettings, captions: Iterable[str] | None = None) -> Tokenizer:
     """The tokenizer that `settings` describe; kind `trained` is learnt from `captions`, the training split's.
-
-    Raises:
-        RecipeError: the kind needs a file or captions that were not given.
-        DataMissing: the vocabulary's file is not there.
-        DataError: the vocabulary's file is damaged.
-    """
+    `RecipeError`: the kind needs a file or captions that were not given; `DataMissing`: the vocabulary's file is not
+    there; `DataError`: the vocabulary's file is damaged."""
     if settings.kind == "clip" and settings.cleaning != "none":
         raise RecipeError(f"tokenizer.cleaning = '{settings.cleaning}': CLIP's tokenizer takes captions as they are")
     form: dict[str, Any] = settings.model_dump(include={"context", "closing", "cleaning", "words"})

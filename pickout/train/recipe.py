@@ -142,10 +142,7 @@ class Recipe(Settings):
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read and check a recipe, the method's own settings too; `overrides` are `key.path=value` pairs laid over it.
-
-    Raises:
-        RecipeError: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value.
-    """
+    `RecipeError`: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value."""
     recipe = parse_settings(Recipe, apply_overrides(read_toml(path), overrides), source=str(path))
     method_settings(recipe.model, source=str(path), prefix="model.method")
     warm_up, epochs = recipe.schedule.warm_up, recipe.schedule.epochs

@@ -219,12 +219,8 @@ def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequenc
 
 
 def sign_text(gallery: Path, text: str) -> str:
-    """A text signed with the key of the gallery's log, as a signed note writes it.
-
-    Raises:
-        GalleryDamaged: the key cannot be used.
-        GalleryError: a package is missing.
-    """
+    """A text signed with the key of the gallery's log, as a signed note writes it. `GalleryDamaged`: the key cannot be
+    used; `GalleryError`: a package is missing."""
     key = _private_key(gallery / KEY)
     origin, identifier = _names(key.public_key().public_bytes_raw())
     return f"{text}\n— {origin} {_encoded(identifier + key.sign(text.encode()))}\n"
