@@ -47,8 +47,7 @@ Scalar = Float[Tensor, ""]
 class AttentionRequest:
     """Which attention a tower must expose.
 
-    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens.
-    """
+    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens."""
 
     rows: tuple[int, ...] | Literal["all"] = ()  # layers whose class-token (or end-of-text) row is wanted
     maps: tuple[int, ...] | Literal["all"] = ()  # layers whose whole map is wanted, heads averaged

@@ -153,8 +153,7 @@ class LoadedModel:
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """L2-normalised vectors of upright pictures of any size and mode; a CheckpointError where they are not finite.
 
-        Shape: (images, dimension).
-        """
+        Shape: (images, dimension)."""
         empty = np.empty((0, self.dimension), np.float32)
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
 
@@ -170,8 +169,7 @@ class LoadedModel:
         """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
 
         `tokens` are from `encode_images_with_tokens`; a UsageError where they are another model's, or the method has no
-        second score.
-        """
+        second score."""
         if self.candidates == 0:
             raise UsageError(f"{self.name}: this method has no second score")
         width = self.settings.vision.width
@@ -253,8 +251,7 @@ def assemble(
     """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
 
     `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
-    keys are missing, left over or of another shape or kind, or the tokenizer has another size.
-    """
+    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         raise CheckpointMismatch(

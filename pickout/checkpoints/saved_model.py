@@ -60,8 +60,7 @@ def save_model(
     """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last.
 
     What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has
-    other weights under the method's names, for example an average; `name` is for people, by default the folder's.
-    """
+    other weights under the method's names, for example an average; `name` is for people, by default the folder's."""
     tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
     run = RunSettings(
@@ -92,8 +91,7 @@ def load_run(
 ) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
 
-    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together.
-    """
+    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))

@@ -35,8 +35,7 @@ def head(
 ) -> None:
     """Sign how long the log is and what it holds, to be kept by somebody else.
 
-    Whoever keeps a head can tell later whether the log still begins as it did then.
-    """
+    Whoever keeps a head can tell later whether the log still begins as it did then."""
     folder = open_gallery(gallery).path
     if public:
         typer.echo(verifier(folder, key))

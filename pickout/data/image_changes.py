@@ -125,8 +125,7 @@ STRONG: Mapping[str, float] = {change.__name__: rate for change, rate in _RATES}
 def change_picture(picture: Picture, rates: Mapping[str, float], chance: Chance) -> NDArray[np.uint8]:
     """Apply each change, by its name in `CHANGES`, with its probability. Consumes `picture`. Shape: (height, width, 3).
 
-    All randomness comes from `chance`; a change that is left out does not shift the others' numbers.
-    """
+    All randomness comes from `chance`; a change that is left out does not shift the others' numbers."""
     streams = chance.spawn(len(CHANGES))
     for (name, change), own in zip(CHANGES.items(), streams, strict=True):
         if rates.get(name, 0.0) > own.random():

@@ -28,8 +28,7 @@ class Table(Reader):
     """Reads a table. Image paths start from the table's folder.
 
     An image may have several rows, one for each caption; they must agree on everything else. Identities may be whole
-    numbers or names; names are numbered in order of appearance, behind the numbers.
-    """
+    numbers or names; names are numbered in order of appearance, behind the numbers."""
 
     @property
     def layout(self) -> str:
@@ -123,8 +122,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 
     Images keep the bytes that the hub has; how many there are comes back. `columns` are theirs, by our names,
     where they are called otherwise than in `SYNONYMS`. A DataError where `datasets`, a column or an image is missing,
-    the folder `out` is not empty, or the data set cannot be read.
-    """
+    the folder `out` is not empty, or the data set cannot be read."""
     if out.exists() and any(out.iterdir()):
         raise DataMissing(f"{out}: is not empty; give a new folder")
     try:

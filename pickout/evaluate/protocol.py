@@ -152,8 +152,7 @@ def validate(
 
     A method with a second score has its candidates looked at again; the measures before that end in `by embedding`.
     When a process group is running, all processes must call this: they share the work and get equal numbers. Raises
-    what `evaluate` raises.
-    """
+    what `evaluate` raises."""
     check_split(split)
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
     ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)

@@ -72,8 +72,7 @@ def shapley(embed: Embed, players: int, chance: np.random.Generator, *, orders: 
     as Castro, Gomez and Tejada, 2009). Each of the orders, an even number, is used forwards and backwards.
 
     The effects of all players add up to the embedding with all less that with none, whatever the draws. With more
-    players than steps those that join in one step share its change equally.
-    """
+    players than steps those that join in one step share its change equally."""
     groups = min(players, steps)
     walks = [chance.permutation(players) for _ in range((orders + 1) // 2)]
     walks += [walk[::-1] for walk in walks]
@@ -141,8 +140,7 @@ class Evidence:
         dimension) the sum over channels of activation times gradient of e . v, e being the embedding.
 
         Tokens are taken where they enter the tower's stack, or its last layer's attention, the normed ones that keys
-        and values are made of, where Grad-CAM of vision transformers usually looks. Shape: (directions, tokens).
-        """
+        and values are made of, where Grad-CAM of vision transformers usually looks. Shape: (directions, tokens)."""
         method: Any = self.encoder.method
         given: Tensor | TokenBatch
         if side == "patches":
@@ -188,8 +186,7 @@ def phrase_of(pair: Pair, told: int) -> range:
     model, so its words share what it adds.
 
     A phrase is a run of telling words without punctuation, cut-off or empty words ("a", "with", "wearing") between
-    them, at most `REACH` to each side. An empty word is its own phrase. All numbers are positions in `pair.told`.
-    """
+    them, at most `REACH` to each side. An empty word is its own phrase. All numbers are positions in `pair.told`."""
     if not _tells(pair, told):
         return range(told, told + 1)
     first = last = told

@@ -56,8 +56,7 @@ def hinge_sum(
     a is the soft-max of s / tau over the row's positives and carries no gradient. A row without negatives gives 0, also
     to the gradient.
 
-    Cosines, and True at positives, of which each row has one; the temperature is tau, the margin m.
-    """
+    Cosines, and True at positives, of which each row has one; the temperature is tau, the margin m."""
     scaled_QG = similarity_QG / temperature
     positive_QG = scaled_QG.detach().masked_fill(~same_QG, -torch.inf).softmax(dim=1)
     attraction_Q = (positive_QG * similarity_QG).sum(dim=1)

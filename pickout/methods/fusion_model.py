@@ -37,8 +37,7 @@ _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
 class FusionSettings(PresetSettings):
     """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so.
 
-    `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none.
-    """
+    `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "as_paper": {"directions": ("i2t", "t2i"), "one_hot": True},

@@ -38,8 +38,7 @@ class FusionEncoder(nn.Module):
     """Captions to states, and states with images, whose tokens have `memory_width`, to fused states.
 
     `settings` are of kind `bert`; their embedding is only remembered, for whoever projects. `padding`, `start` and
-    `end` are the ids of padding, class token and closing token; None where captions have no closing token.
-    """
+    `end` are the ids of padding, class token and closing token; None where captions have no closing token."""
 
     def __init__(
         self,
@@ -129,8 +128,7 @@ def _cut(
 ) -> list[tuple[slice, int | None, Grouping | None]]:
     """Rows, how many of their first tokens are wanted (None: all), and which images they read.
 
-    All rows together, or cut in two where only the class token is wanted of the first `alone`.
-    """
+    All rows together, or cut in two where only the class token is wanted of the first `alone`."""
     (rows, tokens), cuts = states_RTD.shape[:2], []
     for part, queries in ((slice(0, alone), 1), (slice(alone, rows), None)):
         count = part.stop - part.start

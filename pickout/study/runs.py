@@ -141,8 +141,7 @@ def draw(plan: Plan, folder: Path, workers: int | None, say: Say) -> dict[str, P
     """The populations of a study, drawn where they are not there yet; studies share those of equal settings.
 
     Returns:
-        Where each is.
-    """
+        Where each is."""
     places = {}
     for name, data in plan.data.items():
         settings = data.street.model_dump_json()

@@ -258,8 +258,7 @@ _INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
 def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
     """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`.
 
-    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is.
-    """
+    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is."""
     file = root / "reid_raw.json"
     if not file.is_file():
         raise DataMissing(f"{file}: not there; draw the street first with `pickout data draw {root}`")

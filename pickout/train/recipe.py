@@ -82,8 +82,7 @@ def learning_rate(settings: ScheduleSettings, base: float, *, epoch: int, step: 
     """A parameter group's learning rate: floor + (base - floor) * factor, after the first steps (RaSa; AGA).
 
     The factor rises linearly, then falls along half a cosine to zero (ITSELF, implementation details). `step`, of
-    `steps`, is inside the epoch; both count from 1.
-    """
+    `steps`, is inside the epoch; both count from 1."""
     if epoch == 1 and step <= settings.warm_up_steps:
         return settings.warm_up_rate
     position, factor = epoch - 1 + ((step - 1) / steps if settings.every == "step" else 0.0), 1.0
