@@ -18,12 +18,8 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text: object, *, keep: str = "") -> str:
-    """`text` fit for a terminal or page: what has no shape, as control characters have none, is shown as `�`.
-
-    Args:
-        text: anything; its `str` is taken.
-        keep: characters that stay though they have no shape, for example line ends.
-    """
+    """The `str` of `text` fit for a terminal or page: what has no shape, as control characters have none, is shown as
+    `�`, but for the characters to `keep`, for example line ends."""
     letters = str(text)
     if letters.isprintable():
         return letters
@@ -88,12 +84,7 @@ class DataMissing(DataError):
 
 
 class ImageUnreadable(DataError):
-    """One image cannot be decoded; galleries quarantine it instead of stopping.
-
-    Args:
-        path: the image.
-        reason: a short reason, fit for a quarantine line.
-    """
+    """One image cannot be decoded, for a short `reason`; galleries quarantine it instead of stopping."""
 
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -180,12 +171,7 @@ class NotThere(PickoutError):
 
 
 class ServerBusy(PickoutError):
-    """Too much is waiting.
-
-    Args:
-        message: what.
-        seconds: when to come back.
-    """
+    """Too much is waiting; `seconds` tells when to come back."""
 
     def __init__(self, message: str, seconds: int) -> None:
         super().__init__(message)

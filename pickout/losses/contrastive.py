@@ -88,12 +88,8 @@ def contrastive(
 
 
 def soft_cross_entropy(scores_BK: Float[Tensor, "batch keys"], target_BK: Float[Tensor, "batch keys"]) -> Scalar:
-    """The mean over rows of -sum_j target_j log softmax(scores)_j.
-
-    Args:
-        scores_BK: similarities divided by the temperature.
-        target_BK: rows sum to one; no gradient flows to them.
-    """
+    """The mean over rows of -sum_j target_j log softmax(scores)_j: scores are similarities divided by the temperature,
+    rows of the target sum to one and get no gradient."""
     return -(target_BK.detach() * scores_BK.float().log_softmax(dim=1)).sum(dim=1).mean()
 
 
@@ -133,10 +129,6 @@ def enqueue(
 
 
 def with_queue(features_BE: Embedded, queue_EQ: Float[Tensor, "dimension queue"]) -> Float[Tensor, "dimension keys"]:
-    """The keys of the contrastive loss, one a column: the batch's own first, then the queue (a copy, no gradient).
-
-    Args:
-        features_BE: momentum features of the batch.
-        queue_EQ: of earlier batches.
-    """
+    """The keys of the contrastive loss, one a column: the batch's own momentum features first, then the queue of
+    earlier ones (a copy, no gradient)."""
     return torch.cat([features_BE.detach().float().T, queue_EQ.float()], dim=1)

@@ -34,12 +34,8 @@ class LabelledPairs(NamedTuple):
 
 @torch.no_grad()
 def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Ints) -> HardNegatives:
-    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM).
-
-    Args:
-        similarity_BB: cosines, images in rows, captions in columns.
-        identity_B: who is shown.
-    """
+    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM), by cosines with images in rows and
+    captions in columns, and who is shown."""
     same_BB = same_identity(identity_B)
     others_BB, alone_B = similarity_BB.masked_fill(same_BB, -torch.inf), same_BB.all(dim=1)
     return HardNegatives(*(others_BB.argmax(dim=side).masked_fill(alone_B, -1) for side in (1, 0)))

@@ -89,12 +89,8 @@ def discard_smallest(
 
 @torch.no_grad()
 def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) -> Float[Tensor, "batch tokens tokens"]:
-    """One layer of the roll-out: discard, then (A + I) / 2, then rows divided by their sums (ITSELF, Eq. 1).
-
-    Args:
-        map_BNN: attention of one layer, rows are queries.
-        share: part of the entries to discard.
-    """
+    """One layer of the roll-out: discard a share of the entries, then (A + I) / 2, then rows, which are queries,
+    divided by their sums (ITSELF, Eq. 1)."""
     mixed_BNN = (discard_smallest(map_BNN, share) + torch.eye(map_BNN.shape[-1], device=map_BNN.device)) / 2
     return mixed_BNN / mixed_BNN.sum(dim=-1, keepdim=True)
 

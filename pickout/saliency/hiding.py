@@ -101,12 +101,8 @@ def _by_word(probability_BT: Tensor, uniform_BT: Tensor, words_BT: Tensor) -> tu
 
 
 def random_words(uniform_BT: Scores, choices: Int[Tensor, " choices"]) -> Ids:
-    """One of the choices a token, all equally likely.
-
-    Args:
-        uniform_BT: in [0, 1).
-        choices: ids: all of the vocabulary, special ones included, as in RaSa's program, or ordinary ones alone.
-    """
+    """One of the choices a token, all equally likely, by uniform numbers in [0, 1). The choices are all ids of the
+    vocabulary, special ones included, as in RaSa's program, or ordinary ones alone."""
     place_BT = (uniform_BT.float() * len(choices)).long()
     return choices[place_BT.clamp(max=len(choices) - 1)]
 

@@ -41,11 +41,7 @@ class Scoring:
         return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
 
     def scores(self, trace: AttentionTrace) -> Scores:
-        """One score a token, float32, without gradient; the trace is only read.
-
-        Args:
-            trace: holds at least what `request` names.
-        """
+        """One score a token, float32, without gradient, from a trace that holds what `request` names."""
         start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else average_over(trace.content)
         if self.statistic == "mars":
             maps = [trace.maps[layer] for layer in self.layers]

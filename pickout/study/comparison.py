@@ -21,19 +21,12 @@ from pickout.study.runs import Answers, Plan, Run
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A variant less the base of comparison.
+    """A variant less the base of comparison."""
 
-    Args:
-        mean: over seeds and queries.
-        low: lower end of the interval.
-        high: its upper end.
-        p: two-sided, of no difference, not corrected.
-    """
-
-    mean: float
-    low: float
+    mean: float  # over seeds and queries
+    low: float  # lower end of the interval
     high: float
-    p: float
+    p: float  # two-sided, of no difference, not corrected
 
 
 def paired_difference(
@@ -87,25 +80,15 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant on one population.
-
-    Args:
-        variant: its name.
-        seeds: which have ended.
-        means: by measure, the mean over seeds.
-        spread: of the study's measure over seeds, a standard deviation; None for one seed.
-        difference: to the base of comparison over the seeds that both have; None for the base itself.
-        p: the difference's p-value, corrected.
-        seconds: of training, a run.
-    """
+    """One variant on one population."""
 
     variant: str
-    seeds: tuple[int, ...]
-    means: dict[str, float]
-    spread: float | None
-    difference: Difference | None
-    p: float | None
-    seconds: float
+    seeds: tuple[int, ...]  # which have ended
+    means: dict[str, float]  # by measure, the mean over seeds
+    spread: float | None  # of the study's measure over seeds, a standard deviation; None for one seed
+    difference: Difference | None  # to the base over the seeds that both have; None for the base itself
+    p: float | None  # the difference's p-value, corrected
+    seconds: float  # of training, a run
 
 
 def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:

@@ -100,15 +100,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a finished model answered about one population.
+    """What a finished model answered about one population."""
 
-    Args:
-        values: one column for each measure, in percent. Shape: (queries, measures).
-        people: who each query is about. Shape: (queries,).
-    """
-
-    values: NDArray[np.float64]
-    people: NDArray[np.int64]
+    values: NDArray[np.float64]  # one column for each measure, in percent. Shape: (queries, measures)
+    people: NDArray[np.int64]  # who each query is about. Shape: (queries,)
 
 
 @dataclass(frozen=True, slots=True)
