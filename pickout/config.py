@@ -48,8 +48,7 @@ def parse_settings(schema: type[S], values: Mapping[str, Any], *, source: str, p
         prefix: dotted path of `values` inside `source`, put before each key in an error.
 
     Raises:
-        RecipeError: an unknown key (with the nearest known one), a missing key, a wrong type or value.
-    """
+        RecipeError: an unknown key (with the nearest known one), a missing key, a wrong type or value."""
     _check_numbers(values, source, [prefix] if prefix else [])
     try:
         # JSON mode is strict about types yet takes a list for a tuple and a string for a path.

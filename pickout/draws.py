@@ -1,7 +1,6 @@
 """Draws from given uniform numbers, so that whoever makes the numbers decides what is repeatable and what is equal.
 
-Nothing here touches a generator: one process and several that are handed equal numbers draw equally.
-"""
+Nothing here touches a generator: one process and several that are handed equal numbers draw equally."""
 
 from dataclasses import dataclass
 

@@ -4,8 +4,7 @@ A message names the file, the value and the remedy. The command line prints it a
 class's `exit_code`; a traceback that reaches a user is a bug.
 
 Names in a message come from files of others, so it is shown through `printable`: here, for every error at once. What
-raises or stores a name keeps it as it is.
-"""
+raises or stores a name keeps it as it is."""
 
 import unicodedata
 from typing import ClassVar
@@ -66,8 +65,7 @@ class AnnotationError(DataError):
         file: the annotation file.
         record: the record's position in the file, from 0, or None where the file as a whole is wrong.
         field: the field's name, or None where the record as a whole is wrong.
-        problem: what was found and what was expected.
-    """
+        problem: what was found and what was expected."""
 
     def __init__(self, file: object, record: int | None, field: str | None, problem: str) -> None:
         place = str(file)

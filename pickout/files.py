@@ -38,8 +38,7 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     Raises:
         StorageFull: no space left while writing.
         IsADirectoryError: `path` is a folder.
-        FileExistsError: `path` is a device, a pipe or a socket.
-    """
+        FileExistsError: `path` is a device, a pipe or a socket."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():

@@ -7,8 +7,7 @@ Axis letters, used as suffixes where several tensors meet:
 
 `Float[Tensor, "batch tokens dim"]` states axes in the type. The tests check them with jaxtyping and beartype; without
 jaxtyping installed the annotation is plain `Tensor`, so the package itself does not need it. Shapes that stand in many
-signatures have names.
-"""
+signatures have names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -2,8 +2,7 @@
 and on a hub, with a card that says what it is.
 
 A bundle has settings and tokenizer in its header, and matrices as 8-bit whole numbers with one scale a row, or all as
-float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file.
-"""
+float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file."""
 
 import hashlib
 import json

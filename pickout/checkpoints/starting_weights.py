@@ -1,8 +1,7 @@
 """Starting weights of a training, from any file that an importer knows, and runs of ours.
 
 A method on two towers takes the towers, and heads where they fit. A fusion model starts from ALBEF's or RaSa's files,
-or from BERT and a vision transformer together.
-"""
+or from BERT and a vision transformer together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -2,8 +2,7 @@
 every key of the file, and of every tensor of the model.
 
 A pickle can run any program when it is loaded. PyTorch's restricted reader builds tensors, containers and numbers only;
-there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused.
-"""
+there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused."""
 
 import json
 import mmap

@@ -2,8 +2,7 @@
 
 A drawn crop is clean, centred and alone; a real one is not. Each change is a function of a picture and a generator, so
 each can be switched on alone (`[augmentation.changes]` of a recipe, `pickout data change`) and its effect be measured.
-Changes that need to know where the person is read the part mask that a drawn street has beside its images.
-"""
+Changes that need to know where the person is read the part mask that a drawn street has beside its images."""
 
 import io
 import math

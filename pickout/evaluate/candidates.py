@@ -2,8 +2,7 @@
 
 Image by image, not caption by caption: an image's keys and values are projected once, then every caption that has the
 image among its candidates is matched with it, the captions of similar length together. Tokens of a
-whole split are kept packed, in memory or, where they do not fit, on disk: a caption of 12 takes 12 places.
-"""
+whole split are kept packed, in memory or, where they do not fit, on disk: a caption of 12 takes 12 places."""
 
 import tempfile
 from collections.abc import Callable, Iterator

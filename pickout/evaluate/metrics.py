@@ -13,8 +13,7 @@ With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole 
     rSum  R@1 + R@5 + R@10, of one direction
 
 each averaged over the queries that have a relevant item (ITSELF, section on evaluation; AGA, same). Queries without one
-are left out and counted.
-"""
+are left out and counted."""
 
 import math
 from collections.abc import Sequence

@@ -103,8 +103,7 @@ def evaluate(
 
     Raises:
         DataError: the split does not exist, or has no images or captions, or images are missing or unreadable.
-        CheckpointError: the embeddings are not finite.
-    """
+        CheckpointError: the embeddings are not finite."""
     settings = settings or EvaluationSettings()
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))

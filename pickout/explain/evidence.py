@@ -3,8 +3,7 @@
 The score is the inner product of an image embedding f and a caption embedding g. So an effect is kept as a vector: with
 the effect a_p of patch p on f and b_w of word w on g, a_p . g is what the patch adds to the score, f . b_w what the
 word adds, and a_p . b_w what the two add only together. One set of changed crops and one of changed sentences therefore
-gives every map of every word.
-"""
+gives every map of every word."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

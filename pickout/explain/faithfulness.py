@@ -3,8 +3,7 @@
 A heat map claims an order: what it calls hot carries the score. So the hot patches are hidden first and the area under
 the falling score is held against that of random maps (deletion), and shown first into an empty picture (insertion); the
 same for words. The heat of a word is held against the part of the score that this word adds. On a drawn street, whose
-part masks are known, a garment word's heat should also lie on that garment.
-"""
+part masks are known, a garment word's heat should also lie on that garment."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping

@@ -2,8 +2,7 @@
 
 Which way may be shown is not a matter of taste: `pickout.explain.faithfulness` measures all of them on a model. A run
 keeps the measurement of its validation split as `explain.json`: it decides, for each target, by the ways that did
-better than chance, and the best of them.
-"""
+better than chance, and the best of them."""
 
 import json
 from collections.abc import Callable, Mapping

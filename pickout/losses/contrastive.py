@@ -31,8 +31,7 @@ def positive_keys(
     Args:
         identity_B: who is shown.
         key_identity_K: who each key shows: the batch's own first, then the queue's.
-        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2).
-    """
+        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
     if not one_hot:
         return identity_B[:, None] == key_identity_K[None, :]
     return torch.eye(len(identity_B), len(key_identity_K), dtype=torch.bool, device=identity_B.device)
@@ -65,8 +64,7 @@ def contrastive(
         positive_BK: from `positive_keys`; each row has one.
         temperature: divides the cosines; a gradient flows to it.
         alpha: the share of the soft targets.
-        directions: the terms.
-    """
+        directions: the terms."""
     own = image_BE.shape[0]
     with torch.autocast(image_BE.device.type, enabled=False):
         online = {"i": image_BE.float(), "t": text_BE.float()}
@@ -115,8 +113,7 @@ def enqueue(
         pointer: the next place to write, from 0.
         image_BE: the batch's momentum features of images, of all processes.
         text_BE: the same of captions.
-        identity_B: who is shown.
-    """
+        identity_B: who is shown."""
     places, count = len(identity_Q), len(identity_B)
     if places == 0:
         return

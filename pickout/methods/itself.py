@@ -3,8 +3,7 @@
 ITSELF: Attention Guided Fine-Grained Alignment for Vision-Language Retrieval, arXiv 2601.01024. In training, the
 attention of a middle and a late layer is rolled out (MARS), the best tokens within a shrinking budget (ATS) form a
 bank, and an adapter pools the bank into a local embedding (GRAB). docs/methods/itself.md tells paper, release and ours
-apart. `dual` is its baseline (table 3): two towers and one global feature each.
-"""
+apart. `dual` is its baseline (table 3): two towers and one global feature each."""
 
 from collections.abc import Mapping
 from math import sqrt

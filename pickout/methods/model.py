@@ -49,8 +49,7 @@ def build_model(settings: ModelSettings, tokenizer: Any, identities: int, *, sou
         source: what to call the settings in an error.
 
     Raises:
-        RecipeError: settings that fit nothing that can be built.
-    """
+        RecipeError: settings that fit nothing that can be built."""
     name, own = method_settings(settings, source=source)
     vision, text = settings.vision, settings.text
     if vision.embedding != text.embedding:

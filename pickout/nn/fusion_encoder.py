@@ -3,8 +3,7 @@
 Four savings change no result: keys and values of an image are projected once however many captions look at it
 (`remember`), captions of one image ask together (`pickout.nn.attention`), where only the class token is wanted, the
 last layer computes no other, and rows of similar length run together (`read_by_length`), so that little padding is
-computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together.
-"""
+computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -20,8 +20,7 @@ class Scoring:
         layers: layer numbers from 1, ascending; one for `last` and `layer`.
         share: part of each map that `mars` discards.
         later_left: order of the product of `mars`.
-        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content.
-    """
+        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content."""
 
     statistic: Statistic
     layers: tuple[int, ...]

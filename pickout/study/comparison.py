@@ -3,8 +3,7 @@ and seeds, with p-values corrected for how many are compared.
 
 A variant's run and the base's run of the same seed answer the same queries. A resample draws people, the same ones for
 both, and seeds, with replacement; all queries of a drawn person count as often as the person was drawn. So an interval
-holds both kinds of chance: other people of this kind, and other seeds.
-"""
+holds both kinds of chance: other people of this kind, and other seeds."""
 
 import json
 from collections.abc import Sequence
@@ -46,8 +45,7 @@ def paired_difference(
         people: who each query is about. Shape: (queries,).
         resamples: how many are drawn; p is never below 2 / (resamples + 1).
         level: coverage of the interval.
-        seed: of the draws.
-    """
+        seed: of the draws."""
     names, person = np.unique(people, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])

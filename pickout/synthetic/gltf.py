@@ -1,7 +1,6 @@
 """Read a glTF 2.0 binary file: skinned meshes with one texture each, and the skeleton that moves them.
 
-Formats: glTF 2.0 (Khronos, 2.0.1), EXT_meshopt_compression, EXT_texture_webp and KHR_mesh_quantization.
-"""
+Formats: glTF 2.0 (Khronos, 2.0.1), EXT_meshopt_compression, EXT_texture_webp and KHR_mesh_quantization."""
 
 import io
 import json

@@ -1,8 +1,7 @@
 """Training pairs of which the frozen part of both towers has been computed once (`data.copies` of a recipe).
 
 A few changed copies of each image go through the frozen tower before training, and each caption once; what they become
-lies in memory-mapped files, which several runs can share. Writing them goes on after a stop.
-"""
+lies in memory-mapped files, which several runs can share. Writing them goes on after a stop."""
 
 import json
 from collections.abc import Callable

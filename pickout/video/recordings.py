@@ -45,8 +45,7 @@ class Recording:
         name: what its crops and table rows are called by; unlike any other's.
         place: a file, a folder of pictures, or an address.
         camera: its camera's name.
-        start: when it began, without zone, in the gallery's time (UTC where a zone is known); None: not known.
-    """
+        start: when it began, without zone, in the gallery's time (UTC where a zone is known); None: not known."""
 
     name: str
     place: str
@@ -59,8 +58,7 @@ class Recording:
         """Its frames, at most `rate` a second.
 
         Raises:
-            VideoUnreadable: it cannot be read at all.
-        """
+            VideoUnreadable: it cannot be read at all."""
         if self.place.startswith(_LIVE):
             return LiveCamera(self.place, rate, lasts, tell)
         place = Path(self.place)
@@ -91,8 +89,7 @@ def find_recordings(
 
     Raises:
         DataMissing: a place is not there, or has no recording.
-        UsageError: an unknown zone, or `start` for several recordings.
-    """
+        UsageError: an unknown zone, or `start` for several recordings."""
     files = [file for place in places for file in _below(place)]
     if start is not None and len(files) > 1:
         raise UsageError(f"--start is one moment, but there are {len(files)} recordings; give them one by one")

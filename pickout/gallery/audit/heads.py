@@ -2,8 +2,7 @@
 
 They rest on the hash tree of RFC 6962 over the lines of the log. A head is a checkpoint as public transparency logs
 write it (C2SP tlog-checkpoint and signed-note, Ed25519): the log's name, how many entries, the root of the hash tree, a
-signature. A proof is the request that such witnesses take (C2SP tlog-witness): `old N`, the hashes, the new head.
-"""
+signature. A proof is the request that such witnesses take (C2SP tlog-witness): `old N`, the hashes, the new head."""
 
 import base64
 import hashlib
