@@ -7,8 +7,7 @@ Axis letters, used as suffixes where several tensors meet:
 
 `Float[Tensor, "batch tokens dim"]` states axes in the type. The tests check them with jaxtyping and beartype; without
 jaxtyping installed the annotation is plain `Tensor`, so the package itself does not need it. Shapes that stand in many
-signatures have names.
-"""
+signatures have names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,8 +46,7 @@ Scalar = Float[Tensor, ""]
 class AttentionRequest:
     """Which attention a tower must expose.
 
-    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens.
-    """
+    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens."""
 
     rows: tuple[int, ...] | Literal["all"] = ()  # layers whose class-token (or end-of-text) row is wanted
     maps: tuple[int, ...] | Literal["all"] = ()  # layers whose whole map is wanted, heads averaged
@@ -63,6 +61,7 @@ class AttentionRequest:
 
 
 NO_ATTENTION = AttentionRequest()
+ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
 
 
 @dataclass(frozen=True, slots=True)

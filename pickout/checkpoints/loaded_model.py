@@ -1,5 +1,5 @@
-"""Where a model computes and in which precision, its fingerprint, which tells whose vectors are whose, and a model that
-is ready for use: pictures and sentences in, vectors out."""
+"""Where a model computes and in which precision, its fingerprint, which tells whose vectors are whose, and a model
+ready for use: pictures and sentences in, vectors out."""
 
 import hashlib
 import os
@@ -79,10 +79,7 @@ _PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16
 
 def choose_device(device: str) -> torch.device:
     """The device of that name: `cpu`, `cuda`, `cuda:1`; `auto` for a GPU where there is one, each process its own.
-
-    Raises:
-        UsageError: another kind of device, or one that is not in this machine.
-    """
+    `UsageError`: another kind of device, or one that is not in this machine."""
     if device == "auto":
         here = torch.cuda.device_count() if torch.cuda.is_available() else 0
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % here}" if here else "cpu"
@@ -157,8 +154,7 @@ class LoadedModel:
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """L2-normalised vectors of upright pictures of any size and mode; a CheckpointError where they are not finite.
 
-        Shape: (images, dimension).
-        """
+        Shape: (images, dimension)."""
         empty = np.empty((0, self.dimension), np.float32)
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
 
@@ -174,8 +170,7 @@ class LoadedModel:
         """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
 
         `tokens` are from `encode_images_with_tokens`; a UsageError where they are another model's, or the method has no
-        second score.
-        """
+        second score."""
         if self.candidates == 0:
             raise UsageError(f"{self.name}: this method has no second score")
         width = self.settings.vision.width
@@ -266,8 +261,7 @@ def assemble(
     """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
 
     `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
-    keys are missing, left over or of another shape or kind, or the tokenizer has another size.
-    """
+    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         raise CheckpointMismatch(

@@ -2,8 +2,7 @@
 and on a hub, with a card that says what it is.
 
 A bundle has settings and tokenizer in its header, and matrices as 8-bit whole numbers with one scale a row, or all as
-float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file.
-"""
+float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file."""
 
 import hashlib
 import json
@@ -60,8 +59,7 @@ def save_model(
     """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last.
 
     What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has
-    other weights under the method's names, for example an average; `name` is for people, by default the folder's.
-    """
+    other weights under the method's names, for example an average; `name` is for people, by default the folder's."""
     tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
     run = RunSettings(
@@ -92,8 +90,7 @@ def load_run(
 ) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
 
-    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together.
-    """
+    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
@@ -233,12 +230,8 @@ def publish(
 
     The run is loaded first, so that nothing damaged is published. The repository `owner/name` is made where it is not
     there, for everybody to read if `public`; its address comes back. `licence` is the hub's name of one.
-
-    Raises:
-        CheckpointError: no whole run.
-        UsageError: no name of a repository or licence.
-        DownloadFailed: offline, not allowed, or refused.
-    """
+    `CheckpointError`: no whole run; `UsageError`: no name of a repository or licence; `DownloadFailed`: offline, not
+    allowed, or refused."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     if not _NAME.fullmatch(repository) or not _LICENCE.fullmatch(licence or "none"):

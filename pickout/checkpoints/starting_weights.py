@@ -1,8 +1,7 @@
 """Starting weights of a training, from any file that an importer knows, and runs of ours.
 
 A method on two towers takes the towers, and heads where they fit. A fusion model starts from ALBEF's or RaSa's files,
-or from BERT and a vision transformer together.
-"""
+or from BERT and a vision transformer together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,8 +57,7 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     Both towers must come whole; position tables are brought to the method's sizes. Heads are copied where name and
     shape agree (fine-tuning on the same people); others keep their starting weights, and the report names each of both
     kinds. Each part of a momentum twin that no file has is copied from the trained part. `source` is whatever
-    `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
-    """
+    `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files."""
     paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
     told = " and ".join(map(str, paths))
     vision = method.get_submodule("vision")

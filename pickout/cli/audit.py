@@ -35,8 +35,7 @@ def head(
 ) -> None:
     """Sign how long the log is and what it holds, to be kept by somebody else.
 
-    Whoever keeps a head can tell later whether the log still begins as it did then.
-    """
+    Whoever keeps a head can tell later whether the log still begins as it did then."""
     folder = open_gallery(gallery).path
     if public:
         typer.echo(verifier(folder, key))
@@ -89,9 +88,7 @@ def export(
 
 
 @app.command()
-def shown(
-    gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="The crop's id or path.")], json: Json = False
-) -> None:
+def shown(gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="Id or path.")], json: Json = False) -> None:
     """Which entries provably showed a crop. Nothing once it was erased."""
     opened = open_gallery(gallery)
     found = [entry for each in opened.choose([crop]) for entry in entries_showing(opened.path, each)]

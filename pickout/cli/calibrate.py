@@ -30,8 +30,7 @@ def calibrate(
     """Fit the probability that a candidate is a match, and when the best one is no good match.
 
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
-    calibration.json and calibration.png. Do it again when the gallery has grown much.
-    """
+    calibration.json and calibration.png. Do it again when the gallery has grown much."""
     from pickout.checkpoints.source import DEFAULT
     from pickout.gallery.calibration.fit import CalibrationSettings, plot_reliability
 

@@ -37,8 +37,7 @@ def evaluate(
 ) -> None:
     """Measure text-to-image and image-to-text search: R@1, R@5, R@10, mAP, mINP, with intervals and a curve.
 
-    Evaluations on the test split are noted in the run's evaluations.jsonl.
-    """
+    Evaluations on the test split are noted in the run's evaluations.jsonl."""
     from rich.console import Console
 
     from pickout.checkpoints.loaded_model import choose_device

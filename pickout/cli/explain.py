@@ -103,8 +103,7 @@ def measure(
 ) -> None:
     """Hold every way to explain a model against random maps, and on a drawn street against the garments' masks.
 
-    The best way of each kind that is better than chance is what `pickout explain` shows from then on.
-    """
+    The best way of each kind that is better than chance is what `pickout explain` shows from then on."""
     from pickout.evaluate.protocol import run_folder
     from pickout.explain.explanation import measurement_file
     from pickout.explain.faithfulness import MeasureSettings
@@ -208,8 +207,7 @@ def enrich(
     """What masking would hide of a caption, what the model guesses there, and what enrichment makes of it (AGA, figures
     4 and 6).
 
-    A run keeps no momentum twin; where training asks it, the run's own word head answers here.
-    """
+    A run keeps no momentum twin; where training asks it, the run's own word head answers here."""
     from pickout.explain.figures import guesses_figure
     from pickout.explain.masks import hidden_pieces, word_weights
 

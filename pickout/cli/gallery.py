@@ -59,8 +59,7 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
     """Take crops out of a gallery and delete every trace of them in its folder.
 
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
-    pictures themselves, backups and pages of results are elsewhere and stay.
-    """
+    pictures themselves, backups and pages of results are elsewhere and stay."""
     opened, ids = _not_held(gallery, crop, where)
     ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
@@ -139,8 +138,7 @@ def approximate(
     """Search a gallery too large to hold in memory through an index, and measure how much that misses.
 
     The best crops that the index names are scored exactly. Recall is measured with drawn sentences and with crops of
-    the gallery, beside an exact search, and written to approximate.json.
-    """
+    the gallery, beside an exact search, and written to approximate.json."""
     from pickout.synthetic.captions import drawn_sentences
 
     opened = Gallery.open(gallery)
@@ -175,8 +173,7 @@ def export(
     """Write a gallery, or the crops that are named or pass the filters, to one file.
 
     The file holds vectors, thumbnails, paths and all that is known about each crop, as it is at this moment, and can be
-    read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit.
-    """
+    read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit."""
     some = crop or where != ANYWHERE
     opened, ids = chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
     with progress("exporting", quiet=json) as show:
@@ -198,8 +195,7 @@ def import_(
     """Take the crops of an exported file into a gallery, which is made where there is none.
 
     The whole file is checked before anything is written. Of two rows of one path the one that was added later stays; of
-    equal age, the gallery's. Run it again after a stop, and it goes on.
-    """
+    equal age, the gallery's. Run it again after a stop, and it goes on."""
     with progress("opening", quiet=json) as show:
         on_progress = lambda what, done, total: show(done, total, what=what)  # noqa: E731
         choices: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
@@ -221,8 +217,7 @@ def rebuild(
 
     The new table is built beside the old one, which is searched and changed as before until the new one takes its place
     at the end. Kill it at any moment and run it again: it goes on where it stopped. Each crop is read from its original
-    again; while one cannot be read, or has changed, the gallery stays as it is.
-    """
+    again; while one cannot be read, or has changed, the gallery stays as it is."""
     settings = settings_of(IngestSettings, set_)
     opened = Gallery.open(gallery)  # a wrong folder is told before a model is loaded
     encoder = loading.load_model(model, device)

@@ -40,8 +40,7 @@ def index(
     """Encode a folder of crops into a gallery that can be searched.
 
     Kill it at any moment and run it again: it goes on where it stopped. Files that cannot be read are listed in the
-    gallery's quarantine.jsonl and stop nothing.
-    """
+    gallery's quarantine.jsonl and stop nothing."""
     settings = settings_of(IngestSettings, set_)
     exclude = exclude or []
     count_images(crops, exclude)  # a wrong folder is told before a model is loaded

@@ -19,8 +19,7 @@ def mcp(
     """Let an agent search, explain, look at crops and list cameras, over standard input and output.
 
     The same tokens, purposes and audit as of pickout serve: once the server's folder has tokens, one is needed in the
-    environment's PICKOUT_TOKEN.
-    """
+    environment's PICKOUT_TOKEN."""
     check_packages()
     if find_spec("mcp") is None:
         raise UsageError("an agent needs one more package: pip install 'pickout[serve]'")

@@ -52,11 +52,8 @@ def open_run_data(
     model: str, home: Path | None, data: str | None, root: Path | None, *, speaks: bool = True
 ) -> "DataSet":
     """The data set as named, else the one that the run in `home` was trained on; says what its reader assumed.
-
-    Raises:
-        UsageError: neither the user nor the run names a data set, or there is none of that name.
-        DataError: it cannot be used.
-    """
+    `UsageError`: neither the user nor the run names a data set, or there is none of that name; `DataError`: it cannot
+    be used."""
     from pickout.data.registry import open_data
     from pickout.evaluate.evaluation_report import read_training
 

@@ -53,8 +53,7 @@ def search(
     """Rank a gallery's crops by how well they fit a sentence, a picture, or both.
 
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
-    gallery's audit.jsonl.
-    """
+    gallery's audit.jsonl."""
     settings = settings_of(SearchSettings, set_)
     opened = open_gallery(gallery)
     check_place(html, "--html")

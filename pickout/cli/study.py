@@ -21,8 +21,7 @@ def study(
 ) -> None:
     """Train what is missing, ask every finished model, and write table.md, plot.png and study.json into the folder.
 
-    The table is written anew after each run, so a study that is stopped has compared what it has.
-    """
+    The table is written anew after each run, so a study that is stopped has compared what it has."""
     from rich.console import Console
     from rich.markdown import Markdown
 

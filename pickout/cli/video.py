@@ -44,8 +44,7 @@ def video(
     """Find the people in recordings and keep the best crops of each, with camera, time, track and box.
 
     Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
-    before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody.
-    """
+    before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody."""
     from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.storage.rows import parse_time
     from pickout.video import require_libraries

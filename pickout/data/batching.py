@@ -70,8 +70,7 @@ class Example:
 class Collate:
     """Makes a batch of examples; the error of the first unreadable one takes the batch's place.
 
-    It is a value, not raised: raised in a worker process it would arrive as another type.
-    """
+    It is a value, not raised: raised in a worker process it would arrive as another type."""
 
     # from ids (batch, context) to True where a token is not padding, as `Tokenizer.mask`
     mask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -128,8 +127,7 @@ class Draw:
 class EpochSampler(Sampler[list[Draw]], ABC):
     """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass.
 
-    Every process draws the same whole batches of `size` pairs; the launcher cuts each batch into equal parts.
-    """
+    Every process draws the same whole batches of `size` pairs; the launcher cuts each batch into equal parts."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.batch_size, self.seed, self.epoch = size, seed, 1
@@ -177,8 +175,7 @@ class IdentitySampler(EpochSampler):
     Each person's pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with
     fewer pairs than that gets one group drawn with replacement. Each batch takes one group of each of `size /
     per_identity` people drawn among those who have groups left; the epoch ends when fewer such people remain. A
-    RecipeError where the batch is no multiple of `per_identity`, or wants more people than there are.
-    """
+    RecipeError where the batch is no multiple of `per_identity`, or wants more people than there are."""
 
     def __init__(self, identities: Sequence[int], size: int, per_identity: int, seed: int) -> None:
         super().__init__(size, seed)

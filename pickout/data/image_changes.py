@@ -2,8 +2,7 @@
 
 A drawn crop is clean, centred and alone; a real one is not. Each change is a function of a picture and a generator, so
 each can be switched on alone (`[augmentation.changes]` of a recipe, `pickout data change`) and its effect be measured.
-Changes that need to know where the person is read the part mask that a drawn street has beside its images.
-"""
+Changes that need to know where the person is read the part mask that a drawn street has beside its images."""
 
 import io
 import math
@@ -125,8 +124,7 @@ STRONG: Mapping[str, float] = {change.__name__: rate for change, rate in _RATES}
 def change_picture(picture: Picture, rates: Mapping[str, float], chance: Chance) -> NDArray[np.uint8]:
     """Apply each change, by its name in `CHANGES`, with its probability. Consumes `picture`. Shape: (height, width, 3).
 
-    All randomness comes from `chance`; a change that is left out does not shift the others' numbers.
-    """
+    All randomness comes from `chance`; a change that is left out does not shift the others' numbers."""
     streams = chance.spawn(len(CHANGES))
     for (name, change), own in zip(CHANGES.items(), streams, strict=True):
         if rates.get(name, 0.0) > own.random():

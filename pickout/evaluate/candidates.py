@@ -2,8 +2,7 @@
 
 Image by image, not caption by caption: an image's keys and values are projected once, then every caption that has the
 image among its candidates is matched with it, the captions of similar length together. Tokens of a
-whole split are kept packed, in memory or, where they do not fit, on disk: a caption of 12 takes 12 places.
-"""
+whole split are kept packed, in memory or, where they do not fit, on disk: a caption of 12 takes 12 places."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,8 +29,7 @@ class TokenStore:
 
     In memory they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the
     system's temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with
-    the process, however it ends.
-    """
+    the process, however it ends."""
 
     def __init__(self, items: int, *, budget: int, folder: Path | None = None) -> None:
         self.items, self.budget, self.folder = items, budget, folder

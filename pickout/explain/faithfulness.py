@@ -3,8 +3,7 @@
 A heat map claims an order: what it calls hot carries the score. So the hot patches are hidden first and the area under
 the falling score is held against that of random maps (deletion), and shown first into an empty picture (insertion); the
 same for words. The heat of a word is held against the part of the score that this word adds. On a drawn street, whose
-part masks are known, a garment word's heat should also lie on that garment.
-"""
+part masks are known, a garment word's heat should also lie on that garment."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -70,13 +69,9 @@ def measure(
     tell: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Hold every way against chance; a data set that was drawn also tells where garments are. `tell` is called after
-    each person with how many are done and how many there are.
-
-    Raises:
-        UsageError: the data set has no such split.
-        DataError: the split has fewer than two people with captions, or no sentence fits the model.
-        ImageUnreadable: a picture is missing or damaged.
-    """
+    each person with how many are done and how many there are. `UsageError`: the data set has no such split;
+    `DataError`: the split has fewer than two people with captions, or no sentence fits the model; `ImageUnreadable`: a
+    picture is missing or damaged."""
     settings = settings or MeasureSettings()
     if split not in data.splits:
         raise UsageError(f"{data.name} has no split '{split}'; it has {', '.join(data.splits)}")
@@ -182,9 +177,7 @@ def ratios(
                 yield name, "other", float(np.mean([pointing_ratio(heat[n], shares, covered) for n in others]))
 
 
-def gains(
-    score: Score, heats: Heats, random_maps: int, generator: np.random.Generator
-) -> dict[str, tuple[float, float]]:
+def gains(score: Score, heats: Heats, random_maps: int, chance: np.random.Generator) -> dict[str, tuple[float, float]]:
     """For each map (players,) how much better than random orders it deletes and inserts; above 0 is better. `score`
     makes scores (versions,) of what is kept (versions, players)."""
     if not heats:
@@ -192,7 +185,7 @@ def gains(
     players = len(next(iter(heats.values())))
     # By falling heat; the lowest position first among equals.
     orders = [np.argsort(-heat, kind="stable") for heat in heats.values()]
-    orders += [generator.permutation(players) for _ in range(random_maps)]
+    orders += [chance.permutation(players) for _ in range(random_maps)]
     deleting = np.stack([kept_while_deleting(order) for order in orders])
     kept = np.stack([deleting, ~deleting], axis=1)
     areas = area(score(kept.reshape(-1, players)).reshape(kept.shape[:3]))

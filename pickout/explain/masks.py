@@ -1,8 +1,7 @@
 """What training hides of a sentence: random masks beside guided ones and how many of them are empty (AGA, table I and
 figure 5), what a fusion model guesses there, and what enrichment would make of it (AGA, figures 4 and 6).
 
-A run keeps no momentum twin, so the run's own word head answers where training asks the twin.
-"""
+A run keeps no momentum twin, so the run's own word head answers where training asks the twin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

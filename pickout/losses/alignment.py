@@ -1,7 +1,6 @@
 """Losses that pull matching images and captions together: TAL, SDM and InfoNCE.
 
-All are computed in float32 whatever the features' type, and take every pair of equal identity as a positive.
-"""
+All are computed in float32 whatever the features' type, and take every pair of equal identity as a positive."""
 
 import torch
 from torch import Tensor
@@ -36,8 +35,7 @@ def triplet_alignment(
         text_BE: text features, any norm; row i belongs to image i.
         identity_B: who is shown.
         temperature: tau.
-        margin: m.
-    """
+        margin: m."""
     similarity_BB, same_BB = cosine_similarity(text_BE, image_BE), same_identity(identity_B)
     with torch.autocast(similarity_BB.device.type, enabled=False):
         rows = hinge_sum(similarity_BB, same_BB, temperature=temperature, margin=margin)
@@ -56,8 +54,7 @@ def hinge_sum(
     a is the soft-max of s / tau over the row's positives and carries no gradient. A row without negatives gives 0, also
     to the gradient.
 
-    Cosines, and True at positives, of which each row has one; the temperature is tau, the margin m.
-    """
+    Cosines, and True at positives, of which each row has one; the temperature is tau, the margin m."""
     scaled_QG = similarity_QG / temperature
     positive_QG = scaled_QG.detach().masked_fill(~same_QG, -torch.inf).softmax(dim=1)
     attraction_Q = (positive_QG * similarity_QG).sum(dim=1)
@@ -81,8 +78,7 @@ def similarity_distribution(
         text_BE: text features, any norm.
         identity_B: who is shown.
         temperature: divides the cosines; IRRA takes 0.02.
-        floor: added to q before its logarithm.
-    """
+        floor: added to q before its logarithm."""
     similarity_BB = cosine_similarity(text_BE, image_BE) / temperature
     same_BB = same_identity(identity_B).float()
     target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + floor).log()
@@ -98,8 +94,7 @@ def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, scale: 
         image_BE: image features, any norm.
         text_BE: text features, any norm.
         identity_B: who is shown.
-        scale: factor of the cosines; a gradient flows to it.
-    """
+        scale: factor of the cosines; a gradient flows to it."""
     scores_BB = cosine_similarity(text_BE, image_BE) * scale
     same_BB = same_identity(identity_B).float()
     target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)

@@ -31,8 +31,7 @@ def positive_keys(
     Args:
         identity_B: who is shown.
         key_identity_K: who each key shows: the batch's own first, then the queue's.
-        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2).
-    """
+        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
     if not one_hot:
         return identity_B[:, None] == key_identity_K[None, :]
     return torch.eye(len(identity_B), len(key_identity_K), dtype=torch.bool, device=identity_B.device)
@@ -65,8 +64,7 @@ def contrastive(
         positive_BK: from `positive_keys`; each row has one.
         temperature: divides the cosines; a gradient flows to it.
         alpha: the share of the soft targets.
-        directions: the terms.
-    """
+        directions: the terms."""
     own = image_BE.shape[0]
     with torch.autocast(image_BE.device.type, enabled=False):
         online = {"i": image_BE.float(), "t": text_BE.float()}
@@ -88,12 +86,8 @@ def contrastive(
 
 
 def soft_cross_entropy(scores_BK: Float[Tensor, "batch keys"], target_BK: Float[Tensor, "batch keys"]) -> Scalar:
-    """The mean over rows of -sum_j target_j log softmax(scores)_j.
-
-    Args:
-        scores_BK: similarities divided by the temperature.
-        target_BK: rows sum to one; no gradient flows to them.
-    """
+    """The mean over rows of -sum_j target_j log softmax(scores)_j: scores are similarities divided by the temperature,
+    rows of the target sum to one and get no gradient."""
     return -(target_BK.detach() * scores_BK.float().log_softmax(dim=1)).sum(dim=1).mean()
 
 
@@ -119,8 +113,7 @@ def enqueue(
         pointer: the next place to write, from 0.
         image_BE: the batch's momentum features of images, of all processes.
         text_BE: the same of captions.
-        identity_B: who is shown.
-    """
+        identity_B: who is shown."""
     places, count = len(identity_Q), len(identity_B)
     if places == 0:
         return
@@ -133,10 +126,6 @@ def enqueue(
 
 
 def with_queue(features_BE: Embedded, queue_EQ: Float[Tensor, "dimension queue"]) -> Float[Tensor, "dimension keys"]:
-    """The keys of the contrastive loss, one a column: the batch's own first, then the queue (a copy, no gradient).
-
-    Args:
-        features_BE: momentum features of the batch.
-        queue_EQ: of earlier batches.
-    """
+    """The keys of the contrastive loss, one a column: the batch's own momentum features first, then the queue of
+    earlier ones (a copy, no gradient)."""
     return torch.cat([features_BE.detach().float().T, queue_EQ.float()], dim=1)

@@ -1,7 +1,6 @@
 """Losses over identities: matched and mismatched pairs told apart by class (CID), and plain classification.
 
-The choice of hard negatives carries no gradient; cross-entropies are computed in float32.
-"""
+The choice of hard negatives carries no gradient; cross-entropies are computed in float32."""
 
 from typing import Literal, NamedTuple
 
@@ -34,12 +33,8 @@ class LabelledPairs(NamedTuple):
 
 @torch.no_grad()
 def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Ints) -> HardNegatives:
-    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM).
-
-    Args:
-        similarity_BB: cosines, images in rows, captions in columns.
-        identity_B: who is shown.
-    """
+    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM), by cosines with images in rows and
+    captions in columns, and who is shown."""
     same_BB = same_identity(identity_B)
     others_BB, alone_B = similarity_BB.masked_fill(same_BB, -torch.inf), same_BB.all(dim=1)
     return HardNegatives(*(others_BB.argmax(dim=side).masked_fill(alone_B, -1) for side in (1, 0)))
@@ -52,8 +47,7 @@ def mismatch_label(identity_B: Ints, identities: int, rule: MismatchClass) -> In
         identity_B: who is shown.
         identities: n_id, the number of training identities.
         rule: `n_id` is the one class that is no identity. `batch_max_plus_one` is the batch's largest identity plus
-            one, usually a real identity, as ITSELF's program has it.
-    """
+            one, usually a real identity, as ITSELF's program has it."""
     return torch.full_like(identity_B[0], identities) if rule == "n_id" else identity_B.max() + 1
 
 
@@ -63,8 +57,7 @@ def matching_pairs(negatives: HardNegatives, identity_B: Ints, mismatch: Int[Ten
     Args:
         negatives: from `hard_negatives`.
         identity_B: who is shown.
-        mismatch: class of the wrong pairs, from `mismatch_label`.
-    """
+        mismatch: class of the wrong pairs, from `mismatch_label`."""
     own_B = torch.arange(len(identity_B), device=identity_B.device)
     image_B3 = torch.stack([own_B, negatives.image.clamp(min=0), own_B], dim=1)
     text_B3 = torch.stack([own_B, own_B, negatives.text.clamp(min=0)], dim=1)
@@ -90,6 +83,5 @@ def pair_classification(
     Args:
         image_first_PC: logits of f([image; text]).
         text_first_PC: logits of f([text; image]).
-        label_P: from `matching_pairs`.
-    """
+        label_P: from `matching_pairs`."""
     return (classification(image_first_PC, label_P) + classification(text_first_PC, label_P)) / 2

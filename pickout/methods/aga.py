@@ -3,8 +3,7 @@
 Knowing Where to Focus: Attention-Guided Alignment for Text-based Person Search, arXiv 2412.15106. AGM hides the words
 that the caption's own class token looks at (Eq. 6 to 9); TEM puts words that the model finds as likely in their place
 and trains contrast, matching and relation with the new caption (Eq. 10 and 11). Neither adds a parameter.
-docs/methods/aga.md tells paper, release and ours apart.
-"""
+docs/methods/aga.md tells paper, release and ours apart."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext

@@ -14,20 +14,8 @@ from pickout.data.batching import Batch
 from pickout.nn.attention import ImageMemory
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.shapes import (
-    AttentionRequest,
-    AttentionTrace,
-    Bool,
-    Embedded,
-    Float,
-    Int,
-    Pictures,
-    Scalar,
-    States,
-    TokenBatch,
-)
+from pickout.shapes import AttentionTrace, Bool, Embedded, Float, Int, Pictures, Scalar, States, TokenBatch
 
-ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
 ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
 TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
 

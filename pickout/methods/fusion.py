@@ -3,8 +3,7 @@
 RaSa: Relation and Sensitivity Aware Representation Learning for Text-based Person Search, arXiv 2305.13653. Five
 objectives share one image pass, one pass of the text layers over three captions a pair, and one pass of the fusion
 layers over five rows a pair whose keys and values are projected once an image. docs/methods/aga.md tells papers,
-release and ours apart.
-"""
+release and ours apart."""
 
 import torch
 from torch import Tensor
@@ -38,8 +37,7 @@ class Fusion(PlanningModel):
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
         """The five objectives, over the batches of all processes together.
 
-        In training the momentum twin moves on before (at the first batch of an optimiser step) and the queues after.
-        """
+        In training the momentum twin moves on before (at the first batch of an optimiser step) and the queues after."""
         given, alpha = self.given(batch), self.settings.alpha(progress)
         if self.training:
             with torch.no_grad():
@@ -105,8 +103,7 @@ class Fusion(PlanningModel):
         """One pass of up to five rows a pair: the pair, its two negatives, hidden words, replaced words.
 
         Of the first three only the class token is wanted. A negative that could not be drawn reads anything and counts
-        nothing.
-        """
+        nothing."""
         weak_BTD, mask_BT, part = states[0], plan.weak.online.mask, plan.given.part
         images = find_partners(plan.tokens, negatives[0], part)
         own = torch.arange(images.start, images.start + part.rows, device=weak_BTD.device)
@@ -122,15 +119,13 @@ class Fusion(PlanningModel):
         memory = self.text.remember(images.bank)
         return fuse_by_length(self.text, read, masks, memory, image, summary_rows=summaries, whole=self.whole_rows)
 
-    def _fusion_terms(
-        self, plan: Plan, fused: Fused, negatives: tuple[Drawn, Drawn], alpha: float
-    ) -> dict[str, Tensor]:
+    def _fusion_terms(self, plan: Plan, fused: Fused, drawn: tuple[Drawn, Drawn], alpha: float) -> dict[str, Tensor]:
         """The terms of the fusion layers; their token means are over the tokens of all processes."""
         part, terms = plan.given.part, dict[str, Tensor]()
         rows, tokens = part.rows, list(fused.tokens.chunk(max(1, len(plan.changed))))
         if "matching" in self.heads:
             logits = self.matching_head(fused.summary[: 3 * rows])
-            valid = torch.cat([torch.ones_like(negatives[0].valid), negatives[0].valid, negatives[1].valid])
+            valid = torch.cat([torch.ones_like(drawn[0].valid), drawn[0].valid, drawn[1].valid])
             matches = torch.arange(3 * rows, device=valid.device) < rows
             terms["matching"] = matching_loss(logits, matches, valid, count=part.share(valid.sum()))
         if "relation" in self.heads:

@@ -3,8 +3,7 @@
 ITSELF: Attention Guided Fine-Grained Alignment for Vision-Language Retrieval, arXiv 2601.01024. In training, the
 attention of a middle and a late layer is rolled out (MARS), the best tokens within a shrinking budget (ATS) form a
 bank, and an adapter pools the bank into a local embedding (GRAB). docs/methods/itself.md tells paper, release and ours
-apart. `dual` is its baseline (table 3): two towers and one global feature each.
-"""
+apart. `dual` is its baseline (table 3): two towers and one global feature each."""
 
 from collections.abc import Mapping
 from math import sqrt
@@ -18,7 +17,6 @@ from torch.nn import functional as F
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.methods.base import (
-    ALL_ROWS,
     ImageFeatures,
     ImageTower,
     LossTerms,
@@ -35,7 +33,7 @@ from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
+from pickout.shapes import ALL_ROWS, NO_ATTENTION, AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -119,8 +117,7 @@ class Selection:
     """The choice of one tower's tokens: by a rule and a shrinking budget in training, by another rule outside it.
 
     Of `tokens` in all so many are `selectable`: patches, or the context less start and end. `RecipeError` where a rule
-    names a layer that the `image` or `text` tower, of `depth` layers, does not have, or none.
-    """
+    names a layer that the `image` or `text` tower, of `depth` layers, does not have, or none."""
 
     def __init__(self, settings: ItselfSettings, tower: str, depth: int, selectable: int, tokens: int) -> None:
         self.settings, self.selectable = settings, selectable
@@ -184,8 +181,7 @@ class Itself(Method):
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
         """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7).
 
-        Tokens are chosen by the training rule, also in evaluation mode.
-        """
+        Tokens are chosen by the training rule, also in evaluation mode."""
         patches, words = (one.training_kept(progress) for one in (self.image_selection, self.text_selection))
         images = self.vision(batch.images, self.image_selection.training.request)
         texts = self.text(batch.texts, self.text_selection.training.request)

@@ -2,8 +2,7 @@
 
 The numbers of the whole batch are made in every process, from the recipe's seed and the step alone, and each process
 takes its own rows. So a step can be repeated, a resumed run sees what the first run saw, and one process chooses as two
-with half a batch each. Sums and draws go over the whole of a batch that is spread over processes.
-"""
+with half a batch each. Sums and draws go over the whole of a batch that is spread over processes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

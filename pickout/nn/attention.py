@@ -6,8 +6,7 @@ queries and keys; a whole map is computed only for the layers that roll-out need
 
 Cross-attention has no mask over its queries, so the queries of all rows that read the same image can stand side by side
 in one product with the image's keys and values. Those are then neither computed nor copied again for each row. Images
-are put into bands of similar row counts, and the rows of a band are padded to its largest count.
-"""
+are put into bands of similar row counts, and the rows of a band are padded to its largest count."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

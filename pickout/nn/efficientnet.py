@@ -1,7 +1,6 @@
 """EfficientNet-Lite0 without its classifier, batch norms folded into the convolutions (Tan and Le, arXiv 1905.11946).
 
-The lite variant has no squeeze-and-excitation and clips at 6 (ReLU6): exact in few bits, fast on CPUs.
-"""
+The lite variant has no squeeze-and-excitation and clips at 6 (ReLU6): exact in few bits, fast on CPUs."""
 
 import torch
 from torch import Tensor, nn

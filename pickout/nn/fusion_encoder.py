@@ -3,8 +3,7 @@
 Four savings change no result: keys and values of an image are projected once however many captions look at it
 (`remember`), captions of one image ask together (`pickout.nn.attention`), where only the class token is wanted, the
 last layer computes no other, and rows of similar length run together (`read_by_length`), so that little padding is
-computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together.
-"""
+computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,8 +37,7 @@ class FusionEncoder(nn.Module):
     """Captions to states, and states with images, whose tokens have `memory_width`, to fused states.
 
     `settings` are of kind `bert`; their embedding is only remembered, for whoever projects. `padding`, `start` and
-    `end` are the ids of padding, class token and closing token; None where captions have no closing token.
-    """
+    `end` are the ids of padding, class token and closing token; None where captions have no closing token."""
 
     def __init__(
         self,
@@ -129,8 +127,7 @@ def _cut(
 ) -> list[tuple[slice, int | None, Grouping | None]]:
     """Rows, how many of their first tokens are wanted (None: all), and which images they read.
 
-    All rows together, or cut in two where only the class token is wanted of the first `alone`.
-    """
+    All rows together, or cut in two where only the class token is wanted of the first `alone`."""
     (rows, tokens), cuts = states_RTD.shape[:2], []
     for part, queries in ((slice(0, alone), 1), (slice(alone, rows), None)):
         count = part.stop - part.start

@@ -92,8 +92,7 @@ class GrabHead(nn.Module):
 
     The pool `max` takes each channel's largest value; `gpo` learns how to weigh the sorted values. With `mask_fillers`
     the rows that only fill up short captions stay out of the adapter and so out of its batch statistics; as released
-    they take part, and the result in evaluation mode is the same.
-    """
+    they take part, and the result in evaluation mode is the same."""
 
     def __init__(
         self,
@@ -129,8 +128,7 @@ class IdentityHeads(nn.Module):
 
     A pair is fused by f([a; b]) = GELU(LayerNorm(W [a; b] + c)), one f for both orders, and classified as an identity
     or as a mismatch (ITSELF, CID; fusion after CFAM), where `pairs`; images and captions by themselves, by one
-    classifier for both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0.
-    """
+    classifier for both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0."""
 
     fusion: nn.Linear
     fusion_norm: nn.LayerNorm

@@ -3,8 +3,7 @@
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. A row of a map is written as a start vector times the map, so that a roll-out can carry
 the vector through its layers and never needs the product of whole maps. Nothing here carries a gradient, all of it is
-float32, and no input is written to.
-"""
+float32, and no input is written to."""
 
 from collections.abc import Sequence
 
@@ -53,8 +52,7 @@ def layer_ema(rows: Sequence[Scores], *, beta: float, debias: bool = False) -> S
     Args:
         rows: earliest layer first.
         beta: the share that stays.
-        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do.
-    """
+        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do."""
     fused_BN = torch.zeros_like(rows[0], dtype=torch.float32)
     for row_BN in rows:
         fused_BN = beta * fused_BN + (1 - beta) * row_BN.float()
@@ -73,8 +71,7 @@ def discard_smallest(
 
     Args:
         map_BNN: attention, rows are queries.
-        share: part of the entries to discard, from 0 to 1.
-    """
+        share: part of the entries to discard, from 0 to 1."""
     flat_BM = map_BNN.float().flatten(1)
     count = int(flat_BM.shape[1] * share)
     if count == 0:
@@ -89,12 +86,8 @@ def discard_smallest(
 
 @torch.no_grad()
 def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) -> Float[Tensor, "batch tokens tokens"]:
-    """One layer of the roll-out: discard, then (A + I) / 2, then rows divided by their sums (ITSELF, Eq. 1).
-
-    Args:
-        map_BNN: attention of one layer, rows are queries.
-        share: part of the entries to discard.
-    """
+    """One layer of the roll-out: discard a share of the entries, then (A + I) / 2, then rows, which are queries,
+    divided by their sums (ITSELF, Eq. 1)."""
     mixed_BNN = (discard_smallest(map_BNN, share) + torch.eye(map_BNN.shape[-1], device=map_BNN.device)) / 2
     return mixed_BNN / mixed_BNN.sum(dim=-1, keepdim=True)
 
@@ -109,8 +102,7 @@ def rollout_row(
         maps: attention of the selected layers, earliest first.
         start_BN: one at the class or end-of-text token (`point_at`), or any weights of the rows.
         share: part of each map to discard.
-        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open.
-    """
+        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open."""
     row_BN = start_BN.float()
     for map_BNN in reversed(maps) if later_left else maps:
         row_BN = read_row(rollout_factor(map_BNN, share), row_BN)

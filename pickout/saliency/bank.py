@@ -26,8 +26,7 @@ def annealed_budget(tokens: int, *, start: float, end: float, time: int, duratio
         start: the share kept at first.
         end: the share kept from `duration` on.
         time: t, optimiser steps or epochs, from 1.
-        duration: T, in the unit of `time`.
-    """
+        duration: T, in the unit of `time`."""
     if time >= duration:
         return fixed_budget(tokens, end)
     return max(1, int(tokens * start * (end / start) ** (max(time, 1) / duration)))
@@ -54,8 +53,7 @@ def select_bank(scores_BN: Scores, content_BN: Mask, padding_BN: Mask, kept: int
         content_BN: True where a token is a patch or a word piece; only these compete.
         padding_BN: True where a token is padding.
         kept: tokens to keep; cut to the number of tokens.
-        largest: whether large scores are good; False for the minimum rows of ITSELF's table 6.
-    """
+        largest: whether large scores are good; False for the minimum rows of ITSELF's table 6."""
     kept = min(kept, scores_BN.shape[1])
     merit_BN = scores_BN.float() if largest else -scores_BN.float()
     merit_BN = merit_BN.clamp(min=torch.finfo(torch.float32).min / 2)

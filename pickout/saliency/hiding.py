@@ -1,7 +1,6 @@
 """Which tokens are hidden, as pieces or as whole words, and what stands in their place (BERT; RaSa; AGA).
 
-Random numbers come in as uniforms, so the caller decides what is repeatable.
-"""
+Random numbers come in as uniforms, so the caller decides what is repeatable."""
 
 import torch
 from torch import Tensor
@@ -16,8 +15,7 @@ def word_numbers(ids_BT: Ids, content_BT: Mask, continues_V: Bool[Tensor, " voca
     Args:
         ids_BT: the captions.
         content_BT: True where a token is a word piece.
-        continues_V: True for pieces that go on with the word of the piece before.
-    """
+        continues_V: True for pieces that go on with the word of the piece before."""
     after_content_BT = torch.zeros_like(content_BT)
     after_content_BT[:, 1:] = content_BT[:, :-1]
     joined_BT = content_BT & after_content_BT & continues_V[ids_BT]
@@ -39,8 +37,7 @@ def vacuous_positions(
         ids_BT: the captions.
         content_BT: True where a token is a word piece.
         vacuous_V: from `vacuous_words.vacuous_table`.
-        words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count.
-    """
+        words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count."""
     vacuous_BT = content_BT & vacuous_V[ids_BT]
     return vacuous_BT if words_BT is None else vacuous_BT & (word_sizes(words_BT) == 1)
 
@@ -58,8 +55,7 @@ def choose_positions(
         probability_BT: from `pickout.saliency.masking`.
         uniform_BT: in [0, 1).
         content_BT: True where a token is a word piece; nothing else is ever chosen.
-        words_BT: from `word_numbers`, to choose whole words; None: pieces.
-    """
+        words_BT: from `word_numbers`, to choose whole words; None: pieces."""
     if words_BT is not None:
         probability_BT, uniform_BT = _by_word(probability_BT, uniform_BT, words_BT)
     return (uniform_BT < probability_BT) & content_BT
@@ -76,8 +72,7 @@ def ensure_chosen(
         probability_BT: from `pickout.saliency.masking`.
         content_BT: True where a token is a word piece; a text without any stays without.
         empty: whether nothing was chosen in the whole batch, of which this may be a part.
-        words_BT: from `word_numbers`, to choose whole words; None: pieces.
-    """
+        words_BT: from `word_numbers`, to choose whole words; None: pieces."""
     if words_BT is not None:
         probability_BT = _by_word(probability_BT, probability_BT, words_BT)[0]
     best_B1 = probability_BT.masked_fill(~content_BT, -1.0).argmax(dim=1, keepdim=True)
@@ -101,12 +96,8 @@ def _by_word(probability_BT: Tensor, uniform_BT: Tensor, words_BT: Tensor) -> tu
 
 
 def random_words(uniform_BT: Scores, choices: Int[Tensor, " choices"]) -> Ids:
-    """One of the choices a token, all equally likely.
-
-    Args:
-        uniform_BT: in [0, 1).
-        choices: ids: all of the vocabulary, special ones included, as in RaSa's program, or ordinary ones alone.
-    """
+    """One of the choices a token, all equally likely, by uniform numbers in [0, 1). The choices are all ids of the
+    vocabulary, special ones included, as in RaSa's program, or ordinary ones alone."""
     place_BT = (uniform_BT.float() * len(choices)).long()
     return choices[place_BT.clamp(max=len(choices) - 1)]
 
@@ -130,8 +121,7 @@ def apply_mask(
         random_BT: from `random_words`.
         mask_id: stands for a hidden token.
         hidden: the share that becomes `mask_id`.
-        changed: the share that becomes `random_BT`.
-    """
+        changed: the share that becomes `random_BT`."""
     hidden_BT = chosen_BT & (uniform_BT < hidden)
     changed_BT = chosen_BT & ~hidden_BT & (uniform_BT < hidden + changed)
     return torch.where(hidden_BT, mask_id, torch.where(changed_BT, random_BT, ids_BT))

@@ -1,7 +1,6 @@
 """How likely each word is hidden: by attention (AGM: AGA, Eq. 8 and 9), or empty words alone (AGA, table I).
 
-What is hidden is drawn in `pickout.saliency.hiding`. All of it is float32 and without gradient.
-"""
+What is hidden is drawn in `pickout.saliency.hiding`. All of it is float32 and without gradient."""
 
 from typing import Literal
 
@@ -20,8 +19,7 @@ def word_weights(fused_BT: Scores, content_BT: Mask, temperature: float) -> Scor
     Args:
         fused_BT: attention, layers fused.
         content_BT: True where a token is a word piece.
-        temperature: tau.
-    """
+        temperature: tau."""
     with torch.autocast(fused_BT.device.type, enabled=False):
         scores_BT = (fused_BT.float() / temperature).masked_fill(~content_BT, -torch.inf)
         return scores_BT.softmax(dim=1).masked_fill(~content_BT, 0.0)
@@ -42,8 +40,7 @@ def probabilities(
         normalisation: of w.
         scale: factor on alpha2.
         alpha1: what every word gets; may be negative (table VII).
-        alpha2: what attention adds.
-    """
+        alpha2: what attention adds."""
     # Differs from the paper: read literally (`none`, scale 1) Eq. 9 hides some 5 % of the words, not the 15 % that the
     # text promises. With `mean` and a scale of 2/3 the expected share is alpha1 + 2/3 alpha2 = 15 % in every caption.
     if normalisation == "mean":
@@ -65,8 +62,7 @@ def clip(raw_BT: Scores, *, redistribute: bool = True) -> Scores:
         raw_BT: any numbers, 0 at tokens that are no content.
         redistribute: whether the positive numbers of a clipped row are scaled, those at 1 apart, so that the row keeps
             its sum. The words' proportions below 1 stay; where the sum is negative or too large for the positive
-            numbers, the row comes as near as it can.
-    """
+            numbers, the row comes as near as it can."""
     clipped_BT = raw_BT.clamp(0, 1)
     if not redistribute:
         return clipped_BT
@@ -93,8 +89,7 @@ def vacuous_probabilities(vacuous_BT: Mask, content_BT: Mask, ratio: float) -> S
     Args:
         vacuous_BT: from `hiding.vacuous_positions`.
         content_BT: True where a token is a word piece.
-        ratio: the expected share of all words.
-    """
+        ratio: the expected share of all words."""
     words_B1 = content_BT.sum(dim=1, keepdim=True)
     empty_B1 = vacuous_BT.sum(dim=1, keepdim=True).clamp(min=1)
     return vacuous_BT.float() * (ratio * words_B1 / empty_B1).clamp(max=1)

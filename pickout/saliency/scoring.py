@@ -20,8 +20,7 @@ class Scoring:
         layers: layer numbers from 1, ascending; one for `last` and `layer`.
         share: part of each map that `mars` discards.
         later_left: order of the product of `mars`.
-        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content.
-    """
+        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content."""
 
     statistic: Statistic
     layers: tuple[int, ...]
@@ -41,11 +40,7 @@ class Scoring:
         return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
 
     def scores(self, trace: AttentionTrace) -> Scores:
-        """One score a token, float32, without gradient; the trace is only read.
-
-        Args:
-            trace: holds at least what `request` names.
-        """
+        """One score a token, float32, without gradient, from a trace that holds what `request` names."""
         start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else average_over(trace.content)
         if self.statistic == "mars":
             maps = [trace.maps[layer] for layer in self.layers]

@@ -3,8 +3,7 @@ and seeds, with p-values corrected for how many are compared.
 
 A variant's run and the base's run of the same seed answer the same queries. A resample draws people, the same ones for
 both, and seeds, with replacement; all queries of a drawn person count as often as the person was drawn. So an interval
-holds both kinds of chance: other people of this kind, and other seeds.
-"""
+holds both kinds of chance: other people of this kind, and other seeds."""
 
 import json
 from collections.abc import Sequence
@@ -21,19 +20,12 @@ from pickout.study.runs import Answers, Plan, Run
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A variant less the base of comparison.
+    """A variant less the base of comparison."""
 
-    Args:
-        mean: over seeds and queries.
-        low: lower end of the interval.
-        high: its upper end.
-        p: two-sided, of no difference, not corrected.
-    """
-
-    mean: float
-    low: float
+    mean: float  # over seeds and queries
+    low: float  # lower end of the interval
     high: float
-    p: float
+    p: float  # two-sided, of no difference, not corrected
 
 
 def paired_difference(
@@ -53,8 +45,7 @@ def paired_difference(
         people: who each query is about. Shape: (queries,).
         resamples: how many are drawn; p is never below 2 / (resamples + 1).
         level: coverage of the interval.
-        seed: of the draws.
-    """
+        seed: of the draws."""
     names, person = np.unique(people, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])
@@ -87,25 +78,15 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant on one population.
-
-    Args:
-        variant: its name.
-        seeds: which have ended.
-        means: by measure, the mean over seeds.
-        spread: of the study's measure over seeds, a standard deviation; None for one seed.
-        difference: to the base of comparison over the seeds that both have; None for the base itself.
-        p: the difference's p-value, corrected.
-        seconds: of training, a run.
-    """
+    """One variant on one population."""
 
     variant: str
-    seeds: tuple[int, ...]
-    means: dict[str, float]
-    spread: float | None
-    difference: Difference | None
-    p: float | None
-    seconds: float
+    seeds: tuple[int, ...]  # which have ended
+    means: dict[str, float]  # by measure, the mean over seeds
+    spread: float | None  # of the study's measure over seeds, a standard deviation; None for one seed
+    difference: Difference | None  # to the base over the seeds that both have; None for the base itself
+    p: float | None  # the difference's p-value, corrected
+    seconds: float  # of training, a run
 
 
 def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:

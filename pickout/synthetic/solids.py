@@ -1,8 +1,7 @@
 """Solids under the rays of a pinhole camera: closed-form intersections, vectorised over the pixels one may cover.
 
 A solid lives in a local frame: `local = axes @ (world - origin)`. The world is x right, y up, z towards the camera. A
-ray is `position + t * direction` with a direction whose part along forward is 1, so t is the depth.
-"""
+ray is `position + t * direction` with a direction whose part along forward is 1, so t is the depth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

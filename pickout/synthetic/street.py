@@ -144,12 +144,9 @@ def draw_street(
     not there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete.
 
     With more than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`.
-
-    Raises:
-        DataError: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken.
-        DataMissing: no avatars in the folder that the settings name, or no package that reads them.
-        StorageFull: no space left; run again after freeing some.
-    """
+    `DataError`: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken;
+    `DataMissing`: no avatars in the folder that the settings name, or no package that reads them; `StorageFull`: no
+    space left; run again after freeing some."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
     jobs = _jobs(settings, out)
@@ -267,8 +264,7 @@ _INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
 def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
     """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`.
 
-    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is.
-    """
+    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is."""
     file = root / "reid_raw.json"
     if not file.is_file():
         raise DataMissing(f"{file}: not there; draw the street first with `pickout data draw {root}`")

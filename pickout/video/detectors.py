@@ -17,8 +17,7 @@ def make_detector(name: str, threads: int | None = None) -> Detector:
 
     Raises:
         UsageError: another name or kind of file.
-        VideoError: a file that cannot be used, or a package that is not installed.
-    """
+        VideoError: a file that cannot be used, or a package that is not installed."""
     if name.endswith(".onnx"):
         from pickout.video.onnx_detector import OnnxDetector
 

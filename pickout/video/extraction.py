@@ -1,8 +1,7 @@
 """One recording from frames to crops, in pieces that end where nobody is in view.
 
 A piece is the unit that a kill cannot halve: the tracker starts afresh at its end, so a run that goes on from there
-finds just what a run without interruption would have found.
-"""
+finds just what a run without interruption would have found."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -46,8 +45,7 @@ class Piece:
         tracks: tracks of the recording so far.
         frames: frames looked at in this piece.
         over: whether the recording has been read to its end.
-        fault: where and why it broke off, or what was passed over.
-    """
+        fault: where and why it broke off, or what was passed over."""
 
     rows: tuple[dict[str, Any], ...]
     mark: Mark
@@ -82,8 +80,7 @@ def extract(
 
     Raises:
         VideoUnreadable: the recording cannot be read at all.
-        StorageFull: no space left.
-    """
+        StorageFull: no space left."""
     tracker = Tracker(settings.rate, settings.tracks)
     camera = StandingCamera() if settings.motion else None
     start = recording.start or container_start(source.metadata)

@@ -33,8 +33,7 @@ class Frame:
     Args:
         number: from 0, of all frames that the recording has, whether they were looked at or not.
         seconds: since the recording began.
-        image: upright sRGB. Shape: (height, width, 3).
-    """
+        image: upright sRGB. Shape: (height, width, 3)."""
 
     number: int
     seconds: float
@@ -60,8 +59,7 @@ class VideoFile:
         rate: frames to give a second, at most; the others are passed over.
 
     Raises:
-        VideoUnreadable: no video, without frames, or of a size that no recording of people has.
-    """
+        VideoUnreadable: no video, without frames, or of a size that no recording of people has."""
 
     def __init__(self, file: Path, rate: float) -> None:
         self.file, self._rate = file, rate
@@ -129,8 +127,7 @@ class FrameFolder:
 
     Args:
         folder: the folder.
-        rate: pictures a second.
-    """
+        rate: pictures a second."""
 
     def __init__(self, folder: Path, rate: float) -> None:
         self.file, self._rate = folder, rate
@@ -160,8 +157,7 @@ class LiveCamera:
         address: `rtsp://` or `http://` (MJPEG).
         rate: frames to give a second, at most.
         lasts: seconds to look; None: until interrupted.
-        tell: called with what is worth knowing, such as a lost connection.
-    """
+        tell: called with what is worth knowing, such as a lost connection."""
 
     def __init__(
         self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None

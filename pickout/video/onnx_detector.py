@@ -34,8 +34,7 @@ class OnnxDetector:
         threads: how many it may use; None: as many as there are cores.
 
     Raises:
-        VideoError: ONNX Runtime is not installed, or the file is no model or of another layout.
-    """
+        VideoError: ONNX Runtime is not installed, or the file is no model or of another layout."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         try:

@@ -49,8 +49,7 @@ class Sighting:
         score: the detector's.
         quality: by which crops of one track are compared: large, sharp, whole, sure.
         crop: its pixels, perhaps reduced. Shape: (height, width, 3).
-        colours: mean colours of a coarse grid.
-    """
+        colours: mean colours of a coarse grid."""
 
     frame: int
     seconds: float
@@ -68,8 +67,7 @@ class Track:
     Args:
         last: when it was last seen, in seconds.
         seen: in how many frames.
-        best: candidates for its crops, best first.
-    """
+        best: candidates for its crops, best first."""
 
     last: float
     seen: int = 0
@@ -89,8 +87,7 @@ class Tracker:
 
     Args:
         rate: frames a second.
-        settings: how.
-    """
+        settings: how."""
 
     def __init__(self, rate: float, settings: TrackSettings) -> None:
         self._settings = settings
@@ -120,8 +117,7 @@ class Tracker:
         """Box, score and number of each track that is seen in the next frame.
 
         Args:
-            seconds: of the frame; recordings whose frames come unevenly are followed by their times.
-        """
+            seconds: of the frame; recordings whose frames come unevenly are followed by their times."""
         tracked = self._library.update(found, timestamp=seconds)
         if tracked.tracker_id is None or tracked.confidence is None:
             return

@@ -1,8 +1,7 @@
 """Files of the ALBEF family under our names (ALBEF's pre-training and retrieval checkpoints, RaSa's, and so AGA's), and
 the plain BERT and vision transformers that its towers are made of.
 
-The momentum twin's tensors, which end in `_m` there, stand under `momentum.` here.
-"""
+The momentum twin's tensors, which end in `_m` there, stand under `momentum.` here."""
 
 import re
 from collections.abc import Collection, Mapping

@@ -1,8 +1,7 @@
 """Vectors that stay on disk: found through an index inside a gallery's table, and always scored exactly.
 
 The index is LanceDB's: an inverted file over vectors quantised to one bit a number (RaBitQ, Gao and Long, 2024).
-docs/journal.md tells why not by product quantisation.
-"""
+docs/journal.md tells why not by product quantisation."""
 
 import warnings
 from collections.abc import Iterator, Sequence
