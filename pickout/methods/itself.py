@@ -3,7 +3,7 @@
 ITSELF: Attention Guided Fine-Grained Alignment for Vision-Language Retrieval, arXiv 2601.01024. In training, the
 attention of a middle and a late layer is rolled out (MARS), the best tokens within a shrinking budget (ATS) form a
 bank, and an adapter pools the bank into a local embedding (GRAB). docs/methods/itself.md tells paper, release and ours
-apart. `dual` is its baseline (table 3): two towers and one global feature each."""
+apart."""
 
 from collections.abc import Mapping
 from math import sqrt
@@ -33,7 +33,7 @@ from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
-from pickout.shapes import ALL_ROWS, NO_ATTENTION, AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
+from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -243,47 +243,3 @@ def _scoring(settings: ItselfSettings, statistic: Statistic, tower: str, depth: 
         raise RecipeError(told + (remedy if key != "single_layer" else ""))
     later_left = settings.rollout_order == "later_left"
     return Scoring(statistic, layers, settings.discard, later_left, settings.query_row)
-
-
-class DualSettings(ObjectiveSettings):
-    """The global baseline: TAL and CID on the class and end-of-text tokens (ITSELF, table 3, first row)."""
-
-
-class Dual(Method):
-    """The cosine of class token and end-of-text token; arguments as in `MethodEntry.build`."""
-
-    def __init__(
-        self,
-        settings: DualSettings,
-        vision: ImageTower,
-        text: TextTower,
-        identities: int,
-        vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
-    ) -> None:
-        super().__init__()
-        self.settings, self.vision, self.text = settings, vision, text
-        self.global_objective = Objective(settings, "global", vision.embedding, identities)
-        self.dimension = vision.embedding
-
-    def losses(self, batch: Batch, progress: Progress) -> LossTerms:  # noqa: ARG002  (nothing here changes over time)
-        """TAL and CID of the global features, over the batches of all processes together."""
-        image_BE = gather_with_gradient(self.vision(batch.images).summary.float())
-        text_BE = gather_with_gradient(self.text(batch.texts).summary.float())
-        terms: LossTerms = self.global_objective(image_BE, text_BE, gather(batch.identity))
-        return terms
-
-    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
-        """Embed prepared images; `parts` holds `global`, not normalised."""
-        out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
-        whole, seen = out.summary.float(), out.trace if trace else None
-        return ImageFeatures(F.normalize(whole, dim=-1), out.tokens, {"global": whole}, seen)
-
-    def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
-        """Embed tokenized captions; `parts` holds `global`, not normalised."""
-        out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
-        whole, seen = out.summary.float(), out.trace if trace else None
-        return TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """Towers, classifiers, and the biases of each."""
-        return group_parameters(self, self.settings.group_of)

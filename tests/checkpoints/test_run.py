@@ -16,7 +16,7 @@ from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, RecipeError, StorageFull
 from pickout.methods import METHODS, MethodEntry
 from pickout.methods.base import Method
-from pickout.methods.itself import Dual, DualSettings
+from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.towers import TextSettings
 from pickout.text.build import train_tokenizer
