@@ -30,8 +30,8 @@ import torch
 from PIL import Image
 
 import pickout
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import prepare
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.picture import decode, digest, read_file, thumbnail

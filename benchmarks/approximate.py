@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from search import cpu, unit
 
 from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, read_approximation
-from pickout.gallery.storage.manifest import new_manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row, row_id
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import make_gallery
+from pickout.gallery.storage.tables import make_gallery, new_manifest, read_manifest
 from pickout.gallery.vectors.exact import Vectors
 
 Array = NDArray[np.float32]

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pickout.evaluate.metrics import average, score_queries
-from pickout.evaluate.relevant_ranks import find_relevant, rank
+from pickout.evaluate.metrics import average, find_relevant, rank, score_queries
 
 NOISE = 3.0
 

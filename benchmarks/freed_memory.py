@@ -15,7 +15,7 @@ from pickout.data.batching import Batch
 from pickout.methods.base import Progress
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
-from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
 from pickout.train.recipe import find_recipe, load_recipe
 from pickout.train.system import keep_freed_memory
 

@@ -21,12 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pickout.evaluate.candidates import Candidates, match_candidates
-from pickout.evaluate.token_store import TokenStore
+from pickout.evaluate.candidates import Candidates, TokenStore, match_candidates
 from pickout.methods.base import Method
+from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.shared_keys import ImageMemory
-from pickout.nn.text import TextSettings
+from pickout.nn.towers import TextSettings
 from pickout.shapes import TokenBatch
 from pickout.train.system import keep_freed_memory
 

@@ -36,7 +36,7 @@ from pickout.methods.model import build_model
 from pickout.saliency.enrich import candidates, enrich
 from pickout.saliency.hiding import apply_mask
 from pickout.shapes import TokenBatch
-from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
 from pickout.train.recipe import Recipe, find_recipe, load_recipe
 from pickout.train.system import keep_freed_memory
 

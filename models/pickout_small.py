@@ -20,11 +20,11 @@ from typing import Any
 import torch
 
 import pickout
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import write_bundle
 from pickout.checkpoints.source import DEFAULT_FILE
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.config import parse_settings
 from pickout.synthetic.street import ANNOTATIONS, QUERIES, StreetSettings, draw_street
 from pickout.train.display import Terminal

@@ -16,15 +16,14 @@ from kills.crops import GridEncoder, row_fact
 from pickout.errors import PickoutError
 from pickout.gallery.approximate.build import ApproximateSettings, usable
 from pickout.gallery.changes import edits
-from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.changes.edits import unfinished
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.portable import reader
 from pickout.gallery.search.query import Query
-from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.manifest import MANIFEST, read_manifest
-from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.rows import Metadata, row_seal
+from pickout.gallery.storage.tables import MANIFEST, read_manifest
 
 SETTINGS = IngestSettings(batch=4, commit=4, compact_every=3, threads=1)
 """Small, so that an adding is several commits and compactions."""

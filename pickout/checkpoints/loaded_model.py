@@ -1,21 +1,25 @@
-"""A model ready for use: pictures and sentences in, vectors out."""
+"""Where a model computes and in which precision, its fingerprint, which tells whose vectors are whose, and a model
+ready for use: pictures and sentences in, vectors out."""
 
+import hashlib
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+import tomli_w
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-from pickout.checkpoints.device import Precision, choose_device, choose_precision
-from pickout.checkpoints.fingerprint import fingerprint
-from pickout.checkpoints.key_report import KeyReport, compare
+from pickout.checkpoints.weight_file import KeyReport, compare
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, UsageError
@@ -23,7 +27,83 @@ from pickout.methods.base import ImageFeatures, Method
 from pickout.methods.model import ModelSettings, build_model
 from pickout.shapes import TokenBatch
 from pickout.text.familiarity import Familiarity, familiarity
-from pickout.text.tokenizer import Tokenizer
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+
+FINGERPRINT = 12  # hexadecimal digits of a fingerprint
+
+_ADDED: dict[str, dict[str, str | None]] = {
+    "image": {"resample": "bilinear"},
+    "vision": {"kind": "clip"},
+    "text": {"kind": "clip"},
+    "tokenizer": {"cleaning": "none", "words": None},
+}  # settings that were added later, and the value that changes nothing
+_WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
+"""Settings that mean something only beside another value of those."""
+
+
+def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
+    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits."""
+    digest = hashlib.sha256((described(settings) + tokenizer.to_json()).encode())
+    return _with_tensors(digest, method.state_dict())[:FINGERPRINT]
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over every tensor by name, shape and bytes."""
+    return _with_tensors(hashlib.sha256(), tensors)
+
+
+def _with_tensors(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> str:
+    for key, tensor in sorted(tensors.items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{key} {array.dtype} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def described(settings: ModelSettings) -> str:
+    """The settings as text, without those that came later and stand at what everything was before them."""
+    # So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
+    told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
+    if settings.vision.branches == 1:
+        told["vision"].pop("branches")
+    for table, added in _ADDED.items():
+        if table == "tokenizer" or all(told[table].get(name) == value for name, value in added.items()):
+            for name in (*added, *_WITH.get(table, ())):
+                told[table].pop(name, None)
+    return tomli_w.dumps(told)
+
+
+Precision = Literal["auto", "fp32", "bf16"]
+_PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of that name: `cpu`, `cuda`, `cuda:1`; `auto` for a GPU where there is one, each process its own.
+    `UsageError`: another kind of device, or one that is not in this machine."""
+    if device == "auto":
+        here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % here}" if here else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"device '{device}': unknown; use auto, cpu, cuda or cuda:0")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device '{device}': this machine or this build of torch has no such GPU; use cpu or auto")
+    return chosen
+
+
+def choose_precision(precision: str, device: torch.device) -> Literal["fp32", "bf16"]:
+    """`bf16` or `fp32`; `auto` takes `bf16` where the device computes in it natively."""
+    if precision == "auto":
+        if device.type == "cuda":
+            native = torch.cuda.get_device_capability(device) >= (8, 0)
+        else:
+            probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+            native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
+        return "bf16" if native else "fp32"
+    if precision not in _PRECISIONS:
+        raise UsageError(f"precision '{precision}': unknown; use auto, fp32 or bf16")
+    return _PRECISIONS[precision]
+
 
 Item = TypeVar("Item")
 
@@ -74,8 +154,7 @@ class LoadedModel:
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """L2-normalised vectors of upright pictures of any size and mode; a CheckpointError where they are not finite.
 
-        Shape: (images, dimension).
-        """
+        Shape: (images, dimension)."""
         empty = np.empty((0, self.dimension), np.float32)
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
 
@@ -91,8 +170,7 @@ class LoadedModel:
         """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
 
         `tokens` are from `encode_images_with_tokens`; a UsageError where they are another model's, or the method has no
-        second score.
-        """
+        second score."""
         if self.candidates == 0:
             raise UsageError(f"{self.name}: this method has no second score")
         width = self.settings.vision.width
@@ -160,6 +238,15 @@ class LoadedModel:
         return numbers
 
 
+class _Undrawn(TorchFunctionMode):
+    """Draws no starting weights. On the meta device PyTorch imports its compiler, for a second, to draw nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "").removeprefix("kaiming_") in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def assemble(
     report: KeyReport,
     settings: ModelSettings,
@@ -174,8 +261,7 @@ def assemble(
     """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
 
     `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
-    keys are missing, left over or of another shape or kind, or the tokenizer has another size.
-    """
+    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         raise CheckpointMismatch(
@@ -189,7 +275,7 @@ def assemble(
         )
     try:
         # On the meta device a build allocates nothing; the tensors of the file take the places.
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             method = build_model(settings, tokenizer, identities, source=source)
     except (RecipeError, RuntimeError, OverflowError) as error:
         raise CheckpointMismatch(f"{source}: no model has such settings ({error})") from None

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.formats.albef_family import MINILM
-from pickout.checkpoints.key_report import KeyReport, compare
-from pickout.checkpoints.weight_file import read_weights
+from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointError
 from pickout.methods.base import Method
 from pickout.nn.efficientnet import STAGES

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pickout.checkpoints.device import Precision
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
-from pickout.checkpoints.key_report import KeyReport
-from pickout.checkpoints.loaded_model import LoadedModel, assemble
+from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.config import nearest
 from pickout.errors import CheckpointError, DataError
 from pickout.methods import METHODS
@@ -45,8 +44,7 @@ def load(
 
     Raises:
         CheckpointError: and its kinds; see `pickout.errors`.
-        UsageError: a device or a precision that is not there.
-    """
+        UsageError: a device or a precision that is not there."""
     path = resolve(path_or_name)
     bundle = is_bundle(path)
     run = None if bundle else run_folder(path)

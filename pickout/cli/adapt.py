@@ -22,8 +22,7 @@ def adapt(
 ) -> None:
     """Move a model's normalisation towards a gallery's crops; gallery and old model stay as they are.
 
-    Refused where crops that were held back do not say that it helps. Needs no labels.
-    """
+    Refused where crops that were held back do not say that it helps. Needs no labels."""
     from pickout.checkpoints.saved_model import write_bundle
     from pickout.train.adaptation import AdaptationSettings
     from pickout.train.adaptation import adapt as adapt_model

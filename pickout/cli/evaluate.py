@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def write_report(folder: Path, report: "Report") -> None:
     """Write the report and the picture of its curve."""
-    from pickout.evaluate.printout import plot_cmc
+    from pickout.evaluate.evaluation_report import plot_cmc
 
     write(folder / "report.json", "--out", report.json_text)
     write(folder / "cmc.png", "--out", lambda: plot_cmc(report))
@@ -37,13 +37,12 @@ def evaluate(
 ) -> None:
     """Measure text-to-image and image-to-text search: R@1, R@5, R@10, mAP, mINP, with intervals and a curve.
 
-    Evaluations on the test split are noted in the run's evaluations.jsonl.
-    """
+    Evaluations on the test split are noted in the run's evaluations.jsonl."""
     from rich.console import Console
 
-    from pickout.checkpoints.device import choose_device
+    from pickout.checkpoints.loaded_model import choose_device
     from pickout.checkpoints.source import load
-    from pickout.evaluate.printout import render
+    from pickout.evaluate.evaluation_report import render
     from pickout.evaluate.processes import join_launcher
     from pickout.evaluate.protocol import EvaluationSettings, run_folder
     from pickout.evaluate.protocol import evaluate as measure

@@ -13,12 +13,12 @@ from typer.core import TyperGroup
 from pickout.cli import model as loading
 from pickout.cli.options import DataName, DataRoot, Device, Json, Run, Texts, setting, settings_of
 from pickout.cli.terminal import png, progress, say, say_table, tell, write
+from pickout.data.data_set import Split
 from pickout.data.images import open_image
 from pickout.errors import UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.data.data_set import Split
     from pickout.explain.pair import Pair
 
 _Crop = Annotated[Path, typer.Argument(help="The crop.")]
@@ -58,7 +58,7 @@ def show(
     from pickout.explain.explanation import MEANING, explain, measurement_file
     from pickout.explain.figures import explanation_sheet, overlay
     from pickout.explain.page import explanation_page
-    from pickout.explain.verdict import read_measurement
+    from pickout.explain.ways import read_measurement
 
     picture = open_image(image)
     loaded = loading.load_model(model, device)
@@ -103,8 +103,7 @@ def measure(
 ) -> None:
     """Hold every way to explain a model against random maps, and on a drawn street against the garments' masks.
 
-    The best way of each kind that is better than chance is what `pickout explain` shows from then on.
-    """
+    The best way of each kind that is better than chance is what `pickout explain` shows from then on."""
     from pickout.evaluate.protocol import run_folder
     from pickout.explain.explanation import measurement_file
     from pickout.explain.faithfulness import MeasureSettings
@@ -145,8 +144,8 @@ def entropy(
     json: Json = False,
 ) -> None:
     """How widely each layer's class token looks: the entropy of its attention (ITSELF, figure 7, left)."""
-    from pickout.explain.attention import attention_entropy
     from pickout.explain.figures import entropy_figure
+    from pickout.explain.pair import attention_entropy
 
     loaded = loading.load_model(model, device)
     opened = _captioned(loaded, model, data, root, split)
@@ -176,10 +175,10 @@ def word(
     json: Json = False,
 ) -> None:
     """Where a word looks in a crop: cross-attention of the fusion layers (AGA, figures 3 and 5)."""
-    from pickout.explain.attention import look_at
     from pickout.explain.explanation import measurement_file
     from pickout.explain.figures import look_sheet
-    from pickout.explain.verdict import judge, read_measurement
+    from pickout.explain.pair import look_at
+    from pickout.explain.ways import judge, read_measurement
 
     loaded, pair = _open(run, device, image, caption)
     read = [pair.words[each].text for each in pair.told]
@@ -208,8 +207,7 @@ def enrich(
     """What masking would hide of a caption, what the model guesses there, and what enrichment makes of it (AGA, figures
     4 and 6).
 
-    A run keeps no momentum twin; where training asks it, the run's own word head answers here.
-    """
+    A run keeps no momentum twin; where training asks it, the run's own word head answers here."""
     from pickout.explain.figures import guesses_figure
     from pickout.explain.masks import hidden_pieces, word_weights
 
@@ -249,9 +247,9 @@ def masks(
     json: Json = False,
 ) -> None:
     """Random masks beside attention-guided ones: what each hides of a caption (AGA, figure 5)."""
-    from pickout.explain.attention import look_at
     from pickout.explain.figures import masks_figure
     from pickout.explain.masks import compare_masks
+    from pickout.explain.pair import look_at
 
     loaded, pair = _open(run, device, image, caption)
     found = compare_masks(loaded, pair, draws=draws, seed=seed)
@@ -295,7 +293,7 @@ def vacuous(
     say(f"the first {len(captions)} sentences of {opened.data}, {split}; one mask each, seed {seed}")
 
 
-def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> "Split":
+def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> Split:
     from pickout.data.training_pairs import with_captions
     from pickout.evaluate.protocol import run_folder
 
@@ -304,7 +302,7 @@ def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | N
 
 def _fusing(run: str, device: str) -> "LoadedModel":
     """A model that fuses words and images; another is refused."""
-    from pickout.explain.attention import fusion_model
+    from pickout.explain.pair import fusion_model
 
     loaded = loading.load_model(run, device)
     fusion_model(loaded)

@@ -9,7 +9,7 @@ from pickout.errors import GalleryError, UsageError
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.data_set import DataSet, Split
-    from pickout.gallery.storage.manifest import Manifest
+    from pickout.gallery.storage.tables import Manifest
 
 
 def load_model(model: str, device: str) -> "LoadedModel":
@@ -52,11 +52,8 @@ def open_run_data(
     model: str, home: Path | None, data: str | None, root: Path | None, *, speaks: bool = True
 ) -> "DataSet":
     """The data set as named, else the one that the run in `home` was trained on; says what its reader assumed.
-
-    Raises:
-        UsageError: neither the user nor the run names a data set, or there is none of that name.
-        DataError: it cannot be used.
-    """
+    `UsageError`: neither the user nor the run names a data set, or there is none of that name; `DataError`: it cannot
+    be used."""
     from pickout.data.registry import open_data
     from pickout.evaluate.evaluation_report import read_training
 

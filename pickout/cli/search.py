@@ -53,8 +53,7 @@ def search(
     """Rank a gallery's crops by how well they fit a sentence, a picture, or both.
 
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
-    gallery's audit.jsonl.
-    """
+    gallery's audit.jsonl."""
     settings = settings_of(SearchSettings, set_)
     opened = open_gallery(gallery)
     check_place(html, "--html")
@@ -126,7 +125,7 @@ def _reasons(model: "LoadedModel", answers: Sequence[Answer]) -> Reasons:
     """Why each candidate has its score for the first sentence of its query."""
     from pickout.explain.explanation import explain, measurement_file
     from pickout.explain.page import explanation_piece, explanation_style
-    from pickout.explain.verdict import read_measurement
+    from pickout.explain.ways import read_measurement
 
     measurement = read_measurement(measurement_file(model))
     pieces: dict[str, str] = {}

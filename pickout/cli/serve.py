@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ def serve(
     galleries: Annotated[list[Path] | None, typer.Argument(help="Galleries made by pickout index.")] = None,
     state: State = STATE,
     demo: Annotated[bool, typer.Option("--demo", help="Draw people first, and serve them too.")] = False,
+    recordings: Annotated[
+        list[Path] | None, typer.Option(help="A folder of the recordings that crops were cut from; repeat for more.")
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs tokens.")] = (
         "127.0.0.1"
     ),
@@ -31,8 +35,7 @@ def serve(
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
 
     The page is at the address that is told; the API lies below /v1. Without tokens only this machine is answered. See
-    pickout token, and docs/serve.md for settings.toml.
-    """
+    pickout token, and docs/serve.md for settings.toml."""
     from pickout.errors import UsageError
 
     check_packages()
@@ -41,6 +44,8 @@ def serve(
     from pickout.serve.app import create_app
     from pickout.serve.guard import LOOPBACK
 
+    if absent := [folder for folder in recordings or () if not folder.is_dir()]:
+        raise UsageError(f"--recordings {absent[0]}: no such folder")
     state = prepared(state)
     galleries = list(galleries or ())
     if demo:
@@ -49,7 +54,7 @@ def serve(
         galleries.append(demo_gallery(state / "demo", device))
     if not galleries:
         raise UsageError("nothing to serve; name a gallery, or try drawn people with --demo")
-    service = open_service(galleries, state, model, device)
+    service = open_service(galleries, state, model, device, recordings=recordings or ())
     near = host in LOOPBACK
     if not near and not any(token.is_valid for token in service.tokens.all()):
         raise UsageError(
@@ -73,11 +78,7 @@ def serve(
 
 
 def check_packages() -> None:
-    """Make sure that the packages of a server are installed.
-
-    Raises:
-        UsageError: they are not.
-    """
+    """Make sure that the packages of a server are installed. `UsageError`: they are not."""
     from importlib.util import find_spec
 
     from pickout.errors import UsageError
@@ -93,13 +94,20 @@ def prepared(state: Path) -> Path:
     return folder
 
 
-def open_service(galleries: list[Path], state: Path, model: str | None, device: str, via: str = "server") -> "Service":
+def open_service(
+    galleries: list[Path],
+    state: Path,
+    model: str | None,
+    device: str,
+    via: str = "server",
+    recordings: Iterable[Path] = (),
+) -> "Service":
     """The galleries with their models; equal models are loaded once."""
     from functools import cache
 
     from pickout.cli.model import load_model, remembered_model
     from pickout.gallery.encoder import Encoder
-    from pickout.gallery.storage.manifest import read_manifest
+    from pickout.gallery.storage.tables import read_manifest
     from pickout.serve.hosting import hosted
     from pickout.serve.service import Service
     from pickout.serve.settings import read_settings
@@ -112,6 +120,7 @@ def open_service(galleries: list[Path], state: Path, model: str | None, device: 
         return load(model or remembered_model(path, read_manifest(path)))
 
     settings = read_settings(state)
+    settings = settings.model_copy(update={"recordings": (*settings.recordings, *recordings)})
     resolved = [path.resolve() for path in galleries]
     return Service(hosted(resolved, of_gallery, settings), state.resolve(), settings, load, via)
 

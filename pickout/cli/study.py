@@ -21,14 +21,12 @@ def study(
 ) -> None:
     """Train what is missing, ask every finished model, and write table.md, plot.png and study.json into the folder.
 
-    The table is written anew after each run, so a study that is stopped has compared what it has.
-    """
+    The table is written anew after each run, so a study that is stopped has compared what it has."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from pickout.study.comparison import compare, plot, to_markdown, to_text
-    from pickout.study.plan import load_plan
-    from pickout.study.runs import carry_out, draw, runs_of
+    from pickout.study.runs import carry_out, draw, load_plan, runs_of
 
     console = Console(stderr=True, highlight=False)
 

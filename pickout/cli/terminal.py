@@ -55,7 +55,7 @@ def say_table(
 
 def check_place(file: Path | None, option: str) -> None:
     """Refuse a file in a gallery's folder, where it would outlive what is erased or replace a file."""
-    from pickout.gallery.storage.manifest import MANIFEST
+    from pickout.gallery.storage.tables import MANIFEST
 
     if file is not None and any((folder / MANIFEST).exists() for folder in file.resolve().parents):
         raise UsageError(f"{option} {file}: lies in a gallery's folder; give another place for it")

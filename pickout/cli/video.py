@@ -44,12 +44,12 @@ def video(
     """Find the people in recordings and keep the best crops of each, with camera, time, track and box.
 
     Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
-    before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody.
-    """
+    before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody."""
     from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.storage.rows import parse_time
+    from pickout.video import require_libraries
 
-    _require_libraries()
+    require_libraries()
     from pickout.video.detectors import make_detector
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import TABLE, harvest
@@ -63,7 +63,7 @@ def video(
         recordings, camera=camera, camera_from=_source_of_names(camera_from), start=moment, zone=zone
     )
     count = min(workers or _cores(), len(found))
-    with _progress(found, last, speaks=not json) as say:
+    with _progress(found, speaks=not json) as say:
         report = harvest(found, out, detector, settings, workers=count, lasts=last, say=say)
     _show(report, out, json=json)
     if gallery is not None and report.crops:
@@ -72,15 +72,6 @@ def video(
         index(out, gallery, model=model, table=out / TABLE, device=device, json=json)
     if not report.crops:
         raise NothingFound(f"{out}: nobody was found in {len(found)} recordings")
-
-
-def _require_libraries() -> None:
-    from importlib.util import find_spec
-
-    from pickout.errors import UsageError
-
-    if lacking := [name for name in ("av", "supervision", "trackers") if find_spec(name) is None]:
-        raise UsageError(f"pickout video needs {', '.join(lacking)}: pip install 'pickout[video]'")
 
 
 def _source_of_names(word: str) -> "CameraName":
@@ -100,9 +91,7 @@ def _cores() -> int:
 
 
 @contextmanager
-def _progress(
-    found: list["Recording"], last: float | None, *, speaks: bool
-) -> Iterator[Callable[[str, float | str], None]]:
+def _progress(found: list["Recording"], *, speaks: bool) -> Iterator[Callable[[str, float | str, float | None], None]]:
     """A bar a recording, with the time left, on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -111,26 +100,15 @@ def _progress(
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not speaks) as bars:
         tasks = {each.name: bars.add_task(printable(each.name), total=None, at="", visible=False) for each in found}
-        lengths = {each.name: last if each.is_live else _length(each) for each in found} if speaks else {}
 
-        def say(name: str, what: float | str) -> None:
+        def say(name: str, what: float | str, length: float | None) -> None:
             if isinstance(what, str):
                 console.print(printable(what), markup=False)
                 return
-            length = lengths.get(name)
             at = f"{what / 60:.1f} min" + (f" of {length / 60:.1f}" if length else "")
             bars.update(tasks[name], completed=what, total=length, at=at, visible=True)
 
         yield say
-
-
-def _length(recording: "Recording") -> float | None:
-    from pickout.errors import VideoError
-
-    try:
-        return recording.source(1.0).seconds
-    except VideoError:
-        return None  # told when it is its turn
 
 
 def _show(report: "HarvestReport", out: Path, *, json: bool) -> None:

@@ -17,9 +17,8 @@ from pickout.data.images import open_image
 from pickout.data.training_pairs import require_files
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, DataError
-from pickout.evaluate.candidates import Tell
+from pickout.evaluate.candidates import Tell, TokenStore, joined
 from pickout.evaluate.processes import ALONE, Share
-from pickout.evaluate.token_store import TokenStore, joined
 from pickout.methods.base import ImageFeatures, Method, TextFeatures
 from pickout.shapes import Float, TokenBatch
 from pickout.text.tokenizer import Tokenizer

@@ -1,6 +1,11 @@
-"""The field's measures, from the ranks of the relevant items.
+"""Ranks of the relevant gallery items, and of nothing else, from inner products that are the same on every machine.
 
-With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole gallery:
+The order of the gallery for a query is by descending score; items of equal score stand in gallery order, as a stable
+descending sort leaves them. So the rank of an item is 1 + the number of items scored higher + the number of items
+scored equal that stand before it. All measures follow from the ranks of the relevant items alone; a sort of the whole
+gallery with positions, the usual way, holds a matrix of 8-byte positions that is never needed.
+
+With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole gallery, the field's measures are
 
     R@k   100 if r_1 <= k, else 0
     mAP   100 * mean over j of j / r_j          (average precision over the full ranking)
@@ -8,15 +13,181 @@ With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole 
     rSum  R@1 + R@5 + R@10, of one direction
 
 each averaged over the queries that have a relevant item (ITSELF, section on evaluation; AGA, same). Queries without one
-are left out and counted.
-"""
+are left out and counted."""
 
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from pickout.evaluate.relevant_ranks import RelevantRanks
+from pickout.evaluate.processes import ALONE, Share
+from pickout.shapes import Float
+
+TIE_RULE = "equal scores rank in gallery order (stable descending sort)"  # the tie rule in words, for reports
+GRID_BITS, _GALLERY_BLOCK = 26, 4096  # two factors of so many bits fill float64's 53
+
+
+class ExactProduct:
+    """Inner products of all queries with all gallery vectors, some rows at a time, however the work is cut.
+
+    A float32 matrix product depends in its last bits on the shape of the block, the number of threads and the library,
+    so two runs may order two nearly equal images differently. Here each embedding is first rounded to a grid of 2^-26
+    (relative to the longest vector): products are then whole multiples of 2^-52, all partial sums stay below 2^53 of
+    these units (by Cauchy-Schwarz), and a float64 matrix product makes no rounding error at all, in whatever order it
+    adds. The exact sum is rounded once to float32. The grid moves a score of unit vectors by about 1e-8. `ValueError`:
+    the two have different dimensions, or a number is not finite."""
+
+    def __init__(self, queries: Float[Tensor, "queries width"], gallery: Float[Tensor, "gallery width"]) -> None:
+        if queries.shape[1] != gallery.shape[1]:
+            raise ValueError(f"queries have {queries.shape[1]} numbers each, the gallery {gallery.shape[1]}")
+        self._queries, self._gallery = queries, gallery
+        self._query_exponent, self._gallery_exponent = _exponent(queries), _exponent(gallery)
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "rows gallery"]:
+        """Exact inner products of queries `start` to `stop` with the whole gallery, float64."""
+        product = torch.empty(stop - start, len(self._gallery), dtype=torch.float64)
+        rows = _on_grid(self._queries[start:stop], self._query_exponent)
+        for left in range(0, len(self._gallery), _GALLERY_BLOCK):
+            block = _on_grid(self._gallery[left : left + _GALLERY_BLOCK], self._gallery_exponent)
+            torch.mm(rows, block.T, out=product[:, left : left + _GALLERY_BLOCK])
+        return product.mul_(2.0 ** (self._query_exponent + self._gallery_exponent - 2 * GRID_BITS))
+
+
+def mix(products: Sequence[Float[Tensor, "rows gallery"]], weights: Sequence[float]) -> Float[Tensor, "rows gallery"]:
+    """The weighted sum of exact float64 products, rounded once to float32 (ITSELF, Eq. 8, with two)."""
+    if len(products) == 1 and weights[0] == 1.0:
+        return products[0].float()
+    total = products[0] * weights[0]
+    for product, weight in zip(products[1:], weights[1:], strict=True):
+        # Multiplied and added apart: a fused multiply-add may be used for some elements of a block and not for others.
+        total += product * weight
+    return total.float()
+
+
+def _exponent(vectors: Tensor) -> int:
+    """The least e with every vector's length at most about 2^e; the tolerance keeps unit vectors at 0."""
+    blocks = torch.split(vectors, _GALLERY_BLOCK) if len(vectors) else ()
+    longest = max((float(block.double().norm(dim=1).max()) for block in blocks), default=0.0)
+    if not math.isfinite(longest):
+        raise ValueError("an embedding holds a number that is not finite")
+    return math.frexp(longest * 0.999)[1]
+
+
+def _on_grid(vectors: Tensor, exponent: int) -> Tensor:
+    return vectors.to(torch.float64, copy=True).mul_(2.0 ** (GRID_BITS - exponent)).round_()
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """Which gallery items answer which query. The items of query q are at `starts[q]` to `starts[q + 1]`."""
+
+    starts: NDArray[np.int64]  # (queries + 1,)
+    columns: NDArray[np.int32]  # positions in the gallery, ascending within a query: (pairs,)
+    own: NDArray[np.bool_]  # whether query and item come from the same image: (pairs,)
+    gallery: int  # number of gallery items
+
+
+@dataclass(frozen=True, slots=True)
+class RelevantRanks:
+    """Ranks of the relevant items; those of query q are at `starts[q]` to `starts[q + 1]`, best first."""
+
+    starts: NDArray[np.int64]  # (queries + 1,)
+    ranks: NDArray[np.int32]  # from 1: (pairs,)
+    own: NDArray[np.bool_]  # whether query and item come from the same image: (pairs,)
+    gallery: NDArray[np.int64]  # number of gallery items of each query: (queries,)
+
+    def without_own(self) -> "RelevantRanks":
+        """The ranks after each query's own items left its gallery; everything behind them moves up."""
+        removed = np.concatenate([[0], np.cumsum(self.own, dtype=np.int64)])
+        before = removed[:-1] - np.repeat(removed[self.starts[:-1]], np.diff(self.starts))
+        kept = ~self.own
+        starts = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])[self.starts]
+        ranks = (self.ranks - before)[kept].astype(np.int32)
+        return RelevantRanks(starts, ranks, self.own[kept], self.gallery - np.diff(removed[self.starts]))
+
+
+def find_relevant(
+    query_identity: NDArray[np.int64],
+    gallery_identity: NDArray[np.int64],
+    query_image: NDArray[np.int64],
+    gallery_image: NDArray[np.int64],
+) -> Relevance:
+    """Pair each query with the gallery items of its identity; the last two are the images that each is or describes."""
+    order = np.argsort(gallery_identity, kind="stable")
+    ordered = gallery_identity[order]
+    left = np.searchsorted(ordered, query_identity, side="left")
+    counts = np.searchsorted(ordered, query_identity, side="right") - left
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    within = np.arange(starts[-1]) - np.repeat(starts[:-1], counts)
+    columns = order[np.repeat(left, counts) + within]
+    own = np.repeat(query_image, counts) == gallery_image[columns]
+    return Relevance(starts, columns.astype(np.int32), own, len(gallery_identity))
+
+
+def rank_row(scores: NDArray[np.float32], columns: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Ranks of some gallery items, at least one, for one query, from 1, given the scores of the whole gallery."""
+    wanted = scores[columns]
+    rivals = np.sort(scores[scores >= wanted.min()])
+    right = np.searchsorted(rivals, wanted, side="right")
+    if np.any(right - np.searchsorted(rivals, wanted, side="left") > 1):
+        ranks = np.empty(len(scores), np.int32)
+        ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1, dtype=np.int32)
+        return ranks[columns]
+    return (len(rivals) - right + 1).astype(np.int32)
+
+
+def rank(
+    queries: Tensor, gallery: Tensor, relevance: Relevance, *, chunk: int = 1024, share: Share = ALONE
+) -> RelevantRanks:
+    """Rank the relevant items of every query by inner product; as `rank_mixtures` with one part of weight 1."""
+    pairs = rank_mixtures([(queries, gallery)], [(1.0,)], relevance, chunk=chunk, share=share)[0]
+    return collect_ranks(pairs, relevance)
+
+
+def rank_mixtures(
+    parts: Sequence[tuple[Tensor, Tensor]],
+    mixtures: Sequence[Sequence[float]],
+    relevance: Relevance,
+    *,
+    chunk: int = 1024,
+    share: Share = ALONE,
+) -> list[NDArray[np.int32]]:
+    """Rank by several weighted sums of inner products at once; each product is computed once.
+
+    `parts` are (queries, gallery) embeddings of each part of the score, (items, dimension) float32, and `mixtures` are
+    weights, one for each part. A `chunk` of queries is multiplied with the gallery at a time; no result depends on it.
+    Every process, with its `share`, returns the whole result: for each mixture the rank of every pair of `relevance`,
+    in its order (pairs,). `ValueError`: the embeddings do not fit each other or are not finite."""
+    products, starts = [ExactProduct(*part) for part in parts], relevance.starts
+    chunk = max(1, chunk // len(parts))
+    first, last = share.bounds(len(parts[0][0]), 1)
+    found: list[list[NDArray[np.int32]]] = [[np.empty(0, np.int32)] for _ in mixtures]
+
+    def rank_query(query: int, scores: NDArray[np.float32]) -> NDArray[np.int32]:
+        columns = relevance.columns[starts[query] : starts[query + 1]]
+        return rank_row(scores, columns) if len(columns) else columns
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for start in range(first, last, chunk):
+            stop = min(start + chunk, last)
+            exact = [product.rows(start, stop) for product in products]
+            for ranks, weights in zip(found, mixtures, strict=True):
+                ranks.extend(pool.map(rank_query, range(start, stop), mix(exact, weights).numpy()))
+    return [np.concatenate(share.gather(np.concatenate(ranks))) for ranks in found]
+
+
+def collect_ranks(ranks: NDArray[np.int32], relevance: Relevance) -> RelevantRanks:
+    """Put each query's ranks, one for every pair of `relevance`, in ascending order."""
+    counts = np.diff(relevance.starts)
+    order = np.lexsort((ranks, np.repeat(np.arange(len(counts)), counts)))
+    gallery = np.full(len(counts), relevance.gallery, np.int64)
+    return RelevantRanks(relevance.starts, ranks[order], relevance.own[order], gallery)
+
 
 MEASURES = ("R@1", "R@5", "R@10", "mAP", "mINP", "rSum")
 """Names of the measures, in the order of the columns of `QueryScores.values`."""

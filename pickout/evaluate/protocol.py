@@ -16,8 +16,7 @@ from pydantic import Field
 from torch.nn.functional import normalize
 
 import pickout
-from pickout.checkpoints.device import Precision
-from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.loaded_model import LoadedModel, Precision
 from pickout.checkpoints.saved_model import SETTINGS_FILE
 from pickout.config import Settings
 from pickout.data.data_set import DataSet, Split
@@ -37,9 +36,18 @@ from pickout.evaluate.evaluation_report import (
     read_training,
     summarise,
 )
-from pickout.evaluate.metrics import QueryScores, average, score_queries
+from pickout.evaluate.metrics import (
+    TIE_RULE,
+    QueryScores,
+    RelevantRanks,
+    average,
+    collect_ranks,
+    find_relevant,
+    rank,
+    rank_mixtures,
+    score_queries,
+)
 from pickout.evaluate.processes import Share, current_share
-from pickout.evaluate.relevant_ranks import TIE_RULE, RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures
 from pickout.methods.base import Method
 from pickout.text.tokenizer import Tokenizer
 
@@ -95,8 +103,7 @@ def evaluate(
 
     Raises:
         DataError: the split does not exist, or has no images or captions, or images are missing or unreadable.
-        CheckpointError: the embeddings are not finite.
-    """
+        CheckpointError: the embeddings are not finite."""
     settings = settings or EvaluationSettings()
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
@@ -144,8 +151,7 @@ def validate(
 
     A method with a second score has its candidates looked at again; the measures before that end in `by embedding`.
     When a process group is running, all processes must call this: they share the work and get equal numbers. Raises
-    what `evaluate` raises.
-    """
+    what `evaluate` raises."""
     check_split(split)
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
     ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)

@@ -13,8 +13,7 @@ from torch import Tensor
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Array, Grid, Pair, make_pair, text_batch
-from pickout.explain.verdict import FILE, Measurement, Target, Verdict, judge
-from pickout.explain.ways import WAYS
+from pickout.explain.ways import FILE, WAYS, Measurement, Target, Verdict, judge
 from pickout.methods.itself import Itself, Selection
 from pickout.saliency.bank import select_bank
 from pickout.shapes import AttentionTrace
@@ -121,8 +120,7 @@ def explain(
 
     Raises:
         UsageError: the sentence holds no word, or an unknown way.
-        CheckpointError: the model gives numbers that are not finite.
-    """
+        CheckpointError: the model gives numbers that are not finite."""
     judged = judge(measurement, model.fingerprint, way)
     pair = make_pair(model, sentence, picture)
     evidence, shape = Evidence(model, pair, seed), (pair.grid.rows, pair.grid.columns)

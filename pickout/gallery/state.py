@@ -10,17 +10,24 @@ import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
-from pickout.gallery.changes.edits import Change, checked_ids, choose_rows, erase_crops, remove_rows, update_rows
-from pickout.gallery.changes.erasure import finish_everything, unfinished
+from pickout.gallery.changes.edits import (
+    Change,
+    checked_ids,
+    choose_rows,
+    erase_crops,
+    finish_everything,
+    remove_rows,
+    unfinished,
+    update_rows,
+)
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.manifest import MANIFEST, Manifest, read_manifest
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
+from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
 
 
 class OpenGallery:
@@ -32,6 +39,8 @@ class OpenGallery:
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, Approximation | None, Resident] | None = None
         self._visible: tuple[tuple[str | int, ...], Resident] | None = None
+        self._before: Resident | None = None
+        self._before_of = ""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         if encoder is not None:
@@ -193,6 +202,13 @@ class OpenGallery:
             self._visible = (state, resident.without(erased))
         return self._visible[1]
 
+    def follow(self, earlier: "OpenGallery") -> None:
+        """Read the rows once, taking over what `earlier`, which goes on being searched, holds of them."""
+        if earlier._resident is not None:
+            self._before, self._before_of = earlier._resident[2], earlier._opened.name
+        self._current()
+        self.follows = False
+
     def changed_since_read(self) -> bool:
         """Whether any process has changed rows since this one read them."""
         return self._resident is None or self._resident[0] != self._store.version()
@@ -215,5 +231,7 @@ class OpenGallery:
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
             vectors = None if about is None else partial(about.vectors, self._opened)
-            self._resident = (version, about, self._opened.resident(vectors))
+            before = self._before if self._opened.name == self._before_of else None
+            self._before = None
+            self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

@@ -2,21 +2,83 @@
 
 The numbers of the whole batch are made in every process, from the recipe's seed and the step alone, and each process
 takes its own rows. So a step can be repeated, a resumed run sees what the first run saw, and one process chooses as two
-with half a batch each.
-"""
+with half a batch each. Sums and draws go over the whole of a batch that is spread over processes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from pickout.draws import Drawn, categorical
 from pickout.methods.base import Progress
-from pickout.methods.processes import Part, total
+from pickout.nn.gather import gather, gather_with_gradient
 from pickout.saliency.hiding import apply_mask, choose_positions, ensure_chosen, random_words
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Float, Ids, Int, Mask, Scalar, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where this process's rows stand in the whole batch."""
+
+    start: int  # position of its first row
+    rows: int  # how many rows it has
+    whole: int  # how many rows all processes have
+    processes: int
+    length: int  # tokens of the longest caption of all processes
+    strong: int  # tokens of the longest caption as drawn, weak ones left out
+
+    @property
+    def own(self) -> slice:
+        """This process's rows of the whole batch."""
+        return slice(self.start, self.start + self.rows)
+
+    def share(self, count: Tensor) -> Scalar:
+        """The number of terms of all processes divided by that of processes, for `mean_over_processes`."""
+        return total(count) / self.processes
+
+
+def find_part(strong_BT: Mask, weak_BT: Mask) -> Part:
+    """Ask the other processes how many rows they have, and how long their captions are; False at padding."""
+    longest = [mask_BT.sum(dim=1).amax() for mask_BT in (strong_BT, weak_BT)]
+    sizes = gather(torch.stack([torch.full_like(longest[0], len(strong_BT)), *longest])[None]).tolist()
+    rank = distributed.get_rank() if len(sizes) > 1 else 0
+    counts, strong, weak = zip(*sizes, strict=True)
+    return Part(sum(counts[:rank]), counts[rank], sum(counts), len(counts), max(1, *strong, *weak), max(1, *strong))
+
+
+@torch.no_grad()
+def total(numbers: Tensor) -> Tensor:
+    """The sum of numbers over all processes, without gradient, float32."""
+    return gather_with_gradient(numbers.float()[None]).sum(dim=0)
+
+
+def mean_over_processes(loss: Scalar) -> Scalar:
+    """A loss of this process's terms, their sum divided by `Part.share`, as the loss of all, equal in every process.
+    Going back, each holds (processes) times its own terms' share, which averaging mends (`pickout.nn.gather`)."""
+    return gather_with_gradient(loss.reshape(1)).mean()
+
+
+@dataclass(frozen=True, slots=True)
+class Partners:
+    """Rows from which those of a draw over the whole batch are taken."""
+
+    bank: Float[Tensor, "bank tokens width"]  # this process's rows alone, or those of all
+    start: int  # position of this process's first row in the bank
+    index: Int[Tensor, " drawn"]  # the drawn rows' positions in the bank; where nothing was drawn, any position
+    everyone: bool  # whether the bank holds the rows of all processes
+
+
+def find_partners(rows: Float[Tensor, "local tokens width"], drawn: Drawn, part: Part) -> Partners:
+    """Bring in the rows of other processes, when any process has drawn one; a gradient flows back to them."""
+    local = torch.where(drawn.valid, drawn.index - part.start, 0)
+    away = (local < 0) | (local >= part.rows)
+    if part.processes == 1 or not bool(gather(away.any().long().reshape(1)).any()):
+        return Partners(rows, 0, local, everyone=False)
+    return Partners(gather_with_gradient(rows), part.start, drawn.index, everyone=True)
+
 
 _LOGITS_AT_ONCE = 2**22
 """How many of the generator's logits exist at a time; those of a whole batch would be the step's largest tensor."""
@@ -46,8 +108,8 @@ def draw_uniforms(progress: Progress, part: Part, context: int, device: torch.de
 class Hidden(NamedTuple):
     """Captions with hidden words: what the model reads, and where words were chosen, whatever stands there now."""
 
-    ids: Int[Tensor, "batch tokens"]
-    chosen: Bool[Tensor, "batch tokens"]
+    ids: Ids
+    chosen: Mask
 
 
 class Chooser:
@@ -58,10 +120,10 @@ class Chooser:
 
     def hide(
         self,
-        ids_BT: Int[Tensor, "batch tokens"],
-        content_BT: Bool[Tensor, "batch tokens"],
-        probability_BT: Float[Tensor, "batch tokens"],
-        words_BT: Int[Tensor, "batch tokens"] | None = None,
+        ids_BT: Ids,
+        content_BT: Mask,
+        probability_BT: Scores,
+        words_BT: Ids | None = None,
         *,
         from_generator: bool = False,
     ) -> Hidden:
@@ -78,13 +140,8 @@ class Chooser:
         return Hidden(apply_mask(ids_BT, chosen_BT, kind_BT, random_BT, self.mask_id), chosen_BT)
 
     def replace(
-        self,
-        ids_BT: Int[Tensor, "batch tokens"],
-        content_BT: Bool[Tensor, "batch tokens"],
-        tokens_BTD: Tensor,
-        logits: Callable[[Tensor], Tensor],
-        size: int,
-    ) -> Int[Tensor, "batch tokens"]:
+        self, ids_BT: Ids, content_BT: Mask, tokens_BTD: Tensor, logits: Callable[[Tensor], Tensor], size: int
+    ) -> Ids:
         """Every word drawn anew from the generator; most equal the original (RaSa, MRTD). `logits` leads from the
         generator's fused tokens (n, width) to (n, `size`), the size of the vocabulary."""
         uniform_n, step = self.tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)

@@ -3,28 +3,30 @@
 The main path never sees a weight: `scaled_dot_product_attention` keeps them inside its kernel. A reader that wants to
 know where the class token looked gets softmax(q_cls K^T / sqrt(d)), one row of N numbers a sample, from the same
 queries and keys; a whole map is computed only for the layers that roll-out needs. Neither carries a gradient.
-"""
 
+Cross-attention has no mask over its queries, so the queries of all rows that read the same image can stand side by side
+in one product with the image's keys and values. Those are then neither computed nor copied again for each row. Images
+are put into bands of similar row counts, and the rows of a band are padded to its largest count."""
+
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Float, Int, Ints, Mask, Scores, States
 
 
 class Attended(NamedTuple):
     """What one attention layer gives; row and map have heads averaged, float32, no gradient, before dropout."""
 
     tokens: Float[Tensor, "batch queries width"]  # the mixed tokens
-    row: Float[Tensor, "batch tokens"] | None  # where the query token looked; None unless asked for
+    row: Scores | None  # where the query token looked; None unless asked for
     map: Float[Tensor, "batch mapped tokens"] | None  # where every token looked; None unless asked for
 
 
-def split_heads(
-    x_BTW: Float[Tensor, "batch tokens width"], parts: int, heads: int
-) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
+def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
     """Projections that stand side by side, each cut into heads; going back, the views cost one copy together."""
     return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
 
@@ -48,10 +50,10 @@ class SelfAttention(nn.Module):
 
     def forward(
         self,
-        x_BND: Float[Tensor, "batch tokens width"],
-        query_B: Int[Tensor, " batch"] | None = None,
+        x_BND: States,
+        query_B: Ints | None = None,
         *,
-        mask_BN: Bool[Tensor, "batch tokens"] | None = None,
+        mask_BN: Mask | None = None,
         queries: int | None = None,
         row: bool = False,
         map: bool = False,
@@ -85,9 +87,9 @@ class SelfAttention(nn.Module):
 def attention_row(
     q_BHNd: Float[Tensor, "batch heads queries depth"],
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    query_B: Int[Tensor, " batch"] | None = None,
+    query_B: Ints | None = None,
     seen_BN: Bool[Tensor, "seers tokens"] | None = None,
-) -> Float[Tensor, "batch tokens"]:
+) -> Scores:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)).
 
     `query_B` is the position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each
@@ -120,3 +122,99 @@ def _weights(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
         scores = q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5
         weights: Tensor = (scores if seen is None else scores.masked_fill(~seen, -torch.inf)).softmax(dim=-1)
         return weights
+
+
+WIDEST = 1.25  # largest row count of a band relative to its smallest
+COPY = 25
+"""Copying an image's keys and values into a band takes about as long as asking them so many queries (a CPU core)."""
+
+
+class ImageMemory(NamedTuple):
+    """Keys and values of images for every layer that looks at them."""
+
+    keys: tuple[Float[Tensor, "images heads tokens depth"], ...]
+    values: tuple[Float[Tensor, "images heads tokens depth"], ...]
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self.keys[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Images with similar numbers of rows."""
+
+    images: Int[Tensor, " images"] | None  # which images; None for all in order
+    count: int  # how many images
+    slots: int  # rows of an image, padding included
+
+
+class Grouping(NamedTuple):
+    """All rows by the image they read."""
+
+    bands: tuple[Band, ...]  # every row is in exactly one
+    order: Int[Tensor, " slots"]  # the rows in the order of bands and images, each image's padded by repeating one
+    back: Int[Tensor, " rows"]  # where each row stands in `order`
+    image: Int[Tensor, " rows"]  # which image each row reads
+
+
+def group_rows(image_R: Int[Tensor, " rows"], images: int, tokens: int = 1) -> Grouping:
+    """Group rows by the image that each reads, from 0 to `images` - 1; some may have no row. The more tokens of a row
+    ask, the sooner are images cut into bands instead of padding rows."""
+    of = image_R.cpu()
+    by_image, counts = of.argsort(stable=True), torch.bincount(of, minlength=images)
+    starts = counts.cumsum(0) - counts
+    bands, orders, back, filled = list[Band](), list[Tensor](), torch.empty_like(of), 0
+    for members in _bands(counts, tokens):
+        slots = int(counts[members].max())
+        place_IS = torch.arange(slots).expand(len(members), slots)
+        real_IS = place_IS < counts[members][:, None]
+        rows_IS = by_image[(starts[members][:, None] + torch.where(real_IS, place_IS, 0)).clamp(max=len(of) - 1)]
+        back[rows_IS[real_IS]] = filled + real_IS.flatten().nonzero().squeeze(1)
+        bands.append(Band(None if len(members) == images else members.to(image_R.device), len(members), slots))
+        orders.append(rows_IS.flatten())
+        filled += rows_IS.numel()
+    order = torch.cat(orders) if orders else of
+    return Grouping(tuple(bands), order.to(image_R.device), back.to(image_R.device), image_R)
+
+
+def _bands(counts: Int[Tensor, " images"], tokens: int) -> list[Int[Tensor, " members"]]:
+    """Images in bands, ascending numbers in each: one of all where padding costs less than copying the keys; else
+    images with rows, in bands whose counts differ by no more than `WIDEST`."""
+    if len(counts) == 0 or int(counts.max()) == 0:
+        return []
+    if int((counts.max() - counts).sum()) * tokens <= COPY * len(counts):
+        return [torch.arange(len(counts))]
+    bands: list[list[int]] = []
+    smallest, order = 0, counts.argsort(stable=True)
+    for image, count in zip(order.tolist(), counts[order].tolist(), strict=True):
+        if count and count > smallest * WIDEST:
+            bands.append([])
+            smallest = count
+        if count:
+            bands[-1].append(image)
+    return [torch.tensor(sorted(band)) for band in bands]
+
+
+def attend_in_groups(
+    q_RTHd: Float[Tensor, "rows tokens heads depth"],
+    k_IHNd: Float[Tensor, "images heads image_tokens depth"],
+    v_IHNd: Float[Tensor, "images heads image_tokens depth"],
+    grouping: Grouping | None,
+    *,
+    dropout: float = 0.0,
+) -> Float[Tensor, "rows tokens heads depth"]:
+    """Soft-max attention of each row's queries over its image's tokens; without `grouping` row r reads image r."""
+    if grouping is None:
+        return F.scaled_dot_product_attention(q_RTHd.transpose(1, 2), k_IHNd, v_IHNd, dropout_p=dropout).transpose(1, 2)
+    inner = q_RTHd.shape[1:]
+    asked = torch.split(q_RTHd.index_select(0, grouping.order), [band.count * band.slots for band in grouping.bands])
+    parts = []
+    for band, rows in zip(grouping.bands, asked, strict=True):
+        keys = k_IHNd if band.images is None else k_IHNd.index_select(0, band.images)
+        values = v_IHNd if band.images is None else v_IHNd.index_select(0, band.images)
+        side_by_side = rows.reshape(band.count, -1, *inner[1:]).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(side_by_side, keys, values, dropout_p=dropout)
+        parts.append(mixed.transpose(1, 2).reshape(-1, *inner))
+    return (torch.cat(parts) if len(parts) > 1 else parts[0]).index_select(0, grouping.back)

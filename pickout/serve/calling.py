@@ -9,44 +9,19 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, HTTPException, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel
 
-from pickout.errors import ImageUnreadable
+from pickout.errors import AccessDenied, ImageUnreadable, NotThere
 from pickout.gallery.audit.log import Acting
+from pickout.serve import answers
 from pickout.serve.access import OWNER, Action, Actor
 from pickout.serve.cases import Cases
 from pickout.serve.crops import Crops
 from pickout.serve.guard import Measured
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Job, Tell
+from pickout.serve.scenes import Scenes
 from pickout.serve.service import Service
 from pickout.serve.watches import Watches
-
-
-class ErrorBody(BaseModel):
-    """What is wrong, in words."""
-
-    error: str
-    kind: str
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorBody, "description": "garbled"},
-    401: {"model": ErrorBody, "description": "no valid token"},
-    403: {"model": ErrorBody, "description": "the token may not do this, or a rule refuses it"},
-    404: {"model": ErrorBody, "description": "not there, or not to be seen"},
-    408: {"model": ErrorBody, "description": "the body did not come in time"},
-    409: {"model": ErrorBody, "description": "not as the gallery is now"},
-    413: {"model": ErrorBody, "description": "too large"},
-    415: {"model": ErrorBody, "description": "of another type than it should be"},
-    421: {"model": ErrorBody, "description": "the server is not called so"},
-    422: {"model": ErrorBody, "description": "the request's words are wrong"},
-    429: {"model": ErrorBody, "description": "too many wrong tokens; see Retry-After"},
-    500: {"model": ErrorBody, "description": "a fault of the server or damage of a gallery"},
-    503: {"model": ErrorBody, "description": "too much waits; see Retry-After"},
-    507: {"model": ErrorBody, "description": "no space left"},
-}
-"""Every error that any route may give."""
 
 
 class Parts:
@@ -54,7 +29,7 @@ class Parts:
 
     def __init__(self, service: Service) -> None:
         self.service, self.crops, self.watches, self.measured = service, Crops(service), Watches(service), Measured()
-        self.cases = Cases(service)
+        self.cases, self.scenes = Cases(service), Scenes(self.crops, service.settings)
         self.stopping: Callable[[], bool] = lambda: False
         self.loopback = True
         self.streams = 0
@@ -70,6 +45,26 @@ class Caller:
         """The gallery of this name, for what the caller may do to it."""
         return self.parts.service.gallery(self.actor, action, name)
 
+    def own_camera(self, camera: str | None, *, needed: bool) -> None:
+        """Make sure that a crop may be put to this camera; `needed`: none stated is as bad as another's."""
+        cameras = self.actor.cameras
+        if cameras is not None and camera not in cameras and (needed or camera is not None):
+            raise AccessDenied("this token is limited to some cameras; name one of them")
+
+    def folder(self, place: str) -> Path:
+        """A path below a folder that the server's owner allows, links followed; else as if it were not there. Tokens
+        of some cameras read none: nothing tells whose crops lie there."""
+        if self.actor.cameras is not None:
+            raise AccessDenied("this token may not read folders: it is limited to some cameras; upload instead")
+        folders = [folder.resolve() for folder in self.parts.service.settings.folders]
+        try:
+            path = Path(place).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            path = Path()
+        if "\x00" in place or not any(path.is_relative_to(folder) for folder in folders):
+            raise NotThere("no such path among the folders that this server may read; see 'folders' in settings.toml")
+        return path
+
     @property
     def who(self) -> Acting:
         """For the audit, of what must have a purpose."""
@@ -83,7 +78,7 @@ class Caller:
 
 def caller(
     request: Request,
-    authorization: Annotated[str | None, Header(description="`Bearer TOKEN`", max_length=500)] = None,
+    authorization: Annotated[str | None, Header(max_length=500, include_in_schema=False)] = None,
     pickout_purpose: Annotated[str | None, Header(description="What this is for.", max_length=200)] = None,
     purpose: Annotated[
         str | None, Query(description="The same, where a header cannot be sent.", max_length=200)
@@ -107,19 +102,27 @@ def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor
 
 Called = Annotated[Caller, Depends(caller)]
 
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/x-ndjson": {}}, "description": "progress, then `result` or `error`"},
-    202: {"content": {"application/json": {}}, "description": "begun; see /v1/jobs/{job}"},
-}
+
+def stream(result: Any) -> dict[int | str, dict[str, Any]]:
+    """What a route answers that begins long work with this result; `openapi` writes down the lines."""
+    return {200: {"model": result, "description": "progress, then `result` or `error`"}, 202: _BEGUN}
+
+
+_BEGUN = {"model": answers.Begun, "description": "begun; see /v1/jobs/{job}"}
 Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
 _PAUSE = 0.1
 """Seconds between two looks at how far a job is."""
 
 
 def followed(
-    called: Caller, hosted: Hosted, what: str, work: Callable[[Tell], dict[str, Any]], follow: bool
+    called: Caller,
+    hosted: Hosted,
+    what: str,
+    work: Callable[[Tell], dict[str, Any]],
+    follow: bool,
+    of: str | None = None,
 ) -> Response:
-    """Begin long work on a gallery. It goes on when nobody listens any more."""
+    """Begin long work on a gallery, `of` what see `Jobs.start`. It goes on when nobody listens any more."""
 
     def whole(tell: Tell) -> dict[str, Any]:
         try:
@@ -127,7 +130,7 @@ def followed(
         finally:
             hosted.refresh()  # also what was committed before an error
 
-    job = called.parts.service.jobs.start(what, hosted.name, called.actor.token, whole)
+    job = called.parts.service.jobs.start(what, hosted.name, called.actor.token, whole, of)
     if not follow:
         return JSONResponse(job.as_json(), 202)
     return StreamingResponse(_lines(called, job), media_type="application/x-ndjson")

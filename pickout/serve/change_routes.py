@@ -2,8 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, UploadFile
@@ -11,30 +9,32 @@ from fastapi.responses import FileResponse, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.background import BackgroundTask
 
-from pickout.data.registry import open_data
-from pickout.errors import AccessDenied, NothingFound, NotThere, UsageError
+from pickout.errors import AccessDenied, NothingFound, UsageError
 from pickout.gallery.audit.log import acting, record_event
-from pickout.gallery.calibration.fit import CalibrationSettings
-from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
-from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.portable.reader import ImportReport, import_gallery
 from pickout.gallery.search.filters import ANYWHERE
-from pickout.gallery.storage.manifest import first_fault
 from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.tables import first_fault
+from pickout.serve import answers
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
+from pickout.serve.calling import Called, Caller, Follow, followed, read_upload, stream, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
-from pickout.serve.requests import CalibrateBody, ChosenBody, CropBody, ExportBody, FolderBody, RebuildBody, UpdateBody
+from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, UpdateBody
 from pickout.serve.retention import Retention
+from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
-from pickout.serve.uploads import Sent, index_upload, told_progress
+from pickout.serve.uploads import Sent, index_upload, told_progress, told_steps
 
 router = APIRouter()
 _TOLD: TypeAdapter[CropBody | list[CropBody]] = TypeAdapter(CropBody | list[CropBody])
 
 
-@router.post("/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post(
+    "/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=stream(answers.Uploaded)
+)
 def upload(
     called: Called,
     gallery: str,
@@ -48,20 +48,18 @@ def upload(
     if len(files) > most:
         raise HTTPException(413, f"more than {most} files")
     for each in told:
-        _own_camera(called, each.camera, needed=True)
+        called.own_camera(each.camera, needed=True)
     sent = [Sent(read_upload(called, file), each) for file, each in zip(files, told, strict=True)]
     folder = called.parts.service.uploads(hosted).keep(sent)
     with acting(who):
         return followed(called, hosted, "upload", lambda tell: index_upload(folder, hosted, tell), follow)
 
 
-@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=stream(IngestReport))
 def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True) -> Response:
     """Bring a gallery up to date with a folder on the server, below one that its owner allows."""
     hosted = called.gallery(Action.INDEX, gallery)
-    if called.actor.cameras is not None:
-        raise AccessDenied("this token may not index folders: it is limited to some cameras; upload pictures")
-    folder, table = _allowed(called, body.folder), None if body.table is None else _allowed(called, body.table)
+    folder, table = called.folder(body.folder), None if body.table is None else called.folder(body.table)
     how = body.model_dump(exclude={"folder", "table", "camera_from"})
 
     def work(tell: Tell) -> dict[str, Any]:
@@ -73,19 +71,37 @@ def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True)
         return followed(called, hosted, "index", work, follow)
 
 
-@router.post("/galleries/{gallery}/update", tags=["changes"])
+@router.post("/galleries/{gallery}/sample", tags=["changes"], response_class=Response, responses=stream(answers.Drawn))
+def sample(called: Called, gallery: str, follow: Follow = True) -> Response:
+    """Put drawn people into an empty gallery, to try it on. Needs a purpose; recorded."""
+    hosted = called.gallery(Action.INDEX, gallery)
+    if called.actor.cameras is not None:
+        raise AccessDenied("this token may not draw people: it is limited to some cameras")
+
+    def work(tell: Tell) -> dict[str, Any]:
+        opened = hosted.open()
+        if opened.count():
+            raise UsageError("drawn people are put into an empty gallery only, so that nobody takes one for a person")
+        record_event(hosted.path, "drawn people added")
+        return {"crops": add_sample(opened, called.parts.service.uploads(hosted).folder / "drawn", told_steps(tell))}
+
+    with acting(called.who):
+        return followed(called, hosted, "sample", work, follow)
+
+
+@router.post("/galleries/{gallery}/update", tags=["changes"], response_model=answers.Updated)
 def update(called: Called, gallery: str, body: UpdateBody) -> dict[str, Any]:
     """Tell more about crops; nothing is encoded again."""
     told = body.told()
     hosted, ids = _chosen(called, Action.INDEX, gallery, body)
-    _own_camera(called, told.camera, needed=False)
+    called.own_camera(told.camera, needed=False)
     with acting(called.who):
         rows = hosted.open().update(ids, told).rows
     hosted.refresh()
     return {"updated": rows}
 
 
-@router.post("/galleries/{gallery}/remove", tags=["changes"])
+@router.post("/galleries/{gallery}/remove", tags=["changes"], response_model=answers.Removed)
 def remove(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out. They are found no more; `erase` also deletes their bytes."""
     hosted, ids = _chosen(called, Action.ERASE, gallery, body)
@@ -96,7 +112,7 @@ def remove(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     return {"removed": rows}
 
 
-@router.post("/galleries/{gallery}/erase", tags=["changes"])
+@router.post("/galleries/{gallery}/erase", tags=["changes"], response_model=answers.Erased)
 def erase(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out and delete every trace of them, also the pictures where they were uploaded here."""
     hosted, ids = _chosen(called, Action.ERASE, gallery, body)
@@ -104,54 +120,6 @@ def erase(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
         hosted.turns.ask(lambda opened: Retention(opened).refuse_held(ids))
         change = called.parts.service.erase(hosted, ids)
     return {"erased": change.rows, "searches_removed": list(change.searches)}
-
-
-@router.post("/galleries/{gallery}/compact", tags=["changes"], response_class=Response, responses=STREAM)
-def compact(called: Called, gallery: str, follow: Follow = True) -> Response:
-    """Merge the small pieces on disk that many changes leave; one process at a time."""
-    hosted = called.gallery(Action.MANAGE, gallery)
-
-    def work(_: Tell) -> dict[str, Any]:
-        hosted.compact()
-        return {"compacted": True}
-
-    with acting(called.who):
-        return followed(called, hosted, "compact", work, follow)
-
-
-@router.post("/galleries/{gallery}/calibrate", tags=["changes"], response_class=Response, responses=STREAM)
-def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: Follow = True) -> Response:
-    """Fit the probability that a candidate is a match, on people of a data set on the server."""
-    hosted = called.gallery(Action.MANAGE, gallery)
-    folder = _allowed(called, body.folder)
-
-    def work(tell: Tell) -> dict[str, Any]:
-        splits = open_data(body.data, folder).splits
-        if body.split not in splits:
-            raise UsageError(f"{body.data} has no split '{body.split}'; it has {', '.join(splits)}")
-        record_event(hosted.path, "calibrated", data=body.data, split=body.split)
-        found = hosted.open().calibrate(splits[body.split], settings=CalibrationSettings(), tell=_steps(tell))
-        return {"check": found.check.model_dump(mode="json", exclude={"bins"}), "doubts": list(found.warnings())}
-
-    with acting(called.who):
-        return followed(called, hosted, "calibrate", work, follow)
-
-
-@router.post("/galleries/{gallery}/rebuild", tags=["changes"], response_class=Response, responses=STREAM)
-def rebuild(called: Called, gallery: str, body: RebuildBody, follow: Follow = True) -> Response:
-    """Encode every crop anew with another model on the server; searches go on meanwhile."""
-    hosted = called.gallery(Action.MANAGE, gallery)
-    model, how = str(_allowed(called, body.model)), body.model_dump(exclude={"model"})
-
-    def work(tell: Tell) -> dict[str, Any]:
-        encoder = called.parts.service.load(model)
-        opened = Gallery.open(hosted.path)
-        report = opened.rebuild(encoder, run=model, on_progress=lambda at: tell(asdict(at)), **how)
-        hosted.rebuilt()
-        return report.as_json()
-
-    with acting(called.who):
-        return followed(called, hosted, "rebuild", work, follow)
 
 
 @router.post(
@@ -179,7 +147,7 @@ def export(called: Called, gallery: str, body: ExportBody) -> FileResponse:
     return FileResponse(target, media_type="application/octet-stream", filename=f"{gallery}.pickout", background=done)
 
 
-@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=stream(ImportReport))
 def take_in(
     called: Called,
     gallery: str,
@@ -197,7 +165,7 @@ def take_in(
     crops_to = called.parts.service.uploads(hosted).folder / "imported" if pictures else None
 
     def work(tell: Tell) -> dict[str, Any]:
-        how = {"crops_to": crops_to, "replace_rows": replace, "again": again, "on_progress": _steps(tell)}
+        how = {"crops_to": crops_to, "replace_rows": replace, "again": again, "on_progress": told_steps(tell)}
         try:
             return import_gallery(source, hosted.path, **how).as_json()
         finally:
@@ -205,19 +173,6 @@ def take_in(
 
     with acting(who):
         return followed(called, hosted, "import", work, follow)
-
-
-@router.get("/jobs/{job}", tags=["changes"])
-def job(called: Called, job: str) -> dict[str, Any]:
-    """How far a job is that this token began."""
-    found = called.parts.service.jobs.get(job)
-    if found is None or found.owner != called.actor.token:
-        raise NotThere("no job of this id")
-    return {**found.as_json(), "error": None if found.error is None else called.parts.service.told(found.error)}
-
-
-def _steps(tell: Tell) -> Any:
-    return lambda what, done, total: tell({"doing": what, "done": done, "total": total})
 
 
 def _metadata(text: str, files: int) -> list[Metadata]:
@@ -245,21 +200,3 @@ def _chosen(called: Caller, action: Action, name: str, body: ChosenBody) -> tupl
     if not ids:
         raise NothingFound("no crop passes the filters; nothing was changed")
     return hosted, ids
-
-
-def _own_camera(called: Caller, camera: str | None, *, needed: bool) -> None:
-    cameras = called.actor.cameras
-    if cameras is not None and camera not in cameras and (needed or camera is not None):
-        raise AccessDenied("this token is limited to some cameras; name one of them")
-
-
-def _allowed(called: Caller, place: str) -> Path:
-    """A path below a folder that the server's owner allows, links followed; else as if it were not there."""
-    folders = [folder.resolve() for folder in called.parts.service.settings.folders]
-    try:
-        path = Path(place).resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):
-        path = Path()
-    if "\x00" in place or not any(path.is_relative_to(folder) for folder in folders):
-        raise NotThere("no such path among the folders that this server may read; see 'folders' in settings.toml")
-    return path

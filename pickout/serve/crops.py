@@ -1,6 +1,7 @@
 """The crops of a service's galleries: looked at and explained. Knows no HTTP."""
 
 import io
+import threading
 from typing import Any
 
 from PIL import Image
@@ -15,12 +16,18 @@ from pickout.serve.blurring import blurred, blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.service import Service, told_hit
 
+_EXPLAINED = 500
+"""Explanations that are kept in memory: they take seconds, and are looked at again."""
+
 
 class Crops:
     """Single crops."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._explained: dict[tuple[object, ...], dict[str, Any]] = {}
+        self._explaining = threading.Lock()
+        service.on_erasing.append(lambda _: self._explained.clear())
 
     def get(self, actor: Actor, action: Action, name: str, identifier: str) -> tuple[Hosted, Row]:
         """A crop that somebody may see."""
@@ -52,7 +59,7 @@ class Crops:
         self._service.policy.judge([sentence])
         from pickout.checkpoints.loaded_model import LoadedModel
         from pickout.explain.explanation import explain, measurement_file
-        from pickout.explain.verdict import read_measurement
+        from pickout.explain.ways import read_measurement
 
         if not isinstance(hosted.encoder, LoadedModel):
             raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
@@ -60,8 +67,14 @@ class Crops:
             shown = blurred(picture) if actor.blurred else picture.convert("RGB")
         with acting(who):
             record_event(hosted.path, "explained", [row.id], sentence=sentence)
-        measured = read_measurement(measurement_file(hosted.encoder))
-        return explain(hosted.encoder, sentence, shown, measurement=measured).as_json()
+        file = measurement_file(hosted.encoder)
+        measured_at = file.stat().st_mtime_ns if file.exists() else None
+        key = (hosted.encoder.fingerprint, measured_at, row.content, sentence, actor.blurred)
+        with self._explaining:  # one takes every core; whoever asks for the same waits for it
+            if key not in self._explained:
+                found = explain(hosted.encoder, sentence, shown, measurement=read_measurement(file)).as_json()
+                self._explained = dict([*self._explained.items()][1 - _EXPLAINED :]) | {key: found}
+            return self._explained[key]
 
 
 def told_row(row: Row) -> dict[str, Any]:

@@ -67,15 +67,15 @@ class Guard:
             await send(message)
 
         try:
-            refusal = self._refusal(headers)
+            refusal = self._refusal(scope, headers)
             if refusal is None:
-                await self._app(scope, self._limited(headers, receive), sending)
+                await self._app(scope, self._limited(scope, headers, receive), sending)
             else:
                 await _answer(sending, *refusal)
         finally:
             self._note(scope, status, time.monotonic() - began)
 
-    def _refusal(self, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Why a request is not passed on: another name (DNS rebinding), another site's page, too large."""
         host = headers.get("host", "")
         try:
@@ -88,18 +88,21 @@ class Guard:
         if foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             return 403, "pages of other sites may not ask here"
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:20]) > self._largest(headers):
-            return 413, f"the request is larger than {self._largest(headers)} bytes"
+        if not length.isdecimal() or int(length[:20]) > self._largest(scope, headers):
+            return 413, f"the request is larger than {self._largest(scope, headers)} bytes"
         return None
 
-    def _largest(self, headers: dict[str, str]) -> int:
+    def _largest(self, scope: Scope, headers: dict[str, str]) -> int:
+        if _is_recording(scope):
+            return self._settings.largest_recording
         form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         return self._settings.largest_upload if form else self._settings.largest_body
 
-    def _limited(self, headers: dict[str, str], receive: Receive) -> Receive:
+    def _limited(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Receive:
         """A request's body, with an end to its size and its time."""
-        size, largest = 0, self._largest(headers)
-        until, whole = time.monotonic() + self._settings.body_seconds, False
+        size, largest, settings = 0, self._largest(scope, headers), self._settings
+        seconds = settings.recording_seconds if _is_recording(scope) else settings.body_seconds
+        until, whole = time.monotonic() + seconds, False
 
         async def receiving() -> Message:
             nonlocal size, whole
@@ -134,6 +137,11 @@ class Guard:
         }
         level = logging.WARNING if status in (401, 403, 413, 421, 429) or status >= 500 else logging.INFO
         _log.log(level, "%s", json.dumps(told))
+
+
+def _is_recording(scope: Scope) -> bool:
+    """Whether the body goes to disk as it comes, so that it may be long."""
+    return bool(scope["method"] == "POST" and scope["path"].endswith("/recordings"))
 
 
 async def _answer(send: Send, status: int, words: str) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from pickout import __version__
 from pickout.errors import PickoutError
-from pickout.gallery.storage.manifest import first_fault
+from pickout.gallery.storage.tables import first_fault
 from pickout.serve.access import OWNER, Actor
 from pickout.serve.crops import Crops
 from pickout.serve.requests import Filters, SearchBody

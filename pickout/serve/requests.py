@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pickout.errors import UsageError
+from pickout.gallery.approximate.build import ApproximateSettings
+from pickout.gallery.calibration.fit import CalibrationSettings
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import LONGEST_SENTENCE, MOST
 from pickout.gallery.search.ranking import Grouping
@@ -19,6 +21,8 @@ CropId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """A crop, by the opaque id that search gives; never a path."""
 CaseId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """A case."""
+RecordingId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""A recording that was sent."""
 PictureId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """A picture that was uploaded to search with."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -86,7 +90,7 @@ class SearchBody(Body):
     """Which crops to look at."""
     saved: Name | None = None
     """Run the search that is kept under this name, instead of all the above."""
-    top: int = Field(default=20, ge=1, le=200)
+    top: int = Field(default=20, ge=1, le=600)
     """How many candidates on a page."""
     page: int = Field(default=1, ge=1, le=10_000)
     """Which page."""
@@ -96,6 +100,8 @@ class SearchBody(Body):
     """Whether a single sentence is read for cameras and times; the answer tells what was read."""
     now: datetime | None = None
     """What `yesterday` in a sentence is told by, in the zone of the gallery's times; none: the server's clock."""
+    thumbnails: bool = False
+    """Whether each candidate comes with its thumbnail, a JPEG in base64: one answer instead of many requests."""
     case: CaseId | None = None
     """The case that this is searched for, which notes it down."""
     error: float = Field(default=0.05, gt=0, lt=1)
@@ -181,15 +187,49 @@ class FolderBody(Body):
     """Take back crops that were erased; without, they stay so."""
 
 
+class VideoBody(Body):
+    """Recordings to look through for people: one that was sent, or those in a folder on the server."""
+
+    recording: RecordingId | None = None
+    """A recording that was sent, by the id that sending it gave."""
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    """Instead: a recording, or a folder of them or of pictures, below one of the folders that the owner allows."""
+    camera: Name | None = None
+    """Its camera; none: by the recording's name without date and time."""
+    start: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """When the recording began, ISO 8601; none: by its name, else by its container."""
+    zone: Name = "UTC"
+    """Time zone of `start` and of times in names."""
+    detector: Annotated[str, StringConstraints(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = (
+        "embedded"
+    )
+    """What finds people; an `.onnx` file lies below one of the folders that the server's owner allows."""
+    per_track: int = Field(default=3, ge=1, le=50)
+    """Crops of one person in one pass, at most."""
+    rate: float = Field(default=5.0, gt=0, le=120)
+    """Frames looked at in a second of a recording."""
+
+
 class CalibrateBody(Body):
     """People to calibrate with."""
 
-    data: Name
-    """The data set's name."""
-    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    data: Name | None = None
+    """The data set's name; none: people are drawn, on whom probabilities are rougher."""
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     """Below one of the folders that the server's owner allows."""
     split: Name = "val"
     """Its people must not have been used for training."""
+    settings: CalibrationSettings = CalibrationSettings()
+    """How."""
+
+
+class ApproximateBody(Body):
+    """How to search a gallery that is too large to hold."""
+
+    off: bool = False
+    """Whether to search exactly again instead."""
+    settings: ApproximateSettings = ApproximateSettings()
+    """How."""
 
 
 class RebuildBody(Body):

@@ -15,7 +15,7 @@ from pickout.gallery.audit.log import record_event, user_name
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.manifest import read_small_file
+from pickout.gallery.storage.tables import read_small_file
 
 RETENTION = "retention.json"
 

@@ -3,6 +3,7 @@
 import logging
 import re
 import secrets
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -24,8 +25,10 @@ from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import Parse, read_filters
 from pickout.gallery.storage.rows import LABEL
 from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
+from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
+from pickout.serve.recordings import Recordings
 from pickout.serve.requests import SearchBody, SentenceBody
 from pickout.serve.retention import Due, Retention
 from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
@@ -43,12 +46,17 @@ class Searching:
     answer: "Future[Answer]" = field(default_factory=Future)
     parse: Parse | None = None
     warnings: Sequence[str] = ()
+    picture: Callable[[bytes], bytes] | None = None
+    """How a candidate's thumbnail is given, where it is asked for."""
 
     def as_json(self, given: Answer) -> dict[str, Any]:
         """The answer as a client gets it."""
         told = given.as_json()
         told["notes"] = [*self.warnings, *told["notes"]]
         hits = [told_hit(hit) for hit in given.hits]
+        if self.picture is not None:
+            for hit, row in zip(hits, given.hits, strict=True):
+                hit["thumbnail"] = b64encode(self.picture(row.thumbnail)).decode()
         return {**told, "parse": None if self.parse is None else self.parse.as_json(), "candidates": hits}
 
 
@@ -74,6 +82,10 @@ class Service:
         """Where a gallery's uploaded pictures lie."""
         return Uploads((self.state / "uploads" / hosted.name).resolve())
 
+    def recordings(self, hosted: Hosted) -> Recordings:
+        """The recordings that were sent for a gallery."""
+        return Recordings((self.state / "recordings" / hosted.name).resolve(), self.uploads(hosted).folder)
+
     def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
         self.uploads(hosted).delete([row.file for row in hosted.rows(ids).values()])
@@ -94,17 +106,23 @@ class Service:
     def tend(self, *, erase: bool = True) -> None:
         """What a server does from time to time: erase what is due, and note a signed head of each log beside it."""
         for hosted in self.galleries.values():
-            for what in (self.enforce, lambda each: sign_head(each.path))[not erase :]:
+            for what in (self.enforce, self._expire, lambda each: sign_head(each.path))[0 if erase else 2 :]:
                 try:
                     what(hosted)
                 except (PickoutError, OSError) as error:
                     _log.error("%s", error)
 
+    def _expire(self, hosted: Hosted) -> None:
+        self.recordings(hosted).expire(self.settings.recording_days, self.jobs.busy)
+
     def told(self, error: Exception) -> str:
         """An error in words that a client may read: without paths of this machine."""
         if not isinstance(error, PickoutError):
             return "something went wrong in the server; its log tells what"
-        words = str(error)
+        return self.clean(str(error))
+
+    def clean(self, words: str) -> str:
+        """Words without paths of this machine."""
         for hosted in self.galleries.values():
             words = words.replace(str(hosted.path), hosted.name)
         words = words.replace(str(self.state), "the server's folder")
@@ -170,6 +188,9 @@ class Service:
     def search(self, actor: Actor, name: str, body: SearchBody, who: Acting) -> Searching:
         """A search, once its turn comes. Everything about it is checked then."""
         hosted, found = self.gallery(actor, Action.SEARCH, name), Searching()
+        if body.thumbnails:
+            permit(actor, Action.IMAGE, name)
+            found.picture = blurred_jpeg if actor.blurred else bytes
 
         def make(gallery: Gallery) -> Asked:
             query, where, grouping = self._parts(actor, hosted, gallery, body, found)

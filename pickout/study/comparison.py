@@ -1,17 +1,74 @@
-"""What a study found: a table, a plot and the numbers behind them."""
+"""What a study found: a table, a plot and the numbers behind them. Differences between variants are paired over people
+and seeds, with p-values corrected for how many are compared.
 
-import io
+A variant's run and the base's run of the same seed answer the same queries. A resample draws people, the same ones for
+both, and seeds, with replacement; all queries of a drawn person count as often as the person was drawn. So an interval
+holds both kinds of chance: other people of this kind, and other seeds."""
+
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pickout.evaluate.metrics import MEASURES
-from pickout.study.plan import Plan
-from pickout.study.runs import Answers, Run
-from pickout.study.statistics import Difference, holm, paired_difference
+from pickout.pages import figure_bytes, new_figure, open_axes
+from pickout.study.runs import Answers, Plan, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A variant less the base of comparison."""
+
+    mean: float  # over seeds and queries
+    low: float  # lower end of the interval
+    high: float
+    p: float  # two-sided, of no difference, not corrected
+
+
+def paired_difference(
+    variant: NDArray[np.float64],
+    base: NDArray[np.float64],
+    people: NDArray[np.int64],
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """Percentile interval and p-value of a difference of means.
+
+    Args:
+        variant: a measure of each query under each seed. Shape: (seeds, queries).
+        base: the same of the base, seeds and queries in the same order. Shape: (seeds, queries).
+        people: who each query is about. Shape: (queries,).
+        resamples: how many are drawn; p is never below 2 / (resamples + 1).
+        level: coverage of the interval.
+        seed: of the draws."""
+    names, person = np.unique(people, return_inverse=True)
+    counts = np.bincount(person).astype(np.float64)
+    sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])
+    chance = np.random.default_rng(seed)
+    drawn_people = chance.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    drawn_seeds = chance.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples) / len(sums)
+    means = np.einsum("rs,sp,rp->r", drawn_seeds, sums, drawn_people, optimize=True) / (drawn_people @ counts)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    beyond = min(int((means <= 0).sum()), int((means >= 0).sum()))
+    p = min(1.0, 2 * (beyond + 1) / (resamples + 1))
+    return Difference(float((variant - base).mean()), float(low), float(high), p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for their number (Holm 1979): among all, a find by chance stays as rare as in one."""
+    order = np.argsort(p_values)
+    corrected, largest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
 
 RULE = (
     "Differences are to the first variant, paired over people and seeds (percentile bootstrap, 95 %); p by Holm for "
@@ -21,25 +78,15 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant on one population.
-
-    Args:
-        variant: its name.
-        seeds: which have ended.
-        means: by measure, the mean over seeds.
-        spread: of the study's measure over seeds, a standard deviation; None for one seed.
-        difference: to the base of comparison over the seeds that both have; None for the base itself.
-        p: the difference's p-value, corrected.
-        seconds: of training, a run.
-    """
+    """One variant on one population."""
 
     variant: str
-    seeds: tuple[int, ...]
-    means: dict[str, float]
-    spread: float | None
-    difference: Difference | None
-    p: float | None
-    seconds: float
+    seeds: tuple[int, ...]  # which have ended
+    means: dict[str, float]  # by measure, the mean over seeds
+    spread: float | None  # of the study's measure over seeds, a standard deviation; None for one seed
+    difference: Difference | None  # to the base over the seeds that both have; None for the base itself
+    p: float | None  # the difference's p-value, corrected
+    seconds: float  # of training, a run
 
 
 def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:
@@ -108,13 +155,9 @@ def to_markdown(plan: Plan, found: dict[str, list[Row]]) -> str:
 
 def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
     """Each variant's difference to the base with its interval, a panel a population, as PNG bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     plain: dict[str, Any] = {"parse_math": False}  # names may hold $
     most = max(len(rows) for rows in found.values())
-    figure = Figure(figsize=(7.2, 1.2 + 0.42 * most * len(found)), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 1.2 + 0.42 * most * len(found))
     for axes, (name, rows) in zip(figure.subplots(len(found), squeeze=False)[:, 0], found.items(), strict=True):
         for place, row in enumerate(rows):
             change = row.difference
@@ -128,11 +171,8 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points", **plain)
         axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold", **plain)
-        axes.grid(axis="x", color="#d9d9d9", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+        open_axes(axes, axis="x")
+    return figure_bytes(figure)
 
 
 def to_text(plan: Plan, found: dict[str, list[Row]]) -> str:

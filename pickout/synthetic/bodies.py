@@ -7,9 +7,8 @@ import numpy as np
 
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.colours import skin_colour
-from pickout.synthetic.pieces import Piece, cone, ellipsoid
 from pickout.synthetic.skeleton import BODIES, Limb, Skeleton
-from pickout.synthetic.solids import Plane
+from pickout.synthetic.solids import Piece, Plane, cone, ellipsoid
 from pickout.synthetic.surfaces import RGB, Part, Surface, Vector
 
 Place = tuple[float, float, float]

@@ -16,12 +16,11 @@ from pickout.synthetic.garments import arm_pieces, outer_pieces, upper_pieces
 from pickout.synthetic.legwear import leg_pieces, shoe_pieces, skirt_over
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.pieces import Piece
 from pickout.synthetic.posing import Posed, pose_avatar, render_avatar
 from pickout.synthetic.render import Layer, Light, light_of, nearest, render
 from pickout.synthetic.scenes import draw_scene
 from pickout.synthetic.skeleton import Skeleton, pose_skeleton
-from pickout.synthetic.solids import Rays
+from pickout.synthetic.solids import Piece, Rays
 from pickout.synthetic.surfaces import Array, Part, mottled
 
 FINE = 2  # rays a pixel along each side

@@ -7,9 +7,8 @@ import numpy as np
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.bodies import Girth, bare_leg, girth, skin_surface
 from pickout.synthetic.garments import CLOTH, cloth_surface, leg_ease, thigh_reach, trunk_piece
-from pickout.synthetic.pieces import Piece, box, cone, ellipsoid
 from pickout.synthetic.skeleton import Limb, Skeleton
-from pickout.synthetic.solids import Plane
+from pickout.synthetic.solids import Piece, Plane, box, cone, ellipsoid
 from pickout.synthetic.surfaces import Part, Surface, Vector
 
 

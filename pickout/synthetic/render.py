@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from pickout.synthetic.cameras import Camera
 from pickout.synthetic.cloth import paint
-from pickout.synthetic.pieces import Piece
-from pickout.synthetic.solids import Rays, local_rays
+from pickout.synthetic.solids import Piece, Rays, local_rays
 from pickout.synthetic.surfaces import Array, Pixels, Vector
 
 

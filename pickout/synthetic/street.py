@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,12 +19,12 @@ from typing import Any
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pickout.config import read_toml
 from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.scene_changes import Picture
-from pickout.errors import DataError
+from pickout.errors import DataError, DataMissing
 from pickout.files import half_written, write_atomically
 from pickout.synthetic.attributes import Person
 from pickout.synthetic.avatars import Avatar, find_avatars, load_avatar
@@ -143,12 +144,9 @@ def draw_street(
     not there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete.
 
     With more than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`.
-
-    Raises:
-        DataError: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken.
-        DataMissing: no avatars in the folder that the settings name, or no package that reads them.
-        StorageFull: no space left; run again after freeing some.
-    """
+    `DataError`: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken;
+    `DataMissing`: no avatars in the folder that the settings name, or no package that reads them; `StorageFull`: no
+    space left; run again after freeing some."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
     jobs = _jobs(settings, out)
@@ -181,6 +179,12 @@ def _jobs(settings: StreetSettings, out: Path) -> list[Job]:
         load_avatar(avatars[0])
     splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
     return [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
+
+
+def draw_strangers(folder: Path, progress: ProgressCallback | None = None) -> Path:
+    """People that the shipped model has never seen, as bad cameras would show them: a split `val` to calibrate with."""
+    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
+    return draw_street(settings, folder / "street", progress=progress)
 
 
 @contextmanager
@@ -250,3 +254,47 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = ""
             yield from _differences(old, new, f"{prefix}{key}.")
         elif old != new:
             yield f"{prefix}{key} is {old} there, {new} here"
+
+
+_CELL, _CROP, _MARGIN, _LETTERS = 228, 288, 14, 36
+"""Width of a cell, height of a crop and width of a margin in pixels; letters that a line holds."""
+_INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
+
+
+def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
+    """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`.
+
+    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is."""
+    file = root / "reid_raw.json"
+    if not file.is_file():
+        raise DataMissing(f"{file}: not there; draw the street first with `pickout data draw {root}`")
+    people: dict[int, list[dict[str, Any]]] = {}
+    for record in json.loads(file.read_text(encoding="utf-8")):
+        people.setdefault(record["id"], []).append(record)
+    order = np.random.default_rng(seed).permutation(list(people))[: max(1, count)]
+    cells = [_cell(root, people[identity][:2]) for identity in order]
+    columns = min(columns, len(cells))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(cell.height for cell in row) for row in rows]
+    sheet = Image.new("RGB", (columns * (_CELL + _MARGIN) + _MARGIN, sum(heights) + _MARGIN * (len(rows) + 1)), _PAPER)
+    top = _MARGIN
+    for row, height in zip(rows, heights, strict=True):
+        for position, cell in enumerate(row):
+            sheet.paste(cell, (_MARGIN + position * (_CELL + _MARGIN), top))
+        top += height + _MARGIN
+    return sheet
+
+
+def _cell(root: Path, shown: list[dict[str, Any]]) -> Image.Image:
+    cell = Image.new("RGB", (_CELL, 2 * _CROP), _PAPER)
+    pen, font, top = ImageDraw.Draw(cell), ImageFont.load_default(size=13), 0
+    for position, record in enumerate(shown):
+        with Image.open(root / "imgs" / record["file_path"]) as image:
+            crop = ImageOps.contain(image.convert("RGB"), (_CELL // 2 - 6, _CROP), Image.Resampling.BICUBIC)
+        cell.paste(crop, (position * (_CELL // 2), 0))
+        top = max(top, crop.height + 8)
+    for record, ink in zip(shown, (_INK, _PALE), strict=False):
+        text = textwrap.fill(record["captions"][0], _LETTERS)
+        pen.multiline_text((0, top), text, font=font, fill=ink)
+        top = round(pen.multiline_textbbox((0, top), text, font=font)[3]) + 10
+    return cell.crop((0, 0, _CELL, top))

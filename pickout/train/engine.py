@@ -17,12 +17,12 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from pickout.checkpoints.device import choose_device
+from pickout.checkpoints.loaded_model import choose_device
 from pickout.data.batching import Batch, EpochSampler
 from pickout.data.training_pairs import REMEDY
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError
 from pickout.methods.base import LossTerms, Method, Progress
-from pickout.train.optim import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
+from pickout.train.recipe import OptimSettings, ScheduleSettings, learning_rate, set_learning_rate
 from pickout.train.run_folder import random_states, restore_random_states
 from pickout.train.system import keep_freed_memory, repeatable
 

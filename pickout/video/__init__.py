@@ -10,3 +10,13 @@
 
 Boxes travel as `supervision.Detections`, which the trackers' library reads. Decoding is PyAV's, tracking `trackers`'.
 """
+
+from pickout.errors import UsageError
+
+
+def require_libraries() -> None:
+    """Make sure that what decodes and tracks is installed; `UsageError` where it is not."""
+    from importlib.util import find_spec
+
+    if lacking := [name for name in ("av", "supervision", "trackers") if find_spec(name) is None]:
+        raise UsageError(f"pickout video needs {', '.join(lacking)}: pip install 'pickout[video]'")

@@ -19,12 +19,11 @@ SMALLEST_SIDE, LARGEST_PIXELS = 32, 64 * 2**20
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _NO_SEEKING = frozenset({"gif", "h264", "hevc", "mjpeg", "mpeg", "mpegts"})
 """Formats without an index, or whose frames are changes of the one before: they are read from the beginning."""
-_SHORT = 1.0
-"""Seconds that a recording may end before its container says without a word about it."""
-_PATIENCE = (10.0, 20.0)
-"""Seconds that a live camera may take to open and to send the next frame."""
-_LONGEST_WAIT = 60.0
-"""Seconds between two tries to reach a live camera, at most; they begin with one second and double."""
+_FORMATS = "mov,mp4,m4a,matroska,webm,avi,mpegts,mpeg,h264,hevc,m4v,mjpeg,gif"
+"""Containers that a file may have. Others (playlists, lists of pieces) name more files or addresses to be read."""
+_SHORT = 1.0  # seconds that a recording may end before its container says without a word about it
+_PATIENCE = (10.0, 20.0)  # seconds that a live camera may take to open and to send the next frame
+_LONGEST_WAIT = 60.0  # seconds between two tries to reach a live camera, at most; they begin with one second and double
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +33,7 @@ class Frame:
     Args:
         number: from 0, of all frames that the recording has, whether they were looked at or not.
         seconds: since the recording began.
-        image: upright sRGB. Shape: (height, width, 3).
-    """
+        image: upright sRGB. Shape: (height, width, 3)."""
 
     number: int
     seconds: float
@@ -61,13 +59,11 @@ class VideoFile:
         rate: frames to give a second, at most; the others are passed over.
 
     Raises:
-        VideoUnreadable: no video, without frames, or of a size that no recording of people has.
-    """
+        VideoUnreadable: no video, without frames, or of a size that no recording of people has."""
 
     def __init__(self, file: Path, rate: float) -> None:
         self.file, self._rate = file, rate
-        self.fault: str | None = None
-        """Where and why reading ended early; None where it did not. Known after `frames`."""
+        self.fault: str | None = None  # where and why reading ended early; None where it did not. Known after `frames`.
         with _opened(str(file)) as container:
             stream = _video_stream(container, file)
             length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
@@ -100,6 +96,21 @@ class VideoFile:
                     yield Frame(number - 1, last, _upright(decoded))
             self.fault = self._verdict(last, number, broken)
 
+    def times(self, patience: float) -> tuple[float, ...]:
+        """The seconds of every frame, as the container tells them: nothing is decoded. Empty where it tells none, or
+        reading them takes longer than `patience` seconds."""
+        found, end = list[float](), time.monotonic() + patience
+        with _opened(str(self.file)) as container:
+            stream = _video_stream(container, self.file)
+            if self.seconds is None or container.format.name in _NO_SEEKING:
+                return ()
+            for packet in container.demux(stream):
+                if time.monotonic() > end:
+                    return ()
+                if packet.pts is not None and not packet.is_discard:
+                    found.append(max(0.0, float(packet.pts * packet.time_base) - _first(stream)))
+        return tuple(sorted(found))
+
     def _slot(self, seconds: float) -> int:
         return int(seconds * self._rate + 1e-6)
 
@@ -116,8 +127,7 @@ class FrameFolder:
 
     Args:
         folder: the folder.
-        rate: pictures a second.
-    """
+        rate: pictures a second."""
 
     def __init__(self, folder: Path, rate: float) -> None:
         self.file, self._rate = folder, rate
@@ -147,8 +157,7 @@ class LiveCamera:
         address: `rtsp://` or `http://` (MJPEG).
         rate: frames to give a second, at most.
         lasts: seconds to look; None: until interrupted.
-        tell: called with what is worth knowing, such as a lost connection.
-    """
+        tell: called with what is worth knowing, such as a lost connection."""
 
     def __init__(
         self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
@@ -184,7 +193,9 @@ class LiveCamera:
 
 def _opened(address: str) -> Any:
     live = "://" in address
-    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+    options = {} if live else {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    if address.startswith("rtsp"):
+        options["rtsp_transport"] = "tcp"
     try:
         return av.open(address, options=options, timeout=_PATIENCE if live else None, metadata_errors="replace")
     except (OSError, av.error.FFmpegError, ValueError) as error:

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +21,13 @@ from pickout.video.extraction import ExtractionSettings, Piece, extract
 from pickout.video.frames import Mark
 from pickout.video.recordings import Recording
 
-TABLE = "crops.jsonl"
-"""The table of crops that `pickout index --table` reads."""
-LEDGER = "video.json"
-"""How far each recording has been read; written after the rows that it speaks of."""
+TABLE = "crops.jsonl"  # the table of crops that `pickout index --table` reads
+LEDGER = "video.json"  # how far each recording has been read; written after the rows that it speaks of
 _FORMAT = 1
-_DIED_CHECK = 1.0
-"""Seconds between two looks whether a process has died without a word."""
+_DIED_CHECK = 1.0  # seconds between two looks whether a process has died without a word
+
+Say = Callable[[str, float | str, float | None], None]
+"""Called with a recording's name, the seconds looked through and those there are (None: not known); or a sentence."""
 
 
 class Entry(BaseModel):
@@ -61,8 +62,7 @@ class HarvestReport:
 
     Args:
         recordings: what is known of each, by name.
-        failed: those that could not be read at all, and why.
-    """
+        failed: those that could not be read at all, and why."""
 
     recordings: dict[str, Entry] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -95,8 +95,7 @@ class Task:
         begin: where to go on.
         tracks: tracks so far.
         lasts: seconds to look at a live camera.
-        threads: for the detector; None: as many as it likes.
-    """
+        threads: for the detector; None: as many as it likes."""
 
     recording: Recording
     detector: str
@@ -107,14 +106,14 @@ class Task:
     lasts: float | None
     threads: int | None
 
-    def pieces(self, say: Callable[[str, float | str], None]) -> Iterator[Piece]:
-        """Its pieces; `say` hears the seconds done, or words."""
+    def pieces(self, say: Say) -> Iterator[Piece]:
+        """Its pieces."""
         name = self.recording.name
-        source = self.recording.source(self.settings.rate, lasts=self.lasts, tell=lambda words: say(name, words))
+        source = self.recording.source(self.settings.rate, lasts=self.lasts, tell=lambda words: say(name, words, None))
         detector = make_detector(self.detector, self.threads)
         yield from extract(
             self.recording, source, detector, self.settings, self.out, begin=self.begin, tracks=self.tracks,
-            tell=lambda seconds: say(name, seconds),
+            tell=lambda seconds, length: say(name, seconds, length),
         )  # fmt: skip
 
 
@@ -125,8 +124,9 @@ def harvest(
     settings: ExtractionSettings,
     *,
     workers: int = 1,
+    apart: bool = False,
     lasts: float | None = None,
-    say: Callable[[str, float | str], None] = lambda _name, _what: None,
+    say: Say = lambda *_: None,
 ) -> HarvestReport:
     """Look through recordings for people; their best crops and a table of them are below `out` afterwards.
 
@@ -138,13 +138,13 @@ def harvest(
         detector: see `pickout.video.detectors.make_detector`.
         settings: how.
         workers: recordings looked through at a time, each in a process of its own.
+        apart: also a single one: what a hostile file does to its process, it does not to this one.
         lasts: seconds to look at live cameras; None: until interrupted.
-        say: called with a recording's name and the seconds looked through, or a sentence.
+        say: hears how far each is. What it raises ends the run; what was committed stays.
 
     Raises:
         VideoError: `out` holds something else, is of other settings, or is in use.
-        StorageFull: no space left; what was written stays.
-    """
+        StorageFull: no space left; what was written stays."""
     with _claimed(out, detector, settings) as folder:
         report = HarvestReport()
         for recording in recordings:
@@ -155,7 +155,7 @@ def harvest(
             for each in recordings
             if not folder.ledger.recordings[each.name].over
         ]
-        for name, what in _run(tasks, workers, say):
+        for name, what in _run(tasks, workers, apart, say):
             if isinstance(what, Piece):
                 folder.commit(name, what)
             else:
@@ -164,9 +164,9 @@ def harvest(
     return report
 
 
-def _run(tasks: list[Task], workers: int, say: Callable[[str, float | str], None]) -> Iterator[tuple[str, Piece | str]]:
+def _run(tasks: list[Task], workers: int, apart: bool, say: Say) -> Iterator[tuple[str, Piece | str]]:
     """Each task's pieces, or why it could not be done."""
-    if min(workers, len(tasks)) <= 1:
+    if min(workers, len(tasks)) <= 1 and not apart:
         for task in tasks:
             try:
                 for piece in task.pieces(say):
@@ -177,6 +177,7 @@ def _run(tasks: list[Task], workers: int, say: Callable[[str, float | str], None
     context = multiprocessing.get_context("spawn")
     mail: Any = context.Queue(maxsize=64)
     waiting, running = list(tasks), dict[str, Any]()
+    heard: dict[str, tuple[float, float | None]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -189,9 +190,12 @@ def _run(tasks: list[Task], workers: int, say: Callable[[str, float | str], None
             except queue.Empty:
                 for name in [name for name, process in running.items() if not process.is_alive() and mail.empty()]:
                     yield name, f"its process died ({running.pop(name).exitcode}; out of memory?); run again to go on"
+                for name in running:
+                    say(name, *heard.get(name, (0.0, None)))
                 continue
-            if isinstance(what, float):
-                say(name, what)
+            if isinstance(what, tuple):
+                heard[name] = what
+                say(name, *what)
             elif what is None:
                 running.pop(name).join()
             elif isinstance(what, PickoutError) and not isinstance(what, VideoError):
@@ -205,12 +209,19 @@ def _run(tasks: list[Task], workers: int, say: Callable[[str, float | str], None
 
 def _work(task: Task, mail: Any) -> None:
     name = task.recording.name
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     try:
-        for piece in task.pieces(lambda name, what: mail.put((name, what)) if isinstance(what, float) else None):
+        for piece in task.pieces(lambda name, *what: mail.put((name, what)) if isinstance(what[0], float) else None):
             mail.put((name, piece))
     except PickoutError as error:
         mail.put((name, type(error)(str(error))))
     mail.put((name, None))
+
+
+def _end_with(parent: Any) -> None:
+    """Nobody would hear of what a process finds whose parent was killed."""
+    parent.join()
+    os._exit(1)
 
 
 class _Folder:

@@ -21,10 +21,8 @@ _LIVE = ("rtsp://", "rtsps://", "http://", "https://")
 class CameraName(StrEnum):
     """Where a recording's camera comes from when it is not stated."""
 
-    FILE = "file"
-    """The file's name, without a date and time in it."""
-    FOLDER = "folder"
-    """The folder the file lies in."""
+    FILE = "file"  # the file's name, without a date and time in it
+    FOLDER = "folder"  # the folder the file lies in
 
 
 class Source(Protocol):
@@ -48,12 +46,13 @@ class Recording:
         place: a file, a folder of pictures, or an address.
         camera: its camera's name.
         start: when it began, without zone, in the gallery's time (UTC where a zone is known); None: not known.
-    """
+        video: what rows call it; None: by its place."""
 
     name: str
     place: str
     camera: str
     start: datetime | None
+    video: str | None = None
 
     def source(
         self, rate: float, *, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
@@ -61,8 +60,7 @@ class Recording:
         """Its frames, at most `rate` a second.
 
         Raises:
-            VideoUnreadable: it cannot be read at all.
-        """
+            VideoUnreadable: it cannot be read at all."""
         if self.place.startswith(_LIVE):
             return LiveCamera(self.place, rate, lasts, tell)
         place = Path(self.place)
@@ -93,8 +91,7 @@ def find_recordings(
 
     Raises:
         DataMissing: a place is not there, or has no recording.
-        UsageError: an unknown zone, or `start` for several recordings.
-    """
+        UsageError: an unknown zone, or `start` for several recordings."""
     files = [file for place in places for file in _below(place)]
     if start is not None and len(files) > 1:
         raise UsageError(f"--start is one moment, but there are {len(files)} recordings; give them one by one")
@@ -112,6 +109,14 @@ def find_recordings(
         told = camera or (_camera(Path(place), camera_from) if not live else stem)
         found.append(Recording(name, place, told, _start(stem, start, live=live, zone=local)))
     return found
+
+
+def sent_recording(
+    file: Path, called: str, name: str, *, camera: str | None, start: datetime | None, zone: str
+) -> Recording:
+    """A recording in `file` that its owner calls `called`, as of a file of that name; see `find_recordings`."""
+    begin = _start(Path(called).stem, start, live=False, zone=_zone(zone))
+    return Recording(name, str(file), camera or _camera(Path(called), CameraName.FILE) or name, begin, called)
 
 
 def container_start(metadata: dict[str, str]) -> datetime | None:

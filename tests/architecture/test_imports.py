@@ -7,7 +7,7 @@ import pytest
 
 _LEVELS = [
     {"errors"},
-    {"config", "shapes", "files", "draws"},
+    {"config", "shapes", "files", "draws", "pages"},
     {"data", "text", "synthetic"},
     {"nn", "losses", "saliency"},
     {"methods", "checkpoints"},

@@ -47,7 +47,7 @@ _OPTIONS = {
     "pickout explain masks": "--device --draws --json --out --seed",
     "pickout explain vacuous": "--device --json --seed --sentences --split",
     "pickout explain entropy": "--device --json --out --pairs --split",
-    "pickout serve": "--certificate --certificate-key --demo --device --host --model --port --state",
+    "pickout serve": "--certificate --certificate-key --demo --device --host --model --port --recordings --state",
     "pickout token create": "--blurred --camera --days --gallery --json --role --state",
     "pickout token list": "--json --state",
     "pickout token revoke": "--state",

@@ -26,3 +26,11 @@ def _modules_after(statement: str) -> set[str]:
 )
 def test_no_torch_is_imported(statement: str) -> None:
     assert "torch" not in _modules_after(statement)
+
+
+def test_the_default_model_loads_and_reads_a_sentence_without_pytorchs_compiler() -> None:
+    """Its import takes a second; drawing starting weights that a file replaces is what asked for it."""
+    statement = "import pickout; pickout.load('pickout-small').encode_texts(['a man in a red coat'])"
+    modules = _modules_after(statement)
+    assert "torch" in modules
+    assert not {"torch._dynamo", "sympy"} & modules

@@ -20,8 +20,7 @@ from pickout.checkpoints import hub as transfer
 from pickout.data.transforms import ImageSettings
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import clip_tokenizer
 from pickout.text.tokenizer import Tokenizer
 

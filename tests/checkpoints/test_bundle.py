@@ -6,14 +6,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import pickout
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import Bits, is_bundle, write_bundle
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import wordpiece_tokenizer
 from pickout.text.tokenizer import TokenizerSettings
 

@@ -11,8 +11,7 @@ from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.tokenizer import Tokenizer
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pickout
-from pickout.checkpoints.device import choose_precision
+from pickout.checkpoints.loaded_model import choose_precision
 from pickout.checkpoints.source import load
 from pickout.errors import CheckpointError, UsageError
 
@@ -42,7 +42,7 @@ def test_a_folder_that_is_no_run_says_what_it_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:64", "cuda:-3"])
 def test_a_device_that_is_not_there_is_a_usage_error(device: str) -> None:
-    from pickout.checkpoints.device import choose_device
+    from pickout.checkpoints.loaded_model import choose_device
 
     with pytest.raises(UsageError, match=device):
         choose_device(device)

@@ -15,8 +15,7 @@ from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch, CheckpointUnknown
 from pickout.methods.itself import Itself
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.tokenizer import Tokenizer
 
 CROP = Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 30, 3), np.uint8))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pickout.checkpoints.key_report import KeyReport, compare
+from pickout.checkpoints.weight_file import KeyReport, compare
 from pickout.errors import CheckpointMismatch
 
 EXPECTED = {"a": torch.zeros(2), "b": torch.zeros(3), "c": torch.zeros(4), "head": torch.zeros(5)}

@@ -9,10 +9,9 @@ from pickout.checkpoints.saved_model import save_model
 from pickout.data.transforms import ImageSettings
 from pickout.methods.fusion_model import FusionModel
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import wordpiece_tokenizer
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 
 WORDS = ["[PAD]", "[CLS]", "[MASK]", "[UNK]", "[SEP]", *(f"w{n}" for n in range(35))]
 VISION, TEXT, FEED_FORWARD, JOINT, POSITIONS, GRID, PATCH, QUEUE = 128, 64, 96, 16, 32, 4, 8, 24

@@ -12,8 +12,8 @@ from colour_encoder import ColourEncoder
 
 from pickout.cli.model import open_run_data
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.storage.columns import ADDED_FIELDS
-from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.rows import ADDED_FIELDS
+from pickout.gallery.storage.tables import MANIFEST
 from tests.gallery.conftest import draw_crop
 
 

@@ -14,8 +14,7 @@ from pickout.checkpoints.saved_model import save_model
 from pickout.cli.app import main
 from pickout.data.transforms import ImageSettings
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import train_tokenizer
 
 WORDS = ["red", "green", "blue", "striped", "long", "short", "dark", "light"]

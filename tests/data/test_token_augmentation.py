@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pickout.config import parse_settings
 from pickout.data.transforms import CaptionAugmentationSettings, augment_tokens, change_tokens, ordinary_ids
 from pickout.errors import RecipeError
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.tokenizer import SpecialTokens
 
 CLIP = SpecialTokens(padding=0, start=49406, end=49407, mask=49405)
 BERT = SpecialTokens(padding=0, start=101, end=None, mask=103)

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.batching import Batch
 from pickout.data.data_set import DataSet, ImageRecord, Split
 from pickout.data.transforms import ImageSettings

@@ -17,13 +17,12 @@ from pickout.data.data_set import DataSet
 from pickout.errors import CheckpointError, StorageFull
 from pickout.evaluate import candidates as module
 from pickout.evaluate.bootstrap import BootstrapSettings
-from pickout.evaluate.candidates import find_candidates, match_candidates, rerank
-from pickout.evaluate.printout import plot_cmc
+from pickout.evaluate.candidates import TokenStore, find_candidates, joined, match_candidates, rerank
+from pickout.evaluate.evaluation_report import plot_cmc
+from pickout.evaluate.metrics import find_relevant, rank_mixtures
 from pickout.evaluate.processes import Share
 from pickout.evaluate.protocol import EvaluationSettings, evaluate, validate
-from pickout.evaluate.relevant_ranks import find_relevant, rank_mixtures
-from pickout.evaluate.token_store import TokenStore, joined
-from pickout.nn.shared_keys import ImageMemory
+from pickout.nn.attention import ImageMemory
 from pickout.text.tokenizer import Tokenizer
 from tests.evaluate.conftest import ColourMethod
 

@@ -17,11 +17,12 @@ from pickout.evaluate.evaluation_report import (
     SweepRow,
     Training,
     log_look,
+    plot_cmc,
     read_training,
+    render,
     summarise,
 )
-from pickout.evaluate.printout import plot_cmc, render
-from pickout.evaluate.relevant_ranks import find_relevant, rank
+from pickout.evaluate.metrics import find_relevant, rank
 
 SUBJECT = Subject("run [7]", "3f2c91abcd12", "Dual", None, None, "street", "/data/street", "test", 40, 40, 10)
 

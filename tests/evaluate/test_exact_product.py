@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from pickout.evaluate.relevant_ranks import GRID_BITS, ExactProduct, mix
+from pickout.evaluate.metrics import GRID_BITS, ExactProduct, mix
 
 
 def unit(rows: int, dimension: int, seed: int) -> torch.Tensor:

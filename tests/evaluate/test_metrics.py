@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pickout.evaluate.metrics import MEASURES, average, cmc, score_queries
-from pickout.evaluate.relevant_ranks import find_relevant, rank
+from pickout.evaluate.metrics import MEASURES, average, cmc, find_relevant, rank, score_queries
 
 
 def order_by_loops(scores: np.ndarray) -> list[int]:

@@ -4,8 +4,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pickout.evaluate.metrics import average, score_queries
-from pickout.evaluate.relevant_ranks import RelevantRanks, collect_ranks, find_relevant, rank, rank_mixtures, rank_row
+from pickout.evaluate.metrics import (
+    RelevantRanks,
+    average,
+    collect_ranks,
+    find_relevant,
+    rank,
+    rank_mixtures,
+    rank_row,
+    score_queries,
+)
 
 
 def ranks_by_full_sort(scores: np.ndarray) -> np.ndarray:

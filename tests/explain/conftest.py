@@ -8,15 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.saved_model import save_model
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import ImageSettings
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Pair, make_pair
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.synthetic.street import StreetSettings, draw_street
 from pickout.text.build import train_tokenizer
 

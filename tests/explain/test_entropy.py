@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pickout.explain.attention import attention_entropy, row_entropies
-from pickout.explain.pair import make_pair
+from pickout.explain.pair import attention_entropy, make_pair, row_entropies
 from pickout.shapes import AttentionRequest, AttentionTrace
 
 

@@ -10,8 +10,7 @@ from pickout.data.registry import open_data
 from pickout.errors import CheckpointError, DataError, RecipeError, UsageError
 from pickout.evaluate.bootstrap import BootstrapSettings
 from pickout.explain.faithfulness import MeasureSettings, draw_samples, measure
-from pickout.explain.verdict import TARGETS, Finding, Measurement, Number, judge, read_measurement
-from pickout.explain.ways import WAYS
+from pickout.explain.ways import TARGETS, WAYS, Finding, Measurement, Number, judge, read_measurement
 
 FEW = MeasureSettings(people=3, random_maps=2, bootstrap=BootstrapSettings(resamples=50))
 GOOD, BAD = Number(0.2, 0.1, 0.3), Number(0.1, -0.1, 0.3)

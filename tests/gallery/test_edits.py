@@ -15,9 +15,8 @@ from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import Query
-from pickout.gallery.storage.manifest import FROM_BACKUP
 from pickout.gallery.storage.rows import Metadata
-from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.store import FROM_BACKUP, Store
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from colour_encoder import ColourEncoder
 from PIL import Image
 
 from pickout.errors import GalleryDamaged, GalleryError, StorageFull
-from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.changes.edits import unfinished
 from pickout.gallery.changes.rebuild import unfinished_rebuild
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery

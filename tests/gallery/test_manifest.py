@@ -6,7 +6,7 @@ import pytest
 
 from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.storage.manifest import MANIFEST, read_manifest
+from pickout.gallery.storage.tables import MANIFEST, read_manifest
 
 
 def test_the_manifest_remembers_the_model(tmp_path, encoder):

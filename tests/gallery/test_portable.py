@@ -9,14 +9,13 @@ from test_tokens import LookingEncoder
 
 from pickout.errors import GalleryError, GalleryModelMismatch, UsageError
 from pickout.gallery.audit.log import AUDIT
-from pickout.gallery.changes.erasure import ERASING
+from pickout.gallery.changes.edits import ERASING
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import Where
-from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.rows import Metadata, row_seal
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from test_portable import LookingEncoder, facts
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, GalleryModelMismatch, PickoutError, UsageError
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.portable.reader import import_gallery
-from pickout.gallery.storage.columns import row_schema, row_seal, to_arrow
-from pickout.gallery.storage.rows import row_id
+from pickout.gallery.storage.rows import row_id, row_schema, row_seal, to_arrow
 
 ROWS = "rows-000000.parquet"
 

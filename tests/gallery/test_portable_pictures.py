@@ -17,8 +17,8 @@ from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.picture import digest
 from pickout.gallery.portable.reader import import_gallery
-from pickout.gallery.storage.manifest import MANIFEST
 from pickout.gallery.storage.rows import row_id
+from pickout.gallery.storage.tables import MANIFEST
 
 SCRIPT = Path(__file__).parent / "import_in_process.py"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pickout.gallery.gallery import Gallery
-from pickout.gallery.storage.manifest import MANIFEST
 from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import MANIFEST
 
 SCRIPT = Path(__file__).parent / "index_in_process.py"
 CROPS = 120

@@ -22,12 +22,10 @@ from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.report import IngestSettings
-from pickout.gallery.storage.columns import row_seal
 from pickout.gallery.storage.lock import locked
-from pickout.gallery.storage.manifest import read_manifest
-from pickout.gallery.storage.rows import Metadata
+from pickout.gallery.storage.rows import Metadata, row_seal
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import REBUILD, strays, table_folder
+from pickout.gallery.storage.tables import REBUILD, read_manifest, strays, table_folder
 from tests.gallery.conftest import draw_crop
 
 SCRIPT = Path(__file__).parent / "rebuild_in_process.py"

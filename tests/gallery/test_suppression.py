@@ -116,7 +116,7 @@ def test_a_crop_that_is_erased_while_a_run_has_it_in_hand_does_not_arrive(tmp_pa
 
 @pytest.mark.parametrize("step", ["store", "searches", "quarantine"])
 def test_an_erasure_that_is_killed_anywhere_is_remembered_once_it_is_finished(gallery, crops, monkeypatch, step):
-    import pickout.gallery.changes.erasure as module
+    import pickout.gallery.changes.edits as module
 
     row = rows_by_path(gallery)[NAME]
 

@@ -13,9 +13,9 @@ from pickout.gallery.encoder import Matching
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.report import IngestSettings
 from pickout.gallery.search.ranking import Where
-from pickout.gallery.storage.columns import ADDED_FIELDS, unpack_tokens
-from pickout.gallery.storage.manifest import MANIFEST
+from pickout.gallery.storage.rows import ADDED_FIELDS, unpack_tokens
 from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.tables import MANIFEST
 
 
 class LookingEncoder(ColourEncoder):

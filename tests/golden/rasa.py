@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import TextSettings, VisionSettings, VisionTransformer
 
 
 def tower_state(weights: Mapping[str, Tensor], suffix: str = "") -> dict[str, Tensor]:

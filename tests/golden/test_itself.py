@@ -13,8 +13,7 @@ from pickout.checkpoints.formats.clip_family import translate
 from pickout.data.batching import Batch
 from pickout.methods.base import ImageFeatures, LossTerms, Progress, TextFeatures
 from pickout.methods.itself import Itself, ItselfSettings
-from pickout.nn.text import TextSettings, TextTransformer
-from pickout.nn.vision import VisionSettings, VisionTransformer, resize_positions
+from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer, resize_positions
 from pickout.saliency.scoring import Scoring
 from pickout.shapes import AttentionRequest, TokenBatch
 from tests.saliency.whole_rollout import rollout

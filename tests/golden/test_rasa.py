@@ -21,10 +21,9 @@ from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import FusionSettings
 from pickout.methods.step_choices import Chooser, Hidden
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import TextSettings, VisionSettings, VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 
 TERMS = {
     "contrastive": "loss_cl",

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.towers import VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 from tests.golden.rasa import tiny_towers, tower_state
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
 from pickout.checkpoints.formats.importer import import_file
-from pickout.nn.text import TextTransformer
-from pickout.nn.vision import VisionTransformer
+from pickout.nn.towers import TextTransformer, VisionTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 
 ASKED = AttentionRequest(rows="all", maps=(5, 12))

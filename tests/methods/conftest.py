@@ -11,11 +11,10 @@ from pickout.data.batching import Batch
 from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.towers import TextSettings, TextTransformer, VisionKind, VisionSettings, VisionTransformer
 from pickout.nn.transformer import Activation
-from pickout.nn.vision import VisionKind, VisionSettings, VisionTransformer
 from pickout.shapes import TokenBatch
-from pickout.text.vocabulary import SpecialTokens, Vocabulary, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary
 
 SMALL: dict[str, dict[str, Any]] = {
     "dual": {},

@@ -16,7 +16,7 @@ from pickout.methods.base import Method, Progress
 from pickout.methods.fusion_plan import Given, Plan
 from pickout.shapes import TokenBatch
 from pickout.text.build import train_tokenizer
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 from tests.methods.conftest import small_fusion_encoder, small_towers, small_vision, small_vocabulary
 
 Make = Callable[..., Method]

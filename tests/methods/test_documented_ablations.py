@@ -9,7 +9,7 @@ import pytest
 from pickout.methods.base import Progress
 from pickout.methods.itself import Itself, ItselfSettings
 from pickout.methods.model import build_model, method_settings
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.tokenizer import SpecialTokens
 from pickout.train.recipe import Recipe, find_recipe, load_recipe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "methods" / "itself.md"

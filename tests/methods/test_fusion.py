@@ -20,9 +20,8 @@ from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import FusionSettings, pairing
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.frozen import MultiStageTower
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
-from pickout.text.vocabulary import SpecialTokens, read_vocabulary
+from pickout.nn.towers import TextSettings, VisionSettings
+from pickout.text.tokenizer import SpecialTokens, read_vocabulary
 from tests.methods.conftest import SIZES, small_fusion_encoder, small_text, small_towers, small_vision, small_vocabulary
 
 Make = Callable[..., Method]

@@ -14,8 +14,7 @@ from pickout.data.batching import Batch
 from pickout.errors import RecipeError, TrainingError
 from pickout.methods.base import Method, Progress
 from pickout.methods.itself import Itself, ItselfSettings, Selection
-from pickout.nn.text import TextSettings, TextTransformer
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import TextSettings, TextTransformer, VisionSettings, VisionTransformer
 from pickout.saliency.bank import annealed_budget
 from pickout.shapes import AttentionRequest
 from tests.methods.conftest import small_towers

@@ -7,10 +7,10 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import BertConfig, BertModel
 
+from pickout.nn.attention import group_rows
 from pickout.nn.bert import BertFeedForward, BertSelfAttention, CrossAttention, Embeddings, start_as_bert
 from pickout.nn.fusion_encoder import FusionEncoder
-from pickout.nn.shared_keys import group_rows
-from pickout.nn.text import TextSettings
+from pickout.nn.towers import TextSettings
 from pickout.shapes import AttentionRequest, TokenBatch
 
 MASK = torch.tensor([[True] * 5, [True, True, True, False, False], [True, False, False, False, False]])

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from pickout.nn.frozen import MultiStageTower, Reduction, SentenceTower
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.shapes import AttentionRequest, TokenBatch
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
-from pickout.nn.text import TextSettings
+from pickout.nn.towers import TextSettings
 from pickout.shapes import AttentionRequest, TokenBatch
 
 SIZES = TextSettings(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pickout.nn.vision import patch_grid, resize_positions
+from pickout.nn.towers import patch_grid, resize_positions
 
 
 def resize_by_loops(table: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:

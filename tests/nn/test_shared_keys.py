@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pickout.nn.shared_keys import attend_in_groups, group_rows
+from pickout.nn.attention import attend_in_groups, group_rows
 
 
 def attend_by_loops(q: Tensor, k: Tensor, v: Tensor, image: list[int]) -> Tensor:

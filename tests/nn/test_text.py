@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pickout.nn.text import TextSettings, TextTransformer
+from pickout.nn.towers import TextSettings, TextTransformer
 from pickout.shapes import AttentionRequest, TokenBatch
 
 SMALL = TextSettings(width=32, layers=3, heads=2, embedding=12)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pickout.nn.vision import VisionSettings, VisionTransformer
+from pickout.nn.towers import VisionSettings, VisionTransformer
 from pickout.shapes import AttentionRequest
 
 SMALL = VisionSettings(patch=8, stride=8, width=32, layers=3, heads=2, embedding=12)

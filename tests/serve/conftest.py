@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "video"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from colour_encoder import ColourEncoder
@@ -16,6 +17,8 @@ if all(map(find_spec, ("fastapi", "cryptography", "prometheus_client"))):
     from small_server import Server, draw_crop, make_gallery
 else:  # the extra `serve` is not installed
     collect_ignore_glob = ["test_*.py"]
+if not all(map(find_spec, ("av", "onnx", "onnxruntime", "supervision", "trackers"))):  # the extra `video`
+    collect_ignore = ["test_sent_recordings.py"]
 
 
 @pytest.fixture

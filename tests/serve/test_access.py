@@ -30,6 +30,7 @@ MATRIX = {
     "GET /v1/galleries/{gallery}/crops/{crop}": (SEARCH, False, None),
     "GET /v1/galleries/{gallery}/crops/{crop}/thumbnail": (SEARCH, False, None),
     "GET /v1/galleries/{gallery}/crops/{crop}/original": (SEARCH, False, None),
+    "GET /v1/galleries/{gallery}/crops/{crop}/frame": (SEARCH, False, None),
     "POST /v1/galleries/{gallery}/crops/{crop}/explain": (SEARCH, False, {"sentence": "a man"}),
     "GET /v1/galleries/{gallery}/saved": (SEARCH, False, None),
     "POST /v1/galleries/{gallery}/saved": (SEARCH, False, {"name": "x", "sentences": ["a man"]}),
@@ -52,16 +53,25 @@ MATRIX = {
     "GET /v1/galleries/{gallery}/site/image": (SEARCH, False, None),
     "PUT /v1/galleries/{gallery}/site/image": (ADMIN, True, "file"),
     "POST /v1/galleries/{gallery}/crops": (INDEX, False, "files"),
+    "POST /v1/galleries/{gallery}/recordings": (INDEX, False, "bytes"),
+    "GET /v1/galleries/{gallery}/recordings": (INDEX, False, None),
+    "DELETE /v1/galleries/{gallery}/recordings/{recording}": (INDEX, False, None),
+    "POST /v1/galleries/{gallery}/video": (INDEX, False, {"recording": ABSENT}),
     "POST /v1/galleries/{gallery}/index": (INDEX, True, {"folder": "/nowhere"}),
+    "POST /v1/galleries/{gallery}/sample": (INDEX, True, None),
     "POST /v1/galleries/{gallery}/update": (INDEX, False, {"crops": [ABSENT], "track": "7"}),
     "POST /v1/galleries/{gallery}/remove": (ADMIN, False, {"crops": [ABSENT]}),
     "POST /v1/galleries/{gallery}/erase": (ADMIN, False, {"crops": [ABSENT]}),
+    "GET /v1/galleries/{gallery}/state": (ADMIN, True, None),
+    "POST /v1/galleries/{gallery}/verify": (ADMIN, True, None),
+    "POST /v1/galleries/{gallery}/approximate": (ADMIN, True, {"off": True}),
     "POST /v1/galleries/{gallery}/compact": (ADMIN, True, None),
     "POST /v1/galleries/{gallery}/calibrate": (ADMIN, True, {"data": "table", "folder": "/nowhere"}),
     "POST /v1/galleries/{gallery}/rebuild": (ADMIN, True, {"model": "/nowhere"}),
     "POST /v1/galleries/{gallery}/export": (ADMIN, False, {"crops": [ABSENT]}),
     "POST /v1/galleries/{gallery}/import": (ADMIN, True, "file"),
     "GET /v1/jobs/{job}": (ANYONE, False, None),
+    "DELETE /v1/jobs/{job}": (ANYONE, False, None),
     "GET /v1/galleries/{gallery}/retention": (ADMIN, True, None),
     "PUT /v1/galleries/{gallery}/retention": (ADMIN, True, {"rules": []}),
     "POST /v1/galleries/{gallery}/retention/enforce": (ADMIN, True, None),
@@ -87,10 +97,12 @@ def routes(server):
 def ask(server, route, headers, gallery="people", crop=ABSENT):
     method, path = route.split(" ")
     values = {"gallery": gallery, "crop": crop, "name": "none", "job": "none", "hold": "none", "token": "none"}
-    values["case"] = "0" * 16
+    values |= {"case": "0" * 16, "recording": ABSENT}
     body = MATRIX[route][2]
     if body in ("file", "files"):
         more = {"files": {body: ("x", b"x")}}
+    elif body == "bytes":
+        more = {"content": b"x"}
     else:
         if isinstance(body, dict) and "crops" in body:
             body = {**body, "crops": [crop]}

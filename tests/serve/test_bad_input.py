@@ -322,7 +322,7 @@ def say(port, *pieces, pause=0.0):
     return answer, time.monotonic() - began
 
 
-def head(**more):
+def head(path=SEARCH, **more):
     lines = {
         "Host": "127.0.0.1",
         "Content-Type": "application/json",
@@ -330,9 +330,7 @@ def head(**more):
         "Connection": "close",
         **more,
     }
-    return (
-        f"POST {SEARCH} HTTP/1.1\r\n".encode() + "".join(f"{k}: {v}\r\n" for k, v in lines.items()).encode() + b"\r\n"
-    )
+    return f"POST {path} HTTP/1.1\r\n".encode() + "".join(f"{k}: {v}\r\n" for k, v in lines.items()).encode() + b"\r\n"
 
 
 def test_a_slow_body_is_ended(listening):
@@ -340,6 +338,16 @@ def test_a_slow_body_is_ended(listening):
     assert b" 408 " in answer and seconds < 8
     answer, seconds = say(listening, head(**{"Content-Length": "100"}), *[b" "] * 20, pause=0.4)
     assert seconds < 14 and (b" 408 " in answer or not answer)
+
+
+def test_a_recording_that_comes_slowly_or_not_whole_leaves_nothing(listening, tmp_path):
+    path = "/v1/galleries/people/recordings"
+    answer, seconds = say(listening, head(path, **{"Content-Length": "100"}), b"x")
+    assert b" 408 " in answer and seconds < 8
+    with socket.create_connection(("127.0.0.1", listening)) as connection:
+        connection.sendall(head(path, **{"Content-Length": "100"}) + b"x")
+    time.sleep(0.5)
+    assert not [file for file in (tmp_path / "state" / "recordings").rglob("*") if file.is_file()]
 
 
 def test_chunks_without_end_and_floods_of_headers_are_ended(listening):

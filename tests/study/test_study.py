@@ -6,9 +6,8 @@ import pytest
 
 from pickout.cli.app import main
 from pickout.errors import RecipeError
-from pickout.study.plan import load_plan, recipe_of
-from pickout.study.runs import ANSWERS
-from pickout.study.statistics import holm, paired_difference
+from pickout.study.comparison import holm, paired_difference
+from pickout.study.runs import ANSWERS, load_plan, recipe_of
 
 STUDIES = Path(__file__).parents[2] / "studies"
 PLAN = """

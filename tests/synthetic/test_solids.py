@@ -5,8 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from pickout.synthetic.pieces import box, cone, ellipsoid, loft
-from pickout.synthetic.solids import LEVELS, Box, Cone, Ellipsoid, Loft, Plane, Rays, local_rays
+from pickout.synthetic.solids import (
+    LEVELS,
+    Box,
+    Cone,
+    Ellipsoid,
+    Loft,
+    Plane,
+    Rays,
+    box,
+    cone,
+    ellipsoid,
+    local_rays,
+    loft,
+)
 from pickout.synthetic.surfaces import Part, Surface
 
 GREY = Surface("plain", (0.5, 0.5, 0.5), Part.UPPER)

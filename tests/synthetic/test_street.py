@@ -19,9 +19,8 @@ from pickout.config import parse_settings
 from pickout.data.registry import open_data
 from pickout.errors import DataError, DataMissing, RecipeError, StorageFull
 from pickout.synthetic import street as drawn_street
-from pickout.synthetic.contact_sheet import contact_sheet
 from pickout.synthetic.drawing import Part
-from pickout.synthetic.street import StreetSettings, draw_street
+from pickout.synthetic.street import StreetSettings, contact_sheet, draw_street
 
 SMALL = StreetSettings(identities=3, val_identities=1, test_identities=2, images=3, cameras=3, seed=5)
 
@@ -237,7 +236,7 @@ def test_a_setting_that_does_not_exist_is_named() -> None:
 
 
 def test_drawing_loads_no_torch() -> None:
-    code = "import sys, pickout.synthetic.street, pickout.synthetic.contact_sheet; sys.exit('torch' in sys.modules)"
+    code = "import sys, pickout.synthetic.street, pickout.synthetic.street; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from pickout.errors import DataError, DataMissing
 from pickout.text.build import clip_tokenizer
-from pickout.text.tokenizer import Tokenizer
-from pickout.text.vocabulary import byte_letters
+from pickout.text.tokenizer import Tokenizer, byte_letters
 
 GOLDEN = {
     "a photo of a cat": [320, 1125, 539, 320, 2368],

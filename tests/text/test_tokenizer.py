@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pickout.errors import CheckpointError
-from pickout.text.tokenizer import Tokenizer
-from pickout.text.vocabulary import SpecialTokens
+from pickout.text.tokenizer import SpecialTokens, Tokenizer
 
 same_fixture = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 any_text = st.text(st.characters(codec=None), max_size=40) | st.text("ared bluhts'-&;.<>[MASK]|", max_size=40)

@@ -17,8 +17,7 @@ from pickout.errors import ImageUnreadable
 from pickout.methods.base import ImageFeatures, LossTerms, Method, ParameterGroup, TextFeatures
 from pickout.shapes import TokenBatch
 from pickout.train.engine import Engine, launch
-from pickout.train.optim import OptimSettings, ScheduleSettings, build_optimiser
-from pickout.train.recipe import find_recipe, load_recipe
+from pickout.train.recipe import OptimSettings, ScheduleSettings, build_optimiser, find_recipe, load_recipe
 
 WORDS = 12
 

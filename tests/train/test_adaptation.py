@@ -3,13 +3,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pickout.checkpoints.key_report import KeyReport
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import ImageSettings
 from pickout.errors import DataError, NothingFound, UsageError
 from pickout.methods.model import ModelSettings, build_model
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.build import train_tokenizer
 from pickout.train.adaptation import AdaptationSettings, adapt
 

@@ -5,7 +5,7 @@ import torch
 
 from pickout.errors import ImageUnreadable, LossNotFinite, RecipeError, UsageError
 from pickout.train.engine import launch
-from pickout.train.optim import OptimSettings, ScheduleSettings, learning_rate
+from pickout.train.recipe import OptimSettings, ScheduleSettings, learning_rate
 from pickout.train.run_folder import Checkpoints, TrainingState
 
 

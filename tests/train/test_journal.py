@@ -4,7 +4,7 @@ import json
 import pytest
 
 from pickout.errors import StorageFull
-from pickout.train.journal import JOURNAL, Journal, read_journal
+from pickout.train.run_folder import JOURNAL, Journal, read_journal
 
 
 def _scalars(folder):

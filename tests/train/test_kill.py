@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pickout.train.journal import read_journal
 from pickout.train.recipe import find_recipe, load_recipe
+from pickout.train.run_folder import read_journal
 from pickout.train.training import train
 
 _PICKOUT = [sys.executable, "-c", "from pickout.cli.app import main; main()"]

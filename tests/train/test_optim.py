@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pickout.methods.base import ParameterGroup
-from pickout.train.optim import OptimSettings, build_optimiser, set_learning_rate
+from pickout.train.recipe import OptimSettings, build_optimiser, set_learning_rate
 
 
 class _Method(nn.Module):

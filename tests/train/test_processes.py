@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pickout.train.journal import read_journal
+from pickout.train.run_folder import read_journal
 from pickout.train.training import train
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch was built without distributed")

@@ -5,9 +5,8 @@ import pytest
 from pickout.config import parse_settings, to_toml
 from pickout.errors import RecipeError
 from pickout.methods.model import build_model, method_settings
-from pickout.text.vocabulary import SpecialTokens
-from pickout.train.optim import build_optimiser
-from pickout.train.recipe import Recipe, differences, find_recipe, load_recipe, shipped_recipes
+from pickout.text.tokenizer import SpecialTokens
+from pickout.train.recipe import Recipe, build_optimiser, differences, find_recipe, load_recipe, shipped_recipes
 
 _PAPER = ["itself-cuhk-pedes", "itself-icfg-pedes", "itself-rstpreid"]
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from pickout.train.optim import ScheduleSettings, learning_rate
+from pickout.train.recipe import ScheduleSettings, learning_rate
 
 _E11 = {
     1: 0.1, 2: 0.28, 3: 0.46, 4: 0.64, 5: 0.82, 6: 1.0, 7: 0.999185, 10: 0.987006,

@@ -28,7 +28,7 @@ from pickout.errors import (
 from pickout.evaluate.evaluation_report import read_training
 from pickout.train.display import Display
 from pickout.train.engine import Engine
-from pickout.train.journal import read_journal
+from pickout.train.run_folder import read_journal
 from pickout.train.training import train
 
 

@@ -232,3 +232,12 @@ def test_a_camera_that_is_not_there_is_told_and_given_up_when_the_time_is_over()
     assert list(camera.frames()) == []
     assert time.monotonic() - began < 10
     assert words and "cannot be read" in words[0] and "again in 1 s" in words[0]
+
+
+@pytest.mark.parametrize("name", ["y.m3u8", "y.ffconcat", "y.mkv"])
+def test_files_that_name_other_files_are_not_followed(tmp_path, name):
+    write_video(tmp_path / "x.ts", 2, codec="libx264")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\n{tmp_path}/x.ts\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text(playlist if name == "y.m3u8" else "ffconcat version 1.0\nfile x.ts\n")
+    with pytest.raises(VideoUnreadable, match=name):
+        VideoFile(tmp_path / name, 5)

@@ -138,7 +138,7 @@ def test_other_settings_another_recording_and_foreign_folders_are_refused(tmp_pa
 def test_two_runs_do_not_write_into_one_folder(tmp_path, recording, block_detector):
     seen = []
 
-    def say(_name, _what):
+    def say(_name, _what, _length):
         if not seen:
             seen.append(1)
             with pytest.raises(VideoError, match="another pickout video"):

@@ -1,8 +1,7 @@
 """Files of the ALBEF family under our names (ALBEF's pre-training and retrieval checkpoints, RaSa's, and so AGA's), and
 the plain BERT and vision transformers that its towers are made of.
 
-The momentum twin's tensors, which end in `_m` there, stand under `momentum.` here.
-"""
+The momentum twin's tensors, which end in `_m` there, stand under `momentum.` here."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -27,8 +26,7 @@ from pickout.checkpoints.formats.names import TABLES, UNUSED, Names, Translation
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.model import ModelSettings
-from pickout.nn.text import TextSettings
-from pickout.nn.vision import VisionSettings
+from pickout.nn.towers import TextSettings, VisionSettings
 from pickout.text.tokenizer import TokenizerSettings
 
 CONTEXT = 50  # tokens of a caption in RaSa and AGA

@@ -13,9 +13,8 @@ from pickout.config import Settings
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
 from pickout.methods.model import ModelSettings
-from pickout.nn.text import TextSettings
+from pickout.nn.towers import TextSettings, VisionSettings, patch_grid, resize_positions
 from pickout.nn.transformer import Activation
-from pickout.nn.vision import VisionSettings, patch_grid, resize_positions
 from pickout.text.tokenizer import TokenizerSettings
 
 S = TypeVar("S", bound=Settings)

@@ -15,9 +15,8 @@ from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.files import write_atomically
 from pickout.gallery.approximate.far_vectors import FEWEST, Codes, FarVectors, build_index, drop_index, has_index
-from pickout.gallery.storage.manifest import Manifest, known_format, read_manifest, read_small_file
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
+from pickout.gallery.storage.tables import Manifest, changing, known_format, read_manifest, read_small_file
 from pickout.gallery.vectors.exact import Floats, best_rows
 
 APPROXIMATE = "approximate.json"

@@ -1,7 +1,8 @@
 """Changes of rows that are there: chosen, then removed, erased, or told more about. Each leaves a line in the audit."""
 
+import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -12,16 +13,29 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from pickout.errors import GalleryDamaged, UsageError
-from pickout.gallery.audit.log import record_change
-from pickout.gallery.changes.erasure import erase_rows
-from pickout.gallery.changes.verification import unreached
+from pickout.files import write_atomically
+from pickout.gallery.approximate.build import renew
+from pickout.gallery.audit.log import crops_with_keys, forget, record_change
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
+from pickout.gallery.intake.quarantine import update_quarantine
+from pickout.gallery.intake.suppression import read_suppression, write_suppression
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
-from pickout.gallery.storage.manifest import first_fault
+from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.storage.lock import clear_half_written, finish_writes
 from pickout.gallery.storage.rows import Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing
+from pickout.gallery.storage.tables import (
+    FORMAT,
+    Manifest,
+    changing,
+    finish_swap,
+    first_fault,
+    pending_store,
+    read_small_file,
+    strays,
+    write_manifest,
+)
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _AT_ONCE = 500  # rows read and written together
@@ -29,6 +43,8 @@ _Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]  # a
 _Index = BeforeValidator(lambda number: number if isinstance(number, bool) else index(number))  # also NumPy's
 _Whole = Annotated[int, _Index, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 _Side = Annotated[_Whole, Field(ge=1)]
+_Id = Annotated[str, Field(pattern="^[\\x00-\\x7f]*$")]
+ERASING = "erasing.json"  # ids of the rows that are being erased; there only while that is not finished
 
 
 class _Told(BaseModel, strict=True):
@@ -143,6 +159,90 @@ def _checked_metadata(told: Metadata) -> Metadata:
         raise UsageError(f"expected Metadata, with labels by name and a box of four numbers: {error}") from None
 
 
+def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
+    """What to say of ids by which no row was found although there is one: an index over the ids may be damaged."""
+    there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
+    if not (lost := sorted(there - store.fetch(there).keys())):
+        return None
+    what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged"
+    return f"{what}; remove it with pickout gallery approximate {gallery} --off, then build it anew"
+
+
 def _check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:
     if lost := unreached(gallery, store, ids):
         raise GalleryDamaged(f"{gallery}: {lost}")
+
+
+def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
+    """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
+    removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
+    it is finished by the next writer. Returns how many rows there are fewer, and the names of the searches that
+    went."""
+    with changing(gallery, store):
+        wanted = sorted({*ids, *unfinished(gallery)})
+        write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
+        chosen = frozenset(wanted)
+        erased = [(known.id, known.content) for known in store.known() if known.id in chosen]
+        if erased:
+            write_suppression(gallery, read_suppression(gallery).with_crops(erased))
+    files = [file for identifier, file in store.files() if identifier in chosen]
+    update_quarantine(gallery, [], files)
+    searches = _forget_searches(gallery, store, chosen)
+    with changing(gallery, store):
+        store.erase(wanted)
+        renew(gallery, store)
+        if (built := pending_store(gallery)) is not None:
+            # What was removed or replaced before goes too, and the table that is being built may still have it.
+            built.erase({*wanted, *strays(store, built)})
+        forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
+        clear_half_written(gallery)
+        # Another process may have listed more meanwhile; those are its to finish.
+        if others := sorted(set(unfinished(gallery)) - chosen):
+            write_atomically(gallery / ERASING, json.dumps(others) + "\n")
+        else:
+            (gallery / ERASING).unlink(missing_ok=True)
+    return len(files), searches
+
+
+def unfinished(gallery: Path) -> list[str]:
+    """Ids whose erasure was interrupted; empty where none was."""
+    remedy = "garbled: delete the file and erase again what was to be erased"
+    return read_small_file(gallery / ERASING, list[_Id], remedy) or []
+
+
+def finish_erasing(gallery: Path, store: Store) -> None:
+    """Go on with an erasure that a kill interrupted. Every writer calls this before it writes."""
+    if (gallery / ERASING).exists():
+        erase_rows(gallery, store, ())
+
+
+def finish_everything(gallery: Path, store: Store, manifest: Manifest) -> Manifest:
+    """Finish what was interrupted, and give a gallery of an older format this one's columns; what it is after that."""
+    finish_writes(gallery)
+    finish_swap(gallery)
+    finish_erasing(gallery, store)
+    if manifest.format == FORMAT:
+        return manifest
+    with changing(gallery, store):
+        store.upgrade()
+        manifest = manifest.model_copy(update={"format": FORMAT})
+        write_manifest(gallery, manifest)
+    return manifest
+
+
+def _forget_searches(gallery: Path, store: Store, chosen: frozenset[str]) -> tuple[str, ...]:
+    """Remove saved searches that name one of these rows, or a crop that has no row any more."""
+    saved = SavedSearches(gallery)
+    searches = {search.name: search.query for search in saved.all()}
+    crops = {name: {*query.get("more_like", ()), *query.get("less_like", ())} for name, query in searches.items()}
+    named = {name: crops[name] | set(query.get("images", ())) for name, query in searches.items()}
+    every, erased, kept = set[str]().union(*named.values()), set[str](), set[str]()
+    ids = {each: possible_ids(each) for each in every}
+    behind = {each: each.rpartition("../")[2] for each in every}  # a crop may have been called so from any folder
+    for identifier, file in store.files() if every else ():
+        fitting = {each for each in every if identifier in ids[each] or (behind[each] and is_end(behind[each], file))}
+        (erased if identifier in chosen else kept).update(fitting)
+    gone = tuple(name for name in searches if named[name] & erased or crops[name] - kept)
+    for name in gone:
+        saved.remove(name)
+    return gone

@@ -12,18 +12,16 @@ import numpy as np
 from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
 from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.changes.erasure import finish_erasing, unfinished
+from pickout.gallery.changes.edits import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestSettings
 from pickout.gallery.storage import tables
-from pickout.gallery.storage.columns import row_mark
 from pickout.gallery.storage.lock import finish_writes, locked
-from pickout.gallery.storage.manifest import Manifest, read_manifest
-from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.rows import Row, row_mark
 from pickout.gallery.storage.store import KEEP_NONE, Store
-from pickout.gallery.storage.tables import CALIBRATION, REBUILD, changing, pending
+from pickout.gallery.storage.tables import CALIBRATION, REBUILD, Manifest, changing, pending, read_manifest
 
 REBUILDING = ".rebuilding"  # held while a process rebuilds the gallery; empty
 _ROUNDS = 20  # times that changes made meanwhile are caught up with before other writers have to wait for the rest

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,17 +17,15 @@ from pickout.files import half_written
 from pickout.gallery.approximate.build import read_approximation
 from pickout.gallery.audit.examination import log_faults
 from pickout.gallery.audit.log import AUDIT
-from pickout.gallery.changes.erasure import unfinished
+from pickout.gallery.changes.edits import unfinished, unreached
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.quarantine import read_quarantine
 from pickout.gallery.intake.suppression import read_suppression
 from pickout.gallery.search.probability import read_calibration
 from pickout.gallery.search.saved_searches import SavedSearches
-from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.manifest import FROM_BACKUP, MANIFEST, Manifest, read_manifest
-from pickout.gallery.storage.rows import Row, row_id
-from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import leftover_tables, pending, table_folder
+from pickout.gallery.storage.rows import Row, row_id, row_seal
+from pickout.gallery.storage.store import FROM_BACKUP, Store
+from pickout.gallery.storage.tables import MANIFEST, Manifest, leftover_tables, pending, read_manifest, table_folder
 
 _AT_ONCE = 200
 _AGAIN = "remove it from the gallery and index it again"
@@ -86,15 +84,6 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
         yield Fault(table_folder(gallery, manifest.table), lost)
     if len(shapes) > 1:
         yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
-
-
-def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
-    """What to say of ids by which no row was found although there is one: an index over the ids may be damaged."""
-    there = {identifier for identifier, _ in store.files()} & set(ids) if ids else set[str]()
-    if not (lost := sorted(there - store.fetch(there).keys())):
-        return None
-    what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged"
-    return f"{what}; remove it with pickout gallery approximate {gallery} --off, then build it anew"
 
 
 def _read(gallery: Path, store: Store, ids: list[str], read: _Found) -> Iterator[Fault]:

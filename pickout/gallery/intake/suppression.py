@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pickout.config import Settings
 from pickout.files import write_atomically
-from pickout.gallery.storage.manifest import known_format, read_small_file
+from pickout.gallery.storage.tables import known_format, read_small_file
 
 SUPPRESSION = "suppression.json"
 _FORMAT = 1

@@ -6,8 +6,7 @@ An export is a ZIP archive whose members are stored as they are, so that its siz
     rows-000000.parquet ...    rows, all columns of a gallery's table, plain and uncompressed
     crops/<SHA-256>.<ending>   the pictures, if wanted; each is named by its own hash
 
-Audit, saved searches, quarantine and calibration stay with the gallery.
-"""
+Audit, saved searches, quarantine and calibration stay with the gallery."""
 
 import hashlib
 import io
@@ -30,9 +29,8 @@ from pickout.config import Settings
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, printable
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import LARGEST_FILE, LARGEST_SIDE
-from pickout.gallery.storage.columns import row_schema, rows_with_tokens
-from pickout.gallery.storage.manifest import ModelFacts, first_fault
-from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.rows import Row, row_schema, rows_with_tokens
+from pickout.gallery.storage.tables import ModelFacts, first_fault
 
 PORTABLE_FORMAT = 1  # version of the file's layout that this code writes and reads
 EXPORT = "export.json"

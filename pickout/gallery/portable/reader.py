@@ -15,16 +15,22 @@ from numpy.typing import NDArray
 from pickout.errors import GalleryError, GalleryModelMismatch, ImageUnreadable, UsageError
 from pickout.files import atomic_path
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.changes.erasure import finish_everything
+from pickout.gallery.changes.edits import finish_everything
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
 from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened, read_rows
-from pickout.gallery.storage.columns import row_seal
-from pickout.gallery.storage.manifest import FORMAT, MANIFEST, Manifest, read_manifest
-from pickout.gallery.storage.rows import Row, row_id
+from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import changing, checked_folder, make_gallery
+from pickout.gallery.storage.tables import (
+    FORMAT,
+    MANIFEST,
+    Manifest,
+    changing,
+    checked_folder,
+    make_gallery,
+    read_manifest,
+)
 
 _COMMIT_BYTES = 32 * 2**20
 _COMMIT_ROWS = 2048

@@ -23,9 +23,8 @@ from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
 from pickout.gallery.portable.file import EXPORT, LARGEST_ROWS, MOST_PICTURES, Contents, RowsMember, digest_of_names
-from pickout.gallery.storage.columns import completed, row_schema, rows_with_tokens
-from pickout.gallery.storage.manifest import Manifest
-from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.rows import Row, completed, row_schema, rows_with_tokens
+from pickout.gallery.storage.tables import Manifest
 
 _MEMBER = 16 * 2**20  # bytes of rows that make a member at most, unless one row has more
 _AT_ONCE = 128  # rows read together

@@ -14,8 +14,7 @@ from pickout.config import Settings
 from pickout.errors import GalleryModelMismatch
 from pickout.files import write_atomically
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.manifest import Manifest, known_format, read_small_file
-from pickout.gallery.storage.tables import CALIBRATION
+from pickout.gallery.storage.tables import CALIBRATION, Manifest, known_format, read_small_file
 
 FORMAT = 2  # version of the file that this code writes and reads
 METHOD = "logistic regression on score and lead, of the best and of those behind, by size of gallery (Platt, 1999)"

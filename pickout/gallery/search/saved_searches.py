@@ -14,7 +14,7 @@ from pickout.gallery.search.filters import ANYWHERE, Where
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.storage.lock import writing
-from pickout.gallery.storage.manifest import read_small_file
+from pickout.gallery.storage.tables import read_small_file
 
 SEARCHES = "searches.json"
 _LONGEST_NAME = 100

@@ -1,16 +1,16 @@
 """Results as one HTML file that needs nothing else: pictures inside, no script, no request to anywhere."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
 
-from pickout.errors import ImageUnreadable, printable
+from pickout.errors import ImageUnreadable
 from pickout.gallery.search.query import Query
 from pickout.gallery.search.ranking import Grouping
 from pickout.gallery.search.search import Answer, Hit
+from pickout.pages import bytes_address, picture_address, render
 
 NOTE = "Candidates, not identifications: a person must check each one."  # stands on every list of results
 _LONG = 160  # characters from which the sentence is set smaller
@@ -37,12 +37,6 @@ def result_sheet(
     """The page: for each answer, of at least one, the query on top, then the candidates in a justified grid; `crops` is
     how many the gallery holds, `reasons` what a candidate's "why" shows. All names in it are escaped; its content
     security policy forbids scripts and requests."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("pickout.gallery.search", "")
-    # Whatever is printed is made printable, then escaped by the library.
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["shown"] = printable
     sections = [
         {
             "query": answer.query,
@@ -55,9 +49,8 @@ def result_sheet(
         }
         for answer in answers
     ]
-    return environment.get_template("sheet.html").render(
-        note=NOTE, sections=sections, reasons=reasons, long=_LONG, source=f"{gallery} · model {model}"
-    )
+    facts = {"note": NOTE, "reasons": reasons, "long": _LONG, "source": f"{gallery} · model {model}"}
+    return render("pickout.gallery.search", "sheet.html", sections=sections, **facts)
 
 
 def _pictures(query: Query) -> list[tuple[str, int, int]]:
@@ -68,10 +61,8 @@ def _pictures(query: Query) -> list[tuple[str, int, int]]:
         return []
     told = []
     for picture in pictures:
-        stream = io.BytesIO()
         picture.thumbnail((_ASKED_SIDE, _ASKED_SIDE))
-        picture.save(stream, "JPEG", quality=85)
-        told.append((_address(stream.getvalue()), picture.width, picture.height))
+        told.append((picture_address(picture, quality=85), picture.width, picture.height))
     return told
 
 
@@ -89,7 +80,7 @@ def _figure(hit: Hit, grouping: Grouping) -> dict[str, object]:
     """A candidate's picture, and the lines below it: all that is known."""
     try:
         with Image.open(io.BytesIO(hit.thumbnail), formats=("JPEG",)) as thumbnail:
-            (width, height), source = thumbnail.size, _address(hit.thumbnail)
+            (width, height), source = thumbnail.size, bytes_address(hit.thumbnail)
     except Exception:  # Pillow's decoders raise almost any error on damaged data: an empty place that says whose it is
         width, height, source = max(hit.width, 1), max(hit.height, 1), "data:,"
     told = hit.metadata
@@ -98,7 +89,3 @@ def _figure(hit: Hit, grouping: Grouping) -> dict[str, object]:
     lines += [("track" if grouping is Grouping.TRACK else "alike", f"{len(hit.others)} more")] if hit.others else []
     ratio = f"{min(max(width / height, _NARROWEST), _WIDEST):.4f}"
     return {"hit": hit, "source": source, "width": width, "height": height, "ratio": ratio, "lines": lines}
-
-
-def _address(content: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"

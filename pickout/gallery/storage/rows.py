@@ -1,14 +1,18 @@
-"""A crop as a gallery keeps it."""
+"""A crop as a gallery keeps it, and rows as Arrow columns and back, in the order and types of the table on disk."""
 
 import hashlib
+import json
 import os
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
@@ -132,3 +136,139 @@ def parse_time(text: str) -> datetime:
     except (ValueError, OverflowError):
         examples = "2026-03-01, 2026-03-01T14:30 or 2026-03-01T14:30:00+01:00"
         raise UsageError(f"'{text}' is no date or time; write {examples}") from None
+
+
+_PLACE = [("id", pa.string()), ("content", pa.string()), ("root", pa.binary()), ("path", pa.binary())]
+_SIZE = [("width", pa.int32()), ("height", pa.int32()), ("camera", pa.string()), ("time", pa.timestamp("us"))]
+FIELDS = [*_PLACE, *_SIZE, ("labels", pa.string()), ("thumbnail", pa.binary()), ("added", pa.timestamp("us"))]
+"""Columns of format 1, before the vector."""
+_VIDEO = [("video", pa.string()), ("frame", pa.int64()), ("box", pa.list_(pa.int32())), ("track", pa.string())]
+ADDED_FIELDS = [*_VIDEO, ("tokens", pa.large_binary()), ("seal", pa.binary())]  # columns of format 2, behind the vector
+METADATA = ("camera", "time", "labels", "video", "frame", "box", "track")  # columns that `to_metadata` reads
+_PLAIN = ("id", "content", "width", "height", "thumbnail", "added")  # columns that are a row's fields as they are
+_FACETS = ("camera", "track", "video")  # columns of names that can be filtered by
+MARKED = ("content", "root", "path", "width", "height", "added", *METADATA)  # columns that `row_mark` reads
+RESIDENT = ("id", "root", "path", "time", "labels", *_FACETS)  # columns that a search reads, besides the vectors
+
+
+def to_arrow(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of this schema."""
+    vectors = pa.array(np.concatenate([row.vector for row in rows]))
+    columns = {
+        **{name: [getattr(row, name) for row in rows] for name in _PLAIN},
+        **{name: [os.fsencode(getattr(row, name)) for row in rows] for name in ("root", "path")},
+        **{name: [getattr(row.metadata, name) for row in rows] for name in METADATA},
+        "labels": [_labels(row.metadata) for row in rows],
+        "tokens": [None if row.tokens is None else _packed(row.tokens) for row in rows],
+        "seal": [row_seal(row) for row in rows],
+        "vector": pa.FixedSizeListArray.from_arrays(vectors, len(rows[0].vector)),
+    }
+    return pa.table(columns, schema=schema)
+
+
+def row_schema(dimension: int) -> pa.Schema:
+    """The columns of a gallery's table, and of an export, for vectors of this length."""
+    return pa.schema([*FIELDS, ("vector", pa.list_(pa.float32(), dimension)), *ADDED_FIELDS])
+
+
+def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
+    """The rows of a table, tokens included."""
+    for values, own in zip(table.drop_columns(["tokens"]).to_pylist(), table["tokens"], strict=True):
+        yield replace(to_row(values), tokens=unpack_tokens(own.as_buffer()).copy() if own.is_valid else None)
+
+
+def to_row(values: dict[str, Any]) -> Row:
+    """A row from its values by column, without tokens."""
+    plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
+    return Row(
+        **plain,
+        root=os.fsdecode(values["root"]),
+        path=os.fsdecode(values["path"]),
+        vector=np.asarray(values.get("vector"), dtype=np.float32),
+        metadata=to_metadata(values),
+        seal=values.get("seal"),
+    )
+
+
+def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows of a table of any format with the columns of `schema`; those that an older one lacks are empty."""
+    names, count = rows.schema.names, rows.num_rows
+    columns = [rows[field.name] if field.name in names else pa.nulls(count, field.type) for field in schema]
+    return pa.table(columns, schema=schema)
+
+
+def row_seal(row: Row, tokens: NDArray[np.uint16] | None = None) -> bytes:
+    """Digest of all that a row holds (BLAKE2b, 16 bytes), so that a change by other hands shows; `tokens` are its own
+    where it was fetched without."""
+    told, own = row.metadata, row.tokens if tokens is None else tokens
+    parts = [row.id.encode(), row.content.encode(), os.fsencode(row.root), os.fsencode(row.path), row.thumbnail]
+    parts.append(np.ascontiguousarray(row.vector, "<f4").tobytes())
+    place = (told.video, told.frame, None if told.box is None else list(told.box), told.track)
+    times = [None if time is None else time.isoformat() for time in (told.time, row.added)]
+    parts.append(json.dumps([row.width, row.height, told.camera, _labels(told), *times, *place]).encode())
+    if own is not None:
+        parts.append(_packed(own))
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.digest()
+
+
+def row_mark(row: Row) -> bytes:
+    """Digest of what a row holds besides what a model made of its pixels (BLAKE2b, 16 bytes)."""
+    facts = (row.content, row.root, row.path, row.width, row.height, row.added, row.metadata)
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
+
+
+def to_metadata(values: dict[str, Any]) -> Metadata:
+    """The metadata in a row's values by column; columns that an older table lacks are unknown."""
+    told = {name: values.get(name) for name in METADATA}
+    labels, box = told["labels"], told["box"]
+    return Metadata(**{**told, "labels": json.loads(labels) if labels else {}, "box": tuple(box) if box else None})
+
+
+def _labels(told: Metadata) -> str | None:
+    return json.dumps(dict(told.labels)) if told.labels else None
+
+
+def _packed(tokens: NDArray[np.uint16]) -> bytes:
+    """Two sizes, then the bit patterns."""
+    return np.array(tokens.shape, "<u4").tobytes() + np.ascontiguousarray(tokens, "<u2").tobytes()
+
+
+def unpack_tokens(data: Any) -> NDArray[np.uint16]:
+    """What a row's packed tokens hold: two sizes, then the bit patterns. Shape: (tokens, width)."""
+    return np.frombuffer(data, "<u2", offset=8).reshape(np.frombuffer(data, "<u4", count=2).astype(int))
+
+
+def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
+    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors in the same order, given the ids
+    (N,)."""
+    rows = columns.num_rows
+    times = np.full(rows, NO_TIME, dtype="datetime64[us]")
+    dated = pc.is_valid(columns["time"]).to_numpy()
+    times[dated] = columns["time"].drop_null().to_numpy()
+    order = np.empty(rows, dtype=np.int64)
+    order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(rows)
+    ids = np.array(columns["id"].to_pylist(), dtype="S32")
+    facets = {**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])}
+    return Resident(ids, vectors(ids), facets, times, order)
+
+
+def _facet(column: pa.ChunkedArray) -> Facet:
+    names = sorted(name for name in pc.unique(column).to_pylist() if name is not None)
+    positions = pc.fill_null(pc.index_in(column, pa.array(names, pa.string())), -1)
+    return Facet(tuple(names), positions.to_numpy().astype(np.int32))
+
+
+def _label_facets(column: pa.ChunkedArray) -> dict[str, Facet]:
+    """A facet for each label's name. Crops with equal labels share one text, which is read once."""
+    texts = _facet(column)
+    read = [json.loads(text) for text in texts.names]
+    facets = {}
+    for name in sorted({name for labels in read for name in labels}):
+        values = sorted({labels[name] for labels in read if name in labels})
+        place = {value: position for position, value in enumerate(values)}
+        of_text = np.array([*(place.get(labels.get(name), -1) for labels in read), -1], dtype=np.int32)
+        facets[LABEL + name] = Facet(tuple(values), of_text[texts.positions])
+    return facets

@@ -12,6 +12,7 @@ const VIEWS = { search, cases, watches, site };
 const TITLES = { search: "Search", cases: "Cases", watches: "Watches", site: "Site" };
 export const known = { galleries: [], gallery: null, me: null };
 let shown = null;
+let routed = null;
 
 function frame() {
   const [, name = "search"] = location.hash.split(/[/?]/);
@@ -54,10 +55,15 @@ async function route() {
   document.title = `${TITLES[view]} · Pickout`;
   if (shown && shown !== view) VIEWS[shown].leave?.();
   shown = view;
+  // A view that is slow to come must not take the place of one that was asked for after it.
+  const mine = (routed = {});
+  const current = () => mine === routed;
+  const place = view === "search" ? byId("main") : h("div");
   try {
-    await VIEWS[view].show(byId("main"), rest, known);
+    await VIEWS[view].show(place, rest, known, current);
+    if (current() && view !== "search") fill(byId("main"), place);
   } catch (error) {
-    broken(error);
+    if (current()) broken(error);
   }
 }
 
@@ -166,6 +172,7 @@ const KEYS = [
   ["Enter", "look closer"],
   ["W", "why it is there"],
   ["E", "where else"],
+  ["V", "in the recording, where it is at hand"],
   ["+ −", "more, or less, like this"],
   ["C", "compare those that are selected"],
   ["[ ]", "page before, page after"],

@@ -1,13 +1,13 @@
 // Cases: what was marked and why, second opinions, what is blurred, and what is handed over.
 
-import { ask, cropImage, keep, of, session } from "./api.js";
+import { ask, keep, of, session } from "./api.js";
 import { withPurpose } from "./app.js";
-import { Grid } from "./grid.js";
+import { clock, count, day, dialog, fill, form, h, plural } from "./dom.js";
+import { evidenceList } from "./evidence.js";
+import { handOver } from "./handover.js";
 import { WORDS, marks, openCase } from "./marks.js";
-import { redact } from "./redaction.js";
-import { clock, count, day, dialog, fill, form, h, plural, toast } from "./dom.js";
+import { secondOpinion } from "./opinion.js";
 
-const DRAWN = 300; // of each verdict; more would make the page slow
 let second = null;
 let me = null;
 
@@ -16,7 +16,10 @@ export async function show(main, [id, what], known) {
   me = known.me.user;
   if (!id) return list(main);
   const found = await ask(of("cases", id));
-  if (what === "second") return opinion(main, found);
+  if (what === "second") {
+    second = secondOpinion(main, found, me);
+    return;
+  }
   return one(main, found);
 }
 
@@ -99,14 +102,6 @@ const tally = (numbers) =>
     ),
   );
 
-function standing(crop) {
-  const people = new Set(crop.marks.map((each) => each.by));
-  if (people.size < 2) return ["wanted", "second opinion wanted"];
-  return new Set(crop.marks.map((each) => each.verdict)).size === 1
-    ? ["agreed", "agreed by two"]
-    : ["differs", "opinions differ"];
-}
-
 function one(main, found) {
   const again = async () => one(main, await ask(of("cases", found.id)));
   const by = (verdict) => found.crops.filter((crop) => crop.marks.some((each) => each.verdict === verdict));
@@ -167,19 +162,11 @@ function one(main, found) {
                 "section",
                 {},
                 h("h2", {}, `${WORDS[verdict].join(" ")} · ${by(verdict).length}`),
-                h(
-                  "ul",
-                  { class: "evidence" },
-                  by(verdict)
-                    .slice(0, DRAWN)
-                    .map((crop) => evidence(found, crop, again)),
-                ),
-                by(verdict).length > DRAWN &&
-                  h("p", { class: "note" }, `The first ${DRAWN} are drawn here; the case holds all.`),
+                evidenceList(found, by(verdict)),
               ),
             )
         : h("p", { class: "state small" }, "Nothing is marked yet. Search, and press F, M or N on a candidate."),
-      notes(found, again),
+      notes(found),
       h(
         "section",
         {},
@@ -214,48 +201,8 @@ const asked = (told) =>
   (Object.keys(told.where).length ? ` · ${JSON.stringify(told.where)}` : "") +
   ` · ${told.shown} shown${told.no_good_match ? ", no good match" : ""}`;
 
-function evidence(found, crop, again) {
-  const [state, words] = standing(crop);
-  const redaction = found.redactions[crop.id];
-  return h(
-    "li",
-    {},
-    h("div", { class: "frame" }, cropImage(crop.id, { alt: "candidate" })),
-    h(
-      "div",
-      {},
-      h("p", { class: "time" }, h("b", {}, clock(crop.time)), ` ${day(crop.time)}`),
-      h("p", { class: "place" }, crop.camera ?? "no camera", crop.track && ` · track ${crop.track}`),
-      crop.marks.map((each) =>
-        h(
-          "p",
-          { class: "opinion" },
-          h("b", {}, WORDS[each.verdict].join(" ")),
-          ` ${each.by}`,
-          each.reason && `: ${each.reason}`,
-        ),
-      ),
-      h("p", { class: `standing ${state}` }, words),
-      h(
-        "button",
-        {
-          class: "link",
-          onclick: async () => {
-            if (await redact(found.id, crop, redaction)) again();
-          },
-        },
-        redaction
-          ? redaction.head
-            ? "blurred as drawn"
-            : `face shown: ${redaction.reason}`
-          : "face blurred when it leaves",
-      ),
-    ),
-  );
-}
-
-function notes(found, again) {
-  return h(
+function notes(found) {
+  const section = h(
     "section",
     {},
     h("h2", {}, "Notes"),
@@ -280,10 +227,13 @@ function notes(found, again) {
           const button = event.target.querySelector("button");
           if (button.disabled) return;
           button.disabled = true;
-          await ask(of("cases", found.id, "notes"), { json: { text: new FormData(event.target).get("text") } }).finally(
+          const text = new FormData(event.target).get("text");
+          const note = await ask(of("cases", found.id, "notes"), { json: { text } }).finally(
             () => (button.disabled = false),
           );
-          again();
+          const fresh = notes({ ...found, notes: [...found.notes, note] });
+          section.replaceWith(fresh);
+          fresh.querySelector("input").focus();
         },
       },
       h("input", {
@@ -297,82 +247,7 @@ function notes(found, again) {
       h("button", {}, "Note"),
     ),
   );
-}
-
-// What others marked is hidden until one has judged oneself.
-function opinion(main, found) {
-  const open = found.crops.filter((crop) => crop.marks.every((each) => each.by !== me));
-  const ready = openCase(found.id);
-  second = new Grid({
-    label: "Candidates for a second opinion",
-    blind: true,
-    sentence: () => found.crops.find((each) => each.id === second.current?.id)?.marks[0]?.sentence ?? "",
-    changed: () => {
-      if (left.isConnected)
-        left.textContent = `${open.filter((each) => marks.has(each.id)).length} of ${open.length} judged`;
-    },
-  });
-  const left = h("p", { class: "count" });
-  fill(
-    main,
-    h(
-      "div",
-      { class: "sheet" },
-      h(
-        "div",
-        { class: "sheet-head" },
-        h("h1", {}, "Second opinion"),
-        h("a", { class: "button", href: `#/cases/${found.id}` }, "Back to the case"),
-      ),
-      h(
-        "p",
-        { class: "caution" },
-        h("b", {}, "Candidates, not identifications."),
-        ` What others said is hidden until you have judged. Searched for: ${open[0]?.marks[0]?.sentence || "not told"}`,
-      ),
-      left,
-      second.node,
-    ),
-  );
-  ready.then(() => second.show(open, { focus: true }));
-}
-
-async function handOver(found) {
-  const told = await form(
-    "Hand over this case",
-    h(
-      "p",
-      {},
-      "One signed file: pictures of what fits or may fit, every mark with its reason, notes, searches, and the SHA-256 of each original. Whoever gets it checks it with ",
-      h("code", {}, "pickout case verify"),
-      ".",
-    ),
-    h("p", {}, "Faces are blurred unless a reason to show one stands in the case."),
-    h(
-      "label",
-      { class: "check" },
-      h("input", {
-        type: "checkbox",
-        name: "originals",
-        onchange: (event) => {
-          const field = event.target.form.elements.reason;
-          field.required = event.target.checked;
-        },
-      }),
-      "with the original pictures, not blurred",
-    ),
-    h("label", {}, "For whom, and why", h("input", { name: "reason", maxlength: "1000", autofocus: true })),
-    h("button", { class: "main" }, "Make the file"),
-  );
-  if (!told || !(await withPurpose())) return;
-  const answer = await ask(of("cases", found.id, "archive"), {
-    json: { ...told, originals: "originals" in told },
-    as: "response",
-  });
-  const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: `case-${found.id}.zip` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  toast(`Handed over. SHA-256 ${answer.headers.get("Pickout-SHA-256").slice(0, 16)}…`);
+  return section;
 }
 
 async function forget(found) {

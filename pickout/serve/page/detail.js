@@ -1,20 +1,22 @@
 // One candidate looked at closely: facts, why it is there, where else that person may have been seen, marks.
 
-import { ask, cropImage, of, picture } from "./api.js";
+import { cropImage, picture } from "./api.js";
 import { withPurpose } from "./app.js";
 import { WORDS, marks, others, askReason } from "./marks.js";
+import { showElsewhere } from "./elsewhere.js";
+import { showWhy } from "./explanation.js";
 import { percent } from "./grid.js";
+import { hasScene, showScene } from "./scene.js";
 import { announce, clock, day, fill, h, key, moment } from "./dom.js";
 
-const WHAT = { patches: "where on the crop", words: "which words", word_patches: "where each word lies" };
-const MINUTES = [5, 15, 60, 240];
+const TWICE = 400; // milliseconds within which two clicks are one: the panel goes on to the next candidate in between
 
 export class Detail {
   // options: sentence(), like(kind, ids), judge(verdict, item), closed()
   constructor(options) {
     this.options = options;
     this.item = null;
-    this.minutes = 15;
+    this.judged = -TWICE;
     this.node = h("aside", { class: "detail", "aria-label": "The candidate" });
     document.addEventListener("marks", () => this.item && this.showMarks());
     this.reset();
@@ -38,12 +40,13 @@ export class Detail {
     if (this.item && item && this.item.id !== item.id && this.node.classList.contains("open")) this.open(item, {});
   }
 
-  open(item, { focus = false, why = false, where = false } = {}) {
+  open(item, { focus = false, why = false, where = false, scene = false } = {}) {
     this.item = item;
     this.parts = {
       mark: h("div", { class: "marks" }),
       why: h("div", { class: "why" }),
       where: h("div", { class: "where" }),
+      scene: h("div", { class: "where" }),
       frame: h(
         "div",
         { class: "portrait" },
@@ -70,10 +73,12 @@ export class Detail {
         { class: "actions" },
         h("button", { onclick: () => this.why() }, "Why ", key("W")),
         h("button", { onclick: () => this.whereElse() }, "Where else ", key("E")),
+        hasScene(item) && h("button", { onclick: () => this.scene() }, "In the recording ", key("V")),
         h("button", { onclick: () => this.options.like("more", [item.id]) }, "More like this"),
         h("button", { onclick: () => this.options.like("less", [item.id]) }, "Less like this"),
         h("button", { onclick: () => this.original() }, "Original"),
       ),
+      this.parts.scene,
       this.parts.why,
       this.parts.where,
       h(
@@ -95,6 +100,7 @@ export class Detail {
     if (focus) title.focus({ preventScroll: true });
     if (why) this.why();
     if (where) this.whereElse();
+    if (scene && hasScene(item)) this.scene();
   }
 
   close() {
@@ -118,6 +124,10 @@ export class Detail {
       this.whereElse();
       return true;
     }
+    if (letter === "v" && hasScene(this.item)) {
+      this.scene();
+      return true;
+    }
     return false;
   }
 
@@ -132,7 +142,11 @@ export class Detail {
           {
             class: `judge ${verdict}`,
             "aria-pressed": String(mine?.verdict === verdict),
-            onclick: () => this.options.judge(verdict, this.item),
+            onclick: (event) => {
+              if (event.timeStamp - this.judged < TWICE) return;
+              this.judged = event.timeStamp;
+              this.options.judge(verdict, this.item);
+            },
           },
           `${sign} ${word} `,
           key(word[0].toUpperCase()),
@@ -175,193 +189,19 @@ export class Detail {
   }
 
   async why() {
-    const { why, frame } = this.parts;
-    const said = this.options.sentence();
-    if (!said)
-      return fill(
-        why,
-        h("h3", {}, "Why"),
-        h("p", {}, "There is no sentence to explain: this was searched for by a picture."),
-      );
     if (!(await withPurpose())) return;
-    fill(
-      why,
-      h("h3", {}, "Why"),
-      h("p", { class: "waiting" }, "The model is asked what its score rests on. That may take a minute …"),
-    );
-    let told;
-    try {
-      told = await ask(of("crops", this.item.id, "explain"), { json: { sentence: said } });
-    } catch (error) {
-      return fill(why, h("h3", {}, "Why"), h("p", { class: "bad" }, error.message));
-    }
-    if (why !== this.parts.why) return; // another candidate was opened meanwhile
-    const weights = told.words.map((each) => each.weight ?? 0);
-    const most = Math.max(...weights.map(Math.abs), 1e-9);
-    const heat = (patches, name) => {
-      drawHeat(frame, patches);
-      announce(patches ? `heat of ${name}` : `no heat of ${name}`);
-    };
-    const buttons = told.words.map((word, place) => {
-      if (word.weight === null) return h("span", { class: `word ${word.state}` }, word.text, " ");
-      const strength = Math.min(4, Math.ceil((4 * Math.abs(weights[place])) / most));
-      return h(
-        "button",
-        {
-          class: `word ${weights[place] < 0 ? "against" : "for"}${strength}`,
-          title: `${weights[place] < 0 ? "speaks against" : "speaks for"} it: ${weights[place].toFixed(3)}`,
-          disabled: !word.patches,
-          onclick: () => heat(word.patches, word.text),
-        },
-        word.text,
-      );
-    });
-    const verdicts = Object.entries(told.shown);
-    const hidden = verdicts
-      .filter(([, verdict]) => !verdict.way)
-      .map(([what, verdict]) => h("p", { class: "note" }, `Not shown: ${WHAT[what] ?? what}. ${verdict.note}`));
-    if (verdicts.some(([, verdict]) => verdict.way && !verdict.measured))
-      hidden.push(
-        h("p", { class: "note bad" }, "Not measured for this model: whether it is true of the model is not known."),
-      );
-    const lead =
-      weights.some(Boolean) &&
-      h(
-        "p",
-        { class: "legend" },
-        h("span", { class: "word for4" }, "speaks for it"),
-        h("span", { class: "word against4" }, "speaks against it"),
-      );
-    fill(
-      why,
-      h("h3", {}, "Why"),
-      h("p", { class: "words" }, buttons),
-      lead,
-      told.patches &&
-        h("button", { class: "link", onclick: () => heat(told.patches, "the whole sentence") }, "where on the crop"),
-      hidden,
-      h("p", { class: "note" }, told.meaning),
-    );
-    if (told.patches) drawHeat(frame, told.patches);
+    const { why, frame } = this.parts;
+    await showWhy(why, frame, this.item.id, this.options.sentence(), () => why === this.parts.why);
+  }
+
+  async scene() {
+    if (!(await withPurpose())) return;
+    const { scene } = this.parts;
+    await showScene(scene, this.item, () => scene === this.parts.scene);
   }
 
   async whereElse() {
     if (!(await withPurpose())) return;
-    const { where } = this.parts;
-    const { item } = this;
-    fill(where, h("h3", {}, "Where else"), h("p", { class: "waiting" }, "Looking …"));
-    const search = (filters) =>
-      ask(of("search"), { json: { more_like: [item.id], where: filters, top: 40, parse: false } }).then(
-        (found) => found.candidates,
-      );
-    const track = item.track
-      ? search({
-          tracks: [item.track],
-          ...(item.camera ? { cameras: [item.camera] } : {}),
-          ...(item.video ? { videos: [item.video] } : {}),
-        })
-      : Promise.resolve([]);
-    const away =
-      item.time && item.camera
-        ? search({
-            not_cameras: [item.camera],
-            after: shifted(item.time, -this.minutes),
-            before: shifted(item.time, this.minutes),
-          })
-        : Promise.resolve([]);
-    try {
-      const [same, elsewhere] = await Promise.all([track, away]);
-      same.sort((a, b) => (a.time ?? "").localeCompare(b.time ?? "") || (a.frame ?? 0) - (b.frame ?? 0));
-      const choice = h(
-        "select",
-        {
-          "aria-label": "Minutes before and after",
-          onchange: (event) => {
-            this.minutes = Number(event.target.value);
-            this.whereElse();
-          },
-        },
-        MINUTES.map((each) => h("option", { value: String(each), selected: each === this.minutes }, `${each} minutes`)),
-      );
-      fill(
-        where,
-        h("h3", {}, "Where else"),
-        h("h4", {}, "In the same track, before and after"),
-        this.row(same, "This crop has no track, or is alone in it."),
-        h("h4", {}, "The same clothes on other cameras within ", choice),
-        this.row(
-          elsewhere.slice(0, 12),
-          item.time && item.camera ? "Nobody alike there and then." : "This crop has no time or no camera.",
-        ),
-      );
-    } catch (error) {
-      fill(where, h("h3", {}, "Where else"), h("p", { class: "bad" }, error.message));
-    }
+    await showElsewhere(this.parts.where, this.item, (each) => this.open(each, { focus: true }));
   }
-
-  row(items, none) {
-    if (!items.length) return h("p", { class: "note" }, none);
-    return h(
-      "ol",
-      { class: "row" },
-      items.map((each) =>
-        h(
-          "li",
-          {},
-          h(
-            "button",
-            {
-              class: each.id === this.item.id ? "mini this" : "mini",
-              "aria-label": `${moment(each.time)}, ${each.camera ?? "no camera"}`,
-              onclick: () => this.open(each, { focus: true }),
-            },
-            cropImage(each.id),
-            h("span", {}, clock(each.time)),
-            h("span", {}, each.camera ?? ""),
-          ),
-        ),
-      ),
-    );
-  }
-}
-
-function shifted(iso, minutes) {
-  return new Date(Date.parse(`${iso.slice(0, 19)}Z`) + 60_000 * minutes).toISOString().slice(0, 19);
-}
-
-// Heat of the sentence or of a word over the crop; drawn, so that no style needs to stand in the page.
-function drawHeat(frame, patches) {
-  const canvas = frame.querySelector("canvas");
-  const image = frame.querySelector("img");
-  canvas.hidden = !patches;
-  if (!patches) return;
-  const rows = patches.length,
-    columns = patches[0].length;
-  const values = patches.flat();
-  const most = Math.max(...values.map(Math.abs), 1e-9);
-  const small = new OffscreenCanvas(columns, rows);
-  const pen = small.getContext("2d");
-  const pixels = pen.createImageData(columns, rows);
-  values.forEach((value, place) =>
-    pixels.data.set(
-      [
-        value < 0 ? 40 : 255,
-        value < 0 ? 110 : 120,
-        value < 0 ? 255 : 0,
-        Math.round(190 * Math.min(1, Math.abs(value) / most)),
-      ],
-      4 * place,
-    ),
-  );
-  pen.putImageData(pixels, 0, 0);
-  const box = image.getBoundingClientRect();
-  const ratio = (image.naturalWidth || 1) / (image.naturalHeight || 2);
-  const width = Math.min(box.width, box.height * ratio),
-    height = Math.min(box.height, box.width / ratio);
-  canvas.width = Math.round(box.width);
-  canvas.height = Math.round(box.height);
-  const to = canvas.getContext("2d");
-  to.imageSmoothingEnabled = true;
-  to.imageSmoothingQuality = "high";
-  to.drawImage(small, (box.width - width) / 2, (box.height - height) / 2, width, height);
 }

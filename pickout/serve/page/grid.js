@@ -2,7 +2,7 @@
 
 import { cropImage } from "./api.js";
 import { WORDS, askReason, mark, marks, others, undo } from "./marks.js";
-import { announce, clock, date, fill, h, toast } from "./dom.js";
+import { announce, clock, date, day, fill, h, toast } from "./dom.js";
 
 export const percent = (p) => (p === null || p === undefined ? null : `${Math.round(100 * p)} %`);
 
@@ -34,6 +34,9 @@ export class Grid {
 
   get current() {
     return this.items[this.at] ?? null;
+  }
+  get busy() {
+    return this.list.hasAttribute("aria-busy");
   }
   get chosen() {
     return this.selected.size ? [...this.selected] : this.current ? [this.current.id] : [];
@@ -72,6 +75,7 @@ export class Grid {
     this.at = 0;
     this.state.hidden = true;
     this.list.hidden = !items.length;
+    this.list.classList.toggle("one-day", new Set(items.map((each) => day(each.time))).size === 1);
     fill(
       this.list,
       items.map((item, place) => this.card(item, place)),
@@ -190,7 +194,7 @@ export class Grid {
 
   judge(verdict) {
     const crops = this.chosen;
-    if (!crops.length) return;
+    if (!crops.length || this.busy) return; // what stands there is about to go
     mark(crops, verdict, { sentence: this.options.sentence?.() ?? "" });
     announce(
       `${crops.length > 1 ? `${crops.length} candidates` : `candidate ${this.at + 1}`} marked ${WORDS[verdict][1]}`,

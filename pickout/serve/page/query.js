@@ -4,6 +4,7 @@ import { moment, shorter } from "./dom.js";
 
 export const PAGE = 60;
 export const MOST_WEIGHT = 3;
+const MOST_ALIKE = 8;
 const EMPTY = {
   texts: [{ value: "", weight: 1 }],
   pictures: [],
@@ -162,6 +163,14 @@ export function setFacet(query, facet, value, state) {
   };
   if (query.parsed) query.parsed = { ...query.parsed, where: change(query.parsed.where) };
   query.where = change(query.where);
+}
+
+// More, or less, like these crops; a crop is either.
+export function alike(query, kind, ids) {
+  const other = kind === "more" ? "less" : "more";
+  query[other] = query[other].filter((each) => !ids.includes(each.id));
+  const rest = query[kind].filter((each) => !ids.includes(each.id));
+  query[kind] = [...rest, ...ids.map((id) => ({ id, weight: 1 }))].slice(-MOST_ALIKE);
 }
 
 export const words = (query) => {

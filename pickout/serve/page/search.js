@@ -1,29 +1,36 @@
 // The search view: the query with its parts and filters, the candidates, and one of them looked at closely.
 
 import { ask, keep, of, session } from "./api.js";
+import { judgement, noGoodMatch, notSearched, nothingPasses, pager } from "./answer.js";
 import { withPurpose } from "./app.js";
+import { find } from "./candidates.js";
 import { compare } from "./compare.js";
 import { Detail } from "./detail.js";
-import { announce, byId, count, fill, form, h, key, plural, toast } from "./dom.js";
+import { announce, byId, count, day, fill, h, plural, toast } from "./dom.js";
 import { filterPanel } from "./filters.js";
 import { firstRun } from "./first.js";
 import { Grid, VERDICTS } from "./grid.js";
-import { WORDS, mark, marks, openCase, saved } from "./marks.js";
-import { PAGE, body, chips, empty, fromAddress, isEmpty, toAddress, words } from "./query.js";
+import { layout } from "./layout.js";
+import { mark, marks, openCase, saved } from "./marks.js";
+import { PAGE, alike, chips, empty, fromAddress, isEmpty, toAddress, where } from "./query.js";
 import { QueryBox } from "./querybox.js";
+import { saveSearch, savedSearches } from "./saved.js";
+import { invitation, toSearch } from "./start.js";
 import { timeline } from "./timeline.js";
+import { caseLine, selection, toolbar } from "./toolbar.js";
 
 let query = empty();
 let known = null;
 let answer = null;
-let grid, box, detail, built, running, insisted;
+let grid, box, detail, built, going, running, insisted;
 
-export async function show(main, _, found) {
+export async function show(main, _, found, current) {
   known = found;
   if (!known.gallery.crops) return firstRun(main, known);
   if (!built || built.gallery !== session.gallery) {
     build();
     await openCase(session.case);
+    if (!current()) return;
   }
   if (built.view.parentNode !== main) fill(main, built.view);
   const asked = fromAddress();
@@ -35,6 +42,7 @@ export async function show(main, _, found) {
 }
 
 export function leave() {
+  if (grid?.busy) built.address = null; // asked again when one comes back
   running?.abort();
 }
 
@@ -48,28 +56,19 @@ export function press(event) {
   const current = grid.current;
   const letter = event.key.toLowerCase();
   if (!current) return false;
-  if (event.key === "]" && answer.more) {
-    turn(1);
-    return true;
-  }
-  if (event.key === "[" && query.page > 1) {
-    turn(-1);
-    return true;
-  }
-  if (letter === "w" || letter === "e") {
-    openDetail(current, { focus: true, why: letter === "w", where: letter === "e" });
-    return true;
-  }
-  if (letter === "+" || letter === "=") {
-    like("more", grid.chosen);
-    return true;
-  }
-  if (letter === "-") {
-    like("less", grid.chosen);
-    return true;
-  }
-  if (letter === "c") {
-    compareChosen();
+  const act = {
+    "]": answer.more && (() => turn(1)),
+    "[": query.page > 1 && (() => turn(-1)),
+    w: () => detail.open(current, { focus: true, why: true }),
+    e: () => detail.open(current, { focus: true, where: true }),
+    v: () => detail.open(current, { focus: true, scene: true }),
+    "+": () => like("more", grid.chosen),
+    "=": () => like("more", grid.chosen),
+    "-": () => like("less", grid.chosen),
+    c: compareChosen,
+  }[letter];
+  if (act) {
+    act();
     return true;
   }
   const verdict = VERDICTS[letter];
@@ -93,8 +92,7 @@ const compareChosen = () => {
     sentence(),
   );
 };
-const sentence = () => query.parsed?.description ?? query.texts[0].value.trim();
-const openDetail = (item, options) => detail.open(item, options);
+const sentence = () => answer?.sentence ?? "";
 
 function build() {
   grid = new Grid({
@@ -102,7 +100,7 @@ function build() {
     sentence,
     changed: showTally,
     turned: (item) => detail.follow(item),
-    open: (item, options) => openDetail(item, options),
+    open: (item, options) => detail.open(item, options),
     more: async () => answer.more && (await turn(1, { focus: true })),
   });
   detail = new Detail({
@@ -124,116 +122,28 @@ function build() {
     },
     known,
   });
-  const view = h(
-    "div",
-    { class: "search" },
-    box.node,
-    h("aside", { class: "filters", id: "filters", "aria-label": "Filters" }),
-    h(
-      "section",
-      { class: "results", "aria-label": "Results" },
-      h(
-        "div",
-        { class: "notice" },
-        h("p", {}, h("b", {}, "Candidates, not identifications."), " A person judges each one."),
-        h("div", { id: "case-bar", class: "case-bar" }),
-      ),
-      h("div", { class: "toolbar", id: "toolbar" }),
-      h(
-        "div",
-        { class: "said-of", tabindex: "0", role: "group", "aria-label": "About this answer" },
-        h("div", { class: "told", id: "told" }),
-        box.notes,
-      ),
-      h(
-        "details",
-        { class: "times", id: "times" },
-        h("summary", {}, "Over time, camera by camera"),
-        h("div", { class: "strips", id: "strips", tabindex: "0", role: "group", "aria-label": "Candidates over time" }),
-      ),
-      grid.node,
-      h("div", { class: "pager", id: "pager" }),
-    ),
-    detail.node,
-    h("div", { class: "bulk", id: "bulk", hidden: true }),
-  );
+  const view = layout({ box, grid, detail, timesOpened: showTimes });
   built = { view, gallery: session.gallery, address: null };
   document.addEventListener("marks", showCase);
-  view.querySelector("#times").addEventListener("toggle", showTimes);
 }
 
 function start() {
+  running?.abort();
+  built.view.classList.add("fresh");
   answer = null;
   built.address = toAddress(query);
   showFilters();
   showCase();
-  fill(
-    byId("toolbar"),
-    h(
-      "p",
-      { class: "count" },
-      `${plural(known.gallery.crops, "crop")} of ${plural(Object.keys(known.gallery.values.camera ?? {}).length, "camera")} to search.`,
-    ),
-  );
+  fill(byId("toolbar"), toSearch(known.gallery));
   fill(byId("told"));
   fill(byId("pager"));
-  grid.say(
-    h("h2", {}, "Say what the witness said"),
-    h("p", {}, "Clothes, colours, bags, hair, what somebody carries. Where and when may stand in the same sentence."),
-    h(
-      "div",
-      { class: "examples" },
-      examples().map((each) => h("button", { class: "quiet", onclick: () => box.say(each) }, each)),
-    ),
-  );
-  savedSearches();
-  box.focus();
-}
-
-const examples = () => {
-  const [camera] = Object.keys(known.gallery.values.camera ?? {});
-  return [
-    "a woman in a red coat with a handbag",
-    "a man in a blue shirt and grey trousers with a backpack",
-    `somebody in a yellow top${camera ? ` at camera ${camera}` : ""}`,
-  ];
-};
-
-async function savedSearches() {
-  const { saved: kept } = await ask(of("saved"));
-  const place = grid.state.querySelector(".examples");
-  if (!kept.length || !place) return;
-  const items = () => kept.filter((each) => each.name.toLowerCase().includes(filter.value.toLowerCase())).slice(0, 20);
-  const list = h("div", { class: "examples" });
-  const filter = h("input", {
-    type: "search",
-    placeholder: `find among ${count(kept.length)}`,
-    "aria-label": "Find a saved search",
-    hidden: kept.length <= 20,
-    oninput: () => draw(),
+  grid.say(...invitation(known.gallery, (sentence) => box.say(sentence)));
+  savedSearches(grid.state.querySelector(".examples"), (saved) => {
+    query = saved;
+    box.show(query);
+    go();
   });
-  const draw = () =>
-    fill(
-      list,
-      items().map((each) => h("button", { class: "quiet", onclick: () => runSaved(each) }, each.name)),
-    );
-  draw();
-  place.after(h("h3", {}, "Saved searches"), filter, list);
-}
-
-export function runSaved(kept) {
-  const { query: parts, where } = kept;
-  query = {
-    ...empty(),
-    texts: (parts.texts ?? [""]).map((value) => ({ value, weight: 1 })),
-    without: (parts.without ?? []).map((value) => ({ value })),
-    more: (parts.more_like ?? []).map((id) => ({ id, weight: 1 })),
-    less: (parts.less_like ?? []).map((id) => ({ id })),
-    where,
-    group: kept.group,
-  };
-  box.show(query);
-  go();
+  box.focus();
 }
 
 // A change of the query goes into the address, so that the back button undoes it.
@@ -243,11 +153,14 @@ async function go({ parse = false, focus = false } = {}) {
     return box.focus();
   }
   if (!(await withPurpose())) return;
+  const mine = (going = {});
   if (parse) {
     query.parsed = null;
     const said = query.texts.filter((each) => each.value.trim());
-    if (said.length === 1)
-      query.parsed = await ask(of("parse"), { json: { sentence: said[0].value, now: localNow() } });
+    const parsed =
+      said.length === 1 ? await ask(of("parse"), { json: { sentence: said[0].value, now: localNow() } }) : null;
+    if (mine !== going) return; // something else was asked meanwhile
+    query.parsed = parsed;
   }
   insisted = false;
   built.address = toAddress(query);
@@ -262,15 +175,14 @@ async function run({ focus }) {
   running?.abort();
   const mine = (running = new AbortController());
   built.address = toAddress(query);
+  built.view.classList.remove("fresh");
   box.showChips(chips(query));
   showFilters();
   grid.wait(24);
   byId("told").classList.add("waiting");
   try {
-    answer = await ask(of("search"), {
-      json: { ...body(query, PAGE), ...(session.case ? { case: session.case } : {}) },
-      signal: mine.signal,
-    });
+    const sentence = query.parsed?.description ?? query.texts[0].value.trim();
+    answer = { ...(await find(query, mine.signal)), sentence };
   } catch (error) {
     if (error.name === "AbortError") return;
     return failed(error);
@@ -288,134 +200,55 @@ function failed(error) {
   answer = null;
   const told =
     error.kind === "offline" ? "The server does not answer. The search is made when it is back." : error.message;
-  grid.say(
-    h("h2", {}, "Not searched"),
-    h("p", {}, told),
-    h("button", { class: "main", onclick: () => run({ focus: false }) }, "Try again"),
-  );
+  grid.say(...notSearched(told, () => run({ focus: false })));
   announce(told);
   if (error.kind === "offline") document.addEventListener("online-again", () => run({ focus: false }), { once: true });
 }
 
-function ordered() {
-  const items = [...answer.candidates];
-  const time = (a, b) => (a.time ?? "9").localeCompare(b.time ?? "9");
-  if (query.order === "time") items.sort(time);
-  if (query.order === "camera") items.sort((a, b) => (a.camera ?? "￿").localeCompare(b.camera ?? "￿") || time(a, b));
-  return items;
-}
-
 function showAnswer({ focus }) {
   const bad = answer.no_good_match && !insisted && query.page === 1;
-  grid.show(bad ? [] : ordered(), { focus });
-  if (bad) {
+  grid.show(bad ? [] : answer.candidates, { focus });
+  if (bad)
     grid.say(
-      h("h2", {}, "No good match"),
-      h(
-        "p",
-        {},
-        `The best candidate has a probability of ${Math.round(100 * answer.best_probability)} %. Only ${Math.round(100 * answer.error)} % of searches for people who are not here reach ${Math.round(100 * answer.threshold)} %.`,
-      ),
-      h("p", {}, "Most likely this person is not among these crops, or the description misses what the cameras saw."),
-      h(
-        "button",
-        {
-          onclick: () => {
-            insisted = true;
-            showAnswer({ focus: true });
-          },
-        },
-        "Show the best of a bad lot",
-      ),
+      ...noGoodMatch(answer, () => {
+        insisted = true;
+        showAnswer({ focus: true });
+      }),
     );
-  } else if (!answer.candidates.length) {
+  else if (!answer.candidates.length)
     grid.say(
-      h("h2", {}, "No crop passes the filters"),
-      h("p", {}, "Drop one of them, or widen the time."),
-      h(
-        "button",
-        {
-          onclick: () => {
-            query.where = {};
-            if (query.parsed) query.parsed.where = {};
-            go();
-          },
-        },
-        "Drop all filters",
-      ),
+      ...nothingPasses(() => {
+        query.where = {};
+        if (query.parsed) query.parsed.where = {};
+        go();
+      }),
     );
-  }
   box.showNotes(answer.notes, query);
   detail.reset();
   showToolbar();
-  showTold(bad);
+  fill(byId("told"), judgement(answer, bad));
   showTimes();
   showPager();
   showCase();
   announce(bad ? "No good match" : `${answer.candidates.length} candidates`);
 }
 
-function showTold(bad) {
-  const parts = [];
-  if (answer.no_good_match === false)
-    parts.push(
-      h(
-        "p",
-        { class: "good" },
-        `The best candidate passes what ${Math.round(100 * answer.error)} % of searches for absent people pass.`,
-      ),
-    );
-  else if (answer.no_good_match && !bad)
-    parts.push(h("p", { class: "bad" }, h("b", {}, "No good match."), " This is the best of a bad lot."));
-  else if (answer.no_good_match === null && answer.candidates.length)
-    parts.push(
-      h(
-        "p",
-        {},
-        "This gallery is not calibrated for such a query: the order means something, how good the best is cannot be told.",
-      ),
-    );
-  fill(
-    byId("told"),
-    parts,
-    answer.faults.map((each) => h("p", { class: "bad" }, each)),
-  );
-}
-
 function showToolbar() {
-  const choose = (name, options, label) =>
-    h(
-      "label",
-      { class: "choose" },
-      h("span", {}, label),
-      h(
-        "select",
-        {
-          onchange: (event) => {
-            query[name] = event.target.value;
-            if (name === "order") {
-              built.address = toAddress(query);
-              history.replaceState(null, "", built.address);
-              grid.show(ordered(), {});
-              showToolbar();
-            } else {
-              query.page = 1;
-              go();
-            }
-          },
-        },
-        Object.entries(options).map(([value, text]) => h("option", { value, selected: query[name] === value }, text)),
-      ),
-    );
-  const best = query.order === "relevance" ? "" : `, the ${answer.candidates.length} best of them by ${query.order}`;
+  const best = query.order === "relevance" ? "" : `, the ${count(answer.all.length)} best of them by ${query.order}`;
+  const days = new Set(answer.candidates.map((each) => day(each.time)));
+  const one = days.size === 1 && !days.has("") ? ` · ${[...days][0]}` : "";
+  const change = (name, value) => {
+    query[name] = value;
+    query.page = 1;
+    go();
+  };
   fill(
     byId("toolbar"),
-    h("p", { class: "count", id: "count" }, `${plural(answer.passed, "crop")} searched${best}`),
-    h("p", { class: "count", id: "tally" }),
-    choose("order", { relevance: "relevance", time: "time", camera: "camera" }, "Order"),
-    choose("group", { track: "by track", duplicate: "without duplicates", none: "every crop" }, "Show"),
-    h("button", { class: "quiet only-narrow", onclick: () => byId("filters").classList.toggle("open") }, "Filters"),
-    h("button", { class: "quiet", onclick: saveSearch }, "Save"),
+    toolbar(`${plural(answer.passed, "crop")} searched${best}${one}`, query, {
+      change,
+      filters: () => byId("filters").classList.toggle("open"),
+      save: () => saveSearch(query),
+    }),
   );
   showTally();
 }
@@ -423,30 +256,8 @@ function showToolbar() {
 function showTally() {
   const bulk = built && built.view.querySelector("#bulk");
   if (!bulk) return;
-  const number = grid.selected.size;
-  bulk.hidden = !number;
-  if (number)
-    fill(
-      bulk,
-      h("b", {}, plural(number, "candidate")),
-      Object.entries(WORDS).map(([verdict, [sign, word]]) =>
-        h("button", { onclick: () => grid.judge(verdict) }, `${sign} ${word}`),
-      ),
-      h("button", { onclick: compareChosen, disabled: number < 2 }, "Compare"),
-      h("button", { onclick: () => like("more", grid.chosen) }, "More like these"),
-      h(
-        "button",
-        {
-          class: "icon",
-          "aria-label": "Select none",
-          onclick: () => {
-            grid.selected.clear();
-            grid.showMarks();
-          },
-        },
-        "✕",
-      ),
-    );
+  bulk.hidden = !grid.selected.size;
+  if (!bulk.hidden) fill(bulk, selection(grid, { compare: compareChosen, like }));
   const tally = byId("tally");
   if (tally && answer)
     fill(
@@ -456,42 +267,33 @@ function showTally() {
     );
 }
 
-async function showCase() {
+function showCase() {
   const bar = built?.view.querySelector("#case-bar");
-  if (!bar) return;
-  const open = session.case;
-  const wait = saved();
-  fill(
-    bar,
-    wait && h("span", { class: "bad" }, wait),
-    open
-      ? h("a", { href: `#/cases/${open}` }, `Case: ${plural(marks.size, "mark")} of yours`)
-      : h("span", {}, "The first mark opens a case."),
-  );
+  if (bar) fill(bar, caseLine(session.case, saved(), marks.size));
 }
 
+// As high as the cameras that may be seen need, before the answer comes, so that nothing moves when it does.
 function showTimes() {
-  const times = byId("times");
-  if (!times?.open || !answer) return;
-  timeline(byId("strips"), answer.candidates, Object.keys(known.gallery.values.camera ?? {}), (id) => {
-    const place = grid.items.findIndex((each) => each.id === id);
-    if (place >= 0) {
-      grid.go(place);
-      openDetail(grid.items[place], {});
-    }
-  });
+  if (!byId("times")?.open) return;
+  const wanted = where(query);
+  const cameras = Object.keys(known.gallery.values.camera ?? {}).filter(
+    (name) => (!wanted.cameras?.length || wanted.cameras.includes(name)) && !wanted.not_cameras?.includes(name),
+  );
+  timeline(byId("strips"), answer?.all ?? null, cameras, seeOne);
+}
+
+async function seeOne(id) {
+  const place = answer.all.findIndex((each) => each.id === id);
+  const page = 1 + Math.floor(place / PAGE);
+  if (!grid.items.some((each) => each.id === id) && query.order !== "relevance") await turn(page - query.page);
+  const here = grid.items.findIndex((each) => each.id === id);
+  if (here < 0) return;
+  grid.go(here);
+  detail.open(grid.items[here], { scene: true });
 }
 
 function showPager() {
-  const first = (query.page - 1) * PAGE + 1;
-  fill(
-    byId("pager"),
-    grid.items.length > 0 && [
-      h("button", { disabled: query.page === 1, onclick: () => turn(-1) }, "Page before ", key("[")),
-      h("span", {}, `${count(first)} to ${count(first + answer.candidates.length - 1)}`),
-      h("button", { disabled: !answer.more, onclick: () => turn(1) }, "Page after ", key("]")),
-    ],
-  );
+  fill(byId("pager"), grid.items.length > 0 && pager(query.page, PAGE, answer.candidates.length, answer.more, turn));
 }
 
 async function turn(step, { focus = true } = {}) {
@@ -516,39 +318,8 @@ function showFilters() {
 }
 
 function like(kind, ids) {
-  const other = kind === "more" ? "less" : "more";
-  query[other] = query[other].filter((each) => !ids.includes(each.id));
-  query[kind] = [
-    ...query[kind].filter((each) => !ids.includes(each.id)),
-    ...ids.map((id) => ({ id, weight: 1 })),
-  ].slice(-8);
+  alike(query, kind, ids);
   query.page = 1;
   box.show(query);
   go({ focus: true });
-}
-
-async function saveSearch() {
-  if (query.pictures.length) return toast("A search with an uploaded picture cannot be saved.");
-  const told = await form(
-    "Save this search",
-    h("p", {}, "A saved search can be run again, and watched: see Watches."),
-    h(
-      "label",
-      {},
-      "Name",
-      h("input", {
-        name: "name",
-        required: true,
-        maxlength: "100",
-        autofocus: true,
-        value: words(query).slice(0, 60),
-      }),
-    ),
-    h("button", { class: "main" }, "Save"),
-  );
-  if (!told) return;
-  const { name } = told;
-  const { top: _, parse: __, page: ___, ...kept } = body(query, PAGE);
-  await ask(of("saved"), { json: { ...kept, name } });
-  toast(`Saved as “${name}”.`);
 }

@@ -16,10 +16,9 @@ from pickout.synthetic.cameras import NEUTRAL_CAMERA, Camera, develop, sample_ca
 from pickout.synthetic.drawing import Figure, figure
 from pickout.synthetic.outfits import sample_wearer
 from pickout.synthetic.people import sample_person, sample_view
-from pickout.synthetic.pieces import Piece, box, cone, ellipsoid
 from pickout.synthetic.render import Layer, Light, light_of, render
 from pickout.synthetic.scenes import draw_scene
-from pickout.synthetic.solids import Rays
+from pickout.synthetic.solids import Piece, Rays, box, cone, ellipsoid
 from pickout.synthetic.surfaces import Part, Surface
 
 Array = NDArray[np.floating[Any]]

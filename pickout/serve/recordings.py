@@ -1,0 +1,185 @@
+"""Recordings that clients send, and the people in them. Knows no HTTP.
+
+A recording goes to disk piece by piece and is decoded in a process of its own. It is deleted once its people are in the
+gallery, with all that was noted on the way; until then the same job goes on where an earlier one was stopped.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from pickout.config import Settings
+from pickout.errors import GalleryDamaged, NotThere, UsageError, VideoError
+from pickout.files import storage_errors, write_atomically
+from pickout.gallery.audit.log import record_event
+from pickout.gallery.storage.rows import parse_time
+from pickout.serve.access import Actor
+from pickout.serve.hosting import Hosted
+from pickout.serve.jobs import Jobs, Tell
+from pickout.serve.requests import VideoBody
+from pickout.serve.uploads import told_progress
+
+_ABOUT, _COMING = "about.json", ".coming"
+_PIECE = 2**20
+"""Bytes that are written at once."""
+
+
+class Kept(Settings):
+    """A recording that was sent."""
+
+    name: str
+    """What its owner calls it; camera and time are read from it where they are not stated."""
+    bytes: int
+    """Its size."""
+    owner: str | None
+    """The token that sent it."""
+    sent: datetime
+    """When, UTC."""
+
+
+class Recordings:
+    """The recordings that were sent to one gallery: a folder for each, and one of crops beside other uploads."""
+
+    def __init__(self, folder: Path, crops: Path) -> None:
+        self._folder, self._crops = folder, crops
+
+    async def receive(self, pieces: AsyncIterator[bytes], name: str, owner: str | None) -> tuple[str, Kept]:
+        """Write a recording down as it comes; its id. The same one from the same token has the same id."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        digest, size, waiting = hashlib.sha256(f"{owner} {name}\n".encode()), 0, bytearray()
+        handle, coming = tempfile.mkstemp(dir=self._folder, suffix=_COMING)
+        try:
+            with storage_errors(self._folder), os.fdopen(handle, "wb") as file:
+                async for piece in pieces:
+                    waiting += piece
+                    if len(waiting) >= _PIECE or not piece:
+                        digest.update(waiting)
+                        size += await run_in_threadpool(file.write, waiting)
+                        waiting = bytearray()
+                digest.update(waiting)
+                size += file.write(waiting)
+            if not size:
+                raise UsageError("the recording is empty; send its bytes as the request's body")
+            identifier = digest.hexdigest()[:32]
+            kept = Kept(name=name, bytes=size, owner=owner, sent=datetime.now(UTC).replace(microsecond=0))
+            folder = self._folder / identifier
+            folder.mkdir(exist_ok=True, mode=0o700)
+            Path(coming).replace(folder / f"recording{_suffix(name)}")
+            write_atomically(folder / _ABOUT, kept.model_dump_json())
+            return identifier, kept
+        finally:
+            Path(coming).unlink(missing_ok=True)
+
+    def all(self, actor: Actor) -> dict[str, Kept]:
+        """One's own recordings by id; all of them for the account that runs the server."""
+        every = {file.parent.name: _read(file) for file in sorted(self._folder.glob(f"*/{_ABOUT}"))}
+        return {key: kept for key, kept in every.items() if actor.token in (None, kept.owner)}
+
+    def own(self, actor: Actor, identifier: str) -> tuple[Path, Kept]:
+        """The file of one's own recording, and what is known of it."""
+        about = self._folder / identifier / _ABOUT
+        kept = _read(about) if about.exists() else None
+        if kept is None or actor.token not in (None, kept.owner):
+            raise NotThere("no recording of this id")
+        return about.with_name(f"recording{_suffix(kept.name)}"), kept
+
+    def crops(self, identifier: str, body: VideoBody) -> Path:
+        """Where the crops of a recording, looked through in this way, lie."""
+        how = hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:16]
+        return self._crops / identifier / how
+
+    def delete(self, identifier: str, *, found: bool) -> None:
+        """Delete a recording, and with `found` the crops that no row may have yet."""
+        shutil.rmtree(self._folder / identifier, ignore_errors=True)
+        if found:
+            shutil.rmtree(self._crops / identifier, ignore_errors=True)
+
+    def expire(self, days: float, busy: Callable[[str], bool]) -> None:
+        """Delete recordings that nobody has looked through for some days, and halves whose client or server died."""
+        before = datetime.now(UTC) - timedelta(days=days)
+        for about in self._folder.glob(f"*/{_ABOUT}"):
+            if _read(about).sent < before and not busy(about.parent.name):
+                self.delete(about.parent.name, found=True)
+        for half in self._folder.glob(f"*{_COMING}"):
+            if half.stat().st_mtime < before.timestamp():
+                half.unlink(missing_ok=True)
+
+
+def find_people(
+    hosted: Hosted, kept: Recordings, actor: Actor, body: VideoBody, place: Path | None, jobs: Jobs, tell: Tell
+) -> dict[str, Any]:
+    """Look through one recording that was sent, or those at a place of the server, and index the people in them.
+
+    Raises:
+        VideoError: nothing of them could be read; the words tell why.
+    """
+    from pickout.video.extraction import ExtractionSettings
+    from pickout.video.harvest import LEDGER, TABLE, HarvestReport, harvest
+    from pickout.video.recordings import find_recordings, sent_recording
+    from pickout.video.tracks import TrackSettings
+
+    told: dict[str, Any] = {"camera": body.camera, "zone": body.zone}
+    told["start"] = None if body.start is None else parse_time(body.start)
+    if body.recording is not None:
+        file, about = kept.own(actor, body.recording)
+        found, key = (
+            [sent_recording(file, about.name, _folder_name(about.name, body.recording), **told)],
+            body.recording,
+        )
+    else:
+        found, key = find_recordings([str(place)], **told), hashlib.sha256(str(place).encode()).hexdigest()[:32]
+    out = kept.crops(key, body)
+    record_event(hosted.path, "recordings looked through", recordings=len(found), detector=Path(body.detector).name)
+    settings = ExtractionSettings(rate=body.rate, tracks=TrackSettings(per_track=body.per_track))
+
+    def say(name: str, seconds: float | str, length: float | None) -> None:
+        tell({"doing": "looking", "recording": name, "done": seconds, "total": length})
+
+    report: HarvestReport = harvest(found, out, body.detector, settings, apart=True, say=say)
+    faults = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
+    faults = {
+        name: why.replace(each.place, each.video or name) for each in found if (why := faults.get(name := each.name))
+    }
+    if not any(entry.frames for entry in report.recordings.values()):
+        shutil.rmtree(out)
+        raise VideoError("; ".join(faults.values()) or "no frame could be read")
+    result: dict[str, Any] = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
+    with jobs.turn(hosted.name, tell):
+        if report.crops:
+            gallery = hosted.open()
+            added = gallery.add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
+            result["indexed"] = added.as_json()
+    # Nothing may be left that still tells of a crop once it is erased.
+    for name in (TABLE, LEDGER):
+        (out / name).unlink(missing_ok=True)
+    if body.recording is not None:
+        kept.delete(body.recording, found=False)
+    return result
+
+
+def _read(about: Path) -> Kept:
+    try:
+        return Kept.model_validate_json(about.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise GalleryDamaged(f"{about}: cannot be read ({type(error).__name__}); delete its folder") from None
+
+
+def _suffix(name: str) -> str:
+    """The ending of a name where it is a plain one: it helps to tell streams that have no header."""
+    found = re.fullmatch(r".*(\.[A-Za-z0-9]{1,6})", name, re.DOTALL)
+    return found[1].lower() if found else ".video"
+
+
+def _folder_name(name: str, identifier: str) -> str:
+    """What crops and tracks of a recording are called by: unlike any other's, and a safe folder's name."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem)[:60].strip("._-")
+    return f"{stem or 'recording'}-{identifier[:8]}"
