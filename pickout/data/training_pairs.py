@@ -37,7 +37,7 @@ class DataSettings(Settings):
 
     name: str  # the data set's name, as `pickout data check` takes it
     root: Path  # the data set's folder; a relative path starts where the command runs
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=1024)
     """Processes that decode and augment images beside the training process; the batches do not depend on it."""
     cache: bool = False
     """Keep all training images in memory, decoded and resized; for small data sets (3 bytes a pixel)."""
