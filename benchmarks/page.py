@@ -100,9 +100,10 @@ def measure(page: Page, address: str, options: argparse.Namespace) -> list[str]:
         times = []
         for number in range(REPEATS):
             if number == 1 and order == "time":
-                with page.expect_response("**/search"):
-                    page.select_option(".toolbar select >> nth=0", "time")
-                page.wait_for_selector(CARD)
+                for place, value in enumerate(("time", "600")):
+                    with page.expect_response("**/search"):
+                        page.select_option(f".toolbar select >> nth={place}", value)
+                    page.wait_for_selector(CARD)
             page.fill(".sentence", f"person {order} {number}")
             began = time.monotonic()
             with page.expect_response("**/search"):

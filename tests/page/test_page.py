@@ -146,6 +146,7 @@ def test_a_case_from_marks_to_an_archive_that_verifies(serve, visit, tmp_path):
     page.keyboard.press("Enter")
     page.wait_for_selector("text=document.title = 'taken'")
     page.click("text=face blurred when it leaves >> nth=0")
+    check(page, "redaction")
     page.uncheck("dialog input[type=checkbox]")
     page.click("dialog button.main")  # without a reason it does not close
     assert page.locator("dialog").count() == 1
@@ -153,6 +154,7 @@ def test_a_case_from_marks_to_an_archive_that_verifies(serve, visit, tmp_path):
     page.click("dialog button.main")
     page.wait_for_selector("text=face shown: the person who is looked for")
     page.click("text=Hand over")
+    check(page, "handing over")
     with page.expect_download() as waiting:
         page.click("dialog button.main")
     file = tmp_path / "case.zip"
@@ -160,6 +162,7 @@ def test_a_case_from_marks_to_an_archive_that_verifies(serve, visit, tmp_path):
     assert verify_archive(file).faults == ()
     with zipfile.ZipFile(file) as archive:
         assert len([name for name in archive.namelist() if name.startswith("pictures/")]) == 2
+        assert b"a teal jacket" in archive.read("queries.jsonl")  # made before there was a case
         assert [each["reason"] for each in json.loads(archive.read("case.json"))["redactions"].values()] == [
             "the person who is looked for"
         ]
@@ -226,6 +229,7 @@ def test_where_else_compare_and_the_timeline(serve, visit):
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("c")
     assert page.locator("dialog figure").count() == 2
+    check(page, "compared")
     page.keyboard.press("Escape")
     page.click("#times summary")
     assert page.locator(".strip-row").count() == 4

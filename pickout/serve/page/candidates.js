@@ -4,7 +4,6 @@
 import { ask, given, of, session } from "./api.js";
 import { PAGE, body } from "./query.js";
 
-const BEST = 600;
 const NONE = "\u{10ffff}"; // sorts behind every name
 
 const time = (a, b) => (a.time ?? NONE).localeCompare(b.time ?? NONE) || (a.frame ?? 0) - (b.frame ?? 0);
@@ -15,7 +14,7 @@ let kept = null;
 // The answer with the candidates of the query's page; `all`: those that the pages are cut from.
 export async function find(query, signal) {
   const order = ORDERS[query.order];
-  const json = { ...body(query, order ? BEST : PAGE), ...(session.case ? { case: session.case } : {}) };
+  const json = { ...body(query, order ? Number(query.best) : PAGE), ...(session.case ? { case: session.case } : {}) };
   if (!order) {
     const answer = await ask(of("search"), { json: { ...json, thumbnails: true }, signal });
     for (const { id, thumbnail } of answer.candidates) given(id, thumbnail);

@@ -36,6 +36,7 @@ async function ensureCase() {
   })
     .then((made) => {
       keep({ case: made.id });
+      document.dispatchEvent(new Event("case-opened"));
       return made.id;
     })
     .finally(() => (opening = null));

@@ -14,6 +14,7 @@ const EMPTY = {
   where: {},
   parsed: null,
   order: "relevance",
+  best: 200, // that another order is of
   group: "track",
   page: 1,
 };

@@ -125,6 +125,12 @@ function build() {
   const view = layout({ box, grid, detail, timesOpened: showTimes });
   built = { view, gallery: session.gallery, address: null };
   document.addEventListener("marks", showCase);
+  document.addEventListener("case-opened", searchForCase);
+}
+
+// The search that led to a case was made before there was one: made again, it stands in the case's record.
+function searchForCase() {
+  if (answer) find({ ...query, page: 1 }).catch(() => {});
 }
 
 function start() {

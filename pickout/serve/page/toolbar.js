@@ -4,6 +4,7 @@ import { h, plural } from "./dom.js";
 import { WORDS } from "./marks.js";
 
 const ORDERS = { relevance: "by relevance", time: "by time", camera: "by camera" };
+const BEST = { 60: "of the best 60", 200: "of the best 200", 600: "of the best 600" };
 const GROUPS = { track: "one a track", duplicate: "no duplicates", none: "every crop" };
 
 const choice = (label, options, now, change) =>
@@ -28,6 +29,8 @@ export function toolbar(said, query, { change, filters, save }) {
       h("p", { class: "count", id: "tally" }),
     ),
     choice("Order", ORDERS, query.order, (value) => change("order", value)),
+    query.order !== "relevance" &&
+      choice("Of how many", BEST, String(query.best), (value) => change("best", Number(value))),
     choice("Show", GROUPS, query.group, (value) => change("group", value)),
     h("button", { class: "quiet only-narrow", onclick: filters }, "Filters"),
     h("button", { class: "quiet", onclick: save }, "Save"),
