@@ -26,8 +26,7 @@ from pickout.shapes import AttentionRequest, Bool, Ids, Mask, Scores, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 Source = Literal["online", "momentum"]  # which model is asked
-Rows = Mapping[int, Scores]
-"""By text layer from 1: the class token's attention, heads averaged (AGA, Eq. 6)."""
+Rows = Mapping[int, Scores]  # by text layer from 1: the class token's attention, heads averaged (AGA, Eq. 6)
 
 
 class AgaSettings(FusionSettings):

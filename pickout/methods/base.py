@@ -54,10 +54,8 @@ class LossTerms:
 class ImageFeatures:
     """What a method knows of a batch of images."""
 
-    embedding: Embedded
-    """L2-normalised, float32; its inner product with a text embedding is the method's score."""
-    tokens: States
-    """All tokens, class token first: in the joint space, or as `Method.remember` reads them."""
+    embedding: Embedded  # L2-normalised, float32; its inner product with a text embedding is the method's score
+    tokens: States  # all tokens, class token first: in the joint space, or as `Method.remember` reads them
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     """The method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any)."""
     trace: AttentionTrace | None = None  # attention, when it was asked for

@@ -27,8 +27,7 @@ class Given:
     """A batch ready for a step, its captions cut to the longest of all processes."""
 
     images: Pictures  # what the online model sees
-    second: Pictures
-    """What the momentum model sees: another view, or the same where the batch has no other."""
+    second: Pictures  # what the momentum model sees: another view, or the same where the batch has no other
     strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
     weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
     replaced: Ints  # 1 where `weak` is another caption

@@ -111,26 +111,16 @@ class TooManyFailures(ServerBusy):
 class Token(Settings):
     """A token as it is kept: what it may do, and a digest of its secret."""
 
-    id: str
-    """Names it in lists and in the audit."""
-    name: str
-    """Who has it."""
-    digest: str
-    """SHA-256 of the secret, which has 256 random bits and so needs no slow hash."""
-    roles: tuple[Role, ...]
-    """What it is for."""
-    cameras: tuple[str, ...] | None = None
-    """Whose crops it may see; none: all crops."""
-    galleries: tuple[str, ...] | None = None
-    """Which galleries it may see; none: all."""
-    blurred: bool = False
-    """Whether faces are always blurred."""
-    created: datetime
-    """When, UTC."""
-    expires: datetime
-    """Until when it is valid, UTC."""
-    revoked: datetime | None = None
-    """Since when it is not any more, UTC."""
+    id: str  # names it in lists and in the audit
+    name: str  # who has it
+    digest: str  # SHA-256 of the secret, which has 256 random bits and so needs no slow hash
+    roles: tuple[Role, ...]  # what it is for
+    cameras: tuple[str, ...] | None = None  # whose crops it may see; none: all crops
+    galleries: tuple[str, ...] | None = None  # which galleries it may see; none: all
+    blurred: bool = False  # whether faces are always blurred
+    created: datetime  # when, UTC
+    expires: datetime  # until when it is valid, UTC
+    revoked: datetime | None = None  # since when it is not any more, UTC
 
     def actor(self) -> Actor:
         """Who comes with it."""

@@ -11,14 +11,12 @@ from pickout.serve.retention import Hold, KeepRule
 
 Filtered = dict[str, str | list[str] | dict[str, list[str]]]
 """Filters that are set, by name, as a search takes them; ranges as `from/to`."""
-Parts = dict[str, list[str]]
-"""Parts of a query that are set."""
+Parts = dict[str, list[str]]  # parts of a query that are set
 
 
 class Me(Body):
     name: str
-    user: str
-    """As the audit tells it."""
+    user: str = Field(description="As the audit tells it.")
     roles: list[str]
     blurred: bool
     expires: str | None
@@ -63,22 +61,18 @@ class Crop(Body):
 class Candidate(Crop):
     rank: int
     score: float
-    match: float | None
-    """Score of the model's second look, where it has one."""
+    match: float | None = Field(description="Score of the model's second look, where it has one.")
     probability: float | None
     """That it shows the person described, where the gallery is calibrated."""
-    others: list[CropId]
-    """Crops that are shown as one with it."""
-    thumbnail: str | None = None
-    """A JPEG in base64, where it was asked for."""
+    others: list[CropId] = Field(description="Crops that are shown as one with it.")
+    thumbnail: str | None = Field(None, description="A JPEG in base64, where it was asked for.")
 
 
 class SearchAnswer(Body):
     query: Parts
     where: Filtered
     group: str
-    passed: int
-    """Crops that passed the filters."""
+    passed: int = Field(description="Crops that passed the filters.")
     page: int
     more: bool
     no_good_match: bool | None
@@ -126,8 +120,7 @@ class Alarm(Body):
 
 class Erased(Body):
     erased: int
-    searches_removed: list[str]
-    """Saved searches that named an erased crop."""
+    searches_removed: list[str] = Field(description="Saved searches that named an erased crop.")
 
 
 class Recording(Body):
@@ -143,8 +136,7 @@ class Begun(Body):
     gallery: str
     ended: bool
     progress: dict[str, Any]
-    result: dict[str, Any] | None
-    """As the route that began it tells."""
+    result: dict[str, Any] | None = Field(description="As the route that began it tells.")
 
 
 class JobAnswer(Begun):
@@ -161,8 +153,7 @@ class Uploaded(IngestReport):
 class VideoAnswer(Body):
     tracks: int
     crops: int
-    faults: dict[str, str]
-    """What could not be read, by recording."""
+    faults: dict[str, str] = Field(description="What could not be read, by recording.")
     indexed: IngestReport | None
 
 
@@ -277,8 +268,7 @@ class Explanation(Body):
     score: float
     shown: dict[str, Shown]
     grid: tuple[int, int]
-    patches: list[list[float]] | None
-    """Heat, row by row from the top."""
+    patches: list[list[float]] | None = Field(description="Heat, row by row from the top.")
     words: list[ExplainedWord]
     bank: Kept | None
 

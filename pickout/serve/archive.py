@@ -20,8 +20,7 @@ from pickout.gallery.audit.heads import Head, check_signature, sign_text
 
 MANIFEST, SIGNATURE, CASE = "manifest.json", "signature.txt", "case.json"
 SCHEMA = "pickout.case/1"
-_LARGEST = 2**26
-"""Bytes of a manifest at most."""
+_LARGEST = 2**26  # bytes of a manifest at most
 
 
 @dataclass(frozen=True, slots=True)

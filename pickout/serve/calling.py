@@ -110,8 +110,7 @@ def stream(result: Any) -> dict[int | str, dict[str, Any]]:
 
 _BEGUN = {"model": answers.Begun, "description": "begun; see /v1/jobs/{job}"}
 Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
-_PAUSE = 0.1
-"""Seconds between two looks at how far a job is."""
+_PAUSE = 0.1  # seconds between two looks at how far a job is
 
 
 def followed(

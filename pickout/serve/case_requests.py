@@ -17,21 +17,17 @@ Side01 = Annotated[float, Field(ge=0, le=1)]
 class CaseBody(Body):
     """A new case."""
 
-    name: Annotated[Name, StringConstraints(strip_whitespace=True)]
-    """What it is called."""
-    about: Text = ""
-    """What it is about."""
+    name: Annotated[Name, StringConstraints(strip_whitespace=True)] = Field(description="What it is called.")
+    about: Text = Field("", description="What it is about.")
 
 
 class MarksBody(Body):
     """What somebody judged."""
 
-    crops: Marked
-    """About these."""
+    crops: Marked = Field(description="About these.")
     verdict: Literal["fits", "maybe", "no"] | None = None
     """Whether the crop fits the description; none takes the judgement back."""
-    reason: Reason = ""
-    """Why."""
+    reason: Reason = Field("", description="Why.")
     sentence: Annotated[str, StringConstraints(max_length=LONGEST_SENTENCE)] = ""
     """What was searched for."""
 
@@ -39,21 +35,17 @@ class MarksBody(Body):
 class NoteBody(Body):
     """A note."""
 
-    text: Annotated[Text, StringConstraints(min_length=1)]
-    """What is noted."""
+    text: Annotated[Text, StringConstraints(min_length=1)] = Field(description="What is noted.")
 
 
 class RedactionBody(Body):
     """What is blurred of crops when they leave."""
 
-    crops: Marked
-    """Of these."""
-    head: bool = True
-    """Whether the head is blurred; if not, a reason is needed."""
+    crops: Marked = Field(description="Of these.")
+    head: bool = Field(True, description="Whether the head is blurred; if not, a reason is needed.")
     boxes: list[tuple[Side01, Side01, Side01, Side01]] = Field(default=[], max_length=100)
     """What else is: left, top, width, height as shares of the crop."""
-    reason: Reason = ""
-    """Why."""
+    reason: Reason = Field("", description="Why.")
 
 
 class ArchiveBody(Body):
@@ -61,8 +53,7 @@ class ArchiveBody(Body):
 
     originals: bool = False
     """Whether the original pictures go in, unblurred; then a reason is needed."""
-    reason: Reason = ""
-    """Why, or for whom."""
+    reason: Reason = Field("", description="Why, or for whom.")
 
 
 class SiteBody(Body):
@@ -80,8 +71,7 @@ class Case(Body):
     about: str
     made: str
     by: str
-    marks: dict[str, int]
-    """How many crops have each verdict."""
+    marks: dict[str, int] = Field(description="How many crops have each verdict.")
 
 
 class CaseList(Body):
@@ -117,8 +107,7 @@ class Note(Body):
 class CaseQuery(Body):
     """A search that was made for a case."""
 
-    told: dict[str, Any]
-    """The search, and how many candidates it showed."""
+    told: dict[str, Any] = Field(description="The search, and how many candidates it showed.")
     by: str
     at: str
 

@@ -31,8 +31,7 @@ CREATE TABLE IF NOT EXISTS redactions (case_id TEXT, crop TEXT, head INTEGER, bo
     PRIMARY KEY (case_id, crop));
 """
 _OF_A_CASE = ("marks", "notes", "queries", "redactions")
-_MOST = 10_000
-"""Cases of one gallery."""
+_MOST = 10_000  # cases of one gallery
 
 
 class Cases:

@@ -16,8 +16,7 @@ from pickout.serve.blurring import blurred, blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.service import Service, told_hit
 
-_EXPLAINED = 500
-"""Explanations that are kept in memory: they take seconds, and are looked at again."""
+_EXPLAINED = 500  # explanations that are kept in memory: they take seconds, and are looked at again
 
 
 class Crops:

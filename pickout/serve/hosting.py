@@ -21,14 +21,11 @@ from pickout.gallery.storage.lock import locked
 from pickout.gallery.storage.rows import Row
 from pickout.serve.settings import ServeSettings
 
-LEASE = ".optimising"
-"""Held by the one process that merges small pieces on disk; empty."""
-_LOOK = 1.0
-"""Seconds after which changes by other processes are looked for."""
+LEASE = ".optimising"  # held by the one process that merges small pieces on disk; empty
+_LOOK = 1.0  # seconds after which changes by other processes are looked for
 _log = logging.getLogger(__name__)
 
-Loader = Callable[[Path], Encoder]
-"""Gives the model of a gallery's folder."""
+Loader = Callable[[Path], Encoder]  # gives the model of a gallery's folder
 
 
 T = TypeVar("T")

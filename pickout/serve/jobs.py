@@ -12,14 +12,11 @@ from typing import Any
 
 from pickout.errors import PickoutError, ServerBusy
 
-_KEPT = 100
-"""Jobs that have ended and can still be asked about."""
-_NICE = 10
-"""How much the system puts a job's thread behind those that search."""
+_KEPT = 100  # jobs that have ended and can still be asked about
+_NICE = 10  # how much the system puts a job's thread behind those that search
 _log = logging.getLogger(__name__)
 
-_LOOK = 0.5
-"""Seconds between two looks, of a job that waits for its turn, whether it is still wanted."""
+_LOOK = 0.5  # seconds between two looks, of a job that waits for its turn, whether it is still wanted
 
 Tell = Callable[[dict[str, Any]], None]
 """Called with how far the work is; raises `JobCancelled` where it is not wanted any more."""

@@ -1,8 +1,7 @@
 """Recordings that clients send, and the people in them. Knows no HTTP.
 
 A recording goes to disk piece by piece and is decoded in a process of its own. It is deleted once its people are in the
-gallery, with all that was noted on the way; until then the same job goes on where an earlier one was stopped.
-"""
+gallery, with all that was noted on the way; until then the same job goes on where an earlier one was stopped."""
 
 import hashlib
 import os
@@ -29,21 +28,16 @@ from pickout.serve.requests import VideoBody
 from pickout.serve.uploads import told_progress
 
 _ABOUT, _COMING = "about.json", ".coming"
-_PIECE = 2**20
-"""Bytes that are written at once."""
+_PIECE = 2**20  # bytes that are written at once
 
 
 class Kept(Settings):
     """A recording that was sent."""
 
-    name: str
-    """What its owner calls it; camera and time are read from it where they are not stated."""
-    bytes: int
-    """Its size."""
-    owner: str | None
-    """The token that sent it."""
-    sent: datetime
-    """When, UTC."""
+    name: str  # what its owner calls it; camera and time are read from it where they are not stated
+    bytes: int  # its size
+    owner: str | None  # the token that sent it
+    sent: datetime  # when, UTC
 
 
 class Recordings:
@@ -120,8 +114,7 @@ def find_people(
     """Look through one recording that was sent, or those at a place of the server, and index the people in them.
 
     Raises:
-        VideoError: nothing of them could be read; the words tell why.
-    """
+        VideoError: nothing of them could be read; the words tell why."""
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import LEDGER, TABLE, HarvestReport, harvest
     from pickout.video.recordings import find_recordings, sent_recording

@@ -19,14 +19,13 @@ _MOST_NAMES = 1000
 
 CropId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """A crop, by the opaque id that search gives; never a path."""
-CaseId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-"""A case."""
-RecordingId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-"""A recording that was sent."""
-PictureId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-"""A picture that was uploaded to search with."""
+CaseId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]  # a case
+RecordingId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]  # a recording that was sent
+PictureId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]  # a picture that was uploaded to search with
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """A camera, track, label and so on."""
+Moment = Annotated[str, StringConstraints(max_length=64)]
+Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Side = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SENTENCE)]
 Names = Annotated[list[Name], Field(max_length=_MOST_NAMES)]
@@ -42,28 +41,18 @@ class Body(BaseModel):
 class Filters(Body):
     """Which crops; several filters all hold."""
 
-    cameras: Names = []
-    """Any of these cameras."""
-    not_cameras: Names = []
-    """None of these."""
-    tracks: Names = []
-    """Any of these tracks."""
-    not_tracks: Names = []
-    """None of these."""
-    videos: Names = []
-    """Any of these source videos."""
-    not_videos: Names = []
-    """None of these."""
-    labels: Annotated[dict[Name, Names], Field(max_length=100)] = {}
-    """For each name, any of these values."""
-    not_labels: Annotated[dict[Name, Names], Field(max_length=100)] = {}
-    """For each name, none of these values."""
+    cameras: Names = Field([], description="Any of these cameras.")
+    not_cameras: Names = Field([], description="None of these.")
+    tracks: Names = Field([], description="Any of these tracks.")
+    not_tracks: Names = Field([], description="None of these.")
+    videos: Names = Field([], description="Any of these source videos.")
+    not_videos: Names = Field([], description="None of these.")
+    labels: dict[Name, Names] = Field({}, max_length=100, description="For each name, any of these values.")
+    not_labels: dict[Name, Names] = Field({}, max_length=100, description="For each name, none of these values.")
     after: datetime | None = None
     """At this time or later. Without an offset as the gallery's times stand; with one, in UTC."""
-    before: datetime | None = None
-    """Earlier than this time."""
-    during: Annotated[list[tuple[datetime, datetime]], Field(max_length=100)] = []
-    """In any of these ranges."""
+    before: datetime | None = Field(None, description="Earlier than this time.")
+    during: list[tuple[datetime, datetime]] = Field([], max_length=100, description="In any of these ranges.")
 
     def where(self) -> Where:
         """The same as a gallery takes it."""
@@ -76,34 +65,25 @@ class Filters(Body):
 class SearchBody(Body):
     """A search. At least one of `sentences`, `pictures`, `more_like` and `saved` is needed."""
 
-    sentences: Annotated[list[Sentence], Field(max_length=MOST)] = []
-    """Descriptions of one person."""
+    sentences: Annotated[list[Sentence], Field(max_length=MOST)] = Field([], description="Descriptions of one person.")
     pictures: Annotated[list[PictureId], Field(max_length=MOST)] = []
     """Pictures that were uploaded, by the ids that the upload gave."""
-    without: Annotated[list[Sentence], Field(max_length=MOST)] = []
-    """What the person does not wear or carry."""
-    more_like: Annotated[list[CropId], Field(max_length=MOST)] = []
-    """Crops that show the person or somebody alike."""
-    less_like: Annotated[list[CropId], Field(max_length=MOST)] = []
-    """Crops that are not meant."""
-    where: Filters = Filters()
-    """Which crops to look at."""
+    without: list[Sentence] = Field([], max_length=MOST, description="What the person does not wear or carry.")
+    more_like: list[CropId] = Field([], max_length=MOST, description="Crops that show the person or somebody alike.")
+    less_like: Annotated[list[CropId], Field(max_length=MOST)] = Field([], description="Crops that are not meant.")
+    where: Filters = Field(Filters(), description="Which crops to look at.")
     saved: Name | None = None
     """Run the search that is kept under this name, instead of all the above."""
-    top: int = Field(default=20, ge=1, le=600)
-    """How many candidates on a page."""
-    page: int = Field(default=1, ge=1, le=10_000)
-    """Which page."""
-    group: Grouping = Grouping.NONE
-    """Which candidates are shown as one."""
+    top: int = Field(default=20, ge=1, le=600, description="How many candidates on a page.")
+    page: int = Field(default=1, ge=1, le=10_000, description="Which page.")
+    group: Grouping = Field(Grouping.NONE, description="Which candidates are shown as one.")
     parse: bool = True
     """Whether a single sentence is read for cameras and times; the answer tells what was read."""
     now: datetime | None = None
     """What `yesterday` in a sentence is told by, in the zone of the gallery's times; none: the server's clock."""
     thumbnails: bool = False
     """Whether each candidate comes with its thumbnail, a JPEG in base64: one answer instead of many requests."""
-    case: CaseId | None = None
-    """The case that this is searched for, which notes it down."""
+    case: CaseId | None = Field(None, description="The case that this is searched for, which notes it down.")
     error: float = Field(default=0.05, gt=0, lt=1)
     """Share of searches for absent people that may be answered, where the gallery is calibrated."""
 
@@ -111,8 +91,7 @@ class SearchBody(Body):
 class SentenceBody(Body):
     """A sentence."""
 
-    sentence: Sentence
-    """A description of a person."""
+    sentence: Sentence = Field(description="A description of a person.")
     now: datetime | None = None
     """What `yesterday` is told by, in the zone of the gallery's times; none: the server's clock."""
 
@@ -120,29 +99,20 @@ class SentenceBody(Body):
 class ChosenBody(Body):
     """Which crops a change concerns."""
 
-    crops: Crops = []
-    """These."""
-    where: Filters = Filters()
-    """And of them, or of all, those that pass these filters."""
+    crops: Crops = Field([], description="These.")
+    where: Filters = Field(Filters(), description="And of them, or of all, those that pass these filters.")
 
 
 class CropBody(Body):
     """What is told about a crop."""
 
-    camera: Name | None = None
-    """Its camera."""
-    time: Annotated[str, StringConstraints(max_length=64)] | None = None
-    """When it was taken, ISO 8601."""
-    video: Name | None = None
-    """The source video."""
-    frame: int | None = Field(default=None, ge=0, lt=2**31)
-    """The frame's number there."""
-    box: tuple[Side, Side, Side, Side] | None = None
-    """Left, top, width and height in that frame."""
-    track: Name | None = None
-    """Its track."""
-    labels: Annotated[dict[Name, Name], Field(max_length=100)] = {}
-    """Labels."""
+    camera: Name | None = Field(None, description="Its camera.")
+    time: Moment | None = Field(None, description="When it was taken, ISO 8601.")
+    video: Name | None = Field(None, description="The source video.")
+    frame: int | None = Field(default=None, ge=0, lt=2**31, description="The frame's number there.")
+    box: tuple[Side, Side, Side, Side] | None = Field(None, description="Left, top, width and height in that frame.")
+    track: Name | None = Field(None, description="Its track.")
+    labels: Annotated[dict[Name, Name], Field(max_length=100)] = Field({}, description="Labels.")
 
     def told(self) -> Metadata:
         """The same as a gallery takes it."""
@@ -164,27 +134,21 @@ class UpdateBody(ChosenBody, CropBody):
 class ExportBody(ChosenBody):
     """Which crops go into an export; none named: all."""
 
-    pictures: bool = False
-    """Whether the original pictures go in, too."""
+    pictures: bool = Field(False, description="Whether the original pictures go in, too.")
 
 
 class FolderBody(Body):
     """A folder of crops on the server."""
 
-    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-    """Below one of the folders that the server's owner allows."""
+    folder: Place = Field(description="Below one of the folders that the server's owner allows.")
     table: Annotated[str, StringConstraints(max_length=4096)] | None = None
     """Camera, time and labels by image; likewise."""
     camera_from: str = Field(default="none", pattern="^(none|folder|name)$")
     """Where the camera comes from when no table tells."""
-    exclude: Names = []
-    """Patterns of names that are passed over."""
-    prune: bool = False
-    """Remove the rows below this folder whose files are gone."""
-    prune_folders: bool = False
-    """Remove also those in folders that are gone."""
-    again: bool = False
-    """Take back crops that were erased; without, they stay so."""
+    exclude: Names = Field([], description="Patterns of names that are passed over.")
+    prune: bool = Field(False, description="Remove the rows below this folder whose files are gone.")
+    prune_folders: bool = Field(False, description="Remove also those in folders that are gone.")
+    again: bool = Field(False, description="Take back crops that were erased; without, they stay so.")
 
 
 class VideoBody(Body):
@@ -192,22 +156,18 @@ class VideoBody(Body):
 
     recording: RecordingId | None = None
     """A recording that was sent, by the id that sending it gave."""
-    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    folder: Place | None = None
     """Instead: a recording, or a folder of them or of pictures, below one of the folders that the owner allows."""
-    camera: Name | None = None
-    """Its camera; none: by the recording's name without date and time."""
-    start: Annotated[str, StringConstraints(max_length=64)] | None = None
+    camera: Name | None = Field(None, description="Its camera; none: by the recording's name without date and time.")
+    start: Moment | None = None
     """When the recording began, ISO 8601; none: by its name, else by its container."""
-    zone: Name = "UTC"
-    """Time zone of `start` and of times in names."""
+    zone: Name = Field("UTC", description="Time zone of `start` and of times in names.")
     detector: Annotated[str, StringConstraints(pattern=r"^(embedded|movenet|nanodet|[^\x00]{1,4000}\.onnx)$")] = (
         "embedded"
     )
     """What finds people; an `.onnx` file lies below one of the folders that the server's owner allows."""
-    per_track: int = Field(default=3, ge=1, le=50)
-    """Crops of one person in one pass, at most."""
-    rate: float = Field(default=5.0, gt=0, le=120)
-    """Frames looked at in a second of a recording."""
+    per_track: int = Field(default=3, ge=1, le=50, description="Crops of one person in one pass, at most.")
+    rate: float = Field(default=5.0, gt=0, le=120, description="Frames looked at in a second of a recording.")
 
 
 class CalibrateBody(Body):
@@ -215,50 +175,39 @@ class CalibrateBody(Body):
 
     data: Name | None = None
     """The data set's name; none: people are drawn, on whom probabilities are rougher."""
-    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
-    """Below one of the folders that the server's owner allows."""
-    split: Name = "val"
-    """Its people must not have been used for training."""
-    settings: CalibrationSettings = CalibrationSettings()
-    """How."""
+    folder: Place | None = Field(None, description="Below one of the folders that the server's owner allows.")
+    split: Name = Field("val", description="Its people must not have been used for training.")
+    settings: CalibrationSettings = Field(CalibrationSettings(), description="How.")
 
 
 class ApproximateBody(Body):
     """How to search a gallery that is too large to hold."""
 
-    off: bool = False
-    """Whether to search exactly again instead."""
-    settings: ApproximateSettings = ApproximateSettings()
-    """How."""
+    off: bool = Field(False, description="Whether to search exactly again instead.")
+    settings: ApproximateSettings = Field(ApproximateSettings(), description="How.")
 
 
 class RebuildBody(Body):
     """Another model."""
 
-    model: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    model: Place
     """A run folder or weight file below one of the folders that the server's owner allows."""
-    drop_missing: bool = False
-    """Leave out crops whose originals cannot be read."""
-    restart: bool = False
-    """Throw away what an earlier rebuild has begun."""
+    drop_missing: bool = Field(False, description="Leave out crops whose originals cannot be read.")
+    restart: bool = Field(False, description="Throw away what an earlier rebuild has begun.")
 
 
 class SaveBody(SearchBody):
     """A search to keep."""
 
-    name: Name
-    """Under this name."""
+    name: Name = Field(description="Under this name.")
 
 
 class WatchBody(Body):
     """A saved search that is asked of each new crop."""
 
-    name: Name
-    """Of the watch."""
-    search: Name
-    """The saved search."""
-    false_alarms_a_day: float = Field(gt=0, le=10_000)
-    """How many false alarms a day its owner accepts."""
+    name: Name = Field(description="Of the watch.")
+    search: Name = Field(description="The saved search.")
+    false_alarms_a_day: float = Field(gt=0, le=10_000, description="How many false alarms a day its owner accepts.")
     crops_a_day: float | None = Field(default=None, gt=0, le=1e9)
     """How many new crops pass its filters on a day; none: as many as passed on the days that the gallery covers."""
     webhook: Annotated[str, StringConstraints(max_length=2000)] | None = None
@@ -275,25 +224,18 @@ class RulesBody(Body):
 class HoldBody(ChosenBody):
     """Crops that are kept whatever the rules say; with filters also those that come later."""
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    """Why."""
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = Field(description="Why.")
 
 
 class TokenBody(Body):
     """A new token."""
 
-    name: Name
-    """Who will have it."""
-    roles: Annotated[list[Role], Field(min_length=1, max_length=4)]
-    """What it is for."""
-    cameras: Names | None = None
-    """Whose crops it may see; none: all crops."""
-    galleries: Names | None = None
-    """Which it may see; none: all."""
-    days: float = Field(default=30, gt=0, le=366)
-    """How long it is valid."""
-    blurred: bool = False
-    """Whether faces are always blurred."""
+    name: Name = Field(description="Who will have it.")
+    roles: Annotated[list[Role], Field(min_length=1, max_length=4)] = Field(description="What it is for.")
+    cameras: Names | None = Field(None, description="Whose crops it may see; none: all crops.")
+    galleries: Names | None = Field(None, description="Which it may see; none: all.")
+    days: float = Field(default=30, gt=0, le=366, description="How long it is valid.")
+    blurred: bool = Field(False, description="Whether faces are always blurred.")
 
 
 class HeadsBody(Body):
@@ -306,5 +248,4 @@ class HeadsBody(Body):
 class SinceBody(Body):
     """An earlier head."""
 
-    since: Annotated[str, Field(max_length=10_000)]
-    """As it was given out."""
+    since: Annotated[str, Field(max_length=10_000)] = Field(description="As it was given out.")

@@ -32,27 +32,20 @@ class KeepRule(Settings):
 class Hold(Settings):
     """Crops that are kept whatever the rules say, until it is lifted."""
 
-    id: str
-    """Names it."""
-    reason: str
-    """Why, for example a case number."""
-    crops: tuple[str, ...] = ()
-    """Ids."""
+    id: str = Field(description="Names it.")
+    reason: str = Field(description="Why, for example a case number.")
+    crops: tuple[str, ...] = Field((), description="Ids.")
     where: dict[str, Any] | None = None
     """Filters, as `Where.as_json` tells them: also crops that are added later."""
-    by: str
-    """Who set it."""
-    since: datetime
-    """When, UTC."""
+    by: str = Field(description="Who set it.")
+    since: datetime = Field(description="When, UTC.")
 
 
 class Keeping(Settings):
     """The contents of `retention.json`."""
 
-    rules: tuple[KeepRule, ...] = ()
-    """At most one for each camera, and one for the rest."""
-    holds: tuple[Hold, ...] = ()
-    """What is kept all the same."""
+    rules: tuple[KeepRule, ...] = Field((), description="At most one for each camera, and one for the rest.")
+    holds: tuple[Hold, ...] = Field((), description="What is kept all the same.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ def add_sample(gallery: Gallery, folder: Path, tell: Callable[[str, int, int], N
     Args:
         gallery: one without other crops.
         folder: where the drawn crops lie from then on.
-        tell: called with what is done, how much of it, and of how much in all.
-    """
+        tell: called with what is done, how much of it, and of how much in all."""
     people, crops = folder / "people", folder / "crops"
     draw_street(StreetSettings(**STREET), people, progress=lambda done, total: tell("drawing", done, total))
     splits = open_data("street", people).splits

@@ -17,10 +17,8 @@ from pickout.serve.blurring import blurred
 from pickout.serve.crops import Crops
 from pickout.serve.settings import ServeSettings
 
-_WIDEST = 1600
-"""Pixels of a frame that is shown, at most."""
-_ALIKE = 0.6
-"""Correlation of a crop with what its box shows, from which it is the same recording."""
+_WIDEST = 1600  # pixels of a frame that is shown, at most
+_ALIKE = 0.6  # correlation of a crop with what its box shows, from which it is the same recording
 _PEEK = (12, 24)
 
 _turn = threading.Semaphore(2)  # decoding takes every core that it gets
@@ -37,8 +35,7 @@ class Scenes:
         is not in the box is made unrecognisable. Recorded.
 
         Raises:
-            NotThere: no such crop, or its recording is not at hand, or is another one; the words tell which.
-        """
+            NotThere: no such crop, or its recording is not at hand, or is another one; the words tell which."""
         hosted, row = self._crops.get(actor, Action.IMAGE, name, identifier)
         told = row.metadata
         if told.video is None or told.frame is None or told.box is None:

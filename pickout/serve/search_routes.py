@@ -19,8 +19,7 @@ from pickout.serve.crops import told_row
 from pickout.serve.requests import CropId, Name, SaveBody, SearchBody, SentenceBody, WatchBody
 
 router = APIRouter()
-_STREAMS = 100
-"""Streams of alarms that may be open."""
+_STREAMS = 100  # streams of alarms that may be open
 _Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "a picture"}}
 

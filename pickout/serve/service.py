@@ -35,8 +35,7 @@ from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
 from pickout.serve.uploads import QueryPictures, Uploads
 
 _log = logging.getLogger(__name__)
-_SHOWN_VALUES = 1000
-"""Values of one facet that a gallery's description lists at most, the most frequent first."""
+_SHOWN_VALUES = 1000  # values of one facet that a gallery's description lists at most, the most frequent first
 
 
 @dataclass(slots=True)
@@ -46,8 +45,7 @@ class Searching:
     answer: "Future[Answer]" = field(default_factory=Future)
     parse: Parse | None = None
     warnings: Sequence[str] = ()
-    picture: Callable[[bytes], bytes] | None = None
-    """How a candidate's thumbnail is given, where it is asked for."""
+    picture: Callable[[bytes], bytes] | None = None  # how a candidate's thumbnail is given, where it is asked for
 
     def as_json(self, given: Answer) -> dict[str, Any]:
         """The answer as a client gets it."""

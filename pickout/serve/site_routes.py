@@ -16,8 +16,7 @@ from pickout.serve.case_requests import Site, SiteBody
 from pickout.serve.uploads import suffix_of
 
 router = APIRouter(tags=["site"])
-_LONGEST = 2400
-"""Pixels of a plan's longer side that are kept."""
+_LONGEST = 2400  # pixels of a plan's longer side that are kept
 
 
 @router.get("/galleries/{gallery}/site", response_model=Site)

@@ -25,8 +25,7 @@ from pickout.synthetic.captions import drawn_sentences
 from pickout.synthetic.street import draw_strangers
 
 router = APIRouter(tags=["upkeep"])
-_TOLD = 1000
-"""Faults, and files that could not be indexed, that one answer lists at most."""
+_TOLD = 1000  # faults, and files that could not be indexed, that one answer lists at most
 
 
 @router.get("/galleries/{gallery}/state", response_model=answers.State)

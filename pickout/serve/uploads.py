@@ -28,8 +28,7 @@ _PENDING = ".pending"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "GIF": ".gif", "WEBP": ".webp", "TIFF": ".tif"}
 _SUFFIXES |= {"PPM": ".ppm", "AVIF": ".avif"}
 _COLUMNS = {"image", "camera", "time", "video", "frame", "box", "track"}
-_KEPT_SECONDS, _KEPT = 900.0, 200
-"""How long, and how many, pictures to search with are kept in memory."""
+_KEPT_SECONDS, _KEPT = 900.0, 200  # how long, and how many, pictures to search with are kept in memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,7 @@ CREATE TABLE IF NOT EXISTS seen (gallery TEXT, name TEXT, crop TEXT, PRIMARY KEY
 CREATE TABLE IF NOT EXISTS alarms (number INTEGER PRIMARY KEY AUTOINCREMENT, gallery TEXT, name TEXT, crop TEXT,
     at TEXT, p REAL, score REAL, webhook TEXT, sent TEXT, UNIQUE (gallery, name, crop));
 """
-_MOST = 100
-"""Watches of one gallery."""
+_MOST = 100  # watches of one gallery
 
 
 class Watches:

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from pickout.errors import VideoUnreadable
 from pickout.video.frames import BEGINNING, Frame, FrameFolder, Mark, VideoFile
 
-_SECONDS = 30.0
-"""How long a frame is looked for at most."""
-_EVERY = 1e6
-"""Frames a second; more than any recording has."""
+_SECONDS = 30.0  # how long a frame is looked for at most
+_EVERY = 1e6  # frames a second; more than any recording has
 
 
 def read_still(place: Path, number: int) -> NDArray[np.uint8]:
@@ -25,8 +23,7 @@ def read_still(place: Path, number: int) -> NDArray[np.uint8]:
         number: from 0, as `Frame.number` counts.
 
     Raises:
-        VideoUnreadable: it cannot be read, has no such frame, or it takes too long to get there.
-    """
+        VideoUnreadable: it cannot be read, has no such frame, or it takes too long to get there."""
     end = time.monotonic() + _SECONDS
     for frame in _near(place, number):
         if frame.number == number:

@@ -40,8 +40,7 @@ def read_resident(store: Batches, table: Any, vectors: MakeVectors | None, befor
         store: reads them.
         table: that version.
         vectors: makes the vectors, given the ids (N,); None: they are read and held.
-        before: what was read of this table earlier: its vectors are taken over, as far as rows are where they were.
-    """
+        before: what was read of this table earlier: its vectors are taken over, as far as rows are where they were."""
     old = None if before is None or vectors is not None else before.vectors
     reads, filled = vectors is None and not isinstance(old, HeldVectors), 0
     parts, places = list[pa.Table](), list[NDArray[np.int64]]()

@@ -153,8 +153,7 @@ class HeldVectors:
         Args:
             places_N: where each row lies now.
             same: whether rows (their positions then, and now) are the same ones.
-            read: the vectors (n, D) of rows, by their positions now.
-        """
+            read: the vectors (n, D) of rows, by their positions now."""
         if self.places is None or not len(self.places):
             return None
         order, held = np.argsort(self.places, kind="stable"), len(self.array)
