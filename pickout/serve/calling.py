@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, HTTPException, Query, Request, UploadFile
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
 
 from pickout.errors import AccessDenied, ImageUnreadable, NotThere
-from pickout.gallery.audit.log import Acting
+from pickout.gallery.audit.log import Acting, acting
 from pickout.serve import answers
 from pickout.serve.access import OWNER, Action, Actor
 from pickout.serve.cases import Cases
@@ -103,36 +104,68 @@ def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor
 Called = Annotated[Caller, Depends(caller)]
 
 
-def stream(result: Any) -> dict[int | str, dict[str, Any]]:
+def on(action: Action, *, purpose: bool = True) -> Any:
+    """The gallery of a route, for what the caller may do to it; what its audit tells of the route is in his name."""
+
+    async def reached(called: Called, gallery: str) -> AsyncIterator[Hosted]:
+        hosted = called.gallery(action, gallery)
+        with acting(called.who if purpose else called.who_without_purpose):
+            yield hosted
+
+    return Depends(reached)
+
+
+def stream(result: Any) -> dict[str, Any]:
     """What a route answers that begins long work with this result; `openapi` writes down the lines."""
-    return {200: {"model": result, "description": "progress, then `result` or `error`"}, 202: _BEGUN}
+    lines = {"model": result, "description": "progress, then `result` or `error`"}
+    begun = {"model": answers.Begun, "description": "begun; see /v1/jobs/{job}"}
+    return {"response_class": Response, "responses": {200: lines, 202: begun}}
 
 
-_BEGUN = {"model": answers.Begun, "description": "begun; see /v1/jobs/{job}"}
-Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
+def raw(what: str, *media_types: str) -> dict[str, Any]:
+    """What a route answers that gives out something else than JSON."""
+    content = {"content": {each: dict[str, Any]() for each in media_types}, "description": what}
+    return {"response_class": Response, "responses": {200: content}}
+
+
+_FOLLOW = "Stream how far it is, a JSON object a line; else answer at once."
 _PAUSE = 0.1  # seconds between two looks at how far a job is
 
 
-def followed(
-    called: Caller,
-    hosted: Hosted,
-    what: str,
-    work: Callable[[Tell], dict[str, Any]],
-    follow: bool,
-    of: str | None = None,
-) -> Response:
-    """Begin long work on a gallery, `of` what see `Jobs.start`. It goes on when nobody listens any more."""
+class Work:
+    """Long work on a gallery, which goes on when nobody listens any more."""
 
-    def whole(tell: Tell) -> dict[str, Any]:
-        try:
-            return work(tell)
-        finally:
-            hosted.refresh()  # also what was committed before an error
+    def __init__(self, called: Caller, hosted: Hosted, follow: bool) -> None:
+        self.called, self.hosted, self._follow = called, hosted, follow
 
-    job = called.parts.service.jobs.start(what, hosted.name, called.actor.token, whole, of)
-    if not follow:
-        return JSONResponse(job.as_json(), 202)
-    return StreamingResponse(_lines(called, job), media_type="application/x-ndjson")
+    def begin(self, what: str, work: Callable[[Tell], dict[str, Any]], of: str | None = None) -> Response:
+        """Begin it; `of` what see `Jobs.start`."""
+
+        def whole(tell: Tell) -> dict[str, Any]:
+            try:
+                return work(tell)
+            finally:
+                self.hosted.refresh()  # also what was committed before an error
+
+        job = self.called.parts.service.jobs.start(what, self.hosted.name, self.called.actor.token, whole, of)
+        if not self._follow:
+            return JSONResponse(job.as_json(), 202)
+        return StreamingResponse(_lines(self.called, job), media_type="application/x-ndjson")
+
+
+def long(action: Action, *, purpose: bool = True) -> Any:
+    """The same as `on`, for long work."""
+
+    async def begun(
+        called: Called,
+        hosted: Annotated[Hosted, on(action, purpose=purpose)],
+        follow: Annotated[
+            bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")
+        ] = True,
+    ) -> Work:
+        return Work(called, hosted, follow)
+
+    return Depends(begun)
 
 
 async def _lines(called: Caller, job: Job) -> AsyncIterator[str]:
@@ -166,3 +199,15 @@ def temporary_file(called: Caller, kind: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".pickout", delete=False) as file:
         return Path(file.name)
+
+
+def sent_file(called: Caller, media_type: str, name: str, write: Callable[[Path], dict[str, str] | None]) -> Response:
+    """A file that `write` fills, and for which it may give headers; deleted once it is sent."""
+    target = temporary_file(called, "exports")
+    try:
+        headers = write(target)
+    except Exception:
+        target.unlink(missing_ok=True)
+        raise
+    done = BackgroundTask(target.unlink, missing_ok=True)
+    return FileResponse(target, media_type=media_type, filename=name, background=done, headers=headers)

@@ -15,13 +15,17 @@ from pickout.gallery.audit.heads import read_head, sign_head, verifier
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.serve import answers
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import Called, Caller
+from pickout.serve.calling import Called, Caller, on, raw
+from pickout.serve.hosting import Hosted
 from pickout.serve.requests import CropId, HeadsBody, HoldBody, RulesBody, SinceBody, TokenBody
 from pickout.serve.retention import Due, Hold, Retention
 from pickout.serve.service import limited
 
 router = APIRouter()
+_GALLERY = "/galleries/{gallery}"
 _MOST = 1_000_000
+Kept = Annotated[Hosted, on(Action.KEEP, purpose=False)]
+Audited = Annotated[Hosted, on(Action.AUDIT, purpose=False)]
 
 
 class Form(StrEnum):
@@ -31,46 +35,37 @@ class Form(StrEnum):
     CSV = "csv"
 
 
-@router.get("/galleries/{gallery}/retention", tags=["duty"], response_model=answers.RetentionAnswer)
-def retention(called: Called, gallery: str) -> dict[str, Any]:
+@router.get(f"{_GALLERY}/retention", tags=["duty"], response_model=answers.RetentionAnswer)
+def retention(hosted: Kept) -> dict[str, Any]:
     """How long crops are kept, what is held, and how many are due."""
-    hosted = called.gallery(Action.KEEP, gallery)
     kept, due = hosted.turns.ask(lambda opened: (Retention(opened).kept, Retention(opened).due()))
     return {**kept.model_dump(mode="json"), **_told(due)}
 
 
-@router.put("/galleries/{gallery}/retention", tags=["duty"], status_code=204)
-def set_rules(called: Called, gallery: str, body: RulesBody) -> None:
+@router.put(f"{_GALLERY}/retention", tags=["duty"], status_code=204)
+def set_rules(hosted: Kept, body: RulesBody) -> None:
     """Replace the rules. Recorded."""
-    hosted = called.gallery(Action.KEEP, gallery)
-    with acting(called.who_without_purpose):
-        Retention(hosted.open()).set_rules(body.rules)
+    Retention(hosted.open()).set_rules(body.rules)
 
 
-@router.post("/galleries/{gallery}/retention/enforce", tags=["duty"], response_model=answers.Due)
-def enforce(called: Called, gallery: str) -> dict[str, Any]:
+@router.post(f"{_GALLERY}/retention/enforce", tags=["duty"], response_model=answers.Due)
+def enforce(called: Called, hosted: Kept) -> dict[str, Any]:
     """Erase now what is due; the server does that by itself from time to time."""
-    hosted = called.gallery(Action.KEEP, gallery)
-    with acting(called.who_without_purpose):
-        return _told(called.parts.service.enforce(hosted))
+    return _told(called.parts.service.enforce(hosted))
 
 
-@router.post("/galleries/{gallery}/holds", tags=["duty"], status_code=201, response_model=Hold)
-def hold(called: Called, gallery: str, body: HoldBody) -> dict[str, Any]:
+@router.post(f"{_GALLERY}/holds", tags=["duty"], status_code=201, response_model=Hold)
+def hold(called: Called, hosted: Kept, body: HoldBody) -> Hold:
     """Keep crops whatever the rules say, and refuse to remove or erase them. Recorded."""
-    hosted = called.gallery(Action.KEEP, gallery)
-    permit(called.actor, Action.KEEP, gallery, hosted.found(body.crops))
+    permit(called.actor, Action.KEEP, hosted.name, hosted.found(body.crops))
     where = hosted.turns.ask(lambda opened: limited(called.actor, body.where.where(), opened))
-    with acting(called.who_without_purpose):
-        return Retention(hosted.open()).hold(body.reason, body.crops, where).model_dump(mode="json")
+    return Retention(hosted.open()).hold(body.reason, body.crops, where)
 
 
-@router.delete("/galleries/{gallery}/holds/{hold}", tags=["duty"], status_code=204)
-def lift(called: Called, gallery: str, hold: str) -> None:
+@router.delete(_GALLERY + "/holds/{hold}", tags=["duty"], status_code=204)
+def lift(hosted: Kept, hold: str) -> None:
     """End a hold. Recorded."""
-    hosted = called.gallery(Action.KEEP, gallery)
-    with acting(called.who_without_purpose):
-        Retention(hosted.open()).lift(hold)
+    Retention(hosted.open()).lift(hold)
 
 
 def _told(due: Due) -> dict[str, Any]:
@@ -78,53 +73,44 @@ def _told(due: Due) -> dict[str, Any]:
     return {"due": len(due.erase), "held": due.held, "undated": due.undated}
 
 
-@router.get(
-    "/galleries/{gallery}/audit",
-    tags=["audit"],
-    response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}, "description": "the log"}},
-)
+@router.get(f"{_GALLERY}/audit", tags=["audit"], **raw("the log", "application/x-ndjson", "text/csv"))
 def audit(
-    called: Called,
-    gallery: str,
+    hosted: Audited,
     start: Annotated[int, Query(ge=1, le=2**53)] = 1,
     count: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
     form: Form = Form.JSONL,
 ) -> StreamingResponse:
     """The log of searches and changes, as JSON lines or CSV."""
-    entries = islice(numbered_entries(called.gallery(Action.AUDIT, gallery).path, start), count)
+    entries = islice(numbered_entries(hosted.path, start), count)
     if form is Form.CSV:
         return StreamingResponse(as_csv(entries), media_type="text/csv")
     return StreamingResponse((json.dumps(each) + "\n" for each in entries), media_type="application/x-ndjson")
 
 
-@router.get("/galleries/{gallery}/audit/head", tags=["audit"], response_class=PlainTextResponse)
-def head(called: Called, gallery: str) -> str:
+@router.get(f"{_GALLERY}/audit/head", tags=["audit"], response_class=PlainTextResponse)
+def head(hosted: Audited) -> str:
     """A signed head of the log, for a witness to keep."""
-    return sign_head(called.gallery(Action.AUDIT, gallery).path).text
+    return sign_head(hosted.path).text
 
 
-@router.post("/galleries/{gallery}/audit/proof", tags=["audit"], response_class=PlainTextResponse)
-def proof(called: Called, gallery: str, body: SinceBody) -> str:
+@router.post(f"{_GALLERY}/audit/proof", tags=["audit"], response_class=PlainTextResponse)
+def proof(hosted: Audited, body: SinceBody) -> str:
     """A new head, and the proof that the log goes on from an earlier one; `pickout audit witness` checks it."""
-    path, earlier = called.gallery(Action.AUDIT, gallery).path, read_head(body.since)
-    return proof_between(path, earlier, sign_head(path))
+    return proof_between(hosted.path, read_head(body.since), sign_head(hosted.path))
 
 
-@router.post("/galleries/{gallery}/audit/verify", tags=["audit"], response_model=answers.AuditState)
-def verify(called: Called, gallery: str, body: HeadsBody) -> dict[str, Any]:
+@router.post(f"{_GALLERY}/audit/verify", tags=["audit"], response_model=answers.AuditState)
+def verify(hosted: Audited, body: HeadsBody) -> dict[str, Any]:
     """What is wrong with the log, by itself and against heads that were kept elsewhere."""
-    path = called.gallery(Action.AUDIT, gallery).path
-    found = examine(path, [read_head(each) for each in body.heads])
+    found = examine(hosted.path, [read_head(each) for each in body.heads])
     told = {"entries": found.size, "root": found.root.hex(), "heads": found.heads, "faults": list(found.faults)}
-    return {**told, "public_key": verifier(path)}
+    return {**told, "public_key": verifier(hosted.path)}
 
 
-@router.get("/galleries/{gallery}/audit/crops/{crop}", tags=["audit"], response_model=answers.Entries)
-def showing(called: Called, gallery: str, crop: CropId) -> dict[str, list[dict[str, Any]]]:
+@router.get(_GALLERY + "/audit/crops/{crop}", tags=["audit"], response_model=answers.Entries)
+def showing(called: Called, hosted: Audited, crop: CropId) -> dict[str, list[dict[str, Any]]]:
     """The entries that provably showed a crop."""
-    hosted = called.gallery(Action.AUDIT, gallery)
-    permit(called.actor, Action.AUDIT, gallery, hosted.found([crop]))
+    permit(called.actor, Action.AUDIT, hosted.name, hosted.found([crop]))
     return {"entries": [{"number": number, **entry} for number, entry in entries_showing(hosted.path, crop)]}
 
 
