@@ -201,13 +201,14 @@ def temporary_file(called: Caller, kind: str) -> Path:
         return Path(file.name)
 
 
-def sent_file(called: Caller, media_type: str, name: str, write: Callable[[Path], dict[str, str] | None]) -> Response:
-    """A file that `write` fills, and for which it may give headers; deleted once it is sent."""
+def sent_file(called: Caller, media_type: str, name: str, write: Callable[[Path], Any]) -> Response:
+    """A file that `write` fills, deleted once it is sent; with its SHA-256 where `write` tells it."""
     target = temporary_file(called, "exports")
     try:
-        headers = write(target)
+        told = write(target)
     except Exception:
         target.unlink(missing_ok=True)
         raise
+    headers = {"Pickout-SHA-256": told} if isinstance(told, str) else {}
     done = BackgroundTask(target.unlink, missing_ok=True)
     return FileResponse(target, media_type=media_type, filename=name, background=done, headers=headers)

@@ -1,12 +1,17 @@
 """Routes of cases: what is judged about candidates, and what is handed over."""
 
-from typing import Any
+import json
+import secrets
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
 
-from pickout.serve.calling import Called, temporary_file
+from pickout.errors import UsageError
+from pickout.gallery.audit.log import record_event, user_name
+from pickout.serve.access import Action, permit
+from pickout.serve.calling import Called, on, raw, sent_file
 from pickout.serve.case_requests import (
     ArchiveBody,
     Case,
@@ -18,71 +23,100 @@ from pickout.serve.case_requests import (
     RedactionBody,
     WholeCase,
 )
+from pickout.serve.cases import TABLES, told_of
+from pickout.serve.database import now
 from pickout.serve.handover import hand_over
+from pickout.serve.hosting import Hosted
 from pickout.serve.requests import CaseId
 
-router = APIRouter(tags=["cases"])
-_CASE = "/galleries/{gallery}/cases/{case}"
+router = APIRouter(prefix="/galleries/{gallery}/cases", tags=["cases"])
+Seen = Annotated[Hosted, on(Action.CASE, purpose=False)]
+Purposed = Annotated[Hosted, on(Action.CASE)]
+_MOST = 10_000  # cases of one gallery
 
 
-@router.get("/galleries/{gallery}/cases", response_model=CaseList)
-def cases(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
+def _own(called: Called, hosted: Purposed, case: CaseId) -> Hosted:
+    called.parts.cases.own(called.actor, hosted.name, case)
+    return hosted
+
+
+Own = Annotated[Hosted, Depends(_own)]
+
+
+@router.get("", response_model=CaseList)
+def cases(called: Called, hosted: Seen) -> dict[str, list[dict[str, Any]]]:
     """The cases that the token may see, newest first, with how many crops have each verdict."""
-    return {"cases": called.parts.cases.all(called.actor, gallery)}
+    return {"cases": called.parts.cases.all(called.actor, hosted.name)}
 
 
-@router.post("/galleries/{gallery}/cases", status_code=201, response_model=Case)
-def open_case(called: Called, gallery: str, body: CaseBody) -> dict[str, Any]:
+@router.post("", status_code=201, response_model=Case)
+def open_case(called: Called, hosted: Purposed, body: CaseBody) -> dict[str, Any]:
     """Open a case. Needs a purpose; recorded."""
-    return called.parts.cases.create(called.actor, gallery, body, called.who)
+    if len(called.parts.cases.all(called.actor, hosted.name)) >= _MOST:
+        raise UsageError(f"there are {_MOST} cases; delete one first")
+    made = {"id": secrets.token_hex(8), "gallery": hosted.name, **body.model_dump()}
+    made |= {"made": now(), "by": user_name(), "token": called.actor.token}
+    record_event(hosted.path, "case opened", case=made["id"])
+    called.parts.cases.database.write("INSERT INTO cases VALUES (:id,:gallery,:name,:about,:made,:by,:token)", made)
+    return {**told_of(made), "marks": {}}
 
 
-@router.get(_CASE, response_model=WholeCase)
-def case(called: Called, gallery: str, case: CaseId) -> dict[str, Any]:
+@router.get("/{case}", response_model=WholeCase)
+def case(called: Called, hosted: Seen, case: CaseId) -> dict[str, Any]:
     """A case with its crops, marks, notes, searches and redactions."""
-    return called.parts.cases.get(called.actor, gallery, case)
+    return called.parts.cases.get(called.actor, hosted.name, case)
 
 
-@router.delete(_CASE, status_code=204)
-def delete_case(called: Called, gallery: str, case: CaseId) -> None:
+@router.delete("/{case}", status_code=204)
+def delete_case(called: Called, hosted: Own, case: CaseId) -> None:
     """Forget a case. Needs a purpose; recorded."""
-    called.parts.cases.delete(called.actor, gallery, case, called.who)
+    record_event(hosted.path, "case deleted", case=case)
+    with called.parts.cases.database.opened() as database:
+        for table in TABLES:
+            database.execute(f"DELETE FROM {table} WHERE case_id = ?", (case,))
+        database.execute("DELETE FROM cases WHERE id = ?", (case,))
 
 
-@router.post(f"{_CASE}/marks", status_code=204)
-def mark(called: Called, gallery: str, case: CaseId, body: MarksBody) -> None:
+@router.post("/{case}/marks", status_code=204)
+def mark(called: Called, hosted: Own, case: CaseId, body: MarksBody) -> None:
     """Judge crops, or take a judgement back. Needs a purpose; recorded."""
-    called.parts.cases.mark(called.actor, gallery, case, body, called.who)
+    permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
+    record_event(hosted.path, "marked", body.crops, case=case, verdict=body.verdict)
+    with called.parts.cases.database.opened() as database:
+        key = [(case, crop, user_name()) for crop in body.crops]
+        if body.verdict is None:
+            database.executemany("DELETE FROM marks WHERE case_id = ? AND crop = ? AND by = ?", key)
+        else:  # in place of what the same person judged before about the same crop
+            values = [(*each, body.verdict, body.reason, body.sentence, now()) for each in key]
+            database.executemany("INSERT OR REPLACE INTO marks VALUES (?,?,?,?,?,?,?)", values)
 
 
-@router.post(f"{_CASE}/notes", status_code=201, response_model=Note)
-def note(called: Called, gallery: str, case: CaseId, body: NoteBody) -> dict[str, Any]:
+@router.post("/{case}/notes", status_code=201, response_model=Note)
+def note(called: Called, _: Own, case: CaseId, body: NoteBody) -> dict[str, Any]:
     """Write a note; notes stay as they were written."""
-    return called.parts.cases.note(called.actor, gallery, case, body, called.who)
+    told = {"text": body.text, "by": user_name(), "at": now()}
+    values = (case, *told.values())
+    called.parts.cases.database.write("INSERT INTO notes (case_id, text, by, at) VALUES (?,?,?,?)", values)
+    return told
 
 
-@router.post(f"{_CASE}/redactions", status_code=204)
-def redact(called: Called, gallery: str, case: CaseId, body: RedactionBody) -> None:
+@router.post("/{case}/redactions", status_code=204)
+def redact(called: Called, hosted: Own, case: CaseId, body: RedactionBody) -> None:
     """Say what is blurred of crops when they leave; a face that is shown needs a reason. Recorded."""
-    called.parts.cases.redact(called.actor, gallery, case, body, called.who)
+    permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
+    if not body.head and not body.reason:
+        raise UsageError("a face that is shown needs a reason")
+    if not body.head and called.actor.blurred:
+        raise UsageError("this token sees blurred faces only")
+    record_event(hosted.path, "redaction", body.crops, case=case, head=body.head, reason=body.reason)
+    values = (int(body.head), json.dumps(body.boxes), body.reason, user_name(), now())
+    with called.parts.cases.database.opened() as database:
+        every = [(case, crop, *values) for crop in body.crops]
+        database.executemany("INSERT OR REPLACE INTO redactions VALUES (?,?,?,?,?,?,?)", every)
 
 
-@router.post(
-    f"{_CASE}/archive",
-    response_class=FileResponse,
-    responses={200: {"content": {"application/zip": {}}, "description": "the case, signed"}},
-)
-def archive(called: Called, gallery: str, case: CaseId, body: ArchiveBody) -> FileResponse:
+@router.post("/{case}/archive", **raw("the case, signed", "application/zip"))
+def archive(called: Called, hosted: Own, case: CaseId, body: ArchiveBody) -> Response:
     """The case in one signed file, as `pickout case verify` checks it. Needs a purpose; recorded."""
-    who = called.who
-    called.parts.cases.own(called.actor, gallery, case)
-    target = temporary_file(called, "exports")
-    try:
-        digest = hand_over(called.parts.cases, called.actor, gallery, case, body, who, target)
-    except Exception:
-        target.unlink(missing_ok=True)
-        raise
-    done, headers = BackgroundTask(target.unlink, missing_ok=True), {"Pickout-SHA-256": digest}
-    return FileResponse(
-        target, media_type="application/zip", filename=f"case-{case}.zip", background=done, headers=headers
-    )
+    write = partial(hand_over, called.parts.cases, called.actor, hosted, case, body, called.who)
+    return sent_file(called, "application/zip", f"case-{case}.zip", write)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, UploadFile
@@ -55,7 +56,7 @@ def index(work: Indexing, body: FolderBody) -> Response:
     """Bring a gallery up to date with a folder on the server, below one that its owner allows."""
     hosted, allowed = work.hosted, work.called.folder
     folder, table = allowed(body.folder), None if body.table is None else allowed(body.table)
-    how = {"table": table, "camera_from": CameraFrom(body.camera_from)}
+    how: dict[str, Any] = {"table": table, "camera_from": CameraFrom(body.camera_from)}
     how |= body.model_dump(exclude={"folder", *how})
 
     def add(tell: Tell) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def export(called: Called, hosted: Annotated[Hosted, on(Action.EXPORT)], body: E
         raise AccessDenied("this token sees blurred faces only; export without pictures")
     every = not body.crops and body.where.where() == ANYWHERE and called.actor.cameras is None
     ids = None if every else _chosen(called, Action.EXPORT, hosted, body)
-    write = lambda target: hosted.open().export(target, ids, crops=body.pictures, force=True) and None  # noqa: E731
+    write = partial(hosted.open().export, ids=ids, crops=body.pictures, force=True)
     return sent_file(called, "application/octet-stream", f"{hosted.name}.pickout", write)
 
 
@@ -134,7 +135,8 @@ def take_in(
     source, uploads = temporary_file(work.called, "imports"), work.called.parts.service.uploads(work.hosted).folder
     with source.open("wb") as kept:
         shutil.copyfileobj(file.file, kept)
-    how = {"crops_to": uploads / "imported" if pictures else None, "replace_rows": replace, "again": again}
+    crops_to = uploads / "imported" if pictures else None
+    how: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
 
     def take(tell: Tell) -> dict[str, Any]:
         try:

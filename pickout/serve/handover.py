@@ -10,7 +10,7 @@ from typing import Any
 
 from pickout.errors import ImageUnreadable, UsageError
 from pickout.gallery.audit.heads import sign_head, verifier
-from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.gallery.audit.log import Acting, record_event
 from pickout.gallery.storage.rows import Row
 from pickout.serve.access import Actor
 from pickout.serve.archive import CASE, SCHEMA, write_archive
@@ -18,32 +18,33 @@ from pickout.serve.blurring import redacted_jpeg
 from pickout.serve.case_requests import ArchiveBody
 from pickout.serve.cases import Cases
 from pickout.serve.crops import own_bytes
+from pickout.serve.hosting import Hosted
 
 _LEAVES = ("fits", "maybe")
 """Crops with these verdicts leave as pictures; of the others, who do not concern the case, only that they were seen."""
 _NOTICE = "Candidates that a person judged, found by a description. They are not identifications."
 
 
-def hand_over(cases: Cases, actor: Actor, name: str, case: str, body: ArchiveBody, who: Acting, target: Path) -> str:
+def hand_over(
+    cases: Cases, actor: Actor, hosted: Hosted, case: str, body: ArchiveBody, who: Acting, target: Path
+) -> str:
     """Write a case's archive to a file; its SHA-256. Recorded, with commitments to the crops that leave.
 
     Raises:
         UsageError: originals without a reason, or by a token that sees blurred faces only."""
-    hosted, _ = cases.own(actor, name, case)
     if body.originals and (actor.blurred or not body.reason):
         raise UsageError("original pictures need a reason, and a token that may see them")
-    told, members = cases.get(actor, name, case), list[tuple[str, bytes]]()
+    told, members = cases.get(actor, hosted.name, case), list[tuple[str, bytes]]()
     rows = hosted.rows([each["id"] for each in told["crops"]])
     for crop in told["crops"]:
         if row := rows.get(crop["id"]):
             redaction = told["redactions"].get(crop["id"], {"head": True, "boxes": []})
             members += _pictures(crop, row, redaction, originals=body.originals, blurred=actor.blurred)
     shown = [crop["id"] for crop in told["crops"] if "picture" in crop]
-    with acting(who):
-        record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
+    record_event(hosted.path, "case handed over", shown, case=case, originals=body.originals, reason=body.reason)
     model, queries = hosted.open().manifest.model, told.pop("queries")
     archived = {"by": who.user, "at": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": who.purpose}
-    about = {"schema": SCHEMA, "notice": _NOTICE, "gallery": name}
+    about = {"schema": SCHEMA, "notice": _NOTICE, "gallery": hosted.name}
     about |= {"model": model.name, "fingerprint": model.fingerprint}
     whole = {**about, **told, "archived": {**archived, "originals": body.originals, "reason": body.reason}}
     lines = "".join(json.dumps(each) + "\n" for each in queries)

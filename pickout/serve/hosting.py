@@ -176,11 +176,12 @@ class Hosted:
             self.encoder = self._load(self.path)
             self._front = self._read(self._front)
 
-    def compact(self) -> None:
-        """Merge the small pieces on disk, unless another process is at it."""
+    def compact(self) -> bool:
+        """Merge the small pieces on disk; GalleryBusy where another process is at it."""
         with locked(self.path / LEASE, 0, f"{self.name}: is being compacted by another process"):
             self.open().compact()
         self.refresh()
+        return True
 
     def close(self) -> None:
         """Answer what waits, then stop."""

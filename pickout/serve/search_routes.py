@@ -87,7 +87,12 @@ def parse(called: Called, gallery: str, body: SentenceBody) -> dict[str, Any]:
     return called.parts.service.parse(called.actor, gallery, body).as_json()
 
 
-@router.post("/galleries/{gallery}/search", tags=["search"], response_model=answers.SearchAnswer)
+@router.post(
+    "/galleries/{gallery}/search",
+    tags=["search"],
+    response_model=answers.SearchAnswer,
+    response_model_exclude_unset=True,
+)
 async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
     parts, who = called.parts, called.who

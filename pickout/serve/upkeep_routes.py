@@ -78,7 +78,7 @@ def approximate(work: Managing, body: ApproximateBody) -> Response:
 @router.post("/compact", **stream(answers.Compacted))
 def compact(work: Managing) -> Response:
     """Merge the small pieces on disk that many changes leave; one process at a time."""
-    return work.begin("compact", lambda _: work.hosted.compact() or {"compacted": True})
+    return work.begin("compact", lambda _: {"compacted": work.hosted.compact()})
 
 
 @router.post("/calibrate", **stream(answers.Calibrated))

@@ -9,7 +9,6 @@ firing at `p <= r / m` gives at most `r` false alarms a day in the mean. The sma
 import json
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.search import Scored
 from pickout.serve.access import OWNER, Action, Actor, permit
 from pickout.serve.crops import told_row
-from pickout.serve.database import Database
+from pickout.serve.database import Database, now
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import WatchBody
 from pickout.serve.service import Service, limited
@@ -58,7 +57,7 @@ class Watches:
             raise UsageError(f"there is a watch of this name, or there are {_MOST}; delete one first")
         with acting(who):
             record_event(hosted.path, "watch made", name=body.name, search=body.search, rate=rate)
-        values = (name, body.name, body.search, rate, crops, body.webhook, actor.token, _now(), who.purpose)
+        values = (name, body.name, body.search, rate, crops, body.webhook, actor.token, now(), who.purpose)
         background = np.sort(scored.scores).astype("<f4").tobytes()
         with self._database.opened() as database:
             database.execute("INSERT INTO watches VALUES (?,?,?,?,?,?,?,?,?)", values)
@@ -124,7 +123,7 @@ class Watches:
             except httpx2.HTTPError:
                 continue
             if answer.is_success:
-                self._database.write("UPDATE alarms SET sent = ? WHERE number = ?", (_now(), told["alarm"]))
+                self._database.write("UPDATE alarms SET sent = ? WHERE number = ?", (now(), told["alarm"]))
 
     def _look(self, hosted: Hosted, row: dict[str, Any]) -> int:
         owner = self._owner(row)
@@ -152,7 +151,7 @@ class Watches:
                 database.executemany(statement, ((*key, each) for each in gone))
             database.executemany(
                 "INSERT OR IGNORE INTO alarms (gallery, name, crop, at, p, score, webhook) VALUES (?,?,?,?,?,?,?)",
-                ((*key, each, _now(), p_, float(scores[each]), row["webhook"]) for each, p_ in found.items()),
+                ((*key, each, now(), p_, float(scores[each]), row["webhook"]) for each, p_ in found.items()),
             )
         return len(found)
 
@@ -215,7 +214,3 @@ def _crops_a_day(scored: Scored) -> float:
         raise UsageError("these crops' times do not tell how many come on a day; give crops_a_day")
     days = max(float((times.max() - times.min()) / np.timedelta64(1, "D")), 1 / 24)
     return len(times) / days
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
