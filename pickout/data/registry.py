@@ -11,27 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pickout.config import nearest
-from pickout.data.data_set import (
-    Counts,
-    DataSet,
-    Entry,
-    Reader,
-    Reading,
-    RecordCheck,
-    is_file,
-    read_text,
-    show,
-    sound,
-    spelt_on_disk,
-    to_data_set,
-    told_once,
-)
+from pickout.data import data_set
 from pickout.data.own_data import TABLE
 from pickout.errors import AnnotationError, UsageError
 
 
 @dataclass(frozen=True)
-class CaptionFolder(Reader):
+class CaptionFolder(data_set.Reader):
     """A folder with an annotation file and a folder of images."""
 
     folder: str  # the usual name of the data set's own folder
@@ -46,41 +32,43 @@ class CaptionFolder(Reader):
         """The expected files, as a drawing for people."""
         return f"{self.folder}/\n  {' or '.join(self.files)}\n  {self.image_folders[0]}/..."
 
-    def read(self, root: Path) -> Reading:
+    def read(self, root: Path) -> data_set.Reading:
         """Read the annotation file: `root`, or in it, or in the data set's own folder there."""
         file = self._find(root.absolute())
-        entries: list[Entry] = []
+        entries: list[data_set.Entry] = []
         problems: list[AnnotationError] = []
         for number, record in enumerate(_json_list(file)):
             try:
-                entries.append(self._entry(RecordCheck(file, number), record))
+                entries.append(self._entry(data_set.RecordCheck(file, number), record))
             except AnnotationError as error:
                 problems.append(error)
-        return Reading(self.name, file, self._image_folder(file.parent, entries), entries, problems)
+        return data_set.Reading(self.name, file, self._image_folder(file.parent, entries), entries, problems)
 
     def _find(self, root: Path) -> Path:
-        if is_file(root):
+        if data_set.is_file(root):
             if root.name in self.files:
                 return root
             raise self.missing(root, "is a file of another name")
         for file in (place / name for place in (root, root / self.folder) for name in self.files):
-            if is_file(file):
+            if data_set.is_file(file):
                 return file
         state = "no annotation file here" if os.path.isdir(root) else "no such folder"  # noqa: PTH112
         raise self.missing(root, state)
 
-    def _image_folder(self, root: Path, entries: list[Entry]) -> Path:
+    def _image_folder(self, root: Path, entries: list[data_set.Entry]) -> Path:
         for name in self.image_folders:
             if (root / name).is_dir():
                 return root / name
-        if entries and spelt_on_disk(root, entries[0].path).is_file():
+        if entries and data_set.spelt_on_disk(root, entries[0].path).is_file():
             return root
         names = " or ".join(f"{name}/" for name in self.image_folders)
         raise self.missing(root, f"the image folder {names} is missing")
 
-    def _entry(self, check: RecordCheck, record: Any) -> Entry:
+    def _entry(self, check: data_set.RecordCheck, record: Any) -> data_set.Entry:
         if not isinstance(record, dict):
-            raise check.wrong(None, f"{show(record)}; expected an object with split, id, captions, {self.path_field}")
+            raise check.wrong(
+                None, f"{data_set.show(record)}; expected an object with split, id, captions, {self.path_field}"
+            )
         for name in ("split", "id", "captions", self.path_field):
             if name not in record:
                 raise check.wrong(name, f"missing{self._other_format(record)}")
@@ -88,15 +76,15 @@ class CaptionFolder(Reader):
         if isinstance(identity, float) and identity.is_integer():  # as data frames write whole numbers
             identity = int(identity)
         if type(identity) is not int or not 0 <= identity < 2**63:
-            raise check.wrong("id", f"{show(identity)}; expected a whole number from 0")
+            raise check.wrong("id", f"{data_set.show(identity)}; expected a whole number from 0")
         captions = record["captions"]
         if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
             kind = "the string " if isinstance(captions, str) else ""
-            raise check.wrong("captions", f"{kind}{show(captions)}; expected a list of strings")
+            raise check.wrong("captions", f"{kind}{data_set.show(captions)}; expected a list of strings")
         split, path = check.split(record["split"]), check.path(self.path_field, record[self.path_field])
         found = re.search(self.camera, path)
         camera = f"{self.camera_prefix}{found[1]}" if found else None
-        return Entry(check.record, split, identity, path, tuple(map(sound, captions)), camera)
+        return data_set.Entry(check.record, split, identity, path, tuple(map(data_set.sound, captions)), camera)
 
     def _other_format(self, record: dict[str, Any]) -> str:
         """What a record with another format's fields is."""
@@ -110,7 +98,7 @@ class CaptionFolder(Reader):
 
 def _json_list(file: Path) -> list[Any]:
     try:
-        content = json.loads(read_text(file), object_pairs_hook=told_once)
+        content = json.loads(data_set.read_text(file), object_pairs_hook=data_set.told_once)
     except json.JSONDecodeError as error:
         end = " (the file's end: it looks truncated)" if error.pos >= len(error.doc.rstrip()) else ""
         problem = f"not valid JSON at line {error.lineno}, column {error.colno}{end}: {error.msg}"
@@ -119,30 +107,32 @@ def _json_list(file: Path) -> list[Any]:
     else:
         if isinstance(content, list) and content:
             return content
-        problem = f"holds {show(content)}; expected a list with a record an image"
+        problem = f"holds {data_set.show(content)}; expected a list with a record an image"
     raise AnnotationError(file, None, None, problem)
 
 
 def _reader(name: str, facts: dict[str, Any]) -> CaptionFolder:
-    published = {split: Counts(*numbers) for split, numbers in facts.pop("published", {}).items()}
+    published = {split: data_set.Counts(*numbers) for split, numbers in facts.pop("published", {}).items()}
     lists: dict[str, Any] = {key: tuple(facts.pop(key)) for key in ("files", "image_folders") if key in facts}
     return CaptionFolder(name=name, published=published, **lists, **facts)
 
 
 _TABLES = tomllib.loads(resources.files("pickout.data").joinpath("data_sets.toml").read_text(encoding="utf-8"))
-DATASETS: Mapping[str, Reader] = {name: _reader(name, facts) for name, facts in _TABLES.items()} | {"table": TABLE}
+DATASETS: Mapping[str, data_set.Reader] = {name: _reader(name, facts) for name, facts in _TABLES.items()} | {
+    "table": TABLE
+}
 """Every reader by its data set's name."""
 
 
-def reader_of(name: str) -> Reader:
+def reader_of(name: str) -> data_set.Reader:
     """The reader of a data set; a UsageError where none has that name."""
     if name not in DATASETS:
         raise UsageError(f"unknown data set '{name}'{nearest(name, DATASETS)}")
     return DATASETS[name]
 
 
-def open_data(name: str, root: Path) -> DataSet:
+def open_data(name: str, root: Path) -> data_set.DataSet:
     """Read a data set, in its own folder or the one that holds it under its usual name. No image is opened.
     `UsageError`: no data set of that name; `DataMissing`: the annotation file or the image folder is not there;
     `AnnotationError`: a record is wrong; the first one in the file is named."""
-    return to_data_set(reader_of(name).read(root))
+    return data_set.to_data_set(reader_of(name).read(root))

@@ -16,17 +16,7 @@ from torch.nn import functional as F
 
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
-from pickout.methods.base import (
-    ImageFeatures,
-    ImageTower,
-    LossTerms,
-    Method,
-    ParameterGroup,
-    Progress,
-    TextFeatures,
-    TextTower,
-    group_parameters,
-)
+from pickout.methods import base
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead, Pool, Residual
@@ -128,7 +118,7 @@ class Selection:
             self.evaluation = _scoring(settings, "mars", tower, depth)
         self.evaluation_kept = fixed_budget(selectable, settings.eval_ratio)
 
-    def training_kept(self, progress: Progress) -> int:
+    def training_kept(self, progress: base.Progress) -> int:
         """How many tokens training keeps at this moment, from 1 to those that can be kept (ITSELF, Eq. 4)."""
         rules = self.settings
         if rules.budget == "off":
@@ -152,15 +142,15 @@ class Selection:
         return gather_tokens(out.tokens, bank.index), bank.length
 
 
-class Itself(Method):
+class Itself(base.Method):
     """Global and local cosines, fused: lambda * cos(global) + (1 - lambda) * cos(local) (ITSELF, Eq. 8); arguments as
     in `MethodEntry.build`."""
 
     def __init__(
         self,
         settings: ItselfSettings,
-        vision: ImageTower,
-        text: TextTower,
+        vision: base.ImageTower,
+        text: base.TextTower,
         identities: int,
         vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
     ) -> None:
@@ -178,7 +168,7 @@ class Itself(Method):
         self.image_selection = Selection(settings, "image", vision.layers, patches, patches + 1)
         self.text_selection = Selection(settings, "text", text.layers, max(1, text.context - 2), text.context)
 
-    def losses(self, batch: Batch, progress: Progress) -> LossTerms:
+    def losses(self, batch: Batch, progress: base.Progress) -> base.LossTerms:
         """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7).
 
         Tokens are chosen by the training rule, also in evaluation mode."""
@@ -192,22 +182,22 @@ class Itself(Method):
         text_local = self.text_head(gather_with_gradient(text_bank.float()), gather(text_length))
         image_global, text_global = (gather_with_gradient(out.summary.float()) for out in (images, texts))
         identity = gather(batch.identity)
-        whole: LossTerms = self.global_objective(image_global, text_global, identity)
-        part: LossTerms = self.local_objective(image_local, text_local, identity)
+        whole: base.LossTerms = self.global_objective(image_global, text_global, identity)
+        part: base.LossTerms = self.local_objective(image_local, text_local, identity)
         logs = {"kept_patches": float(patches), "kept_words": float(words)}
-        return LossTerms({**whole.terms, **part.terms}, {**whole.weights, **part.weights}, logs)
+        return base.LossTerms({**whole.terms, **part.terms}, {**whole.weights, **part.weights}, logs)
 
-    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, _with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
-        return ImageFeatures(self._embed(parts), out.tokens, parts, out.trace if trace else None)
+        return base.ImageFeatures(self._embed(parts), out.tokens, parts, out.trace if trace else None)
 
-    def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
+    def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.text(texts, _with_trace(self.text_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
-        return TextFeatures(self._embed(parts), out.tokens, texts, parts, out.trace if trace else None)
+        return base.TextFeatures(self._embed(parts), out.tokens, texts, parts, out.trace if trace else None)
 
     def _embed(self, parts: Mapping[str, Tensor]) -> Embedded:
         """[sqrt(lambda) g ; sqrt(1 - lambda) u] of unit g and u: inner products are fused scores (ITSELF, Eq. 8)."""
@@ -215,9 +205,9 @@ class Itself(Method):
         whole, part = F.normalize(parts["global"], dim=-1), F.normalize(parts["local"], dim=-1)
         return torch.cat([sqrt(share) * whole, sqrt(1 - share) * part], dim=-1)
 
-    def parameter_groups(self) -> list[ParameterGroup]:
+    def parameter_groups(self) -> list[base.ParameterGroup]:
         """Towers, classifiers, GRAB heads, and the biases of each."""
-        return group_parameters(self, self.settings.group_of)
+        return base.group_parameters(self, self.settings.group_of)
 
 
 def _with_trace(request: AttentionRequest, trace: bool) -> AttentionRequest:

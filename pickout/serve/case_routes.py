@@ -10,19 +10,9 @@ from fastapi.responses import Response
 
 from pickout.errors import UsageError
 from pickout.gallery.audit.log import record_event, user_name
+from pickout.serve import case_requests
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, on, raw, sent_file
-from pickout.serve.case_requests import (
-    ArchiveBody,
-    Case,
-    CaseBody,
-    CaseList,
-    MarksBody,
-    Note,
-    NoteBody,
-    RedactionBody,
-    WholeCase,
-)
 from pickout.serve.cases import TABLES, told_of
 from pickout.serve.database import now
 from pickout.serve.handover import hand_over
@@ -43,14 +33,14 @@ def _own(called: Called, hosted: Purposed, case: CaseId) -> Hosted:
 Own = Annotated[Hosted, Depends(_own)]
 
 
-@router.get("", response_model=CaseList)
+@router.get("", response_model=case_requests.CaseList)
 def cases(called: Called, hosted: Seen) -> dict[str, list[dict[str, Any]]]:
     """The cases that the token may see, newest first, with how many crops have each verdict."""
     return {"cases": called.parts.cases.all(called.actor, hosted.name)}
 
 
-@router.post("", status_code=201, response_model=Case)
-def open_case(called: Called, hosted: Purposed, body: CaseBody) -> dict[str, Any]:
+@router.post("", status_code=201, response_model=case_requests.Case)
+def open_case(called: Called, hosted: Purposed, body: case_requests.CaseBody) -> dict[str, Any]:
     """Open a case. Needs a purpose; recorded."""
     if len(called.parts.cases.all(called.actor, hosted.name)) >= _MOST:
         raise UsageError(f"there are {_MOST} cases; delete one first")
@@ -61,7 +51,7 @@ def open_case(called: Called, hosted: Purposed, body: CaseBody) -> dict[str, Any
     return {**told_of(made), "marks": {}}
 
 
-@router.get("/{case}", response_model=WholeCase)
+@router.get("/{case}", response_model=case_requests.WholeCase)
 def case(called: Called, hosted: Seen, case: CaseId) -> dict[str, Any]:
     """A case with its crops, marks, notes, searches and redactions."""
     return called.parts.cases.get(called.actor, hosted.name, case)
@@ -78,7 +68,7 @@ def delete_case(called: Called, hosted: Own, case: CaseId) -> None:
 
 
 @router.post("/{case}/marks", status_code=204)
-def mark(called: Called, hosted: Own, case: CaseId, body: MarksBody) -> None:
+def mark(called: Called, hosted: Own, case: CaseId, body: case_requests.MarksBody) -> None:
     """Judge crops, or take a judgement back. Needs a purpose; recorded."""
     permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
     record_event(hosted.path, "marked", body.crops, case=case, verdict=body.verdict)
@@ -91,8 +81,8 @@ def mark(called: Called, hosted: Own, case: CaseId, body: MarksBody) -> None:
             database.executemany("INSERT OR REPLACE INTO marks VALUES (?,?,?,?,?,?,?)", values)
 
 
-@router.post("/{case}/notes", status_code=201, response_model=Note)
-def note(called: Called, _: Own, case: CaseId, body: NoteBody) -> dict[str, Any]:
+@router.post("/{case}/notes", status_code=201, response_model=case_requests.Note)
+def note(called: Called, _: Own, case: CaseId, body: case_requests.NoteBody) -> dict[str, Any]:
     """Write a note; notes stay as they were written."""
     told = {"text": body.text, "by": user_name(), "at": now()}
     values = (case, *told.values())
@@ -101,7 +91,7 @@ def note(called: Called, _: Own, case: CaseId, body: NoteBody) -> dict[str, Any]
 
 
 @router.post("/{case}/redactions", status_code=204)
-def redact(called: Called, hosted: Own, case: CaseId, body: RedactionBody) -> None:
+def redact(called: Called, hosted: Own, case: CaseId, body: case_requests.RedactionBody) -> None:
     """Say what is blurred of crops when they leave; a face that is shown needs a reason. Recorded."""
     permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
     if not body.head and not body.reason:
@@ -116,7 +106,7 @@ def redact(called: Called, hosted: Own, case: CaseId, body: RedactionBody) -> No
 
 
 @router.post("/{case}/archive", **raw("the case, signed", "application/zip"))
-def archive(called: Called, hosted: Own, case: CaseId, body: ArchiveBody) -> Response:
+def archive(called: Called, hosted: Own, case: CaseId, body: case_requests.ArchiveBody) -> Response:
     """The case in one signed file, as `pickout case verify` checks it. Needs a purpose; recorded."""
     write = partial(hand_over, called.parts.cases, called.actor, hosted, case, body, called.who)
     return sent_file(called, "application/zip", f"case-{case}.zip", write)

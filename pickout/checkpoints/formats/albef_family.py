@@ -12,16 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pickout.checkpoints.formats.foreign_model import (
-    MOMENTUM,
-    POSITIONS,
-    SHORTEST,
-    ForeignModel,
-    checked,
-    layers_of,
-    shapes_of,
-    tower,
-)
+from pickout.checkpoints.formats import foreign_model
 from pickout.checkpoints.formats.names import TABLES, UNUSED, Names, Translation, prefixed
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointMismatch
@@ -38,7 +29,7 @@ _PREDICTIONS = "cls.predictions."
 _COUNTERS = ("identity_queue", "queue_pointer")
 _TELLING = {
     "vision.patches.weight": 4,
-    POSITIONS: 2,
+    foreign_model.POSITIONS: 2,
     "text.embeddings.words.weight": 2,
     "text.embeddings.positions.weight": 2,
     "text.text_layers.0.feed_forward.widen.weight": 2,
@@ -57,7 +48,7 @@ def family_names(keys: Collection[str]) -> Names:
     """The names of a file of the family; how many of its layers are text alone is told by where cross-attention is."""
     looks = [int(match[1]) for match in map(_CROSS.fullmatch, keys) if match]
     table, unused = dict(TABLES["albef"]), dict[str, str]()
-    for twin, ours in (("", ""), ("_m", MOMENTUM)):
+    for twin, ours in (("", ""), ("_m", foreign_model.MOMENTUM)):
         image, text = f"visual_encoder{twin}.", f"text_encoder{twin}."
         inner = f"{text}bert." if any(key.startswith(f"{text}bert.") for key in keys) else text
         table |= prefixed(TABLES["vit"], image, ours) | prefixed(TABLES["bert"], inner, ours)
@@ -83,43 +74,45 @@ def is_vit(keys: Collection[str]) -> bool:
     return set(VIT_TELLING) <= set(keys)
 
 
-def translate(source: str, tensors: Mapping[str, Tensor]) -> ForeignModel:
+def translate(source: str, tensors: Mapping[str, Tensor]) -> foreign_model.ForeignModel:
     """A file of the ALBEF family under our names, the momentum twin's tensors under `momentum.`."""
     weights = _tied(source, family_names(tensors).translate(without_ones(tensors)), tensors)
     state = weights.state
-    for key in [key for key in state if key.startswith(MOMENTUM)]:
+    for key in [key for key in state if key.startswith(foreign_model.MOMENTUM)]:
         # The twin of nothing: a key that only looks as if a training needed it.
-        if weights.found.isdisjoint(weights.names.theirs(key.removeprefix(MOMENTUM))):
+        if weights.found.isdisjoint(weights.names.theirs(key.removeprefix(foreign_model.MOMENTUM))):
             weights.left_over.append(weights.spelled(key))
             del state[key]
     state.update({key: state[key].flatten() for key in _COUNTERS if key in state})
-    shapes = shapes_of(source, weights, _TELLING)
+    shapes = foreign_model.shapes_of(source, weights, _TELLING)
     width, patch = shapes["vision.patches.weight"][0], shapes["vision.patches.weight"][3]
     words, positions = shapes["text.embeddings.words.weight"][1], shapes["text.embeddings.positions.weight"][0]
-    side = square_side(source, state[POSITIONS])
-    if positions < SHORTEST:
+    side = square_side(source, state[foreign_model.POSITIONS])
+    if positions < foreign_model.SHORTEST:
         raise CheckpointMismatch(f"{source}: captions of {positions} tokens are too short for any tokenizer")
     shared: dict[str, Any] = {"embedding": shapes["image_projection.weight"][0], "activation": "gelu"}
     layers, strides = "vision.transformer.layers.", {"patch": patch, "stride": patch}
-    vision = tower(source, VisionSettings, weights, layers, width, kind="vit", **strides, **shared)
+    vision = foreign_model.tower(source, VisionSettings, weights, layers, width, kind="vit", **strides, **shared)
     sizes = {
-        "fusion_layers": layers_of(weights, "text.fusion."),
+        "fusion_layers": foreign_model.layers_of(weights, "text.fusion."),
         "feed_forward": shapes["text.text_layers.0.feed_forward.widen.weight"][0],
         "positions": positions,
     }
-    text = tower(source, TextSettings, weights, "text.text_layers.", words, kind="bert", **sizes, **shared)
+    text = foreign_model.tower(
+        source, TextSettings, weights, "text.text_layers.", words, kind="bert", **sizes, **shared
+    )
     rasa = any(key.startswith(("relation_head.", "replaced_head.")) for key in state)
     head = any(key.startswith("word_head.") for key in state)
     bare = {} if rasa or head else {"word_weight": 0.0, "replaced_weight": 0.0}
     context = min(CONTEXT, positions)
     settings = ModelSettings(
         method={"name": "fusion", **bare},
-        image=checked(source, ImageSettings, height=side * patch, width=side * patch, resample="bicubic"),
+        image=foreign_model.checked(source, ImageSettings, height=side * patch, width=side * patch, resample="bicubic"),
         vision=vision,
         text=text,
         tokenizer=TokenizerSettings(kind="wordpiece", context=context, closing=False, cleaning="albef", words=CONTEXT),
     )
-    return ForeignModel(RASA if rasa else ALBEF if head else RETRIEVAL, settings, 0, weights)
+    return foreign_model.ForeignModel(RASA if rasa else ALBEF if head else RETRIEVAL, settings, 0, weights)
 
 
 def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int) -> Translation:
@@ -155,7 +148,7 @@ def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor]) -> T
     """Hold the tied tensors of a word head against those that they share; they are then no news."""
     for key in [key for key in weights.ignored if _PREDICTIONS in key]:
         head, _, tied = key.rpartition(_PREDICTIONS)
-        twin = MOMENTUM if head.startswith("text_encoder_m.") else ""
+        twin = foreign_model.MOMENTUM if head.startswith("text_encoder_m.") else ""
         shared = weights.state.get(twin + TABLES["tied"][_PREDICTIONS + tied])
         # One that is not there is told with all that is missing.
         if shared is not None and not torch.equal(tensors[key].to(shared.dtype), shared):

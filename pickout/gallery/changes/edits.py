@@ -22,20 +22,10 @@ from pickout.gallery.intake.suppression import read_suppression, write_suppressi
 from pickout.gallery.search.filters import Where, allowed, check_where
 from pickout.gallery.search.query import is_end, possible_ids, possible_paths
 from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.storage import tables
 from pickout.gallery.storage.lock import clear_half_written, finish_writes
 from pickout.gallery.storage.rows import Metadata, Resident, composed, without_zone
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import (
-    FORMAT,
-    Manifest,
-    changing,
-    finish_swap,
-    first_fault,
-    pending_store,
-    read_small_file,
-    strays,
-    write_manifest,
-)
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _AT_ONCE = 500  # rows read and written together
@@ -105,7 +95,7 @@ def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
     """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`."""
     wanted = checked_ids(ids)
     record_change(gallery, "remove", len(wanted))
-    with changing(gallery, store):
+    with tables.changing(gallery, store):
         before = store.count()
         store.remove(wanted)
         removed = before - store.count()
@@ -129,7 +119,7 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
     record_change(gallery, "update", len(wanted))
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
-        with changing(gallery, store):
+        with tables.changing(gallery, store):
             rows, tokens = store.fetch(some), store.fetch_tokens(some)
             new = {key: told.over(row.metadata) for key, row in rows.items()}
             store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
@@ -154,7 +144,7 @@ def _checked_metadata(told: Metadata) -> Metadata:
         time = None if checked.time is None else without_zone(checked.time)
         return Metadata(**{**dict(checked), "time": time})
     except ValidationError as error:
-        raise UsageError(f"metadata: {first_fault(error)}") from None
+        raise UsageError(f"metadata: {tables.first_fault(error)}") from None
     except (TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"expected Metadata, with labels by name and a box of four numbers: {error}") from None
 
@@ -178,7 +168,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
     it is finished by the next writer. Returns how many rows there are fewer, and the names of the searches that
     went."""
-    with changing(gallery, store):
+    with tables.changing(gallery, store):
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")
         chosen = frozenset(wanted)
@@ -188,12 +178,12 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     files = [file for identifier, file in store.files() if identifier in chosen]
     update_quarantine(gallery, [], files)
     searches = _forget_searches(gallery, store, chosen)
-    with changing(gallery, store):
+    with tables.changing(gallery, store):
         store.erase(wanted)
         renew(gallery, store)
-        if (built := pending_store(gallery)) is not None:
+        if (built := tables.pending_store(gallery)) is not None:
             # What was removed or replaced before goes too, and the table that is being built may still have it.
-            built.erase({*wanted, *strays(store, built)})
+            built.erase({*wanted, *tables.strays(store, built)})
         forget(gallery, set(crops_with_keys(gallery)) - {identifier for identifier, _ in store.files()})
         clear_half_written(gallery)
         # Another process may have listed more meanwhile; those are its to finish.
@@ -207,7 +197,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
 def unfinished(gallery: Path) -> list[str]:
     """Ids whose erasure was interrupted; empty where none was."""
     remedy = "garbled: delete the file and erase again what was to be erased"
-    return read_small_file(gallery / ERASING, list[_Id], remedy) or []
+    return tables.read_small_file(gallery / ERASING, list[_Id], remedy) or []
 
 
 def finish_erasing(gallery: Path, store: Store) -> None:
@@ -216,17 +206,17 @@ def finish_erasing(gallery: Path, store: Store) -> None:
         erase_rows(gallery, store, ())
 
 
-def finish_everything(gallery: Path, store: Store, manifest: Manifest) -> Manifest:
+def finish_everything(gallery: Path, store: Store, manifest: tables.Manifest) -> tables.Manifest:
     """Finish what was interrupted, and give a gallery of an older format this one's columns; what it is after that."""
     finish_writes(gallery)
-    finish_swap(gallery)
+    tables.finish_swap(gallery)
     finish_erasing(gallery, store)
-    if manifest.format == FORMAT:
+    if manifest.format == tables.FORMAT:
         return manifest
-    with changing(gallery, store):
+    with tables.changing(gallery, store):
         store.upgrade()
-        manifest = manifest.model_copy(update={"format": FORMAT})
-        write_manifest(gallery, manifest)
+        manifest = manifest.model_copy(update={"format": tables.FORMAT})
+        tables.write_manifest(gallery, manifest)
     return manifest
 
 

@@ -20,17 +20,9 @@ from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.intake.report import Report
 from pickout.gallery.intake.suppression import Crop, Suppression, read_suppression, write_suppression
 from pickout.gallery.portable.file import PortableFile, opened, read_rows
+from pickout.gallery.storage import tables
 from pickout.gallery.storage.rows import Row, row_id, row_seal
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import (
-    FORMAT,
-    MANIFEST,
-    Manifest,
-    changing,
-    checked_folder,
-    make_gallery,
-    read_manifest,
-)
 
 _COMMIT_BYTES = 32 * 2**20
 _COMMIT_ROWS = 2048
@@ -78,7 +70,7 @@ def import_gallery(
     `GalleryModelMismatch` where the gallery is another model's, `GalleryError` where the file is of a newer version or
     the folder holds other files, `StorageFull` without space; what was committed stays."""
     with opened(Path(file)) as portable:
-        work = _Import(portable, checked_folder(gallery), crops_to, replace_rows)
+        work = _Import(portable, tables.checked_folder(gallery), crops_to, replace_rows)
         work.check(on_progress)
         work.run(again, on_progress)
     return work.report
@@ -107,7 +99,7 @@ class _Import:
     def check(self, on_progress: Progress) -> None:
         """Look at every row and picture before the first is written. Holds the ids: about 0.1 GB a million rows."""
         portable, ids, total, shape = self._portable, set[bytes](), self.report.rows, None
-        if (self._gallery / MANIFEST).exists():
+        if (self._gallery / tables.MANIFEST).exists():
             store = self._opened()[1]
             first = [known.id for known in islice(store.known(), 1)]  # its tokens tell the shape of all
             shape = next((each.shape for each in store.fetch_tokens(first).values()), None)
@@ -128,9 +120,9 @@ class _Import:
     def run(self, again: bool, on_progress: Progress) -> None:
         """Write every row; with `again`, also those of crops that were erased."""
         contents, gallery, report = self._portable.contents, self._gallery, self.report
-        if not (gallery / MANIFEST).exists():
+        if not (gallery / tables.MANIFEST).exists():
             created = datetime.now(UTC).replace(microsecond=0)
-            make_gallery(gallery, Manifest(format=FORMAT, created=created, model=contents.model))
+            tables.make_gallery(gallery, tables.Manifest(format=tables.FORMAT, created=created, model=contents.model))
         manifest, store = self._opened()
         finish_everything(gallery, store, manifest)
         self._check_model()
@@ -151,22 +143,22 @@ class _Import:
                     self._commit(store, suppression)
                 on_progress("writing", self._done, report.rows)
         self._commit(store, suppression)
-        with changing(gallery, store):
+        with tables.changing(gallery, store):
             if self._commits > 1:
                 store.tidy()
             if back:
                 write_suppression(gallery, read_suppression(gallery).without_crops(back))
         on_progress("writing", report.rows, report.rows)
 
-    def _opened(self) -> tuple[Manifest, Store]:
-        manifest = read_manifest(self._gallery)
+    def _opened(self) -> tuple[tables.Manifest, Store]:
+        manifest = tables.read_manifest(self._gallery)
         return manifest, Store(self._gallery, manifest.model.dimension, manifest.table)
 
     def _check_model(self) -> None:
         """Refuse a gallery of another model."""
-        if not (self._gallery / MANIFEST).exists():
+        if not (self._gallery / tables.MANIFEST).exists():
             return
-        own, told = read_manifest(self._gallery).model, self._portable.contents.model
+        own, told = tables.read_manifest(self._gallery).model, self._portable.contents.model
         if not own.made(told):
             raise GalleryModelMismatch(
                 f"{self._gallery}: the gallery was built with run {own.fingerprint[:8]} ({own.name}), "
@@ -194,7 +186,7 @@ class _Import:
     def _commit(self, store: Store, suppression: Suppression) -> None:
         """Write the rows that have gathered, but none that was erased after `suppression` was read."""
         rows, self._rows, self._bytes = self._rows, [], 0
-        with changing(self._gallery, store):
+        with tables.changing(self._gallery, store):
             # What is there is looked up under the lock, so that no change of another process is lost.
             there = store.fetch(row.id for row in rows)
             unsealed = store.fetch_tokens(before.id for before in there.values() if before.seal is None)
