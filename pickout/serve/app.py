@@ -12,19 +12,8 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from pickout import __version__
-from pickout.errors import (
-    AccessDenied,
-    DataError,
-    GalleryDamaged,
-    NothingFound,
-    NotKnown,
-    NotThere,
-    PickoutError,
-    ServerBusy,
-    StorageFull,
-    UsageError,
-)
+from pickout import __version__, errors
+from pickout.errors import PickoutError, ServerBusy
 from pickout.serve.access import TooManyFailures
 from pickout.serve.calling import Parts
 from pickout.serve.case_routes import router as case_routes
@@ -48,16 +37,16 @@ _PAGE_POLICY = (
 )
 """What the page may do: its own scripts and styles, pictures that it was given, and no other host."""
 _STATUS: dict[type[PickoutError], int] = {
-    NotKnown: 401,
-    AccessDenied: 403,
-    NotThere: 404,
-    NothingFound: 404,
-    UsageError: 422,
-    DataError: 422,
+    errors.NotKnown: 401,
+    errors.AccessDenied: 403,
+    errors.NotThere: 404,
+    errors.NothingFound: 404,
+    errors.UsageError: 422,
+    errors.DataError: 422,
     TooManyFailures: 429,
-    GalleryDamaged: 500,
+    errors.GalleryDamaged: 500,
     ServerBusy: 503,
-    StorageFull: 507,
+    errors.StorageFull: 507,
 }
 """What an error is over HTTP; its nearest class counts, and 409 where none is named."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException
+from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -71,7 +72,8 @@ class Guard:
             if refusal is None:
                 await self._app(scope, self._limited(scope, headers, receive), sending)
             else:
-                await _answer(sending, *refusal)
+                answer = {"error": refusal[1], "kind": "Refused"}
+                await JSONResponse(answer, refusal[0], {"connection": "close"})(scope, receive, sending)
         finally:
             self._note(scope, status, time.monotonic() - began)
 
@@ -142,10 +144,3 @@ class Guard:
 def _is_recording(scope: Scope) -> bool:
     """Whether the body goes to disk as it comes, so that it may be long."""
     return bool(scope["method"] == "POST" and scope["path"].endswith("/recordings"))
-
-
-async def _answer(send: Send, status: int, words: str) -> None:
-    body = json.dumps({"error": words, "kind": "Refused"}).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

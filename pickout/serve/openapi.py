@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 ERRORS = {
     400: "garbled",
@@ -55,14 +54,8 @@ _BEGUN_LINK = {"job=/job": ["GET /v1/jobs/{job}", "DELETE /v1/jobs/{job}"]}
 
 def described(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI of the application."""
-    if app.openapi_schema is None:
-        spec = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            separate_input_output_schemas=False,
-        )
+    known, spec = app.openapi_schema, FastAPI.openapi(app)
+    if known is None:
         parts = spec["components"]
         parts["schemas"]["Error"] = _ERROR
         parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -71,8 +64,7 @@ def described(app: FastAPI) -> dict[str, Any]:
         for path, methods in spec["paths"].items():
             for method, told in methods.items():
                 _complete(spec, f"{method.upper()} {path}", told["responses"])
-        app.openapi_schema = spec
-    return app.openapi_schema
+    return spec
 
 
 def _complete(spec: dict[str, Any], route: str, responses: dict[str, Any]) -> None:

@@ -55,18 +55,11 @@ def metrics(called: Called) -> Response:
 def me(called: Called) -> dict[str, Any]:
     """What the token may do."""
     actor = called.actor
-    limits = {"cameras": actor.cameras, "galleries": actor.galleries}
-    told: dict[str, Any] = {name: None if values is None else sorted(values) for name, values in limits.items()}
-    ends = None if actor.expires is None else actor.expires.isoformat()
-    user = called.parts.service.who(actor)
-    return {
-        "name": actor.name,
-        "user": user,
-        "roles": sorted(actor.roles),
-        "blurred": actor.blurred,
-        "expires": ends,
-        **told,
-    }
+    told: dict[str, Any] = {"name": actor.name, "user": called.parts.service.who(actor), "blurred": actor.blurred}
+    for name in ("roles", "cameras", "galleries"):
+        values = getattr(actor, name)
+        told[name] = None if values is None else sorted(values)
+    return {**told, "expires": None if actor.expires is None else actor.expires.isoformat()}
 
 
 @router.get("/galleries", tags=["search"], response_model=answers.Galleries)
