@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pickout.config import Settings
 from pickout.errors import AccessDenied, GalleryDamaged, NotKnown, NotThere, ServerBusy, UsageError
@@ -108,19 +108,24 @@ class TooManyFailures(ServerBusy):
     """Too many wrong tokens from one address."""
 
 
-class Token(Settings):
-    """A token as it is kept: what it may do, and a digest of its secret."""
+class TokenFacts(Settings):
+    """What a token may do, as lists tell it."""
 
-    id: str  # names it in lists and in the audit
-    name: str  # who has it
-    digest: str  # SHA-256 of the secret, which has 256 random bits and so needs no slow hash
-    roles: tuple[Role, ...]  # what it is for
-    cameras: tuple[str, ...] | None = None  # whose crops it may see; none: all crops
-    galleries: tuple[str, ...] | None = None  # which galleries it may see; none: all
-    blurred: bool = False  # whether faces are always blurred
-    created: datetime  # when, UTC
-    expires: datetime  # until when it is valid, UTC
-    revoked: datetime | None = None  # since when it is not any more, UTC
+    id: str = Field(description="Names it in lists and in the audit.")
+    name: str = Field(description="Who has it.")
+    roles: tuple[Role, ...] = Field(description="What it is for.")
+    cameras: tuple[str, ...] | None = Field(None, description="Whose crops it may see; none: all crops.")
+    galleries: tuple[str, ...] | None = Field(None, description="Which galleries it may see; none: all.")
+    blurred: bool = Field(False, description="Whether faces are always blurred.")
+    created: datetime = Field(description="When, UTC.")
+    expires: datetime = Field(description="Until when it is valid, UTC.")
+    revoked: datetime | None = Field(None, description="Since when it is not any more, UTC.")
+
+
+class Token(TokenFacts):
+    """A token as it is kept, with a digest of its secret: SHA-256, since 256 random bits need no slow hash."""
+
+    digest: str
 
     def actor(self) -> Actor:
         """Who comes with it."""

@@ -6,12 +6,22 @@ from typing import Any, Literal
 from pydantic import Field, create_model
 
 from pickout.gallery.intake.report import IngestReport
+from pickout.serve.access import TokenFacts
 from pickout.serve.requests import Body, CropId
 from pickout.serve.retention import Hold, KeepRule
 
 Filtered = dict[str, str | list[str] | dict[str, list[str]]]
 """Filters that are set, by name, as a search takes them; ranges as `from/to`."""
 Parts = dict[str, list[str]]  # parts of a query that are set
+
+
+def _of(name: str, /, *, base: Any = Body, **fields: Any) -> Any:
+    required: Any = {key: (kind, ...) for key, kind in fields.items()}
+    return create_model(name, __base__=base, **required)
+
+
+def _many(kind: Any) -> Any:
+    return list[kind]
 
 
 class Me(Body):
@@ -85,15 +95,6 @@ class SearchAnswer(Body):
     candidates: list[Candidate]
 
 
-class SavedSearch(Body):
-    name: str
-    query: Parts
-    where: Filtered
-    group: str
-    saved: str
-    user: str
-
-
 class NewWatch(Body):
     name: str
     search: str
@@ -110,24 +111,9 @@ class Watch(NewWatch):
     stopped: bool
 
 
-class Alarm(Body):
-    number: int
-    crop: Crop
-    at: str
-    p: float
-    score: float
-
-
 class Erased(Body):
     erased: int
     searches_removed: list[str] = Field(description="Saved searches that named an erased crop.")
-
-
-class Recording(Body):
-    recording: str
-    name: str
-    bytes: int
-    sent: str
 
 
 class Begun(Body):
@@ -157,24 +143,10 @@ class VideoAnswer(Body):
     indexed: IngestReport | None
 
 
-class Fault(Body):
-    file: str
-    what: str
-
-
 class Calibrated(Body):
     check: dict[str, float | list[float] | None]
     """How well probabilities hold for people not used for fitting."""
     doubts: list[str]
-
-
-class Rebuilt(Body):
-    rows: int
-    encoded: int
-    resumed: int
-    dropped: int
-    uncalibrated: bool
-    seconds: float
 
 
 class Quarantine(Body):
@@ -204,38 +176,7 @@ class State(Body):
     quarantine: list[Quarantine]
 
 
-class Due(Body):
-    due: int
-    held: int
-    undated: int
-
-
-class RetentionAnswer(Due):
-    rules: list[KeepRule]
-    holds: list[Hold]
-
-
-class AuditState(Body):
-    entries: int
-    root: str
-    heads: int
-    faults: list[str]
-    public_key: str
-
-
-class TokenAnswer(Body):
-    id: str
-    name: str
-    roles: list[str]
-    cameras: list[str] | None
-    galleries: list[str] | None
-    blurred: bool
-    created: str
-    expires: str
-    revoked: str | None
-
-
-class NewToken(TokenAnswer):
+class NewToken(TokenFacts):
     secret: str
 
 
@@ -273,24 +214,27 @@ class Explanation(Body):
     bank: Kept | None
 
 
-def _of(name: str, **fields: Any) -> type[Body]:
-    required: Any = {key: (kind, ...) for key, kind in fields.items()}
-    return create_model(name, __base__=Body, **required)
-
-
+SavedSearch = _of("SavedSearch", name=str, query=Parts, where=Filtered, group=str, saved=str, user=str)
+Alarm = _of("Alarm", number=int, crop=Crop, at=str, p=float, score=float)
+Recording = _of("Recording", recording=str, name=str, bytes=int, sent=str)
+Fault = _of("Fault", file=str, what=str)
+Rebuilt = _of("Rebuilt", rows=int, encoded=int, resumed=int, dropped=int, uncalibrated=bool, seconds=float)
+Due = _of("Due", due=int, held=int, undated=int)
+AuditState = _of("AuditState", entries=int, root=str, heads=int, faults=list[str], public_key=str)
 Status = _of("Status", status=Literal["running", "ready", "stopping"])
 Galleries = _of("Galleries", galleries=list[str])
 PictureAnswer = _of("PictureAnswer", picture=str)
 Saved = _of("Saved", saved=str)
-SavedSearches = _of("SavedSearches", saved=list[SavedSearch])
 Watches = _of("Watches", watches=list[Watch])
-Alarms = _of("Alarms", alarms=list[Alarm])
 Updated = _of("Updated", updated=int)
 Removed = _of("Removed", removed=int)
 Compacted = _of("Compacted", compacted=bool)
 Drawn = _of("Drawn", crops=int)
-Recordings = _of("Recordings", recordings=list[Recording])
-Verified = _of("Verified", faults=int, found=list[Fault])
 Searched = _of("Searched", search=str)
 Entries = _of("Entries", entries=list[dict[str, Any]])
-TokenList = _of("TokenList", tokens=list[TokenAnswer])
+TokenList = _of("TokenList", tokens=list[TokenFacts])
+RetentionAnswer = _of("RetentionAnswer", base=Due, rules=list[KeepRule], holds=list[Hold])
+SavedSearches = _of("SavedSearches", saved=_many(SavedSearch))
+Alarms = _of("Alarms", alarms=_many(Alarm))
+Recordings = _of("Recordings", recordings=_many(Recording))
+Verified = _of("Verified", faults=int, found=_many(Fault))

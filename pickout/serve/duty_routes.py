@@ -14,7 +14,7 @@ from pickout.gallery.audit.heads import proof as proof_between
 from pickout.gallery.audit.heads import read_head, sign_head, verifier
 from pickout.gallery.audit.log import Acting, acting, record_event
 from pickout.serve import answers
-from pickout.serve.access import Action, permit
+from pickout.serve.access import Action, Token, permit
 from pickout.serve.calling import Called, Caller, on, raw
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import CropId, HeadsBody, HoldBody, RulesBody, SinceBody, TokenBody
@@ -115,23 +115,19 @@ def showing(called: Called, hosted: Audited, crop: CropId) -> dict[str, list[dic
 
 
 @router.get("/tokens", tags=["access"], response_model=answers.TokenList)
-def tokens(called: Called) -> dict[str, list[dict[str, Any]]]:
+def tokens(called: Called) -> dict[str, list[Token]]:
     """Every token, without anything that would help to use one."""
     permit(called.actor, Action.TOKENS)
-    every = called.parts.service.tokens.all()
-    return {"tokens": [token.model_dump(mode="json", exclude={"digest"}) for token in every]}
+    return {"tokens": called.parts.service.tokens.all()}
 
 
 @router.post("/tokens", tags=["access"], status_code=201, response_model=answers.NewToken)
 def create_token(called: Called, body: TokenBody) -> dict[str, Any]:
     """A new token, which may do no more than the one that makes it. Its secret is told this once."""
-    expires = datetime.now(UTC) + timedelta(days=body.days)
-    limits = {"cameras": body.cameras, "galleries": body.galleries}
-    token, secret = called.parts.service.tokens.create(
-        called.actor, body.name, body.roles, expires, **limits, blurred=body.blurred
-    )
+    expires, how = datetime.now(UTC) + timedelta(days=body.days), body.model_dump(exclude={"days"})
+    token, secret = called.parts.service.tokens.create(called.actor, expires=expires, **how)
     _record_everywhere(called, "token created", token=token.id, name=token.name, roles=list(token.roles))
-    return {**token.model_dump(mode="json", exclude={"digest"}), "secret": secret}
+    return {**token.model_dump(exclude={"digest"}), "secret": secret}
 
 
 @router.delete("/tokens/{token}", tags=["access"], status_code=204)
