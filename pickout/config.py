@@ -69,9 +69,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         text = read_text(path)
         deep = _DEEP_KEY.search(text)
         if deep:
-            raise RecipeError(
-                f"{path}: key '{deep[0][:60]}...' has more than {DEEPEST} parts; settings have no such key"
-            )
+            raise RecipeError(f"{path}: key '{deep[0][:60]}...' has more than {DEEPEST} parts; no setting has so many")
         return tomllib.loads(text)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file; give the path of a recipe (see the recipes folder)") from None

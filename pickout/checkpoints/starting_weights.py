@@ -37,9 +37,7 @@ _HEADS = (
     *("image_projection.", "text_projection.", "temperature", "word_head."),
     *("matching_head.", "relation_head.", "replaced_head.", *_QUEUES),
 )
-_FOLLOWED = tuple(
-    MOMENTUM + part for part in ("vision.", "text.", "image_projection.", "text_projection.", "word_head.")
-)
+_FOLLOWED = tuple(MOMENTUM + own for own in ("vision.", "text.", "image_projection.", "text_projection.", "word_head."))
 _WORD_POSITIONS = "text.embeddings.positions.weight"
 _COPIED = "copied from the trained part"
 _NEW = "a head that the file does not have at this size; it starts anew"
@@ -106,17 +104,12 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     )
     report = compare(report, state, expected)
     report.require_complete("; give vision and text the sizes of these weights, or start without")
-    _copy(state, expected, fresh)
-    return report
-
-
-@torch.no_grad()
-def _copy(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], fresh: Mapping[str, str]) -> None:
-    for key, tensor in state.items():
-        expected[key].copy_(tensor)
-    for key, reason in fresh.items():
-        if reason == _COPIED:
+    with torch.no_grad():
+        for key, tensor in state.items():
+            expected[key].copy_(tensor)
+        for key in [key for key, reason in fresh.items() if reason == _COPIED]:
             expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
+    return report
 
 
 def _run(path: Path) -> _Start | None:

@@ -7,7 +7,7 @@ import typer
 
 from pickout.cli import model as loading
 from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, open_gallery, setting, settings_of
-from pickout.cli.terminal import say, tell
+from pickout.cli.terminal import check_place, say, tell
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable
 
@@ -29,6 +29,7 @@ def adapt(
     from pickout.train.adaptation import adapt as adapt_model
 
     settings = settings_of(AdaptationSettings, set_)
+    check_place(out, "--out")
     opened = open_gallery(gallery)
     place = model or loading.remembered_model(gallery, opened.manifest)
     loaded = loading.load_model(place, device)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,9 @@ from pickout.cli import model as loading
 from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Texts, open_gallery, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.files import write_atomically
-
-if TYPE_CHECKING:
-    from pickout.gallery.search.probability import Calibration
+from pickout.gallery.search.probability import Calibration
+from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
 
 def calibrate(
@@ -34,8 +34,6 @@ def calibrate(
     """
     from pickout.checkpoints.source import DEFAULT
     from pickout.gallery.calibration.fit import CalibrationSettings, plot_reliability
-    from pickout.gallery.storage.lock import writing
-    from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
     settings = settings_of(CalibrationSettings, set_)
     opened = open_gallery(gallery)
@@ -67,7 +65,7 @@ def _drawn_people() -> Iterator[Path]:
         yield draw_strangers(Path(folder), show)
 
 
-def _show(gallery: Path, found: "Calibration") -> None:
+def _show(gallery: Path, found: Calibration) -> None:
     check = found.check
     used = f"{found.searches:,} searches for {found.identities} people of {found.data}"
     say(f"{gallery}: calibrated at {found.crops:,} crops with {used}")

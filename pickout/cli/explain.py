@@ -13,12 +13,12 @@ from typer.core import TyperGroup
 from pickout.cli import model as loading
 from pickout.cli.options import DataName, DataRoot, Device, Json, Run, Texts, setting, settings_of
 from pickout.cli.terminal import png, progress, say, say_table, tell, write
+from pickout.data.data_set import Split
 from pickout.data.images import open_image
 from pickout.errors import UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.data.data_set import Split
     from pickout.explain.pair import Pair
 
 _Crop = Annotated[Path, typer.Argument(help="The crop.")]
@@ -295,7 +295,7 @@ def vacuous(
     say(f"the first {len(captions)} sentences of {opened.data}, {split}; one mask each, seed {seed}")
 
 
-def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> "Split":
+def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> Split:
     from pickout.data.training_pairs import with_captions
     from pickout.evaluate.protocol import run_folder
 

@@ -1,33 +1,24 @@
 """`pickout gallery`: look at a gallery, change it, erase from it, check it, carry it elsewhere."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import (
-    Crops,
-    Device,
-    GalleryPath,
-    Json,
-    Model,
-    Texts,
-    chosen,
-    filtered,
-    open_gallery,
-    setting,
-    settings_of,
-)
+from pickout.cli.options import Crops, Device, GalleryPath, Json, Model, Texts, chosen, filtered, setting, settings_of
 from pickout.cli.terminal import ask, progress, say, tell
 from pickout.errors import GalleryDamaged, UsageError
+from pickout.gallery.approximate.build import ApproximateSettings, check_size
+from pickout.gallery.changes.verification import verify as check
+from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import whole_numbers
 from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.intake.report import IngestSettings
+from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, parse_labels
 from pickout.gallery.storage.rows import Metadata, parse_time
-
-if TYPE_CHECKING:
-    from pickout.gallery.gallery import Gallery
+from pickout.serve.retention import Retention
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
 
@@ -40,7 +31,7 @@ _Set = Annotated[
 @app.command()
 def info(gallery: GalleryPath, json: Json = False) -> None:
     """What a gallery holds and which model made it."""
-    told = open_gallery(gallery).about()
+    told = Gallery.open(gallery).about()
     begun = told["rebuild"]
     if not json:
         told["rebuild"] = "none"
@@ -76,9 +67,7 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)
 
 
-def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple["Gallery", list[str]]:
-    from pickout.serve.retention import Retention
-
+def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
     opened, ids = chosen(gallery, crops, where)
     Retention(opened).refuse_held(ids)
     return opened, ids
@@ -114,7 +103,7 @@ def _metadata(pairs: list[str]) -> Metadata:
 @app.command()
 def compact(gallery: GalleryPath, json: Json = False) -> None:
     """Merge the small pieces on disk that many commits leave; changes no crop."""
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     opened.compact()
     tell({"rows": opened.count()}, json=json)
 
@@ -126,8 +115,6 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read everything in a gallery and name what is wrong. Exit code 0: nothing; 3: something."""
-    from pickout.gallery.changes.verification import verify as check
-
     faults = 0
     with progress("reading", quiet=json) as show:
         for faults, fault in enumerate(check(gallery, files=files, on_progress=show), start=1):  # noqa: B007
@@ -154,10 +141,9 @@ def approximate(
     The best crops that the index names are scored exactly. Recall is measured with drawn sentences and with crops of
     the gallery, beside an exact search, and written to approximate.json.
     """
-    from pickout.gallery.approximate.build import ApproximateSettings, check_size
     from pickout.synthetic.captions import drawn_sentences
 
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     if off:
         opened.search_exactly()
         tell({"gallery": str(gallery), "search": "exact"}, json=json)
@@ -192,7 +178,7 @@ def export(
     read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit.
     """
     some = crop or where != ANYWHERE
-    opened, ids = chosen(gallery, crop, where) if some else (open_gallery(gallery), None)
+    opened, ids = chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
     with progress("exporting", quiet=json) as show:
         report = opened.export(file, ids, crops=crops, force=force, on_progress=show)
     tell({"file": str(file), **report.as_json()}, json=json)
@@ -214,8 +200,6 @@ def import_(
     The whole file is checked before anything is written. Of two rows of one path the one that was added later stays; of
     equal age, the gallery's. Run it again after a stop, and it goes on.
     """
-    from pickout.gallery.portable.reader import import_gallery
-
     with progress("opening", quiet=json) as show:
         on_progress = lambda what, done, total: show(done, total, what=what)  # noqa: E731
         choices: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
@@ -239,10 +223,8 @@ def rebuild(
     at the end. Kill it at any moment and run it again: it goes on where it stopped. Each crop is read from its original
     again; while one cannot be read, or has changed, the gallery stays as it is.
     """
-    from pickout.gallery.intake.report import IngestSettings
-
     settings = settings_of(IngestSettings, set_)
-    opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded
+    opened = Gallery.open(gallery)  # a wrong folder is told before a model is loaded
     encoder = loading.load_model(model, device)
     with progress("rebuilding", quiet=json) as show:
         report = opened.rebuild(

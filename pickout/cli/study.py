@@ -49,4 +49,4 @@ def study(
     if json:
         typer.echo(to_text(settings, found), nl=False)
     else:
-        Console().print(Markdown(to_markdown(settings, found)))
+        Console().print(Markdown(printable(to_markdown(settings, found), keep="\n")))

@@ -10,7 +10,7 @@ import typer
 
 from pickout.cli.options import Device, Json, Texts
 from pickout.cli.terminal import say, tell
-from pickout.errors import NothingFound
+from pickout.errors import NothingFound, printable
 
 if TYPE_CHECKING:
     from pickout.video.harvest import HarvestReport
@@ -100,11 +100,11 @@ def _progress(found: list["Recording"], *, speaks: bool) -> Iterator[Callable[[s
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not speaks) as bars:
-        tasks = {each.name: bars.add_task(each.name, total=None, at="", visible=False) for each in found}
+        tasks = {each.name: bars.add_task(printable(each.name), total=None, at="", visible=False) for each in found}
 
         def say(name: str, what: float | str, length: float | None) -> None:
             if isinstance(what, str):
-                console.print(what, markup=False)
+                console.print(printable(what), markup=False)
                 return
             at = f"{what / 60:.1f} min" + (f" of {length / 60:.1f}" if length else "")
             bars.update(tasks[name], completed=what, total=length, at=at, visible=True)

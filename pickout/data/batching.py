@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from pickout.config import Settings
 from pickout.errors import ImageUnreadable, RecipeError
-from pickout.shapes import Float, Int, TokenBatch
+from pickout.shapes import Float, Ints, Pictures, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Batch:
     # prepared images. Shape: (batch, 3, height, width); or what a tower's frozen part makes of them
     images: Float[Tensor, "batch *axes"]
     texts: TokenBatch  # tokenized captions, one for each image
-    identity: Int[Tensor, " batch"]  # from 0 to the number of training identities - 1. Shape: (batch,)
+    identity: Ints  # from 0 to the number of training identities - 1. Shape: (batch,)
     # another augmentation of the same images, where the method asks for one (see `Pairing`). Shape: as `images`
-    second_images: Float[Tensor, "batch 3 height width"] | None = None
+    second_images: Pictures | None = None
     # a caption of the same person, mostly the one in `texts`, where the method asks for one
     weak_texts: TokenBatch | None = None
     # 1 where `weak_texts` holds another sentence than `texts`, else 0. Shape: (batch,)
-    replaced: Int[Tensor, " batch"] | None = None
+    replaced: Ints | None = None
 
     def to(self, device: Any, non_blocking: bool = False) -> "Batch":
         """The same batch on `device`."""

@@ -14,21 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.data.scene_changes import (
-    Chance,
-    Picture,
-    background,
-    blurred,
-    folds,
-    frame,
-    neighbours,
-    occlusion,
-    side_light,
-    to_bytes,
-    to_floats,
-    to_image,
-    waves,
-)
+from pickout.data import scene_changes as scene
+from pickout.data.scene_changes import Chance, Picture, blurred, to_bytes, to_floats, to_image, waves
 
 
 def mirror(picture: Picture, chance: Chance) -> None:
@@ -124,25 +111,10 @@ def compression(picture: Picture, chance: Chance) -> None:
 
 
 _RATES = (
-    (folds, 0.7),
-    (side_light, 0.35),
-    (background, 0.6),
-    (neighbours, 0.15),
-    (frame, 0.9),
-    (mirror, 0.5),
-    (darkness, 0.9),
-    (cast, 0.9),
-    (desaturation, 0.9),
-    (contrast, 0.9),
-    (haze, 0.4),
-    (uneven_light, 0.3),
-    (motion_blur, 0.25),
-    (defocus, 0.45),
-    (low_resolution, 0.4),
-    (sharpening, 0.25),
-    (noise, 0.9),
-    (compression, 0.9),
-    (occlusion, 0.25),
+    *((scene.folds, 0.7), (scene.side_light, 0.35), (scene.background, 0.6), (scene.neighbours, 0.15)),
+    *((scene.frame, 0.9), (mirror, 0.5), (darkness, 0.9), (cast, 0.9), (desaturation, 0.9), (contrast, 0.9)),
+    *((haze, 0.4), (uneven_light, 0.3), (motion_blur, 0.25), (defocus, 0.45), (low_resolution, 0.4)),
+    *((sharpening, 0.25), (noise, 0.9), (compression, 0.9), (scene.occlusion, 0.25)),
 )
 CHANGES: Mapping[str, Callable[[Picture, Chance], None]] = {change.__name__: change for change, _ in _RATES}
 """Every change by name, in the order in which they happen on the way from the person to the file."""

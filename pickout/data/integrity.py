@@ -149,7 +149,7 @@ def _captions(entries: Sequence[Entry]) -> Iterator[Finding]:
     for entry, caption in named:
         people[" ".join(caption.split()).casefold()].add(entry.identity)
     shared = sorted(
-        ((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda pair: -pair[0]
+        ((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda one: -one[0]
     )
     examples = [f"{number} identities: {text}" for number, text in shared]
     message = "{} captions stand, word for word, at more than one identity"

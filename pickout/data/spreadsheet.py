@@ -44,7 +44,7 @@ ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 # What pandas takes for a missing value, and its own NaT.
 _MISSING = frozenset({"", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "NaT", "None"}) | {
-    *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
+    *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "Null", "null", "NaN", "NAN", "Nan", "nan", "-NaN", "-nan")
 }
 _NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # columns with the numbers of a data frame's rows
 _WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")

@@ -20,14 +20,7 @@ from pickout.data.data_set import ImageRecord, Split
 from pickout.data.image_changes import change_picture, read_parts
 from pickout.data.images import open_image
 from pickout.data.scene_changes import Picture
-from pickout.data.transforms import (
-    AugmentationSettings,
-    CaptionAugmentationSettings,
-    ImageSettings,
-    augment,
-    augment_tokens,
-    resize,
-)
+from pickout.data.transforms import Augmentation, ImageSettings, augment, augment_tokens, resize
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
@@ -58,14 +51,6 @@ class DataSettings(Settings):
     features: Path | None = None  # where those copies are kept, for several runs; none: in the run's folder
     skip_unreadable: bool = False
     """Open every image once before training and leave out those that cannot be read, one journal line for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """What is done to the two halves of an item."""
-
-    image: AugmentationSettings
-    caption: CaptionAugmentationSettings
 
 
 @dataclass(frozen=True, slots=True)

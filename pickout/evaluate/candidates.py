@@ -22,7 +22,7 @@ from pickout.evaluate.processes import ALONE, Share
 from pickout.files import storage_errors
 from pickout.methods.base import Method
 from pickout.nn.attention import ImageMemory
-from pickout.shapes import Bool, Float
+from pickout.shapes import Bool, Float, Mask, States
 
 
 class TokenStore:
@@ -50,7 +50,7 @@ class TokenStore:
         starts = np.array(self._starts, dtype=np.int64)
         return starts[1:] - starts[:-1]
 
-    def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
+    def add(self, tokens_BND: States, mask_BN: Mask) -> None:
         """Append a batch of rows; in each the tokens that are kept come first. `StorageFull`: no space for the file."""
         if not len(self):
             self._width = tokens_BND.shape[2]

@@ -67,9 +67,7 @@ def keep_one_in(embed: Embed, players: int) -> Effects:
     return Effects(embedded[0], embedded[2:] - embedded[1])
 
 
-def shapley(
-    embed: Embed, players: int, generator: np.random.Generator, *, orders: int = 16, steps: int = 32
-) -> Effects:
+def shapley(embed: Embed, players: int, chance: np.random.Generator, *, orders: int = 16, steps: int = 32) -> Effects:
     """Shapley values by sampled orders: the mean change when the player joins those before it (Shapley, 1953; sampled
     as Castro, Gomez and Tejada, 2009). Each of the orders, an even number, is used forwards and backwards.
 
@@ -77,7 +75,7 @@ def shapley(
     players than steps those that join in one step share its change equally.
     """
     groups = min(players, steps)
-    walks = [generator.permutation(players) for _ in range((orders + 1) // 2)]
+    walks = [chance.permutation(players) for _ in range((orders + 1) // 2)]
     walks += [walk[::-1] for walk in walks]
     step = np.arange(players) * groups // players
     kept = np.zeros((len(walks), groups + 1, players), np.bool_)

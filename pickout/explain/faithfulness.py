@@ -153,7 +153,7 @@ def _measure_pair(
     }
     record = attributes.get(str(image.image))
     for target, score in scores.items():
-        heats = _given(readings, target)
+        heats = {name: heat for name, each in readings.items() if (heat := getattr(each, target)) is not None}
         one = {name: heat[word] for name, heat in heats.items()} if target in GARMENT_TARGETS else heats
         if target == "looks" and not model.method.candidates:
             one = {}
@@ -164,12 +164,6 @@ def _measure_pair(
             mask, garments = read_mask(image.image.parents[2], record), named_parts(pair, record["person"])
             for name, kind, ratio in ratios(garments, mask, pair.grid, heats):
                 tally.kept[target, name, kind].append((ratio, image.identity))
-
-
-def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
-    """What the ways give at a target; those that give nothing are left out."""
-    found = {name: getattr(reading, target) for name, reading in readings.items()}
-    return {name: heat for name, heat in found.items() if heat is not None}
 
 
 def ratios(

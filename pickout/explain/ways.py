@@ -246,9 +246,7 @@ def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None 
     if wanted is not None and wanted not in WAYS:
         raise UsageError(f"unknown way '{wanted}'; known are {', '.join(WAYS)}")
     if measurement is None or measurement.fingerprint != fingerprint:
-        return {
-            target: Verdict(wanted or UNMEASURED[target], False, "not measured for this model") for target in TARGETS
-        }
+        return {each: Verdict(wanted or UNMEASURED[each], False, "not measured for this model") for each in TARGETS}
     return {target: _judge(target, measurement, wanted) for target in TARGETS}
 
 

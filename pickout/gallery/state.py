@@ -12,10 +12,10 @@ from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
 from pickout.gallery.changes.edits import (
     Change,
+    checked_ids,
     choose_rows,
     erase_crops,
     finish_everything,
-    listed,
     remove_rows,
     unfinished,
     update_rows,
@@ -116,7 +116,7 @@ class OpenGallery:
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
-        wanted, to = None if ids is None else listed(ids), Path(file)
+        wanted, to = None if ids is None else checked_ids(ids), Path(file)
         return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
 
     def compact(self) -> None:

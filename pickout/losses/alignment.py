@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.contrastive import soft_cross_entropy
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Embedded, Float, Ints, Scalar
 
 
 def cosine_similarity(
@@ -19,19 +19,14 @@ def cosine_similarity(
         return F.normalize(text_BE.float(), dim=-1) @ F.normalize(image_BE.float(), dim=-1).T
 
 
-def same_identity(identity_B: Int[Tensor, " batch"]) -> Bool[Tensor, "batch batch"]:
+def same_identity(identity_B: Ints) -> Bool[Tensor, "batch batch"]:
     """True where two pairs show one person."""
     return identity_B[:, None] == identity_B[None, :]
 
 
 def triplet_alignment(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
-    *,
-    temperature: float,
-    margin: float,
-) -> Float[Tensor, ""]:
+    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, margin: float
+) -> Scalar:
     """Triplet alignment loss, a sum over the batch in both directions (RDE, TAL; ITSELF, section 3.4).
 
     With s the cosines, texts in rows, it is `hinge_sum(s) + hinge_sum(s transposed)`.
@@ -55,7 +50,7 @@ def hinge_sum(
     *,
     temperature: float,
     margin: float,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Sum over rows of [m - sum_k a_k s_k + tau * log sum_(negatives) exp(s_k / tau)]_+ (RDE, TAL).
 
     a is the soft-max of s / tau over the row's positives and carries no gradient. A row without negatives gives 0, also
@@ -75,13 +70,8 @@ def hinge_sum(
 
 
 def similarity_distribution(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
-    *,
-    temperature: float,
-    floor: float = 1e-8,
-) -> Float[Tensor, ""]:
+    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, floor: float = 1e-8
+) -> Scalar:
     """Similarity distribution matching: KL(p || q) in both directions, each a mean over the batch (IRRA, SDM).
 
     p is the soft-max of the cosines over a row, q the row's positives divided by their number.
@@ -101,13 +91,7 @@ def similarity_distribution(
     return losses[0] + losses[1]
 
 
-def info_nce(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
-    *,
-    scale: Float[Tensor, ""],
-) -> Float[Tensor, ""]:
+def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, scale: Scalar) -> Scalar:
     """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon).
 
     Args:

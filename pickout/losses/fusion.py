@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.identity import IGNORED
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Float, Ids, Int, Ints, Mask, Scalar
 
 Count = Tensor | float | int
 
 
 def counted_mean(
     values_P: Float[Tensor, " terms"], kept_P: Bool[Tensor, " terms"], count: Count | None = None
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """The sum of the kept values divided by their number, or by `count`; 0, also to the gradient, where none is kept.
 
     Args:
@@ -32,7 +32,7 @@ def counted_mean(
 @torch.no_grad()
 def negative_weights(
     similarity_BB: Float[Tensor, "batch batch"],
-    identity_B: Int[Tensor, " batch"],
+    identity_B: Ints,
     *,
     group: int = 13,
     epsilon: float = 1e-5,
@@ -60,7 +60,7 @@ def negative_weights(
     return (near_BB.softmax(dim=1) + epsilon).masked_fill(refused_BB, 0.0)
 
 
-def same_caption(ids_BT: Int[Tensor, "batch tokens"]) -> Bool[Tensor, "batch batch"]:
+def same_caption(ids_BT: Ids) -> Bool[Tensor, "batch batch"]:
     """True where two captions, padded to one length with one id, have equal token ids."""
     return (ids_BT[:, None] == ids_BT).all(dim=2)
 
@@ -71,7 +71,7 @@ def matching_loss(
     valid_P: Bool[Tensor, " pairs"] | None = None,
     *,
     count: Count | None = None,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Mean cross-entropy of "matches" against "does not", over the valid pairs (ALBEF, ITM; RaSa, PITM; AGA, Eq. 3).
 
     Args:
@@ -84,9 +84,7 @@ def matching_loss(
     return _cross_entropy(logits_P2, labels_P if valid_P is None else labels_P.masked_fill(~valid_P, IGNORED), count)
 
 
-def relation_loss(
-    logits_B2: Float[Tensor, "batch 2"], replaced_B: Int[Tensor, " batch"], *, count: Count | None = None
-) -> Float[Tensor, ""]:
+def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: Ints, *, count: Count | None = None) -> Scalar:
     """Mean cross-entropy of strong against weak positive pairs, whose caption is another of the person (RaSa, PRD).
 
     Class 1 means a weak one, and `replaced_B` is 1 there.
@@ -94,13 +92,7 @@ def relation_loss(
     return _cross_entropy(logits_B2, replaced_B, count)
 
 
-def replaced_labels(
-    replaced_BT: Int[Tensor, "batch tokens"],
-    ids_BT: Int[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    *,
-    ignored_ids: tuple[int, ...] = (),
-) -> Int[Tensor, "batch tokens"]:
+def replaced_labels(replaced_BT: Ids, ids_BT: Ids, content_BT: Mask, *, ignored_ids: tuple[int, ...] = ()) -> Ids:
     """1 where a word differs from the caption's, 0 where it does not, `IGNORED` where nothing is asked.
 
     Args:
@@ -117,8 +109,8 @@ def replaced_labels(
 
 
 def replaced_word_loss(
-    logits_BT2: Float[Tensor, "batch tokens 2"], labels_BT: Int[Tensor, "batch tokens"], *, count: Count | None = None
-) -> Float[Tensor, ""]:
+    logits_BT2: Float[Tensor, "batch tokens 2"], labels_BT: Ids, *, count: Count | None = None
+) -> Scalar:
     """Mean cross-entropy over the words that `replaced_labels` asks for; class 1 means replaced (RaSa, MRTD)."""
     return _cross_entropy(logits_BT2.flatten(0, 1), labels_BT.flatten(), count)
 
@@ -130,7 +122,7 @@ def masked_word_loss(
     alpha: float,
     *,
     count: Count | None = None,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """(1 - alpha) CE(z, label) + alpha * -sum_v q_v log softmax(z)_v, a mean over the chosen positions (ALBEF; RaSa).
 
     q is the soft-max of the teacher's logits.
@@ -149,12 +141,12 @@ def masked_word_loss(
 
 def masked_word_loss_over_sequence(
     logits_BTV: Float[Tensor, "batch tokens vocabulary"],
-    labels_BT: Int[Tensor, "batch tokens"],
+    labels_BT: Ids,
     teacher_nV: Float[Tensor, "chosen vocabulary"],
     alpha: float,
     *,
     count: Count | None = None,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """As `masked_word_loss`, but the student's soft-max of the soft-label term runs over the tokens of a caption.
 
     RaSa's released program has it so, and its published numbers with it; ALBEF mended the same line as a slip.

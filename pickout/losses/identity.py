@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.alignment import same_identity
-from pickout.shapes import Float, Int
+from pickout.shapes import Float, Int, Ints, Scalar
 
 MismatchClass = Literal["n_id", "batch_max_plus_one"]
 
@@ -20,8 +20,8 @@ IGNORED = -100  # the label of a pair that is left out, because its sample has n
 class HardNegatives(NamedTuple):
     """The most similar text of another person for each image, and image for each text; -1 where there is none."""
 
-    text: Int[Tensor, " batch"]
-    image: Int[Tensor, " batch"]
+    text: Ints
+    image: Ints
 
 
 class LabelledPairs(NamedTuple):
@@ -33,7 +33,7 @@ class LabelledPairs(NamedTuple):
 
 
 @torch.no_grad()
-def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Int[Tensor, " batch"]) -> HardNegatives:
+def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Ints) -> HardNegatives:
     """The nearest sample of another identity in both directions (ITSELF, CID; CFAM).
 
     Args:
@@ -45,7 +45,7 @@ def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Int[
     return HardNegatives(*(others_BB.argmax(dim=side).masked_fill(alone_B, -1) for side in (1, 0)))
 
 
-def mismatch_label(identity_B: Int[Tensor, " batch"], identities: int, rule: MismatchClass) -> Int[Tensor, ""]:
+def mismatch_label(identity_B: Ints, identities: int, rule: MismatchClass) -> Int[Tensor, ""]:
     """The class of mismatched pairs.
 
     Args:
@@ -57,9 +57,7 @@ def mismatch_label(identity_B: Int[Tensor, " batch"], identities: int, rule: Mis
     return torch.full_like(identity_B[0], identities) if rule == "n_id" else identity_B.max() + 1
 
 
-def matching_pairs(
-    negatives: HardNegatives, identity_B: Int[Tensor, " batch"], mismatch: Int[Tensor, ""]
-) -> LabelledPairs:
+def matching_pairs(negatives: HardNegatives, identity_B: Ints, mismatch: Int[Tensor, ""]) -> LabelledPairs:
     """Three pairs a sample, in order: its own, its caption with a wrong image, its image with a wrong caption (CID).
 
     Args:
@@ -77,7 +75,7 @@ def matching_pairs(
     return LabelledPairs(image_B3.flatten(), text_B3.flatten(), label_B3.flatten())
 
 
-def classification(logits_PC: Float[Tensor, "samples classes"], label_P: Int[Tensor, " samples"]) -> Float[Tensor, ""]:
+def classification(logits_PC: Float[Tensor, "samples classes"], label_P: Int[Tensor, " samples"]) -> Scalar:
     """Mean cross-entropy over the samples that are not `IGNORED` (ITSELF, the identity terms of CID)."""
     return F.cross_entropy(logits_PC.float(), label_P, ignore_index=IGNORED)
 
@@ -86,7 +84,7 @@ def pair_classification(
     image_first_PC: Float[Tensor, "pairs classes"],
     text_first_PC: Float[Tensor, "pairs classes"],
     label_P: Int[Tensor, " pairs"],
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Half the sum of the cross-entropies of both orders of a pair (ITSELF, CID).
 
     Args:

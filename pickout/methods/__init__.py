@@ -8,10 +8,9 @@ from pickout.config import Settings
 from pickout.data.training_pairs import PLAIN, Pairing
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Method
-from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import TRAINING_ONLY, FusionSettings, pairing
-from pickout.methods.itself import Itself, ItselfSettings
+from pickout.methods.itself import Dual, DualSettings, Itself, ItselfSettings
 
 __all__ = ["METHODS", "MethodEntry"]
 

@@ -27,7 +27,7 @@ from pickout.methods.fusion_plan import Plan, PlanningModel, unit
 from pickout.methods.step_choices import find_partners, mean_over_processes
 from pickout.nn.fusion_encoder import Fused, fuse_by_length, read_by_length
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import Float, TokenBatch
+from pickout.shapes import Float, Scalar, TokenBatch
 
 TEMPERATURES = (0.001, 0.5)  # least and largest temperature in ALBEF's pre-training
 
@@ -42,7 +42,11 @@ class Fusion(PlanningModel):
         """
         given, alpha = self.given(batch), self.settings.alpha(progress)
         if self.training:
-            self._move_on(progress)
+            with torch.no_grad():
+                if self.settings.clamp_temperature:
+                    self.temperature.clamp_(*TEMPERATURES)
+                if progress.part == 0:
+                    self.twin.follow(self, self.settings.momentum)
         chooser = self.chooser(progress, given.part, batch.identity.device)
         plan = self.plan(given, chooser, self.vision(given.images).tokens)
         states = self._read(plan)
@@ -52,13 +56,6 @@ class Fusion(PlanningModel):
         logs = {**plan.logs, "temperature": self.temperature.item(), "alpha": alpha}
         return LossTerms(terms, {name: self.settings.weights[name] for name in terms}, logs)
 
-    @torch.no_grad()
-    def _move_on(self, progress: Progress) -> None:
-        if self.settings.clamp_temperature:
-            self.temperature.clamp_(*TEMPERATURES)
-        if progress.part == 0:
-            self.twin.follow(self, self.settings.momentum)
-
     def _read(self, plan: Plan) -> tuple[Tensor, ...]:
         """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""
         ids = torch.cat([plan.weak.online.ids, *plan.changed])
@@ -67,7 +64,7 @@ class Fusion(PlanningModel):
 
     def _contrast(
         self, plan: Plan, states_BTD: Float[Tensor, "batch length text_width"], alpha: float
-    ) -> tuple[Float[Tensor, ""], tuple[Drawn, Drawn]]:
+    ) -> tuple[Scalar, tuple[Drawn, Drawn]]:
         """The contrast of the whole batch, and this process's hard negatives: images for captions, then captions."""
         rules = self.settings
         # Differs from the paper: keys are the whole batch's, not one device's, so the number of processes is no matter.
@@ -146,9 +143,7 @@ class Fusion(PlanningModel):
             terms["replaced"] = replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
         return {name: mean_over_processes(loss) for name, loss in terms.items()}
 
-    def _word_loss(
-        self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float
-    ) -> Float[Tensor, ""]:
+    def _word_loss(self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float) -> Scalar:
         assert plan.hidden is not None and plan.teacher is not None
         chosen, ids, table = plan.hidden.chosen, plan.given.strong.ids, self.text.embeddings.words.weight
         count, length = plan.given.part.share(chosen.sum()), plan.given.part.strong

@@ -26,7 +26,7 @@ from pickout.methods.base import (
 from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
 from pickout.nn.towers import VisionTransformer
-from pickout.shapes import NO_ATTENTION, Bool, Float, Int, TokenBatch
+from pickout.shapes import NO_ATTENTION, Bool, Float, Int, Pictures, TokenBatch
 
 _NEW = ("relation_head.", "replaced_head.")
 TRAINING_ONLY = ("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer", *_NEW)
@@ -220,7 +220,7 @@ class FusionModel(Method):
             raise TrainingError("this model was built without identities, so it has no momentum twin to train with")
         return self.momentum
 
-    def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised; `tokens` is what `remember` reads."""
         out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = self.image_projection(out.tokens[:, 0]).float(), out.trace if trace else None

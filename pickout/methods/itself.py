@@ -3,7 +3,7 @@
 ITSELF: Attention Guided Fine-Grained Alignment for Vision-Language Retrieval, arXiv 2601.01024. In training, the
 attention of a middle and a late layer is rolled out (MARS), the best tokens within a shrinking budget (ATS) form a
 bank, and an adapter pools the bank into a local embedding (GRAB). docs/methods/itself.md tells paper, release and ours
-apart.
+apart. `dual` is its baseline (table 3): two towers and one global feature each.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.methods.base import (
+    ALL_ROWS,
     ImageFeatures,
     ImageTower,
     LossTerms,
@@ -34,7 +35,7 @@ from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
-from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -144,8 +145,8 @@ class Selection:
         return min(self.selectable, kept)
 
     def choose(
-        self, out: TowerOutput, padding: Bool[Tensor, "batch tokens"] | None, kept: int | None = None
-    ) -> tuple[Float[Tensor, "batch kept width"], Int[Tensor, " batch"]]:
+        self, out: TowerOutput, padding: Mask | None, kept: int | None = None
+    ) -> tuple[Float[Tensor, "batch kept width"], Ints]:
         """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1. With
         `kept`, so many by the training rule, else as outside training. `padding` is True at padding."""
         rule, kept = (self.evaluation, self.evaluation_kept) if kept is None else (self.training, kept)
@@ -200,7 +201,7 @@ class Itself(Method):
         logs = {"kept_patches": float(patches), "kept_words": float(words)}
         return LossTerms({**whole.terms, **part.terms}, {**whole.weights, **part.weights}, logs)
 
-    def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, _with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
@@ -212,7 +213,7 @@ class Itself(Method):
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
         return TextFeatures(self._embed(parts), out.tokens, texts, parts, out.trace if trace else None)
 
-    def _embed(self, parts: Mapping[str, Tensor]) -> Float[Tensor, "batch dimension"]:
+    def _embed(self, parts: Mapping[str, Tensor]) -> Embedded:
         """[sqrt(lambda) g ; sqrt(1 - lambda) u] of unit g and u: inner products are fused scores (ITSELF, Eq. 8)."""
         share = self.settings.fusion_weight
         whole, part = F.normalize(parts["global"], dim=-1), F.normalize(parts["local"], dim=-1)
@@ -246,3 +247,47 @@ def _scoring(settings: ItselfSettings, statistic: Statistic, tower: str, depth: 
         raise RecipeError(told + (remedy if key != "single_layer" else ""))
     later_left = settings.rollout_order == "later_left"
     return Scoring(statistic, layers, settings.discard, later_left, settings.query_row)
+
+
+class DualSettings(ObjectiveSettings):
+    """The global baseline: TAL and CID on the class and end-of-text tokens (ITSELF, table 3, first row)."""
+
+
+class Dual(Method):
+    """The cosine of class token and end-of-text token; arguments as in `MethodEntry.build`."""
+
+    def __init__(
+        self,
+        settings: DualSettings,
+        vision: ImageTower,
+        text: TextTower,
+        identities: int,
+        vocabulary: Vocabulary | None = None,  # noqa: ARG002  (no piece is hidden or proposed)
+    ) -> None:
+        super().__init__()
+        self.settings, self.vision, self.text = settings, vision, text
+        self.global_objective = Objective(settings, "global", vision.embedding, identities)
+        self.dimension = vision.embedding
+
+    def losses(self, batch: Batch, progress: Progress) -> LossTerms:  # noqa: ARG002  (nothing here changes over time)
+        """TAL and CID of the global features, over the batches of all processes together."""
+        image_BE = gather_with_gradient(self.vision(batch.images).summary.float())
+        text_BE = gather_with_gradient(self.text(batch.texts).summary.float())
+        terms: LossTerms = self.global_objective(image_BE, text_BE, gather(batch.identity))
+        return terms
+
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
+        """Embed prepared images; `parts` holds `global`, not normalised."""
+        out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
+        whole, seen = out.summary.float(), out.trace if trace else None
+        return ImageFeatures(F.normalize(whole, dim=-1), out.tokens, {"global": whole}, seen)
+
+    def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> TextFeatures:
+        """Embed tokenized captions; `parts` holds `global`, not normalised."""
+        out = self.text(texts, ALL_ROWS if trace else NO_ATTENTION)
+        whole, seen = out.summary.float(), out.trace if trace else None
+        return TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Towers, classifiers, and the biases of each."""
+        return group_parameters(self, self.settings.group_of)

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from pickout.nn.attention import Attended, Grouping, ImageMemory, group_rows
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
 from pickout.nn.towers import TextSettings, check_length, first_content
-from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_request, run_layers
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch
+from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_asked, run_layers
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, Mask, TokenBatch
 
 _ROWS, _MOST = 48, 4  # of a band at least, and bands at most: narrower ones pad less, and make more, smaller products
 
@@ -66,12 +66,12 @@ class FusionEncoder(nn.Module):
         """The text layers' states of captions whose first token is the class token; not projected. `ValueError` for
         captions longer than the context, or a layer that is not there."""
         check_length(texts, self.context)
-        check_request(attention, self.layers)
+        check_asked(attention, self.layers)
         seen_BT = None if bool(texts.mask.all()) else texts.mask
         x_BTD, rows, maps = run_layers(self.text_layers, self.embeddings(texts.ids), attention, seen_BT)
         return by_first_token(x_BTD, rows, maps, self.content(texts))
 
-    def content(self, texts: TokenBatch) -> Bool[Tensor, "batch tokens"]:
+    def content(self, texts: TokenBatch) -> Mask:
         """True where a token is a word piece: no class token, closing token or padding."""
         return first_content(texts, self.end)
 
@@ -100,7 +100,7 @@ class FusionEncoder(nn.Module):
         rows, last = len(states_RTD), self.fusion_layers
         if image_R is None and rows != memory.images:
             raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
-        check_request(request, last)
+        check_asked(request, last)
         if rows == 0:
             return Fused(states_RTD[:, 0], states_RTD)
         alone = 0 if request.wants_map(last) else summary_rows

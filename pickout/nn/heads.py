@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Embedded, Float, Int, Ints
 
 Residual = Literal["linear", "identity"]
 Pool = Literal["max", "gpo"]
@@ -19,9 +19,7 @@ def unit_tokens(tokens: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes wi
     return tokens.float() / (norms + 1e-8)
 
 
-def max_pool(
-    z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]
-) -> Float[Tensor, "batch dimension"]:
+def max_pool(z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]) -> Embedded:
     """Each channel's largest value over the tokens that count, at least one a sample (ITSELF as released; RDE)."""
     return z_BKE.masked_fill(~filled_BK[..., None], -torch.inf).max(dim=1).values
 
@@ -40,9 +38,7 @@ class LearnedPool(nn.Module):
         self.reader = nn.GRU(self.code, self.hidden, batch_first=True, bidirectional=True)
         self.score = nn.Linear(self.hidden, 1, bias=False)
 
-    def forward(
-        self, z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]
-    ) -> Float[Tensor, "batch dimension"]:
+    def forward(self, z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]) -> Embedded:
         """Pool the first tokens of each sample, at least one, where `filled_BK` is True; float32."""
         sorted_BKE = z_BKE.masked_fill(~filled_BK[..., None], -torch.inf).sort(dim=1, descending=True).values
         sorted_BKE = sorted_BKE.masked_fill(~filled_BK[..., None], 0.0)
@@ -114,9 +110,7 @@ class GrabHead(nn.Module):
         self.pool = LearnedPool() if pool == "gpo" else None
         self.mask_fillers = mask_fillers
 
-    def forward(
-        self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch dimension"]:
+    def forward(self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Ints) -> Embedded:
         """Embed banks of kept tokens, content first, of which so many count; float32, neither is normalised."""
         unit_BKD = unit_tokens(bank_BKD)
         filled_BK = torch.arange(bank_BKD.shape[1], device=bank_BKD.device) < length_B[:, None]
@@ -179,7 +173,7 @@ class IdentityHeads(nn.Module):
             first, second = (F.gelu(self.fusion_norm(fused)) for fused in (image_first, text_first))
             return self.pair_classifier(first), self.pair_classifier(second)
 
-    def identity_logits(self, features_BE: Float[Tensor, "batch dimension"]) -> Float[Tensor, "batch classes"]:
+    def identity_logits(self, features_BE: Embedded) -> Float[Tensor, "batch classes"]:
         """Classify images or captions by themselves, from features that are not normalised."""
         with torch.autocast(features_BE.device.type, enabled=False):
             logits: Tensor = self.identity_classifier(features_BE.float())

@@ -11,44 +11,40 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Float, Ints, Mask, Scores
 
 
-def point_at(query_B: Int[Tensor, " batch"], tokens: int) -> Float[Tensor, "batch tokens"]:
+def point_at(query_B: Ints, tokens: int) -> Scores:
     """The start vector of the class or end-of-text row: one at each sample's query token, zero elsewhere."""
     return (torch.arange(tokens, device=query_B.device) == query_B[:, None]).float()
 
 
-def average_over(content_BN: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
+def average_over(content_BN: Mask) -> Scores:
     """The start vector of the mean row of a sample's content; zero where a sample has no content."""
     return content_BN.float() / content_BN.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 @torch.no_grad()
-def read_row(
-    map_BNN: Float[Tensor, "batch tokens tokens"], start_BN: Float[Tensor, "batch tokens"]
-) -> Float[Tensor, "batch tokens"]:
+def read_row(map_BNN: Float[Tensor, "batch tokens tokens"], start_BN: Scores) -> Scores:
     """`start` times the map, rows of which are queries: where the starting tokens look."""
     with torch.autocast(map_BNN.device.type, enabled=False):
         return torch.einsum("bn,bnm->bm", start_BN.float(), map_BNN.float())
 
 
 @torch.no_grad()
-def layer_mean(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+def layer_mean(rows: Sequence[Scores]) -> Scores:
     """The mean of the rows over layers (ITSELF, table 6 B)."""
     return torch.stack([row_BN.float() for row_BN in rows]).mean(dim=0)
 
 
 @torch.no_grad()
-def layer_deviation(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+def layer_deviation(rows: Sequence[Scores]) -> Scores:
     """The population standard deviation of the rows over layers (ITSELF, table 6 D)."""
     return torch.stack([row_BN.float() for row_BN in rows]).std(dim=0, correction=0)
 
 
 @torch.no_grad()
-def layer_ema(
-    rows: Sequence[Float[Tensor, "batch tokens"]], *, beta: float, debias: bool = False
-) -> Float[Tensor, "batch tokens"]:
+def layer_ema(rows: Sequence[Scores], *, beta: float, debias: bool = False) -> Scores:
     """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0; the last a (AGA, Eq. 7).
 
     With beta near one the layers weigh almost the same, and the result sums to 1 - beta ** layers only: what follows is
@@ -105,12 +101,8 @@ def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) 
 
 @torch.no_grad()
 def rollout_row(
-    maps: Sequence[Float[Tensor, "batch tokens tokens"]],
-    start_BN: Float[Tensor, "batch tokens"],
-    share: float,
-    *,
-    later_left: bool = True,
-) -> Float[Tensor, "batch tokens"]:
+    maps: Sequence[Float[Tensor, "batch tokens tokens"]], start_BN: Scores, share: float, *, later_left: bool = True
+) -> Scores:
     """`start` times the roll-out matrix R = F_last ... F_first, by vector-matrix products (ITSELF, Eq. 2).
 
     Args:

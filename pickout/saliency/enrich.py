@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pickout.draws import categorical
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Float, Ids, Int, Mask, Scores
 
 CandidateOrder = Literal["topk_then_drop", "drop_then_topk"]
 """Whether the original word is taken out of the k best, which leaves k - 1 or k, or before, which leaves k."""
@@ -55,15 +55,15 @@ def candidates(
 
 @torch.no_grad()
 def enrich(
-    ids_BT: Int[Tensor, "batch tokens"],
-    chosen_BT: Bool[Tensor, "batch tokens"],
+    ids_BT: Ids,
+    chosen_BT: Mask,
     found: Candidates,
     *,
-    uniform_BT: Float[Tensor, "batch tokens"],
+    uniform_BT: Scores,
     decision_BU: Float[Tensor, "batch units"],
     allowed_B: Bool[Tensor, " batch"],
     probability: float = 0.3,
-) -> Int[Tensor, "batch tokens"]:
+) -> Ids:
     """Draw a word for each chosen position (AGA, Eq. 11) and put it in with the given probability (p_tem).
 
     A chosen position without a candidate keeps its word, as does every other: start, end and padding stay.

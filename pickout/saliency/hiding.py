@@ -6,15 +6,11 @@ Random numbers come in as uniforms, so the caller decides what is repeatable.
 import torch
 from torch import Tensor
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Ids, Int, Mask, Scores
 
 
 @torch.no_grad()
-def word_numbers(
-    ids_BT: Int[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    continues_V: Bool[Tensor, " vocabulary"],
-) -> Int[Tensor, "batch tokens"]:
+def word_numbers(ids_BT: Ids, content_BT: Mask, continues_V: Bool[Tensor, " vocabulary"]) -> Ids:
     """The number of each token's word in its caption, from 0; a token that is no content has a number of its own.
 
     Args:
@@ -28,18 +24,15 @@ def word_numbers(
     return (~joined_BT).cumsum(dim=1) - 1
 
 
-def word_sizes(words_BT: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
+def word_sizes(words_BT: Ids) -> Ids:
     """How many pieces the word of each token has; `words_BT` from `word_numbers`."""
     return torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
 
 
 @torch.no_grad()
 def vacuous_positions(
-    ids_BT: Int[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    vacuous_V: Bool[Tensor, " vocabulary"],
-    words_BT: Int[Tensor, "batch tokens"] | None = None,
-) -> Bool[Tensor, "batch tokens"]:
+    ids_BT: Ids, content_BT: Mask, vacuous_V: Bool[Tensor, " vocabulary"], words_BT: Ids | None = None
+) -> Mask:
     """True at empty words.
 
     Args:
@@ -54,12 +47,8 @@ def vacuous_positions(
 
 @torch.no_grad()
 def choose_positions(
-    probability_BT: Float[Tensor, "batch tokens"],
-    uniform_BT: Float[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    *,
-    words_BT: Int[Tensor, "batch tokens"] | None = None,
-) -> Bool[Tensor, "batch tokens"]:
+    probability_BT: Scores, uniform_BT: Scores, content_BT: Mask, *, words_BT: Ids | None = None
+) -> Mask:
     """True at the tokens that are hidden: one independent draw a piece, or a word (AGA; RaSa; BERT).
 
     As whole words, a word's probability is the mean over its pieces, which keeps the expected number of pieces, and
@@ -78,13 +67,8 @@ def choose_positions(
 
 @torch.no_grad()
 def ensure_chosen(
-    chosen_BT: Bool[Tensor, "batch tokens"],
-    probability_BT: Float[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    *,
-    empty: Bool[Tensor, ""],
-    words_BT: Int[Tensor, "batch tokens"] | None = None,
-) -> Bool[Tensor, "batch tokens"]:
+    chosen_BT: Mask, probability_BT: Scores, content_BT: Mask, *, empty: Bool[Tensor, ""], words_BT: Ids | None = None
+) -> Mask:
     """Where nothing at all was chosen, the likeliest token (or word) of each text, the first among equals.
 
     Args:
@@ -116,9 +100,7 @@ def _by_word(probability_BT: Tensor, uniform_BT: Tensor, words_BT: Tensor) -> tu
     return mean_BT.gather(1, words_BT), deciding_BT.gather(1, words_BT)
 
 
-def random_words(
-    uniform_BT: Float[Tensor, "batch tokens"], choices: Int[Tensor, " choices"]
-) -> Int[Tensor, "batch tokens"]:
+def random_words(uniform_BT: Scores, choices: Int[Tensor, " choices"]) -> Ids:
     """One of the choices a token, all equally likely.
 
     Args:
@@ -130,15 +112,15 @@ def random_words(
 
 
 def apply_mask(
-    ids_BT: Int[Tensor, "batch tokens"],
-    chosen_BT: Bool[Tensor, "batch tokens"],
-    uniform_BT: Float[Tensor, "batch tokens"],
-    random_BT: Int[Tensor, "batch tokens"],
+    ids_BT: Ids,
+    chosen_BT: Mask,
+    uniform_BT: Scores,
+    random_BT: Ids,
     mask_id: int,
     *,
     hidden: float = 0.8,
     changed: float = 0.1,
-) -> Int[Tensor, "batch tokens"]:
+) -> Ids:
     """The captions with 80 % of the chosen tokens hidden, 10 % changed and the rest left (BERT).
 
     Args:

@@ -6,18 +6,15 @@ What is hidden is drawn in `pickout.saliency.hiding`. All of it is float32 and w
 from typing import Literal
 
 import torch
-from torch import Tensor
 
-from pickout.shapes import Bool, Float
+from pickout.shapes import Mask, Scores
 
 Normalisation = Literal["none", "mean", "max", "minmax"]
 """What a word's weight is divided by before Eq. 9: nothing, the mean, the largest, or the span above the smallest."""
 
 
 @torch.no_grad()
-def word_weights(
-    fused_BT: Float[Tensor, "batch tokens"], content_BT: Bool[Tensor, "batch tokens"], temperature: float
-) -> Float[Tensor, "batch tokens"]:
+def word_weights(fused_BT: Scores, content_BT: Mask, temperature: float) -> Scores:
     """The soft-max of attention over a caption's words alone (AGA, Eq. 8); 0 elsewhere, and in a caption without words.
 
     Args:
@@ -32,14 +29,8 @@ def word_weights(
 
 @torch.no_grad()
 def probabilities(
-    weights_BT: Float[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    *,
-    normalisation: Normalisation,
-    scale: float,
-    alpha1: float,
-    alpha2: float,
-) -> Float[Tensor, "batch tokens"]:
+    weights_BT: Scores, content_BT: Mask, *, normalisation: Normalisation, scale: float, alpha1: float, alpha2: float
+) -> Scores:
     """p = alpha1 + scale * alpha2 * w (AGA, Eq. 9), before clipping; 0 at tokens that are no content.
 
     w is the weight as it is (`none`), divided by the caption's mean weight (`mean`), by its largest (`max`), or moved
@@ -67,7 +58,7 @@ def probabilities(
 
 
 @torch.no_grad()
-def clip(raw_BT: Float[Tensor, "batch tokens"], *, redistribute: bool = True) -> Float[Tensor, "batch tokens"]:
+def clip(raw_BT: Scores, *, redistribute: bool = True) -> Scores:
     """Numbers into [0, 1]; rows that need no clipping stay as they are.
 
     Args:
@@ -94,9 +85,7 @@ def clip(raw_BT: Float[Tensor, "batch tokens"], *, redistribute: bool = True) ->
     return torch.where((clipped_BT == raw_BT).all(dim=1, keepdim=True), raw_BT, spread_BT)
 
 
-def vacuous_probabilities(
-    vacuous_BT: Bool[Tensor, "batch tokens"], content_BT: Bool[Tensor, "batch tokens"], ratio: float
-) -> Float[Tensor, "batch tokens"]:
+def vacuous_probabilities(vacuous_BT: Mask, content_BT: Mask, ratio: float) -> Scores:
     """Empty words alone, each with one probability, so that `ratio` of a caption's words is expected (AGA, table I).
 
     The paper does not say how many words this comparison hides; here as many as elsewhere, at most all empty ones.

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
-
 from pickout.saliency.aggregation import average_over, layer_deviation, layer_mean, point_at, read_row, rollout_row
-from pickout.shapes import AttentionRequest, AttentionTrace, Float
+from pickout.shapes import AttentionRequest, AttentionTrace, Scores
 
 Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
 QueryRow = Literal["query", "content"]
@@ -42,7 +40,7 @@ class Scoring:
         needs_maps = self.statistic == "mars" or self.row == "content"
         return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
 
-    def scores(self, trace: AttentionTrace) -> Float[Tensor, "batch tokens"]:
+    def scores(self, trace: AttentionTrace) -> Scores:
         """One score a token, float32, without gradient; the trace is only read.
 
         Args:

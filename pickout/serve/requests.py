@@ -100,6 +100,8 @@ class SearchBody(Body):
     """Whether a single sentence is read for cameras and times; the answer tells what was read."""
     now: datetime | None = None
     """What `yesterday` in a sentence is told by, in the zone of the gallery's times; none: the server's clock."""
+    thumbnails: bool = False
+    """Whether each candidate comes with its thumbnail, a JPEG in base64: one answer instead of many requests."""
     case: CaseId | None = None
     """The case that this is searched for, which notes it down."""
     error: float = Field(default=0.05, gt=0, lt=1)

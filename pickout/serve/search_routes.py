@@ -95,7 +95,8 @@ async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, An
     if body.case is not None:
         await run_in_threadpool(parts.cases.own, called.actor, gallery, body.case)
     found = parts.service.search(called.actor, gallery, body, who)
-    told = found.as_json(await asyncio.wrap_future(found.answer))
+    given = await asyncio.wrap_future(found.answer)
+    told = await run_in_threadpool(found.as_json, given) if body.thumbnails else found.as_json(given)
     if body.case is not None:
         await run_in_threadpool(parts.cases.searched, body.case, who, told)
     return told
@@ -157,7 +158,7 @@ def save(called: Called, gallery: str, body: SaveBody) -> dict[str, str]:
     return {"saved": body.name}
 
 
-@router.delete("/galleries/{gallery}/saved/{name}", tags=["saved searches"], status_code=204)
+@router.delete("/galleries/{gallery}/saved/{name:path}", tags=["saved searches"], status_code=204)
 def forget(called: Called, gallery: str, name: Name) -> None:
     """Forget a saved search."""
     called.parts.service.forget_saved(called.actor, gallery, name)
@@ -175,13 +176,13 @@ def watch(called: Called, gallery: str, body: WatchBody) -> dict[str, Any]:
     return called.parts.watches.create(called.actor, gallery, body, called.who)
 
 
-@router.delete("/galleries/{gallery}/watches/{name}", tags=["watches"], status_code=204)
+@router.delete("/galleries/{gallery}/watches/{name:path}", tags=["watches"], status_code=204)
 def unwatch(called: Called, gallery: str, name: Name) -> None:
     """Ask no more, and forget what was found."""
     called.parts.watches.delete(called.actor, gallery, name)
 
 
-@router.get("/galleries/{gallery}/watches/{name}/alarms", tags=["watches"], response_model=answers.Alarms)
+@router.get("/galleries/{gallery}/watches/{name:path}/alarms", tags=["watches"], response_model=answers.Alarms)
 def alarms(
     called: Called, gallery: str, name: Name, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
 ) -> dict[str, list[dict[str, Any]]]:
@@ -190,7 +191,7 @@ def alarms(
 
 
 @router.get(
-    "/galleries/{gallery}/watches/{name}/events",
+    "/galleries/{gallery}/watches/{name:path}/events",
     tags=["watches"],
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "alarms as they come"}},

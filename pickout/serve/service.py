@@ -3,6 +3,7 @@
 import logging
 import re
 import secrets
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import Parse, read_filters
 from pickout.gallery.storage.rows import LABEL
 from pickout.serve.access import Action, Actor, Tokens, no_gallery, permit
+from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
 from pickout.serve.recordings import Recordings
@@ -44,12 +46,17 @@ class Searching:
     answer: "Future[Answer]" = field(default_factory=Future)
     parse: Parse | None = None
     warnings: Sequence[str] = ()
+    picture: Callable[[bytes], bytes] | None = None
+    """How a candidate's thumbnail is given, where it is asked for."""
 
     def as_json(self, given: Answer) -> dict[str, Any]:
         """The answer as a client gets it."""
         told = given.as_json()
         told["notes"] = [*self.warnings, *told["notes"]]
         hits = [told_hit(hit) for hit in given.hits]
+        if self.picture is not None:
+            for hit, row in zip(hits, given.hits, strict=True):
+                hit["thumbnail"] = b64encode(self.picture(row.thumbnail)).decode()
         return {**told, "parse": None if self.parse is None else self.parse.as_json(), "candidates": hits}
 
 
@@ -181,6 +188,9 @@ class Service:
     def search(self, actor: Actor, name: str, body: SearchBody, who: Acting) -> Searching:
         """A search, once its turn comes. Everything about it is checked then."""
         hosted, found = self.gallery(actor, Action.SEARCH, name), Searching()
+        if body.thumbnails:
+            permit(actor, Action.IMAGE, name)
+            found.picture = blurred_jpeg if actor.blurred else bytes
 
         def make(gallery: Gallery) -> Asked:
             query, where, grouping = self._parts(actor, hosted, gallery, body, found)

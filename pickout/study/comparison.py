@@ -6,7 +6,6 @@ both, and seeds, with replacement; all queries of a drawn person count as often 
 holds both kinds of chance: other people of this kind, and other seeds.
 """
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.evaluate.metrics import MEASURES
+from pickout.pages import figure_bytes, new_figure, open_axes
 from pickout.study.runs import Answers, Plan, Run
 
 
@@ -174,12 +174,9 @@ def to_markdown(plan: Plan, found: dict[str, list[Row]]) -> str:
 
 def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
     """Each variant's difference to the base with its interval, a panel a population, as PNG bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    plain: dict[str, Any] = {"parse_math": False}  # names may hold $
     most = max(len(rows) for rows in found.values())
-    figure = Figure(figsize=(7.2, 1.2 + 0.42 * most * len(found)), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 1.2 + 0.42 * most * len(found))
     for axes, (name, rows) in zip(figure.subplots(len(found), squeeze=False)[:, 0], found.items(), strict=True):
         for place, row in enumerate(rows):
             change = row.difference
@@ -189,15 +186,12 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
                 axes.plot([change.low, change.high], [place, place], color="#c2571a", linewidth=2)
                 axes.plot(change.mean, place, "o", color="#c2571a", markersize=5)
         axes.axvline(0, color="#777777", linewidth=0.8)
-        axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows])
+        axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows], **plain)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points")
-        axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold")
-        axes.grid(axis="x", color="#d9d9d9", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points", **plain)
+        axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold", **plain)
+        open_axes(axes, axis="x")
+    return figure_bytes(figure)
 
 
 def to_text(plan: Plan, found: dict[str, list[Row]]) -> str:

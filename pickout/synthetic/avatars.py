@@ -117,12 +117,10 @@ def load_avatar(path: Path) -> Avatar:
     return Avatar(path.stem, OUTFITS[path.stem], places, above, height, tone, tuple(shells))
 
 
-def _blended(
-    moves: Array, joint: NDArray[np.intp], weight: Array, position: Array, normal: Array
-) -> tuple[Array, Array]:
+def _blended(moves: Array, joint: NDArray[np.intp], weight: Array, spot: Array, normal: Array) -> tuple[Array, Array]:
     """Places and normals of vertices that several nodes move."""
     blend = np.einsum("nk,nkij->nij", weight, moves[joint])
-    place = np.einsum("nij,nj->ni", blend[:, :3, :3], position) + blend[:, :3, 3]
+    place = np.einsum("nij,nj->ni", blend[:, :3, :3], spot) + blend[:, :3, 3]
     return place, np.einsum("nij,nj->ni", blend[:, :3, :3], normal)
 
 

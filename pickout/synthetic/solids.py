@@ -251,12 +251,10 @@ class Piece:
     hem: float = float("inf")  # cloth coordinate of the lower hem, infinite without one
 
 
-def ellipsoid(
-    surface: Surface, centre: Vector, frame: Vector, radii: Lengths, *planes: Plane, start: float = 0.0
-) -> Piece:
+def ellipsoid(surface: Surface, centre: Vector, frame: Vector, radii: Lengths, *planes: Plane) -> Piece:
     """An ellipsoid with half-axes `radii` along the rows of `frame`; planes are in units of the half-axes."""
     size = np.asarray(radii, dtype=np.float64)
-    return Piece(Ellipsoid(centre, frame / size[:, None], planes), np.array([[*centre, size.max()]]), surface, start)
+    return Piece(Ellipsoid(centre, frame / size[:, None], planes), np.array([[*centre, size.max()]]), surface)
 
 
 def box(surface: Surface, centre: Vector, frame: Vector, half: Lengths) -> Piece:

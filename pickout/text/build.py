@@ -159,9 +159,7 @@ def _read_merges(file: Path) -> list[tuple[str, str]]:
         else:
             lines = text.split("\n")[1:]  # the first line is a version
     except (FileNotFoundError, IsADirectoryError):
-        of = (
-            "bpe_simple_vocab_16e6.txt.gz of github.com/openai/CLIP (folder clip), or merges.txt of a Hugging Face copy"
-        )
+        of = "bpe_simple_vocab_16e6.txt.gz of github.com/openai/CLIP (folder clip) or merges.txt of a Hugging Face copy"
         raise DataMissing(f"{file}: no such file; it is {of}") from None
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read as CLIP's merges ({error}); fetch it again") from None

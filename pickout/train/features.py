@@ -15,8 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pickout.checkpoints.fingerprint import digest_of
-from pickout.checkpoints.loaded_model import choose_precision
+from pickout.checkpoints.loaded_model import choose_precision, digest_of
 from pickout.data.batching import Draw, Example
 from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment

@@ -89,9 +89,7 @@ class _Run:
                 f"{folder}: the training data changed since this run began; put it back or give another --out"
             )
         if recipe.train.precision == "bf16" and choose_precision("auto", accelerator.device) == "fp32":
-            display.say(
-                "this CPU has no bf16 of its own, which makes it many times slower than --set train.precision=fp32"
-            )
+            display.say("this CPU has no bf16 of its own, which is many times slower than --set train.precision=fp32")
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
         if recipe.train.initial is not None and state is None:

@@ -5,8 +5,7 @@ from pathlib import Path
 from pickout.errors import UsageError
 from pickout.video.boxes import Detector
 
-EMBEDDED = "embedded"
-"""The detector that comes with the package, and is taken where none is named."""
+EMBEDDED = "embedded"  # the detector that comes with the package, and is taken where none is named
 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:

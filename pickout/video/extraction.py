@@ -23,8 +23,7 @@ from pickout.video.motion import StandingCamera
 from pickout.video.recordings import Recording, Source, container_start, moment
 from pickout.video.tracks import Sighting, Track, Tracker, TrackSettings
 
-_QUALITY = 92
-"""Of the JPEG files of crops."""
+_QUALITY = 92  # of the JPEG files of crops
 Item = TypeVar("Item")
 
 
@@ -33,10 +32,8 @@ class ExtractionSettings(Settings):
 
     rate: float = Field(default=5.0, gt=0, le=120)
     """Frames looked at in a second of a recording; people walk, and the tracker needs their boxes to overlap."""
-    motion: bool = True
-    """Whether movement before a camera that stands still helps the detector."""
-    tracks: TrackSettings = TrackSettings()
-    """How boxes become tracks, and which crops stand for one."""
+    motion: bool = True  # whether movement before a camera that stands still helps the detector
+    tracks: TrackSettings = TrackSettings()  # how boxes become tracks, and which crops stand for one
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,10 @@ from pickout.video.extraction import ExtractionSettings, Piece, extract
 from pickout.video.frames import Mark
 from pickout.video.recordings import Recording
 
-TABLE = "crops.jsonl"
-"""The table of crops that `pickout index --table` reads."""
-LEDGER = "video.json"
-"""How far each recording has been read; written after the rows that it speaks of."""
+TABLE = "crops.jsonl"  # the table of crops that `pickout index --table` reads
+LEDGER = "video.json"  # how far each recording has been read; written after the rows that it speaks of
 _FORMAT = 1
-_DIED_CHECK = 1.0
-"""Seconds between two looks whether a process has died without a word."""
+_DIED_CHECK = 1.0  # seconds between two looks whether a process has died without a word
 
 Say = Callable[[str, float | str, float | None], None]
 """Called with a recording's name, the seconds looked through and those there are (None: not known); or a sentence."""

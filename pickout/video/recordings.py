@@ -21,10 +21,8 @@ _LIVE = ("rtsp://", "rtsps://", "http://", "https://")
 class CameraName(StrEnum):
     """Where a recording's camera comes from when it is not stated."""
 
-    FILE = "file"
-    """The file's name, without a date and time in it."""
-    FOLDER = "folder"
-    """The folder the file lies in."""
+    FILE = "file"  # the file's name, without a date and time in it
+    FOLDER = "folder"  # the folder the file lies in
 
 
 class Source(Protocol):

@@ -10,13 +10,13 @@ from safetensors.torch import load_file, save_file
 
 import pickout
 from pickout.checkpoints import saved_model as run_module
-from pickout.checkpoints.fingerprint import described
+from pickout.checkpoints.loaded_model import described
 from pickout.checkpoints.saved_model import save_model
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, RecipeError, StorageFull
 from pickout.methods import METHODS, MethodEntry
 from pickout.methods.base import Method
-from pickout.methods.dual import Dual, DualSettings
+from pickout.methods.itself import Dual, DualSettings
 from pickout.methods.model import ModelSettings, build_model
 from pickout.nn.towers import TextSettings
 from pickout.text.build import train_tokenizer

@@ -13,9 +13,8 @@ from pickout.errors import RecipeError
 from pickout.methods import METHODS
 from pickout.methods.aga import Aga
 from pickout.methods.base import Method, Progress
-from pickout.methods.dual import Dual
 from pickout.methods.fusion import Fusion
-from pickout.methods.itself import Itself, ItselfSettings
+from pickout.methods.itself import Dual, Itself, ItselfSettings
 from pickout.methods.model import build_model
 from pickout.shapes import TokenBatch
 from pickout.text.tokenizer import SpecialTokens, Vocabulary, read_vocabulary

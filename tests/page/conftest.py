@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))
 
@@ -89,16 +90,16 @@ def people(tmp_path_factory):
 
 @pytest.fixture
 def serve(people, tmp_path):
-    """serve(**settings): a server of a copy of the people."""
+    """serve(**settings): a server of a copy of the people; of an empty gallery, or of one that is there."""
     running = []
 
-    def start(empty=False, **settings):
-        path = tmp_path / "people.gallery"
+    def start(empty=False, encoder=None, **settings):
+        path, encoder = tmp_path / "people.gallery", encoder or ColourEncoder()
         if empty:
-            Gallery.create(path, ColourEncoder())
-        else:
+            Gallery.create(path, encoder)
+        elif not path.exists():
             shutil.copytree(people, path)
-        running.append(Server([path], tmp_path / "state", ColourEncoder(), **settings))
+        running.append(Server([path], tmp_path / "state", encoder, **settings))
         return running[-1]
 
     yield start

@@ -2,46 +2,18 @@
 
 import json
 import re
-import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from browsing import AXE, CARDS, check, marked, saved, search, until
 
 from pickout.gallery.gallery import Gallery
 from pickout.serve.access import OWNER, Role
 from pickout.serve.archive import verify_archive
 
 PAGE = Path(__file__).parents[2] / "pickout" / "serve" / "page"
-CARDS = ".grid:not([aria-busy]) .card:not(.ghost)"
-AXE = Path(__file__).with_name("node_modules") / "axe-core" / "axe.min.js"
-
-
-def search(page, sentence):
-    page.fill(".sentence", sentence)
-    with page.expect_response("**/search"):
-        page.keyboard.press("Enter")
-    page.wait_for_selector(CARDS)
-
-
-def until(page, script, seconds=60):
-    """The page's policy forbids what `wait_for_function` does."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(script):
-        assert time.monotonic() < end, script
-        page.wait_for_timeout(50)
-
-
-def marked(server):
-    """Every mark on the server, by crop."""
-    [case] = server.app.state.parts.cases.all(OWNER, "people")
-    found = server.app.state.parts.cases.get(OWNER, "people", case["id"])
-    return {crop["id"]: crop["marks"][0] for crop in found["crops"]}
-
-
-def saved(page):
-    until(page, "(sessionStorage['pickout.marks'] ?? '[]') === '[]'")
 
 
 def test_the_page_weighs_little_and_asks_nobody_else(serve, visit):
@@ -382,34 +354,27 @@ def test_no_serious_finding_of_axe_and_no_sideways_scrolling(serve, visit, width
     server = serve()
     page = visit(server, width=width, scheme=scheme, reduced_motion="reduce")
 
-    def check(what):
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-        serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")]
-        assert serious == [], what
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), what
-
     page.wait_for_selector(".sentence")
-    check("start")
+    check(page, "start")
     search(page, "a teal jacket at camera gate")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("f")
-    check("results")
+    check(page, "results")
     page.keyboard.press("Enter")
-    check("one candidate")
+    check(page, "one candidate")
     page.keyboard.press("Escape")
     page.keyboard.press("?")
-    check("keys")
+    check(page, "keys")
     page.keyboard.press("Escape")
     saved(page)
     for view in ("Cases", "Watches", "Site"):
         page.click(f"#nav >> text={view}")
         page.wait_for_selector(".sheet")
-        check(view)
+        check(page, view)
     page.click("#nav >> text=Cases")
     page.click(".list a")
     page.wait_for_selector(".evidence")
-    check("a case")
+    check(page, "a case")
 
 
 def test_a_mark_in_the_panel_is_for_the_candidate_that_it_shows(serve, visit):

@@ -14,7 +14,7 @@ from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top
+from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalties, Rows, exact_top
 
 FEWEST = 256  # rows that can be indexed: partitions are found from so many rows each
 Codes = Literal["bits", "bytes"]  # for a number of a vector: a bit (RaBitQ), or its place between least and most
@@ -102,9 +102,7 @@ class FarVectors:
                 rows, vectors = self._rows(_ids(batch["id"])), self._store.matrix(batch["vector"])
                 yield rows[rows >= 0], vectors[rows >= 0]
 
-    def top(
-        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
-    ) -> Best:
+    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
         """About the best rows, and their exact scores; as `exact_top` where few rows pass."""
         passed = len(self._ids) if allowed_N is None else int(np.count_nonzero(allowed_N))
         if passed <= _GATHERED:

@@ -35,6 +35,9 @@ class Penalty:
     weight: float  # what each unit beyond it costs
 
 
+Penalties = Sequence[Penalty]
+
+
 def exact_top(
     vectors_ND: Floats,
     query_D: Floats,
@@ -42,7 +45,7 @@ def exact_top(
     top: int,
     order_N: Rows,
     allowed_N: Mask | None = None,
-    penalties: Sequence[Penalty] = (),
+    penalties: Penalties = (),
     rough_N: Floats | None = None,
 ) -> Best:
     """The `top` rows of largest score, best first: positions (k,) and scores (k,), the inner product with the query,
@@ -86,7 +89,7 @@ def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -
     return scores if few is not None or positions is None else scores[positions]
 
 
-def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Sequence[Penalty]) -> float:
+def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Penalties) -> float:
     """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
     one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
     # A unit vector's product with a crop and the threshold are at most 1; the 4 covers the sums and the product.
@@ -119,9 +122,7 @@ class Vectors(Protocol):
     def blocks(self) -> Iterator[tuple[Rows, Floats]]:
         """All rows in pieces: (b,) rows and their vectors (b, D), each row once."""
 
-    def top(
-        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
-    ) -> Best:
+    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
         """The best rows and their scores, as `exact_top` tells them."""
 
 
@@ -192,9 +193,7 @@ class HeldVectors:
             block = self.array[start : start + _BLOCK]
             yield np.arange(start, start + len(block)), block
 
-    def top(
-        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
-    ) -> Best:
+    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
         """See `exact_top`."""
         rough = self._scored.get(query_D.tobytes())
         return exact_top(

@@ -45,13 +45,13 @@ function addressed(path) {
   return { url, headers };
 }
 
-export async function ask(path, { method, json, form, signal, as = "json", tries = 3 } = {}) {
+export async function ask(path, { method, json, form, signal, priority = "high", as = "json", tries = 3 } = {}) {
   const { url, headers } = addressed(path);
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
     const body = form ?? (json === undefined ? undefined : JSON.stringify(json));
-    answer = await fetch(url, { method: method ?? (body ? "POST" : "GET"), headers, body, signal });
+    answer = await fetch(url, { method: method ?? (body ? "POST" : "GET"), headers, body, signal, priority });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     offline(true);
@@ -62,7 +62,7 @@ export async function ask(path, { method, json, form, signal, as = "json", tries
   const told = await answer.json().catch(() => ({ error: answer.statusText }));
   if (answer.status === 503 && tries > 1) {
     await pause(Math.min(Number(answer.headers.get("Retry-After")) || 1, 5));
-    return ask(path, { method, json, form, signal, as, tries: tries - 1 });
+    return ask(path, { method, json, form, signal, priority, as, tries: tries - 1 });
   }
   throw failure(answer.status, told.error, headers);
 }
@@ -141,13 +141,13 @@ function offline(is) {
   strip.hidden = !is;
 }
 
-// Pictures need the token, so they are fetched; the newest thousand are kept.
+// Pictures need the token, so they are fetched, behind all else; the newest thousand are kept.
 const pictures = new Map();
 export function picture(id, what = "thumbnail") {
   const name = `${session.gallery}/${id}/${what}`;
   let found = pictures.get(name);
   pictures.delete(name);
-  found ??= ask(of("crops", id, what), { as: "blob" }).then(URL.createObjectURL);
+  found ??= ask(of("crops", id, what), { as: "blob", priority: "low" }).then(URL.createObjectURL);
   found.catch(() => pictures.delete(name));
   pictures.set(name, found);
   if (pictures.size > 1000) {
@@ -158,22 +158,39 @@ export function picture(id, what = "thumbnail") {
   return found;
 }
 
+// A picture that came with an answer.
+export function given(id, base64) {
+  const name = `${session.gallery}/${id}/thumbnail`;
+  if (pictures.has(name)) return;
+  const bytes = Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
+  pictures.set(name, Promise.resolve(URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }))));
+}
+
+// What one scrolls past is not fetched: a picture is asked for once it has been near for a moment.
+const PAST = 120;
+const waits = new WeakMap();
 const near = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
+      clearTimeout(waits.get(target));
       if (!isIntersecting) continue;
-      near.unobserve(target);
-      picture(target.dataset.crop, target.dataset.what).then(
-        (url) => (target.src = url),
-        () => {
-          target.alt = "picture not there";
-          target.classList.add("lost");
-        },
-      );
+      if (pictures.has(`${session.gallery}/${target.dataset.crop}/${target.dataset.what}`)) load(target);
+      else waits.set(target, setTimeout(load, PAST, target));
     }
   },
   { rootMargin: "600px" },
 );
+
+function load(image) {
+  near.unobserve(image);
+  picture(image.dataset.crop, image.dataset.what).then(
+    (url) => (image.src = url),
+    () => {
+      image.alt = "picture not there";
+      image.classList.add("lost");
+    },
+  );
+}
 
 // With another token, or a server that is back, pictures that were not given are asked for again.
 for (const again of ["session", "online-again"]) {

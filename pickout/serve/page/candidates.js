@@ -1,7 +1,7 @@
 // The candidates of a query, a page at a time. By relevance each page is asked for; by time or camera the best few
 // hundred are asked for once and every page is cut from them, so that turning pages moves nothing.
 
-import { ask, of, session } from "./api.js";
+import { ask, given, of, session } from "./api.js";
 import { PAGE, body } from "./query.js";
 
 const BEST = 600;
@@ -17,7 +17,8 @@ export async function find(query, signal) {
   const order = ORDERS[query.order];
   const json = { ...body(query, order ? BEST : PAGE), ...(session.case ? { case: session.case } : {}) };
   if (!order) {
-    const answer = await ask(of("search"), { json, signal });
+    const answer = await ask(of("search"), { json: { ...json, thumbnails: true }, signal });
+    for (const { id, thumbnail } of answer.candidates) given(id, thumbnail);
     return { ...answer, all: answer.candidates };
   }
   json.page = 1;

@@ -3,12 +3,11 @@
 import { ask, keep, of, session } from "./api.js";
 import { withPurpose } from "./app.js";
 import { clock, count, day, dialog, fill, form, h, plural } from "./dom.js";
-import { evidence } from "./evidence.js";
+import { evidenceList } from "./evidence.js";
 import { handOver } from "./handover.js";
 import { WORDS, marks, openCase } from "./marks.js";
 import { secondOpinion } from "./opinion.js";
 
-const DRAWN = 300; // of each verdict; more would make the page slow
 let second = null;
 let me = null;
 
@@ -163,19 +162,11 @@ function one(main, found) {
                 "section",
                 {},
                 h("h2", {}, `${WORDS[verdict].join(" ")} · ${by(verdict).length}`),
-                h(
-                  "ul",
-                  { class: "evidence" },
-                  by(verdict)
-                    .slice(0, DRAWN)
-                    .map((crop) => evidence(found, crop, again)),
-                ),
-                by(verdict).length > DRAWN &&
-                  h("p", { class: "note" }, `The first ${DRAWN} are drawn here; the case holds all.`),
+                evidenceList(found, by(verdict)),
               ),
             )
         : h("p", { class: "state small" }, "Nothing is marked yet. Search, and press F, M or N on a candidate."),
-      notes(found, again),
+      notes(found),
       h(
         "section",
         {},
@@ -210,8 +201,8 @@ const asked = (told) =>
   (Object.keys(told.where).length ? ` · ${JSON.stringify(told.where)}` : "") +
   ` · ${told.shown} shown${told.no_good_match ? ", no good match" : ""}`;
 
-function notes(found, again) {
-  return h(
+function notes(found) {
+  const section = h(
     "section",
     {},
     h("h2", {}, "Notes"),
@@ -236,10 +227,13 @@ function notes(found, again) {
           const button = event.target.querySelector("button");
           if (button.disabled) return;
           button.disabled = true;
-          await ask(of("cases", found.id, "notes"), { json: { text: new FormData(event.target).get("text") } }).finally(
+          const text = new FormData(event.target).get("text");
+          const note = await ask(of("cases", found.id, "notes"), { json: { text } }).finally(
             () => (button.disabled = false),
           );
-          again();
+          const fresh = notes({ ...found, notes: [...found.notes, note] });
+          section.replaceWith(fresh);
+          fresh.querySelector("input").focus();
         },
       },
       h("input", {
@@ -253,6 +247,7 @@ function notes(found, again) {
       h("button", {}, "Note"),
     ),
   );
+  return section;
 }
 
 async function forget(found) {

@@ -9,11 +9,14 @@ import { percent } from "./grid.js";
 import { hasScene, showScene } from "./scene.js";
 import { announce, clock, day, fill, h, key, moment } from "./dom.js";
 
+const TWICE = 400; // milliseconds within which two clicks are one: the panel goes on to the next candidate in between
+
 export class Detail {
   // options: sentence(), like(kind, ids), judge(verdict, item), closed()
   constructor(options) {
     this.options = options;
     this.item = null;
+    this.judged = -TWICE;
     this.node = h("aside", { class: "detail", "aria-label": "The candidate" });
     document.addEventListener("marks", () => this.item && this.showMarks());
     this.reset();
@@ -139,7 +142,11 @@ export class Detail {
           {
             class: `judge ${verdict}`,
             "aria-pressed": String(mine?.verdict === verdict),
-            onclick: () => this.options.judge(verdict, this.item),
+            onclick: (event) => {
+              if (event.timeStamp - this.judged < TWICE) return;
+              this.judged = event.timeStamp;
+              this.options.judge(verdict, this.item);
+            },
           },
           `${sign} ${word} `,
           key(word[0].toUpperCase()),

@@ -1,6 +1,6 @@
 // A marked candidate of a case: who said what, whether a second opinion is wanted, what is blurred when it leaves.
 
-import { cropImage } from "./api.js";
+import { ask, cropImage, of } from "./api.js";
 import { clock, day, h } from "./dom.js";
 import { WORDS } from "./marks.js";
 import { redact } from "./redaction.js";
@@ -13,10 +13,10 @@ function standing(crop) {
     : ["differs", "opinions differ"];
 }
 
-export function evidence(found, crop, again) {
+function evidence(found, crop) {
   const [state, words] = standing(crop);
   const redaction = found.redactions[crop.id];
-  return h(
+  const item = h(
     "li",
     {},
     h("div", { class: "frame" }, cropImage(crop.id, { alt: "candidate" })),
@@ -40,7 +40,9 @@ export function evidence(found, crop, again) {
         {
           class: "link",
           onclick: async () => {
-            if (await redact(found.id, crop, redaction)) again();
+            if (!(await redact(found.id, crop, redaction))) return;
+            const { redactions } = await ask(of("cases", found.id));
+            item.replaceWith(evidence({ ...found, redactions }, crop));
           },
         },
         redaction
@@ -51,4 +53,24 @@ export function evidence(found, crop, again) {
       ),
     ),
   );
+  return item;
+}
+
+const TOGETHER = 120;
+
+// Drawn in parts as one scrolls there: a case may hold thousands.
+export function evidenceList(found, crops) {
+  const list = h("ul", { class: "evidence" });
+  let drawn = 0;
+  const near = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && draw(), {
+    rootMargin: "1500px",
+  });
+  const draw = () => {
+    near.disconnect();
+    list.append(...crops.slice(drawn, drawn + TOGETHER).map((crop) => evidence(found, crop)));
+    drawn += TOGETHER;
+    if (drawn < crops.length) near.observe(list.lastElementChild);
+  };
+  draw();
+  return list;
 }

@@ -1,0 +1,209 @@
+"""What goes wrong under an open page: slow servers, impatient fingers, rights that end, rows that go, hostile words."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from browsing import CARDS, check, idle, marked, saved, search, until
+
+from pickout.gallery.gallery import Gallery
+from pickout.gallery.storage.rows import Metadata
+from pickout.serve.access import OWNER, TOKENS, Role
+
+SCRIPT = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+
+
+def signed_in(server, visit, *roles):
+    token, secret = server.service.tokens.create(OWNER, "ana", roles, datetime.now(UTC) + timedelta(days=1))
+    page = visit(server, purpose=None)
+    page.allowed_errors = ("401", "403", "404", "429")
+    page.evaluate(f"sessionStorage.pickout = JSON.stringify({{purpose: 'incident', token: '{secret}'}})")
+    page.reload()
+    return page, token
+
+
+def test_the_back_button_goes_through_searches_and_views(serve, visit):
+    page = visit(serve())
+    search(page, "a teal jacket")
+    search(page, "a red jacket")
+    page.click("#nav >> text=Cases")
+    page.wait_for_selector(".sheet")
+    page.go_back()
+    page.wait_for_selector(CARDS)
+    assert page.input_value(".sentence") == "a red jacket"
+    page.go_back()
+    until(page, "document.querySelector('.sentence').value === 'a teal jacket'")
+    idle(page)
+    page.go_forward()
+    until(page, "document.querySelector('.sentence').value === 'a red jacket'")
+    page.reload()
+    page.wait_for_selector(CARDS)
+    assert page.input_value(".sentence") == "a red jacket"
+
+
+def test_a_double_click_does_a_thing_once(serve, visit):
+    server = serve()
+    page = visit(server)
+    page.fill(".sentence", "a teal jacket")
+    page.dblclick(".ask >> text=Search")
+    page.wait_for_selector(CARDS)
+    page.click(".card >> nth=0")
+    page.dblclick(".detail >> text=fits")
+    saved(page)
+    assert len(marked(server)) == 1
+    page.click("#case-bar a")
+    page.fill("[aria-label='A note']", "seen twice")
+    page.dblclick("text=Note >> nth=-1")
+    page.wait_for_selector(".log >> text=seen twice")
+    page.click("#nav >> text=Cases")
+    page.click("text=New case")
+    page.fill("dialog input", "another")
+    page.dblclick("dialog button.main")
+    page.wait_for_selector("h1 >> text=another")
+    cases = server.app.state.parts.cases.all(OWNER, "people")
+    assert len(cases) == 2
+    assert len(server.app.state.parts.cases.get(OWNER, "people", cases[0]["id"])["notes"] or [1]) == 1
+
+
+def test_a_slow_server_is_waited_for_and_only_the_last_search_counts(serve, visit):
+    server = serve()
+    page = visit(server)
+    search(page, "a teal jacket")
+    page.keyboard.press("ArrowRight")
+    slow, given_up = [], []
+    page.on("requestfailed", lambda request: given_up.append(request.url))
+    page.route("**/search", lambda route: slow.append(route))
+    page.fill(".sentence", "a red jacket")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".grid[aria-busy]")
+    page.keyboard.press("f")  # of candidates that are about to go
+    page.wait_for_timeout(200)
+    assert page.evaluate("sessionStorage['pickout.marks'] ?? '[]'") == "[]"
+    page.fill(".sentence", "a blue jacket")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('.grid[aria-busy]')")
+    while len(slow) < 2:
+        page.wait_for_timeout(50)
+    slow[1].continue_()
+    page.wait_for_selector(CARDS)
+    assert [url.rpartition("/")[2] for url in given_up] == ["search"]  # the first
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("f")
+    saved(page)
+    assert {mark["sentence"] for mark in marked(server).values()} == {"a blue jacket"}
+
+
+def test_a_token_that_loses_its_right_while_the_page_is_open(serve, visit):
+    server = serve()
+    page, _ = signed_in(server, visit, Role.SEARCH)
+    search(page, "a teal jacket")
+    file = server.state / TOKENS
+    told = json.loads(file.read_text())
+    told[0]["roles"] = ["audit"]
+    file.write_text(json.dumps(told))
+    page.fill(".sentence", "a red jacket")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=this token may not search")
+    check(page, "a right that is gone")
+    page.click("#nav >> text=Cases")
+    page.wait_for_selector("text=This is not for your token")
+    assert page.locator(".card").count() == 0
+
+
+def test_crops_that_another_token_may_not_see_are_gone_with_it(serve, visit):
+    server = serve()
+    page, token = signed_in(server, visit, Role.SEARCH)
+    search(page, "a teal jacket")
+    page.wait_for_load_state("networkidle")
+    ends = datetime.now(UTC) + timedelta(days=1)
+    _, other = server.service.tokens.create(OWNER, "ben", [Role.SEARCH], ends, cameras=["gate"])
+    server.service.tokens.revoke(OWNER, token.id)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("f")
+    page.fill("dialog input[name=token]", other)
+    page.keyboard.press("Enter")
+    saved(page)
+    search(page, "a teal jacket")
+    assert set(page.locator(".card .camera").all_inner_texts()) == {"gate"}
+    names = page.locator("[aria-label=Filters] .facet:has(summary:has-text('Camera')) .name").all_inner_texts()
+    assert names == ["gate"]
+
+
+def test_a_gallery_that_is_emptied_under_an_open_result(serve, visit):
+    server = serve()
+    page = visit(server)
+    page.allowed_errors = ("404", "422")
+    search(page, "a teal jacket")
+    gallery = Gallery.open(server.paths[0])
+    server.service.erase(server.service.galleries["people"], gallery.choose(["*"]))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("f")
+    page.wait_for_selector("text=Not marked")
+    page.keyboard.press("e")
+    page.wait_for_selector(".where .bad")
+    page.fill(".sentence", "a red jacket")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".results .state h2")
+    assert page.locator(".card").count() == 0
+    page.reload()
+    page.wait_for_selector("text=This gallery is empty")
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_hostile_labels_tracks_names_and_notes_stay_words(serve, visit, width):
+    server = serve()
+    gallery = Gallery.open(server.paths[0], server.encoder)
+    long, label = "x" * 190, SCRIPT[:100]
+    gallery.update(
+        gallery.choose(["*"])[:40], Metadata(labels={label: SCRIPT[:180], "\u202eright": long}, track=SCRIPT)
+    )
+    server.service.galleries["people"].refresh()
+    url, headers = f"{server.url}v1/galleries/people", {"Pickout-Purpose": "incident"}
+    page = visit(server, width=width, height=800)
+    body = {"name": SCRIPT[:90], "sentences": [SCRIPT]}
+    assert page.request.post(f"{url}/saved", data=body, headers=headers).status == 201
+    watch = {"name": SCRIPT, "search": SCRIPT[:90], "false_alarms_a_day": 1, "crops_a_day": 100}
+    assert page.request.post(f"{url}/watches", data=watch, headers=headers).status == 201
+    page.reload()
+    page.wait_for_selector("text=Saved searches")
+    page.click(f".examples button:has-text({json.dumps(SCRIPT[:20])})")
+    page.wait_for_selector(CARDS)
+    if width < 900:
+        page.click(".toolbar >> text=Filters")
+    for summary in page.locator("[aria-label=Filters] summary").all():
+        summary.click()
+    check(page, "filters")
+    if width < 900:
+        page.click("[aria-label='Close the filters']")
+    page.click(".card >> nth=0")
+    check(page, "one candidate")
+    page.keyboard.press("f")
+    saved(page)
+    if page.locator(".detail.open").count():
+        page.click(".detail [aria-label=Close]")
+    page.click("#case-bar a")
+    page.fill("[aria-label='A note']", f"{SCRIPT} {long}")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".log li")
+    check(page, "a case")
+    page.click("#nav >> text=Watches")
+    page.wait_for_selector(".watch")
+    check(page, "watches")
+    assert page.title() == "Watches · Pickout"
+    assert page.locator("main img:not(.crop)").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_at_200_percent_nothing_is_cut_off(serve, visit, scheme):
+    """A page of 1440 pixels at twice the size has 720 of its own."""
+    page = visit(serve(), width=720, height=450, scheme=scheme, device_scale_factor=2, reduced_motion="reduce")
+    search(page, "a teal jacket")
+    page.click("#times summary")
+    check(page, "results")
+    page.click(".card >> nth=0")
+    page.wait_for_selector(".detail.open")
+    check(page, "one candidate")
+    assert page.evaluate("getComputedStyle(document.querySelector('.card')).transitionDuration") == "0s"
+    page.locator(".detail .facts").scroll_into_view_if_needed()
+    box = page.locator(".detail .facts").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 720
