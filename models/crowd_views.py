@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from crowds import SEEN, Crowd
 from numpy.typing import NDArray
 from PIL import Image
 
 from pickout.data.image_changes import STRONG, change_picture
 from pickout.data.scene_changes import Picture
-from pickout.synthetic.crowds import SEEN, Crowd
 
 SIZE = (288, 512)
 """Height and width of the views of them that the head sees."""

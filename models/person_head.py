@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from crowd_views import Frames
+from crowds import draw_crowd
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -29,7 +30,6 @@ from torch import Tensor
 import pickout
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.synthetic.avatars import find_avatars
-from pickout.synthetic.crowds import draw_crowd
 from pickout.video.boxes import right_boxes
 from pickout.video.person_net import (
     CHANNELS,

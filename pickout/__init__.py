@@ -2,8 +2,7 @@
 
     model = pickout.load("runs/demo")
 
-Names are imported when they are first used, so that `import pickout` and `pickout --help` load no torch.
-"""
+Names are imported when they are first used, so that `import pickout` and `pickout --help` load no torch."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -48,8 +48,7 @@ def parse_settings(schema: type[S], values: Mapping[str, Any], *, source: str, p
         prefix: dotted path of `values` inside `source`, put before each key in an error.
 
     Raises:
-        RecipeError: an unknown key (with the nearest known one), a missing key, a wrong type or value.
-    """
+        RecipeError: an unknown key (with the nearest known one), a missing key, a wrong type or value."""
     _check_numbers(values, source, [prefix] if prefix else [])
     try:
         # JSON mode is strict about types yet takes a list for a tuple and a string for a path.
@@ -60,18 +59,12 @@ def parse_settings(schema: type[S], values: Mapping[str, Any], *, source: str, p
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        RecipeError: the file is missing, unreadable or no TOML.
-    """
+    """Read a TOML file. `RecipeError`: the file is missing, unreadable or no TOML."""
     try:
         text = read_text(path)
         deep = _DEEP_KEY.search(text)
         if deep:
-            raise RecipeError(
-                f"{path}: key '{deep[0][:60]}...' has more than {DEEPEST} parts; settings have no such key"
-            )
+            raise RecipeError(f"{path}: key '{deep[0][:60]}...' has more than {DEEPEST} parts; no setting has so many")
         return tomllib.loads(text)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file; give the path of a recipe (see the recipes folder)") from None
@@ -90,10 +83,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
     """Lay `--set key.path=value` pairs over a nested mapping and return a new one.
 
     A value is read as TOML (`3`, `0.1`, `true`, `[5, 12]`, `"text"`); what is no TOML value is taken as a string.
-
-    Raises:
-        RecipeError: a pair without `=`, or a path through something that is no table.
-    """
+    `RecipeError`: a pair without `=`, or a path through something that is no table."""
     result = json.loads(json.dumps(values, default=str))
     for pair in overrides:
         path, equals, text = pair.partition("=")

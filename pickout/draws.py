@@ -1,7 +1,6 @@
 """Draws from given uniform numbers, so that whoever makes the numbers decides what is repeatable and what is equal.
 
-Nothing here touches a generator: one process and several that are handed equal numbers draw equally.
-"""
+Nothing here touches a generator: one process and several that are handed equal numbers draw equally."""
 
 from dataclasses import dataclass
 
@@ -25,12 +24,8 @@ class Drawn:
 def categorical(weights_RV: Float[Tensor, "rows choices"], uniform_R: Float[Tensor, " rows"]) -> Drawn:
     """The first choice at which the running sum of the weights exceeds `uniform` times their sum, in float32.
 
-    A choice of weight zero is never drawn, however the sums round.
-
-    Args:
-        weights_RV: not negative, finite; any sum.
-        uniform_R: in [0, 1).
-    """
+    Weights are finite and not negative, uniform numbers in [0, 1). A choice of weight zero is never drawn, however the
+    sums round."""
     with torch.autocast(weights_RV.device.type, enabled=False):
         weights_RV = weights_RV.float()
         largest_R1 = weights_RV.amax(dim=1, keepdim=True)

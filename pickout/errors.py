@@ -4,8 +4,7 @@ A message names the file, the value and the remedy. The command line prints it a
 class's `exit_code`; a traceback that reaches a user is a bug.
 
 Names in a message come from files of others, so it is shown through `printable`: here, for every error at once. What
-raises or stores a name keeps it as it is.
-"""
+raises or stores a name keeps it as it is."""
 
 import unicodedata
 from typing import ClassVar
@@ -18,12 +17,8 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text: object, *, keep: str = "") -> str:
-    """`text` fit for a terminal or page: what has no shape, as control characters have none, is shown as `�`.
-
-    Args:
-        text: anything; its `str` is taken.
-        keep: characters that stay though they have no shape, for example line ends.
-    """
+    """The `str` of `text` fit for a terminal or page: what has no shape, as control characters have none, is shown as
+    `�`, but for the characters to `keep`, for example line ends."""
     letters = str(text)
     if letters.isprintable():
         return letters
@@ -70,8 +65,7 @@ class AnnotationError(DataError):
         file: the annotation file.
         record: the record's position in the file, from 0, or None where the file as a whole is wrong.
         field: the field's name, or None where the record as a whole is wrong.
-        problem: what was found and what was expected.
-    """
+        problem: what was found and what was expected."""
 
     def __init__(self, file: object, record: int | None, field: str | None, problem: str) -> None:
         place = str(file)
@@ -88,12 +82,7 @@ class DataMissing(DataError):
 
 
 class ImageUnreadable(DataError):
-    """One image cannot be decoded; galleries quarantine it instead of stopping.
-
-    Args:
-        path: the image.
-        reason: a short reason, fit for a quarantine line.
-    """
+    """One image cannot be decoded, for a short `reason`; galleries quarantine it instead of stopping."""
 
     def __init__(self, path: object, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -180,12 +169,7 @@ class NotThere(PickoutError):
 
 
 class ServerBusy(PickoutError):
-    """Too much is waiting.
-
-    Args:
-        message: what.
-        seconds: when to come back.
-    """
+    """Too much is waiting; `seconds` tells when to come back."""
 
     def __init__(self, message: str, seconds: int) -> None:
         super().__init__(message)

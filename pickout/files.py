@@ -38,8 +38,7 @@ def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> I
     Raises:
         StorageFull: no space left while writing.
         IsADirectoryError: `path` is a folder.
-        FileExistsError: `path` is a device, a pipe or a socket.
-    """
+        FileExistsError: `path` is a device, a pipe or a socket."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
@@ -71,11 +70,8 @@ def half_written(folder: Path, *, below: bool = True) -> list[Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A small file whole: settings, a vocabulary, a config.
-
-    Raises:
-        OSError: it cannot be read, has more than `LONGEST` bytes, or is a pointer to a file that was not fetched.
-    """
+    """A small file whole: settings, a vocabulary, a config. `OSError`: it cannot be read, has more than `LONGEST`
+    bytes, or is a pointer to a file that was not fetched."""
     with path.open("rb") as file:
         data = file.read(LONGEST + 1)
     if data.startswith(b"version https://git-lfs"):
@@ -114,12 +110,8 @@ def own_file(file: Path) -> Iterator[int]:
     """A file that lies in its folder itself, opened for appending and reading, and made where it is not there.
 
     It is its owner's alone, or the group's too where that may write to the folder; so nobody else can lock it. What a
-    link leads to is never opened, and neither is a pipe, which would wait for a reader.
-
-    Raises:
-        StorageFull: no space left to make it.
-        OSError: it is a link or no ordinary file, or may not be opened.
-    """
+    link leads to is never opened, and neither is a pipe, which would wait for a reader. `StorageFull`: no space left to
+    make it; `OSError`: it is a link or no ordinary file, or may not be opened."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     mode = 0o660 if file.parent.stat().st_mode & stat.S_IWGRP else 0o600
     with storage_errors(file):

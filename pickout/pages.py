@@ -1,4 +1,4 @@
-"""Pages made from templates, each one file that needs nothing else: no script, no request to anywhere."""
+"""Pages made from templates, each one file that needs nothing else (no script, no request to anywhere), and figures."""
 
 import base64
 import io
@@ -23,6 +23,31 @@ def _environment(package: str) -> Any:
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["shown"] = printable
     return environment
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches."""
+    # Not pyplot: its global state warns when many figures are drawn, and would need a display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def open_axes(axes: Any, **grid: Any) -> None:
+    """Axes with a pale grid, open at the top and to the right."""
+    axes.grid(color="#d9d9d9", linewidth=0.6, **grid)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def figure_bytes(figure: Any) -> bytes:
+    """A figure as a PNG file."""
+    stream = io.BytesIO()
+    # Without the library's version inside, equal findings give equal bytes.
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
 
 
 def picture_address(image: Image.Image, kind: str = "JPEG", **how: Any) -> str:

@@ -6,8 +6,8 @@ Axis letters, used as suffixes where several tensors meet:
     Q queries   G gallery images   K kept tokens   C classes
 
 `Float[Tensor, "batch tokens dim"]` states axes in the type. The tests check them with jaxtyping and beartype; without
-jaxtyping installed the annotation is plain `Tensor`, so the package itself does not need it.
-"""
+jaxtyping installed the annotation is plain `Tensor`, so the package itself does not need it. Shapes that stand in many
+signatures have names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+    from jaxtyping import Int as Int
 else:
     try:
         from jaxtyping import Bool, Float, Int
@@ -30,15 +32,21 @@ else:
 
         Bool = Float = Int = _Unchecked
 
-__all__ = ["NO_ATTENTION", "AttentionRequest", "AttentionTrace", "Bool", "Float", "Int", "TokenBatch"]
+Ids = Int[Tensor, "batch tokens"]
+Mask = Bool[Tensor, "batch tokens"]
+Scores = Float[Tensor, "batch tokens"]  # a number a token: attention, a probability, a uniform draw
+States = Float[Tensor, "batch tokens width"]
+Pictures = Float[Tensor, "batch 3 height width"]
+Embedded = Float[Tensor, "batch dimension"]
+Ints = Int[Tensor, " batch"]  # a whole number a sample: an identity, a length, a place
+Scalar = Float[Tensor, ""]
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionRequest:
     """Which attention a tower must expose.
 
-    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens.
-    """
+    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens."""
 
     rows: tuple[int, ...] | Literal["all"] = ()  # layers whose class-token (or end-of-text) row is wanted
     maps: tuple[int, ...] | Literal["all"] = ()  # layers whose whole map is wanted, heads averaged
@@ -53,15 +61,16 @@ class AttentionRequest:
 
 
 NO_ATTENTION = AttentionRequest()
+ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionTrace:
     """Soft-max self-attention as a tower computed it, heads averaged, float32, detached; read-only."""
 
-    rows: Mapping[int, Float[Tensor, "batch tokens"]]  # layer number (from 1) to the query token's row
+    rows: Mapping[int, Scores]  # layer number (from 1) to the query token's row
     maps: Mapping[int, Float[Tensor, "batch tokens tokens"]]  # layer number to the whole map, rows are queries
-    query: Int[Tensor, " batch"]  # position of the class token (images: 0) or end-of-text token of each sample
+    query: Ints  # position of the class token (images: 0) or end-of-text token of each sample
     content: Bool[
         Tensor, "batch tokens"
     ]  # True where a token is a patch or a word piece; not class, start, end, padding
@@ -71,8 +80,8 @@ class AttentionTrace:
 class TokenBatch:
     """Token ids of captions, padded at the end."""
 
-    ids: Int[Tensor, "batch tokens"]  # int64
-    mask: Bool[Tensor, "batch tokens"] = field(repr=False)  # True where a token is not padding
+    ids: Ids  # int64
+    mask: Mask = field(repr=False)  # True where a token is not padding
     # what a tower's frozen part makes of the captions, computed before (`SentenceTower`). Shape: (batch, tokens, any)
     states: Tensor | None = field(default=None, repr=False)
 

@@ -2,6 +2,7 @@
 and whether the right ones came."""
 
 import hashlib
+import json
 import os
 import re
 import time
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 from pickout.errors import DownloadFailed
-from pickout.files import storage_errors
+from pickout.files import LONGEST, storage_errors
 
 HUB = "https://huggingface.co"  # the hub that is asked unless `HF_ENDPOINT` or an argument names another
 REDIRECTS = 5  # how many redirects are followed to the answer that states a checksum
@@ -106,21 +107,38 @@ def author_files(author: str, *, endpoint: str | None = None) -> dict[str, list[
 def _listed(path: str, endpoint: str | None) -> list[tuple[str, list[str]]]:
     url = hub_address(endpoint) + path
     with hub_errors(url):
-        response = _asked("GET", url, follow_redirects=True)
+        content = _answer(url)
     try:
-        answer = response.json()
+        answer = json.loads(content)
         entries = answer if isinstance(answer, list) else [answer]
         return [(str(one["id"]), [str(file["rfilename"]) for file in one["siblings"]]) for one in entries]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DownloadFailed(f"{url}: no answer of a model hub ({type(error).__name__}: {error})") from None
 
 
+def _answer(url: str) -> bytes:
+    """What the hub's API says at an address, unless it never comes to an end."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    content, since = bytearray(), time.monotonic()
+    with get_session().stream("GET", url, headers=client_headers(), timeout=TIMEOUT, follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > LONGEST or time.monotonic() - since > PATIENCE:
+                raise DownloadFailed(f"{url}: the answer comes to no end; try another --endpoint")
+    return bytes(content)
+
+
 def ask(url: str) -> HubFacts:
     """Follow the hub's answers up to the one that states the checksum; the content's own host is not asked."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
     at = url
     for _ in range(REDIRECTS):
         with hub_errors(url):
-            response = _asked("HEAD", at, follow_redirects=False)
+            response = get_session().head(at, headers=client_headers(), timeout=TIMEOUT, follow_redirects=False)
+            hf_raise_for_status(response)
             onward = response.headers.get("Location") if response.is_redirect else None
             at = urljoin(at, onward or at)
         tag, size = response.headers.get("X-Linked-ETag"), response.headers.get("X-Linked-Size")
@@ -139,14 +157,6 @@ def ask(url: str) -> HubFacts:
     else:
         return HubFacts(at, f"{kind}:{text}", int(size))
     raise DownloadFailed(f"{url}: the server states {fault}; it is not a model hub, or a broken one")
-
-
-def _asked(method: str, url: str, **form: Any) -> Any:
-    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
-
-    response = get_session().request(method, url, headers=client_headers(), timeout=TIMEOUT, **form)
-    hf_raise_for_status(response)
-    return response
 
 
 @contextmanager

@@ -1,5 +1,7 @@
-"""Where a model computes and in which precision, and a model ready for use: pictures and sentences in, vectors out."""
+"""Where a model computes and in which precision, its fingerprint, which tells whose vectors are whose, and a model
+ready for use: pictures and sentences in, vectors out."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import tomli_w
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
@@ -16,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from pickout.checkpoints.fingerprint import fingerprint
 from pickout.checkpoints.weight_file import KeyReport, compare
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
@@ -25,7 +27,51 @@ from pickout.methods.base import ImageFeatures, Method
 from pickout.methods.model import ModelSettings, build_model
 from pickout.shapes import TokenBatch
 from pickout.text.familiarity import Familiarity, familiarity
-from pickout.text.tokenizer import Tokenizer
+from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+
+FINGERPRINT = 12  # hexadecimal digits of a fingerprint
+
+_ADDED: dict[str, dict[str, str | None]] = {
+    "image": {"resample": "bilinear"},
+    "vision": {"kind": "clip"},
+    "text": {"kind": "clip"},
+    "tokenizer": {"cleaning": "none", "words": None},
+}  # settings that were added later, and the value that changes nothing
+_WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
+"""Settings that mean something only beside another value of those."""
+
+
+def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
+    """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits."""
+    digest = hashlib.sha256((described(settings) + tokenizer.to_json()).encode())
+    return _with_tensors(digest, method.state_dict())[:FINGERPRINT]
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over every tensor by name, shape and bytes."""
+    return _with_tensors(hashlib.sha256(), tensors)
+
+
+def _with_tensors(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> str:
+    for key, tensor in sorted(tensors.items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{key} {array.dtype} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def described(settings: ModelSettings) -> str:
+    """The settings as text, without those that came later and stand at what everything was before them."""
+    # So the fingerprints of models, and the galleries that were made with them, stay when settings are added.
+    told = settings.model_copy(update={"tokenizer": TokenizerSettings()}).model_dump(mode="json", exclude_none=True)
+    if settings.vision.branches == 1:
+        told["vision"].pop("branches")
+    for table, added in _ADDED.items():
+        if table == "tokenizer" or all(told[table].get(name) == value for name, value in added.items()):
+            for name in (*added, *_WITH.get(table, ())):
+                told[table].pop(name, None)
+    return tomli_w.dumps(told)
+
 
 Precision = Literal["auto", "fp32", "bf16"]
 _PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
@@ -33,10 +79,7 @@ _PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16
 
 def choose_device(device: str) -> torch.device:
     """The device of that name: `cpu`, `cuda`, `cuda:1`; `auto` for a GPU where there is one, each process its own.
-
-    Raises:
-        UsageError: another kind of device, or one that is not in this machine.
-    """
+    `UsageError`: another kind of device, or one that is not in this machine."""
     if device == "auto":
         here = torch.cuda.device_count() if torch.cuda.is_available() else 0
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % here}" if here else "cpu"
@@ -111,8 +154,7 @@ class LoadedModel:
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """L2-normalised vectors of upright pictures of any size and mode; a CheckpointError where they are not finite.
 
-        Shape: (images, dimension).
-        """
+        Shape: (images, dimension)."""
         empty = np.empty((0, self.dimension), np.float32)
         return np.concatenate([empty, *(self._finished(found.embedding) for found in self._look_at(images))])
 
@@ -128,8 +170,7 @@ class LoadedModel:
         """The second score of a sentence with each picture: the higher, the better they fit. Shape: (images,).
 
         `tokens` are from `encode_images_with_tokens`; a UsageError where they are another model's, or the method has no
-        second score.
-        """
+        second score."""
         if self.candidates == 0:
             raise UsageError(f"{self.name}: this method has no second score")
         width = self.settings.vision.width
@@ -220,8 +261,7 @@ def assemble(
     """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
 
     `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
-    keys are missing, left over or of another shape or kind, or the tokenizer has another size.
-    """
+    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         raise CheckpointMismatch(

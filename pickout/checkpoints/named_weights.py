@@ -90,13 +90,9 @@ def fetch_named(
     """Fetch weights by name. What is there and whole is not fetched again.
 
     `name` is a key of `NAMED_WEIGHTS`, a repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`; `folder` is by
-    default where `pickout.load(name)` looks, and `endpoint` that of `hub_address`.
-
-    Raises:
-        UsageError: no such name.
-        DownloadFailed: offline, not found, broken off, not what the checksum says, or it is not plain what is meant.
-        StorageFull: no space left; what was fetched stays for the next attempt.
-    """
+    default where `pickout.load(name)` looks, and `endpoint` that of `hub_address`. `UsageError`: no such name;
+    `DownloadFailed`: offline, not found, broken off, not what the checksum says, or it is not plain what is meant;
+    `StorageFull`: no space left; what was fetched stays for the next attempt."""
     weights = NAMED_WEIGHTS.get(name)
     if weights is None:
         owner, _, rest = name.partition("/")

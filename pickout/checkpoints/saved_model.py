@@ -1,25 +1,29 @@
-"""A model of ours on disk: a run's folder (`model.toml`, `tokenizer.json`, `model.safetensors`), or one file, a bundle.
+"""A model of ours on disk: a run's folder (`model.toml`, `tokenizer.json`, `model.safetensors`), or one file, a bundle;
+and on a hub, with a card that says what it is.
 
 A bundle has settings and tokenizer in its header, and matrices as 8-bit whole numbers with one scale a row, or all as
-float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file.
-"""
+float16. What is loaded is float32 and equal on every machine, so a fingerprint is of the file."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import tomli_w
 import torch
 from pydantic import NonNegativeInt
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pickout.checkpoints.hub import hub_address, hub_errors
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
-from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, StorageFull
+from pickout.errors import CheckpointError, CheckpointMismatch, DownloadFailed, RecipeError, StorageFull, UsageError
 from pickout.files import atomic_path, read_text, write_atomically
 from pickout.methods import METHODS
 from pickout.methods.base import Method
@@ -55,8 +59,7 @@ def save_model(
     """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last.
 
     What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has
-    other weights under the method's names, for example an average; `name` is for people, by default the folder's.
-    """
+    other weights under the method's names, for example an average; `name` is for people, by default the folder's."""
     tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
     run = RunSettings(
@@ -87,8 +90,7 @@ def load_run(
 ) -> LoadedModel:
     """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
 
-    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together.
-    """
+    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
@@ -107,9 +109,7 @@ def read_run_settings(path: Path) -> RunSettings:
     except RecipeError as error:
         raise CheckpointError(str(error)) from None
     if run.format != FORMAT:
-        raise CheckpointError(
-            f"{file}: layout {run.format}, this Pickout reads {FORMAT}; use the version that wrote it"
-        )
+        raise CheckpointError(f"{file}: layout {run.format}, this Pickout reads {FORMAT}; use the one that wrote it")
     return run
 
 
@@ -199,7 +199,7 @@ def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto
     read = read_weights(file)
     if read.metadata.get(_WHOLE) != str(FORMAT):
         raise CheckpointError(
-            f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the version that wrote it"
+            f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the one that wrote it"
         )
     run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
     tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
@@ -215,3 +215,69 @@ def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         scale = tensors.get(key + _SCALE)
         wide[key] = tensor.float() if scale is None else tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
     return wide
+
+
+_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+_LICENCE = re.compile(r"[\w.-]+", re.ASCII)
+_MEASURES = ("R@1", "R@5", "R@10", "mAP")
+_CARD = resources.files("pickout.checkpoints").joinpath("card.md").read_text(encoding="utf-8")
+
+
+def publish(
+    run: Path, repository: str, *, licence: str | None = None, public: bool = False, endpoint: str | None = None
+) -> str:
+    """Upload the model of a run, with a generated card, in one commit.
+
+    The run is loaded first, so that nothing damaged is published. The repository `owner/name` is made where it is not
+    there, for everybody to read if `public`; its address comes back. `licence` is the hub's name of one.
+    `CheckpointError`: no whole run; `UsageError`: no name of a repository or licence; `DownloadFailed`: offline, not
+    allowed, or refused."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    if not _NAME.fullmatch(repository) or not _LICENCE.fullmatch(licence or "none"):
+        raise UsageError(f"repository '{repository}', licence '{licence}': expected OWNER/NAME and one word like mit")
+    model = load_run(run)
+    content = {"README.md": model_card(model, run, repository, licence).encode()}
+    content |= {name: (run / name).read_bytes() for name in (SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE)}
+    address = hub_address(endpoint)
+    api, url = HfApi(endpoint=address), f"{address}/{repository}"
+    operations = [CommitOperationAdd(name, data) for name, data in content.items()]
+    try:
+        with hub_errors(url):
+            api.create_repo(repository, private=not public, exist_ok=True)
+            api.create_commit(repository, operations, commit_message=f"{model.name}, fingerprint {model.fingerprint}")
+    except RuntimeError as error:
+        raise DownloadFailed(f"{url}: {error}; run the same command again") from error
+    return url
+
+
+def model_card(model: LoadedModel, run: Path, repository: str, licence: str | None = None) -> str:
+    """What a model is and what it found, in the hub's form; nothing of this machine is in it."""
+    settings = model.settings
+    return _CARD.format(
+        licence=f"license: {licence}\n" if licence else "",
+        title=" ".join(model.name.split()),
+        method=settings.method,
+        image=settings.image,
+        vision=settings.vision,
+        text=settings.text,
+        parameters=sum(parameter.numel() for parameter in model.method.parameters()),
+        dimension=model.dimension,
+        fingerprint=model.fingerprint,
+        repository=repository,
+        results="".join(f"{line}\n" for line in _results(run)),
+        settings=tomli_w.dumps({"method": dict(settings.method)}),
+    )
+
+
+def _results(run: Path) -> Iterator[str]:
+    """A row for each evaluation in the run's folder."""
+    rows = []
+    for file in sorted((run / "evaluations").glob("*/report.json")):
+        try:
+            found = json.loads(read_text(file))["text_to_image"]
+            rows.append(f"| {file.parent.name} | {' | '.join(f'{found[name]:.2f}' for name in _MEASURES)} |")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # A report of another version says nothing here.
+    if rows:
+        yield from (f"| text to image, percent | {' | '.join(_MEASURES)} |", "|---|---|---|---|---|", *rows, "")

@@ -44,8 +44,7 @@ def load(
 
     Raises:
         CheckpointError: and its kinds; see `pickout.errors`.
-        UsageError: a device or a precision that is not there.
-    """
+        UsageError: a device or a precision that is not there."""
     path = resolve(path_or_name)
     bundle = is_bundle(path)
     run = None if bundle else run_folder(path)

@@ -1,8 +1,7 @@
 """Starting weights of a training, from any file that an importer knows, and runs of ours.
 
 A method on two towers takes the towers, and heads where they fit. A fusion model starts from ALBEF's or RaSa's files,
-or from BERT and a vision transformer together.
-"""
+or from BERT and a vision transformer together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,9 +36,7 @@ _HEADS = (
     *("image_projection.", "text_projection.", "temperature", "word_head."),
     *("matching_head.", "relation_head.", "replaced_head.", *_QUEUES),
 )
-_FOLLOWED = tuple(
-    MOMENTUM + part for part in ("vision.", "text.", "image_projection.", "text_projection.", "word_head.")
-)
+_FOLLOWED = tuple(MOMENTUM + own for own in ("vision.", "text.", "image_projection.", "text_projection.", "word_head."))
 _WORD_POSITIONS = "text.embeddings.positions.weight"
 _COPIED = "copied from the trained part"
 _NEW = "a head that the file does not have at this size; it starts anew"
@@ -60,8 +57,7 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     Both towers must come whole; position tables are brought to the method's sizes. Heads are copied where name and
     shape agree (fine-tuning on the same people); others keep their starting weights, and the report names each of both
     kinds. Each part of a momentum twin that no file has is copied from the trained part. `source` is whatever
-    `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files.
-    """
+    `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files."""
     paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
     told = " and ".join(map(str, paths))
     vision = method.get_submodule("vision")
@@ -106,17 +102,12 @@ def initialise(method: Method, source: str | Path | Sequence[str | Path], queues
     )
     report = compare(report, state, expected)
     report.require_complete("; give vision and text the sizes of these weights, or start without")
-    _copy(state, expected, fresh)
-    return report
-
-
-@torch.no_grad()
-def _copy(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], fresh: Mapping[str, str]) -> None:
-    for key, tensor in state.items():
-        expected[key].copy_(tensor)
-    for key, reason in fresh.items():
-        if reason == _COPIED:
+    with torch.no_grad():
+        for key, tensor in state.items():
+            expected[key].copy_(tensor)
+        for key in [key for key, reason in fresh.items() if reason == _COPIED]:
             expected[key].copy_(expected[key.removeprefix(MOMENTUM)])
+    return report
 
 
 def _run(path: Path) -> _Start | None:

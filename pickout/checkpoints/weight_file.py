@@ -2,8 +2,7 @@
 every key of the file, and of every tensor of the model.
 
 A pickle can run any program when it is loaded. PyTorch's restricted reader builds tensors, containers and numbers only;
-there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused.
-"""
+there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused."""
 
 import json
 import mmap
@@ -74,9 +73,7 @@ def read_weights(path: Path) -> WeightFile:
                 tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a mapping
                 read = WeightFile(path, tensors, dict(opened.metadata() or {}))
         except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointTruncated(
-                f"{path}: damaged safetensors ({error}); the file ends too early or was altered"
-            ) from None
+            raise CheckpointTruncated(f"{path}: damaged safetensors ({error}): ends too early or was altered") from None
         return _plain(read)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80" or _TEXT_PICKLE.match(head):
         return _plain(_unwrap(path, _read_pickle(path)))

@@ -7,7 +7,7 @@ import typer
 
 from pickout.cli import model as loading
 from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, open_gallery, setting, settings_of
-from pickout.cli.terminal import say, tell
+from pickout.cli.terminal import check_place, say, tell
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable
 
@@ -22,13 +22,13 @@ def adapt(
 ) -> None:
     """Move a model's normalisation towards a gallery's crops; gallery and old model stay as they are.
 
-    Refused where crops that were held back do not say that it helps. Needs no labels.
-    """
+    Refused where crops that were held back do not say that it helps. Needs no labels."""
     from pickout.checkpoints.saved_model import write_bundle
     from pickout.train.adaptation import AdaptationSettings
     from pickout.train.adaptation import adapt as adapt_model
 
     settings = settings_of(AdaptationSettings, set_)
+    check_place(out, "--out")
     opened = open_gallery(gallery)
     place = model or loading.remembered_model(gallery, opened.manifest)
     loaded = loading.load_model(place, device)

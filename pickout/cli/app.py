@@ -1,8 +1,7 @@
 """The `pickout` command: gathers the commands, turns errors into one line and an exit code.
 
 Of several commands only the one that was typed is imported; nothing heavy stands at the top of a command's file, so
-that `pickout --help` loads no torch.
-"""
+that `pickout --help` loads no torch."""
 
 import errno
 import io

@@ -1,17 +1,18 @@
 """`pickout audit`: the log of searches and changes, and the proof that nobody changed it."""
 
+import json as json_text
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pickout.cli.options import GalleryPath, Json, open_gallery
-from pickout.cli.terminal import tell
-
-if TYPE_CHECKING:
-    from pickout.gallery.audit.heads import Head
+from pickout.cli.terminal import say, tell
+from pickout.errors import GalleryDamaged, NothingFound, UsageError, printable
+from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries
+from pickout.gallery.audit.heads import Head, check_proof, proof, read_head, sign_head, verifier
 
 app = typer.Typer(help="The log of searches and changes, and the proof that nobody changed it.", no_args_is_help=True)
 
@@ -34,10 +35,7 @@ def head(
 ) -> None:
     """Sign how long the log is and what it holds, to be kept by somebody else.
 
-    Whoever keeps a head can tell later whether the log still begins as it did then.
-    """
-    from pickout.gallery.audit.heads import proof, sign_head, verifier
-
+    Whoever keeps a head can tell later whether the log still begins as it did then."""
     folder = open_gallery(gallery).path
     if public:
         typer.echo(verifier(folder, key))
@@ -55,13 +53,10 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read the whole log and name what was changed. Exit code 0: nothing; 3: something."""
-    from pickout.errors import GalleryDamaged
-    from pickout.gallery.audit.examination import examine
-
     folder = open_gallery(gallery).path
     found = examine(folder, [_head(file) for file in head or ()], key)
     for fault in found.faults:
-        typer.echo(fault)
+        say(fault)
     if found.faults:
         raise GalleryDamaged(f"{gallery}: the audit log is not as it was written")
     tell({"entries": found.size, "root": found.root.hex(), "heads": found.heads, "faults": 0}, json=json)
@@ -75,8 +70,6 @@ def witness(
     json: Json = False,
 ) -> None:
     """Check that a log goes on from a head that you kept. Needs no gallery and no log, only the proof."""
-    from pickout.gallery.audit.heads import check_proof
-
     new = check_proof(_head(old), _text(proof), public)
     tell({"entries": new.size, "root": new.root.hex(), "goes_on": True}, json=json)
 
@@ -88,26 +81,15 @@ def export(
     start: Annotated[int, typer.Option(min=1, help="From this entry on.")] = 1,
 ) -> None:
     """Print the log: who searched for what, who changed what."""
-    import json
-
-    from pickout.gallery.audit.examination import as_csv, numbered_entries
-
     entries = numbered_entries(open_gallery(gallery).path, start)
-    rows: Iterator[str] = as_csv(entries) if form is Form.CSV else (json.dumps(each) + "\n" for each in entries)
+    rows: Iterator[str] = as_csv(entries) if form is Form.CSV else (json_text.dumps(each) + "\n" for each in entries)
     for row in rows:
         typer.echo(row, nl=False)
 
 
 @app.command()
-def shown(
-    gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="The crop's id or path.")], json: Json = False
-) -> None:
+def shown(gallery: GalleryPath, crop: Annotated[str, typer.Argument(help="Id or path.")], json: Json = False) -> None:
     """Which entries provably showed a crop. Nothing once it was erased."""
-    import json as json_text
-
-    from pickout.errors import NothingFound, printable
-    from pickout.gallery.audit.examination import entries_showing
-
     opened = open_gallery(gallery)
     found = [entry for each in opened.choose([crop]) for entry in entries_showing(opened.path, each)]
     for number, entry in found:
@@ -117,10 +99,7 @@ def shown(
         raise NothingFound(f"{gallery}: no entry is known to have shown {printable(crop)}")
 
 
-def _head(file: Path) -> "Head":
-    from pickout.errors import UsageError
-    from pickout.gallery.audit.heads import read_head
-
+def _head(file: Path) -> Head:
     try:
         return read_head(_text(file))
     except UsageError as error:
@@ -128,8 +107,6 @@ def _head(file: Path) -> "Head":
 
 
 def _text(file: Path) -> str:
-    from pickout.errors import UsageError
-
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,9 @@ from pickout.cli import model as loading
 from pickout.cli.options import DataRoot, Device, GalleryPath, Json, Model, Texts, open_gallery, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.files import write_atomically
-
-if TYPE_CHECKING:
-    from pickout.gallery.search.probability import Calibration
+from pickout.gallery.search.probability import Calibration
+from pickout.gallery.storage.lock import writing
+from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
 
 def calibrate(
@@ -30,12 +30,9 @@ def calibrate(
     """Fit the probability that a candidate is a match, and when the best one is no good match.
 
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
-    calibration.json and calibration.png. Do it again when the gallery has grown much.
-    """
+    calibration.json and calibration.png. Do it again when the gallery has grown much."""
     from pickout.checkpoints.source import DEFAULT
     from pickout.gallery.calibration.fit import CalibrationSettings, plot_reliability
-    from pickout.gallery.storage.lock import writing
-    from pickout.gallery.storage.tables import CALIBRATION_PLOT
 
     settings = settings_of(CalibrationSettings, set_)
     opened = open_gallery(gallery)
@@ -60,15 +57,14 @@ def calibrate(
 @contextmanager
 def _drawn_people() -> Iterator[Path]:
     """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
-    from pickout.synthetic.street import StreetSettings, draw_street
+    from pickout.synthetic.street import draw_strangers
 
     typer.echo("no data named: calibrating on drawn people; on real ones probabilities are rougher (docs)", err=True)
-    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
     with TemporaryDirectory() as folder, progress("drawing", quiet=False, stays=True) as show:
-        yield draw_street(settings, Path(folder) / "street", progress=show)
+        yield draw_strangers(Path(folder), show)
 
 
-def _show(gallery: Path, found: "Calibration") -> None:
+def _show(gallery: Path, found: Calibration) -> None:
     check = found.check
     used = f"{found.searches:,} searches for {found.identities} people of {found.data}"
     say(f"{gallery}: calibrated at {found.crops:,} crops with {used}")

@@ -27,8 +27,7 @@ def verify(
     """Check a case's archive: every picture, judgement and search, and the signature. Needs no server and no gallery.
 
     Without --key the archive is held against the key that it names itself: then whoever changed it may have signed it
-    again with a key of his own. Exit code 0: nothing was changed; 3: something was.
-    """
+    again with a key of his own. Exit code 0: nothing was changed; 3: something was."""
     from importlib.util import find_spec
 
     from pickout.errors import GalleryDamaged, UsageError, printable

@@ -11,6 +11,7 @@ from pickout.cli.options import Json, Texts, setting, settings_of
 from pickout.cli.terminal import png, progress, say, say_table, tell, write
 from pickout.data.integrity import Report
 from pickout.data.integrity import check as check_data
+from pickout.data.own_data import OURS, fetch_rows
 from pickout.data.registry import DATASETS, reader_of
 from pickout.errors import DataError, UsageError, printable
 
@@ -95,8 +96,6 @@ def fetch(
     column: Annotated[Texts, typer.Option(metavar="OURS=THEIRS", help="For example caption=description.")] = None,
 ) -> None:
     """Read a data set of the hub as a table of your own; needs pickout[datasets]. Mind the terms of its images."""
-    from pickout.data.own_data import OURS, fetch_rows
-
     columns = {}
     for pair in column or ():
         ours, _, theirs = pair.partition("=")

@@ -51,8 +51,7 @@ def demo(
     """Draw people, index them with the model that comes with Pickout, and search for sentences.
 
     With --train a compact model is trained by hand on drawn people first, and measured. Nothing is downloaded. A second
-    call with other sentences takes seconds.
-    """
+    call with other sentences takes seconds."""
     from pickout.gallery.gallery import Gallery
     from pickout.synthetic.street import StreetSettings, draw_street
 

@@ -8,6 +8,7 @@ import typer
 from pickout.cli.model import open_run_data
 from pickout.cli.options import DataName, DataRoot, Device, Json, Run, Texts, setting, settings_of
 from pickout.cli.terminal import progress, write
+from pickout.errors import printable
 
 if TYPE_CHECKING:
     from pickout.evaluate.evaluation_report import Report
@@ -36,8 +37,7 @@ def evaluate(
 ) -> None:
     """Measure text-to-image and image-to-text search: R@1, R@5, R@10, mAP, mINP, with intervals and a curve.
 
-    Evaluations on the test split are noted in the run's evaluations.jsonl.
-    """
+    Evaluations on the test split are noted in the run's evaluations.jsonl."""
     from rich.console import Console
 
     from pickout.checkpoints.loaded_model import choose_device
@@ -68,4 +68,6 @@ def evaluate(
     console = Console()
     console.print(render(report))
     if folder is not None:
-        console.print(f"Written: {folder / 'report.json'}, {folder / 'cmc.png'}", soft_wrap=True, highlight=False)
+        console.print(
+            printable(f"Written: {folder / 'report.json'}, {folder / 'cmc.png'}"), soft_wrap=True, highlight=False
+        )

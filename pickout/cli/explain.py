@@ -13,12 +13,12 @@ from typer.core import TyperGroup
 from pickout.cli import model as loading
 from pickout.cli.options import DataName, DataRoot, Device, Json, Run, Texts, setting, settings_of
 from pickout.cli.terminal import png, progress, say, say_table, tell, write
+from pickout.data.data_set import Split
 from pickout.data.images import open_image
 from pickout.errors import UsageError
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
-    from pickout.data.data_set import Split
     from pickout.explain.pair import Pair
 
 _Crop = Annotated[Path, typer.Argument(help="The crop.")]
@@ -103,8 +103,7 @@ def measure(
 ) -> None:
     """Hold every way to explain a model against random maps, and on a drawn street against the garments' masks.
 
-    The best way of each kind that is better than chance is what `pickout explain` shows from then on.
-    """
+    The best way of each kind that is better than chance is what `pickout explain` shows from then on."""
     from pickout.evaluate.protocol import run_folder
     from pickout.explain.explanation import measurement_file
     from pickout.explain.faithfulness import MeasureSettings
@@ -208,8 +207,7 @@ def enrich(
     """What masking would hide of a caption, what the model guesses there, and what enrichment makes of it (AGA, figures
     4 and 6).
 
-    A run keeps no momentum twin; where training asks it, the run's own word head answers here.
-    """
+    A run keeps no momentum twin; where training asks it, the run's own word head answers here."""
     from pickout.explain.figures import guesses_figure
     from pickout.explain.masks import hidden_pieces, word_weights
 
@@ -295,7 +293,7 @@ def vacuous(
     say(f"the first {len(captions)} sentences of {opened.data}, {split}; one mask each, seed {seed}")
 
 
-def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> "Split":
+def _captioned(loaded: "LoadedModel", run: str, data: str | None, root: Path | None, split: str) -> Split:
     from pickout.data.training_pairs import with_captions
     from pickout.evaluate.protocol import run_folder
 

@@ -1,33 +1,24 @@
 """`pickout gallery`: look at a gallery, change it, erase from it, check it, carry it elsewhere."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import (
-    Crops,
-    Device,
-    GalleryPath,
-    Json,
-    Model,
-    Texts,
-    chosen,
-    filtered,
-    open_gallery,
-    setting,
-    settings_of,
-)
+from pickout.cli.options import Crops, Device, GalleryPath, Json, Model, Texts, chosen, filtered, setting, settings_of
 from pickout.cli.terminal import ask, progress, say, tell
 from pickout.errors import GalleryDamaged, UsageError
+from pickout.gallery.approximate.build import ApproximateSettings, check_size
+from pickout.gallery.changes.verification import verify as check
+from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import whole_numbers
 from pickout.gallery.intake.quarantine import QUARANTINE
+from pickout.gallery.intake.report import IngestSettings
+from pickout.gallery.portable.reader import import_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, parse_labels
 from pickout.gallery.storage.rows import Metadata, parse_time
-
-if TYPE_CHECKING:
-    from pickout.gallery.gallery import Gallery
+from pickout.serve.retention import Retention
 
 app = typer.Typer(help="Look at a gallery, change it, erase from it, check it.", no_args_is_help=True)
 
@@ -40,32 +31,15 @@ _Set = Annotated[
 @app.command()
 def info(gallery: GalleryPath, json: Json = False) -> None:
     """What a gallery holds and which model made it."""
-    from pickout.gallery.changes.rebuild import unfinished_rebuild
-
-    opened, begun = open_gallery(gallery), unfinished_rebuild(gallery)
-    manifest, rows = opened.manifest, opened.count()
-    rebuild: object = None if json else "none"
-    if begun is not None:
-        to, done = begun.manifest.model, begun.done
-        place = f" from {to.run}" if to.run else ""
-        rebuild = f"to {to.name} {to.fingerprint[:8]}{place}, {done} of {rows} rows; run it again to go on"
-        if json:
-            rebuild = {"model": to.name, "fingerprint": to.fingerprint, "run": to.run, "done": done, "rows": rows}
-    told = {
-        "gallery": str(gallery),
-        "rows": rows,
-        "cameras": list(opened.cameras()),
-        "quarantined": len(opened.quarantined()),
-        "saved_searches": len(opened.saved.all()),
-        "format": manifest.format,
-        "created": manifest.created.isoformat(),
-        "model": manifest.model.name,
-        "fingerprint": manifest.model.fingerprint,
-        "run": manifest.model.run,
-        "search": opened.how_searched(),
-        "rebuild": rebuild,
-        "bytes": sum(file.stat().st_size for file in gallery.rglob("*") if file.is_file()),
-    }
+    told = Gallery.open(gallery).about()
+    begun = told["rebuild"]
+    if not json:
+        told["rebuild"] = "none"
+        if begun is not None:
+            place = f" from {begun['run']}" if begun["run"] else ""
+            done = f"{begun['done']} of {begun['rows']} rows; run it again to go on"
+            told["rebuild"] = f"to {begun['model']} {begun['fingerprint'][:8]}{place}, {done}"
+    told = {"gallery": str(gallery), **told}
     tell(told, json=json)
 
 
@@ -85,17 +59,14 @@ def erase(gallery: GalleryPath, where: Where, crop: Crops = None, yes: _Yes = Fa
     """Take crops out of a gallery and delete every trace of them in its folder.
 
     Vectors, thumbnails, tokens, paths and earlier versions go, also those of crops that were removed before. The
-    pictures themselves, backups and pages of results are elsewhere and stay.
-    """
+    pictures themselves, backups and pages of results are elsewhere and stay."""
     opened, ids = _not_held(gallery, crop, where)
     ask(f"erase {len(ids)} of {opened.count()} crops for good", yes=yes)
     change = opened.erase(ids)
     tell({"erased": change.rows, "searches_removed": list(change.searches), "rows": opened.count()}, json=json)
 
 
-def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple["Gallery", list[str]]:
-    from pickout.serve.retention import Retention
-
+def _not_held(gallery: Path, crops: Texts, where: Where) -> tuple[Gallery, list[str]]:
     opened, ids = chosen(gallery, crops, where)
     Retention(opened).refuse_held(ids)
     return opened, ids
@@ -131,7 +102,7 @@ def _metadata(pairs: list[str]) -> Metadata:
 @app.command()
 def compact(gallery: GalleryPath, json: Json = False) -> None:
     """Merge the small pieces on disk that many commits leave; changes no crop."""
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     opened.compact()
     tell({"rows": opened.count()}, json=json)
 
@@ -143,8 +114,6 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read everything in a gallery and name what is wrong. Exit code 0: nothing; 3: something."""
-    from pickout.gallery.changes.verification import verify as check
-
     faults = 0
     with progress("reading", quiet=json) as show:
         for faults, fault in enumerate(check(gallery, files=files, on_progress=show), start=1):  # noqa: B007
@@ -169,12 +138,10 @@ def approximate(
     """Search a gallery too large to hold in memory through an index, and measure how much that misses.
 
     The best crops that the index names are scored exactly. Recall is measured with drawn sentences and with crops of
-    the gallery, beside an exact search, and written to approximate.json.
-    """
-    from pickout.gallery.approximate.build import ApproximateSettings, check_size
+    the gallery, beside an exact search, and written to approximate.json."""
     from pickout.synthetic.captions import drawn_sentences
 
-    opened = open_gallery(gallery)
+    opened = Gallery.open(gallery)
     if off:
         opened.search_exactly()
         tell({"gallery": str(gallery), "search": "exact"}, json=json)
@@ -206,10 +173,9 @@ def export(
     """Write a gallery, or the crops that are named or pass the filters, to one file.
 
     The file holds vectors, thumbnails, paths and all that is known about each crop, as it is at this moment, and can be
-    read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit.
-    """
+    read by its owner only. Erasing from the gallery does not reach it. The export is recorded in the audit."""
     some = crop or where != ANYWHERE
-    opened, ids = chosen(gallery, crop, where) if some else (open_gallery(gallery), None)
+    opened, ids = chosen(gallery, crop, where) if some else (Gallery.open(gallery), None)
     with progress("exporting", quiet=json) as show:
         report = opened.export(file, ids, crops=crops, force=force, on_progress=show)
     tell({"file": str(file), **report.as_json()}, json=json)
@@ -229,10 +195,7 @@ def import_(
     """Take the crops of an exported file into a gallery, which is made where there is none.
 
     The whole file is checked before anything is written. Of two rows of one path the one that was added later stays; of
-    equal age, the gallery's. Run it again after a stop, and it goes on.
-    """
-    from pickout.gallery.portable.reader import import_gallery
-
+    equal age, the gallery's. Run it again after a stop, and it goes on."""
     with progress("opening", quiet=json) as show:
         on_progress = lambda what, done, total: show(done, total, what=what)  # noqa: E731
         choices: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
@@ -254,12 +217,9 @@ def rebuild(
 
     The new table is built beside the old one, which is searched and changed as before until the new one takes its place
     at the end. Kill it at any moment and run it again: it goes on where it stopped. Each crop is read from its original
-    again; while one cannot be read, or has changed, the gallery stays as it is.
-    """
-    from pickout.gallery.intake.report import IngestSettings
-
+    again; while one cannot be read, or has changed, the gallery stays as it is."""
     settings = settings_of(IngestSettings, set_)
-    opened = open_gallery(gallery)  # a wrong folder is told before a model is loaded
+    opened = Gallery.open(gallery)  # a wrong folder is told before a model is loaded
     encoder = loading.load_model(model, device)
     with progress("rebuilding", quiet=json) as show:
         report = opened.rebuild(

@@ -11,11 +11,12 @@ from pickout.cli import model as loading
 from pickout.cli.options import Device, Json, Texts, open_gallery, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
+from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.quarantine import QUARANTINE
-from pickout.gallery.intake.report import IngestProgress, IngestReport
+from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.intake.scan import count_images
-from pickout.gallery.storage.tables import MANIFEST
+from pickout.gallery.storage.tables import MANIFEST, checked_folder
 
 
 def index(
@@ -39,12 +40,7 @@ def index(
     """Encode a folder of crops into a gallery that can be searched.
 
     Kill it at any moment and run it again: it goes on where it stopped. Files that cannot be read are listed in the
-    gallery's quarantine.jsonl and stop nothing.
-    """
-    from pickout.gallery.gallery import Gallery
-    from pickout.gallery.intake.report import IngestSettings
-    from pickout.gallery.storage.tables import checked_folder
-
+    gallery's quarantine.jsonl and stop nothing."""
     settings = settings_of(IngestSettings, set_)
     exclude = exclude or []
     count_images(crops, exclude)  # a wrong folder is told before a model is loaded

@@ -1,11 +1,13 @@
 """`pickout mcp`: galleries for agents, by the Model Context Protocol."""
 
 import os
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from pickout.cli.serve import STATE, Galleries, State
+from pickout.cli.serve import STATE, Galleries, State, check_packages, open_service, prepared
+from pickout.errors import UsageError
 
 
 def mcp(
@@ -17,13 +19,7 @@ def mcp(
     """Let an agent search, explain, look at crops and list cameras, over standard input and output.
 
     The same tokens, purposes and audit as of pickout serve: once the server's folder has tokens, one is needed in the
-    environment's PICKOUT_TOKEN.
-    """
-    from importlib.util import find_spec
-
-    from pickout.cli.serve import check_packages, open_service, prepared
-    from pickout.errors import UsageError
-
+    environment's PICKOUT_TOKEN."""
     check_packages()
     if find_spec("mcp") is None:
         raise UsageError("an agent needs one more package: pip install 'pickout[serve]'")

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from pickout.cli.terminal import say
 from pickout.errors import GalleryError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def load_model(model: str, device: str) -> "LoadedModel":
     if model in NAMED_WEIGHTS and not Path(model).exists() and fetched(model) is None:
         about = NAMED_WEIGHTS[model]
         note = f"; {about.note}" if about.note else ""
-        typer.echo(f"fetching {model} once from the hub (licence {about.licence}{note})", err=True)
+        say(f"fetching {model} once from the hub (licence {about.licence}{note})", err=True)
         fetch_named(model, progress=True)
     return load(model, device=device)
 
@@ -30,7 +29,7 @@ def default_model() -> str:
     """The name of the model that comes with the package; says that it is taken."""
     from pickout.checkpoints.source import DEFAULT
 
-    typer.echo(f"no model named: {DEFAULT}, which comes with Pickout and learnt from drawn people (docs)", err=True)
+    say(f"no model named: {DEFAULT}, which comes with Pickout and learnt from drawn people (docs)", err=True)
     return DEFAULT
 
 
@@ -53,11 +52,8 @@ def open_run_data(
     model: str, home: Path | None, data: str | None, root: Path | None, *, speaks: bool = True
 ) -> "DataSet":
     """The data set as named, else the one that the run in `home` was trained on; says what its reader assumed.
-
-    Raises:
-        UsageError: neither the user nor the run names a data set, or there is none of that name.
-        DataError: it cannot be used.
-    """
+    `UsageError`: neither the user nor the run names a data set, or there is none of that name; `DataError`: it cannot
+    be used."""
     from pickout.data.registry import open_data
     from pickout.evaluate.evaluation_report import read_training
 
@@ -68,7 +64,7 @@ def open_run_data(
     own = training.root if name == training.data else None
     found = open_data(name, root or own or Path("data"))
     for note in found.notes if speaks else ():
-        typer.echo(f"note: {found.root}: {note}", err=True)
+        say(f"note: {found.root}: {note}", err=True)
     return found
 
 

@@ -1,15 +1,16 @@
 """`pickout retention`: how long a gallery's crops are kept, and what is held against that."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pickout.cli.options import Crops, GalleryPath, Json, Texts, filtered, open_gallery
 from pickout.cli.terminal import tell
-
-if TYPE_CHECKING:
-    from pickout.gallery.search.filters import Where
+from pickout.config import parse_settings
+from pickout.errors import UsageError
+from pickout.gallery.search.filters import Where
+from pickout.serve.retention import Keeping, Retention
 
 app = typer.Typer(help="How long a gallery's crops are kept, and what is held against that.", no_args_is_help=True)
 
@@ -21,10 +22,6 @@ def set_(
     camera: Annotated[Texts, typer.Option(metavar="NAME=DAYS", help="Of this camera; several times.")] = None,
 ) -> None:
     """Say after how many days crops are erased. Replaces the rules that were there; none given: nothing is."""
-    from pickout.config import parse_settings
-    from pickout.errors import UsageError
-    from pickout.serve.retention import Keeping, Retention
-
     rules: list[dict[str, object]] = [] if days is None else [{"days": days}]
     for pair in camera or ():
         name, equals, number = pair.rpartition("=")
@@ -40,8 +37,6 @@ def set_(
 @app.command()
 def show(gallery: GalleryPath, json: Json = False) -> None:
     """The rules, the holds, and how many crops are due."""
-    from pickout.serve.retention import Retention
-
     kept = Retention(open_gallery(gallery))
     due = kept.due(datetime.now())
     rules = [f"{rule.camera or 'other cameras'}: {rule.days:g} days" for rule in kept.kept.rules]
@@ -53,8 +48,6 @@ def show(gallery: GalleryPath, json: Json = False) -> None:
 @app.command()
 def enforce(gallery: GalleryPath, json: Json = False) -> None:
     """Erase now what is due. Crops without a time have no age and stay."""
-    from pickout.serve.retention import Retention
-
     due = Retention(open_gallery(gallery)).enforce(datetime.now())
     tell({"erased": len(due.erase), "held": due.held, "undated": due.undated}, json=json)
 
@@ -64,12 +57,10 @@ def enforce(gallery: GalleryPath, json: Json = False) -> None:
 def hold(
     gallery: GalleryPath,
     reason: Annotated[str, typer.Argument(help="Why, for example a case number.")],
-    where: "Where",
+    where: Where,
     crop: Crops = None,
 ) -> None:
     """Keep crops whatever the rules say, until the hold is lifted. Prints the hold's id."""
-    from pickout.serve.retention import Retention
-
     opened = open_gallery(gallery)
     ids = opened.choose(crop, where) if crop else []
     typer.echo(Retention(opened).hold(reason, ids, None if crop else where).id)
@@ -78,6 +69,4 @@ def hold(
 @app.command()
 def lift(gallery: GalleryPath, hold: Annotated[str, typer.Argument(help="The hold's id.")]) -> None:
     """End a hold."""
-    from pickout.serve.retention import Retention
-
     Retention(open_gallery(gallery)).lift(hold)

@@ -10,7 +10,7 @@ import typer
 
 from pickout.cli import model as loading
 from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, filtered, open_gallery, setting, settings_of
-from pickout.cli.terminal import say, say_table, tell, write
+from pickout.cli.terminal import check_place, say, say_table, tell, write
 from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
 from pickout.gallery.audit.log import Acting, acting, user_name
@@ -20,7 +20,6 @@ from pickout.gallery.search.ranking import Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit
 from pickout.gallery.search.sentence_filters import read_filters
 from pickout.gallery.search.sheet import NO_REASONS, NOTE, Reasons, result_sheet
-from pickout.gallery.storage.tables import MANIFEST
 
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
@@ -54,12 +53,10 @@ def search(
     """Rank a gallery's crops by how well they fit a sentence, a picture, or both.
 
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
-    gallery's audit.jsonl.
-    """
+    gallery's audit.jsonl."""
     settings = settings_of(SearchSettings, set_)
     opened = open_gallery(gallery)
-    if html is not None and any((folder / MANIFEST).exists() for folder in html.resolve().parents):
-        raise UsageError(f"--html {html}: lies in a gallery's folder; give another place for the page")
+    check_place(html, "--html")
     if saved is not None:
         if any((sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)):
             raise UsageError("--saved runs a search as it was kept; leave out sentence, picture, filter and grouping")

@@ -35,8 +35,7 @@ def serve(
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
 
     The page is at the address that is told; the API lies below /v1. Without tokens only this machine is answered. See
-    pickout token, and docs/serve.md for settings.toml.
-    """
+    pickout token, and docs/serve.md for settings.toml."""
     from pickout.errors import UsageError
 
     check_packages()
@@ -79,11 +78,7 @@ def serve(
 
 
 def check_packages() -> None:
-    """Make sure that the packages of a server are installed.
-
-    Raises:
-        UsageError: they are not.
-    """
+    """Make sure that the packages of a server are installed. `UsageError`: they are not."""
     from importlib.util import find_spec
 
     from pickout.errors import UsageError

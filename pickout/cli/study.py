@@ -21,8 +21,7 @@ def study(
 ) -> None:
     """Train what is missing, ask every finished model, and write table.md, plot.png and study.json into the folder.
 
-    The table is written anew after each run, so a study that is stopped has compared what it has.
-    """
+    The table is written anew after each run, so a study that is stopped has compared what it has."""
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -49,4 +48,4 @@ def study(
     if json:
         typer.echo(to_text(settings, found), nl=False)
     else:
-        Console().print(Markdown(to_markdown(settings, found)))
+        Console().print(Markdown(printable(to_markdown(settings, found), keep="\n")))

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 Show = Callable[..., None]  # told how much is done and of how much in all; `what` is being done and a `note` may follow
 
 
-def say(text: object) -> None:
-    """Print a line in which names of others may stand."""
-    typer.echo(printable(text))
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line in which names of others may stand; with `err` on standard error."""
+    typer.echo(printable(text), err=err)
 
 
 def tell(values: Mapping[str, object], *, json: bool) -> None:
@@ -53,10 +53,19 @@ def say_table(
     Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
+def check_place(file: Path | None, option: str) -> None:
+    """Refuse a file in a gallery's folder, where it would outlive what is erased or replace a file."""
+    from pickout.gallery.storage.tables import MANIFEST
+
+    if file is not None and any((folder / MANIFEST).exists() for folder in file.resolve().parents):
+        raise UsageError(f"{option} {file}: lies in a gallery's folder; give another place for it")
+
+
 def write(file: Path | None, option: str, content: Callable[[], str | bytes]) -> None:
     """Write a file that an option asked for, whole or not at all; None was not asked for."""
     if file is None:
         return
+    check_place(file, option)
     try:
         write_atomically(file, content())
     except OSError as error:

@@ -1,5 +1,6 @@
 """`pickout token`: who may ask a server."""
 
+import json as json_text
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from pickout.cli.options import Json, Texts
 from pickout.cli.serve import STATE, State, prepared
+from pickout.errors import printable
 from pickout.serve.access import OWNER, Role, Token, Tokens
 
 app = typer.Typer(help="Who may ask a server, what for and how long.", no_args_is_help=True)
@@ -25,8 +27,6 @@ def create(
     json: Json = False,
 ) -> None:
     """Make a token. Its secret is printed this once."""
-    import json as json_text
-
     expires = datetime.now(UTC) + timedelta(days=min(days, 366))
     token, secret = Tokens(prepared(state)).create(
         OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=gallery, blurred=blurred
@@ -40,8 +40,6 @@ def create(
 @app.command("list")
 def list_(state: State = STATE, json: Json = False) -> None:
     """Every token, without its secret."""
-    from pickout.errors import printable
-
     for token in _tokens(state):
         if json:
             typer.echo(token.model_dump_json(exclude={"digest"}))
@@ -53,10 +51,8 @@ def list_(state: State = STATE, json: Json = False) -> None:
 @app.command()
 def revoke(token: Annotated[str, typer.Argument(help="The token's id.")], state: State = STATE) -> None:
     """Make a token invalid at once, also at a server that runs."""
-
     Tokens(state.expanduser()).revoke(OWNER, token)
 
 
 def _tokens(state: Path) -> list[Token]:
-
     return Tokens(state.expanduser()).all()

@@ -18,8 +18,7 @@ def train(
 ) -> None:
     """Train a model. Under `torchrun --no-python` several processes share each batch.
 
-    The run's folder holds the best epoch's model for `pickout evaluate`, `index` and `search`.
-    """
+    The run's folder holds the best epoch's model for `pickout evaluate`, `index` and `search`."""
     from pickout.train.display import JsonLines, Terminal
     from pickout.train.recipe import find_recipe, load_recipe
     from pickout.train.training import train as run

@@ -10,7 +10,7 @@ import typer
 
 from pickout.cli.options import Device, Json, Texts
 from pickout.cli.terminal import say, tell
-from pickout.errors import NothingFound
+from pickout.errors import NothingFound, printable
 
 if TYPE_CHECKING:
     from pickout.video.harvest import HarvestReport
@@ -44,8 +44,7 @@ def video(
     """Find the people in recordings and keep the best crops of each, with camera, time, track and box.
 
     Kill it at any moment and run it again: it goes on where it stopped. A recording that breaks off gives the people
-    before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody.
-    """
+    before the break. Boxes are guesses of a detector: some people are missed, and some boxes show nobody."""
     from pickout.config import apply_overrides, parse_settings
     from pickout.gallery.storage.rows import parse_time
     from pickout.video import require_libraries
@@ -100,11 +99,11 @@ def _progress(found: list["Recording"], *, speaks: bool) -> Iterator[Callable[[s
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not speaks) as bars:
-        tasks = {each.name: bars.add_task(each.name, total=None, at="", visible=False) for each in found}
+        tasks = {each.name: bars.add_task(printable(each.name), total=None, at="", visible=False) for each in found}
 
         def say(name: str, what: float | str, length: float | None) -> None:
             if isinstance(what, str):
-                console.print(what, markup=False)
+                console.print(printable(what), markup=False)
                 return
             at = f"{what / 60:.1f} min" + (f" of {length / 60:.1f}" if length else "")
             bars.update(tasks[name], completed=what, total=length, at=at, visible=True)

@@ -24,10 +24,8 @@ def list_weights(json: Json = False) -> None:
         if json:
             row = {"name": name, "repository": entry.repository, "bytes": entry.size, "licence": entry.licence}
             tell({**row, "about": entry.about, "note": entry.note, "here": here}, json=True)
-        size, about = (
-            f"{entry.size / 1e6:.0f}" if entry.size else "?",
-            "; ".join(filter(None, (entry.about, entry.note))),
-        )
+        size = f"{entry.size / 1e6:.0f}" if entry.size else "?"
+        about = "; ".join(filter(None, (entry.about, entry.note)))
         rows.append((name, size, "yes" if here else "no", entry.licence, about))
     if not json:
         say_table(("name", "MB", "here", "licence", "about"), rows)
@@ -65,6 +63,6 @@ def push_weights(
     endpoint: Endpoint = None,
 ) -> None:
     """Upload a run's model with a card about it. The token is HF_TOKEN's, or that of `hf auth login`."""
-    from pickout.checkpoints.publication import publish
+    from pickout.checkpoints.saved_model import publish
 
     say(publish(run, repository, licence=licence, public=public, endpoint=endpoint))

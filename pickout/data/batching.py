@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from pickout.config import Settings
 from pickout.errors import ImageUnreadable, RecipeError
-from pickout.shapes import Float, Int, TokenBatch
+from pickout.shapes import Float, Ints, Pictures, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Batch:
     # prepared images. Shape: (batch, 3, height, width); or what a tower's frozen part makes of them
     images: Float[Tensor, "batch *axes"]
     texts: TokenBatch  # tokenized captions, one for each image
-    identity: Int[Tensor, " batch"]  # from 0 to the number of training identities - 1. Shape: (batch,)
+    identity: Ints  # from 0 to the number of training identities - 1. Shape: (batch,)
     # another augmentation of the same images, where the method asks for one (see `Pairing`). Shape: as `images`
-    second_images: Float[Tensor, "batch 3 height width"] | None = None
+    second_images: Pictures | None = None
     # a caption of the same person, mostly the one in `texts`, where the method asks for one
     weak_texts: TokenBatch | None = None
     # 1 where `weak_texts` holds another sentence than `texts`, else 0. Shape: (batch,)
-    replaced: Int[Tensor, " batch"] | None = None
+    replaced: Ints | None = None
 
     def to(self, device: Any, non_blocking: bool = False) -> "Batch":
         """The same batch on `device`."""
@@ -70,8 +70,7 @@ class Example:
 class Collate:
     """Makes a batch of examples; the error of the first unreadable one takes the batch's place.
 
-    It is a value, not raised: raised in a worker process it would arrive as another type.
-    """
+    It is a value, not raised: raised in a worker process it would arrive as another type."""
 
     # from ids (batch, context) to True where a token is not padding, as `Tokenizer.mask`
     mask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -128,8 +127,7 @@ class Draw:
 class EpochSampler(Sampler[list[Draw]], ABC):
     """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass.
 
-    Every process draws the same whole batches of `size` pairs; the launcher cuts each batch into equal parts.
-    """
+    Every process draws the same whole batches of `size` pairs; the launcher cuts each batch into equal parts."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.batch_size, self.seed, self.epoch = size, seed, 1
@@ -177,8 +175,7 @@ class IdentitySampler(EpochSampler):
     Each person's pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with
     fewer pairs than that gets one group drawn with replacement. Each batch takes one group of each of `size /
     per_identity` people drawn among those who have groups left; the epoch ends when fewer such people remain. A
-    RecipeError where the batch is no multiple of `per_identity`, or wants more people than there are.
-    """
+    RecipeError where the batch is no multiple of `per_identity`, or wants more people than there are."""
 
     def __init__(self, identities: Sequence[int], size: int, per_identity: int, seed: int) -> None:
         super().__init__(size, seed)

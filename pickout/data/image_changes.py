@@ -2,8 +2,7 @@
 
 A drawn crop is clean, centred and alone; a real one is not. Each change is a function of a picture and a generator, so
 each can be switched on alone (`[augmentation.changes]` of a recipe, `pickout data change`) and its effect be measured.
-Changes that need to know where the person is read the part mask that a drawn street has beside its images.
-"""
+Changes that need to know where the person is read the part mask that a drawn street has beside its images."""
 
 import io
 import math
@@ -14,21 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pickout.data.scene_changes import (
-    Chance,
-    Picture,
-    background,
-    blurred,
-    folds,
-    frame,
-    neighbours,
-    occlusion,
-    side_light,
-    to_bytes,
-    to_floats,
-    to_image,
-    waves,
-)
+from pickout.data import scene_changes as scene
+from pickout.data.scene_changes import Chance, Picture, blurred, to_bytes, to_floats, to_image, waves
 
 
 def mirror(picture: Picture, chance: Chance) -> None:
@@ -124,25 +110,10 @@ def compression(picture: Picture, chance: Chance) -> None:
 
 
 _RATES = (
-    (folds, 0.7),
-    (side_light, 0.35),
-    (background, 0.6),
-    (neighbours, 0.15),
-    (frame, 0.9),
-    (mirror, 0.5),
-    (darkness, 0.9),
-    (cast, 0.9),
-    (desaturation, 0.9),
-    (contrast, 0.9),
-    (haze, 0.4),
-    (uneven_light, 0.3),
-    (motion_blur, 0.25),
-    (defocus, 0.45),
-    (low_resolution, 0.4),
-    (sharpening, 0.25),
-    (noise, 0.9),
-    (compression, 0.9),
-    (occlusion, 0.25),
+    *((scene.folds, 0.7), (scene.side_light, 0.35), (scene.background, 0.6), (scene.neighbours, 0.15)),
+    *((scene.frame, 0.9), (mirror, 0.5), (darkness, 0.9), (cast, 0.9), (desaturation, 0.9), (contrast, 0.9)),
+    *((haze, 0.4), (uneven_light, 0.3), (motion_blur, 0.25), (defocus, 0.45), (low_resolution, 0.4)),
+    *((sharpening, 0.25), (noise, 0.9), (compression, 0.9), (scene.occlusion, 0.25)),
 )
 CHANGES: Mapping[str, Callable[[Picture, Chance], None]] = {change.__name__: change for change, _ in _RATES}
 """Every change by name, in the order in which they happen on the way from the person to the file."""
@@ -153,8 +124,7 @@ STRONG: Mapping[str, float] = {change.__name__: rate for change, rate in _RATES}
 def change_picture(picture: Picture, rates: Mapping[str, float], chance: Chance) -> NDArray[np.uint8]:
     """Apply each change, by its name in `CHANGES`, with its probability. Consumes `picture`. Shape: (height, width, 3).
 
-    All randomness comes from `chance`; a change that is left out does not shift the others' numbers.
-    """
+    All randomness comes from `chance`; a change that is left out does not shift the others' numbers."""
     streams = chance.spawn(len(CHANGES))
     for (name, change), own in zip(CHANGES.items(), streams, strict=True):
         if rates.get(name, 0.0) > own.random():

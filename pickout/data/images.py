@@ -67,8 +67,7 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
         max_pixels: refuse images with more pixels, or of more than `MAX_BYTES`, before decoding them.
 
     Raises:
-        ImageUnreadable: missing, not a file, no permission, empty, not an image, damaged, truncated or too large.
-    """
+        ImageUnreadable: missing, not a file, no permission, empty, not an image, damaged, truncated or too large."""
     name = "image" if isinstance(source, bytes) else str(source)
     try:
         with _DECODING.quietly(), _content(source) as content:

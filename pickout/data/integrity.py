@@ -50,8 +50,7 @@ class Report:
 def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[int, int], None] | None = None) -> Report:
     """Look for everything that is missing or odd in a data set, its own folder or its parent.
 
-    `decode` also opens every image; `progress` is then called with images opened and images in all.
-    """
+    `decode` also opens every image; `progress` is then called with images opened and images in all."""
     reader = reader_of(name)
     try:
         reading = reader.read(root)
@@ -148,9 +147,7 @@ def _captions(entries: Sequence[Entry]) -> Iterator[Finding]:
     people: dict[str, set[int]] = defaultdict(set)
     for entry, caption in named:
         people[" ".join(caption.split()).casefold()].add(entry.identity)
-    shared = sorted(
-        ((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda pair: -pair[0]
-    )
+    shared = sorted(((len(who), text) for text, who in people.items() if text and len(who) > 1), key=lambda x: -x[0])
     examples = [f"{number} identities: {text}" for number, text in shared]
     message = "{} captions stand, word for word, at more than one identity"
     yield from _finding("warning", "repeated-captions", message, examples)

@@ -28,8 +28,7 @@ class Table(Reader):
     """Reads a table. Image paths start from the table's folder.
 
     An image may have several rows, one for each caption; they must agree on everything else. Identities may be whole
-    numbers or names; names are numbered in order of appearance, behind the numbers.
-    """
+    numbers or names; names are numbered in order of appearance, behind the numbers."""
 
     @property
     def layout(self) -> str:
@@ -123,8 +122,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 
     Images keep the bytes that the hub has; how many there are comes back. `columns` are theirs, by our names,
     where they are called otherwise than in `SYNONYMS`. A DataError where `datasets`, a column or an image is missing,
-    the folder `out` is not empty, or the data set cannot be read.
-    """
+    the folder `out` is not empty, or the data set cannot be read."""
     if out.exists() and any(out.iterdir()):
         raise DataMissing(f"{out}: is not empty; give a new folder")
     try:
@@ -157,9 +155,7 @@ def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = N
 def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """Their columns by our names."""
     plain = {re.sub(r"[\W_]", "", name).casefold(): name for name in reversed(there)}
-    names = {
-        ours: next((plain[word] for word in (ours, *sorted(SYNONYMS[ours])) if word in plain), "") for ours in OURS
-    }
+    names = {ours: next((plain[key] for key in (ours, *sorted(SYNONYMS[ours])) if key in plain), "") for ours in OURS}
     names |= given
     absent = [ours for ours in ("image", "caption", *given) if names.get(ours) not in there]
     if absent:

@@ -143,10 +143,6 @@ def reader_of(name: str) -> Reader:
 
 def open_data(name: str, root: Path) -> DataSet:
     """Read a data set, in its own folder or the one that holds it under its usual name. No image is opened.
-
-    Raises:
-        UsageError: no data set of that name.
-        DataMissing: the annotation file or the image folder is not there.
-        AnnotationError: a record is wrong; the first one in the file is named.
-    """
+    `UsageError`: no data set of that name; `DataMissing`: the annotation file or the image folder is not there;
+    `AnnotationError`: a record is wrong; the first one in the file is named."""
     return to_data_set(reader_of(name).read(root))

@@ -44,7 +44,7 @@ ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 # What pandas takes for a missing value, and its own NaT.
 _MISSING = frozenset({"", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "NaT", "None"}) | {
-    *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
+    *("#N/A", "#N/A N/A", "#NA", "N/A", "NA", "n/a", "NULL", "Null", "null", "NaN", "NAN", "Nan", "nan", "-NaN", "-nan")
 }
 _NAMELESS = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # columns with the numbers of a data frame's rows
 _WHOLE = re.compile(r"([+-]?\d+)(\.0*)?")
@@ -68,12 +68,9 @@ def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Sprea
     """Read a table: CSV with a header, JSON lines with an object each, or Parquet; by its ending, else CSV.
 
     `known` are the columns that are wanted, keys of `SYNONYMS`; `image` among them must be there. `others` tells
-    whether other columns count too; if not, one with nearly the name of a missing column is an error.
-
-    Raises:
-        DataMissing: there is no such file.
-        AnnotationError: the file as a whole cannot be read, has no image column, or has a column twice.
-    """
+    whether other columns count too; if not, one with nearly the name of a missing column is an error. `DataMissing`:
+    there is no such file; `AnnotationError`: the file as a whole cannot be read, has no image column, or has a column
+    twice."""
     if not file.is_file():
         raise DataMissing(f"{file}: no such table; give a CSV, JSON-lines or Parquet file with a column 'image'")
     problems: list[AnnotationError] = []

@@ -20,14 +20,7 @@ from pickout.data.data_set import ImageRecord, Split
 from pickout.data.image_changes import change_picture, read_parts
 from pickout.data.images import open_image
 from pickout.data.scene_changes import Picture
-from pickout.data.transforms import (
-    AugmentationSettings,
-    CaptionAugmentationSettings,
-    ImageSettings,
-    augment,
-    augment_tokens,
-    resize,
-)
+from pickout.data.transforms import Augmentation, ImageSettings, augment, augment_tokens, resize
 from pickout.errors import DataError, DataMissing, ImageUnreadable
 from pickout.text.tokenizer import Tokenizer
 
@@ -44,7 +37,7 @@ class DataSettings(Settings):
 
     name: str  # the data set's name, as `pickout data check` takes it
     root: Path  # the data set's folder; a relative path starts where the command runs
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=1024)
     """Processes that decode and augment images beside the training process; the batches do not depend on it."""
     cache: bool = False
     """Keep all training images in memory, decoded and resized; for small data sets (3 bytes a pixel)."""
@@ -58,14 +51,6 @@ class DataSettings(Settings):
     features: Path | None = None  # where those copies are kept, for several runs; none: in the run's folder
     skip_unreadable: bool = False
     """Open every image once before training and leave out those that cannot be read, one journal line for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """What is done to the two halves of an item."""
-
-    image: AugmentationSettings
-    caption: CaptionAugmentationSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +69,7 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
     """Every (image, caption) pair of a training split, indexed by `Draw`.
 
     The same draw gives the same example in any process, so a resumed run and any number of workers see equal batches.
-    All captions are encoded at once, here; `seed` is the recipe's.
-    """
+    All captions are encoded at once, here; `seed` is the recipe's."""
 
     def __init__(
         self,
@@ -229,10 +213,8 @@ def readable(
         return None
 
     with ThreadPoolExecutor(threads) as pool:
-        problems = list(pool.map(problem, split.images))
-    kept = tuple(record for record, wrong in zip(split.images, problems, strict=True) if wrong is None)
+        faults = list(pool.map(problem, split.images))
+    kept = tuple(record for record, wrong in zip(split.images, faults, strict=True) if wrong is None)
     if not kept:
-        raise DataError(
-            f"{split.data}, split '{split.name}': none of {len(problems)} images can be read: {problems[0]}"
-        )
-    return replace(split, images=kept), [wrong for wrong in problems if wrong is not None]
+        raise DataError(f"{split.data}, split '{split.name}': none of {len(faults)} images can be read: {faults[0]}")
+    return replace(split, images=kept), [wrong for wrong in faults if wrong is not None]

@@ -1,6 +1,7 @@
 """Images to tensors: plain for encoding, at random for training."""
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -47,7 +48,7 @@ class AugmentationSettings(Settings):
     """How training images vary (IRRA's values, used by RDE and ITSELF)."""
 
     flip: float = Field(default=0.5, ge=0, le=1)  # probability of a horizontal flip
-    pad: int = Field(default=10, ge=0)  # black pixels added on each side before a random crop back to size
+    pad: int = Field(default=10, ge=0, le=4096)  # black pixels added on each side before a random crop back to size
     erase: float = Field(default=0.5, ge=0, le=1)  # probability that one rectangle is erased
     erase_area: Range = (0.02, 0.4)  # least and largest share of the image that the rectangle covers
     erase_ratio: Range = (0.3, 3.3)  # least and largest height of the rectangle as a multiple of its width
@@ -141,6 +142,14 @@ class CaptionAugmentationSettings(Settings):
         if self.mask + self.random + self.delete > 1:
             raise ValueError("mask, random and delete together must not exceed 1")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is done to the two halves of an item."""
+
+    image: AugmentationSettings
+    caption: CaptionAugmentationSettings
 
 
 def augment_tokens(

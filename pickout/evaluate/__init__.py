@@ -1,8 +1,7 @@
 """How good a model is: exact ranks, the field's measures, intervals, a report.
 
 `pickout.evaluate` is also the name of the public function. Importing any file of this package puts the package in the
-function's place, so the package can be called and hands the call on.
-"""
+function's place, so the package can be called and hands the call on."""
 
 import sys
 from types import ModuleType

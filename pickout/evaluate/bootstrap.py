@@ -1,8 +1,7 @@
 """How sure a number is: percentile bootstrap over identities, since queries of one person are alike.
 
 A resample draws as many identities as there are, with replacement, and takes all queries of each as often as it was
-drawn; the gallery stays as it is. Resampling single queries would give intervals that are too narrow.
-"""
+drawn; the gallery stays as it is. Resampling single queries would give intervals that are too narrow."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -2,8 +2,7 @@
 
 Image by image, not caption by caption: an image's keys and values are projected once, then every caption that has the
 image among its candidates is matched with it, the captions of similar length together. Tokens of a
-whole split are kept packed, in memory or, where they do not fit, on disk: a caption of 12 takes 12 places.
-"""
+whole split are kept packed, in memory or, where they do not fit, on disk: a caption of 12 takes 12 places."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from pickout.evaluate.processes import ALONE, Share
 from pickout.files import storage_errors
 from pickout.methods.base import Method
 from pickout.nn.attention import ImageMemory
-from pickout.shapes import Bool, Float
+from pickout.shapes import Bool, Float, Mask, States
 
 
 class TokenStore:
@@ -30,8 +29,7 @@ class TokenStore:
 
     In memory they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the
     system's temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with
-    the process, however it ends.
-    """
+    the process, however it ends."""
 
     def __init__(self, items: int, *, budget: int, folder: Path | None = None) -> None:
         self.items, self.budget, self.folder = items, budget, folder
@@ -50,7 +48,7 @@ class TokenStore:
         starts = np.array(self._starts, dtype=np.int64)
         return starts[1:] - starts[:-1]
 
-    def add(self, tokens_BND: Float[Tensor, "batch tokens width"], mask_BN: Bool[Tensor, "batch tokens"]) -> None:
+    def add(self, tokens_BND: States, mask_BN: Mask) -> None:
         """Append a batch of rows; in each the tokens that are kept come first. `StorageFull`: no space for the file."""
         if not len(self):
             self._width = tokens_BND.shape[2]

@@ -1,7 +1,6 @@
 """What an evaluation found, as data and as JSON (docs/evaluation.md), what a run folder tells about its model, and its
 record of looks at the test split; for people as tables narrow enough for 80 columns, and as a picture."""
 
-import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,9 +15,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pickout.config import read_toml
+from pickout.errors import printable
 from pickout.evaluate.bootstrap import BootstrapSettings, bootstrap
 from pickout.evaluate.metrics import MEASURES, Metrics, RelevantRanks, average, cmc, score_queries
 from pickout.files import storage_errors
+from pickout.pages import figure_bytes, new_figure, open_axes
 
 SCHEMA = "pickout.evaluation/1"
 _OURS = ("text_to_image", "image_to_text", "text_to_image_without_own", "image_to_text_without_own")
@@ -203,9 +204,10 @@ _MARKED = (1, 5, 10)
 def render(report: Report) -> RenderableType:
     """The report for a terminal: measures with intervals, counts, the sweep, the notes."""
     subject = report.subject
+    model, data, split = (escape(printable(name)) for name in (subject.model, subject.data, subject.split))
     parts: list[RenderableType] = [
-        f"[bold]{escape(subject.model)}[/bold] ({subject.fingerprint}) on [bold]{escape(subject.data)}[/bold], "
-        f"{escape(subject.split)}: {subject.images} images, {subject.captions} captions, {subject.identities} people",
+        f"[bold]{model}[/bold] ({subject.fingerprint}) on [bold]{data}[/bold], {split}: "
+        f"{subject.images} images, {subject.captions} captions, {subject.identities} people",
         _measures(report.directions()),
     ]
     if report.bootstrap.resamples:
@@ -214,7 +216,7 @@ def render(report: Report) -> RenderableType:
         parts.append(f"[dim]Below each number its {told}.[/dim]")
     if report.sweep is not None:
         parts += ["", f"Weight of the global similarity, {report.sweep.label} (text → image):", _sweep(report.sweep)]
-    parts += [f"[yellow]Note:[/yellow] {escape(note)}." for note in report.notes]
+    parts += [f"[yellow]Note:[/yellow] {escape(printable(note))}." for note in report.notes]
     return Group(*parts)
 
 
@@ -254,13 +256,9 @@ def _sweep(sweep: Sweep) -> Table:
 
 def plot_cmc(report: Report) -> bytes:
     """Recall at k over k for every direction of the report, as PNG bytes."""
-    # Not pyplot: its global state warns when many figures are drawn, and would need a display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
-    figure = Figure(figsize=(7.2, 4.8), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 4.8)
     axes = figure.add_subplot()
     found = report.directions()
     length = max(len(direction.cmc) for direction in found.values())
@@ -273,12 +271,9 @@ def plot_cmc(report: Report) -> bytes:
     axes.set(xlim=(0.5, length + 0.5), ylim=(0, 101), xlabel="rank k", ylabel="queries with a match in the first k")
     axes.set_xticks(sorted({*(place for place in _MARKED if place <= length), *range(20, length + 1, 10)}))
     axes.yaxis.set_major_formatter(PercentFormatter())
-    axes.grid(color="#d9d9d9", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    open_axes(axes)
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
     subject = report.subject
-    axes.set_title(f"{subject.model} on {subject.data}, {subject.split}", loc="left", fontsize=11, fontweight="bold")
-    stream = io.BytesIO()
-    # Without the library's version inside, equal reports give equal bytes.
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+    title = printable(f"{subject.model} on {subject.data}, {subject.split}")
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)  # a name may hold $
+    return figure_bytes(figure)

@@ -13,8 +13,7 @@ With r_1 < r_2 < ... < r_R the ranks of a query's R relevant items in the whole 
     rSum  R@1 + R@5 + R@10, of one direction
 
 each averaged over the queries that have a relevant item (ITSELF, section on evaluation; AGA, same). Queries without one
-are left out and counted.
-"""
+are left out and counted."""
 
 import math
 from collections.abc import Sequence
@@ -40,15 +39,10 @@ class ExactProduct:
     so two runs may order two nearly equal images differently. Here each embedding is first rounded to a grid of 2^-26
     (relative to the longest vector): products are then whole multiples of 2^-52, all partial sums stay below 2^53 of
     these units (by Cauchy-Schwarz), and a float64 matrix product makes no rounding error at all, in whatever order it
-    adds. The exact sum is rounded once to float32. The grid moves a score of unit vectors by about 1e-8.
+    adds. The exact sum is rounded once to float32. The grid moves a score of unit vectors by about 1e-8. `ValueError`:
+    the two have different dimensions, or a number is not finite."""
 
-    Raises:
-        ValueError: the two have different dimensions, or a number is not finite.
-    """
-
-    def __init__(
-        self, queries: Float[Tensor, "queries dimension"], gallery: Float[Tensor, "gallery dimension"]
-    ) -> None:
+    def __init__(self, queries: Float[Tensor, "queries width"], gallery: Float[Tensor, "gallery width"]) -> None:
         if queries.shape[1] != gallery.shape[1]:
             raise ValueError(f"queries have {queries.shape[1]} numbers each, the gallery {gallery.shape[1]}")
         self._queries, self._gallery = queries, gallery

@@ -103,8 +103,7 @@ def evaluate(
 
     Raises:
         DataError: the split does not exist, or has no images or captions, or images are missing or unreadable.
-        CheckpointError: the embeddings are not finite.
-    """
+        CheckpointError: the embeddings are not finite."""
     settings = settings or EvaluationSettings()
     opened = open_data(data, Path(root)) if isinstance(data, str) else data
     chosen = find_split(opened, split or ("test" if protocol == "paper" else "val"))
@@ -152,8 +151,7 @@ def validate(
 
     A method with a second score has its candidates looked at again; the measures before that end in `by embedding`.
     When a process group is running, all processes must call this: they share the work and get equal numbers. Raises
-    what `evaluate` raises.
-    """
+    what `evaluate` raises."""
     check_split(split)
     encoder = Encoder(method, tokenizer, image, autocast=autocast)
     ranks, by_embedding = _text_to_image(_encode(encoder, split, EvaluationSettings(), None), None)

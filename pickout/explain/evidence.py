@@ -3,8 +3,7 @@
 The score is the inner product of an image embedding f and a caption embedding g. So an effect is kept as a vector: with
 the effect a_p of patch p on f and b_w of word w on g, a_p . g is what the patch adds to the score, f . b_w what the
 word adds, and a_p . b_w what the two add only together. One set of changed crops and one of changed sentences therefore
-gives every map of every word.
-"""
+gives every map of every word."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -67,17 +66,14 @@ def keep_one_in(embed: Embed, players: int) -> Effects:
     return Effects(embedded[0], embedded[2:] - embedded[1])
 
 
-def shapley(
-    embed: Embed, players: int, generator: np.random.Generator, *, orders: int = 16, steps: int = 32
-) -> Effects:
+def shapley(embed: Embed, players: int, chance: np.random.Generator, *, orders: int = 16, steps: int = 32) -> Effects:
     """Shapley values by sampled orders: the mean change when the player joins those before it (Shapley, 1953; sampled
     as Castro, Gomez and Tejada, 2009). Each of the orders, an even number, is used forwards and backwards.
 
     The effects of all players add up to the embedding with all less that with none, whatever the draws. With more
-    players than steps those that join in one step share its change equally.
-    """
+    players than steps those that join in one step share its change equally."""
     groups = min(players, steps)
-    walks = [generator.permutation(players) for _ in range((orders + 1) // 2)]
+    walks = [chance.permutation(players) for _ in range((orders + 1) // 2)]
     walks += [walk[::-1] for walk in walks]
     step = np.arange(players) * groups // players
     kept = np.zeros((len(walks), groups + 1, players), np.bool_)
@@ -143,8 +139,7 @@ class Evidence:
         dimension) the sum over channels of activation times gradient of e . v, e being the embedding.
 
         Tokens are taken where they enter the tower's stack, or its last layer's attention, the normed ones that keys
-        and values are made of, where Grad-CAM of vision transformers usually looks. Shape: (directions, tokens).
-        """
+        and values are made of, where Grad-CAM of vision transformers usually looks. Shape: (directions, tokens)."""
         method: Any = self.encoder.method
         given: Tensor | TokenBatch
         if side == "patches":
@@ -190,8 +185,7 @@ def phrase_of(pair: Pair, told: int) -> range:
     model, so its words share what it adds.
 
     A phrase is a run of telling words without punctuation, cut-off or empty words ("a", "with", "wearing") between
-    them, at most `REACH` to each side. An empty word is its own phrase. All numbers are positions in `pair.told`.
-    """
+    them, at most `REACH` to each side. An empty word is its own phrase. All numbers are positions in `pair.told`."""
     if not _tells(pair, told):
         return range(told, told + 1)
     first = last = told

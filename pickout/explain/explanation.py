@@ -120,8 +120,7 @@ def explain(
 
     Raises:
         UsageError: the sentence holds no word, or an unknown way.
-        CheckpointError: the model gives numbers that are not finite.
-    """
+        CheckpointError: the model gives numbers that are not finite."""
     judged = judge(measurement, model.fingerprint, way)
     pair = make_pair(model, sentence, picture)
     evidence, shape = Evidence(model, pair, seed), (pair.grid.rows, pair.grid.columns)

@@ -3,8 +3,7 @@
 A heat map claims an order: what it calls hot carries the score. So the hot patches are hidden first and the area under
 the falling score is held against that of random maps (deletion), and shown first into an empty picture (insertion); the
 same for words. The heat of a word is held against the part of the score that this word adds. On a drawn street, whose
-part masks are known, a garment word's heat should also lie on that garment.
-"""
+part masks are known, a garment word's heat should also lie on that garment."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -70,13 +69,9 @@ def measure(
     tell: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Hold every way against chance; a data set that was drawn also tells where garments are. `tell` is called after
-    each person with how many are done and how many there are.
-
-    Raises:
-        UsageError: the data set has no such split.
-        DataError: the split has fewer than two people with captions, or no sentence fits the model.
-        ImageUnreadable: a picture is missing or damaged.
-    """
+    each person with how many are done and how many there are. `UsageError`: the data set has no such split;
+    `DataError`: the split has fewer than two people with captions, or no sentence fits the model; `ImageUnreadable`: a
+    picture is missing or damaged."""
     settings = settings or MeasureSettings()
     if split not in data.splits:
         raise UsageError(f"{data.name} has no split '{split}'; it has {', '.join(data.splits)}")
@@ -153,7 +148,7 @@ def _measure_pair(
     }
     record = attributes.get(str(image.image))
     for target, score in scores.items():
-        heats = _given(readings, target)
+        heats = {name: heat for name, each in readings.items() if (heat := getattr(each, target)) is not None}
         one = {name: heat[word] for name, heat in heats.items()} if target in GARMENT_TARGETS else heats
         if target == "looks" and not model.method.candidates:
             one = {}
@@ -164,12 +159,6 @@ def _measure_pair(
             mask, garments = read_mask(image.image.parents[2], record), named_parts(pair, record["person"])
             for name, kind, ratio in ratios(garments, mask, pair.grid, heats):
                 tally.kept[target, name, kind].append((ratio, image.identity))
-
-
-def _given(readings: Mapping[str, Reading], target: Target) -> dict[str, Array]:
-    """What the ways give at a target; those that give nothing are left out."""
-    found = {name: getattr(reading, target) for name, reading in readings.items()}
-    return {name: heat for name, heat in found.items() if heat is not None}
 
 
 def ratios(
@@ -188,9 +177,7 @@ def ratios(
                 yield name, "other", float(np.mean([pointing_ratio(heat[n], shares, covered) for n in others]))
 
 
-def gains(
-    score: Score, heats: Heats, random_maps: int, generator: np.random.Generator
-) -> dict[str, tuple[float, float]]:
+def gains(score: Score, heats: Heats, random_maps: int, chance: np.random.Generator) -> dict[str, tuple[float, float]]:
     """For each map (players,) how much better than random orders it deletes and inserts; above 0 is better. `score`
     makes scores (versions,) of what is kept (versions, players)."""
     if not heats:
@@ -198,7 +185,7 @@ def gains(
     players = len(next(iter(heats.values())))
     # By falling heat; the lowest position first among equals.
     orders = [np.argsort(-heat, kind="stable") for heat in heats.values()]
-    orders += [generator.permutation(players) for _ in range(random_maps)]
+    orders += [chance.permutation(players) for _ in range(random_maps)]
     deleting = np.stack([kept_while_deleting(order) for order in orders])
     kept = np.stack([deleting, ~deleting], axis=1)
     areas = area(score(kept.reshape(-1, players)).reshape(kept.shape[:3]))

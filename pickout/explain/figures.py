@@ -1,10 +1,8 @@
 """Heat over a crop and sheets of it, and the papers' figures for a model of one's own: guesses and attention (AGA,
 figures 4 and 6), masks (AGA, figure 5), entropy by layer (ITSELF, figure 7)."""
 
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +11,14 @@ from PIL import Image, ImageDraw, ImageFont
 from pickout.explain.explanation import ExplainedWord, Explanation
 from pickout.explain.masks import HiddenPiece, Masked, word_weights
 from pickout.explain.pair import Array, Grid, Pair
+from pickout.pages import figure_bytes, new_figure, open_axes
 
 _COLD, _HOT = np.array([255.0, 196.0, 40.0]), np.array([222.0, 12.0, 92.0])
 _DENSEST, _PALE = 0.82, 0.25  # opacity of the hottest place; what a word's own full colour is at least, of all words'
 _WORDS, _ACROSS, _HEIGHT = 8, 6, 288
 """Most words on a sheet, most panels in a row of it, and the height of a panel in pixels."""
 _MARGIN, _LINE = 10, 22
-_BLUE, _ORANGE, _GREY, _INK = "#0b6e99", "#c2571a", "#d9d9d9", "#1f2933"
+_BLUE, _ORANGE, _INK = "#0b6e99", "#c2571a", "#1f2933"
 
 
 def heat_layer(heat: Array, grid: Grid, size: tuple[int, int], *, top: float | None = None) -> Image.Image:
@@ -102,37 +101,23 @@ def tile(panels: Sequence[tuple[str, Image.Image]], *, across: int = _ACROSS) ->
     return sheet
 
 
-@contextmanager
-def _drawn(width: float, height: float, stream: io.BytesIO) -> Iterator[Any]:
-    """A figure of so many inches, written to the stream as PNG at the end."""
-    # Not pyplot: its global state warns when many figures are drawn, and would need a display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    yield figure
-    # Without the library's version inside, equal findings give equal bytes.
-    figure.savefig(stream, format="png", metadata={"Software": None})
-
-
 def guesses_figure(pair: Pair, pieces: Sequence[HiddenPiece], *, words: int = 5) -> bytes:
     """The crop, attention by word, and raw guesses at so many leading words, the original marked; `pieces` are those
     of `hidden_pieces`. A PNG file's bytes."""
-    stream, weights = io.BytesIO(), word_weights(pieces)
+    weights = word_weights(pieces)
     leading = list(weights)[:words]
     first = {piece.word: piece for piece in reversed(pieces)}
     likeliest = max([0.1, *(guess.probability for word in leading for guess in first[word].guesses)])
-    with _drawn(1.9 * (len(leading) + 1), 4.6, stream) as figure:
-        above, below = figure.subfigures(2, 1, height_ratios=(1.6, 3.0))
-        above.suptitle("attention of the class token (AGA, Eq. 8)", x=0.01, ha="left", fontsize=10, color=_INK)
-        _by_word(above.subplots(), pair, [weights[word] for word in pair.told], _ORANGE)
-        below.suptitle("what the model guesses where the word is hidden", x=0.01, ha="left", fontsize=10, color=_INK)
-        panels = below.subplots(1, len(leading) + 1, squeeze=False)[0]
-        _show(panels[0], pair.picture)
-        for axes, word in zip(panels[1:], leading, strict=True):
-            _bars(axes, pair.words[word].text, first[word], likeliest)
-    return stream.getvalue()
+    figure = new_figure(1.9 * (len(leading) + 1), 4.6)
+    above, below = figure.subfigures(2, 1, height_ratios=(1.6, 3.0))
+    above.suptitle("attention of the class token (AGA, Eq. 8)", x=0.01, ha="left", fontsize=10, color=_INK)
+    _by_word(above.subplots(), pair, [weights[word] for word in pair.told], _ORANGE)
+    below.suptitle("what the model guesses where the word is hidden", x=0.01, ha="left", fontsize=10, color=_INK)
+    panels = below.subplots(1, len(leading) + 1, squeeze=False)[0]
+    _show(panels[0], pair.picture)
+    for axes, word in zip(panels[1:], leading, strict=True):
+        _bars(axes, pair.words[word].text, first[word], likeliest)
+    return figure_bytes(figure)
 
 
 def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
@@ -151,24 +136,24 @@ def _bars(axes: Any, word: str, piece: HiddenPiece, likeliest: float) -> None:
 def masks_figure(pair: Pair, found: Mapping[str, Masked], looks: Mapping[int, Array]) -> bytes:
     """Random and guided masks side by side: where the hidden words look, what each draw hides (dark), and how likely.
     `looks` tells where each told word looks while it is hidden, from `look_at`."""
-    stream, mean = io.BytesIO(), np.mean(list(looks.values()), axis=0)
+    mean = np.mean(list(looks.values()), axis=0)
     draws = len(next(iter(found.values())).draws)
     likeliest = 1.05 * max(max(masked.probability) for masked in found.values())
-    with _drawn(13, 2.6 + 0.25 * draws, stream) as figure:
-        for side, (rule, masked) in zip(figure.subfigures(1, len(found)), found.items(), strict=True):
-            left, right = side.subfigures(1, 2, width_ratios=(1, 3.4))
-            hidden = np.zeros((draws, len(pair.told)))
-            for row, draw in zip(hidden, masked.draws, strict=True):
-                row[list(draw)] = 1
-            heat = (hidden.max(axis=0)[:, None] * (mean - mean.mean(axis=1, keepdims=True))).sum(axis=0)
-            _show(left.subplots(), overlay(pair.picture, heat.reshape(pair.grid.rows, pair.grid.columns), pair.grid))
-            above, below = right.subplots(2, 1, height_ratios=(draws, 4), sharex=True)
-            above.imshow(hidden, cmap="Greys", vmin=0, vmax=1.2, aspect="auto")
-            above.set(yticks=[], ylabel="hidden")
-            _by_word(below, pair, masked.probability, _ORANGE if rule == "guided" else _BLUE)
-            below.set(ylim=(0, likeliest), ylabel="probability")
-            side.suptitle(f"{rule} masks", fontsize=12, fontweight="bold", color=_INK)
-    return stream.getvalue()
+    figure = new_figure(13, 2.6 + 0.25 * draws)
+    for side, (rule, masked) in zip(figure.subfigures(1, len(found)), found.items(), strict=True):
+        left, right = side.subfigures(1, 2, width_ratios=(1, 3.4))
+        hidden = np.zeros((draws, len(pair.told)))
+        for row, draw in zip(hidden, masked.draws, strict=True):
+            row[list(draw)] = 1
+        heat = (hidden.max(axis=0)[:, None] * (mean - mean.mean(axis=1, keepdims=True))).sum(axis=0)
+        _show(left.subplots(), overlay(pair.picture, heat.reshape(pair.grid.rows, pair.grid.columns), pair.grid))
+        above, below = right.subplots(2, 1, height_ratios=(draws, 4), sharex=True)
+        above.imshow(hidden, cmap="Greys", vmin=0, vmax=1.2, aspect="auto")
+        above.set(yticks=[], ylabel="hidden")
+        _by_word(below, pair, masked.probability, _ORANGE if rule == "guided" else _BLUE)
+        below.set(ylim=(0, likeliest), ylabel="probability")
+        side.suptitle(f"{rule} masks", fontsize=12, fontweight="bold", color=_INK)
+    return figure_bytes(figure)
 
 
 def _by_word(axes: Any, pair: Pair, values: Sequence[float], colour: str) -> None:
@@ -181,21 +166,19 @@ def _by_word(axes: Any, pair: Pair, values: Sequence[float], colour: str) -> Non
 
 def entropy_figure(found: Mapping[str, Array], title: str) -> bytes:
     """Mean entropy over pairs by layer (from `attention_entropy`), and the middle half of the pairs as a band."""
-    stream = io.BytesIO()
-    with _drawn(6.4, 3.8, stream) as figure:
-        axes = figure.add_subplot()
-        for (kind, rows), colour in zip(found.items(), (_BLUE, _ORANGE), strict=True):
-            layers = np.arange(1, rows.shape[1] + 1)
-            axes.plot(layers, rows.mean(axis=0), "o-", color=colour, linewidth=1.8, markersize=4, label=kind)
-            axes.fill_between(layers, *np.percentile(rows, (25, 75), axis=0), color=colour, alpha=0.15, linewidth=0)
-        axes.set(xlabel="layer", ylabel="entropy of the class token's attention (nats)")
-        axes.set_xticks(range(1, max(rows.shape[1] for rows in found.values()) + 1))
-        axes.set_ylim(bottom=0)
-        axes.grid(color=_GREY, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=9)
-        axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)
-    return stream.getvalue()
+    figure = new_figure(6.4, 3.8)
+    axes = figure.add_subplot()
+    for (kind, rows), colour in zip(found.items(), (_BLUE, _ORANGE), strict=True):
+        layers = np.arange(1, rows.shape[1] + 1)
+        axes.plot(layers, rows.mean(axis=0), "o-", color=colour, linewidth=1.8, markersize=4, label=kind)
+        axes.fill_between(layers, *np.percentile(rows, (25, 75), axis=0), color=colour, alpha=0.15, linewidth=0)
+    axes.set(xlabel="layer", ylabel="entropy of the class token's attention (nats)")
+    axes.set_xticks(range(1, max(rows.shape[1] for rows in found.values()) + 1))
+    axes.set_ylim(bottom=0)
+    open_axes(axes)
+    axes.legend(frameon=False, fontsize=9)
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)
+    return figure_bytes(figure)
 
 
 def _show(axes: Any, picture: Any) -> None:

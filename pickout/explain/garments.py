@@ -29,8 +29,7 @@ def named_parts(pair: Pair, person: Mapping[str, Any]) -> list[tuple[int, int]]:
     counts. A phrase that fits two things at once ("jacket" with a blazer under a coat) names neither.
 
     Returns:
-        Positions in `pair.told`, each with the part's number in the mask.
-    """
+        Positions in `pair.told`, each with the part's number in the mask."""
     worn: dict[tuple[str, ...], set[Part]] = {}
     for part in _WORN:
         item = person.get(part.name.lower())

@@ -1,8 +1,7 @@
 """What training hides of a sentence: random masks beside guided ones and how many of them are empty (AGA, table I and
 figure 5), what a fusion model guesses there, and what enrichment would make of it (AGA, figures 4 and 6).
 
-A run keeps no momentum twin, so the run's own word head answers where training asks the twin.
-"""
+A run keeps no momentum twin, so the run's own word head answers where training asks the twin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.fusion_plan import PlanningModel
 from pickout.saliency.enrich import candidates
 from pickout.saliency.hiding import choose_positions
-from pickout.shapes import AttentionRequest, Float, TokenBatch
+from pickout.shapes import AttentionRequest, Scores, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,14 @@ class HiddenPiece:
     candidates: tuple[Guess, ...]  # what enrichment draws from, likeliest first; empty where it leaves the piece
 
 
-def guided_weights(method: PlanningModel, texts: TokenBatch) -> Float[Tensor, "batch tokens"]:
+def guided_weights(method: PlanningModel, texts: TokenBatch) -> Scores:
     """The class token's attention over a caption's pieces as weights, by the method's own settings, or by AGA's where
     it has none (AGA, Eq. 6 to 8)."""
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows
     return _rules(method).attention_weights(rows, method.text.content(texts))
 
 
-def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Float[Tensor, "batch tokens"]]:
+def mask_probabilities(method: PlanningModel, texts: TokenBatch) -> dict[str, Scores]:
     """The probability that each piece is hidden, at `random` (RaSa) and `guided` by attention (AGA, Eq. 6 to 9)."""
     content = method.text.content(texts)
     rows = method.text(texts, AttentionRequest(rows="all")).trace.rows

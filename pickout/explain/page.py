@@ -1,8 +1,7 @@
 """An explanation as a page of its own, or as a piece of another page: no script, no request, readable without colour.
 
 A word is a label of a hidden radio button; the style sheet shows the layer of heat that belongs to the chosen one. So
-maps change on a click, or with the arrow keys, and the page may forbid scripts altogether.
-"""
+maps change on a click, or with the arrow keys, and the page may forbid scripts altogether."""
 
 from importlib import resources
 from typing import Any

@@ -2,8 +2,7 @@
 
 Which way may be shown is not a matter of taste: `pickout.explain.faithfulness` measures all of them on a model. A run
 keeps the measurement of its validation split as `explain.json`: it decides, for each target, by the ways that did
-better than chance, and the best of them.
-"""
+better than chance, and the best of them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -83,12 +82,10 @@ def token_similarity(evidence: Evidence) -> Reading:
     return Reading(_array(patches @ whole), _array(words @ seen), _array(words @ patches.T))
 
 
-def by_attention(
-    evidence: Evidence, kind: Literal["rows", "maps"], read: Callable[[AttentionTrace], Tensor]
-) -> Reading:
+def by_attention(found: Evidence, kind: Literal["rows", "maps"], read: Callable[[AttentionTrace], Tensor]) -> Reading:
     """What `read` makes of the attention of the class token and of the end-of-text token."""
-    image, text = (_array(read(trace)[0]) for trace in getattr(evidence, kind))
-    return Reading(image[1:], evidence.over_words(text))
+    image, text = (_array(read(trace)[0]) for trace in getattr(found, kind))
+    return Reading(image[1:], found.over_words(text))
 
 
 def mars(evidence: Evidence) -> Reading:
@@ -246,9 +243,7 @@ def judge(measurement: Measurement | None, fingerprint: str, wanted: str | None 
     if wanted is not None and wanted not in WAYS:
         raise UsageError(f"unknown way '{wanted}'; known are {', '.join(WAYS)}")
     if measurement is None or measurement.fingerprint != fingerprint:
-        return {
-            target: Verdict(wanted or UNMEASURED[target], False, "not measured for this model") for target in TARGETS
-        }
+        return {each: Verdict(wanted or UNMEASURED[each], False, "not measured for this model") for each in TARGETS}
     return {target: _judge(target, measurement, wanted) for target in TARGETS}
 
 

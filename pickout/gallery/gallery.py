@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
-from pickout.gallery.changes.rebuild import RebuildReport, rebuild
+from pickout.gallery.changes.rebuild import RebuildReport, rebuild, unfinished_rebuild
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
@@ -101,6 +102,29 @@ class Gallery(OpenGallery):
         report = rebuild(self.path, encoder, run, given, drop_missing, restart, on_progress)
         self.use(encoder)
         return report
+
+    def about(self) -> dict[str, Any]:
+        """What it holds, which model made it, and what is begun."""
+        begun, manifest, rows = unfinished_rebuild(self.path), self.manifest, self.count()
+        model, rebuilding = manifest.model, None
+        if begun is not None:
+            to = begun.manifest.model
+            about = {"model": to.name, "fingerprint": to.fingerprint, "run": to.run}
+            rebuilding = {**about, "done": begun.done, "rows": rows}
+        return {
+            "rows": rows,
+            "cameras": list(self.cameras()),
+            "quarantined": len(self.quarantined()),
+            "saved_searches": len(self.saved.all()),
+            "format": manifest.format,
+            "created": manifest.created.isoformat(),
+            "model": model.name,
+            "fingerprint": model.fingerprint,
+            "run": model.run,
+            "search": self.how_searched(),
+            "rebuild": rebuilding,
+            "bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+        }
 
     def check(self, query: Query | str, *, top: int = 20, page: int = 1, where: Where = ANYWHERE) -> Query:
         """What would be searched for, or the error that a search would raise (`ask`), without a model."""

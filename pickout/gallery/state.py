@@ -12,10 +12,10 @@ from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
 from pickout.gallery.changes.edits import (
     Change,
+    checked_ids,
     choose_rows,
     erase_crops,
     finish_everything,
-    listed,
     remove_rows,
     unfinished,
     update_rows,
@@ -39,6 +39,8 @@ class OpenGallery:
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, Approximation | None, Resident] | None = None
         self._visible: tuple[tuple[str | int, ...], Resident] | None = None
+        self._before: Resident | None = None
+        self._before_of = ""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         if encoder is not None:
@@ -114,7 +116,7 @@ class OpenGallery:
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
-        wanted, to = None if ids is None else listed(ids), Path(file)
+        wanted, to = None if ids is None else checked_ids(ids), Path(file)
         return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
 
     def compact(self) -> None:
@@ -200,6 +202,13 @@ class OpenGallery:
             self._visible = (state, resident.without(erased))
         return self._visible[1]
 
+    def follow(self, earlier: "OpenGallery") -> None:
+        """Read the rows once, taking over what `earlier`, which goes on being searched, holds of them."""
+        if earlier._resident is not None:
+            self._before, self._before_of = earlier._resident[2], earlier._opened.name
+        self._current()
+        self.follows = False
+
     def changed_since_read(self) -> bool:
         """Whether any process has changed rows since this one read them."""
         return self._resident is None or self._resident[0] != self._store.version()
@@ -222,5 +231,7 @@ class OpenGallery:
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
             vectors = None if about is None else partial(about.vectors, self._opened)
-            self._resident = (version, about, self._opened.resident(vectors))
+            before = self._before if self._opened.name == self._before_of else None
+            self._before = None
+            self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

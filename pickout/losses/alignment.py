@@ -1,14 +1,13 @@
 """Losses that pull matching images and captions together: TAL, SDM and InfoNCE.
 
-All are computed in float32 whatever the features' type, and take every pair of equal identity as a positive.
-"""
+All are computed in float32 whatever the features' type, and take every pair of equal identity as a positive."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.contrastive import soft_cross_entropy
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Embedded, Float, Ints, Scalar
 
 
 def cosine_similarity(
@@ -19,19 +18,14 @@ def cosine_similarity(
         return F.normalize(text_BE.float(), dim=-1) @ F.normalize(image_BE.float(), dim=-1).T
 
 
-def same_identity(identity_B: Int[Tensor, " batch"]) -> Bool[Tensor, "batch batch"]:
+def same_identity(identity_B: Ints) -> Bool[Tensor, "batch batch"]:
     """True where two pairs show one person."""
     return identity_B[:, None] == identity_B[None, :]
 
 
 def triplet_alignment(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
-    *,
-    temperature: float,
-    margin: float,
-) -> Float[Tensor, ""]:
+    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, margin: float
+) -> Scalar:
     """Triplet alignment loss, a sum over the batch in both directions (RDE, TAL; ITSELF, section 3.4).
 
     With s the cosines, texts in rows, it is `hinge_sum(s) + hinge_sum(s transposed)`.
@@ -41,8 +35,7 @@ def triplet_alignment(
         text_BE: text features, any norm; row i belongs to image i.
         identity_B: who is shown.
         temperature: tau.
-        margin: m.
-    """
+        margin: m."""
     similarity_BB, same_BB = cosine_similarity(text_BE, image_BE), same_identity(identity_B)
     with torch.autocast(similarity_BB.device.type, enabled=False):
         rows = hinge_sum(similarity_BB, same_BB, temperature=temperature, margin=margin)
@@ -55,14 +48,13 @@ def hinge_sum(
     *,
     temperature: float,
     margin: float,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Sum over rows of [m - sum_k a_k s_k + tau * log sum_(negatives) exp(s_k / tau)]_+ (RDE, TAL).
 
     a is the soft-max of s / tau over the row's positives and carries no gradient. A row without negatives gives 0, also
     to the gradient.
 
-    Cosines, and True at positives, of which each row has one; the temperature is tau, the margin m.
-    """
+    Cosines, and True at positives, of which each row has one; the temperature is tau, the margin m."""
     scaled_QG = similarity_QG / temperature
     positive_QG = scaled_QG.detach().masked_fill(~same_QG, -torch.inf).softmax(dim=1)
     attraction_Q = (positive_QG * similarity_QG).sum(dim=1)
@@ -75,13 +67,8 @@ def hinge_sum(
 
 
 def similarity_distribution(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
-    *,
-    temperature: float,
-    floor: float = 1e-8,
-) -> Float[Tensor, ""]:
+    image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, temperature: float, floor: float = 1e-8
+) -> Scalar:
     """Similarity distribution matching: KL(p || q) in both directions, each a mean over the batch (IRRA, SDM).
 
     p is the soft-max of the cosines over a row, q the row's positives divided by their number.
@@ -91,8 +78,7 @@ def similarity_distribution(
         text_BE: text features, any norm.
         identity_B: who is shown.
         temperature: divides the cosines; IRRA takes 0.02.
-        floor: added to q before its logarithm.
-    """
+        floor: added to q before its logarithm."""
     similarity_BB = cosine_similarity(text_BE, image_BE) / temperature
     same_BB = same_identity(identity_B).float()
     target_BB = (same_BB / same_BB.sum(dim=1, keepdim=True) + floor).log()
@@ -101,21 +87,14 @@ def similarity_distribution(
     return losses[0] + losses[1]
 
 
-def info_nce(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
-    *,
-    scale: Float[Tensor, ""],
-) -> Float[Tensor, ""]:
+def info_nce(image_BE: Embedded, text_BE: Embedded, identity_B: Ints, *, scale: Scalar) -> Scalar:
     """InfoNCE in both directions, each a mean over the batch; a person's positives share the target (CLIP; SupCon).
 
     Args:
         image_BE: image features, any norm.
         text_BE: text features, any norm.
         identity_B: who is shown.
-        scale: factor of the cosines; a gradient flows to it.
-    """
+        scale: factor of the cosines; a gradient flows to it."""
     scores_BB = cosine_similarity(text_BE, image_BE) * scale
     same_BB = same_identity(identity_B).float()
     target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)

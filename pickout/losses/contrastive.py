@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Embedded, Float, Int, Ints, Scalar
 
 Direction = Literal["i2t", "t2i", "i2i", "t2t"]  # which query meets which keys: i an image, t a caption
 # Differs from the paper: AGA, Eq. 1 and 2 print i2t and t2i alone; the program that it builds on has all four.
@@ -17,37 +17,36 @@ EMPTY = -100  # the identity of a place in the queue that no batch has filled ye
 class ContrastiveLoss(NamedTuple):
     """The loss, and the similarities from which hard negatives are drawn."""
 
-    loss: Float[Tensor, ""]  # the mean over the directions
+    loss: Scalar  # the mean over the directions
     image_to_text: Float[Tensor, "batch batch"]
     """Online images against the batch's momentum captions, divided by the temperature, detached."""
     text_to_image: Float[Tensor, "batch batch"]  # online captions against the batch's momentum images, likewise
 
 
 def positive_keys(
-    identity_B: Int[Tensor, " batch"], key_identity_K: Int[Tensor, " keys"], *, one_hot: bool = False
+    identity_B: Ints, key_identity_K: Int[Tensor, " keys"], *, one_hot: bool = False
 ) -> Bool[Tensor, "batch keys"]:
     """True where a key shows the query's person (RaSa).
 
     Args:
         identity_B: who is shown.
         key_identity_K: who each key shows: the batch's own first, then the queue's.
-        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2).
-    """
+        one_hot: whether only the query's own pair counts, key b for query b (ALBEF; AGA, Eq. 1 and 2)."""
     if not one_hot:
         return identity_B[:, None] == key_identity_K[None, :]
     return torch.eye(len(identity_B), len(key_identity_K), dtype=torch.bool, device=identity_B.device)
 
 
 def contrastive(
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    image_m_BE: Float[Tensor, "batch dimension"],
-    text_m_BE: Float[Tensor, "batch dimension"],
+    image_BE: Embedded,
+    text_BE: Embedded,
+    image_m_BE: Embedded,
+    text_m_BE: Embedded,
     image_keys_EK: Float[Tensor, "dimension keys"],
     text_keys_EK: Float[Tensor, "dimension keys"],
     positive_BK: Bool[Tensor, "batch keys"],
     *,
-    temperature: Float[Tensor, ""],
+    temperature: Scalar,
     alpha: float,
     directions: tuple[Direction, ...] = DIRECTIONS,
 ) -> ContrastiveLoss:
@@ -65,8 +64,7 @@ def contrastive(
         positive_BK: from `positive_keys`; each row has one.
         temperature: divides the cosines; a gradient flows to it.
         alpha: the share of the soft targets.
-        directions: the terms.
-    """
+        directions: the terms."""
     own = image_BE.shape[0]
     with torch.autocast(image_BE.device.type, enabled=False):
         online = {"i": image_BE.float(), "t": text_BE.float()}
@@ -87,15 +85,9 @@ def contrastive(
     return ContrastiveLoss(total / len(directions), image_to_text, text_to_image)
 
 
-def soft_cross_entropy(
-    scores_BK: Float[Tensor, "batch keys"], target_BK: Float[Tensor, "batch keys"]
-) -> Float[Tensor, ""]:
-    """The mean over rows of -sum_j target_j log softmax(scores)_j.
-
-    Args:
-        scores_BK: similarities divided by the temperature.
-        target_BK: rows sum to one; no gradient flows to them.
-    """
+def soft_cross_entropy(scores_BK: Float[Tensor, "batch keys"], target_BK: Float[Tensor, "batch keys"]) -> Scalar:
+    """The mean over rows of -sum_j target_j log softmax(scores)_j: scores are similarities divided by the temperature,
+    rows of the target sum to one and get no gradient."""
     return -(target_BK.detach() * scores_BK.float().log_softmax(dim=1)).sum(dim=1).mean()
 
 
@@ -105,9 +97,9 @@ def enqueue(
     text_queue_EQ: Float[Tensor, "dimension queue"],
     identity_Q: Int[Tensor, " queue"],
     pointer: Int[Tensor, "1"],
-    image_BE: Float[Tensor, "batch dimension"],
-    text_BE: Float[Tensor, "batch dimension"],
-    identity_B: Int[Tensor, " batch"],
+    image_BE: Embedded,
+    text_BE: Embedded,
+    identity_B: Ints,
 ) -> None:
     """Write a batch over the oldest places, in place, going on at the front behind the last place (ALBEF; RaSa).
 
@@ -121,8 +113,7 @@ def enqueue(
         pointer: the next place to write, from 0.
         image_BE: the batch's momentum features of images, of all processes.
         text_BE: the same of captions.
-        identity_B: who is shown.
-    """
+        identity_B: who is shown."""
     places, count = len(identity_Q), len(identity_B)
     if places == 0:
         return
@@ -134,13 +125,7 @@ def enqueue(
     pointer.add_(count).remainder_(places)
 
 
-def with_queue(
-    features_BE: Float[Tensor, "batch dimension"], queue_EQ: Float[Tensor, "dimension queue"]
-) -> Float[Tensor, "dimension keys"]:
-    """The keys of the contrastive loss, one a column: the batch's own first, then the queue (a copy, no gradient).
-
-    Args:
-        features_BE: momentum features of the batch.
-        queue_EQ: of earlier batches.
-    """
+def with_queue(features_BE: Embedded, queue_EQ: Float[Tensor, "dimension queue"]) -> Float[Tensor, "dimension keys"]:
+    """The keys of the contrastive loss, one a column: the batch's own momentum features first, then the queue of
+    earlier ones (a copy, no gradient)."""
     return torch.cat([features_BE.detach().float().T, queue_EQ.float()], dim=1)

@@ -1,30 +1,28 @@
 """Losses of captions that looked at images: do they match (RaSa, PITM; ALBEF), is the pair a weak one (RaSa, PRD),
 which words are hidden (BERT; ALBEF; AGA, Eq. 4), and which were replaced (RaSa, MRTD; ELECTRA).
 
-`count` is everywhere as in `counted_mean`. All are computed in float32 whatever the logits' type.
-"""
+`count` is everywhere as in `counted_mean`. All are computed in float32 whatever the logits' type."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.identity import IGNORED
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Float, Ids, Int, Ints, Mask, Scalar
 
 Count = Tensor | float | int
 
 
 def counted_mean(
     values_P: Float[Tensor, " terms"], kept_P: Bool[Tensor, " terms"], count: Count | None = None
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """The sum of the kept values divided by their number, or by `count`; 0, also to the gradient, where none is kept.
 
     Args:
         values_P: one loss a term.
         kept_P: True where a term counts.
         count: the denominator. Where processes average their gradients, the number of kept terms of all processes
-            divided by the number of processes makes the result equal to one process's with the whole batch.
-    """
+            divided by the number of processes makes the result equal to one process's with the whole batch."""
     number = kept_P.sum() if count is None else torch.as_tensor(count, device=values_P.device)
     return torch.where(kept_P, values_P, 0.0).sum() / torch.where(number > 0, number, 1)
 
@@ -32,7 +30,7 @@ def counted_mean(
 @torch.no_grad()
 def negative_weights(
     similarity_BB: Float[Tensor, "batch batch"],
-    identity_B: Int[Tensor, " batch"],
+    identity_B: Ints,
     *,
     group: int = 13,
     epsilon: float = 1e-5,
@@ -49,8 +47,7 @@ def negative_weights(
         group: negatives come from the row's own run of so many samples: 13, the batch of one device in RaSa and AGA,
             keeps the published hardness on any device. 0: from the whole batch.
         epsilon: added after the soft-max, so that a row whose negatives all round to zero can still be drawn.
-        equal_captions_BB: True where two captions read alike, from `same_caption`; these are no negatives either.
-    """
+        equal_captions_BB: True where two captions read alike, from `same_caption`; these are no negatives either."""
     run_B = torch.arange(len(identity_B), device=identity_B.device) // (group or max(1, len(identity_B)))
     refused_BB = (run_B[:, None] != run_B) | (identity_B[:, None] == identity_B)
     with torch.autocast(similarity_BB.device.type, enabled=False):
@@ -60,7 +57,7 @@ def negative_weights(
     return (near_BB.softmax(dim=1) + epsilon).masked_fill(refused_BB, 0.0)
 
 
-def same_caption(ids_BT: Int[Tensor, "batch tokens"]) -> Bool[Tensor, "batch batch"]:
+def same_caption(ids_BT: Ids) -> Bool[Tensor, "batch batch"]:
     """True where two captions, padded to one length with one id, have equal token ids."""
     return (ids_BT[:, None] == ids_BT).all(dim=2)
 
@@ -71,36 +68,26 @@ def matching_loss(
     valid_P: Bool[Tensor, " pairs"] | None = None,
     *,
     count: Count | None = None,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Mean cross-entropy of "matches" against "does not", over the valid pairs (ALBEF, ITM; RaSa, PITM; AGA, Eq. 3).
 
     Args:
         logits_P2: class 1 means that the pair matches.
         matches_P: True for a caption with its image (or another image's weak caption of the same person).
         valid_P: False for a negative that could not be drawn; without it all count.
-        count: the denominator.
-    """
+        count: the denominator."""
     labels_P = matches_P.long()
     return _cross_entropy(logits_P2, labels_P if valid_P is None else labels_P.masked_fill(~valid_P, IGNORED), count)
 
 
-def relation_loss(
-    logits_B2: Float[Tensor, "batch 2"], replaced_B: Int[Tensor, " batch"], *, count: Count | None = None
-) -> Float[Tensor, ""]:
+def relation_loss(logits_B2: Float[Tensor, "batch 2"], replaced_B: Ints, *, count: Count | None = None) -> Scalar:
     """Mean cross-entropy of strong against weak positive pairs, whose caption is another of the person (RaSa, PRD).
 
-    Class 1 means a weak one, and `replaced_B` is 1 there.
-    """
+    Class 1 means a weak one, and `replaced_B` is 1 there."""
     return _cross_entropy(logits_B2, replaced_B, count)
 
 
-def replaced_labels(
-    replaced_BT: Int[Tensor, "batch tokens"],
-    ids_BT: Int[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    *,
-    ignored_ids: tuple[int, ...] = (),
-) -> Int[Tensor, "batch tokens"]:
+def replaced_labels(replaced_BT: Ids, ids_BT: Ids, content_BT: Mask, *, ignored_ids: tuple[int, ...] = ()) -> Ids:
     """1 where a word differs from the caption's, 0 where it does not, `IGNORED` where nothing is asked.
 
     Args:
@@ -108,8 +95,7 @@ def replaced_labels(
         ids_BT: the caption.
         content_BT: True where a token is a word piece; nothing is asked elsewhere.
         ignored_ids: words that were sampled and yet are not asked for. The released program reads the sample, not the
-            place, and so leaves out words replaced by padding or start: pass these two ids to do the same.
-    """
+            place, and so leaves out words replaced by padding or start: pass these two ids to do the same."""
     asked_BT = content_BT
     for token in ignored_ids:
         asked_BT = asked_BT & (replaced_BT != token)
@@ -117,8 +103,8 @@ def replaced_labels(
 
 
 def replaced_word_loss(
-    logits_BT2: Float[Tensor, "batch tokens 2"], labels_BT: Int[Tensor, "batch tokens"], *, count: Count | None = None
-) -> Float[Tensor, ""]:
+    logits_BT2: Float[Tensor, "batch tokens 2"], labels_BT: Ids, *, count: Count | None = None
+) -> Scalar:
     """Mean cross-entropy over the words that `replaced_labels` asks for; class 1 means replaced (RaSa, MRTD)."""
     return _cross_entropy(logits_BT2.flatten(0, 1), labels_BT.flatten(), count)
 
@@ -130,7 +116,7 @@ def masked_word_loss(
     alpha: float,
     *,
     count: Count | None = None,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """(1 - alpha) CE(z, label) + alpha * -sum_v q_v log softmax(z)_v, a mean over the chosen positions (ALBEF; RaSa).
 
     q is the soft-max of the teacher's logits.
@@ -140,8 +126,7 @@ def masked_word_loss(
         labels_n: the words that stood there; `IGNORED` takes a position out.
         teacher_nV: the momentum model's logits at the same positions; no gradient flows to them.
         alpha: the share of the soft labels.
-        count: the denominator.
-    """
+        count: the denominator."""
     with torch.autocast(logits_nV.device.type, enabled=False):
         guess_nV = logits_nV.float().log_softmax(dim=1)
         return _mixed(guess_nV, guess_nV, labels_n, teacher_nV, alpha, count)
@@ -149,12 +134,12 @@ def masked_word_loss(
 
 def masked_word_loss_over_sequence(
     logits_BTV: Float[Tensor, "batch tokens vocabulary"],
-    labels_BT: Int[Tensor, "batch tokens"],
+    labels_BT: Ids,
     teacher_nV: Float[Tensor, "chosen vocabulary"],
     alpha: float,
     *,
     count: Count | None = None,
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """As `masked_word_loss`, but the student's soft-max of the soft-label term runs over the tokens of a caption.
 
     RaSa's released program has it so, and its published numbers with it; ALBEF mended the same line as a slip.
@@ -164,8 +149,7 @@ def masked_word_loss_over_sequence(
         labels_BT: the words at the chosen positions, `IGNORED` elsewhere.
         teacher_nV: the momentum model's logits at the chosen positions, in reading order.
         alpha: the share of the soft labels.
-        count: the denominator.
-    """
+        count: the denominator."""
     # Differs from the paper: soft labels over words call for the vocabulary axis; this is the released program.
     with torch.autocast(logits_BTV.device.type, enabled=False):
         row_n, place_n = (labels_BT != IGNORED).nonzero(as_tuple=True)

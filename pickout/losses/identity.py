@@ -1,7 +1,6 @@
 """Losses over identities: matched and mismatched pairs told apart by class (CID), and plain classification.
 
-The choice of hard negatives carries no gradient; cross-entropies are computed in float32.
-"""
+The choice of hard negatives carries no gradient; cross-entropies are computed in float32."""
 
 from typing import Literal, NamedTuple
 
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.losses.alignment import same_identity
-from pickout.shapes import Float, Int
+from pickout.shapes import Float, Int, Ints, Scalar
 
 MismatchClass = Literal["n_id", "batch_max_plus_one"]
 
@@ -20,8 +19,8 @@ IGNORED = -100  # the label of a pair that is left out, because its sample has n
 class HardNegatives(NamedTuple):
     """The most similar text of another person for each image, and image for each text; -1 where there is none."""
 
-    text: Int[Tensor, " batch"]
-    image: Int[Tensor, " batch"]
+    text: Ints
+    image: Ints
 
 
 class LabelledPairs(NamedTuple):
@@ -33,40 +32,32 @@ class LabelledPairs(NamedTuple):
 
 
 @torch.no_grad()
-def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Int[Tensor, " batch"]) -> HardNegatives:
-    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM).
-
-    Args:
-        similarity_BB: cosines, images in rows, captions in columns.
-        identity_B: who is shown.
-    """
+def hard_negatives(similarity_BB: Float[Tensor, "batch batch"], identity_B: Ints) -> HardNegatives:
+    """The nearest sample of another identity in both directions (ITSELF, CID; CFAM), by cosines with images in rows and
+    captions in columns, and who is shown."""
     same_BB = same_identity(identity_B)
     others_BB, alone_B = similarity_BB.masked_fill(same_BB, -torch.inf), same_BB.all(dim=1)
     return HardNegatives(*(others_BB.argmax(dim=side).masked_fill(alone_B, -1) for side in (1, 0)))
 
 
-def mismatch_label(identity_B: Int[Tensor, " batch"], identities: int, rule: MismatchClass) -> Int[Tensor, ""]:
+def mismatch_label(identity_B: Ints, identities: int, rule: MismatchClass) -> Int[Tensor, ""]:
     """The class of mismatched pairs.
 
     Args:
         identity_B: who is shown.
         identities: n_id, the number of training identities.
         rule: `n_id` is the one class that is no identity. `batch_max_plus_one` is the batch's largest identity plus
-            one, usually a real identity, as ITSELF's program has it.
-    """
+            one, usually a real identity, as ITSELF's program has it."""
     return torch.full_like(identity_B[0], identities) if rule == "n_id" else identity_B.max() + 1
 
 
-def matching_pairs(
-    negatives: HardNegatives, identity_B: Int[Tensor, " batch"], mismatch: Int[Tensor, ""]
-) -> LabelledPairs:
+def matching_pairs(negatives: HardNegatives, identity_B: Ints, mismatch: Int[Tensor, ""]) -> LabelledPairs:
     """Three pairs a sample, in order: its own, its caption with a wrong image, its image with a wrong caption (CID).
 
     Args:
         negatives: from `hard_negatives`.
         identity_B: who is shown.
-        mismatch: class of the wrong pairs, from `mismatch_label`.
-    """
+        mismatch: class of the wrong pairs, from `mismatch_label`."""
     own_B = torch.arange(len(identity_B), device=identity_B.device)
     image_B3 = torch.stack([own_B, negatives.image.clamp(min=0), own_B], dim=1)
     text_B3 = torch.stack([own_B, own_B, negatives.text.clamp(min=0)], dim=1)
@@ -77,7 +68,7 @@ def matching_pairs(
     return LabelledPairs(image_B3.flatten(), text_B3.flatten(), label_B3.flatten())
 
 
-def classification(logits_PC: Float[Tensor, "samples classes"], label_P: Int[Tensor, " samples"]) -> Float[Tensor, ""]:
+def classification(logits_PC: Float[Tensor, "samples classes"], label_P: Int[Tensor, " samples"]) -> Scalar:
     """Mean cross-entropy over the samples that are not `IGNORED` (ITSELF, the identity terms of CID)."""
     return F.cross_entropy(logits_PC.float(), label_P, ignore_index=IGNORED)
 
@@ -86,12 +77,11 @@ def pair_classification(
     image_first_PC: Float[Tensor, "pairs classes"],
     text_first_PC: Float[Tensor, "pairs classes"],
     label_P: Int[Tensor, " pairs"],
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Half the sum of the cross-entropies of both orders of a pair (ITSELF, CID).
 
     Args:
         image_first_PC: logits of f([image; text]).
         text_first_PC: logits of f([text; image]).
-        label_P: from `matching_pairs`.
-    """
+        label_P: from `matching_pairs`."""
     return (classification(image_first_PC, label_P) + classification(text_first_PC, label_P)) / 2

@@ -3,8 +3,7 @@
 Knowing Where to Focus: Attention-Guided Alignment for Text-based Person Search, arXiv 2412.15106. AGM hides the words
 that the caption's own class token looks at (Eq. 6 to 9); TEM puts words that the model finds as likely in their place
 and trains contrast, matching and relation with the new caption (Eq. 10 and 11). Neither adds a parameter.
-docs/methods/aga.md tells paper, release and ours apart.
-"""
+docs/methods/aga.md tells paper, release and ours apart."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -23,11 +22,11 @@ from pickout.methods.step_choices import Chooser, Hidden, total
 from pickout.saliency.aggregation import layer_ema, layer_mean
 from pickout.saliency.enrich import CandidateOrder, candidates, enrich
 from pickout.saliency.masking import Normalisation, clip, probabilities, vacuous_probabilities, word_weights
-from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
+from pickout.shapes import AttentionRequest, Bool, Ids, Mask, Scores, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 Source = Literal["online", "momentum"]  # which model is asked
-Rows = Mapping[int, Float[Tensor, "batch tokens"]]
+Rows = Mapping[int, Scores]
 """By text layer from 1: the class token's attention, heads averaged (AGA, Eq. 6)."""
 
 
@@ -92,7 +91,7 @@ class AgaSettings(FusionSettings):
         return super().hides_words and self.mask != "off"
 
     @torch.no_grad()
-    def attention_weights(self, rows: Rows, content_BT: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
+    def attention_weights(self, rows: Rows, content_BT: Mask) -> Scores:
         """The weight of each word in its caption by the rows of all text layers; 0 at tokens that are no content, which
         take no part in any step (AGA, Eq. 6 to 8)."""
         in_order = [rows[layer] for layer in sorted(rows)]
@@ -102,9 +101,7 @@ class AgaSettings(FusionSettings):
             fused_BT = layer_mean(in_order if self.aggregation == "mean" else in_order[-1:])
         return word_weights(fused_BT, content_BT, self.attention_temperature)
 
-    def guided_probabilities(
-        self, rows: Rows, content_BT: Bool[Tensor, "batch tokens"]
-    ) -> Float[Tensor, "batch tokens"]:
+    def guided_probabilities(self, rows: Rows, content_BT: Mask) -> Scores:
         """The probability that each word is hidden (AGM: AGA, Eq. 6 to 9); as `attention_weights`."""
         scale = self.scale if self.scale is not None else 2 / 3 if self.normalisation == "mean" else 1.0
         weights_BT, how = self.attention_weights(rows, content_BT), {"alpha1": self.alpha1, "alpha2": self.alpha2}
@@ -126,9 +123,7 @@ class Aga(Fusion):
             raise RecipeError(f"enrich = true: this tokenizer does not tell whole words from parts of words; {remedy}")
         super().__init__(settings, vision, text, identities, vocabulary)
 
-    def masking_probability(
-        self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]
-    ) -> Float[Tensor, "batch tokens"]:
+    def masking_probability(self, texts: TokenBatch, content: Mask) -> Scores:
         """By attention, evenly, or empty words alone (AGA, Eq. 6 to 9 and table I)."""
         rules = self.settings
         if rules.mask == "random":
@@ -184,9 +179,7 @@ class Aga(Fusion):
         allowed = self.proposable if rules.enrich and rules.enrich_any_piece else super().candidate_ids()
         return allowed | ~self.proposable if rules.enrich and rules.enrich_special else allowed
 
-    def replaceable(
-        self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
-    ) -> Bool[Tensor, "batch tokens"]:
+    def replaceable(self, ids: Ids, content: Mask) -> Mask:
         """Words of one piece, unless the options say otherwise."""
         any_piece = self.settings.enrich and self.settings.enrich_any_piece
         return content if any_piece else super().replaceable(ids, content)

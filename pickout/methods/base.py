@@ -14,9 +14,8 @@ from pickout.data.batching import Batch
 from pickout.nn.attention import ImageMemory
 from pickout.nn.frozen import MultiStageTower, SentenceTower
 from pickout.nn.towers import TextTransformer, VisionTransformer
-from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
+from pickout.shapes import AttentionTrace, Bool, Embedded, Float, Int, Pictures, Scalar, States, TokenBatch
 
-ALL_ROWS = AttentionRequest(rows="all")  # what a method asks of its towers for a trace
 ImageTower = VisionTransformer | MultiStageTower  # what a method can look at images with
 TextTower = TextTransformer | SentenceTower  # what a method without second look can read captions with
 
@@ -37,7 +36,7 @@ class Progress:
 class LossTerms:
     """Named losses and their weights; the two have equal keys."""
 
-    terms: Mapping[str, Float[Tensor, ""]]
+    terms: Mapping[str, Scalar]
     weights: Mapping[str, float]  # the factor of each term in `total`
     logs: Mapping[str, float] = field(default_factory=dict)  # further numbers worth a line in the journal; no gradient
 
@@ -46,7 +45,7 @@ class LossTerms:
             raise ValueError(f"terms {sorted(self.terms)} and weights {sorted(self.weights)} differ")
 
     @property
-    def total(self) -> Float[Tensor, ""]:
+    def total(self) -> Scalar:
         """The weighted sum that is minimised."""
         return torch.stack([self.weights[name] * term for name, term in self.terms.items()]).sum()
 
@@ -55,9 +54,9 @@ class LossTerms:
 class ImageFeatures:
     """What a method knows of a batch of images."""
 
-    embedding: Float[Tensor, "batch dimension"]
+    embedding: Embedded
     """L2-normalised, float32; its inner product with a text embedding is the method's score."""
-    tokens: Float[Tensor, "batch tokens width"]
+    tokens: States
     """All tokens, class token first: in the joint space, or as `Method.remember` reads them."""
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     """The method's own named vectors, not normalised, for example `global` and `local`. Shape of each: (batch, any)."""
@@ -68,8 +67,8 @@ class ImageFeatures:
 class TextFeatures:
     """What a method knows of a batch of captions; fields as in `ImageFeatures`, with the ids they came from."""
 
-    embedding: Float[Tensor, "batch dimension"]
-    tokens: Float[Tensor, "batch tokens width"]
+    embedding: Embedded
+    tokens: States
     texts: TokenBatch
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     trace: AttentionTrace | None = None
@@ -118,7 +117,7 @@ class PresetSettings(Settings):
 
 
 class Method(nn.Module, ABC):
-    """A way to train and to score. One file each; see `pickout.methods.METHODS`."""
+    """A way to train and to score. See `pickout.methods.METHODS`."""
 
     dimension: int  # length of the embedding
     candidates: int = 0
@@ -129,7 +128,7 @@ class Method(nn.Module, ABC):
         """The training losses of one batch."""
 
     @abstractmethod
-    def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images. With `trace`, class rows of all layers are returned too."""
 
     @abstractmethod

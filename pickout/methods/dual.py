@@ -1,11 +1,9 @@
 """`dual`: two towers and one global feature each, the baseline of ITSELF (table 3)."""
 
-from torch import Tensor
 from torch.nn import functional as F
 
 from pickout.data.batching import Batch
 from pickout.methods.base import (
-    ALL_ROWS,
     ImageFeatures,
     ImageTower,
     LossTerms,
@@ -18,7 +16,7 @@ from pickout.methods.base import (
 )
 from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import NO_ATTENTION, Float, TokenBatch
+from pickout.shapes import ALL_ROWS, NO_ATTENTION, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -49,7 +47,7 @@ class Dual(Method):
         terms: LossTerms = self.global_objective(image_BE, text_BE, gather(batch.identity))
         return terms
 
-    def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised."""
         out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = out.summary.float(), out.trace if trace else None

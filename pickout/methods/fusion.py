@@ -3,8 +3,7 @@
 RaSa: Relation and Sensitivity Aware Representation Learning for Text-based Person Search, arXiv 2305.13653. Five
 objectives share one image pass, one pass of the text layers over three captions a pair, and one pass of the fusion
 layers over five rows a pair whose keys and values are projected once an image. docs/methods/aga.md tells papers,
-release and ours apart.
-"""
+release and ours apart."""
 
 import torch
 from torch import Tensor
@@ -27,7 +26,7 @@ from pickout.methods.fusion_plan import Plan, PlanningModel, unit
 from pickout.methods.step_choices import find_partners, mean_over_processes
 from pickout.nn.fusion_encoder import Fused, fuse_by_length, read_by_length
 from pickout.nn.gather import gather, gather_with_gradient
-from pickout.shapes import Float, TokenBatch
+from pickout.shapes import Float, Scalar, TokenBatch
 
 TEMPERATURES = (0.001, 0.5)  # least and largest temperature in ALBEF's pre-training
 
@@ -38,11 +37,14 @@ class Fusion(PlanningModel):
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
         """The five objectives, over the batches of all processes together.
 
-        In training the momentum twin moves on before (at the first batch of an optimiser step) and the queues after.
-        """
+        In training the momentum twin moves on before (at the first batch of an optimiser step) and the queues after."""
         given, alpha = self.given(batch), self.settings.alpha(progress)
         if self.training:
-            self._move_on(progress)
+            with torch.no_grad():
+                if self.settings.clamp_temperature:
+                    self.temperature.clamp_(*TEMPERATURES)
+                if progress.part == 0:
+                    self.twin.follow(self, self.settings.momentum)
         chooser = self.chooser(progress, given.part, batch.identity.device)
         plan = self.plan(given, chooser, self.vision(given.images).tokens)
         states = self._read(plan)
@@ -52,13 +54,6 @@ class Fusion(PlanningModel):
         logs = {**plan.logs, "temperature": self.temperature.item(), "alpha": alpha}
         return LossTerms(terms, {name: self.settings.weights[name] for name in terms}, logs)
 
-    @torch.no_grad()
-    def _move_on(self, progress: Progress) -> None:
-        if self.settings.clamp_temperature:
-            self.temperature.clamp_(*TEMPERATURES)
-        if progress.part == 0:
-            self.twin.follow(self, self.settings.momentum)
-
     def _read(self, plan: Plan) -> tuple[Tensor, ...]:
         """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""
         ids = torch.cat([plan.weak.online.ids, *plan.changed])
@@ -67,7 +62,7 @@ class Fusion(PlanningModel):
 
     def _contrast(
         self, plan: Plan, states_BTD: Float[Tensor, "batch length text_width"], alpha: float
-    ) -> tuple[Float[Tensor, ""], tuple[Drawn, Drawn]]:
+    ) -> tuple[Scalar, tuple[Drawn, Drawn]]:
         """The contrast of the whole batch, and this process's hard negatives: images for captions, then captions."""
         rules = self.settings
         # Differs from the paper: keys are the whole batch's, not one device's, so the number of processes is no matter.
@@ -108,8 +103,7 @@ class Fusion(PlanningModel):
         """One pass of up to five rows a pair: the pair, its two negatives, hidden words, replaced words.
 
         Of the first three only the class token is wanted. A negative that could not be drawn reads anything and counts
-        nothing.
-        """
+        nothing."""
         weak_BTD, mask_BT, part = states[0], plan.weak.online.mask, plan.given.part
         images = find_partners(plan.tokens, negatives[0], part)
         own = torch.arange(images.start, images.start + part.rows, device=weak_BTD.device)
@@ -125,15 +119,13 @@ class Fusion(PlanningModel):
         memory = self.text.remember(images.bank)
         return fuse_by_length(self.text, read, masks, memory, image, summary_rows=summaries, whole=self.whole_rows)
 
-    def _fusion_terms(
-        self, plan: Plan, fused: Fused, negatives: tuple[Drawn, Drawn], alpha: float
-    ) -> dict[str, Tensor]:
+    def _fusion_terms(self, plan: Plan, fused: Fused, drawn: tuple[Drawn, Drawn], alpha: float) -> dict[str, Tensor]:
         """The terms of the fusion layers; their token means are over the tokens of all processes."""
         part, terms = plan.given.part, dict[str, Tensor]()
         rows, tokens = part.rows, list(fused.tokens.chunk(max(1, len(plan.changed))))
         if "matching" in self.heads:
             logits = self.matching_head(fused.summary[: 3 * rows])
-            valid = torch.cat([torch.ones_like(negatives[0].valid), negatives[0].valid, negatives[1].valid])
+            valid = torch.cat([torch.ones_like(drawn[0].valid), drawn[0].valid, drawn[1].valid])
             matches = torch.arange(3 * rows, device=valid.device) < rows
             terms["matching"] = matching_loss(logits, matches, valid, count=part.share(valid.sum()))
         if "relation" in self.heads:
@@ -146,9 +138,7 @@ class Fusion(PlanningModel):
             terms["replaced"] = replaced_word_loss(self.replaced_head(tokens.pop(0)), plan.labels, count=count)
         return {name: mean_over_processes(loss) for name, loss in terms.items()}
 
-    def _word_loss(
-        self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float
-    ) -> Float[Tensor, ""]:
+    def _word_loss(self, plan: Plan, tokens_BTD: Float[Tensor, "batch length width"], alpha: float) -> Scalar:
         assert plan.hidden is not None and plan.teacher is not None
         chosen, ids, table = plan.hidden.chosen, plan.given.strong.ids, self.text.embeddings.words.weight
         count, length = plan.given.part.share(chosen.sum()), plan.given.part.strong

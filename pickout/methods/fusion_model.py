@@ -13,7 +13,6 @@ from pickout.data.training_pairs import Pairing
 from pickout.errors import RecipeError, TrainingError
 from pickout.losses.contrastive import DIRECTIONS, EMPTY, Direction
 from pickout.methods.base import (
-    ALL_ROWS,
     ImageFeatures,
     ImageTower,
     Method,
@@ -26,7 +25,7 @@ from pickout.methods.base import (
 from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
 from pickout.nn.towers import VisionTransformer
-from pickout.shapes import NO_ATTENTION, Bool, Float, Int, TokenBatch
+from pickout.shapes import ALL_ROWS, NO_ATTENTION, Bool, Float, Int, Pictures, TokenBatch
 
 _NEW = ("relation_head.", "replaced_head.")
 TRAINING_ONLY = ("momentum.", "image_queue", "text_queue", "identity_queue", "queue_pointer", *_NEW)
@@ -38,8 +37,7 @@ _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
 class FusionSettings(PresetSettings):
     """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so.
 
-    `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none.
-    """
+    `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "as_paper": {"directions": ("i2t", "t2i"), "one_hot": True},
@@ -220,7 +218,7 @@ class FusionModel(Method):
             raise TrainingError("this model was built without identities, so it has no momentum twin to train with")
         return self.momentum
 
-    def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images; `parts` holds `global`, not normalised; `tokens` is what `remember` reads."""
         out = self.vision(images, ALL_ROWS if trace else NO_ATTENTION)
         whole, seen = self.image_projection(out.tokens[:, 0]).float(), out.trace if trace else None

@@ -18,7 +18,7 @@ from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
 from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
-from pickout.shapes import Bool, Float, Int, TokenBatch
+from pickout.shapes import Bool, Embedded, Float, Ids, Ints, Mask, Pictures, Scores, States, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -26,14 +26,14 @@ from pickout.text.tokenizer import Vocabulary
 class Given:
     """A batch ready for a step, its captions cut to the longest of all processes."""
 
-    images: Float[Tensor, "batch 3 height width"]  # what the online model sees
-    second: Float[Tensor, "batch 3 height width"]
+    images: Pictures  # what the online model sees
+    second: Pictures
     """What the momentum model sees: another view, or the same where the batch has no other."""
     strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
     weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
-    replaced: Int[Tensor, " batch"]  # 1 where `weak` is another caption
-    identity: Int[Tensor, " batch"]
-    content: Bool[Tensor, "batch tokens"]  # true where a token of `strong` is a word piece
+    replaced: Ints  # 1 where `weak` is another caption
+    identity: Ints
+    content: Mask  # true where a token of `strong` is a word piece
     part: Part
 
 
@@ -43,7 +43,7 @@ class Weak:
 
     online: TokenBatch  # what the online model reads
     momentum: TokenBatch  # what the momentum model reads
-    replaced: Int[Tensor, " batch"]  # 1 for a weak pair
+    replaced: Ints  # 1 for a weak pair
     logs: dict[str, float] = field(default_factory=dict)
 
 
@@ -54,17 +54,17 @@ class Plan:
     given: Given
     chooser: Chooser
     tokens: Float[Tensor, "batch image_tokens width"]  # the online model's image tokens
-    image: Float[Tensor, "batch dimension"]  # momentum features of the images, unit norm
-    text: Float[Tensor, "batch dimension"]  # momentum features of the captions, unit norm
+    image: Embedded  # momentum features of the images, unit norm
+    text: Embedded  # momentum features of the captions, unit norm
     weak: Weak
     hidden: Hidden | None  # captions with hidden words; None where no words are hidden
     teacher: Float[Tensor, "chosen vocabulary"] | None  # momentum logits at the chosen positions, in reading order
-    sampled: Int[Tensor, "batch tokens"] | None  # captions with replaced words; None where none are asked for
-    labels: Int[Tensor, "batch tokens"] | None  # which words were replaced
+    sampled: Ids | None  # captions with replaced words; None where none are asked for
+    labels: Ids | None  # which words were replaced
     logs: dict[str, float]
 
     @property
-    def changed(self) -> list[Int[Tensor, "batch tokens"]]:
+    def changed(self) -> list[Ids]:
         """The captions with hidden words and those with replaced words, as far as there are any."""
         return [ids for ids in (None if self.hidden is None else self.hidden.ids, self.sampled) if ids is not None]
 
@@ -124,7 +124,7 @@ class PlanningModel(FusionModel):
         return Chooser(draw_uniforms(progress, part, self.text.context, device), self.mask_id, self.choices)
 
     @torch.no_grad()
-    def plan(self, given: Given, chooser: Chooser, image_BND: Float[Tensor, "batch tokens width"]) -> Plan:
+    def plan(self, given: Given, chooser: Chooser, image_BND: States) -> Plan:
         """Everything of a step that needs no gradient; `image_BND` are the online model's image tokens."""
         twin, logs, masked = self.twin, dict[str, float](), list[Tensor]()
         tokens_m = twin.vision(given.second).tokens
@@ -149,9 +149,7 @@ class PlanningModel(FusionModel):
         found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
         return Plan(given, chooser, image_BND, image_m, text_m, *found)
 
-    def masking_probability(
-        self, texts: TokenBatch, content: Bool[Tensor, "batch tokens"]
-    ) -> Float[Tensor, "batch tokens"]:
+    def masking_probability(self, texts: TokenBatch, content: Mask) -> Scores:
         """The probability that each token of captions is hidden: the same for every word (BERT; RaSa)."""
         del texts
         return content.float() * self.settings.mask_probability
@@ -160,16 +158,12 @@ class PlanningModel(FusionModel):
         """True for ids that may stand in for a word: whole words."""
         return self.whole_words
 
-    def replaceable(
-        self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
-    ) -> Bool[Tensor, "batch tokens"]:
+    def replaceable(self, ids: Ids, content: Mask) -> Mask:
         """True at tokens that a whole word may stand in for: words of one piece; all where pieces do not tell."""
         numbers = self._word_numbers(ids, content)
         return content if numbers is None else content & (word_sizes(numbers) == 1)
 
-    def vacuous_positions(
-        self, ids: Int[Tensor, "batch tokens"], content: Bool[Tensor, "batch tokens"]
-    ) -> Bool[Tensor, "batch tokens"]:
+    def vacuous_positions(self, ids: Ids, content: Mask) -> Mask:
         """True at empty words."""
         return vacuous_positions(ids, content, self.vacuous, self._word_numbers(ids, content))
 

@@ -3,8 +3,7 @@
 ITSELF: Attention Guided Fine-Grained Alignment for Vision-Language Retrieval, arXiv 2601.01024. In training, the
 attention of a middle and a late layer is rolled out (MARS), the best tokens within a shrinking budget (ATS) form a
 bank, and an adapter pools the bank into a local embedding (GRAB). docs/methods/itself.md tells paper, release and ours
-apart.
-"""
+apart."""
 
 from collections.abc import Mapping
 from math import sqrt
@@ -34,7 +33,7 @@ from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.transformer import TowerOutput
 from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
-from pickout.shapes import AttentionRequest, Bool, Float, Int, TokenBatch
+from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -118,8 +117,7 @@ class Selection:
     """The choice of one tower's tokens: by a rule and a shrinking budget in training, by another rule outside it.
 
     Of `tokens` in all so many are `selectable`: patches, or the context less start and end. `RecipeError` where a rule
-    names a layer that the `image` or `text` tower, of `depth` layers, does not have, or none.
-    """
+    names a layer that the `image` or `text` tower, of `depth` layers, does not have, or none."""
 
     def __init__(self, settings: ItselfSettings, tower: str, depth: int, selectable: int, tokens: int) -> None:
         self.settings, self.selectable = settings, selectable
@@ -144,8 +142,8 @@ class Selection:
         return min(self.selectable, kept)
 
     def choose(
-        self, out: TowerOutput, padding: Bool[Tensor, "batch tokens"] | None, kept: int | None = None
-    ) -> tuple[Float[Tensor, "batch kept width"], Int[Tensor, " batch"]]:
+        self, out: TowerOutput, padding: Mask | None, kept: int | None = None
+    ) -> tuple[Float[Tensor, "batch kept width"], Ints]:
         """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1. With
         `kept`, so many by the training rule, else as outside training. `padding` is True at padding."""
         rule, kept = (self.evaluation, self.evaluation_kept) if kept is None else (self.training, kept)
@@ -183,8 +181,7 @@ class Itself(Method):
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
         """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7).
 
-        Tokens are chosen by the training rule, also in evaluation mode.
-        """
+        Tokens are chosen by the training rule, also in evaluation mode."""
         patches, words = (one.training_kept(progress) for one in (self.image_selection, self.text_selection))
         images = self.vision(batch.images, self.image_selection.training.request)
         texts = self.text(batch.texts, self.text_selection.training.request)
@@ -200,7 +197,7 @@ class Itself(Method):
         logs = {"kept_patches": float(patches), "kept_words": float(words)}
         return LossTerms({**whole.terms, **part.terms}, {**whole.weights, **part.weights}, logs)
 
-    def encode_images(self, images: Float[Tensor, "batch 3 height width"], *, trace: bool = False) -> ImageFeatures:
+    def encode_images(self, images: Pictures, *, trace: bool = False) -> ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
         out = self.vision(images, _with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
@@ -212,7 +209,7 @@ class Itself(Method):
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
         return TextFeatures(self._embed(parts), out.tokens, texts, parts, out.trace if trace else None)
 
-    def _embed(self, parts: Mapping[str, Tensor]) -> Float[Tensor, "batch dimension"]:
+    def _embed(self, parts: Mapping[str, Tensor]) -> Embedded:
         """[sqrt(lambda) g ; sqrt(1 - lambda) u] of unit g and u: inner products are fused scores (ITSELF, Eq. 8)."""
         share = self.settings.fusion_weight
         whole, part = F.normalize(parts["global"], dim=-1), F.normalize(parts["local"], dim=-1)

@@ -28,11 +28,8 @@ def method_settings(
     settings: ModelSettings, *, source: str = "model settings", prefix: str = "method"
 ) -> tuple[str, Settings]:
     """The method's name and its own settings, checked; errors call their origin `source`, and `prefix` is the dotted
-    path of the `method` table inside it.
-
-    Raises:
-        RecipeError: no name, a name that no method has (with the nearest one), or settings that do not fit.
-    """
+    path of the `method` table inside it. `RecipeError`: no name, a name that no method has (with the nearest one), or
+    settings that do not fit."""
     values = dict(settings.method)
     name = values.pop("name", None)
     if not isinstance(name, str):
@@ -52,8 +49,7 @@ def build_model(settings: ModelSettings, tokenizer: Any, identities: int, *, sou
         source: what to call the settings in an error.
 
     Raises:
-        RecipeError: settings that fit nothing that can be built.
-    """
+        RecipeError: settings that fit nothing that can be built."""
     name, own = method_settings(settings, source=source)
     vision, text = settings.vision, settings.text
     if vision.embedding != text.embedding:

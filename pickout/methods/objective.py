@@ -12,7 +12,7 @@ from pickout.losses import identity
 from pickout.losses.alignment import cosine_similarity, info_nce, similarity_distribution, triplet_alignment
 from pickout.methods.base import LossTerms, PresetSettings
 from pickout.nn.heads import IdentityHeads
-from pickout.shapes import Float, Int
+from pickout.shapes import Embedded, Ints
 
 FIRST_LOG_SCALE = 2.6
 """Where the learnt scale of InfoNCE begins: 1 / 0.074, about CLIP's. A sharp start learns from chance neighbours."""
@@ -91,12 +91,7 @@ class Objective(nn.Module):
             self.heads = IdentityHeads(dimension, identities + 1, **wanted, deviation=settings.classifier_spread)
         self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE)) if settings.alignment == "nce" else None
 
-    def forward(
-        self,
-        image_BE: Float[Tensor, "batch dimension"],
-        text_BE: Float[Tensor, "batch dimension"],
-        identity_B: Int[Tensor, " batch"],
-    ) -> LossTerms:
+    def forward(self, image_BE: Embedded, text_BE: Embedded, identity_B: Ints) -> LossTerms:
         """The branch's terms over the whole batch; features are not normalised, and text i belongs to image i.
         `TrainingError` for a model that was built without identities."""
         rules, given = self.settings, (image_BE, text_BE, identity_B)

@@ -2,8 +2,7 @@
 
 The numbers of the whole batch are made in every process, from the recipe's seed and the step alone, and each process
 takes its own rows. So a step can be repeated, a resumed run sees what the first run saw, and one process chooses as two
-with half a batch each. Sums and draws go over the whole of a batch that is spread over processes.
-"""
+with half a batch each. Sums and draws go over the whole of a batch that is spread over processes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pickout.draws import Drawn, categorical
 from pickout.methods.base import Progress
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.saliency.hiding import apply_mask, choose_positions, ensure_chosen, random_words
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Float, Ids, Int, Mask, Scalar, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,12 @@ class Part:
         """This process's rows of the whole batch."""
         return slice(self.start, self.start + self.rows)
 
-    def share(self, count: Tensor) -> Float[Tensor, ""]:
+    def share(self, count: Tensor) -> Scalar:
         """The number of terms of all processes divided by that of processes, for `mean_over_processes`."""
         return total(count) / self.processes
 
 
-def find_part(strong_BT: Bool[Tensor, "batch tokens"], weak_BT: Bool[Tensor, "batch tokens"]) -> Part:
+def find_part(strong_BT: Mask, weak_BT: Mask) -> Part:
     """Ask the other processes how many rows they have, and how long their captions are; False at padding."""
     longest = [mask_BT.sum(dim=1).amax() for mask_BT in (strong_BT, weak_BT)]
     sizes = gather(torch.stack([torch.full_like(longest[0], len(strong_BT)), *longest])[None]).tolist()
@@ -56,7 +55,7 @@ def total(numbers: Tensor) -> Tensor:
     return gather_with_gradient(numbers.float()[None]).sum(dim=0)
 
 
-def mean_over_processes(loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+def mean_over_processes(loss: Scalar) -> Scalar:
     """A loss of this process's terms, their sum divided by `Part.share`, as the loss of all, equal in every process.
     Going back, each holds (processes) times its own terms' share, which averaging mends (`pickout.nn.gather`)."""
     return gather_with_gradient(loss.reshape(1)).mean()
@@ -109,8 +108,8 @@ def draw_uniforms(progress: Progress, part: Part, context: int, device: torch.de
 class Hidden(NamedTuple):
     """Captions with hidden words: what the model reads, and where words were chosen, whatever stands there now."""
 
-    ids: Int[Tensor, "batch tokens"]
-    chosen: Bool[Tensor, "batch tokens"]
+    ids: Ids
+    chosen: Mask
 
 
 class Chooser:
@@ -121,10 +120,10 @@ class Chooser:
 
     def hide(
         self,
-        ids_BT: Int[Tensor, "batch tokens"],
-        content_BT: Bool[Tensor, "batch tokens"],
-        probability_BT: Float[Tensor, "batch tokens"],
-        words_BT: Int[Tensor, "batch tokens"] | None = None,
+        ids_BT: Ids,
+        content_BT: Mask,
+        probability_BT: Scores,
+        words_BT: Ids | None = None,
         *,
         from_generator: bool = False,
     ) -> Hidden:
@@ -141,13 +140,8 @@ class Chooser:
         return Hidden(apply_mask(ids_BT, chosen_BT, kind_BT, random_BT, self.mask_id), chosen_BT)
 
     def replace(
-        self,
-        ids_BT: Int[Tensor, "batch tokens"],
-        content_BT: Bool[Tensor, "batch tokens"],
-        tokens_BTD: Tensor,
-        logits: Callable[[Tensor], Tensor],
-        size: int,
-    ) -> Int[Tensor, "batch tokens"]:
+        self, ids_BT: Ids, content_BT: Mask, tokens_BTD: Tensor, logits: Callable[[Tensor], Tensor], size: int
+    ) -> Ids:
         """Every word drawn anew from the generator; most equal the original (RaSa, MRTD). `logits` leads from the
         generator's fused tokens (n, width) to (n, `size`), the size of the vocabulary."""
         uniform_n, step = self.tokens("sample", ids_BT)[content_BT], max(1, _LOGITS_AT_ONCE // size)

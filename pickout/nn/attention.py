@@ -6,8 +6,7 @@ queries and keys; a whole map is computed only for the layers that roll-out need
 
 Cross-attention has no mask over its queries, so the queries of all rows that read the same image can stand side by side
 in one product with the image's keys and values. Those are then neither computed nor copied again for each row. Images
-are put into bands of similar row counts, and the rows of a band are padded to its largest count.
-"""
+are put into bands of similar row counts, and the rows of a band are padded to its largest count."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,20 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Float, Int, Ints, Mask, Scores, States
 
 
 class Attended(NamedTuple):
     """What one attention layer gives; row and map have heads averaged, float32, no gradient, before dropout."""
 
     tokens: Float[Tensor, "batch queries width"]  # the mixed tokens
-    row: Float[Tensor, "batch tokens"] | None  # where the query token looked; None unless asked for
+    row: Scores | None  # where the query token looked; None unless asked for
     map: Float[Tensor, "batch mapped tokens"] | None  # where every token looked; None unless asked for
 
 
-def split_heads(
-    x_BTW: Float[Tensor, "batch tokens width"], parts: int, heads: int
-) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
+def split_heads(x_BTW: States, parts: int, heads: int) -> tuple[Float[Tensor, "batch heads tokens depth"], ...]:
     """Projections that stand side by side, each cut into heads; going back, the views cost one copy together."""
     return tuple(part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in x_BTW.chunk(parts, dim=-1))
 
@@ -53,10 +50,10 @@ class SelfAttention(nn.Module):
 
     def forward(
         self,
-        x_BND: Float[Tensor, "batch tokens width"],
-        query_B: Int[Tensor, " batch"] | None = None,
+        x_BND: States,
+        query_B: Ints | None = None,
         *,
-        mask_BN: Bool[Tensor, "batch tokens"] | None = None,
+        mask_BN: Mask | None = None,
         queries: int | None = None,
         row: bool = False,
         map: bool = False,
@@ -90,9 +87,9 @@ class SelfAttention(nn.Module):
 def attention_row(
     q_BHNd: Float[Tensor, "batch heads queries depth"],
     k_BHNd: Float[Tensor, "batch heads tokens depth"],
-    query_B: Int[Tensor, " batch"] | None = None,
+    query_B: Ints | None = None,
     seen_BN: Bool[Tensor, "seers tokens"] | None = None,
-) -> Float[Tensor, "batch tokens"]:
+) -> Scores:
     """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)).
 
     `query_B` is the position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each

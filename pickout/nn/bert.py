@@ -1,8 +1,7 @@
 """Layers of BERT: post-norm self-attention, cross-attention to remembered images, feed-forward (ALBEF's form).
 
 Projections that read the same tokens are one matrix product: queries, keys and values of self-attention, keys and
-values of cross-attention.
-"""
+values of cross-attention."""
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from pickout.nn.attention import (
     split_heads,
 )
 from pickout.nn.transformer import LayerNorm
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Float, Ids, Mask, States
 
 EPSILON = 1e-12  # of BERT's layer normalisation
 DEVIATION, WIDTH = 0.02, 768  # standard deviation of BERT's starting weights, and its width
@@ -37,7 +36,7 @@ class Embeddings(nn.Module):
         self.norm = LayerNorm(width, eps=EPSILON)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, ids_BT: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+    def forward(self, ids_BT: Ids) -> States:
         """Embed ids; the type is 0 throughout (ALBEF)."""
         x_BTD = self.words(ids_BT) + self.positions.weight[: ids_BT.shape[1]] + self.types.weight[0]
         embedded: Tensor = self.dropout(self.norm(x_BTD))
@@ -52,13 +51,7 @@ class BertSelfAttention(SelfAttention):
         self.norm = LayerNorm(width, eps=EPSILON)
 
     def forward(  # type: ignore[override]
-        self,
-        x_BTD: Float[Tensor, "batch tokens width"],
-        mask_BT: Bool[Tensor, "batch tokens"] | None,
-        *,
-        queries: int | None = None,
-        row: bool = False,
-        map: bool = False,
+        self, x_BTD: States, mask_BT: Mask | None, *, queries: int | None = None, row: bool = False, map: bool = False
     ) -> Attended:
         """Mix the tokens; arguments as in `SelfAttention`, and the row is that of the class token, the first."""
         mixed = super().forward(x_BTD, mask_BN=mask_BT, queries=queries, row=row, map=map)
@@ -134,9 +127,7 @@ class TextLayer(nn.Module):
         self.attention = BertSelfAttention(width, heads, dropout)
         self.feed_forward = BertFeedForward(width, hidden, dropout)
 
-    def forward(
-        self, x_BTD: Float[Tensor, "batch tokens width"], mask_BT: Bool[Tensor, "batch tokens"] | None, **read: bool
-    ) -> Attended:
+    def forward(self, x_BTD: States, mask_BT: Mask | None, **read: bool) -> Attended:
         """Run the layer; arguments as in `BertSelfAttention`."""
         mixed_BTD, row, map_ = self.attention(x_BTD, mask_BT, **read)
         return Attended(self.feed_forward(mixed_BTD), row, map_)

@@ -1,13 +1,12 @@
 """EfficientNet-Lite0 without its classifier, batch norms folded into the convolutions (Tan and Le, arXiv 1905.11946).
 
-The lite variant has no squeeze-and-excitation and clips at 6 (ReLU6): exact in few bits, fast on CPUs.
-"""
+The lite variant has no squeeze-and-excitation and clips at 6 (ReLU6): exact in few bits, fast on CPUs."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.shapes import Float
+from pickout.shapes import Float, Pictures
 
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -70,7 +69,7 @@ class EfficientNetLite0(nn.Module):
             self.stages.append(nn.Sequential(first, *rest))
             inputs = outputs
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> list[Tensor]:
+    def forward(self, images: Pictures) -> list[Tensor]:
         """Maps of the stages in `READ`, of (value - 127) / 128 of 8-bit values, as the ImageNet weights expect."""
         x = F.relu6(self.stem(images.contiguous(memory_format=torch.channels_last)))
         maps = []

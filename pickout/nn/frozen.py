@@ -13,16 +13,8 @@ from torch.nn import functional as F
 from pickout.nn.bert import Embeddings, TextLayer, start_as_bert
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.nn.towers import TextSettings, VisionSettings, check_length, first_content
-from pickout.nn.transformer import (
-    LayerNorm,
-    Stacked,
-    TowerOutput,
-    Transformer,
-    by_first_token,
-    check_request,
-    run_layers,
-)
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, TokenBatch
+from pickout.nn.transformer import LayerNorm, Stacked, TowerOutput, Transformer, by_first_token, check_asked, run_layers
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Float, Mask, Pictures, States, TokenBatch
 
 STRIDE = 16  # pixels between two tokens
 CHANNELS = 4 * (40 + 24 + 24 + 3) + 112 + 320  # of a token before the reduction
@@ -107,10 +99,7 @@ class TextBranch(nn.Module):
         start_as_bert(self.layers, channels)
 
     def forward(
-        self,
-        seen_BTD: Float[Tensor, "batch tokens kept"],
-        attention: AttentionRequest,
-        mask_BT: Bool[Tensor, "batch tokens"],
+        self, seen_BTD: Float[Tensor, "batch tokens kept"], attention: AttentionRequest, mask_BT: Mask
     ) -> Stacked:
         """The first token stands for the whole."""
         x_BTD = self.norm_in(self.narrow(seen_BTD))
@@ -156,7 +145,7 @@ class MultiStageTower(nn.Module):
         sizes = (self.grid[0] * self.grid[1], settings.width, settings.layers, settings.heads, embedding // branches)
         self.branches = nn.ModuleList(ImageBranch(*sizes) for _ in range(branches))
 
-    def stages(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens channels"]:
+    def stages(self, images: Pictures) -> Float[Tensor, "batch tokens channels"]:
         """What the frozen network sees at each place, not reduced."""
         if tuple(images.shape[2:]) != self.size:
             raise ValueError(f"images of {tuple(images.shape[2:])} pixels, the tower is built for {self.size}")
@@ -168,7 +157,7 @@ class MultiStageTower(nn.Module):
         wide = F.interpolate(late.float(), scale_factor=2.0)
         return torch.cat([near.float(), middle.float(), wide], dim=1).flatten(2).transpose(1, 2)
 
-    def frozen(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens kept"]:
+    def frozen(self, images: Pictures) -> Float[Tensor, "batch tokens kept"]:
         """The tokens of the frozen part; `forward` takes them too."""
         return cast(Tensor, self.reduction(self.stages(images)))
 
@@ -209,7 +198,7 @@ class SentenceTower(nn.Module):
             TextBranch(channels, layers, settings.embedding // branches) for _ in range(branches)
         )
 
-    def states(self, texts: TokenBatch) -> Float[Tensor, "batch tokens width"]:
+    def states(self, texts: TokenBatch) -> States:
         """What the frozen BERT makes of captions, not reduced."""
         check_length(texts, self.context)
         longest = int(texts.mask.sum(dim=1).max())
@@ -224,7 +213,7 @@ class SentenceTower(nn.Module):
     def forward(self, texts: TokenBatch, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
         """Encode captions; with `states` the frozen part is not computed again. `ValueError` for captions longer than
         the context, or a layer that is not there."""
-        check_request(attention, self.layers)
+        check_asked(attention, self.layers)
         seen = self.frozen(texts) if texts.states is None else texts.states.float()
         tokens, rows, maps = _side_by_side([branch(seen, attention, texts.mask) for branch in self.branches])
         return by_first_token(tokens, rows, maps, first_content(texts, self.end))

@@ -3,8 +3,7 @@
 Four savings change no result: keys and values of an image are projected once however many captions look at it
 (`remember`), captions of one image ask together (`pickout.nn.attention`), where only the class token is wanted, the
 last layer computes no other, and rows of similar length run together (`read_by_length`), so that little padding is
-computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together.
-"""
+computed: what comes back at padding is zero. With `whole` it is computed too, and all rows go together."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from torch.nn import functional as F
 from pickout.nn.attention import Attended, Grouping, ImageMemory, group_rows
 from pickout.nn.bert import EPSILON, Embeddings, FusionLayer, TextLayer, start_as_bert
 from pickout.nn.towers import TextSettings, check_length, first_content
-from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_request, run_layers
-from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, TokenBatch
+from pickout.nn.transformer import LayerNorm, TowerOutput, by_first_token, check_asked, run_layers
+from pickout.shapes import NO_ATTENTION, AttentionRequest, Bool, Float, Int, Mask, TokenBatch
 
 _ROWS, _MOST = 48, 4  # of a band at least, and bands at most: narrower ones pad less, and make more, smaller products
 
@@ -38,8 +37,7 @@ class FusionEncoder(nn.Module):
     """Captions to states, and states with images, whose tokens have `memory_width`, to fused states.
 
     `settings` are of kind `bert`; their embedding is only remembered, for whoever projects. `padding`, `start` and
-    `end` are the ids of padding, class token and closing token; None where captions have no closing token.
-    """
+    `end` are the ids of padding, class token and closing token; None where captions have no closing token."""
 
     def __init__(
         self,
@@ -66,12 +64,12 @@ class FusionEncoder(nn.Module):
         """The text layers' states of captions whose first token is the class token; not projected. `ValueError` for
         captions longer than the context, or a layer that is not there."""
         check_length(texts, self.context)
-        check_request(attention, self.layers)
+        check_asked(attention, self.layers)
         seen_BT = None if bool(texts.mask.all()) else texts.mask
         x_BTD, rows, maps = run_layers(self.text_layers, self.embeddings(texts.ids), attention, seen_BT)
         return by_first_token(x_BTD, rows, maps, self.content(texts))
 
-    def content(self, texts: TokenBatch) -> Bool[Tensor, "batch tokens"]:
+    def content(self, texts: TokenBatch) -> Mask:
         """True where a token is a word piece: no class token, closing token or padding."""
         return first_content(texts, self.end)
 
@@ -100,7 +98,7 @@ class FusionEncoder(nn.Module):
         rows, last = len(states_RTD), self.fusion_layers
         if image_R is None and rows != memory.images:
             raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
-        check_request(request, last)
+        check_asked(request, last)
         if rows == 0:
             return Fused(states_RTD[:, 0], states_RTD)
         alone = 0 if request.wants_map(last) else summary_rows
@@ -129,8 +127,7 @@ def _cut(
 ) -> list[tuple[slice, int | None, Grouping | None]]:
     """Rows, how many of their first tokens are wanted (None: all), and which images they read.
 
-    All rows together, or cut in two where only the class token is wanted of the first `alone`.
-    """
+    All rows together, or cut in two where only the class token is wanted of the first `alone`."""
     (rows, tokens), cuts = states_RTD.shape[:2], []
     for part, queries in ((slice(0, alone), 1), (slice(alone, rows), None)):
         count = part.stop - part.start

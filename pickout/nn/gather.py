@@ -4,8 +4,7 @@ Every process gathers the features of all, computes the loss of the whole batch 
 `backward` unscaled. Going back, the gradients that all processes have for one process's features are summed, so each
 process's tower holds (number of processes) times its own share of the whole gradient, and the heads behind the gather
 hold the whole gradient everywhere. `DistributedDataParallel` then averages over processes, which makes both equal to
-the gradient of one process with the whole batch.
-"""
+the gradient of one process with the whole batch."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Embedded, Float, Int, Ints
 
 Residual = Literal["linear", "identity"]
 Pool = Literal["max", "gpo"]
@@ -19,9 +19,7 @@ def unit_tokens(tokens: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes wi
     return tokens.float() / (norms + 1e-8)
 
 
-def max_pool(
-    z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]
-) -> Float[Tensor, "batch dimension"]:
+def max_pool(z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]) -> Embedded:
     """Each channel's largest value over the tokens that count, at least one a sample (ITSELF as released; RDE)."""
     return z_BKE.masked_fill(~filled_BK[..., None], -torch.inf).max(dim=1).values
 
@@ -40,9 +38,7 @@ class LearnedPool(nn.Module):
         self.reader = nn.GRU(self.code, self.hidden, batch_first=True, bidirectional=True)
         self.score = nn.Linear(self.hidden, 1, bias=False)
 
-    def forward(
-        self, z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]
-    ) -> Float[Tensor, "batch dimension"]:
+    def forward(self, z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tensor, "batch kept"]) -> Embedded:
         """Pool the first tokens of each sample, at least one, where `filled_BK` is True; float32."""
         sorted_BKE = z_BKE.masked_fill(~filled_BK[..., None], -torch.inf).sort(dim=1, descending=True).values
         sorted_BKE = sorted_BKE.masked_fill(~filled_BK[..., None], 0.0)
@@ -96,8 +92,7 @@ class GrabHead(nn.Module):
 
     The pool `max` takes each channel's largest value; `gpo` learns how to weigh the sorted values. With `mask_fillers`
     the rows that only fill up short captions stay out of the adapter and so out of its batch statistics; as released
-    they take part, and the result in evaluation mode is the same.
-    """
+    they take part, and the result in evaluation mode is the same."""
 
     def __init__(
         self,
@@ -114,9 +109,7 @@ class GrabHead(nn.Module):
         self.pool = LearnedPool() if pool == "gpo" else None
         self.mask_fillers = mask_fillers
 
-    def forward(
-        self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch dimension"]:
+    def forward(self, bank_BKD: Float[Tensor, "batch kept width"], length_B: Ints) -> Embedded:
         """Embed banks of kept tokens, content first, of which so many count; float32, neither is normalised."""
         unit_BKD = unit_tokens(bank_BKD)
         filled_BK = torch.arange(bank_BKD.shape[1], device=bank_BKD.device) < length_B[:, None]
@@ -135,8 +128,7 @@ class IdentityHeads(nn.Module):
 
     A pair is fused by f([a; b]) = GELU(LayerNorm(W [a; b] + c)), one f for both orders, and classified as an identity
     or as a mismatch (ITSELF, CID; fusion after CFAM), where `pairs`; images and captions by themselves, by one
-    classifier for both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0.
-    """
+    classifier for both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0."""
 
     fusion: nn.Linear
     fusion_norm: nn.LayerNorm
@@ -179,7 +171,7 @@ class IdentityHeads(nn.Module):
             first, second = (F.gelu(self.fusion_norm(fused)) for fused in (image_first, text_first))
             return self.pair_classifier(first), self.pair_classifier(second)
 
-    def identity_logits(self, features_BE: Float[Tensor, "batch dimension"]) -> Float[Tensor, "batch classes"]:
+    def identity_logits(self, features_BE: Embedded) -> Float[Tensor, "batch classes"]:
         """Classify images or captions by themselves, from features that are not normalised."""
         with torch.autocast(features_BE.device.type, enabled=False):
             logits: Tensor = self.identity_classifier(features_BE.float())

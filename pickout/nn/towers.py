@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from pickout.config import Layers, Settings, Size
 from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer, by_first_token
-from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Bool, Float, Int, TokenBatch
+from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float, Ints, Mask, Pictures, TokenBatch
 
 VisionKind = Literal["clip", "vit", "lite0"]
 
@@ -60,9 +60,7 @@ class VisionTransformer(nn.Module):
         if isinstance(self.projection, nn.Linear):
             nn.init.normal_(self.projection.weight, std=scale)
 
-    def forward(
-        self, images: Float[Tensor, "batch 3 height width"], attention: AttentionRequest = NO_ATTENTION
-    ) -> TowerOutput:
+    def forward(self, images: Pictures, attention: AttentionRequest = NO_ATTENTION) -> TowerOutput:
         """Encode images, normalised as the weights expect: class token first, then patches row by row. `ValueError` for
         images of another size than the tower's, or a layer in `attention` that is not there."""
         if tuple(images.shape[2:]) != self.size:
@@ -133,7 +131,7 @@ def check_length(texts: TokenBatch, context: int) -> None:
         raise ValueError(f"captions of {texts.ids.shape[1]} tokens, the tower is built for {context}")
 
 
-def first_content(texts: TokenBatch, end: int | None) -> Bool[Tensor, "batch tokens"]:
+def first_content(texts: TokenBatch, end: int | None) -> Mask:
     """True where a token of captions that a class token opens is a word piece: none of start, end or padding."""
     content_BT = texts.mask.clone()
     content_BT[:, 0] = False
@@ -180,7 +178,7 @@ class TextTransformer(nn.Module):
             content_BT &= texts.ids != self.start
         return TowerOutput(self.projection(self.norm_out(tokens_BTD)), AttentionTrace(rows, maps, query_B, content_BT))
 
-    def end_positions(self, texts: TokenBatch) -> Int[Tensor, " batch"]:
+    def end_positions(self, texts: TokenBatch) -> Ints:
         """Where each caption ends: the first end token, or the last token where there is none. Without an end id it is
         the first place of the largest id (CLIP, whose end token is the last of the vocabulary)."""
         ids = texts.ids

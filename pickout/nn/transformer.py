@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pickout.nn.attention import Attended, SelfAttention
-from pickout.shapes import AttentionRequest, AttentionTrace, Bool, Float, Int
+from pickout.shapes import AttentionRequest, AttentionTrace, Float, Ints, Mask, States
 
 Activation = Literal["quick_gelu", "gelu"]
 
@@ -33,7 +33,7 @@ def by_first_token(
     tokens: Float[Tensor, "batch tokens embedding"],
     rows: dict[int, Tensor],
     maps: dict[int, Tensor],
-    content: Bool[Tensor, "batch tokens"] | None = None,
+    content: Mask | None = None,
 ) -> TowerOutput:
     """The output of a tower whose first token stands for the whole; without `content` all others are content."""
     query = torch.zeros(len(tokens), dtype=torch.int64, device=tokens.device)
@@ -61,7 +61,7 @@ class FeedForward(nn.Module):
         self.narrow = nn.Linear(4 * width, width)
         self.activation = activation
 
-    def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+    def forward(self, x: States) -> States:
         """Change each token by itself."""
         x = self.widen(x)
         x = F.gelu(x) if self.activation == "gelu" else x * torch.sigmoid(1.702 * x)
@@ -79,9 +79,7 @@ class Layer(nn.Module):
         self.norm_feed_forward = LayerNorm(width, eps=epsilon)
         self.feed_forward = FeedForward(width, activation)
 
-    def forward(
-        self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"] | None, **read: bool
-    ) -> Attended:
+    def forward(self, x: States, query: Ints | None, **read: bool) -> Attended:
         """Run the layer; arguments as in `SelfAttention`."""
         mixed, row, map_ = self.attention(self.norm_attention(x), query, **read)
         x = x + mixed
@@ -91,14 +89,12 @@ class Layer(nn.Module):
 class Stacked(NamedTuple):
     """What a stack gives: the tokens, and by layer number (from 1) the rows and maps that were asked for."""
 
-    tokens: Float[Tensor, "batch tokens width"]
+    tokens: States
     rows: dict[int, Tensor]
     maps: dict[int, Tensor]
 
 
-def run_layers(
-    layers: Iterable[nn.Module], x: Float[Tensor, "batch tokens width"], attention: AttentionRequest, *given: Any
-) -> Stacked:
+def run_layers(layers: Iterable[nn.Module], x: States, attention: AttentionRequest, *given: Any) -> Stacked:
     """Run layers one after the other; each takes tokens and `given`, and gives an `Attended`."""
     rows: dict[int, Tensor] = {}
     maps: dict[int, Tensor] = {}
@@ -138,16 +134,14 @@ class Transformer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
-    def forward(
-        self, x: Float[Tensor, "batch tokens width"], query: Int[Tensor, " batch"] | None, attention: AttentionRequest
-    ) -> Stacked:
+    def forward(self, x: States, query: Ints | None, attention: AttentionRequest) -> Stacked:
         """Run the stack over tokens with their positions added; rows are those of `query`, or of the first token.
         `ValueError` where a layer is asked for that the stack does not have."""
-        check_request(attention, len(self.layers))
+        check_asked(attention, len(self.layers))
         return run_layers(self.layers, x, attention, query)
 
 
-def check_request(attention: AttentionRequest, layers: int) -> None:
+def check_asked(attention: AttentionRequest, layers: int) -> None:
     """Raise `ValueError` for a request of layers that are not there, instead of leaving them out."""
     wanted = {layer for part in (attention.rows, attention.maps) if part != "all" for layer in part}
     beyond = sorted(layer for layer in wanted if not 1 <= layer <= layers)

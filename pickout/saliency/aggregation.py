@@ -3,52 +3,47 @@
 MARS (ITSELF, Eq. 1 and 2) zeroes the smallest entries of each selected map, adds the residual path, makes rows sum to
 one and multiplies the layers. A row of a map is written as a start vector times the map, so that a roll-out can carry
 the vector through its layers and never needs the product of whole maps. Nothing here carries a gradient, all of it is
-float32, and no input is written to.
-"""
+float32, and no input is written to."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Float, Ints, Mask, Scores
 
 
-def point_at(query_B: Int[Tensor, " batch"], tokens: int) -> Float[Tensor, "batch tokens"]:
+def point_at(query_B: Ints, tokens: int) -> Scores:
     """The start vector of the class or end-of-text row: one at each sample's query token, zero elsewhere."""
     return (torch.arange(tokens, device=query_B.device) == query_B[:, None]).float()
 
 
-def average_over(content_BN: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
+def average_over(content_BN: Mask) -> Scores:
     """The start vector of the mean row of a sample's content; zero where a sample has no content."""
     return content_BN.float() / content_BN.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 @torch.no_grad()
-def read_row(
-    map_BNN: Float[Tensor, "batch tokens tokens"], start_BN: Float[Tensor, "batch tokens"]
-) -> Float[Tensor, "batch tokens"]:
+def read_row(map_BNN: Float[Tensor, "batch tokens tokens"], start_BN: Scores) -> Scores:
     """`start` times the map, rows of which are queries: where the starting tokens look."""
     with torch.autocast(map_BNN.device.type, enabled=False):
         return torch.einsum("bn,bnm->bm", start_BN.float(), map_BNN.float())
 
 
 @torch.no_grad()
-def layer_mean(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+def layer_mean(rows: Sequence[Scores]) -> Scores:
     """The mean of the rows over layers (ITSELF, table 6 B)."""
     return torch.stack([row_BN.float() for row_BN in rows]).mean(dim=0)
 
 
 @torch.no_grad()
-def layer_deviation(rows: Sequence[Float[Tensor, "batch tokens"]]) -> Float[Tensor, "batch tokens"]:
+def layer_deviation(rows: Sequence[Scores]) -> Scores:
     """The population standard deviation of the rows over layers (ITSELF, table 6 D)."""
     return torch.stack([row_BN.float() for row_BN in rows]).std(dim=0, correction=0)
 
 
 @torch.no_grad()
-def layer_ema(
-    rows: Sequence[Float[Tensor, "batch tokens"]], *, beta: float, debias: bool = False
-) -> Float[Tensor, "batch tokens"]:
+def layer_ema(rows: Sequence[Scores], *, beta: float, debias: bool = False) -> Scores:
     """a_k = beta * a_(k-1) + (1 - beta) * row_k from a_0 = 0; the last a (AGA, Eq. 7).
 
     With beta near one the layers weigh almost the same, and the result sums to 1 - beta ** layers only: what follows is
@@ -57,8 +52,7 @@ def layer_ema(
     Args:
         rows: earliest layer first.
         beta: the share that stays.
-        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do.
-    """
+        debias: whether the result is divided by 1 - beta ** layers, which the paper does not do."""
     fused_BN = torch.zeros_like(rows[0], dtype=torch.float32)
     for row_BN in rows:
         fused_BN = beta * fused_BN + (1 - beta) * row_BN.float()
@@ -77,8 +71,7 @@ def discard_smallest(
 
     Args:
         map_BNN: attention, rows are queries.
-        share: part of the entries to discard, from 0 to 1.
-    """
+        share: part of the entries to discard, from 0 to 1."""
     flat_BM = map_BNN.float().flatten(1)
     count = int(flat_BM.shape[1] * share)
     if count == 0:
@@ -93,32 +86,23 @@ def discard_smallest(
 
 @torch.no_grad()
 def rollout_factor(map_BNN: Float[Tensor, "batch tokens tokens"], share: float) -> Float[Tensor, "batch tokens tokens"]:
-    """One layer of the roll-out: discard, then (A + I) / 2, then rows divided by their sums (ITSELF, Eq. 1).
-
-    Args:
-        map_BNN: attention of one layer, rows are queries.
-        share: part of the entries to discard.
-    """
+    """One layer of the roll-out: discard a share of the entries, then (A + I) / 2, then rows, which are queries,
+    divided by their sums (ITSELF, Eq. 1)."""
     mixed_BNN = (discard_smallest(map_BNN, share) + torch.eye(map_BNN.shape[-1], device=map_BNN.device)) / 2
     return mixed_BNN / mixed_BNN.sum(dim=-1, keepdim=True)
 
 
 @torch.no_grad()
 def rollout_row(
-    maps: Sequence[Float[Tensor, "batch tokens tokens"]],
-    start_BN: Float[Tensor, "batch tokens"],
-    share: float,
-    *,
-    later_left: bool = True,
-) -> Float[Tensor, "batch tokens"]:
+    maps: Sequence[Float[Tensor, "batch tokens tokens"]], start_BN: Scores, share: float, *, later_left: bool = True
+) -> Scores:
     """`start` times the roll-out matrix R = F_last ... F_first, by vector-matrix products (ITSELF, Eq. 2).
 
     Args:
         maps: attention of the selected layers, earliest first.
         start_BN: one at the class or end-of-text token (`point_at`), or any weights of the rows.
         share: part of each map to discard.
-        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open.
-    """
+        later_left: whether the later layer stands on the left, as in the released program; the paper leaves it open."""
     row_BN = start_BN.float()
     for map_BNN in reversed(maps) if later_left else maps:
         row_BN = read_row(rollout_factor(map_BNN, share), row_BN)

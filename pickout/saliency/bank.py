@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Float, Int, Ints, Mask, Scores, States
 
 
 def fixed_budget(tokens: int, ratio: float) -> int:
@@ -26,8 +26,7 @@ def annealed_budget(tokens: int, *, start: float, end: float, time: int, duratio
         start: the share kept at first.
         end: the share kept from `duration` on.
         time: t, optimiser steps or epochs, from 1.
-        duration: T, in the unit of `time`.
-    """
+        duration: T, in the unit of `time`."""
     if time >= duration:
         return fixed_budget(tokens, end)
     return max(1, int(tokens * start * (end / start) ** (max(time, 1) / duration)))
@@ -38,18 +37,11 @@ class Bank:
     """Positions of the kept tokens."""
 
     index: Int[Tensor, "batch kept"]  # best first; content before padding before special tokens
-    length: Int[Tensor, " batch"]  # how many of them are content, at least 1; the rest fills the row up
+    length: Ints  # how many of them are content, at least 1; the rest fills the row up
 
 
 @torch.no_grad()
-def select_bank(
-    scores_BN: Float[Tensor, "batch tokens"],
-    content_BN: Bool[Tensor, "batch tokens"],
-    padding_BN: Bool[Tensor, "batch tokens"],
-    kept: int,
-    *,
-    largest: bool = True,
-) -> Bank:
+def select_bank(scores_BN: Scores, content_BN: Mask, padding_BN: Mask, kept: int, *, largest: bool = True) -> Bank:
     """The `kept` best content tokens of each sample, best first; the lowest position wins among equals.
 
     A sample with fewer content tokens is filled up with padding, then with special tokens, lowest position first.
@@ -61,8 +53,7 @@ def select_bank(
         content_BN: True where a token is a patch or a word piece; only these compete.
         padding_BN: True where a token is padding.
         kept: tokens to keep; cut to the number of tokens.
-        largest: whether large scores are good; False for the minimum rows of ITSELF's table 6.
-    """
+        largest: whether large scores are good; False for the minimum rows of ITSELF's table 6."""
     kept = min(kept, scores_BN.shape[1])
     merit_BN = scores_BN.float() if largest else -scores_BN.float()
     merit_BN = merit_BN.clamp(min=torch.finfo(torch.float32).min / 2)
@@ -73,8 +64,6 @@ def select_bank(
     return Bank(index_BK, content_BN.sum(dim=1).clamp(min=1, max=kept))
 
 
-def gather_tokens(
-    tokens_BND: Float[Tensor, "batch tokens width"], index_BK: Int[Tensor, "batch kept"]
-) -> Float[Tensor, "batch kept width"]:
+def gather_tokens(tokens_BND: States, index_BK: Int[Tensor, "batch kept"]) -> Float[Tensor, "batch kept width"]:
     """The tokens at the kept positions, in the bank's order; gradients flow to them."""
     return tokens_BND.gather(1, index_BK[..., None].expand(-1, -1, tokens_BND.shape[-1]))

@@ -1,7 +1,6 @@
 """Put words that the model finds as likely in the place of hidden ones, and so make further captions (AGA, Eq. 10, 11).
 
-The chosen words of a caption are replaced, all or some; the rest of the caption stays as it was, unmasked.
-"""
+The chosen words of a caption are replaced, all or some; the rest of the caption stays as it was, unmasked."""
 
 from typing import Literal, NamedTuple
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pickout.draws import categorical
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Float, Ids, Int, Mask, Scores
 
 CandidateOrder = Literal["topk_then_drop", "drop_then_topk"]
 """Whether the original word is taken out of the k best, which leaves k - 1 or k, or before, which leaves k."""
@@ -41,8 +40,7 @@ def candidates(
         replaceable_n: False at pieces within longer words, which get no candidate: a word in their place would stick
             to the pieces around it.
         k: how many of the best are looked at (AGA, table VI).
-        order: when the original word is taken out. The candidates of AGA's figure 4 include it, so: after.
-    """
+        order: when the original word is taken out. The candidates of AGA's figure 4 include it, so: after."""
     refused_nV = ~(proposable_V[None, :] & replaceable_n[:, None])
     with torch.autocast(logits_nV.device.type, enabled=False):
         scores_nV = logits_nV.float().masked_fill(refused_nV, -torch.inf)
@@ -55,15 +53,15 @@ def candidates(
 
 @torch.no_grad()
 def enrich(
-    ids_BT: Int[Tensor, "batch tokens"],
-    chosen_BT: Bool[Tensor, "batch tokens"],
+    ids_BT: Ids,
+    chosen_BT: Mask,
     found: Candidates,
     *,
-    uniform_BT: Float[Tensor, "batch tokens"],
+    uniform_BT: Scores,
     decision_BU: Float[Tensor, "batch units"],
     allowed_B: Bool[Tensor, " batch"],
     probability: float = 0.3,
-) -> Int[Tensor, "batch tokens"]:
+) -> Ids:
     """Draw a word for each chosen position (AGA, Eq. 11) and put it in with the given probability (p_tem).
 
     A chosen position without a candidate keeps its word, as does every other: start, end and padding stay.
@@ -75,8 +73,7 @@ def enrich(
         uniform_BT: in [0, 1): which candidate.
         decision_BU: in [0, 1): one a caption decides over all of its words (AGA's p_tem), one a token over each word.
         allowed_B: False for captions that stay as they are: weak ones, whose words another image called for.
-        probability: p_tem (AGA, table V).
-    """
+        probability: p_tem (AGA, table V)."""
     drawn = categorical(found.probabilities, uniform_BT[chosen_BT])
     word_n = found.ids.gather(1, drawn.index[:, None]).squeeze(1)
     proposed_BT = ids_BT.masked_scatter(chosen_BT, torch.where(drawn.valid, word_n, ids_BT[chosen_BT]))

@@ -1,65 +1,51 @@
 """Which tokens are hidden, as pieces or as whole words, and what stands in their place (BERT; RaSa; AGA).
 
-Random numbers come in as uniforms, so the caller decides what is repeatable.
-"""
+Random numbers come in as uniforms, so the caller decides what is repeatable."""
 
 import torch
 from torch import Tensor
 
-from pickout.shapes import Bool, Float, Int
+from pickout.shapes import Bool, Ids, Int, Mask, Scores
 
 
 @torch.no_grad()
-def word_numbers(
-    ids_BT: Int[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    continues_V: Bool[Tensor, " vocabulary"],
-) -> Int[Tensor, "batch tokens"]:
+def word_numbers(ids_BT: Ids, content_BT: Mask, continues_V: Bool[Tensor, " vocabulary"]) -> Ids:
     """The number of each token's word in its caption, from 0; a token that is no content has a number of its own.
 
     Args:
         ids_BT: the captions.
         content_BT: True where a token is a word piece.
-        continues_V: True for pieces that go on with the word of the piece before.
-    """
+        continues_V: True for pieces that go on with the word of the piece before."""
     after_content_BT = torch.zeros_like(content_BT)
     after_content_BT[:, 1:] = content_BT[:, :-1]
     joined_BT = content_BT & after_content_BT & continues_V[ids_BT]
     return (~joined_BT).cumsum(dim=1) - 1
 
 
-def word_sizes(words_BT: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
+def word_sizes(words_BT: Ids) -> Ids:
     """How many pieces the word of each token has; `words_BT` from `word_numbers`."""
     return torch.zeros_like(words_BT).scatter_add(1, words_BT, torch.ones_like(words_BT)).gather(1, words_BT)
 
 
 @torch.no_grad()
 def vacuous_positions(
-    ids_BT: Int[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    vacuous_V: Bool[Tensor, " vocabulary"],
-    words_BT: Int[Tensor, "batch tokens"] | None = None,
-) -> Bool[Tensor, "batch tokens"]:
+    ids_BT: Ids, content_BT: Mask, vacuous_V: Bool[Tensor, " vocabulary"], words_BT: Ids | None = None
+) -> Mask:
     """True at empty words.
 
     Args:
         ids_BT: the captions.
         content_BT: True where a token is a word piece.
         vacuous_V: from `vacuous_words.vacuous_table`.
-        words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count.
-    """
+        words_BT: from `word_numbers`; with it a listed piece that a longer word begins with does not count."""
     vacuous_BT = content_BT & vacuous_V[ids_BT]
     return vacuous_BT if words_BT is None else vacuous_BT & (word_sizes(words_BT) == 1)
 
 
 @torch.no_grad()
 def choose_positions(
-    probability_BT: Float[Tensor, "batch tokens"],
-    uniform_BT: Float[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    *,
-    words_BT: Int[Tensor, "batch tokens"] | None = None,
-) -> Bool[Tensor, "batch tokens"]:
+    probability_BT: Scores, uniform_BT: Scores, content_BT: Mask, *, words_BT: Ids | None = None
+) -> Mask:
     """True at the tokens that are hidden: one independent draw a piece, or a word (AGA; RaSa; BERT).
 
     As whole words, a word's probability is the mean over its pieces, which keeps the expected number of pieces, and
@@ -69,8 +55,7 @@ def choose_positions(
         probability_BT: from `pickout.saliency.masking`.
         uniform_BT: in [0, 1).
         content_BT: True where a token is a word piece; nothing else is ever chosen.
-        words_BT: from `word_numbers`, to choose whole words; None: pieces.
-    """
+        words_BT: from `word_numbers`, to choose whole words; None: pieces."""
     if words_BT is not None:
         probability_BT, uniform_BT = _by_word(probability_BT, uniform_BT, words_BT)
     return (uniform_BT < probability_BT) & content_BT
@@ -78,13 +63,8 @@ def choose_positions(
 
 @torch.no_grad()
 def ensure_chosen(
-    chosen_BT: Bool[Tensor, "batch tokens"],
-    probability_BT: Float[Tensor, "batch tokens"],
-    content_BT: Bool[Tensor, "batch tokens"],
-    *,
-    empty: Bool[Tensor, ""],
-    words_BT: Int[Tensor, "batch tokens"] | None = None,
-) -> Bool[Tensor, "batch tokens"]:
+    chosen_BT: Mask, probability_BT: Scores, content_BT: Mask, *, empty: Bool[Tensor, ""], words_BT: Ids | None = None
+) -> Mask:
     """Where nothing at all was chosen, the likeliest token (or word) of each text, the first among equals.
 
     Args:
@@ -92,8 +72,7 @@ def ensure_chosen(
         probability_BT: from `pickout.saliency.masking`.
         content_BT: True where a token is a word piece; a text without any stays without.
         empty: whether nothing was chosen in the whole batch, of which this may be a part.
-        words_BT: from `word_numbers`, to choose whole words; None: pieces.
-    """
+        words_BT: from `word_numbers`, to choose whole words; None: pieces."""
     if words_BT is not None:
         probability_BT = _by_word(probability_BT, probability_BT, words_BT)[0]
     best_B1 = probability_BT.masked_fill(~content_BT, -1.0).argmax(dim=1, keepdim=True)
@@ -116,29 +95,23 @@ def _by_word(probability_BT: Tensor, uniform_BT: Tensor, words_BT: Tensor) -> tu
     return mean_BT.gather(1, words_BT), deciding_BT.gather(1, words_BT)
 
 
-def random_words(
-    uniform_BT: Float[Tensor, "batch tokens"], choices: Int[Tensor, " choices"]
-) -> Int[Tensor, "batch tokens"]:
-    """One of the choices a token, all equally likely.
-
-    Args:
-        uniform_BT: in [0, 1).
-        choices: ids: all of the vocabulary, special ones included, as in RaSa's program, or ordinary ones alone.
-    """
+def random_words(uniform_BT: Scores, choices: Int[Tensor, " choices"]) -> Ids:
+    """One of the choices a token, all equally likely, by uniform numbers in [0, 1). The choices are all ids of the
+    vocabulary, special ones included, as in RaSa's program, or ordinary ones alone."""
     place_BT = (uniform_BT.float() * len(choices)).long()
     return choices[place_BT.clamp(max=len(choices) - 1)]
 
 
 def apply_mask(
-    ids_BT: Int[Tensor, "batch tokens"],
-    chosen_BT: Bool[Tensor, "batch tokens"],
-    uniform_BT: Float[Tensor, "batch tokens"],
-    random_BT: Int[Tensor, "batch tokens"],
+    ids_BT: Ids,
+    chosen_BT: Mask,
+    uniform_BT: Scores,
+    random_BT: Ids,
     mask_id: int,
     *,
     hidden: float = 0.8,
     changed: float = 0.1,
-) -> Int[Tensor, "batch tokens"]:
+) -> Ids:
     """The captions with 80 % of the chosen tokens hidden, 10 % changed and the rest left (BERT).
 
     Args:
@@ -148,8 +121,7 @@ def apply_mask(
         random_BT: from `random_words`.
         mask_id: stands for a hidden token.
         hidden: the share that becomes `mask_id`.
-        changed: the share that becomes `random_BT`.
-    """
+        changed: the share that becomes `random_BT`."""
     hidden_BT = chosen_BT & (uniform_BT < hidden)
     changed_BT = chosen_BT & ~hidden_BT & (uniform_BT < hidden + changed)
     return torch.where(hidden_BT, mask_id, torch.where(changed_BT, random_BT, ids_BT))

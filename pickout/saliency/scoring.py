@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
-
 from pickout.saliency.aggregation import average_over, layer_deviation, layer_mean, point_at, read_row, rollout_row
-from pickout.shapes import AttentionRequest, AttentionTrace, Float
+from pickout.shapes import AttentionRequest, AttentionTrace, Scores
 
 Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
 QueryRow = Literal["query", "content"]
@@ -22,8 +20,7 @@ class Scoring:
         layers: layer numbers from 1, ascending; one for `last` and `layer`.
         share: part of each map that `mars` discards.
         later_left: order of the product of `mars`.
-        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content.
-    """
+        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content."""
 
     statistic: Statistic
     layers: tuple[int, ...]
@@ -42,12 +39,8 @@ class Scoring:
         needs_maps = self.statistic == "mars" or self.row == "content"
         return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
 
-    def scores(self, trace: AttentionTrace) -> Float[Tensor, "batch tokens"]:
-        """One score a token, float32, without gradient; the trace is only read.
-
-        Args:
-            trace: holds at least what `request` names.
-        """
+    def scores(self, trace: AttentionTrace) -> Scores:
+        """One score a token, float32, without gradient, from a trace that holds what `request` names."""
         start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else average_over(trace.content)
         if self.statistic == "mars":
             maps = [trace.maps[layer] for layer in self.layers]

@@ -11,8 +11,7 @@ only announce clothes (wearing, dressed). Not in it, although they are small:
   reach (over, under, across, around, behind, above the knee, towards the camera, down, up, off, out);
 - words that also describe clothes (worn).
 
-Spellings without apostrophe (theyre) are what caption cleaning leaves.
-"""
+Spellings without apostrophe (theyre) are what caption cleaning leaves."""
 
 from collections.abc import Sequence
 
@@ -51,8 +50,7 @@ def vacuous_table(texts: Sequence[str], continues: Sequence[bool] | None = None)
 
     Args:
         texts: what each id stands for, lower-cased; empty for special entries.
-        continues: True for pieces that go on with a word, which are no words; None where that is not known.
-    """
+        continues: True for pieces that go on with a word, which are no words; None where that is not known."""
     listed = torch.tensor([text in VACUOUS_WORDS for text in texts], dtype=torch.bool)
     if continues is None:
         return listed

@@ -26,15 +26,17 @@ from pickout.errors import (
     UsageError,
 )
 from pickout.serve.access import TooManyFailures
-from pickout.serve.calling import ERRORS, Parts
+from pickout.serve.calling import Parts
 from pickout.serve.case_routes import router as case_routes
 from pickout.serve.change_routes import router as change_routes
 from pickout.serve.duty_routes import router as duty_routes
 from pickout.serve.guard import LOOPBACK, Guard
 from pickout.serve.job_routes import router as job_routes
+from pickout.serve.openapi import described
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
 from pickout.serve.site_routes import router as site_routes
+from pickout.serve.upkeep_routes import router as upkeep_routes
 from pickout.serve.uploads import index_upload
 
 _log = logging.getLogger(__name__)
@@ -80,8 +82,9 @@ def create_app(
     app.state.parts = parts
     app.get("/", include_in_schema=False)(_page)
     app.mount("/page", StaticFiles(directory=_PAGE))
-    for router in (search_routes, case_routes, change_routes, job_routes, duty_routes, site_routes):
-        app.include_router(router, prefix="/v1", responses=ERRORS)
+    for router in (search_routes, case_routes, change_routes, job_routes, upkeep_routes, duty_routes, site_routes):
+        app.include_router(router, prefix="/v1")
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.exception_handler(PickoutError)(_told)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(StarletteHTTPException)(_refused)

@@ -3,8 +3,7 @@
 Members are stored as they are, behind `manifest.json` (each member's name, bytes and SHA-256, in order) and
 `signature.txt` (a signed note over the manifest's SHA-256, Ed25519, with the key of the gallery's audit log). The
 archive is written in one way only, so a verifier writes it again from its members and compares every byte: nothing can
-hide between them. Verifying needs no server and no gallery.
-"""
+hide between them. Verifying needs no server and no gallery."""
 
 import hashlib
 import io
@@ -33,8 +32,7 @@ class Verified:
         case: the contents of `case.json`; empty where it cannot be read.
         key: the public key that it was signed with, as `pickout audit head --public` tells it.
         members: how many there are behind the signature.
-        faults: what was changed, in words; none: nothing.
-    """
+        faults: what was changed, in words; none: nothing."""
 
     case: dict[str, Any]
     key: str
@@ -66,8 +64,7 @@ def write_archive(file: IO[bytes], members: Sequence[tuple[str, Path | bytes]], 
         file: written to.
         members: name, and content or the file that holds it.
         gallery: whose key signs.
-        key: its public half.
-    """
+        key: its public half."""
     listed = [
         {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in _contents(members)
@@ -89,8 +86,7 @@ def verify_archive(file: Path, key: str | None = None) -> Verified:
 
     Raises:
         DataError: the file is not there.
-        UsageError: `key` is no key.
-    """
+        UsageError: `key` is no key."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; give the archive of a case")
     try:

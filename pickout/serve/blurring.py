@@ -15,8 +15,7 @@ def blurred(picture: Image.Image) -> Image.Image:
     """A copy of a crop whose head region is blurred beyond recognition, over the whole width.
 
     The region is the top quarter. Of people who sit, bend or are cut off it may be the wrong place: look at what a
-    camera gives before you rely on it.
-    """
+    camera gives before you rely on it."""
     image = picture.convert("RGB")
     height = max(1, round(_HEAD * image.height))
     head = image.crop((0, 0, image.width, height))
@@ -43,8 +42,7 @@ def redacted_jpeg(content: bytes, boxes: Sequence[Sequence[float]], *, head: boo
     Args:
         content: the bytes of a file.
         boxes: left, top, width and height as shares of the crop; what stood there cannot be got back.
-        head: whether the head region is blurred.
-    """
+        head: whether the head region is blurred."""
     with Image.open(io.BytesIO(content)) as picture:
         image = blurred(picture) if head else picture.convert("RGB")
     for left, top, width, height in boxes:

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, HTTPException, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel
 
 from pickout.errors import AccessDenied, ImageUnreadable, NotThere
 from pickout.gallery.audit.log import Acting
+from pickout.serve import answers
 from pickout.serve.access import OWNER, Action, Actor
 from pickout.serve.cases import Cases
 from pickout.serve.crops import Crops
@@ -22,32 +22,6 @@ from pickout.serve.jobs import Job, Tell
 from pickout.serve.scenes import Scenes
 from pickout.serve.service import Service
 from pickout.serve.watches import Watches
-
-
-class ErrorBody(BaseModel):
-    """What is wrong, in words."""
-
-    error: str
-    kind: str
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorBody, "description": "garbled"},
-    401: {"model": ErrorBody, "description": "no valid token"},
-    403: {"model": ErrorBody, "description": "the token may not do this, or a rule refuses it"},
-    404: {"model": ErrorBody, "description": "not there, or not to be seen"},
-    408: {"model": ErrorBody, "description": "the body did not come in time"},
-    409: {"model": ErrorBody, "description": "not as the gallery is now"},
-    413: {"model": ErrorBody, "description": "too large"},
-    415: {"model": ErrorBody, "description": "of another type than it should be"},
-    421: {"model": ErrorBody, "description": "the server is not called so"},
-    422: {"model": ErrorBody, "description": "the request's words are wrong"},
-    429: {"model": ErrorBody, "description": "too many wrong tokens; see Retry-After"},
-    500: {"model": ErrorBody, "description": "a fault of the server or damage of a gallery"},
-    503: {"model": ErrorBody, "description": "too much waits; see Retry-After"},
-    507: {"model": ErrorBody, "description": "no space left"},
-}
-"""Every error that any route may give."""
 
 
 class Parts:
@@ -104,7 +78,7 @@ class Caller:
 
 def caller(
     request: Request,
-    authorization: Annotated[str | None, Header(description="`Bearer TOKEN`", max_length=500)] = None,
+    authorization: Annotated[str | None, Header(max_length=500, include_in_schema=False)] = None,
     pickout_purpose: Annotated[str | None, Header(description="What this is for.", max_length=200)] = None,
     purpose: Annotated[
         str | None, Query(description="The same, where a header cannot be sent.", max_length=200)
@@ -128,10 +102,13 @@ def authenticate(parts: Parts, authorization: str | None, address: str) -> Actor
 
 Called = Annotated[Caller, Depends(caller)]
 
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/x-ndjson": {}}, "description": "progress, then `result` or `error`"},
-    202: {"content": {"application/json": {}}, "description": "begun; see /v1/jobs/{job}"},
-}
+
+def stream(result: Any) -> dict[int | str, dict[str, Any]]:
+    """What a route answers that begins long work with this result; `openapi` writes down the lines."""
+    return {200: {"model": result, "description": "progress, then `result` or `error`"}, 202: _BEGUN}
+
+
+_BEGUN = {"model": answers.Begun, "description": "begun; see /v1/jobs/{job}"}
 Follow = Annotated[bool, Query(description="Stream how far it is, a JSON object a line; else answer at once.")]
 _PAUSE = 0.1
 """Seconds between two looks at how far a job is."""

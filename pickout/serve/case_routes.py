@@ -7,7 +7,17 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from pickout.serve.calling import Called, temporary_file
-from pickout.serve.case_requests import ArchiveBody, CaseBody, MarksBody, NoteBody, RedactionBody
+from pickout.serve.case_requests import (
+    ArchiveBody,
+    Case,
+    CaseBody,
+    CaseList,
+    MarksBody,
+    Note,
+    NoteBody,
+    RedactionBody,
+    WholeCase,
+)
 from pickout.serve.handover import hand_over
 from pickout.serve.requests import CaseId
 
@@ -15,19 +25,19 @@ router = APIRouter(tags=["cases"])
 _CASE = "/galleries/{gallery}/cases/{case}"
 
 
-@router.get("/galleries/{gallery}/cases")
+@router.get("/galleries/{gallery}/cases", response_model=CaseList)
 def cases(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
     """The cases that the token may see, newest first, with how many crops have each verdict."""
     return {"cases": called.parts.cases.all(called.actor, gallery)}
 
 
-@router.post("/galleries/{gallery}/cases", status_code=201)
+@router.post("/galleries/{gallery}/cases", status_code=201, response_model=Case)
 def open_case(called: Called, gallery: str, body: CaseBody) -> dict[str, Any]:
     """Open a case. Needs a purpose; recorded."""
     return called.parts.cases.create(called.actor, gallery, body, called.who)
 
 
-@router.get(_CASE)
+@router.get(_CASE, response_model=WholeCase)
 def case(called: Called, gallery: str, case: CaseId) -> dict[str, Any]:
     """A case with its crops, marks, notes, searches and redactions."""
     return called.parts.cases.get(called.actor, gallery, case)
@@ -45,7 +55,7 @@ def mark(called: Called, gallery: str, case: CaseId, body: MarksBody) -> None:
     called.parts.cases.mark(called.actor, gallery, case, body, called.who)
 
 
-@router.post(f"{_CASE}/notes", status_code=201)
+@router.post(f"{_CASE}/notes", status_code=201, response_model=Note)
 def note(called: Called, gallery: str, case: CaseId, body: NoteBody) -> dict[str, Any]:
     """Write a note; notes stay as they were written."""
     return called.parts.cases.note(called.actor, gallery, case, body, called.who)

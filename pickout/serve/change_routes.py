@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, UploadFile
@@ -10,31 +9,32 @@ from fastapi.responses import FileResponse, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.background import BackgroundTask
 
-from pickout.data.registry import open_data
 from pickout.errors import AccessDenied, NothingFound, UsageError
 from pickout.gallery.audit.log import acting, record_event
-from pickout.gallery.calibration.fit import CalibrationSettings
-from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
-from pickout.gallery.portable.reader import import_gallery
+from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.portable.reader import ImportReport, import_gallery
 from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.storage.rows import Metadata
 from pickout.gallery.storage.tables import first_fault
+from pickout.serve import answers
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import STREAM, Called, Caller, Follow, followed, read_upload, temporary_file
+from pickout.serve.calling import Called, Caller, Follow, followed, read_upload, stream, temporary_file
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
-from pickout.serve.requests import CalibrateBody, ChosenBody, CropBody, ExportBody, FolderBody, RebuildBody, UpdateBody
+from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody, UpdateBody
 from pickout.serve.retention import Retention
 from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
-from pickout.serve.uploads import Sent, index_upload, told_progress
+from pickout.serve.uploads import Sent, index_upload, told_progress, told_steps
 
 router = APIRouter()
 _TOLD: TypeAdapter[CropBody | list[CropBody]] = TypeAdapter(CropBody | list[CropBody])
 
 
-@router.post("/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post(
+    "/galleries/{gallery}/crops", tags=["changes"], response_class=Response, responses=stream(answers.Uploaded)
+)
 def upload(
     called: Called,
     gallery: str,
@@ -55,7 +55,7 @@ def upload(
         return followed(called, hosted, "upload", lambda tell: index_upload(folder, hosted, tell), follow)
 
 
-@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/index", tags=["changes"], response_class=Response, responses=stream(IngestReport))
 def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True) -> Response:
     """Bring a gallery up to date with a folder on the server, below one that its owner allows."""
     hosted = called.gallery(Action.INDEX, gallery)
@@ -71,7 +71,7 @@ def index(called: Called, gallery: str, body: FolderBody, follow: Follow = True)
         return followed(called, hosted, "index", work, follow)
 
 
-@router.post("/galleries/{gallery}/sample", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/sample", tags=["changes"], response_class=Response, responses=stream(answers.Drawn))
 def sample(called: Called, gallery: str, follow: Follow = True) -> Response:
     """Put drawn people into an empty gallery, to try it on. Needs a purpose; recorded."""
     hosted = called.gallery(Action.INDEX, gallery)
@@ -83,13 +83,13 @@ def sample(called: Called, gallery: str, follow: Follow = True) -> Response:
         if opened.count():
             raise UsageError("drawn people are put into an empty gallery only, so that nobody takes one for a person")
         record_event(hosted.path, "drawn people added")
-        return {"crops": add_sample(opened, called.parts.service.uploads(hosted).folder / "drawn", _steps(tell))}
+        return {"crops": add_sample(opened, called.parts.service.uploads(hosted).folder / "drawn", told_steps(tell))}
 
     with acting(called.who):
         return followed(called, hosted, "sample", work, follow)
 
 
-@router.post("/galleries/{gallery}/update", tags=["changes"])
+@router.post("/galleries/{gallery}/update", tags=["changes"], response_model=answers.Updated)
 def update(called: Called, gallery: str, body: UpdateBody) -> dict[str, Any]:
     """Tell more about crops; nothing is encoded again."""
     told = body.told()
@@ -101,7 +101,7 @@ def update(called: Called, gallery: str, body: UpdateBody) -> dict[str, Any]:
     return {"updated": rows}
 
 
-@router.post("/galleries/{gallery}/remove", tags=["changes"])
+@router.post("/galleries/{gallery}/remove", tags=["changes"], response_model=answers.Removed)
 def remove(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out. They are found no more; `erase` also deletes their bytes."""
     hosted, ids = _chosen(called, Action.ERASE, gallery, body)
@@ -112,7 +112,7 @@ def remove(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     return {"removed": rows}
 
 
-@router.post("/galleries/{gallery}/erase", tags=["changes"])
+@router.post("/galleries/{gallery}/erase", tags=["changes"], response_model=answers.Erased)
 def erase(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
     """Take crops out and delete every trace of them, also the pictures where they were uploaded here."""
     hosted, ids = _chosen(called, Action.ERASE, gallery, body)
@@ -120,54 +120,6 @@ def erase(called: Called, gallery: str, body: ChosenBody) -> dict[str, Any]:
         hosted.turns.ask(lambda opened: Retention(opened).refuse_held(ids))
         change = called.parts.service.erase(hosted, ids)
     return {"erased": change.rows, "searches_removed": list(change.searches)}
-
-
-@router.post("/galleries/{gallery}/compact", tags=["changes"], response_class=Response, responses=STREAM)
-def compact(called: Called, gallery: str, follow: Follow = True) -> Response:
-    """Merge the small pieces on disk that many changes leave; one process at a time."""
-    hosted = called.gallery(Action.MANAGE, gallery)
-
-    def work(_: Tell) -> dict[str, Any]:
-        hosted.compact()
-        return {"compacted": True}
-
-    with acting(called.who):
-        return followed(called, hosted, "compact", work, follow)
-
-
-@router.post("/galleries/{gallery}/calibrate", tags=["changes"], response_class=Response, responses=STREAM)
-def calibrate(called: Called, gallery: str, body: CalibrateBody, follow: Follow = True) -> Response:
-    """Fit the probability that a candidate is a match, on people of a data set on the server."""
-    hosted = called.gallery(Action.MANAGE, gallery)
-    folder = called.folder(body.folder)
-
-    def work(tell: Tell) -> dict[str, Any]:
-        splits = open_data(body.data, folder).splits
-        if body.split not in splits:
-            raise UsageError(f"{body.data} has no split '{body.split}'; it has {', '.join(splits)}")
-        record_event(hosted.path, "calibrated", data=body.data, split=body.split)
-        found = hosted.open().calibrate(splits[body.split], settings=CalibrationSettings(), tell=_steps(tell))
-        return {"check": found.check.model_dump(mode="json", exclude={"bins"}), "doubts": list(found.warnings())}
-
-    with acting(called.who):
-        return followed(called, hosted, "calibrate", work, follow)
-
-
-@router.post("/galleries/{gallery}/rebuild", tags=["changes"], response_class=Response, responses=STREAM)
-def rebuild(called: Called, gallery: str, body: RebuildBody, follow: Follow = True) -> Response:
-    """Encode every crop anew with another model on the server; searches go on meanwhile."""
-    hosted = called.gallery(Action.MANAGE, gallery)
-    model, how = str(called.folder(body.model)), body.model_dump(exclude={"model"})
-
-    def work(tell: Tell) -> dict[str, Any]:
-        encoder = called.parts.service.load(model)
-        opened = Gallery.open(hosted.path)
-        report = opened.rebuild(encoder, run=model, on_progress=lambda at: tell(asdict(at)), **how)
-        hosted.rebuilt()
-        return report.as_json()
-
-    with acting(called.who):
-        return followed(called, hosted, "rebuild", work, follow)
 
 
 @router.post(
@@ -195,7 +147,7 @@ def export(called: Called, gallery: str, body: ExportBody) -> FileResponse:
     return FileResponse(target, media_type="application/octet-stream", filename=f"{gallery}.pickout", background=done)
 
 
-@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post("/galleries/{gallery}/import", tags=["changes"], response_class=Response, responses=stream(ImportReport))
 def take_in(
     called: Called,
     gallery: str,
@@ -213,7 +165,7 @@ def take_in(
     crops_to = called.parts.service.uploads(hosted).folder / "imported" if pictures else None
 
     def work(tell: Tell) -> dict[str, Any]:
-        how = {"crops_to": crops_to, "replace_rows": replace, "again": again, "on_progress": _steps(tell)}
+        how = {"crops_to": crops_to, "replace_rows": replace, "again": again, "on_progress": told_steps(tell)}
         try:
             return import_gallery(source, hosted.path, **how).as_json()
         finally:
@@ -221,10 +173,6 @@ def take_in(
 
     with acting(who):
         return followed(called, hosted, "import", work, follow)
-
-
-def _steps(tell: Tell) -> Any:
-    return lambda what, done, total: tell({"doing": what, "done": done, "total": total})
 
 
 def _metadata(text: str, files: int) -> list[Metadata]:

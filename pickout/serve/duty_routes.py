@@ -13,10 +13,11 @@ from pickout.gallery.audit.examination import as_csv, entries_showing, examine, 
 from pickout.gallery.audit.heads import proof as proof_between
 from pickout.gallery.audit.heads import read_head, sign_head, verifier
 from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller
 from pickout.serve.requests import CropId, HeadsBody, HoldBody, RulesBody, SinceBody, TokenBody
-from pickout.serve.retention import Due, Retention
+from pickout.serve.retention import Due, Hold, Retention
 from pickout.serve.service import limited
 
 router = APIRouter()
@@ -30,7 +31,7 @@ class Form(StrEnum):
     CSV = "csv"
 
 
-@router.get("/galleries/{gallery}/retention", tags=["duty"])
+@router.get("/galleries/{gallery}/retention", tags=["duty"], response_model=answers.RetentionAnswer)
 def retention(called: Called, gallery: str) -> dict[str, Any]:
     """How long crops are kept, what is held, and how many are due."""
     hosted = called.gallery(Action.KEEP, gallery)
@@ -46,7 +47,7 @@ def set_rules(called: Called, gallery: str, body: RulesBody) -> None:
         Retention(hosted.open()).set_rules(body.rules)
 
 
-@router.post("/galleries/{gallery}/retention/enforce", tags=["duty"])
+@router.post("/galleries/{gallery}/retention/enforce", tags=["duty"], response_model=answers.Due)
 def enforce(called: Called, gallery: str) -> dict[str, Any]:
     """Erase now what is due; the server does that by itself from time to time."""
     hosted = called.gallery(Action.KEEP, gallery)
@@ -54,7 +55,7 @@ def enforce(called: Called, gallery: str) -> dict[str, Any]:
         return _told(called.parts.service.enforce(hosted))
 
 
-@router.post("/galleries/{gallery}/holds", tags=["duty"], status_code=201)
+@router.post("/galleries/{gallery}/holds", tags=["duty"], status_code=201, response_model=Hold)
 def hold(called: Called, gallery: str, body: HoldBody) -> dict[str, Any]:
     """Keep crops whatever the rules say, and refuse to remove or erase them. Recorded."""
     hosted = called.gallery(Action.KEEP, gallery)
@@ -110,7 +111,7 @@ def proof(called: Called, gallery: str, body: SinceBody) -> str:
     return proof_between(path, earlier, sign_head(path))
 
 
-@router.post("/galleries/{gallery}/audit/verify", tags=["audit"])
+@router.post("/galleries/{gallery}/audit/verify", tags=["audit"], response_model=answers.AuditState)
 def verify(called: Called, gallery: str, body: HeadsBody) -> dict[str, Any]:
     """What is wrong with the log, by itself and against heads that were kept elsewhere."""
     path = called.gallery(Action.AUDIT, gallery).path
@@ -119,7 +120,7 @@ def verify(called: Called, gallery: str, body: HeadsBody) -> dict[str, Any]:
     return {**told, "public_key": verifier(path)}
 
 
-@router.get("/galleries/{gallery}/audit/crops/{crop}", tags=["audit"])
+@router.get("/galleries/{gallery}/audit/crops/{crop}", tags=["audit"], response_model=answers.Entries)
 def showing(called: Called, gallery: str, crop: CropId) -> dict[str, list[dict[str, Any]]]:
     """The entries that provably showed a crop."""
     hosted = called.gallery(Action.AUDIT, gallery)
@@ -127,7 +128,7 @@ def showing(called: Called, gallery: str, crop: CropId) -> dict[str, list[dict[s
     return {"entries": [{"number": number, **entry} for number, entry in entries_showing(hosted.path, crop)]}
 
 
-@router.get("/tokens", tags=["access"])
+@router.get("/tokens", tags=["access"], response_model=answers.TokenList)
 def tokens(called: Called) -> dict[str, list[dict[str, Any]]]:
     """Every token, without anything that would help to use one."""
     permit(called.actor, Action.TOKENS)
@@ -135,7 +136,7 @@ def tokens(called: Called) -> dict[str, list[dict[str, Any]]]:
     return {"tokens": [token.model_dump(mode="json", exclude={"digest"}) for token in every]}
 
 
-@router.post("/tokens", tags=["access"], status_code=201)
+@router.post("/tokens", tags=["access"], status_code=201, response_model=answers.NewToken)
 def create_token(called: Called, body: TokenBody) -> dict[str, Any]:
     """A new token, which may do no more than the one that makes it. Its secret is told this once."""
     expires = datetime.now(UTC) + timedelta(days=body.days)

@@ -28,8 +28,7 @@ def hand_over(cases: Cases, actor: Actor, name: str, case: str, body: ArchiveBod
     """Write a case's archive to a file; its SHA-256. Recorded, with commitments to the crops that leave.
 
     Raises:
-        UsageError: originals without a reason, or by a token that sees blurred faces only.
-    """
+        UsageError: originals without a reason, or by a token that sees blurred faces only."""
     hosted, _ = cases.own(actor, name, case)
     if body.originals and (actor.blurred or not body.reason):
         raise UsageError("original pictures need a reason, and a token that may see them")

@@ -133,7 +133,7 @@ class Hosted:
         self.path, self.name = path, path.name.removesuffix(".gallery")
         self._load = load
         self.encoder = load(path)
-        self._front = self._read()
+        self._front = self._read(None)
         self._refreshing, self._reading = threading.Lock(), threading.Lock()
         self._rows = Gallery.open(path)
         self._wanted: deque[tuple[Sequence[str], Future[dict[str, Row]]]] = deque()
@@ -171,13 +171,13 @@ class Hosted:
         """Searches see all changes that were made until now, once this returns."""
         with self._refreshing:
             if self._front.changed_since_read():
-                self._front = self._read()
+                self._front = self._read(self._front)
 
     def rebuilt(self) -> None:
         """Take the model that the gallery has now."""
         with self._refreshing:
             self.encoder = self._load(self.path)
-            self._front = self._read()
+            self._front = self._read(self._front)
 
     def compact(self) -> None:
         """Merge the small pieces on disk, unless another process is at it."""
@@ -191,10 +191,9 @@ class Hosted:
         self._follower.join()
         self.turns.close()
 
-    def _read(self) -> Gallery:
+    def _read(self, before: Gallery | None) -> Gallery:
         gallery = Gallery.open(self.path, self.encoder)
-        gallery.counts()  # reads the rows
-        gallery.follows = False
+        gallery.follow(before or gallery)
         return gallery
 
     def _follow(self) -> None:

@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect
 
 from pickout.errors import NotThere, UsageError
 from pickout.gallery.audit.log import acting, record_event
+from pickout.serve import answers
 from pickout.serve.access import Action
-from pickout.serve.calling import STREAM, Called, Caller, Follow, followed
+from pickout.serve.calling import Called, Caller, Follow, followed, stream
 from pickout.serve.jobs import Job
 from pickout.serve.recordings import find_people
 from pickout.serve.requests import Name, RecordingId, VideoBody
@@ -20,7 +21,11 @@ _BYTES = {"required": True, "content": {"application/octet-stream": {"schema": {
 
 
 @router.post(
-    "/galleries/{gallery}/recordings", tags=["changes"], status_code=201, openapi_extra={"requestBody": _BYTES}
+    "/galleries/{gallery}/recordings",
+    tags=["changes"],
+    status_code=201,
+    openapi_extra={"requestBody": _BYTES},
+    response_model=answers.Recording,
 )
 async def send_recording(
     called: Called,
@@ -40,7 +45,7 @@ async def send_recording(
     return {"recording": identifier, **told.model_dump(mode="json", exclude={"owner"})}
 
 
-@router.get("/galleries/{gallery}/recordings", tags=["changes"])
+@router.get("/galleries/{gallery}/recordings", tags=["changes"], response_model=answers.Recordings)
 def recordings(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
     """The recordings that this token sent and that were not looked through yet."""
     every = called.parts.service.recordings(called.gallery(Action.INDEX, gallery)).all(called.actor)
@@ -58,7 +63,9 @@ def delete_recording(called: Called, gallery: str, recording: RecordingId) -> No
     kept.delete(recording, found=True)
 
 
-@router.post("/galleries/{gallery}/video", tags=["changes"], response_class=Response, responses=STREAM)
+@router.post(
+    "/galleries/{gallery}/video", tags=["changes"], response_class=Response, responses=stream(answers.VideoAnswer)
+)
 def video(called: Called, gallery: str, body: VideoBody, follow: Follow = True) -> Response:
     """Find the people in recordings and index the best crops of each, with camera, time, track and box. A recording
     that was sent is deleted after that; a job that was stopped goes on when it is begun again. Needs a purpose;
@@ -83,7 +90,7 @@ def video(called: Called, gallery: str, body: VideoBody, follow: Follow = True) 
         return followed(called, hosted, "video", work, follow, of=body.recording or str(place))
 
 
-@router.get("/jobs/{job}", tags=["changes"])
+@router.get("/jobs/{job}", tags=["changes"], response_model=answers.JobAnswer)
 def job(called: Called, job: str) -> dict[str, Any]:
     """How far a job is that this token began."""
     found = _own(called, job)

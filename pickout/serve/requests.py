@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pickout.errors import UsageError
+from pickout.gallery.approximate.build import ApproximateSettings
+from pickout.gallery.calibration.fit import CalibrationSettings
 from pickout.gallery.search.filters import Where
 from pickout.gallery.search.query import LONGEST_SENTENCE, MOST
 from pickout.gallery.search.ranking import Grouping
@@ -211,12 +213,23 @@ class VideoBody(Body):
 class CalibrateBody(Body):
     """People to calibrate with."""
 
-    data: Name
-    """The data set's name."""
-    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    data: Name | None = None
+    """The data set's name; none: people are drawn, on whom probabilities are rougher."""
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     """Below one of the folders that the server's owner allows."""
     split: Name = "val"
     """Its people must not have been used for training."""
+    settings: CalibrationSettings = CalibrationSettings()
+    """How."""
+
+
+class ApproximateBody(Body):
+    """How to search a gallery that is too large to hold."""
+
+    off: bool = False
+    """Whether to search exactly again instead."""
+    settings: ApproximateSettings = ApproximateSettings()
+    """How."""
 
 
 class RebuildBody(Body):

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Header, Query, Response, UploadFile
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
 from pickout.errors import PickoutError, ServerBusy
+from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller, authenticate, read_upload
 from pickout.serve.crops import told_row
@@ -21,16 +22,16 @@ router = APIRouter()
 _STREAMS = 100
 """Streams of alarms that may be open."""
 _Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
-_JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
+_JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "a picture"}}
 
 
-@router.get("/health", tags=["server"])
+@router.get("/health", tags=["server"], response_model=answers.Status)
 async def health() -> dict[str, str]:
     """Whether the server runs. Needs no token."""
     return {"status": "running"}
 
 
-@router.get("/ready", tags=["server"])
+@router.get("/ready", tags=["server"], response_model=answers.Status)
 async def ready(called: Called) -> JSONResponse:
     """Whether every gallery answers."""
     parts = called.parts
@@ -40,7 +41,7 @@ async def ready(called: Called) -> JSONResponse:
     return JSONResponse({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
 
 
-@router.get("/metrics", tags=["server"], response_class=Response)
+@router.get("/metrics", tags=["server"], response_class=PlainTextResponse)
 def metrics(called: Called) -> Response:
     """Counts and times, in the text format of Prometheus."""
     permit(called.actor, Action.SERVER)
@@ -51,7 +52,7 @@ def metrics(called: Called) -> Response:
     return Response(generate_latest(measured.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/me", tags=["access"])
+@router.get("/me", tags=["access"], response_model=answers.Me)
 def me(called: Called) -> dict[str, Any]:
     """What the token may do."""
     actor = called.actor
@@ -69,25 +70,25 @@ def me(called: Called) -> dict[str, Any]:
     }
 
 
-@router.get("/galleries", tags=["search"])
+@router.get("/galleries", tags=["search"], response_model=answers.Galleries)
 def galleries(called: Called) -> dict[str, list[str]]:
     """The galleries that the token may see."""
     return {"galleries": called.parts.service.visible(called.actor)}
 
 
-@router.get("/galleries/{gallery}", tags=["search"])
+@router.get("/galleries/{gallery}", tags=["search"], response_model=answers.GalleryAnswer)
 def describe(called: Called, gallery: str) -> dict[str, Any]:
     """What a gallery holds: crops, and how many have each camera, track, video and label."""
     return called.parts.service.describe(called.actor, gallery)
 
 
-@router.post("/galleries/{gallery}/parse", tags=["search"])
+@router.post("/galleries/{gallery}/parse", tags=["search"], response_model=answers.ParseAnswer)
 def parse(called: Called, gallery: str, body: SentenceBody) -> dict[str, Any]:
     """Read a sentence for its filters, to be shown and changed before a search. What is not certain stays in it."""
     return called.parts.service.parse(called.actor, gallery, body).as_json()
 
 
-@router.post("/galleries/{gallery}/search", tags=["search"])
+@router.post("/galleries/{gallery}/search", tags=["search"], response_model=answers.SearchAnswer)
 async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
     parts, who = called.parts, called.who
@@ -101,7 +102,7 @@ async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, An
     return told
 
 
-@router.post("/galleries/{gallery}/pictures", tags=["search"], status_code=201)
+@router.post("/galleries/{gallery}/pictures", tags=["search"], status_code=201, response_model=answers.PictureAnswer)
 def keep_picture(called: Called, gallery: str, file: Annotated[UploadFile, File()]) -> dict[str, str]:
     """Upload a picture to search with; it is kept for a quarter of an hour, for this token only."""
     service = called.parts.service
@@ -109,7 +110,7 @@ def keep_picture(called: Called, gallery: str, file: Annotated[UploadFile, File(
     return {"picture": service.pictures.keep(called.actor.token, read_upload(called, file))}
 
 
-@router.get("/galleries/{gallery}/crops/{crop}", tags=["search"])
+@router.get("/galleries/{gallery}/crops/{crop}", tags=["search"], response_model=answers.Crop)
 def crop(called: Called, gallery: str, crop: CropId) -> dict[str, Any]:
     """What is known about a crop."""
     return told_row(called.parts.crops.get(called.actor, Action.IMAGE, gallery, crop)[1])
@@ -138,19 +139,19 @@ def frame(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Re
     return Response(content, media_type="image/jpeg")
 
 
-@router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"])
+@router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"], response_model=answers.Explanation)
 def explain(called: Called, gallery: str, crop: CropId, body: SentenceBody) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""
     return called.parts.crops.explain(called.actor, gallery, crop, body.sentence, called.who)
 
 
-@router.get("/galleries/{gallery}/saved", tags=["saved searches"])
+@router.get("/galleries/{gallery}/saved", tags=["saved searches"], response_model=answers.SavedSearches)
 def saved(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
     """The searches that are kept. Run one by its name: `saved` in a search."""
     return {"saved": called.parts.service.saved(called.actor, gallery)}
 
 
-@router.post("/galleries/{gallery}/saved", tags=["saved searches"], status_code=201)
+@router.post("/galleries/{gallery}/saved", tags=["saved searches"], status_code=201, response_model=answers.Saved)
 def save(called: Called, gallery: str, body: SaveBody) -> dict[str, str]:
     """Keep a search under a name."""
     called.parts.service.save(called.actor, gallery, body.name, body, called.who_without_purpose)
@@ -163,13 +164,13 @@ def forget(called: Called, gallery: str, name: Name) -> None:
     called.parts.service.forget_saved(called.actor, gallery, name)
 
 
-@router.get("/galleries/{gallery}/watches", tags=["watches"])
+@router.get("/galleries/{gallery}/watches", tags=["watches"], response_model=answers.Watches)
 def watches(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
     """One's own watches, and what each can promise."""
     return {"watches": called.parts.watches.all(called.actor, gallery)}
 
 
-@router.post("/galleries/{gallery}/watches", tags=["watches"], status_code=201)
+@router.post("/galleries/{gallery}/watches", tags=["watches"], status_code=201, response_model=answers.NewWatch)
 def watch(called: Called, gallery: str, body: WatchBody) -> dict[str, Any]:
     """Ask a saved search of each crop that comes from now on. Needs a purpose; recorded."""
     return called.parts.watches.create(called.actor, gallery, body, called.who)
@@ -181,7 +182,7 @@ def unwatch(called: Called, gallery: str, name: Name) -> None:
     called.parts.watches.delete(called.actor, gallery, name)
 
 
-@router.get("/galleries/{gallery}/watches/{name:path}/alarms", tags=["watches"])
+@router.get("/galleries/{gallery}/watches/{name:path}/alarms", tags=["watches"], response_model=answers.Alarms)
 def alarms(
     called: Called, gallery: str, name: Name, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
 ) -> dict[str, list[dict[str, Any]]]:
@@ -200,7 +201,7 @@ def events(
     gallery: str,
     name: Name,
     last_event_id: Annotated[int, Header(ge=0, lt=2**63)] = 0,
-    authorization: Annotated[str | None, Header(max_length=500)] = None,
+    authorization: Annotated[str | None, Header(max_length=500, include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Alarms as they come, as server-sent events; after a break they go on behind `Last-Event-ID`."""
     called.parts.watches.alarms(called.actor, gallery, name, last_event_id)  # told as an error before the stream begins

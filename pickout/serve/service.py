@@ -119,7 +119,10 @@ class Service:
         """An error in words that a client may read: without paths of this machine."""
         if not isinstance(error, PickoutError):
             return "something went wrong in the server; its log tells what"
-        words = str(error)
+        return self.clean(str(error))
+
+    def clean(self, words: str) -> str:
+        """Words without paths of this machine."""
         for hosted in self.galleries.values():
             words = words.replace(str(hosted.path), hosted.name)
         words = words.replace(str(self.state), "the server's folder")

@@ -19,46 +19,29 @@ class ServeSettings(Settings):
 
     purposes: tuple[str, ...] = ("missing person", "incident", "own recordings", "research")
     """What a search may be made for; each request says one of these. `*`: any words. Empty: none is asked for."""
-    policy: str = "default"
-    """The file of rules on descriptions; `default`: the one in the package; `off`: none."""
-    hosts: tuple[str, ...] = ()
-    """Names by which the server is called besides those of this machine's loopback address."""
+    policy: str = "default"  # the file of rules on descriptions; `default`: the one in the package; `off`: none
+    hosts: tuple[str, ...] = ()  # names by which the server is called besides those of this machine's loopback address
     folders: tuple[Path, ...] = ()
     """Folders below which crops, data sets and models may be read when a client names a path."""
-    recordings: tuple[Path, ...] = ()
-    """Folders with the recordings that crops were cut from, so that their frames can be shown."""
-    webhooks: tuple[str, ...] = ()
-    """Addresses, as `https://host:port`, to which alarms may be sent."""
-    largest_body: int = Field(default=2**20, ge=1024)
-    """Bytes of a request without files."""
-    largest_upload: int = Field(default=2**28, ge=1024)
-    """Bytes of a request with files."""
-    largest_file: int = Field(default=2**25, ge=1024)
-    """Bytes of one picture."""
-    most_files: int = Field(default=1000, ge=1)
-    """Pictures in one request."""
-    largest_recording: int = Field(default=2**33, ge=1024)
-    """Bytes of one recording."""
-    recording_seconds: float = Field(default=7200.0, gt=0)
-    """Longest time for sending one."""
-    recording_days: float = Field(default=7.0, gt=0)
-    """How long a recording is kept that nobody had looked through."""
-    idle_seconds: float = Field(default=20.0, gt=0)
-    """Longest pause in a request's body."""
-    body_seconds: float = Field(default=300.0, gt=0)
-    """Longest time for a request's body."""
-    waiting: int = Field(default=256, ge=1)
-    """Searches of one gallery that may wait; more are told to come back."""
-    together: int = Field(default=16, ge=1)
-    """Searches that are encoded and scored at once."""
-    failures: int = Field(default=10, ge=1)
-    """Wrong tokens from one address in a minute, after which it has to wait."""
-    jobs: int = Field(default=8, ge=1)
-    """Long jobs that may wait or run."""
-    keep_minutes: float = Field(default=60.0, gt=0)
-    """How often retention is enforced and heads of the audit are signed."""
-    watch_seconds: float = Field(default=10.0, gt=0)
-    """How often watches look for new crops."""
+    recordings: tuple[
+        Path, ...
+    ] = ()  # folders with the recordings that crops were cut from, so that frames can be shown
+    webhooks: tuple[str, ...] = ()  # addresses, as `https://host:port`, to which alarms may be sent
+    largest_body: int = Field(default=2**20, ge=1024)  # bytes of a request without files
+    largest_upload: int = Field(default=2**28, ge=1024)  # bytes of a request with files
+    largest_file: int = Field(default=2**25, ge=1024)  # bytes of one picture
+    most_files: int = Field(default=1000, ge=1)  # pictures in one request
+    largest_recording: int = Field(default=2**33, ge=1024)  # bytes of one recording
+    recording_seconds: float = Field(default=7200.0, gt=0)  # longest time for sending one
+    recording_days: float = Field(default=7.0, gt=0)  # how long a recording is kept that nobody had looked through
+    idle_seconds: float = Field(default=20.0, gt=0)  # longest pause in a request's body
+    body_seconds: float = Field(default=300.0, gt=0)  # longest time for a request's body
+    waiting: int = Field(default=256, ge=1)  # searches of one gallery that may wait; more are told to come back
+    together: int = Field(default=16, ge=1)  # searches that are encoded and scored at once
+    failures: int = Field(default=10, ge=1)  # wrong tokens from one address in a minute, after which it has to wait
+    jobs: int = Field(default=8, ge=1)  # long jobs that may wait or run
+    keep_minutes: float = Field(default=60.0, gt=0)  # how often retention is enforced and heads of the audit are signed
+    watch_seconds: float = Field(default=10.0, gt=0)  # how often watches look for new crops
     compact_minutes: float = Field(default=30.0, gt=0)
     """How often the small pieces on disk that changes leave are merged."""
 
@@ -72,19 +55,14 @@ def read_settings(state: Path) -> ServeSettings:
 class Rule(Settings):
     """One rule."""
 
-    name: str
-    """What it is about."""
-    action: Literal["warn", "block", "log"]
-    """What happens to a query that it fits."""
-    why: str
-    """What is told to the searcher."""
-    patterns: tuple[str, ...]
-    """Regular expressions, without regard to case."""
+    name: str  # what it is about
+    action: Literal["warn", "block", "log"]  # what happens to a query that it fits
+    why: str  # what is told to the searcher
+    patterns: tuple[str, ...]  # regular expressions, without regard to case
 
 
 class _Rules(Settings):
-    rule: tuple[Rule, ...] = ()
-    """The rules."""
+    rule: tuple[Rule, ...] = ()  # the rules
 
 
 class PolicyBlocked(AccessDenied):

@@ -12,7 +12,7 @@ from pickout.files import atomic_path, write_atomically
 from pickout.gallery.audit.log import acting, record_event
 from pickout.serve.access import Action
 from pickout.serve.calling import Called, Caller, read_upload
-from pickout.serve.case_requests import SiteBody
+from pickout.serve.case_requests import Site, SiteBody
 from pickout.serve.uploads import suffix_of
 
 router = APIRouter(tags=["site"])
@@ -20,7 +20,7 @@ _LONGEST = 2400
 """Pixels of a plan's longer side that are kept."""
 
 
-@router.get("/galleries/{gallery}/site")
+@router.get("/galleries/{gallery}/site", response_model=Site)
 def site(called: Called, gallery: str) -> dict[str, Any]:
     """Where the cameras stand, as shares of the plan's width and height, and whether there is a plan."""
     called.gallery(Action.SEARCH, gallery)

@@ -110,6 +110,11 @@ def told_progress(at: IngestProgress) -> dict[str, Any]:
     return {"done": at.done, "total": at.total, "quarantined": at.quarantined}
 
 
+def told_steps(tell: Tell) -> Any:
+    """The same for work that tells its steps by name."""
+    return lambda what, done=0, total=None: tell({"doing": what, "done": done, "total": total})
+
+
 def _line(name: str, told: Metadata) -> dict[str, Any]:
     values: dict[str, Any] = {"image": name, **told.labels, "camera": told.camera, "video": told.video}
     values |= {"time": None if told.time is None else told.time.isoformat(), "track": told.track, "frame": told.frame}

@@ -4,8 +4,7 @@ The crops that are there when a watch is made are its background: a new crop who
 background crops has `p = (1 + b) / (1 + n)`. Where new crops are like the background and the person is not among them,
 `p` is at most `q` for at most a share `q` of them (conformal p-value; Vovk et al., 2005). With `m` new crops a day,
 firing at `p <= r / m` gives at most `r` false alarms a day in the mean. The smallest `p` is `1 / (1 + n)`, so less than
-`m / (1 + n)` alarms a day cannot be promised, and that is said.
-"""
+`m / (1 + n)` alarms a day cannot be promised, and that is said."""
 
 import json
 import threading

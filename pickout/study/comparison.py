@@ -3,10 +3,8 @@ and seeds, with p-values corrected for how many are compared.
 
 A variant's run and the base's run of the same seed answer the same queries. A resample draws people, the same ones for
 both, and seeds, with replacement; all queries of a drawn person count as often as the person was drawn. So an interval
-holds both kinds of chance: other people of this kind, and other seeds.
-"""
+holds both kinds of chance: other people of this kind, and other seeds."""
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,24 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.evaluate.metrics import MEASURES
+from pickout.pages import figure_bytes, new_figure, open_axes
 from pickout.study.runs import Answers, Plan, Run
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A variant less the base of comparison.
+    """A variant less the base of comparison."""
 
-    Args:
-        mean: over seeds and queries.
-        low: lower end of the interval.
-        high: its upper end.
-        p: two-sided, of no difference, not corrected.
-    """
-
-    mean: float
-    low: float
+    mean: float  # over seeds and queries
+    low: float  # lower end of the interval
     high: float
-    p: float
+    p: float  # two-sided, of no difference, not corrected
 
 
 def paired_difference(
@@ -53,8 +45,7 @@ def paired_difference(
         people: who each query is about. Shape: (queries,).
         resamples: how many are drawn; p is never below 2 / (resamples + 1).
         level: coverage of the interval.
-        seed: of the draws.
-    """
+        seed: of the draws."""
     names, person = np.unique(people, return_inverse=True)
     counts = np.bincount(person).astype(np.float64)
     sums = np.stack([np.bincount(person, weights=row, minlength=len(names)) for row in variant - base])
@@ -87,25 +78,15 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant on one population.
-
-    Args:
-        variant: its name.
-        seeds: which have ended.
-        means: by measure, the mean over seeds.
-        spread: of the study's measure over seeds, a standard deviation; None for one seed.
-        difference: to the base of comparison over the seeds that both have; None for the base itself.
-        p: the difference's p-value, corrected.
-        seconds: of training, a run.
-    """
+    """One variant on one population."""
 
     variant: str
-    seeds: tuple[int, ...]
-    means: dict[str, float]
-    spread: float | None
-    difference: Difference | None
-    p: float | None
-    seconds: float
+    seeds: tuple[int, ...]  # which have ended
+    means: dict[str, float]  # by measure, the mean over seeds
+    spread: float | None  # of the study's measure over seeds, a standard deviation; None for one seed
+    difference: Difference | None  # to the base over the seeds that both have; None for the base itself
+    p: float | None  # the difference's p-value, corrected
+    seconds: float  # of training, a run
 
 
 def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:
@@ -174,12 +155,9 @@ def to_markdown(plan: Plan, found: dict[str, list[Row]]) -> str:
 
 def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
     """Each variant's difference to the base with its interval, a panel a population, as PNG bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    plain: dict[str, Any] = {"parse_math": False}  # names may hold $
     most = max(len(rows) for rows in found.values())
-    figure = Figure(figsize=(7.2, 1.2 + 0.42 * most * len(found)), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 1.2 + 0.42 * most * len(found))
     for axes, (name, rows) in zip(figure.subplots(len(found), squeeze=False)[:, 0], found.items(), strict=True):
         for place, row in enumerate(rows):
             change = row.difference
@@ -189,15 +167,12 @@ def plot(plan: Plan, found: dict[str, list[Row]]) -> bytes:
                 axes.plot([change.low, change.high], [place, place], color="#c2571a", linewidth=2)
                 axes.plot(change.mean, place, "o", color="#c2571a", markersize=5)
         axes.axvline(0, color="#777777", linewidth=0.8)
-        axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows])
+        axes.set_yticks(range(len(rows)), [f"{row.variant} ({row.means[plan.measure]:.1f})" for row in rows], **plain)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points")
-        axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold")
-        axes.grid(axis="x", color="#d9d9d9", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+        axes.set_xlabel(f"difference in {plan.measure} to {next(iter(plan.variants))}, in points", **plain)
+        axes.set_title(f"{plan.name}, asked about {name}", loc="left", fontsize=11, fontweight="bold", **plain)
+        open_axes(axes, axis="x")
+    return figure_bytes(figure)
 
 
 def to_text(plan: Plan, found: dict[str, list[Row]]) -> str:

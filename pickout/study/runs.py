@@ -57,11 +57,8 @@ class Plan(Settings):
 
 
 def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
-    """Read and check a plan; `overrides` are `key=value` pairs laid over it.
-
-    Raises:
-        RecipeError: no such file, no TOML, an unknown key, a wrong value; a recipe that does not take a variant's keys.
-    """
+    """Read and check a plan; `overrides` are `key=value` pairs laid over it. `RecipeError`: no such file, no TOML, an
+    unknown key, a wrong value; a recipe that does not take a variant's keys."""
     values = apply_overrides(read_toml(path), overrides)
     if isinstance(values.get("data"), str):
         values["data"] = read_toml(path.parent / values["data"])
@@ -72,11 +69,8 @@ def load_plan(path: Path, overrides: Iterable[str] = ()) -> Plan:
 
 
 def recipe_of(plan: Plan, path: Path, variant: str, seed: int, root: Path | None) -> Recipe:
-    """The recipe of one run; `root` is where its people are, None as the recipe says.
-
-    Raises:
-        RecipeError: it does not hold together; names the plan and the variant.
-    """
+    """The recipe of one run; `root` is where its people are, None as the recipe says. `RecipeError`: it does not hold
+    together; names the plan and the variant."""
     beside = path.parent / plan.base
     base = beside if beside.is_file() else find_recipe(plan.base)
     keys = {**plan.settings, **plan.variants[variant], "seed": seed}
@@ -106,15 +100,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a finished model answered about one population.
+    """What a finished model answered about one population."""
 
-    Args:
-        values: one column for each measure, in percent. Shape: (queries, measures).
-        people: who each query is about. Shape: (queries,).
-    """
-
-    values: NDArray[np.float64]
-    people: NDArray[np.int64]
+    values: NDArray[np.float64]  # one column for each measure, in percent. Shape: (queries, measures)
+    people: NDArray[np.int64]  # who each query is about. Shape: (queries,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +136,7 @@ def draw(plan: Plan, folder: Path, workers: int | None, say: Say) -> dict[str, P
     """The populations of a study, drawn where they are not there yet; studies share those of equal settings.
 
     Returns:
-        Where each is.
-    """
+        Where each is."""
     places = {}
     for name, data in plan.data.items():
         settings = data.street.model_dump_json()

@@ -1,7 +1,6 @@
 """What a drawn person is (`Person`, one per identity) and how one picture shows them (`View`, one per image).
 
-What a caption may name is a plain word, what a picture needs beside it a number. "Left" is the person's own left.
-"""
+What a caption may name is a plain word, what a picture needs beside it a number. "Left" is the person's own left."""
 
 from dataclasses import dataclass
 from typing import Literal

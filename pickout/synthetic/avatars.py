@@ -67,8 +67,7 @@ class Avatar:
 def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
     """The files of the avatars in `folder` whose outfits are known, in the order of their names.
 
-    `train` and `held-out` part the bodies, whatever they wear: every fifth is held out. A DataMissing where none is.
-    """
+    `train` and `held-out` part the bodies, whatever they wear: every fifth is held out. A DataMissing where none is."""
     remedy = "fetch avatars from https://github.com/c-frame/valid-avatars-glb, or draw without --avatars"
     if not folder.is_dir():
         raise DataMissing(f"{folder}: no such folder; {remedy}")
@@ -117,12 +116,10 @@ def load_avatar(path: Path) -> Avatar:
     return Avatar(path.stem, OUTFITS[path.stem], places, above, height, tone, tuple(shells))
 
 
-def _blended(
-    moves: Array, joint: NDArray[np.intp], weight: Array, position: Array, normal: Array
-) -> tuple[Array, Array]:
+def _blended(moves: Array, joint: NDArray[np.intp], weight: Array, spot: Array, normal: Array) -> tuple[Array, Array]:
     """Places and normals of vertices that several nodes move."""
     blend = np.einsum("nk,nkij->nij", weight, moves[joint])
-    place = np.einsum("nij,nj->ni", blend[:, :3, :3], position) + blend[:, :3, 3]
+    place = np.einsum("nij,nj->ni", blend[:, :3, :3], spot) + blend[:, :3, 3]
     return place, np.einsum("nij,nj->ni", blend[:, :3, :3], normal)
 
 

@@ -113,10 +113,7 @@ def _suitcase(surface: Surface, bag: Bag, skeleton: Skeleton) -> list[Piece]:
     tilt = np.stack([frame[0], frame[1] * 0.97 + frame[2] * 0.24, frame[2] * 0.97 - frame[1] * 0.24])
     dark = Surface("plain", (0.12, 0.12, 0.13), Part.BAG, shine=0.3)
     top = centre + tilt[1] * 0.27
-    poles = [
-        cone(dark, top + frame[0] * offset, hand + frame[0] * offset, (0.009, 0.009), frame[2])
-        for offset in (0.07, -0.07)
-    ]
+    poles = [cone(dark, top + frame[0] * x, hand + frame[0] * x, (0.009, 0.009), frame[2]) for x in (0.07, -0.07)]
     wheels = [
         ellipsoid(dark, centre - tilt[1] * 0.28 + tilt[0] * offset, np.eye(3), (0.035, 0.04, 0.035))
         for offset in (0.14, -0.14)

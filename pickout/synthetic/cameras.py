@@ -60,10 +60,8 @@ def _sample_camera(generator: Generator, name: str) -> Camera:
     angle, lift = between(-2.4, 2.4), between(0.45, 1.25)
     light = (np.sin(angle) * np.cos(lift), np.sin(lift), np.cos(angle) * np.cos(lift))
     indoor = float(generator.random()) < 0.25
-    places = (
-        ("corridor", "wall") if indoor else ("wall", "shop front", "pavement", "road", "crossing", "park", "square")
-    )
-    order = generator.permutation(len(places))[: 2 if indoor else 4]
+    spots = ("corridor", "wall") if indoor else ("wall", "shop front", "pavement", "road", "crossing", "park", "square")
+    order = generator.permutation(len(spots))[: 2 if indoor else 4]
     return Camera(
         name=name,
         height=height,
@@ -83,7 +81,7 @@ def _sample_camera(generator: Generator, name: str) -> Camera:
         noise=between(0.002, 0.013),
         resolution=between(0.45, 1.0),
         quality=int(generator.integers(55, 96)),
-        backgrounds=tuple(places[index] for index in sorted(order)),
+        backgrounds=tuple(spots[index] for index in sorted(order)),
     )
 
 

@@ -28,8 +28,7 @@ def describe(
 ) -> str:
     """One caption of 15 to 45 words about what the picture shows. It never names the skin.
 
-    All chance comes from `generator`; `mistakes` says how often the writer errs, None takes the defaults.
-    """
+    All chance comes from `generator`; `mistakes` says how often the writer errs, None takes the defaults."""
     mistakes = mistakes or MistakeSettings()
     pen = Pen(generator, mistakes.plain)
     items = with_mistakes(visible_items(person, view, shares), generator, mistakes)
@@ -98,8 +97,7 @@ def write_queries(
 ) -> list[str]:
     """`settings.queries` short queries that this picture answers: "teal jacket", "man in black, no hat".
 
-    They may repeat. Arguments as for `describe`.
-    """
+    They may repeat. Arguments as for `describe`."""
     written = []
     for _ in range(settings.queries):
         pen = Pen(generator, settings.mistakes.plain)
@@ -166,8 +164,7 @@ def _joined(things: list[str], pen: Pen) -> str:
 def with_mistakes(items: Sequence[Item], generator: Generator, settings: MistakeSettings) -> list[Item]:
     """The items as a hurried writer takes them in. One garment remains, where there is one.
 
-    The generator is drawn from equally often for each item, whatever the rates.
-    """
+    The generator is drawn from equally often for each item, whatever the rates."""
     taken = []
     for item in items:
         omitted, wrong, vague, mirrored = generator.random(4)

@@ -1,7 +1,6 @@
 """Colour of surfaces: cloth with patterns and details, skin, faces, hair and shoes.
 
-Details are placed in the surface's frame, in torso lengths, or in head heights for heads and hats.
-"""
+Details are placed in the surface's frame, in torso lengths, or in head heights for heads and hats."""
 
 from typing import Any
 

@@ -1,7 +1,6 @@
 """Read a glTF 2.0 binary file: skinned meshes with one texture each, and the skeleton that moves them.
 
-Formats: glTF 2.0 (Khronos, 2.0.1), EXT_meshopt_compression, EXT_texture_webp and KHR_mesh_quantization.
-"""
+Formats: glTF 2.0 (Khronos, 2.0.1), EXT_meshopt_compression, EXT_texture_webp and KHR_mesh_quantization."""
 
 import io
 import json
@@ -50,8 +49,7 @@ def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
     """The skeleton and the skinned, textured meshes of a `.glb` file.
 
     A DataError where it is no whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it is
-    compressed and the package `meshoptimizer` is not installed.
-    """
+    compressed and the package `meshoptimizer` is not installed."""
     try:
         file = _File(path.read_bytes())
         foreign = set(file.header.get("extensionsRequired", ())) - _READ
@@ -188,8 +186,6 @@ def _unpacked(packed: dict[str, Any], data: bytes) -> bytes:
     if packed["mode"] != "ATTRIBUTES":
         raise ValueError(f"meshopt mode {packed['mode']}")
     rows = meshoptimizer.decode_vertex_buffer(count, stride, data, dtype=np.dtype((np.void, stride)))
-    names = {"OCTAHEDRAL": "oct", "QUATERNION": "quat", "EXPONENTIAL": "exp"}
+    ends = {"OCTAHEDRAL": "oct", "QUATERNION": "quat", "EXPONENTIAL": "exp"}
     kind = packed.get("filter", "NONE")
-    return bytes(
-        rows if kind == "NONE" else getattr(meshoptimizer, f"decode_filter_{names[kind]}")(rows, count, stride)
-    )
+    return bytes(rows if kind == "NONE" else getattr(meshoptimizer, f"decode_filter_{ends[kind]}")(rows, count, stride))

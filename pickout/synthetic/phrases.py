@@ -141,10 +141,8 @@ def _cut(item: Item, pen: Pen, noun: str) -> tuple[list[str], list[str]]:
         if pen.chance(0.6) and item.kind in ("dress", "skirt"):
             before.insert(0, pen.say("lengths_before", item.length))
         else:
-            clause = pen.say("lengths_after", item.length)
-            after.append(
-                re.sub(r"^that (reach|end|stop)(?:es|s)\b", r"that \1", clause) if _is_plural(noun) else clause
-            )
+            told = pen.say("lengths_after", item.length)
+            after.append(re.sub(r"^that (reach|end|stop)(?:es|s)\b", r"that \1", told) if _is_plural(noun) else told)
     if item.kind == "jeans" and item.length == "calf" and pen.chance(0.4):
         before.append(pen.say("lengths_before", "cropped"))
     before = [*_fit(item, pen, noun), *before]

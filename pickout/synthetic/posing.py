@@ -1,7 +1,6 @@
 """Pose and render an avatar: bones take the street's skeleton's directions, lengths stay the avatar's.
 
-Skin keeps the avatar's texture; clothes keep its relief under the colours and patterns that the person wears.
-"""
+Skin keeps the avatar's texture; clothes keep its relief under the colours and patterns that the person wears."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise

@@ -1,7 +1,6 @@
 """Backgrounds in true perspective, the shadow on the ground, and clutter.
 
-Grounds and fronts are surfaces in their own metres: a colour (linear light, shape (..., 3)) at every place (u, v).
-"""
+Grounds and fronts are surfaces in their own metres: a colour (linear light, shape (..., 3)) at every place (u, v)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,8 +1,7 @@
 """From a person and a view to joints: proportions of the body, the gait cycle, and what the arms do.
 
 World: x right in the image, y up, z towards the camera, metres; the ground is y = 0. Body frame: x to the person's
-left, y up, z forward.
-"""
+left, y up, z forward."""
 
 from dataclasses import dataclass
 
@@ -87,7 +86,9 @@ def pose_skeleton(person: Person, view: View) -> Skeleton:
     swing = np.cos(2 * np.pi * view.phase) * (0.0 if view.pose == "standing" else 1.0)
     pelvis_frame = _turn_y(-2.5 * swing)
     chest_frame = _turn_x(view.lean + stoop) @ _turn_y(3.5 * swing)
-    pelvis = np.array([0.0, -min(_sole(size, leg) for leg in legs), 0.0])
+    # The lower foot stands on the ground, by its toe or its heel.
+    ends = [np.array([0.0, -size.ankle, share * size.foot]) for share in (0.62, -0.22)]
+    pelvis = np.array([0.0, -min(float((leg.bottom + leg.frame.T @ end)[1]) for leg in legs for end in ends), 0.0])
     neck = pelvis + chest_frame.T @ np.array([0.0, size.torso, -0.004 * size.height])
     nod = 14.0 if view.carried is not None and view.carried.use == "looked at" else 0.0
     head_frame = _turn_x(view.lean * 0.3 + stoop + nod) @ _turn_y(view.head_turn)
@@ -143,12 +144,6 @@ def _leg(size: Proportions, view: View, side: float) -> Limb:
     bottom = middle + size.shank * _along(hip - knee, spread)
     swinging = min(0.0, hip - knee + 22.0) * 1.2
     return Limb(top, middle, bottom, _turn_x(-(pitch + swinging)) @ _turn_y(side * (9.0 if standing else 5.0)))
-
-
-def _sole(size: Proportions, leg: Limb) -> float:
-    """Height of the lowest point of a foot, toe or heel."""
-    ends = (leg.bottom + leg.frame.T @ np.array([0.0, -size.ankle, end * size.foot]) for end in (0.62, -0.22))
-    return min(float(end[1]) for end in ends)
 
 
 def _arm(size: Proportions, view: View, index: int, pelvis: Vector, chest: Vector, head: Vector) -> Limb:

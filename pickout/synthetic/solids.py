@@ -1,8 +1,7 @@
 """Solids under the rays of a pinhole camera: closed-form intersections, vectorised over the pixels one may cover.
 
 A solid lives in a local frame: `local = axes @ (world - origin)`. The world is x right, y up, z towards the camera. A
-ray is `position + t * direction` with a direction whose part along forward is 1, so t is the depth.
-"""
+ray is `position + t * direction` with a direction whose part along forward is 1, so t is the depth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -251,12 +250,10 @@ class Piece:
     hem: float = float("inf")  # cloth coordinate of the lower hem, infinite without one
 
 
-def ellipsoid(
-    surface: Surface, centre: Vector, frame: Vector, radii: Lengths, *planes: Plane, start: float = 0.0
-) -> Piece:
+def ellipsoid(surface: Surface, centre: Vector, frame: Vector, radii: Lengths, *planes: Plane) -> Piece:
     """An ellipsoid with half-axes `radii` along the rows of `frame`; planes are in units of the half-axes."""
     size = np.asarray(radii, dtype=np.float64)
-    return Piece(Ellipsoid(centre, frame / size[:, None], planes), np.array([[*centre, size.max()]]), surface, start)
+    return Piece(Ellipsoid(centre, frame / size[:, None], planes), np.array([[*centre, size.max()]]), surface)
 
 
 def box(surface: Surface, centre: Vector, frame: Vector, half: Lengths) -> Piece:

@@ -144,12 +144,9 @@ def draw_street(
     not there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete.
 
     With more than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`.
-
-    Raises:
-        DataError: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken.
-        DataMissing: no avatars in the folder that the settings name, or no package that reads them.
-        StorageFull: no space left; run again after freeing some.
-    """
+    `DataError`: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken;
+    `DataMissing`: no avatars in the folder that the settings name, or no package that reads them; `StorageFull`: no
+    space left; run again after freeing some."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
     jobs = _jobs(settings, out)
@@ -182,6 +179,12 @@ def _jobs(settings: StreetSettings, out: Path) -> list[Job]:
         load_avatar(avatars[0])
     splits = ["train"] * settings.identities + ["val"] * settings.val_identities + ["test"] * settings.test_identities
     return [Job(out, settings, identity, split, avatars) for identity, split in enumerate(splits, 1)]
+
+
+def draw_strangers(folder: Path, progress: ProgressCallback | None = None) -> Path:
+    """People that the shipped model has never seen, as bad cameras would show them: a split `val` to calibrate with."""
+    settings = StreetSettings(identities=1, val_identities=100, test_identities=0, images=2, seed=909, changed=True)
+    return draw_street(settings, folder / "street", progress=progress)
 
 
 @contextmanager
@@ -261,8 +264,7 @@ _INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
 def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
     """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`.
 
-    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is.
-    """
+    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is."""
     file = root / "reid_raw.json"
     if not file.is_file():
         raise DataMissing(f"{file}: not there; draw the street first with `pickout data draw {root}`")

@@ -23,12 +23,8 @@ LONGEST_WORD = 100  # words of more characters become [UNK], as in BERT
 
 def build_tokenizer(settings: TokenizerSettings, captions: Iterable[str] | None = None) -> Tokenizer:
     """The tokenizer that `settings` describe; kind `trained` is learnt from `captions`, the training split's.
-
-    Raises:
-        RecipeError: the kind needs a file or captions that were not given.
-        DataMissing: the vocabulary's file is not there.
-        DataError: the vocabulary's file is damaged.
-    """
+    `RecipeError`: the kind needs a file or captions that were not given; `DataMissing`: the vocabulary's file is not
+    there; `DataError`: the vocabulary's file is damaged."""
     if settings.kind == "clip" and settings.cleaning != "none":
         raise RecipeError(f"tokenizer.cleaning = '{settings.cleaning}': CLIP's tokenizer takes captions as they are")
     form: dict[str, Any] = settings.model_dump(include={"context", "closing", "cleaning", "words"})
@@ -73,8 +69,7 @@ def wordpiece_tokenizer(
     """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left; `TokenizerSettings`' options.
 
     `file` is a `vocab.txt` with one entry a line (bert-base-uncased: 30522); a DataMissing where it is not there, a
-    DataError where it is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK].
-    """
+    DataError where it is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK]."""
     try:
         lines = read_text(file).removesuffix("\n").split("\n")
     except (FileNotFoundError, IsADirectoryError):
@@ -107,8 +102,7 @@ def train_tokenizer(
 
     Words are cut as CLIP cuts them and lower-cased. Ids: padding 0, then bytes and merges, then mask, start and end,
     so that the end is the largest id, as in CLIP. Few captions may give fewer entries than `vocabulary_size`, special
-    ones included; a DataError where that is below `SMALLEST`. Options are those of `TokenizerSettings`.
-    """
+    ones included; a DataError where that is below `SMALLEST`. Options are those of `TokenizerSettings`."""
     if vocabulary_size < SMALLEST:
         raise DataError(f"vocabulary_size = {vocabulary_size}: at least {SMALLEST} entries are needed")
     albef = cleaning == "albef"
@@ -159,9 +153,7 @@ def _read_merges(file: Path) -> list[tuple[str, str]]:
         else:
             lines = text.split("\n")[1:]  # the first line is a version
     except (FileNotFoundError, IsADirectoryError):
-        of = (
-            "bpe_simple_vocab_16e6.txt.gz of github.com/openai/CLIP (folder clip), or merges.txt of a Hugging Face copy"
-        )
+        of = "bpe_simple_vocab_16e6.txt.gz of github.com/openai/CLIP (folder clip) or merges.txt of a Hugging Face copy"
         raise DataMissing(f"{file}: no such file; it is {of}") from None
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read as CLIP's merges ({error}); fetch it again") from None

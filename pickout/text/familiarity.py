@@ -16,8 +16,7 @@ class Familiarity:
 
     A word is unknown when it has a piece that stands for anything, or when it falls apart into two or more pieces of
     at most two letters on average. It is foreign when its pieces outnumber its letters, as bytes do in a script that
-    the vocabulary was not made for.
-    """
+    the vocabulary was not made for."""
 
     words: int  # how many words the sentence has, punctuation not counted
     unknown: tuple[str, ...]  # the unknown words, foreign ones included, in order, each once

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pickout.errors import printable
+
 
 class Display:
     """Shows nothing; the base of the others, and what all but one of several processes use."""
@@ -38,7 +40,7 @@ class Terminal(Display):
 
     def say(self, message: str) -> None:
         """A sentence for people."""
-        self._console.print(message, markup=False, soft_wrap=True)
+        self._console.print(printable(message), markup=False, soft_wrap=True)
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Move the bar; the first call begins it."""

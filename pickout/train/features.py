@@ -1,8 +1,7 @@
 """Training pairs of which the frozen part of both towers has been computed once (`data.copies` of a recipe).
 
 A few changed copies of each image go through the frozen tower before training, and each caption once; what they become
-lies in memory-mapped files, which several runs can share. Writing them goes on after a stop.
-"""
+lies in memory-mapped files, which several runs can share. Writing them goes on after a stop."""
 
 import json
 from collections.abc import Callable
@@ -15,8 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pickout.checkpoints.fingerprint import digest_of
-from pickout.checkpoints.loaded_model import choose_precision
+from pickout.checkpoints.loaded_model import choose_precision, digest_of
 from pickout.data.batching import Draw, Example
 from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment
@@ -37,11 +35,8 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image.
 
     The features lie in `folder`, or come to be there; the method's reductions are set, or read from it. An example
-    lacks a share `forget` of image tokens and of words: they are at the mean of all, which is zero.
-
-    Raises:
-        ResumeMismatch: the folder holds the features of other data, changes or weights.
-    """
+    lacks a share `forget` of image tokens and of words: they are at the mean of all, which is zero. `ResumeMismatch`:
+    the folder holds the features of other data, changes or weights."""
 
     def __init__(
         self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0

@@ -8,7 +8,8 @@ from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, read_
 from pickout.checkpoints.source import find_tokenizer, resolve
 from pickout.data.data_set import DataSet, Split
 from pickout.data.registry import open_data
-from pickout.data.training_pairs import REMEDY, Augmentation, TrainingPairs, readable, require_files, with_captions
+from pickout.data.training_pairs import REMEDY, TrainingPairs, readable, require_files, with_captions
+from pickout.data.transforms import Augmentation
 from pickout.errors import ImageUnreadable
 from pickout.evaluate.encoding import check_split, find_split
 from pickout.files import write_atomically

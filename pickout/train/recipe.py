@@ -83,8 +83,7 @@ def learning_rate(settings: ScheduleSettings, base: float, *, epoch: int, step: 
     """A parameter group's learning rate: floor + (base - floor) * factor, after the first steps (RaSa; AGA).
 
     The factor rises linearly, then falls along half a cosine to zero (ITSELF, implementation details). `step`, of
-    `steps`, is inside the epoch; both count from 1.
-    """
+    `steps`, is inside the epoch; both count from 1."""
     if epoch == 1 and step <= settings.warm_up_steps:
         return settings.warm_up_rate
     position, factor = epoch - 1 + ((step - 1) / steps if settings.every == "step" else 0.0), 1.0
@@ -143,10 +142,7 @@ class Recipe(Settings):
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read and check a recipe, the method's own settings too; `overrides` are `key.path=value` pairs laid over it.
-
-    Raises:
-        RecipeError: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value.
-    """
+    `RecipeError`: no such file, no TOML, an unknown key (with the nearest known one), a wrong type or value."""
     recipe = parse_settings(Recipe, apply_overrides(read_toml(path), overrides), source=str(path))
     method_settings(recipe.model, source=str(path), prefix="model.method")
     warm_up, epochs = recipe.schedule.warm_up, recipe.schedule.epochs

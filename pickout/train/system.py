@@ -19,8 +19,7 @@ def keep_freed_memory() -> bool:
     """Ask glibc to keep freed memory instead of returning it to the kernel; False where the C library is another.
 
     A training step frees and takes the same large buffers again and again; returned and taken anew, each page is
-    cleared and mapped once more. `benchmarks/freed_memory.py` measures what that costs.
-    """
+    cleared and mapped once more. `benchmarks/freed_memory.py` measures what that costs."""
     if not sys.platform.startswith("linux"):
         return False
     try:

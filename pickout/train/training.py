@@ -85,13 +85,9 @@ class _Run:
         self.data = material.pairs.fingerprint()
         state = self.checkpoints.newest()
         if state is not None and state.data != self.data:
-            raise ResumeMismatch(
-                f"{folder}: the training data changed since this run began; put it back or give another --out"
-            )
+            raise ResumeMismatch(f"{folder}: the training data changed meanwhile; put it back or give another --out")
         if recipe.train.precision == "bf16" and choose_precision("auto", accelerator.device) == "fp32":
-            display.say(
-                "this CPU has no bf16 of its own, which makes it many times slower than --set train.precision=fp32"
-            )
+            display.say("this CPU has no bf16 of its own, which is many times slower than --set train.precision=fp32")
         set_seed(recipe.seed)
         self.method = build_model(recipe.model, material.tokenizer, material.identities, source=recipe.name)
         if recipe.train.initial is not None and state is None:
@@ -192,8 +188,7 @@ class _Run:
     def _end_epoch(self, epoch: int, means: dict[str, Any]) -> None:
         """Validate, keep the weights if they are the best so far, and write the checkpoint.
 
-        In this order, so that a kill in between leads back to the start of the epoch.
-        """
+        In this order, so that a kill in between leads back to the start of the epoch."""
         settings, selection = self.recipe.train, self.material.selection
         due = epoch == self.recipe.schedule.epochs or epoch % settings.validate_every == 0
         metrics = self._validate(selection) if due and selection is not None else None

@@ -14,8 +14,7 @@ class Detector(Protocol):
         """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture.
 
         Args:
-            image: upright sRGB. Shape: (height, width, 3).
-        """
+            image: upright sRGB. Shape: (height, width, 3)."""
 
 
 def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:
@@ -31,8 +30,7 @@ def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32
     """Scores bent so that 0.5 is the score from which a box counts, whatever the detector; their order stays.
 
     Args:
-        counts: the detector's own score from which a box counts.
-    """
+        counts: the detector's own score from which a box counts."""
     return np.asarray(scores_n ** (np.log(0.5) / np.log(counts)), dtype=np.float32)
 
 
@@ -40,8 +38,7 @@ def right_boxes(found: Detections, boxes_n4: NDArray[np.floating], overlap: floa
     """Which of the found boxes are right: surest first, each takes the true box that it overlaps (IoU) most, once.
 
     Args:
-        boxes_n4: the true boxes.
-    """
+        boxes_n4: the true boxes."""
     right = np.zeros(len(found), dtype=bool)
     if found.confidence is None or not len(found) or not len(boxes_n4):
         return right

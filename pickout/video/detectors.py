@@ -5,8 +5,7 @@ from pathlib import Path
 from pickout.errors import UsageError
 from pickout.video.boxes import Detector
 
-EMBEDDED = "embedded"
-"""The detector that comes with the package, and is taken where none is named."""
+EMBEDDED = "embedded"  # the detector that comes with the package, and is taken where none is named
 
 
 def make_detector(name: str, threads: int | None = None) -> Detector:
@@ -18,8 +17,7 @@ def make_detector(name: str, threads: int | None = None) -> Detector:
 
     Raises:
         UsageError: another name or kind of file.
-        VideoError: a file that cannot be used, or a package that is not installed.
-    """
+        VideoError: a file that cannot be used, or a package that is not installed."""
     if name.endswith(".onnx"):
         from pickout.video.onnx_detector import OnnxDetector
 

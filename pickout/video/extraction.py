@@ -1,8 +1,7 @@
 """One recording from frames to crops, in pieces that end where nobody is in view.
 
 A piece is the unit that a kill cannot halve: the tracker starts afresh at its end, so a run that goes on from there
-finds just what a run without interruption would have found.
-"""
+finds just what a run without interruption would have found."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -23,8 +22,7 @@ from pickout.video.motion import StandingCamera
 from pickout.video.recordings import Recording, Source, container_start, moment
 from pickout.video.tracks import Sighting, Track, Tracker, TrackSettings
 
-_QUALITY = 92
-"""Of the JPEG files of crops."""
+_QUALITY = 92  # of the JPEG files of crops
 Item = TypeVar("Item")
 
 
@@ -33,10 +31,8 @@ class ExtractionSettings(Settings):
 
     rate: float = Field(default=5.0, gt=0, le=120)
     """Frames looked at in a second of a recording; people walk, and the tracker needs their boxes to overlap."""
-    motion: bool = True
-    """Whether movement before a camera that stands still helps the detector."""
-    tracks: TrackSettings = TrackSettings()
-    """How boxes become tracks, and which crops stand for one."""
+    motion: bool = True  # whether movement before a camera that stands still helps the detector
+    tracks: TrackSettings = TrackSettings()  # how boxes become tracks, and which crops stand for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,7 @@ class Piece:
         tracks: tracks of the recording so far.
         frames: frames looked at in this piece.
         over: whether the recording has been read to its end.
-        fault: where and why it broke off, or what was passed over.
-    """
+        fault: where and why it broke off, or what was passed over."""
 
     rows: tuple[dict[str, Any], ...]
     mark: Mark
@@ -85,8 +80,7 @@ def extract(
 
     Raises:
         VideoUnreadable: the recording cannot be read at all.
-        StorageFull: no space left.
-    """
+        StorageFull: no space left."""
     tracker = Tracker(settings.rate, settings.tracks)
     camera = StandingCamera() if settings.motion else None
     start = recording.start or container_start(source.metadata)

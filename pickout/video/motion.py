@@ -5,12 +5,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from supervision import Detections
 
-_WIDTH = 160
-"""Width to which frames are reduced: movement of people is coarse, and noise goes."""
-_ADAPTS = 0.02
-"""Share of a new frame in the background: things that are put down belong to it after some 50 frames."""
-_CHANGED = 18.0
-"""Difference of a pixel (of 255) from the background that is no noise."""
+_WIDTH = 160  # width to which frames are reduced: movement of people is coarse, and noise goes
+_ADAPTS = 0.02  # share of a new frame in the background: things that are put down belong to it after some 50 frames
+_CHANGED = 18.0  # difference of a pixel (of 255) from the background that is no noise
 _STANDS = 0.5
 """Share of changed pixels above which it is the camera that moves, or the light that was switched, not people."""
 _STILL, _MOVING = 0.75, 0.3
@@ -30,8 +27,7 @@ class StandingCamera:
 
         Args:
             image: the frame. Shape: (height, width, 3).
-            found: the detector's boxes.
-        """
+            found: the detector's boxes."""
         height, width = image.shape[:2]
         size = (_WIDTH, max(1, round(height * _WIDTH / width)))
         small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX), dtype=np.float32)

@@ -19,12 +19,9 @@ from pickout.errors import VideoError
 from pickout.video.boxes import detections, letterboxed
 
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
-_LEAST = 0.1
-"""Boxes below this score are left out; the tracker reads weak ones, too, but not noise."""
-_STRIDES = (8, 16, 32)
-"""Of YOLOX's three grids, in the order of its output."""
-_COCO_91 = 91
-"""Classes of a head that counts COCO's original category numbers, where a person is 1; with 80 it is 0."""
+_LEAST = 0.1  # boxes below this score are left out; the tracker reads weak ones, too, but not noise
+_STRIDES = (8, 16, 32)  # of YOLOX's three grids, in the order of its output
+_COCO_91 = 91  # classes of a head that counts COCO's original category numbers, where a person is 1; with 80 it is 0
 
 Image = NDArray[np.uint8]
 
@@ -37,8 +34,7 @@ class OnnxDetector:
         threads: how many it may use; None: as many as there are cores.
 
     Raises:
-        VideoError: ONNX Runtime is not installed, or the file is no model or of another layout.
-    """
+        VideoError: ONNX Runtime is not installed, or the file is no model or of another layout."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         try:

@@ -1,8 +1,7 @@
 """The detector that comes with the package: a small head on the image tower of the default model.
 
 Anchor-free, one cell of 16 pixels a guess: whether a person's middle lies in it, and how far the box reaches to each
-side (as in FCOS, Tian et al., arXiv 1904.01355, with the middle's heat of CenterNet, Zhou et al., arXiv 1904.07850).
-"""
+side (as in FCOS, Tian et al., arXiv 1904.01355, with the middle's heat of CenterNet, Zhou et al., arXiv 1904.07850)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -22,8 +21,7 @@ from pickout.errors import VideoError
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.video.boxes import centred, detections, letterboxed
 
-LONG_SIDE = 512
-"""Pixels that frames are reduced to, on the longer side."""
+LONG_SIDE = 512  # pixels that frames are reduced to, on the longer side
 CHANNELS = {8: (40, 112, 320), 16: (112, 320)}
 """Of the tower's maps from each stride on, each half as fine as the one before."""
 HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
@@ -31,18 +29,15 @@ HEAD_FILE = Path(__file__).parents[1] / "weights" / "person-head.safetensors"
 TOWER, STRIDE, COUNTS = "tower", "stride", "counts"
 """Entries of the file's header: the hash of the tower that the head reads, pixels of a cell, and the score from which
 a box counts."""
-_LEAST = 0.05
-"""Cells below this heat are no guess."""
-_OVERLAP = 0.5
-"""Overlap (IoU) above which the weaker of two boxes is the same person."""
+_LEAST = 0.05  # cells below this heat are no guess
+_OVERLAP = 0.5  # overlap (IoU) above which the weaker of two boxes is the same person
 
 
 class SeparableConvolution(nn.Sequential):
     """A 3x3 filter of each channel and a 1x1 mix of them, normalised over groups of channels.
 
     Args:
-        width: channels.
-    """
+        width: channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__(
@@ -58,8 +53,7 @@ class PersonHead(nn.Module):
 
     Args:
         stride: pixels of a cell: 8 or 16.
-        width: channels inside.
-    """
+        width: channels inside."""
 
     def __init__(self, stride: int = 16, width: int = 64) -> None:
         super().__init__()
@@ -76,8 +70,7 @@ class PersonHead(nn.Module):
         cells.
 
         Args:
-            maps: at strides 8, 16 and 32; the first is left out where cells are larger.
-        """
+            maps: at strides 8, 16 and 32; the first is left out where cells are larger."""
         x = None
         for lateral, mix, each in zip(reversed(self.lateral), reversed(self.mix), reversed(maps), strict=False):
             side = lateral(each)
@@ -92,8 +85,7 @@ class PersonNetDetector:
     Args:
         tower: the default model's image tower.
         head: what was trained on it.
-        counts: the head's score from which a box counts; what is given is bent so that this is 0.5.
-    """
+        counts: the head's score from which a box counts; what is given is bent so that this is 0.5."""
 
     def __init__(self, tower: EfficientNetLite0, head: PersonHead, counts: float = 0.5) -> None:
         self._tower, self._head, self._counts = tower.eval(), head.eval(), counts
@@ -104,8 +96,7 @@ class PersonNetDetector:
 
         Raises:
             VideoError: its file was trained on another tower.
-            CheckpointError: the package lacks a file, or one is damaged.
-        """
+            CheckpointError: the package lacks a file, or one is damaged."""
         tower, read = default_tower(), read_weights(HEAD_FILE)
         if read.metadata.get(TOWER) != tower_hash(tower):
             raise VideoError(f"{HEAD_FILE}: was trained on another image tower than {DEFAULT_FILE.name} has")
@@ -150,8 +141,7 @@ def decode(heat: Tensor, reach: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     Args:
         heat: 0 to 1. Shape: (rows, columns).
         reach: log reaches in cells. Shape: (4, rows, columns).
-        stride: pixels of a cell.
-    """
+        stride: pixels of a cell."""
     peak = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat > _LEAST)
     rows, columns = peak.nonzero(as_tuple=True)
     left, top, right, bottom = reach[:, rows, columns].exp()

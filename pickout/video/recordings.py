@@ -21,10 +21,8 @@ _LIVE = ("rtsp://", "rtsps://", "http://", "https://")
 class CameraName(StrEnum):
     """Where a recording's camera comes from when it is not stated."""
 
-    FILE = "file"
-    """The file's name, without a date and time in it."""
-    FOLDER = "folder"
-    """The folder the file lies in."""
+    FILE = "file"  # the file's name, without a date and time in it
+    FOLDER = "folder"  # the folder the file lies in
 
 
 class Source(Protocol):
@@ -48,8 +46,7 @@ class Recording:
         place: a file, a folder of pictures, or an address.
         camera: its camera's name.
         start: when it began, without zone, in the gallery's time (UTC where a zone is known); None: not known.
-        video: what rows call it; None: by its place.
-    """
+        video: what rows call it; None: by its place."""
 
     name: str
     place: str
@@ -63,8 +60,7 @@ class Recording:
         """Its frames, at most `rate` a second.
 
         Raises:
-            VideoUnreadable: it cannot be read at all.
-        """
+            VideoUnreadable: it cannot be read at all."""
         if self.place.startswith(_LIVE):
             return LiveCamera(self.place, rate, lasts, tell)
         place = Path(self.place)
@@ -95,8 +91,7 @@ def find_recordings(
 
     Raises:
         DataMissing: a place is not there, or has no recording.
-        UsageError: an unknown zone, or `start` for several recordings.
-    """
+        UsageError: an unknown zone, or `start` for several recordings."""
     files = [file for place in places for file in _below(place)]
     if start is not None and len(files) > 1:
         raise UsageError(f"--start is one moment, but there are {len(files)} recordings; give them one by one")

@@ -14,14 +14,11 @@ from trackers import ByteTrackTracker, CBIoUTracker
 from pickout.config import Settings
 from pickout.video.frames import Frame
 
-_REFERENCE_RATE = 30.0
-"""The library counts its patience in frames of a recording with this many a second."""
-_HELD = 4
-"""Candidates held for each crop that will be kept, so that a better one later has something to replace."""
+_REFERENCE_RATE = 30.0  # the library counts its patience in frames of a recording with this many a second
+_HELD = 4  # candidates held for each crop that will be kept, so that a better one later has something to replace
 _TALLEST = 640
 """Larger crops are reduced to this many pixels in height: no model here reads more, and memory stays bounded."""
-_GRID = (4, 8)
-"""Columns and rows of the mean colours by which two crops are compared."""
+_GRID = (4, 8)  # columns and rows of the mean colours by which two crops are compared
 
 
 class TrackSettings(Settings):
@@ -31,16 +28,12 @@ class TrackSettings(Settings):
     """ByteTrack (Zhang et al., arXiv 2110.06864) or C-BIoU (Yang et al., arXiv 2211.14317); docs/video.md compares."""
     confident: float = Field(default=0.5, gt=0, le=1)
     """Score from which a box begins a track; both go on with boxes below it."""
-    patience: float = Field(default=2.0, gt=0)
-    """Seconds that a person may be hidden without becoming another track."""
-    least: int = Field(default=2, ge=1)
-    """Frames that a track must be seen in to count."""
-    per_track: int = Field(default=3, ge=1)
-    """Crops of a track at most."""
+    patience: float = Field(default=2.0, gt=0)  # seconds that a person may be hidden without becoming another track
+    least: int = Field(default=2, ge=1)  # frames that a track must be seen in to count
+    per_track: int = Field(default=3, ge=1)  # crops of a track at most
     margin: float = Field(default=0.04, ge=0, le=0.5)
     """What is added on each side of a box, as a share of it: detectors cut hair and shoes."""
-    smallest: int = Field(default=40, ge=8)
-    """Height in pixels below which a crop shows too little to be described."""
+    smallest: int = Field(default=40, ge=8)  # height in pixels below which a crop shows too little to be described
     alike: float = Field(default=6.0, ge=0)
     """Mean difference of colours (of 255) below which two crops of a track are alike, and one of them is enough."""
 
@@ -56,8 +49,7 @@ class Sighting:
         score: the detector's.
         quality: by which crops of one track are compared: large, sharp, whole, sure.
         crop: its pixels, perhaps reduced. Shape: (height, width, 3).
-        colours: mean colours of a coarse grid.
-    """
+        colours: mean colours of a coarse grid."""
 
     frame: int
     seconds: float
@@ -75,8 +67,7 @@ class Track:
     Args:
         last: when it was last seen, in seconds.
         seen: in how many frames.
-        best: candidates for its crops, best first.
-    """
+        best: candidates for its crops, best first."""
 
     last: float
     seen: int = 0
@@ -96,8 +87,7 @@ class Tracker:
 
     Args:
         rate: frames a second.
-        settings: how.
-    """
+        settings: how."""
 
     def __init__(self, rate: float, settings: TrackSettings) -> None:
         self._settings = settings
@@ -127,8 +117,7 @@ class Tracker:
         """Box, score and number of each track that is seen in the next frame.
 
         Args:
-            seconds: of the frame; recordings whose frames come unevenly are followed by their times.
-        """
+            seconds: of the frame; recordings whose frames come unevenly are followed by their times."""
         tracked = self._library.update(found, timestamp=seconds)
         if tracked.tracker_id is None or tracked.confidence is None:
             return

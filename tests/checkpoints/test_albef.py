@@ -211,7 +211,15 @@ def test_what_is_left_over_is_named(write: Write, key: str) -> None:
 def test_untied_words_are_refused(write: Write, twin: str, end: str) -> None:
     state = rasa_state()
     state[f"text_encoder{twin}.cls.predictions.decoder.{end}"] += 1
-    with pytest.raises(CheckpointMismatch, match=rf"decoder\.{end} is not the tensor that it should share"):
+    message = rf"'text_encoder{twin}\.cls\.predictions\.decoder\.{end}' is not the tensor that it should share"
+    with pytest.raises(CheckpointMismatch, match=message):
+        pickout.load(write(state))
+
+
+def test_what_a_tied_tensor_should_share_is_missing_by_its_own_name(write: Write) -> None:
+    state = rasa_state()
+    del state["text_encoder.cls.predictions.bias"]
+    with pytest.raises(CheckpointMismatch, match=r"1 missing: text_encoder\.cls\.predictions\.bias"):
         pickout.load(write(state))
 
 

@@ -330,6 +330,8 @@ def test_sizes_are_held_against_the_tensors_before_anything_is_built(run: Path) 
         ("sampler.batch=1000000000", "ask for .* GB at least"),
         ("model.image.height=1000000000", "ask for .* GB at least"),
         ("schedule.epochs=" + "9" * 30, "64 bits"),
+        ("data.workers=1000000", r"data\.workers"),
+        ("augmentation.pad=1000000000", r"augmentation\.pad"),
     ],
 )
 def test_a_recipe_that_no_machine_can_hold_is_refused_at_once(repository: Path, change: str, message: str) -> None:

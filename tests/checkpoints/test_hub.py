@@ -140,6 +140,16 @@ def test_a_network_lost_in_the_middle_keeps_what_came(hub: Hub, tmp_path: Path) 
         transfer.transfer(url, lost, partial, lambda _: None)
 
 
+@pytest.mark.parametrize(("limit", "value"), [("LONGEST", 1000), ("PATIENCE", -1.0)])
+def test_a_list_of_files_without_end_is_told(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    hub.api = b"[" * 2000
+    monkeypatch.setattr(transfer, limit, value)
+    with pytest.raises(DownloadFailed, match="the answer comes to no end"):
+        transfer.repository_files(REPOSITORY, endpoint=hub.address)
+
+
 def asked(hub: Hub) -> int:
     return len(hub.ranges())
 

@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 import pickout
 from pickout.checkpoints.named_weights import fetch_named
-from pickout.checkpoints.publication import model_card, publish
-from pickout.checkpoints.saved_model import load_run, save_model
+from pickout.checkpoints.saved_model import load_run, model_card, publish, save_model
 from pickout.cli.app import build
 from pickout.errors import CheckpointError, DownloadFailed, UsageError
 from pickout.methods.base import Method

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import pickout
 from pickout.checkpoints import saved_model as run_module
-from pickout.checkpoints.fingerprint import described
+from pickout.checkpoints.loaded_model import described
 from pickout.checkpoints.saved_model import save_model
 from pickout.data.transforms import ImageSettings
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, RecipeError, StorageFull

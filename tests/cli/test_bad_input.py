@@ -10,6 +10,7 @@ import lancedb
 import pytest
 from colour_encoder import ColourEncoder
 
+from pickout.cli.model import open_run_data
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.storage.rows import ADDED_FIELDS
 from pickout.gallery.storage.tables import MANIFEST
@@ -178,3 +179,12 @@ def test_a_manifest_of_a_later_format_or_changed_by_hand_stops_every_command(run
     assert state(gallery) == before
     code, out, _ = run("gallery", "verify", gallery, "--json")
     assert code == 3 and problem in " ".join(json.loads(out.splitlines()[0]).values())
+
+
+def test_what_the_reader_of_a_table_assumed_is_printed_without_control_characters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "table.csv").write_text("image,Person\x1bID,split\n1.jpg,1,test\n")
+    open_run_data("a model", None, "table", tmp_path)
+    told = capsys.readouterr().err
+    assert "column 'Person\ufffdID' is read as identity" in told and "\x1b" not in told

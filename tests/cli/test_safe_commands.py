@@ -7,6 +7,8 @@ import sys
 import pytest
 from colour_encoder import ColourEncoder
 
+from pickout.cli.terminal import write
+from pickout.errors import UsageError
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.metadata import CameraFrom
 from tests.gallery.conftest import draw_crop
@@ -28,8 +30,16 @@ def test_a_page_does_not_go_into_a_gallerys_folder(run, gallery, tmp_path, name)
         (tmp_path / "page.html").symlink_to(gallery / "gallery.json")
     page = tmp_path / "page.html" if name == "link" else gallery / name
     code, out, error = run("search", gallery, "teal", "--html", page)
-    assert (code, out) == (2, "") and "lies in a gallery's folder; give another place for the page" in error
+    assert (code, out) == (2, "") and "lies in a gallery's folder; give another place for it" in error
     assert {file: file.read_bytes() for file in gallery.rglob("*") if file.is_file()} == before
+
+
+def test_no_command_writes_into_a_gallerys_folder(gallery):
+    before = (gallery / "gallery.json").read_bytes()
+    for name in ("gallery.json", "crops.lance/page.html"):
+        with pytest.raises(UsageError, match="lies in a gallery's folder"):
+            write(gallery / name, "--out", lambda: "text")
+    assert (gallery / "gallery.json").read_bytes() == before
 
 
 def test_a_page_that_is_there_is_replaced(run, gallery, tmp_path):

@@ -233,7 +233,7 @@ def test_values_as_a_data_frame_writes_them(tmp_path: Path) -> None:
     assert [record.time for record in train.images] == [datetime(2024, 5, 31, 17, 45, 0, 123456), None, None]
 
 
-@pytest.mark.parametrize("missing", ["nan", "NaN", "None", "NaT", "<NA>", "#N/A", "null", "", "  "])
+@pytest.mark.parametrize("missing", ["nan", "NaN", "NAN", "Null", "None", "NaT", "<NA>", "#N/A", "null", "", "  "])
 def test_an_identity_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
     with pytest.raises(AnnotationError, match="record 0, field 'identity'"):
         train_of(tmp_path, f"image,identity\n1.jpg,{missing}\n")

@@ -6,8 +6,9 @@ from PIL import Image
 from pickout.data.batching import Collate, Draw
 from pickout.data.data_set import ImageRecord, Split
 from pickout.data.images import open_image
-from pickout.data.training_pairs import Augmentation, Pairing, TrainingPairs, readable, require_files, with_captions
+from pickout.data.training_pairs import Pairing, TrainingPairs, readable, require_files, with_captions
 from pickout.data.transforms import (
+    Augmentation,
     AugmentationSettings,
     CaptionAugmentationSettings,
     ImageSettings,

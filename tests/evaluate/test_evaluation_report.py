@@ -116,6 +116,12 @@ def test_the_plot_is_a_picture_and_the_same_for_the_same_report():
     assert {(0x0B, 0x6E, 0x99), (0xC2, 0x57, 0x1A)} <= colours
 
 
+def test_names_of_others_are_neither_formulas_nor_control_characters():
+    evil = replace(report(), subject=replace(SUBJECT, model="a$\\frac$\x1b[31m", data="[b]$^"))
+    assert plot_cmc(evil).startswith(b"\x89PNG")
+    assert "a$\\frac$\ufffd[31m (3f2c91abcd12) on [b]$^, test" in shown(evil)
+
+
 def test_a_direction_without_any_relevant_item_is_none():
     relevance = find_relevant(np.array([1, 2]), np.array([3]), np.array([0, 1]), np.array([2]))
     ranks = rank(torch.eye(2), torch.ones(1, 2), relevance)

@@ -260,12 +260,12 @@ def test_a_read_that_an_erasure_takes_the_files_from_is_made_again(gallery, enco
     gallery.kept, times = ids[1:], 0
     real = Store.batches
 
-    def meanwhile(*given):
+    def meanwhile(*given, **more):
         nonlocal times
         times += 1
         if times < 3:
             Store(gallery.path, encoder.dimension).erase(ids[:1])
-        return real(*given)
+        return real(*given, **more)
 
     monkeypatch.setattr(Store, "batches", meanwhile)
     assert READS[read](gallery) == 5 and times >= 3

@@ -199,3 +199,11 @@ def test_times_are_kept_to_the_microsecond_and_with_an_offset_turned_into_utc():
     assert parse_time("2026-03-01T14:30:00+02:00") == datetime(2026, 3, 1, 12, 30)
     assert parse_time("2026-03-01") == datetime(2026, 3, 1)
     assert without_zone(datetime(2026, 3, 1, 1, tzinfo=UTC)) == datetime(2026, 3, 1, 1)
+
+
+def test_files_below_a_folder_are_all_told(store):
+    for root, name in (("/crops", "a/1.jpg"), ("/crops/a", "2.jpg"), ("/crops/ab", "3.jpg"), ("/", "crops/a/4.jpg")):
+        store.put([row(name, root=root)])
+    found = {str(file) for _, file in store.files(Path("/crops/a"))}
+    assert {"/crops/a/1.jpg", "/crops/a/2.jpg", "/crops/a/4.jpg"} <= found and "/crops/ab/3.jpg" not in found
+    assert len(list(store.files())) == len(list(store.files(Path("/")))) == 4

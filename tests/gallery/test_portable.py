@@ -112,6 +112,9 @@ def test_an_export_is_recorded_and_its_file_is_for_its_owner_only(tmp_path, told
 
 def test_a_part_of_a_gallery_can_be_exported(tmp_path, told):
     ids = told.choose(where=Where(cameras=["cam_b"]))
+    for wrong in ([*ids, "0006.png"], [None], [["a"]]):
+        with pytest.raises(UsageError, match="is no crop's id"):
+            told.export(tmp_path / "part.pickout", wrong)
     told.export(tmp_path / "part.pickout", [*ids, "0" * 32])
     import_gallery(tmp_path / "part.pickout", tmp_path / "part.gallery")
     part = Gallery.open(tmp_path / "part.gallery")

@@ -290,3 +290,31 @@ def test_the_audit_over_http(server):
     lines.write_text(lines.read_text().replace("teal", "blue"))
     told = server.client.post("/v1/galleries/people/audit/verify", json={"heads": [old]}).json()
     assert "changed" in told["faults"][0]
+
+
+def test_a_gallery_tells_how_it_is_kept_and_what_is_wrong_with_it(server):
+    told = server.client.get("/v1/galleries/people/state").json()
+    assert (told["rows"], told["search"], told["rebuild"], told["quarantine"]) == (6, "exact", None, [])
+    assert "/" not in json.dumps(told)
+    assert result_of(server.client.post("/v1/galleries/people/verify?files=true")) == {"faults": 0, "found": []}
+    crop = server.ids()["0001.png"]
+    file = server.galleries["people"].rows([crop])[crop].file
+    away = file.rename(file.with_suffix(".away"))
+    (fault,) = result_of(server.client.post("/v1/galleries/people/verify?files=true"))["found"]
+    away.rename(file)  # other tests share it
+    assert fault["file"] == "0001.png" and "/" not in fault["what"]
+
+
+def test_an_approximate_search_is_for_many_crops_and_can_be_switched_off(server):
+    few = server.client.post("/v1/galleries/people/approximate", json={})
+    assert "searched exactly" in json.loads(few.text.splitlines()[-1])["error"]
+    off = server.client.post("/v1/galleries/people/approximate", json={"off": True})
+    assert result_of(off) == {"search": "exact"}
+
+
+def test_calibration_draws_people_where_no_data_is_named(server, monkeypatch):
+    seen = []
+    monkeypatch.setattr("pickout.serve.upkeep_routes.draw_strangers", lambda *at: seen.append(at) or at[0])
+    answer = server.client.post("/v1/galleries/people/calibrate", json={})
+    assert len(seen) == 1 and json.loads(answer.text.splitlines()[-1])["kind"] == "DataMissing"
+    assert server.client.post("/v1/galleries/people/calibrate", json={"data": "street"}).status_code == 422

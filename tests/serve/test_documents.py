@@ -2,7 +2,12 @@
 
 import ast
 import re
+from fnmatch import fnmatch
 
+import typer
+from test_access import MATRIX
+
+from pickout.cli.app import build
 from pickout.serve.settings import ServeSettings
 
 REQUIREMENTS = (
@@ -24,6 +29,31 @@ def test_every_requirement_has_a_row_and_every_named_test_is_there(repository):
     }
     named = set(re.findall(r"`(test_\w+)`", text))
     assert len(named) > 20 and named <= tests, named - tests
+
+
+def test_every_command_is_told_with_its_routes_and_those_are_there(repository):
+    text = (repository / "docs" / "serve.md").read_text().partition("| command | route")[2].partition("## ")[0]
+    rows = [
+        (re.findall("`([^`]+)`", left), right) for left, right in re.findall(r"^\| (`[^|]+) \| ([^|]+) \|$", text, re.M)
+    ]
+    told = [name for names, _ in rows for name in names]
+    commands = {path.removeprefix("pickout ") for path in paths(typer.main.get_command(build()), "pickout")}
+    assert not [path for path in commands if not any(fnmatch(path, name) for name in told)]
+    assert not [name for name in told if not any(fnmatch(path, name) for path in commands)]
+    for names, right in rows:
+        routes = re.findall(r"`((?:GET|POST|PUT|DELETE) [^`]+)`", right)
+        assert routes or right.startswith("none: "), names
+        for method, path in (route.split(" ") for route in routes):
+            whole = path if path.startswith(("/tokens", "/galleries")) else "/galleries/{gallery}" + path
+            assert f"{method} /v1{whole}" in MATRIX, names
+
+
+def paths(command, path):
+    """Every runnable command."""
+    inner = getattr(command, "commands", None)
+    return (
+        [path] if inner is None else [each for name, child in inner.items() for each in paths(child, f"{path} {name}")]
+    )
 
 
 def test_every_setting_is_told_and_no_other(repository):

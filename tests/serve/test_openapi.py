@@ -2,10 +2,14 @@
 
 import json
 import random
+import re
+from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
 from small_server import PURPOSE
+
+from pickout.serve.openapi import ERRORS
 
 schemathesis = pytest.importorskip("schemathesis")
 hypothesis = pytest.importorskip("hypothesis")
@@ -20,14 +24,37 @@ SETTINGS = hypothesis.settings(
 )
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_drawn(monkeypatch):
+    """Calibration without data would draw a hundred people each time."""
+    monkeypatch.setattr("pickout.serve.upkeep_routes.draw_strangers", lambda folder, _: folder)
+
+
 def test_every_route_tells_its_errors_and_its_words(server):
     spec = server.app.openapi()
     assert spec["info"]["title"] == "Pickout"
-    errors = {"401", "403", "404", "413", "422", "429", "500", "503", "507"}
+    errors = {str(code) for code in ERRORS}
     for path, methods in spec["paths"].items():
         for method, told in methods.items():
             assert told.get("description") or told.get("summary"), path
             assert errors <= set(told["responses"]), (path, method)
+
+
+def test_every_body_is_described(server):
+    """Every answer has a schema that says something: a model, words or bytes; and every error is the same."""
+    spec = json.loads(json.dumps(server.app.openapi()))
+    for path, methods in spec["paths"].items():
+        for method, told in methods.items():
+            for status, answer in told["responses"].items():
+                content = answer.get("content", {})
+                if status >= "400":
+                    assert content == {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+                elif status != "204":
+                    assert content and all(each["schema"] for each in content.values()), (method, path, status)
+                    schema = content.get("application/json", {}).get("schema", {"$ref": ""})
+                    assert "$ref" in schema, (method, path, status)
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(spec)))
+    assert named == set(spec["components"]["schemas"])
 
 
 class Asking:
@@ -82,3 +109,52 @@ def test_random_requests_get_answers_that_are_described(server):
         asking.run(found.ok())
     assert len(asking.asked) >= 40
     assert server.client.get("/v1/health").status_code == 200
+
+
+CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
+          "use_after_free", "ensure_resource_availability")  # fmt: skip
+
+
+def test_chains_of_requests_get_answers_that_are_described(server):
+    """Requests that take what earlier ones gave, by the OpenAPI's links; many short runs, each of a fixed seed, since
+    what comes after a change depends on it, which ends a run."""
+    narrowed(server)
+    schema = schemathesis.openapi.from_asgi("/v1/openapi.json", server.app).exclude(path=STREAM)
+    checks = [getattr(schemathesis.checks, name) for name in CHECKS]
+    headers = server.token("search", "index", "audit", "admin")
+    asked, chained, faults = [], set(), []
+
+    class Machine(schema.as_state_machine()):
+        def get_call_kwargs(self, _):
+            return {"headers": headers}
+
+        def step(self, given):
+            if given.transition is not None:
+                chained.add(given.transition.id)
+            return super().step(given)
+
+        def validate_response(self, response, case, **more):
+            asked.append(case.operation.label)
+            try:
+                case.validate_response(response, checks=checks, **more)
+            except BaseException as error:
+                faults.append(f"{case.operation.label} {response.status_code}: {error!r} {error.__dict__}")
+
+    settings = hypothesis.settings(SETTINGS, max_examples=3, stateful_step_count=8)
+    for seed in range(20):
+        with suppress(hypothesis.errors.FlakyStrategyDefinition):
+            hypothesis.seed(seed)(Machine).run(settings=settings)
+    assert faults == []
+    assert len(asked) >= 200 and len(set(asked)) >= 20 and len(chained) >= 8
+
+
+def narrowed(server):
+    """Let the OpenAPI ask for a gallery, crops and a purpose that are there, and for some that are not."""
+    spec, ids = json.loads(json.dumps(server.app.openapi())), list(server.ids().values())
+    known = {"gallery": ["people", "people", "nothing"], "crop": [*ids[:3], "0" * 32], "pickout-purpose": ["incident"]}
+    for methods in spec["paths"].values():
+        for told in methods.values():
+            for each in told.get("parameters", ()):
+                if each["name"] in known:
+                    each["schema"], each["required"] = {"enum": known[each["name"]]}, True
+    server.app.openapi_schema = spec

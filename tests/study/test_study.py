@@ -11,7 +11,7 @@ from pickout.study.runs import ANSWERS, load_plan, recipe_of
 
 STUDIES = Path(__file__).parents[2] / "studies"
 PLAN = """
-name = "try"
+name = 'try $^'
 claim = "Nothing."
 base = "smoke"
 seeds = [1, 2]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from crowds import draw_crowd
 
 from pickout.errors import VideoError
-from pickout.synthetic.crowds import draw_crowd
 from pickout.video import person_net
 from pickout.video.boxes import right_boxes
 from pickout.video.detectors import make_detector

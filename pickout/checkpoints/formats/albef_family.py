@@ -1,8 +1,7 @@
 """Files of the ALBEF family under our names (ALBEF's pre-training and retrieval checkpoints, RaSa's, and so AGA's), and
 the plain BERT and vision transformers that its towers are made of.
 
-The momentum twin's tensors, which end in `_m` there, stand under `momentum.` here.
-"""
+The momentum twin's tensors, which end in `_m` there, stand under `momentum.` here."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -158,6 +157,7 @@ def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor]) -> T
         head, _, tied = key.rpartition(_PREDICTIONS)
         twin = MOMENTUM if head.startswith("text_encoder_m.") else ""
         shared = weights.state.get(twin + TABLES["tied"][_PREDICTIONS + tied])
-        if shared is None or not torch.equal(tensors[key].to(shared.dtype), shared):
-            raise CheckpointMismatch(f"{source}: {_PREDICTIONS}{tied} is not the tensor that it should share")
+        # One that is not there is told with all that is missing.
+        if shared is not None and not torch.equal(tensors[key].to(shared.dtype), shared):
+            raise CheckpointMismatch(f"{source}: '{key}' is not the tensor that it should share")
     return replace(weights, ignored={key: why for key, why in weights.ignored.items() if _PREDICTIONS not in key})

@@ -1,8 +1,7 @@
 """Vectors that stay on disk: found through an index inside a gallery's table, and always scored exactly.
 
 The index is LanceDB's: an inverted file over vectors quantised to one bit a number (RaBitQ, Gao and Long, 2024).
-docs/journal.md tells why not by product quantisation.
-"""
+docs/journal.md tells why not by product quantisation."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
 from pickout.gallery.storage.store import Store
-from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalty, Rows, exact_top
+from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalties, Rows, exact_top
 
 FEWEST = 256  # rows that can be indexed: partitions are found from so many rows each
 Codes = Literal["bits", "bytes"]  # for a number of a vector: a bit (RaBitQ), or its place between least and most
@@ -102,9 +101,7 @@ class FarVectors:
                 rows, vectors = self._rows(_ids(batch["id"])), self._store.matrix(batch["vector"])
                 yield rows[rows >= 0], vectors[rows >= 0]
 
-    def top(
-        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
-    ) -> Best:
+    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
         """About the best rows, and their exact scores; as `exact_top` where few rows pass."""
         passed = len(self._ids) if allowed_N is None else int(np.count_nonzero(allowed_N))
         if passed <= _GATHERED:

@@ -2,8 +2,7 @@
 
 They rest on the hash tree of RFC 6962 over the lines of the log. A head is a checkpoint as public transparency logs
 write it (C2SP tlog-checkpoint and signed-note, Ed25519): the log's name, how many entries, the root of the hash tree, a
-signature. A proof is the request that such witnesses take (C2SP tlog-witness): `old N`, the hashes, the new head.
-"""
+signature. A proof is the request that such witnesses take (C2SP tlog-witness): `old N`, the hashes, the new head."""
 
 import base64
 import hashlib
@@ -219,12 +218,8 @@ def goes_on(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequenc
 
 
 def sign_text(gallery: Path, text: str) -> str:
-    """A text signed with the key of the gallery's log, as a signed note writes it.
-
-    Raises:
-        GalleryDamaged: the key cannot be used.
-        GalleryError: a package is missing.
-    """
+    """A text signed with the key of the gallery's log, as a signed note writes it. `GalleryDamaged`: the key cannot be
+    used; `GalleryError`: a package is missing."""
     key = _private_key(gallery / KEY)
     origin, identifier = _names(key.public_key().public_bytes_raw())
     return f"{text}\n— {origin} {_encoded(identifier + key.sign(text.encode()))}\n"

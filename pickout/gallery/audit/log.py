@@ -3,8 +3,7 @@
 Each crop that was ever shown has a random key `K`, kept beside the log. An entry with nonce `n` holds `HMAC-SHA256(K, n
 || id)` for each crop that it showed. With the key anybody can check that an entry showed this crop; without it, the log
 does not tell it from any other, nor that two entries showed the same one. Erasing a crop destroys its key, and the log
-forgets it.
-"""
+forgets it."""
 
 import errno
 import fcntl

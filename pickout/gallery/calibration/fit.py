@@ -1,6 +1,5 @@
 """Fit how likely a candidate is a match, and check it on people that were not used for fitting."""
 
-import io
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from pickout.gallery.encoder import Encoder, keeps_tokens
 from pickout.gallery.search.probability import Bin, Calibration, Check, Fit, Level, logistic, passing
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
+from pickout.pages import figure_bytes, new_figure, open_axes
 
 BINS = 15  # of equal width, as Guo et al. (2017) use
 _RESAMPLES = 1000
@@ -54,12 +54,7 @@ def error_interval(
 
 def plot_reliability(calibration: Calibration) -> bytes:
     """Share of matches over probability, for people not used for fitting, as PNG bytes."""
-    # Not pyplot: its global state warns when many figures are drawn, and would need a display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6, 5.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.6, 5.2)
     axes, check = figure.add_subplot(), calibration.check
     told = np.array([each.probability for each in check.bins])
     shares, weights = [each.share for each in check.bins], [each.weight for each in check.bins]
@@ -68,15 +63,12 @@ def plot_reliability(calibration: Calibration) -> bytes:
     axes.bar(middles, weights, width=0.9 / BINS, color="#cfe3e2", label="share of candidates")
     axes.plot(told, shares, "o-", color="#0b6e69", linewidth=1.6, markersize=5, label="candidates")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability that was told", ylabel="share that are matches")
-    axes.grid(color="#d9d9d9", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    open_axes(axes)
     axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="#d9d9d9", fontsize=9)
     low, high = check.ece_interval
     title = f"{check.identities} people not used for fitting: ECE {check.ece:.3f} ({low:.3f} to {high:.3f})"
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})  # without it, equal fits give equal bytes
-    return stream.getvalue()
+    return figure_bytes(figure)
 
 
 FEWEST_CROPS, FEWEST_PEOPLE = 50, 40

@@ -103,7 +103,7 @@ def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
 
 def remove_rows(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
     """Take rows out. They are found no more, but their bytes stay in the table's files; see `erase_crops`."""
-    wanted = _checked_ids(ids)
+    wanted = checked_ids(ids)
     record_change(gallery, "remove", len(wanted))
     with changing(gallery, store):
         before = store.count()
@@ -117,7 +117,7 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
     """Take rows out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths, versions;
     see `erase_rows`. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
     table cannot be deleted; the next change tries again."""
-    wanted = _checked_ids(ids)
+    wanted = checked_ids(ids)
     record_change(gallery, "erase", len(wanted))
     return Change(*erase_rows(gallery, store, wanted))
 
@@ -125,7 +125,7 @@ def erase_crops(gallery: Path, store: Store, ids: Sequence[str]) -> Change:
 def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata) -> Change:
     """Lay metadata over that of rows: what is told replaces what a row has. A UsageError for another type than a row
     has, a number beyond 32 bits, or a box without area."""
-    told, wanted, updated = _checked_metadata(told), _checked_ids(ids), set[str]()
+    told, wanted, updated = _checked_metadata(told), checked_ids(ids), set[str]()
     record_change(gallery, "update", len(wanted))
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
@@ -138,7 +138,7 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
     return Change(len(updated))
 
 
-def _checked_ids(ids: Collection[str]) -> list[str]:
+def checked_ids(ids: Collection[str]) -> list[str]:
     """Each id once."""
     for identifier in (told := list(listed(ids))):
         if not isinstance(identifier, str) or not _ID.fullmatch(identifier):

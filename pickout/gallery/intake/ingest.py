@@ -1,9 +1,11 @@
 """From a folder of crops to rows: resumable, idempotent, and stopped by no bad file."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,11 @@ from pickout.gallery.intake.quarantine import read_quarantine, update_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestReport, IngestSettings
 from pickout.gallery.intake.scan import Scan, count_images, find_absent
 from pickout.gallery.intake.suppression import Crop, read_suppression, write_suppression
-from pickout.gallery.storage.rows import Metadata, Row, row_id
+from pickout.gallery.storage.rows import Known, Metadata, Row, row_id
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import changing
+
+_FEW = 1000  # files up to which a run asks for the rows that concern them, instead of reading what all rows are
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,12 @@ class Ingest:
         self._keeps_tokens = keeps_tokens(encoder) and settings.tokens == "auto"
         self._report = IngestReport(notes=[] if table is None else list(table.notes))
         self._exclude, self._scan = exclude, Scan(root, exclude)
+        files = self._scan.files()
+        few = list(islice(files, _FEW + 1))
+        self._files = chain(few, files)
         # Before the rows: of what is erased in between no row is known, and the commit sees that it was erased since.
         self._suppression = read_suppression(gallery)
-        self._inventory = Inventory(store.known())
+        self._inventory = Inventory(store.known() if len(few) > _FEW else _known_of(store, few))
         self._touched: dict[Path, Path] = {}
         self._back: list[Crop] = []
         self._committer = Committer(gallery, store, self._inventory, self._report, self._suppression, settings)
@@ -101,7 +108,7 @@ class Ingest:
         """Every file of the folder, up to the committer."""
         report, changed, settings = self._report, list[_Examined](), self._settings
         ahead = {"threads": settings.threads, "ahead": 2 * settings.batch}
-        with reading_ahead(self._examine, self._scan.files(), **ahead) as files:
+        with reading_ahead(self._examine, self._files, **ahead) as files:
             for examined in files:
                 if self._is_changed(examined):
                     changed.append(examined)
@@ -192,7 +199,9 @@ class Ingest:
     def _settle_absent(self, prune: bool, prune_folders: bool) -> None:
         """Count, and on request remove, the rows below the folder whose files are gone."""
         # Asks the disk, not this run's memory: another run may have added a file since this one passed its folder.
-        absent = find_absent(self._root, self._store.files(), new=self._committer.added, touched=self._touched)
+        absent = find_absent(
+            self._root, self._store.files(self._root), new=self._committer.added, touched=self._touched
+        )
         report, deserted = self._report, absent.deserted
         report.vanished, report.unseen = len(absent.gone), absent.unseen
         report.deserted, report.folders = sum(map(len, deserted.values())), tuple(map(str, sorted(deserted)))
@@ -204,3 +213,13 @@ class Ingest:
             with changing(self._gallery, self._store):
                 self._store.remove(wanted)
             report.pruned = len(wanted)
+
+
+def _known_of(store: Store, files: Sequence[Path]) -> Iterator[Known]:
+    """What is known of these files, and of rows with equal bytes."""
+    contents = set[str]()
+    for file in files:
+        with suppress(ImageUnreadable):
+            contents.add(digest(read_file(file)))
+    yield from store.known(contents, by="content")
+    yield from store.known(row_id(file) for file in files)

@@ -6,8 +6,7 @@ An export is a ZIP archive whose members are stored as they are, so that its siz
     rows-000000.parquet ...    rows, all columns of a gallery's table, plain and uncompressed
     crops/<SHA-256>.<ending>   the pictures, if wanted; each is named by its own hash
 
-Audit, saved searches, quarantine and calibration stay with the gallery.
-"""
+Audit, saved searches, quarantine and calibration stay with the gallery."""
 
 import hashlib
 import io

@@ -152,17 +152,11 @@ def allowed(where: Where, resident: Resident) -> NDArray[np.bool_] | None:
     bounds = [(where.after or datetime.min, where.before or datetime.max)] if bounded else []
     for ranges in (bounds, where.during):
         if ranges:
-            passed &= _within(resident.times, ranges)
+            # From a range's start up to but not including its stop; without time, never.
+            starts, stops = np.array(ranges, "datetime64[us]").T
+            times_N1 = resident.times[:, None]
+            passed &= ((times_N1 >= starts) & (times_N1 < stops)).any(axis=1)
     return passed
-
-
-def _within(times_N: NDArray[np.datetime64], ranges: Sequence[Range]) -> NDArray[np.bool_]:
-    """Which times lie in one of the ranges, from its start up to but not including its stop; without time, never."""
-    inside = np.zeros(len(times_N), dtype=np.bool_)
-    for each in ranges:
-        start, stop = np.array(each, "datetime64[us]")
-        inside |= (times_N >= start) & (times_N < stop)
-    return inside
 
 
 def _range(start: datetime, stop: datetime) -> Range:

@@ -152,8 +152,10 @@ def answer(
     if candidates and isinstance(encoder, Matching):
         look = ranking.second_look(encoder, query, resident, store, settings.aim.without)
     found = ranking.ranked(resident, aim, asked, candidates, look)
-    doubt, notes = resident.vectors.doubt(found.passed), _reading_notes(query, encoder)
-    notes += [doubt] if doubt else []
+    # One note for each sentence that the model cannot read as it stands; none where it cannot tell.
+    texts = (*query.texts, *query.without)
+    notes = [note for text in texts if (note := _note(text, encoder))] if isinstance(encoder, Reading) else []
+    notes += [doubt] if (doubt := resident.vectors.doubt(found.passed)) else []
     if calibration is not None and not (query.is_plain and calibration.second_look == bool(candidates)):
         calibration = None
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
@@ -191,13 +193,6 @@ def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident
     return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
 
-def _reading_notes(query: Query, encoder: Encoder) -> list[str]:
-    """One note for each sentence that the model cannot read as it stands; none where it cannot tell."""
-    if not isinstance(encoder, Reading):
-        return []
-    return [note for text in (*query.texts, *query.without) if (note := _note(text, encoder))]
-
-
 def _note(text: str, encoder: Reading) -> str:
     found = encoder.familiarity(text)
     shown = text if len(text) <= 60 else text[:57] + "..."
@@ -214,9 +209,7 @@ def _note(text: str, encoder: Reading) -> str:
     return " ".join(told)
 
 
-def _faults(
-    hits: Sequence[Hit], rows: Mapping[str, Row], places: int, resident: Resident, store: Store
-) -> Iterator[str]:
+def _faults(hits: Sequence[Hit], rows: dict[str, Row], places: int, resident: Resident, store: Store) -> Iterator[str]:
     """What is damaged of what is shown, and of the vectors that were compared."""
     # Where the version is another, another process has removed them meanwhile.
     if len(hits) < places and store.version() == resident.version:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
+from pickout.gallery.storage.reading import read_resident, slices
 from pickout.gallery.storage.rows import Known, Resident, Row
-from pickout.gallery.vectors.exact import HeldVectors, Vectors
+from pickout.gallery.vectors.exact import Vectors
 
 TABLE = "crops"  # name of a new gallery's table
 FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
@@ -33,7 +33,6 @@ _ATTEMPTS = 20
 _LAST = 2**64 - 1  # the name of version v is this less v
 _HINT = Path("_versions/latest_version_hint.json")  # names the newest version; each change writes it anew
 _HALF_WRITTEN = re.compile(r"^\.tmp|#\d+$")  # names of files that LanceDB or the library below it is still writing
-_LENGTH_OFF = 1e-2  # how far the square of a vector's length may be from one; a changed exponent shows
 _TIDY_FROM, _MOST_PIECES = 0.25, 2000  # rows in small pieces as a share of the largest, and pieces, that are merged
 
 _Found = TypeVar("_Found")
@@ -76,9 +75,9 @@ class Store:
 
     def remove(self, ids: Iterable[str]) -> None:
         """Remove rows; unknown ids are ignored."""
-        for some in _slices(ids):
+        for some in slices(ids):
             with self.latest() as table:
-                table.delete(_where_ids(some))
+                table.delete(_where_in("id", some))
 
     def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
         """The rows of these ids, whole but for their tokens."""
@@ -103,45 +102,36 @@ class Store:
                 table.checkout_latest()
         self._old = False
 
-    def known(self) -> Iterator[Known]:
-        """Every row's id, content and metadata."""
+    def known(self, ids: Iterable[str] | None = None, *, by: str = "id") -> Iterator[Known]:
+        """Every row's id, content and metadata, or those of some ids, or `by` content of some contents."""
         names = ["id", "content", *columns.METADATA]
-        return self._each(lambda each: Known(each["id"], each["content"], columns.to_metadata(each)), names)
+        return self._each(lambda each: Known(each["id"], each["content"], columns.to_metadata(each)), names, ids, by)
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """Every row's id and absolute path."""
-        names = ["id", "root", "path"]
-        return self._each(lambda each: (each["id"], Path(os.fsdecode(each["root"])) / os.fsdecode(each["path"])), names)
+    def files(self, below: Path | None = None) -> Iterator[tuple[str, Path]]:
+        """Every row's id and absolute path; none is left out that lies below this folder, others may be."""
+        inside = os.fsencode(below or "").rstrip(b"/") + b"/"
+        above = pa.array([os.fsencode(each) for each in (below, *below.parents)] if below else [], pa.binary())
+
+        def some(batch: pa.RecordBatch) -> pa.RecordBatch:
+            wanted = pc.or_(pc.is_in(batch["root"], above), pc.starts_with(batch["root"], inside))
+            return batch.filter(wanted)
+
+        def place(each: dict[str, Any]) -> tuple[str, Path]:
+            return each["id"], Path(os.fsdecode(each["root"])) / os.fsdecode(each["path"])
+
+        return self._each(place, ["id", "root", "path"], some=some)
 
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `row_mark`), or those of these rows."""
         names = ["id", *columns.MARKED]
         return self._each(lambda each: (each["id"], columns.row_mark(columns.to_row(each))), names, ids)
 
-    def resident(self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None) -> Resident:
-        """The columns that a search reads: 4 D bytes a row for the vectors and about 60 for the rest. `vectors` makes
-        the vectors, given the ids (N,); without, they are read and held."""
+    def resident(
+        self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None, before: Resident | None = None
+    ) -> Resident:
+        """The columns that a search reads; see `pickout.gallery.storage.reading.read_resident`."""
         self.version()  # raises where files of the newest version are gone
-        schema, parts = pa.schema([self._schema.field(name) for name in columns.RESIDENT]), list[pa.Table]()
-
-        def read(table: Any) -> Resident:
-            parts.clear()
-            held = np.empty((table.count_rows() if vectors is None else 0, self.dimension), dtype=np.float32)
-            filled = damaged = 0
-            for batch in self.batches(table, columns.RESIDENT if vectors else (*columns.RESIDENT, "vector")):
-                if vectors is None:
-                    part = self.matrix(batch["vector"])
-                    held[filled : filled + len(part)] = part
-                    filled += len(part)
-                    # Of length one or not finite is how they are written; NaN compares as damaged.
-                    squares = np.einsum("nd,nd->n", part, part)
-                    damaged += int(np.count_nonzero(~(np.abs(squares - 1) <= _LENGTH_OFF)))
-                parts.append(columns.completed(pa.Table.from_batches([batch]), schema))
-            told = pa.concat_tables([schema.empty_table(), *parts])
-            found = columns.to_resident(told, vectors or (lambda _: HeldVectors(held[:filled])))
-            return replace(found, damaged=damaged, version=int(table.version))
-
-        return self.read(read)
+        return self.read(lambda table: read_resident(self, table, vectors, before))
 
     def version(self) -> int:
         """A number that grows with each change. Where files of the newest version are gone, so that an earlier one
@@ -202,26 +192,44 @@ class Store:
             raise GalleryError(f"{left[0]}: is there again after it was deleted, and {again}")
 
     def scan(
-        self, names: Sequence[str], ids: Iterable[str] | None = None, at_once: int = 1000
+        self, names: Sequence[str], ids: Iterable[str] | None = None, at_once: int = 1000, by: str = "id"
     ) -> Iterator[pa.RecordBatch]:
         """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
-        some ids, so many at once. Columns that an older table lacks are left out."""
-        for some in [None] if ids is None else _slices(ids, at_once):
-            yield from self.read(lambda table: list(self.batches(table, names, some)))  # noqa: B023
+        some ids, or of contents where those are what they are named `by`, so many at once. Columns that an older table
+        lacks are left out."""
+        for some in [None] if ids is None else slices(ids, at_once):
+            yield from self.read(lambda table: list(self.batches(table, names, some, by)))  # noqa: B023
 
     def _each(
-        self, make: Callable[[dict[str, Any]], _Found], names: Sequence[str], ids: Iterable[str] | None = None
+        self,
+        make: Callable[[dict[str, Any]], _Found],
+        names: Sequence[str],
+        ids: Iterable[str] | None = None,
+        by: str = "id",
+        some: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
     ) -> Iterator[_Found]:
-        for batch in self.scan(names, ids):
+        for batch in map(some, self.scan(names, ids, by=by)):
             with lance_errors(self.folder):
                 made = [make(values) for values in batch.to_pylist()]
             yield from made
 
-    def batches(self, table: Any, names: Sequence[str], ids: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """`scan` of one version, piece by piece. No filter may name the tokens: it would read those of every row."""
+    def batches(
+        self,
+        table: Any,
+        names: Sequence[str],
+        ids: list[str] | None = None,
+        by: str = "id",
+        places: list[NDArray[np.int64]] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """`scan` of one version, piece by piece; `by` what column rows are named, `places` takes up where they lie on
+        disk. No filter may name the tokens: it would read those of every row."""
         have = [name for name in names if name in table.schema.names]
-        wanted = table.search() if ids is None else table.search().where(_where_ids(ids))
-        yield from wanted.select(have).limit(_EVERY if ids is None else len(ids)).to_batches()
+        wanted = table.search() if ids is None else table.search().where(_where_in(by, ids))
+        wanted = wanted.select(have).with_row_id(places is not None)
+        for batch in wanted.limit(len(ids) if ids is not None and by == "id" else _EVERY).to_batches():
+            if places is not None:
+                places.append(batch["_rowid"].to_numpy().astype(np.int64))
+            yield batch
 
     def matrix(self, column: Any) -> NDArray[np.float32]:
         """A column of vectors as an array (n, D)."""
@@ -267,14 +275,8 @@ class Store:
         return {file for file in self._files.rglob("*") if not file.is_dir() or file.is_symlink()}
 
 
-def _slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
-    every = list(ids)
-    for start in range(0, len(every), length):
-        yield every[start : start + length]
-
-
-def _where_ids(ids: Iterable[str]) -> str:
-    return "id IN ({})".format(", ".join("'" + name.replace("'", "''") + "'" for name in ids))
+def _where_in(column: str, values: Iterable[str]) -> str:
+    return "{} IN ({})".format(column, ", ".join("'" + value.replace("'", "''") + "'" for value in values))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ _BLOCK = 65_536  # rows told together by `blocks`, or re-scored at a time, which
 _GATHERED = 512  # rows gathered at a time
 _TOGETHER = 16_384  # rows that one thread scores before it takes the next ones
 _GATHER_BELOW = 0.3  # share of allowed rows below which their vectors are gathered instead of scoring all rows
+_ROOM = 1024  # rows at least, besides an eighth, for which there is room behind those that are held
+_MOST_NEW = 20_000  # rows that were added since, above which all are read
+_LENGTH_OFF = 1e-2  # how far the square of a vector's length may be from one; a changed exponent shows
 _QUERIES = 32  # queries multiplied with a block at a time
 
 Floats = NDArray[np.float32]
@@ -32,6 +35,9 @@ class Penalty:
     weight: float  # what each unit beyond it costs
 
 
+Penalties = Sequence[Penalty]
+
+
 def exact_top(
     vectors_ND: Floats,
     query_D: Floats,
@@ -39,7 +45,7 @@ def exact_top(
     top: int,
     order_N: Rows,
     allowed_N: Mask | None = None,
-    penalties: Sequence[Penalty] = (),
+    penalties: Penalties = (),
     rough_N: Floats | None = None,
 ) -> Best:
     """The `top` rows of largest score, best first: positions (k,) and scores (k,), the inner product with the query,
@@ -83,7 +89,7 @@ def _rough_scores(vectors_ND: Floats, query_D: Floats, positions: Rows | None) -
     return scores if few is not None or positions is None else scores[positions]
 
 
-def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Sequence[Penalty]) -> float:
+def _rounding(vectors_ND: Floats, query_D: Floats, penalties: Penalties) -> float:
     """Bound on the error of a score in single precision: each inner product's, and a few roundings more a penalty."""
     one = float(vectors_ND.shape[1] * np.finfo(np.float32).eps)
     # A unit vector's product with a crop and the threshold are at most 1; the 4 covers the sums and the product.
@@ -116,18 +122,58 @@ class Vectors(Protocol):
     def blocks(self) -> Iterator[tuple[Rows, Floats]]:
         """All rows in pieces: (b,) rows and their vectors (b, D), each row once."""
 
-    def top(
-        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
-    ) -> Best:
+    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
         """The best rows and their scores, as `exact_top` tells them."""
 
 
 class HeldVectors:
-    """All vectors (N, D) in memory; a search misses nothing."""
+    """All vectors (N, D) in memory; a search misses nothing. Where `places` (N,) tells where on disk each row lies,
+    what is read after a change takes over the vectors of the rows that lie there still. `whole` is memory that begins
+    with `array` and has room behind it."""
 
-    def __init__(self, array: Floats) -> None:
-        self.array = array
+    def __init__(
+        self, array: Floats, places: Rows | None = None, whole: Floats | None = None, damaged: int = 0
+    ) -> None:
+        self.array, self.places, self.damaged = array, places, damaged
+        self._whole = whole
         self._scored: dict[bytes, Floats] = {}
+
+    @classmethod
+    def room(cls, rows: int, dimension: int) -> Floats:
+        """Memory for so many vectors, and some more; what is not written to takes none."""
+        return np.empty((rows + rows // 8 + _ROOM, dimension), dtype=np.float32)
+
+    def followed(
+        self, places_N: Rows, same: Callable[[Rows, Rows], Mask], read: Callable[[Rows], Floats]
+    ) -> Self | None:
+        """The vectors of the rows that are there now: those that lie where they lay, and the others by `read`, given
+        their positions. Rows that are new go behind those that are held, without copying these. None where so many are
+        new that all may as well be read.
+
+        Args:
+            places_N: where each row lies now.
+            same: whether rows (their positions then, and now) are the same ones.
+            read: the vectors (n, D) of rows, by their positions now.
+        """
+        if self.places is None or not len(self.places):
+            return None
+        order, held = np.argsort(self.places, kind="stable"), len(self.array)
+        then = order[np.minimum(np.searchsorted(self.places, places_N, sorter=order), held - 1)]
+        stays = self.places[then] == places_N
+        stays[stays] = same(then[stays], np.flatnonzero(stays))
+        new = np.flatnonzero(~stays)
+        if len(new) > _MOST_NEW:
+            return None
+        fresh, rows, whole = read(new), len(places_N), self._whole
+        behind = len(new) == rows - held and np.array_equal(then[stays], np.arange(held)) and stays[:held].all()
+        if behind and whole is not None and len(whole) >= rows:
+            self._whole = None  # only one can go on from here
+            whole[held:rows] = fresh
+            return type(self)(whole[:rows], places_N, whole, self.damaged + damaged_rows(fresh))
+        whole = self.room(rows, self.array.shape[1])
+        np.take(self.array, then, axis=0, out=whole[:rows], mode="clip")
+        whole[new] = fresh
+        return type(self)(whole[:rows], places_N, whole, damaged_rows(whole[:rows]))
 
     def doubt(self, _passed: int) -> str | None:
         """None: nothing is missed."""
@@ -147,9 +193,7 @@ class HeldVectors:
             block = self.array[start : start + _BLOCK]
             yield np.arange(start, start + len(block)), block
 
-    def top(
-        self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Sequence[Penalty]
-    ) -> Best:
+    def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
         """See `exact_top`."""
         rough = self._scored.get(query_D.tobytes())
         return exact_top(
@@ -171,6 +215,12 @@ class HeldVectors:
             yield
         finally:
             self._scored = {}
+
+
+def damaged_rows(vectors_ND: Floats) -> int:
+    """How many are not of length one and finite, as which they were written."""
+    squares = np.einsum("nd,nd->n", vectors_ND, vectors_ND)
+    return int(np.count_nonzero(~(np.abs(squares - 1) <= _LENGTH_OFF)))  # NaN compares as damaged
 
 
 def best_rows(vectors: Vectors, queries_QD: Floats, kept: int) -> tuple[Rows, Floats]:

@@ -1,10 +1,9 @@
 """Frames of crowds: equal chance gives equal frames, and the mask says who is where."""
 
+import crowds
 import numpy as np
 import pytest
-
-from pickout.synthetic import crowds
-from pickout.synthetic.crowds import draw_crowd
+from crowds import draw_crowd
 
 SIZE = (144, 256)
 

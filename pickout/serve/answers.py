@@ -1,0 +1,306 @@
+"""What clients are answered: a model for each body. What is not in one is a fault of the server, not an extra."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, create_model
+
+from pickout.gallery.intake.report import IngestReport
+from pickout.serve.requests import Body, CropId
+from pickout.serve.retention import Hold, KeepRule
+
+Filtered = dict[str, str | list[str] | dict[str, list[str]]]
+"""Filters that are set, by name, as a search takes them; ranges as `from/to`."""
+Parts = dict[str, list[str]]
+"""Parts of a query that are set."""
+
+
+class Me(Body):
+    name: str
+    user: str
+    """As the audit tells it."""
+    roles: list[str]
+    blurred: bool
+    expires: str | None
+    cameras: list[str] | None
+    galleries: list[str] | None
+
+
+class GalleryAnswer(Body):
+    gallery: str
+    model: str
+    fingerprint: str
+    purposes: list[str]
+    crops: int
+    values: dict[str, dict[str, int]]
+    """For each thing that can be filtered by, how many crops have each value; the 1000 most frequent."""
+
+
+class ReadPart(Body):
+    text: str
+    meaning: str
+
+
+class ParseAnswer(Body):
+    description: str
+    where: Filtered
+    read: list[ReadPart]
+
+
+class Crop(Body):
+    id: CropId
+    width: int
+    height: int
+    camera: str | None
+    time: str | None
+    video: str | None
+    frame: int | None
+    box: list[int] | None
+    track: str | None
+    labels: dict[str, str]
+
+
+class Candidate(Crop):
+    rank: int
+    score: float
+    match: float | None
+    """Score of the model's second look, where it has one."""
+    probability: float | None
+    """That it shows the person described, where the gallery is calibrated."""
+    others: list[CropId]
+    """Crops that are shown as one with it."""
+    thumbnail: str | None = None
+    """A JPEG in base64, where it was asked for."""
+
+
+class SearchAnswer(Body):
+    query: Parts
+    where: Filtered
+    group: str
+    passed: int
+    """Crops that passed the filters."""
+    page: int
+    more: bool
+    no_good_match: bool | None
+    best_probability: float | None
+    threshold: float | None
+    error: float | None
+    notes: list[str]
+    faults: list[str]
+    parse: ParseAnswer | None
+    candidates: list[Candidate]
+
+
+class SavedSearch(Body):
+    name: str
+    query: Parts
+    where: Filtered
+    group: str
+    saved: str
+    user: str
+
+
+class NewWatch(Body):
+    name: str
+    search: str
+    promised: bool
+    least_false_alarms_a_day: float
+    crops_a_day: float
+    note: str | None
+
+
+class Watch(NewWatch):
+    webhook: str | None
+    made: str
+    false_alarms_a_day: float
+    stopped: bool
+
+
+class Alarm(Body):
+    number: int
+    crop: Crop
+    at: str
+    p: float
+    score: float
+
+
+class Erased(Body):
+    erased: int
+    searches_removed: list[str]
+    """Saved searches that named an erased crop."""
+
+
+class Recording(Body):
+    recording: str
+    name: str
+    bytes: int
+    sent: str
+
+
+class Begun(Body):
+    job: str
+    what: str
+    gallery: str
+    ended: bool
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    """As the route that began it tells."""
+
+
+class JobAnswer(Begun):
+    error: str | None
+
+
+@dataclass
+class Uploaded(IngestReport):
+    """An index run, and the ids of the crops that were sent."""
+
+    crops: tuple[str, ...] = ()
+
+
+class VideoAnswer(Body):
+    tracks: int
+    crops: int
+    faults: dict[str, str]
+    """What could not be read, by recording."""
+    indexed: IngestReport | None
+
+
+class Fault(Body):
+    file: str
+    what: str
+
+
+class Calibrated(Body):
+    check: dict[str, float | list[float] | None]
+    """How well probabilities hold for people not used for fitting."""
+    doubts: list[str]
+
+
+class Rebuilt(Body):
+    rows: int
+    encoded: int
+    resumed: int
+    dropped: int
+    uncalibrated: bool
+    seconds: float
+
+
+class Quarantine(Body):
+    file: str
+    reason: str
+
+
+class Rebuilding(Body):
+    model: str
+    fingerprint: str
+    done: int
+    rows: int
+
+
+class State(Body):
+    rows: int
+    cameras: list[str]
+    quarantined: int
+    saved_searches: int
+    format: int
+    created: str
+    model: str
+    fingerprint: str
+    search: str
+    rebuild: Rebuilding | None
+    bytes: int
+    quarantine: list[Quarantine]
+
+
+class Due(Body):
+    due: int
+    held: int
+    undated: int
+
+
+class RetentionAnswer(Due):
+    rules: list[KeepRule]
+    holds: list[Hold]
+
+
+class AuditState(Body):
+    entries: int
+    root: str
+    heads: int
+    faults: list[str]
+    public_key: str
+
+
+class TokenAnswer(Body):
+    id: str
+    name: str
+    roles: list[str]
+    cameras: list[str] | None
+    galleries: list[str] | None
+    blurred: bool
+    created: str
+    expires: str
+    revoked: str | None
+
+
+class NewToken(TokenAnswer):
+    secret: str
+
+
+class ExplainedWord(Body):
+    text: str
+    start: int
+    stop: int
+    state: Literal["read", "mark", "cut"]
+    weight: float | None
+    patches: list[list[float]] | None
+
+
+class Shown(Body):
+    way: str | None
+    measured: bool
+    note: str
+
+
+class Kept(Body):
+    patches: list[tuple[int, int, float]]
+    pieces: list[tuple[int, float]]
+
+
+class Explanation(Body):
+    schema_: str = Field(alias="schema")
+    meaning: str
+    model: str
+    fingerprint: str
+    sentence: str
+    score: float
+    shown: dict[str, Shown]
+    grid: tuple[int, int]
+    patches: list[list[float]] | None
+    """Heat, row by row from the top."""
+    words: list[ExplainedWord]
+    bank: Kept | None
+
+
+def _of(name: str, **fields: Any) -> type[Body]:
+    required: Any = {key: (kind, ...) for key, kind in fields.items()}
+    return create_model(name, __base__=Body, **required)
+
+
+Status = _of("Status", status=Literal["running", "ready", "stopping"])
+Galleries = _of("Galleries", galleries=list[str])
+PictureAnswer = _of("PictureAnswer", picture=str)
+Saved = _of("Saved", saved=str)
+SavedSearches = _of("SavedSearches", saved=list[SavedSearch])
+Watches = _of("Watches", watches=list[Watch])
+Alarms = _of("Alarms", alarms=list[Alarm])
+Updated = _of("Updated", updated=int)
+Removed = _of("Removed", removed=int)
+Compacted = _of("Compacted", compacted=bool)
+Drawn = _of("Drawn", crops=int)
+Recordings = _of("Recordings", recordings=list[Recording])
+Verified = _of("Verified", faults=int, found=list[Fault])
+Searched = _of("Searched", search=str)
+Entries = _of("Entries", entries=list[dict[str, Any]])
+TokenList = _of("TokenList", tokens=list[TokenAnswer])

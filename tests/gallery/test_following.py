@@ -1,0 +1,72 @@
+"""Rows read after changes take over what was read before, and are what reading them all gives."""
+
+import numpy as np
+import pytest
+from test_lance_table import row
+
+from pickout.gallery.storage.store import Store
+from pickout.gallery.vectors import exact
+
+
+def unit(generator):
+    vector = generator.standard_normal(4).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def held(resident):
+    return {each.decode(): vector.tolist() for each, vector in zip(resident.ids, resident.vectors.array, strict=True)}
+
+
+def facts(resident):
+    order = np.argsort(resident.ids)
+    camera = resident.facets["camera"]
+    told = (resident.ids[order].tolist(), resident.order[order].tolist(), camera.positions[order].tolist())
+    return (*told, camera.names, resident.damaged, resident.version)
+
+
+def test_rows_that_come_go_behind_those_that_are_held(tmp_path):
+    generator, store = np.random.default_rng(1), Store(tmp_path, 4, create=True)
+    store.put([row(f"{n}.jpg", vector=unit(generator)) for n in range(50)])
+    first = store.resident()
+    before = held(first)
+    store.put([row(f"{n}.jpg", vector=unit(generator), camera="yard") for n in range(50, 60)])
+    second = store.resident(before=first)
+    assert np.shares_memory(first.vectors.array, second.vectors.array)
+    third = store.resident(before=first)  # only one may write behind it
+    assert not np.shares_memory(first.vectors.array, third.vectors.array)
+    assert held(first) == before and held(second) == held(third) == held(store.resident())
+    assert facts(second) == facts(store.resident())
+
+
+@pytest.mark.parametrize("most", [2, 20_000])
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_changes_what_is_taken_over_is_what_is_there(tmp_path, monkeypatch, seed, most):
+    monkeypatch.setattr(exact, "_MOST_NEW", most)
+    monkeypatch.setattr(exact, "_ROOM", 3)
+    generator, store = np.random.default_rng(seed), Store(tmp_path, 4, create=True)
+    resident = store.resident()
+    for _ in range(25):
+        for _ in range(generator.integers(1, 3)):
+            names = [f"{n}.jpg" for n in generator.choice(40, generator.integers(1, 6), replace=False)]
+            what = generator.choice(["put", "put", "put", "remove", "erase", "compact", "damage"])
+            if what == "put":
+                store.put([row(name, vector=unit(generator), camera=f"c{generator.integers(3)}") for name in names])
+            elif what == "damage":
+                store.put([row(names[0], vector=(3, 0, 0, 0))])
+            elif what == "compact":
+                store.compact()
+            else:
+                getattr(store, what)([row(name).id for name in names])
+        resident = store.resident(before=resident)
+        whole = store.resident()
+        np.testing.assert_equal(held(resident), held(whole))
+        assert facts(resident) == facts(whole)
+
+
+def test_a_vector_that_is_replaced_in_place_of_another_is_read(tmp_path):
+    store = Store(tmp_path, 4, create=True)
+    store.put([row("a.jpg", vector=(1, 0, 0, 0))])
+    first = store.resident()
+    store.erase([row("b.jpg").id])  # writes the table anew
+    store.put([row("a.jpg", vector=(0, 1, 0, 0))])
+    assert held(store.resident(before=first)) == {row("a.jpg").id: [0, 1, 0, 0]}
