@@ -35,8 +35,8 @@ ATTEMPTS = 10  # how often random erasing looks for a rectangle that fits
 class ImageSettings(Settings):
     """What every image becomes before the vision tower sees it."""
 
-    height: int = Field(default=384, ge=8)  # height in pixels (ITSELF, implementation details)
-    width: int = Field(default=128, ge=8)  # width in pixels (ITSELF, implementation details)
+    height: int = Field(default=384, ge=8, le=4096)  # height in pixels (ITSELF, implementation details)
+    width: int = Field(default=128, ge=8, le=4096)  # width in pixels (ITSELF, implementation details)
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)  # mean of red, green and blue that is taken off (CLIP's)
     std: tuple[Positive, Positive, Positive] = (0.26862954, 0.26130258, 0.27577711)
     """Standard deviation that the rest is divided by (CLIP's)."""

@@ -63,10 +63,12 @@ def test_after_any_changes_what_is_taken_over_is_what_is_there(tmp_path, monkeyp
         assert facts(resident) == facts(whole)
 
 
-def test_a_vector_that_is_replaced_in_place_of_another_is_read(tmp_path):
+def test_a_row_that_came_again_where_it_lay_is_read(tmp_path):
+    """An erasure writes the table anew, and numbers its pieces from the beginning."""
     store = Store(tmp_path, 4, create=True)
-    store.put([row("a.jpg", vector=(1, 0, 0, 0))])
+    store.put([row("a.jpg", vector=(1, 0, 0, 0)), row("b.jpg")])
     first = store.resident()
-    store.erase([row("b.jpg").id])  # writes the table anew
+    store.erase([row("a.jpg").id])
     store.put([row("a.jpg", vector=(0, 1, 0, 0))])
+    store.erase([row("b.jpg").id])
     assert held(store.resident(before=first)) == {row("a.jpg").id: [0, 1, 0, 0]}

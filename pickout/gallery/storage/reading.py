@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pickout.gallery.storage.rows import RESIDENT, Resident, completed, row_schema, to_resident
 from pickout.gallery.vectors.exact import HeldVectors, Vectors, damaged_rows
 
+_SEAL = 16  # bytes of a row's seal, see `row_seal`
+
 MakeVectors = Callable[[NDArray[np.bytes_]], Vectors]
 
 
@@ -20,12 +22,7 @@ class Batches(Protocol):
     dimension: int
 
     def batches(
-        self,
-        table: Any,
-        names: Sequence[str],
-        ids: list[str] | None = None,
-        by: str = "id",
-        places: list[NDArray[np.int64]] | None = None,
+        self, table: Any, names: Sequence[str], ids: list[str] | None = None, by: str = "id"
     ) -> Iterator[pa.RecordBatch]:
         """Rows of one version, piece by piece."""
 
@@ -40,25 +37,27 @@ def read_resident(store: Batches, table: Any, vectors: MakeVectors | None, befor
         store: reads them.
         table: that version.
         vectors: makes the vectors, given the ids (N,); None: they are read and held.
-        before: what was read of this table earlier: its vectors are taken over, as far as rows are where they were."""
+        before: what was read of this table earlier: the vectors of rows that did not change are taken over.
+    """
     old = None if before is None or vectors is not None else before.vectors
     reads, filled = vectors is None and not isinstance(old, HeldVectors), 0
-    parts, places = list[pa.Table](), list[NDArray[np.int64]]()
+    parts, digests = list[pa.Table](), list[bytes]()
     schema = pa.schema([row_schema(store.dimension).field(name) for name in RESIDENT])
     whole = HeldVectors.room(table.count_rows() if reads else 0, store.dimension)
-    for batch in store.batches(table, (*RESIDENT, *(["vector"] if reads else ())), places=places):
+    for batch in store.batches(table, (*RESIDENT, "seal", *(["vector"] if reads else ()))):
         if reads:
             part = store.matrix(batch["vector"])
             whole[filled : filled + len(part)] = part
             filled += len(part)
+        sealed = batch["seal"].to_pylist() if "seal" in batch.schema.names else [None] * len(batch)
+        digests += [each if each is not None and len(each) == _SEAL else bytes(_SEAL) for each in sealed]
         parts.append(completed(pa.Table.from_batches([batch]), schema))
-    place = np.concatenate([np.empty(0, np.int64), *places])
+    seals = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
     def held(ids: NDArray[np.bytes_]) -> Vectors:
-        if before is None or not isinstance(old, HeldVectors):
-            return HeldVectors(whole[:filled], place, whole, damaged_rows(whole[:filled]))
-        same = lambda then, now: before.ids[then] == ids[now]  # noqa: E731
-        found = old.followed(place, same, lambda new: _vectors(store, table, [each.decode() for each in ids[new]]))
+        if not isinstance(old, HeldVectors):
+            return HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
+        found = old.followed(seals, lambda new: _vectors(store, table, [each.decode() for each in ids[new]]))
         return found or read_resident(store, table, None, None).vectors
 
     found = to_resident(pa.concat_tables([schema.empty_table(), *parts]), vectors or held)

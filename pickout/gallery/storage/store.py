@@ -214,22 +214,14 @@ class Store:
             yield from made
 
     def batches(
-        self,
-        table: Any,
-        names: Sequence[str],
-        ids: list[str] | None = None,
-        by: str = "id",
-        places: list[NDArray[np.int64]] | None = None,
+        self, table: Any, names: Sequence[str], ids: list[str] | None = None, by: str = "id"
     ) -> Iterator[pa.RecordBatch]:
-        """`scan` of one version, piece by piece; `by` what column rows are named, `places` takes up where they lie on
-        disk. No filter may name the tokens: it would read those of every row."""
-        have = [name for name in names if name in table.schema.names]
+        """`scan` of one version, piece by piece; `by` what column rows are named. No filter may name the tokens: it
+        would read those of every row."""
+        there = set(table.schema.names)  # each look at it is a call of the library's thread
+        have = [name for name in names if name in there]
         wanted = table.search() if ids is None else table.search().where(_where_in(by, ids))
-        wanted = wanted.select(have).with_row_id(places is not None)
-        for batch in wanted.limit(len(ids) if ids is not None and by == "id" else _EVERY).to_batches():
-            if places is not None:
-                places.append(batch["_rowid"].to_numpy().astype(np.int64))
-            yield batch
+        yield from wanted.select(have).limit(len(ids) if ids is not None and by == "id" else _EVERY).to_batches()
 
     def matrix(self, column: Any) -> NDArray[np.float32]:
         """A column of vectors as an array (n, D)."""

@@ -23,6 +23,7 @@ _QUERIES = 32  # queries multiplied with a block at a time
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]  # positions of rows in the arrays of a gallery
+Seals = NDArray[np.uint64]  # (N, 2), digests of all that rows hold
 Best = tuple[Rows, NDArray[np.float64]]  # rows (k,), best first, and their scores (k,)
 
 
@@ -127,15 +128,14 @@ class Vectors(Protocol):
 
 
 class HeldVectors:
-    """All vectors (N, D) in memory; a search misses nothing. Where `places` (N,) tells where on disk each row lies,
-    what is read after a change takes over the vectors of the rows that lie there still. `whole` is memory that begins
-    with `array` and has room behind it."""
+    """All vectors (N, D) in memory; a search misses nothing. Where `seals` (N, 2) tell rows apart, equal ones having
+    equal vectors and zeros none, what is read after a change takes over the vectors of rows that are still there.
+    `whole` is memory that begins with `array` and has room behind it."""
 
     def __init__(
-        self, array: Floats, places: Rows | None = None, whole: Floats | None = None, damaged: int = 0
+        self, array: Floats, seals: Seals | None = None, whole: Floats | None = None, damaged: int = 0
     ) -> None:
-        self.array, self.places, self.damaged = array, places, damaged
-        self._whole = whole
+        self.array, self.seals, self.damaged, self._whole = array, seals, damaged, whole
         self._scored: dict[bytes, Floats] = {}
 
     @classmethod
@@ -143,36 +143,28 @@ class HeldVectors:
         """Memory for so many vectors, and some more; what is not written to takes none."""
         return np.empty((rows + rows // 8 + _ROOM, dimension), dtype=np.float32)
 
-    def followed(
-        self, places_N: Rows, same: Callable[[Rows, Rows], Mask], read: Callable[[Rows], Floats]
-    ) -> Self | None:
-        """The vectors of the rows that are there now: those that lie where they lay, and the others by `read`, given
-        their positions. Rows that are new go behind those that are held, without copying these. None where so many are
-        new that all may as well be read.
-
-        Args:
-            places_N: where each row lies now.
-            same: whether rows (their positions then, and now) are the same ones.
-            read: the vectors (n, D) of rows, by their positions now."""
-        if self.places is None or not len(self.places):
+    def followed(self, seals: Seals, read: Callable[[Rows], Floats]) -> Self | None:
+        """The vectors of the rows that are there now, given their seals: those that are held, and the others by `read`,
+        given their positions. Rows that are new go behind those that are held, without copying these. None where so
+        many are new that all may as well be read."""
+        if self.seals is None or not len(self.seals):
             return None
-        order, held = np.argsort(self.places, kind="stable"), len(self.array)
-        then = order[np.minimum(np.searchsorted(self.places, places_N, sorter=order), held - 1)]
-        stays = self.places[then] == places_N
-        stays[stays] = same(then[stays], np.flatnonzero(stays))
+        order, held = np.argsort(self.seals[:, 0], kind="stable"), len(self.array)
+        then = order[np.minimum(np.searchsorted(self.seals[:, 0], seals[:, 0], sorter=order), held - 1)]
+        stays = (self.seals[then] == seals).all(axis=1) & seals.any(axis=1)
         new = np.flatnonzero(~stays)
         if len(new) > _MOST_NEW:
             return None
-        fresh, rows, whole = read(new), len(places_N), self._whole
-        behind = len(new) == rows - held and np.array_equal(then[stays], np.arange(held)) and stays[:held].all()
+        fresh, rows, whole = read(new), len(seals), self._whole
+        behind = len(new) == rows - held and stays[:held].all() and np.array_equal(then[:held], np.arange(held))
         if behind and whole is not None and len(whole) >= rows:
             self._whole = None  # only one can go on from here
             whole[held:rows] = fresh
-            return type(self)(whole[:rows], places_N, whole, self.damaged + damaged_rows(fresh))
+            return type(self)(whole[:rows], seals, whole, self.damaged + damaged_rows(fresh))
         whole = self.room(rows, self.array.shape[1])
         np.take(self.array, then, axis=0, out=whole[:rows], mode="clip")
         whole[new] = fresh
-        return type(self)(whole[:rows], places_N, whole, damaged_rows(whole[:rows]))
+        return type(self)(whole[:rows], seals, whole, damaged_rows(whole[:rows]))
 
     def doubt(self, _passed: int) -> str | None:
         """None: nothing is missed."""

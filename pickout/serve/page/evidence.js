@@ -56,21 +56,23 @@ function evidence(found, crop) {
   return item;
 }
 
-const TOGETHER = 120;
+const TOGETHER = 120; // fills rows of one to five
 
-// Drawn in parts as one scrolls there: a case may hold thousands.
+// Drawn in parts as one scrolls there, each a list that is laid out only while it is near: a case may hold thousands.
 export function evidenceList(found, crops) {
-  const list = h("ul", { class: "evidence" });
+  const whole = h("div", { class: "parts-of-evidence" });
   let drawn = 0;
   const near = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && draw(), {
-    rootMargin: "1500px",
+    rootMargin: "2000px",
   });
   const draw = () => {
     near.disconnect();
-    list.append(...crops.slice(drawn, drawn + TOGETHER).map((crop) => evidence(found, crop)));
+    const some = crops.slice(drawn, drawn + TOGETHER).map((crop) => evidence(found, crop));
+    const list = h("ul", { class: "evidence" }, some);
+    whole.append(list);
     drawn += TOGETHER;
     if (drawn < crops.length) near.observe(list.lastElementChild);
   };
   draw();
-  return list;
+  return whole;
 }
