@@ -2,7 +2,9 @@
 
 import signal
 import sys
+import tomllib
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,11 +65,12 @@ def serve(
     names = {*LOOPBACK, host, *service.settings.hosts}
     app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)
     ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
-    config = uvicorn.Config(app, host=host, port=port, log_config=_LOGGING, **ends, **_LIMITS)
+    told = tomllib.loads(resources.files("pickout.serve").joinpath("uvicorn.toml").read_text("utf-8"))
+    config = uvicorn.Config(app, host=host, port=port, **ends, **told)
     server = uvicorn.Server(config)
     sys.stderr.write(f"The page: http{'s' if certificate else ''}://{host}:{port}/\n" if port else "")
     app.state.parts.stopping = lambda: server.should_exit
-    sys.setswitchinterval(_SWITCH)
+    sys.setswitchinterval(0.0005)  # seconds: a search must not wait longer for a thread that indexes
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn stops by it and raises it again: exit code 0 then
     try:
         server.run()
@@ -123,33 +126,3 @@ def open_service(
     settings = settings.model_copy(update={"recordings": (*settings.recordings, *recordings)})
     resolved = [path.resolve() for path in galleries]
     return Service(hosted(resolved, of_gallery, settings), state.resolve(), settings, load, via)
-
-
-_LIMITS: dict[str, Any] = {
-    "http": "h11",  # bounds the size of headers, which httptools does not
-    "h11_max_incomplete_event_size": 32_768,
-    "server_header": False,
-    "proxy_headers": False,
-    "access_log": False,  # the guard writes one, without the query
-    "timeout_graceful_shutdown": 60,
-    "timeout_keep_alive": 15,
-}
-_SWITCH = 0.0005
-"""Seconds after which a thread that waits gets the interpreter: a search must not wait for one that indexes."""
-_LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
-        "json": {"format": "%(message)s"},
-    },
-    "handlers": {
-        "plain": {"class": "logging.StreamHandler", "formatter": "plain", "stream": sys.stderr},
-        "json": {"class": "logging.StreamHandler", "formatter": "json", "stream": sys.stderr},
-    },
-    "loggers": {
-        "uvicorn": {"handlers": ["plain"], "level": "INFO", "propagate": False},
-        "pickout": {"handlers": ["plain"], "level": "INFO"},
-        "pickout.requests": {"handlers": ["json"], "level": "INFO", "propagate": False},
-    },
-}  # what happens goes to standard error; each request is one line of JSON

@@ -12,6 +12,7 @@ import numpy as np
 from lancedb.index import BTree, IvfRq, IvfSq
 from numpy.typing import NDArray
 
+from pickout.gallery.storage.reading import batches, matrix
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalties, Rows, exact_top
 
@@ -55,7 +56,7 @@ def near(store: Store, query_D: Floats, limit: int, probes: int, *, vectors: boo
     def read(table: Any) -> _Found:
         search = table.search(query_D, vector_column_name="vector").distance_type("dot").nprobes(probes).limit(limit)
         rows = search.select(columns).to_arrow()
-        found = store.matrix(rows["vector"].combine_chunks()) if vectors else np.empty((0, len(query_D)), np.float32)
+        found = matrix(rows["vector"].combine_chunks()) if vectors else np.empty((0, len(query_D)), np.float32)
         return _ids(rows["id"]), found
 
     return store.read(read)
@@ -97,8 +98,8 @@ class FarVectors:
     def blocks(self) -> Iterator[tuple[Rows, Floats]]:
         """All rows in pieces: (b,) rows and their vectors (b, D)."""
         with self._store.latest() as table:
-            for batch in self._store.batches(table, ["id", "vector"]):
-                rows, vectors = self._rows(_ids(batch["id"])), self._store.matrix(batch["vector"])
+            for batch in batches(table, ["id", "vector"]):
+                rows, vectors = self._rows(_ids(batch["id"])), matrix(batch["vector"])
                 yield rows[rows >= 0], vectors[rows >= 0]
 
     def top(self, query_D: Floats, *, top: int, order_N: Rows, allowed_N: Mask | None, penalties: Penalties) -> Best:
@@ -132,7 +133,7 @@ class FarVectors:
         ids, vectors = [np.empty(0, "S32")], [np.empty((0, self._store.dimension), np.float32)]
         for batch in self._store.scan(["id", "vector"], [identifier.decode() for identifier in self._ids[rows]]):
             ids.append(_ids(batch["id"]))
-            vectors.append(self._store.matrix(batch["vector"]))
+            vectors.append(matrix(batch["vector"]))
         return self._rows(np.concatenate(ids)), np.concatenate(vectors)
 
     def _rows(self, ids: NDArray[np.bytes_]) -> Rows:

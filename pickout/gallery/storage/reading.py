@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,37 +16,45 @@ _SEAL = 16  # bytes of a row's seal, see `row_seal`
 MakeVectors = Callable[[NDArray[np.bytes_]], Vectors]
 
 
-class Batches(Protocol):
-    """What reads a table; see `Store`."""
-
-    dimension: int
-
-    def batches(
-        self, table: Any, names: Sequence[str], ids: list[str] | None = None, by: str = "id"
-    ) -> Iterator[pa.RecordBatch]:
-        """Rows of one version, piece by piece."""
-
-    def matrix(self, column: Any) -> NDArray[np.float32]:
-        """A column of vectors as an array."""
+_EVERY = 2**31 - 1  # rows
 
 
-def read_resident(store: Batches, table: Any, vectors: MakeVectors | None, before: Resident | None) -> Resident:
+def batches(table: Any, names: Sequence[str], ids: list[str] | None = None, by: str = "id") -> Iterator[pa.RecordBatch]:
+    """These columns of one version, as far as it has them, piece by piece, of all rows or of those with these ids, or
+    other values of what they are named `by`. No filter may name the tokens: it would read those of every row."""
+    there = set(table.schema.names)  # each look at it is a call of the library's thread
+    wanted = table.search() if ids is None else table.search().where(where_in(by, ids))
+    wanted = wanted.select([name for name in names if name in there])
+    yield from wanted.limit(len(ids) if ids is not None and by == "id" else _EVERY).to_batches()
+
+
+def where_in(column: str, values: Iterable[str]) -> str:
+    """The filter for rows with one of these values."""
+    return "{} IN ({})".format(column, ", ".join("'" + value.replace("'", "''") + "'" for value in values))
+
+
+def matrix(column: Any) -> NDArray[np.float32]:
+    """A column of vectors as an array (n, D)."""
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat.reshape(-1, column.type.list_size), np.float32)
+
+
+def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, before: Resident | None) -> Resident:
     """The columns that a search reads, of one version: 4 D bytes a row for the vectors and about 60 for the rest.
 
     Args:
-        store: reads them.
+        dimension: D.
         table: that version.
         vectors: makes the vectors, given the ids (N,); None: they are read and held.
-        before: what was read of this table earlier: the vectors of rows that did not change are taken over.
-    """
+        before: what was read of this table earlier: the vectors of rows that did not change are taken over."""
     old = None if before is None or vectors is not None else before.vectors
     reads, filled = vectors is None and not isinstance(old, HeldVectors), 0
     parts, digests = list[pa.Table](), list[bytes]()
-    schema = pa.schema([row_schema(store.dimension).field(name) for name in RESIDENT])
-    whole = HeldVectors.room(table.count_rows() if reads else 0, store.dimension)
-    for batch in store.batches(table, (*RESIDENT, "seal", *(["vector"] if reads else ()))):
+    schema = pa.schema([row_schema(dimension).field(name) for name in RESIDENT])
+    whole = HeldVectors.room(table.count_rows() if reads else 0, dimension)
+    for batch in batches(table, (*RESIDENT, "seal", *(["vector"] if reads else ()))):
         if reads:
-            part = store.matrix(batch["vector"])
+            part = matrix(batch["vector"])
             whole[filled : filled + len(part)] = part
             filled += len(part)
         sealed = batch["seal"].to_pylist() if "seal" in batch.schema.names else [None] * len(batch)
@@ -57,8 +65,8 @@ def read_resident(store: Batches, table: Any, vectors: MakeVectors | None, befor
     def held(ids: NDArray[np.bytes_]) -> Vectors:
         if not isinstance(old, HeldVectors):
             return HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
-        found = old.followed(seals, lambda new: _vectors(store, table, [each.decode() for each in ids[new]]))
-        return found or read_resident(store, table, None, None).vectors
+        found = old.followed(seals, lambda new: _vectors(dimension, table, [each.decode() for each in ids[new]]))
+        return found or read_resident(dimension, table, None, None).vectors
 
     found = to_resident(pa.concat_tables([schema.empty_table(), *parts]), vectors or held)
     damaged = found.vectors.damaged if isinstance(found.vectors, HeldVectors) else 0
@@ -72,10 +80,10 @@ def slices(ids: Iterable[str], length: int = 1000) -> Iterator[list[str]]:
         yield every[start : start + length]
 
 
-def _vectors(store: Batches, table: Any, ids: list[str]) -> NDArray[np.float32]:
+def _vectors(dimension: int, table: Any, ids: list[str]) -> NDArray[np.float32]:
     """The vectors (n, D) of rows, in the order of their ids."""
-    place, found = {each: row for row, each in enumerate(ids)}, np.empty((len(ids), store.dimension), np.float32)
+    place, found = {each: row for row, each in enumerate(ids)}, np.empty((len(ids), dimension), np.float32)
     for some in slices(ids):
-        for batch in store.batches(table, ["id", "vector"], some):
-            found[[place[each] for each in batch["id"].to_pylist()]] = store.matrix(batch["vector"])
+        for batch in batches(table, ["id", "vector"], some):
+            found[[place[each] for each in batch["id"].to_pylist()]] = matrix(batch["vector"])
     return found

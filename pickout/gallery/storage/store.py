@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
-from pickout.gallery.storage.reading import read_resident, slices
+from pickout.gallery.storage.reading import batches, read_resident, slices, where_in
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.vectors.exact import Vectors
 
@@ -28,7 +28,6 @@ FROM_BACKUP = "from a backup, and erase again what was erased since: a backup br
 
 KEEP_VERSIONS = timedelta(hours=1)  # a reader of another process may still be reading a version that is younger
 KEEP_NONE = timedelta(milliseconds=1)  # for tables that nobody reads; for none at all the library warns
-_EVERY = 2**31 - 1
 _ATTEMPTS = 20
 _LAST = 2**64 - 1  # the name of version v is this less v
 _HINT = Path("_versions/latest_version_hint.json")  # names the newest version; each change writes it anew
@@ -77,7 +76,7 @@ class Store:
         """Remove rows; unknown ids are ignored."""
         for some in slices(ids):
             with self.latest() as table:
-                table.delete(_where_in("id", some))
+                table.delete(where_in("id", some))
 
     def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
         """The rows of these ids, whole but for their tokens."""
@@ -131,7 +130,7 @@ class Store:
     ) -> Resident:
         """The columns that a search reads; see `pickout.gallery.storage.reading.read_resident`."""
         self.version()  # raises where files of the newest version are gone
-        return self.read(lambda table: read_resident(self, table, vectors, before))
+        return self.read(lambda table: read_resident(self.dimension, table, vectors, before))
 
     def version(self) -> int:
         """A number that grows with each change. Where files of the newest version are gone, so that an earlier one
@@ -176,7 +175,7 @@ class Store:
             schema = table.schema
             kept = (
                 batch.filter(pc.invert(pc.is_in(batch["id"], gone))).select(schema.names)
-                for batch in table.search().limit(_EVERY).to_batches()
+                for batch in batches(table, schema.names)
             )
             reader = pa.RecordBatchReader.from_batches(schema, kept)
             self._table = self._database.create_table(self.name, data=reader, mode="overwrite")
@@ -198,7 +197,7 @@ class Store:
         some ids, or of contents where those are what they are named `by`, so many at once. Columns that an older table
         lacks are left out."""
         for some in [None] if ids is None else slices(ids, at_once):
-            yield from self.read(lambda table: list(self.batches(table, names, some, by)))  # noqa: B023
+            yield from self.read(lambda table: list(batches(table, names, some, by)))  # noqa: B023
 
     def _each(
         self,
@@ -212,20 +211,6 @@ class Store:
             with lance_errors(self.folder):
                 made = [make(values) for values in batch.to_pylist()]
             yield from made
-
-    def batches(
-        self, table: Any, names: Sequence[str], ids: list[str] | None = None, by: str = "id"
-    ) -> Iterator[pa.RecordBatch]:
-        """`scan` of one version, piece by piece; `by` what column rows are named. No filter may name the tokens: it
-        would read those of every row."""
-        there = set(table.schema.names)  # each look at it is a call of the library's thread
-        have = [name for name in names if name in there]
-        wanted = table.search() if ids is None else table.search().where(_where_in(by, ids))
-        yield from wanted.select(have).limit(len(ids) if ids is not None and by == "id" else _EVERY).to_batches()
-
-    def matrix(self, column: Any) -> NDArray[np.float32]:
-        """A column of vectors as an array (n, D)."""
-        return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, self.dimension), np.float32)
 
     def read(self, read: Callable[[Any], _Found]) -> _Found:
         """`read` of the newest version; again where another process took away what it was reading: an erasure deletes
@@ -265,10 +250,6 @@ class Store:
 
     def _all_files(self) -> set[Path]:
         return {file for file in self._files.rglob("*") if not file.is_dir() or file.is_symlink()}
-
-
-def _where_in(column: str, values: Iterable[str]) -> str:
-    return "{} IN ({})".format(column, ", ".join("'" + value.replace("'", "''") + "'" for value in values))
 
 
 @contextmanager
