@@ -25,18 +25,12 @@ _LARGEST = 2**26  # bytes of a manifest at most
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What an archive says, and what is wrong with it.
+    """What an archive says, and what is wrong with it."""
 
-    Args:
-        case: the contents of `case.json`; empty where it cannot be read.
-        key: the public key that it was signed with, as `pickout audit head --public` tells it.
-        members: how many there are behind the signature.
-        faults: what was changed, in words; none: nothing."""
-
-    case: dict[str, Any]
-    key: str
-    members: int
-    faults: tuple[str, ...]
+    case: dict[str, Any]  # the contents of `case.json`; empty where it cannot be read
+    key: str  # the public key that it was signed with, as `pickout audit head --public` tells it
+    members: int  # how many there are behind the signature
+    faults: tuple[str, ...]  # what was changed, in words; none: nothing
 
 
 class _Sink(io.RawIOBase):

@@ -37,22 +37,14 @@ class ExtractionSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a stretch of a recording gave.
+    """What a stretch of a recording gave."""
 
-    Args:
-        rows: one a crop, for the table that `pickout index --table` reads.
-        mark: where the next piece begins.
-        tracks: tracks of the recording so far.
-        frames: frames looked at in this piece.
-        over: whether the recording has been read to its end.
-        fault: where and why it broke off, or what was passed over."""
-
-    rows: tuple[dict[str, Any], ...]
-    mark: Mark
-    tracks: int
-    frames: int
-    over: bool = False
-    fault: str | None = None
+    rows: tuple[dict[str, Any], ...]  # one a crop, for the table that `pickout index --table` reads
+    mark: Mark  # where the next piece begins
+    tracks: int  # tracks of the recording so far
+    frames: int  # frames looked at in this piece
+    over: bool = False  # whether the recording has been read to its end
+    fault: str | None = None  # where and why it broke off, or what was passed over
 
 
 def extract(

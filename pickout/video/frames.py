@@ -28,16 +28,11 @@ _LONGEST_WAIT = 60.0  # seconds between two tries to reach a live camera, at mos
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a recording.
+    """One picture of a recording."""
 
-    Args:
-        number: from 0, of all frames that the recording has, whether they were looked at or not.
-        seconds: since the recording began.
-        image: upright sRGB. Shape: (height, width, 3)."""
-
-    number: int
-    seconds: float
-    image: NDArray[np.uint8]
+    number: int  # from 0, of all frames that the recording has, whether they were looked at or not
+    seconds: float  # since the recording began
+    image: NDArray[np.uint8]  # upright sRGB. Shape: (height, width, 3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,14 +58,10 @@ class Ledger(BaseModel):
 
 @dataclass(slots=True)
 class HarvestReport:
-    """What became of the recordings.
+    """What became of the recordings."""
 
-    Args:
-        recordings: what is known of each, by name.
-        failed: those that could not be read at all, and why."""
-
-    recordings: dict[str, Entry] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    recordings: dict[str, Entry] = field(default_factory=dict)  # what is known of each, by name
+    failed: dict[str, str] = field(default_factory=dict)  # those that could not be read at all, and why
 
     @property
     def crops(self) -> int:
@@ -85,26 +81,16 @@ class HarvestReport:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One recording for one process.
+    """One recording for one process."""
 
-    Args:
-        recording: which.
-        detector: its name or file.
-        settings: how.
-        out: the folder of crops.
-        begin: where to go on.
-        tracks: tracks so far.
-        lasts: seconds to look at a live camera.
-        threads: for the detector; None: as many as it likes."""
-
-    recording: Recording
-    detector: str
-    settings: ExtractionSettings
-    out: Path
-    begin: Mark
-    tracks: int
-    lasts: float | None
-    threads: int | None
+    recording: Recording  # which
+    detector: str  # its name or file
+    settings: ExtractionSettings  # how
+    out: Path  # the folder of crops
+    begin: Mark  # where to go on
+    tracks: int  # tracks so far
+    lasts: float | None  # seconds to look at a live camera
+    threads: int | None  # for the detector; None: as many as it likes
 
     def pieces(self, say: Say) -> Iterator[Piece]:
         """Its pieces."""

@@ -39,20 +39,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording and what is known of it before it is read.
+    """One recording and what is known of it before it is read."""
 
-    Args:
-        name: what its crops and table rows are called by; unlike any other's.
-        place: a file, a folder of pictures, or an address.
-        camera: its camera's name.
-        start: when it began, without zone, in the gallery's time (UTC where a zone is known); None: not known.
-        video: what rows call it; None: by its place."""
-
-    name: str
-    place: str
-    camera: str
+    name: str  # what its crops and table rows are called by; unlike any other's
+    place: str  # a file, a folder of pictures, or an address
+    camera: str  # its camera's name
     start: datetime | None
-    video: str | None = None
+    """When it began, without zone, in the gallery's time (UTC where a zone is known); None: not known."""
+    video: str | None = None  # what rows call it; None: by its place
 
     def source(
         self, rate: float, *, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None

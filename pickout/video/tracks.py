@@ -40,38 +40,24 @@ class TrackSettings(Settings):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
-    """One crop of a track.
+    """One crop of a track."""
 
-    Args:
-        frame: the frame's number.
-        seconds: since the recording began.
-        box: left, top, width and height in the frame's pixels.
-        score: the detector's.
-        quality: by which crops of one track are compared: large, sharp, whole, sure.
-        crop: its pixels, perhaps reduced. Shape: (height, width, 3).
-        colours: mean colours of a coarse grid."""
-
-    frame: int
-    seconds: float
-    box: tuple[int, int, int, int]
-    score: float
-    quality: float
-    crop: NDArray[np.uint8]
-    colours: NDArray[np.float32]
+    frame: int  # the frame's number
+    seconds: float  # since the recording began
+    box: tuple[int, int, int, int]  # left, top, width and height in the frame's pixels
+    score: float  # the detector's
+    quality: float  # by which crops of one track are compared: large, sharp, whole, sure
+    crop: NDArray[np.uint8]  # its pixels, perhaps reduced. Shape: (height, width, 3)
+    colours: NDArray[np.float32]  # mean colours of a coarse grid
 
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One person as far as the boxes tell, while they are in view.
+    """One person as far as the boxes tell, while they are in view."""
 
-    Args:
-        last: when it was last seen, in seconds.
-        seen: in how many frames.
-        best: candidates for its crops, best first."""
-
-    last: float
-    seen: int = 0
-    best: list[Sighting] = field(default_factory=list)
+    last: float  # when it was last seen, in seconds
+    seen: int = 0  # in how many frames
+    best: list[Sighting] = field(default_factory=list)  # candidates for its crops, best first
 
     def chosen(self, settings: TrackSettings) -> list[Sighting]:
         """The best crops that are not alike, in the order of time."""
