@@ -51,13 +51,8 @@ class _Sink(io.RawIOBase):
 
 
 def write_archive(file: IO[bytes], members: Sequence[tuple[str, Path | bytes]], gallery: Path, key: str) -> str:
-    """Write members and a signed list of them; the SHA-256 of the whole file.
-
-    Args:
-        file: written to.
-        members: name, and content or the file that holds it.
-        gallery: whose key signs.
-        key: its public half."""
+    """Write members, by name with their content or the file that holds it, and a list of them signed by the gallery,
+    whose public key is `key`; the SHA-256 of the whole file."""
     listed = [
         {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in _contents(members)
@@ -71,15 +66,8 @@ def write_archive(file: IO[bytes], members: Sequence[tuple[str, Path | bytes]], 
 
 
 def verify_archive(file: Path, key: str | None = None) -> Verified:
-    """What is wrong with an archive.
-
-    Args:
-        file: the archive.
-        key: the public key that it must be signed with, as somebody else told it; None: whichever it names.
-
-    Raises:
-        DataError: the file is not there.
-        UsageError: `key` is no key."""
+    """What is wrong with an archive, signed with the public `key` as somebody else told it, or None: with whichever it
+    names. `DataError`: the file is not there; `UsageError`: `key` is no key."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; give the archive of a case")
     try:

@@ -36,12 +36,8 @@ def blurred_jpeg(content: bytes) -> bytes:
 
 
 def redacted_jpeg(content: bytes, boxes: Sequence[Sequence[float]], *, head: bool = True) -> bytes:
-    """A crop as it may leave: the head region blurred unless told otherwise, and boxes made one colour each.
-
-    Args:
-        content: the bytes of a file.
-        boxes: left, top, width and height as shares of the crop; what stood there cannot be got back.
-        head: whether the head region is blurred."""
+    """A crop as it may leave: the head region blurred unless told otherwise, and boxes (left, top, width and height as
+    shares of the crop) made one colour each, so that what stood there cannot be got back."""
     with Image.open(io.BytesIO(content)) as picture:
         image = blurred(picture) if head else picture.convert("RGB")
     for left, top, width, height in boxes:

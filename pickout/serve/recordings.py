@@ -112,9 +112,7 @@ def find_people(
     hosted: Hosted, kept: Recordings, actor: Actor, body: VideoBody, place: Path | None, jobs: Jobs, tell: Tell
 ) -> dict[str, Any]:
     """Look through one recording that was sent, or those at a place of the server, and index the people in them.
-
-    Raises:
-        VideoError: nothing of them could be read; the words tell why."""
+    `VideoError`, whose words tell why, where nothing of them could be read."""
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import LEDGER, TABLE, HarvestReport, harvest
     from pickout.video.recordings import find_recordings, sent_recording

@@ -32,10 +32,8 @@ class Scenes:
 
     def frame(self, actor: Actor, name: str, identifier: str, who: Acting, *, blur: bool) -> bytes:
         """The frame with the crop's box, as a JPEG. With `blur`, and for a token that sees blurred faces only, whatever
-        is not in the box is made unrecognisable. Recorded.
-
-        Raises:
-            NotThere: no such crop, or its recording is not at hand, or is another one; the words tell which."""
+        is not in the box is made unrecognisable. Recorded. `NotThere`: no such crop, or its recording is not at hand,
+        or is another one; the words tell which."""
         hosted, row = self._crops.get(actor, Action.IMAGE, name, identifier)
         told = row.metadata
         if told.video is None or told.frame is None or told.box is None:

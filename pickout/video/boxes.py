@@ -11,10 +11,8 @@ class Detector(Protocol):
     """Finds people in a picture."""
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture.
-
-        Args:
-            image: upright sRGB. Shape: (height, width, 3)."""
+        """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture, upright sRGB (height,
+        width, 3)."""
 
 
 def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:
@@ -27,18 +25,14 @@ def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -
 
 
 def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32]:
-    """Scores bent so that 0.5 is the score from which a box counts, whatever the detector; their order stays.
-
-    Args:
-        counts: the detector's own score from which a box counts."""
+    """Scores bent so that 0.5 is the score from which a box counts, whatever the detector, whose own is `counts`; their
+    order stays."""
     return np.asarray(scores_n ** (np.log(0.5) / np.log(counts)), dtype=np.float32)
 
 
 def right_boxes(found: Detections, boxes_n4: NDArray[np.floating], overlap: float = 0.5) -> NDArray[np.bool_]:
-    """Which of the found boxes are right: surest first, each takes the true box that it overlaps (IoU) most, once.
-
-    Args:
-        boxes_n4: the true boxes."""
+    """Which of the found boxes are right: surest first, each takes the true box of `boxes_n4` that it overlaps (IoU)
+    most, once."""
     right = np.zeros(len(found), dtype=bool)
     if found.confidence is None or not len(found) or not len(boxes_n4):
         return right

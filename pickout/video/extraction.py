@@ -58,21 +58,9 @@ def extract(
     tracks: int = 0,
     tell: Callable[[float, float | None], None] = lambda *_: None,
 ) -> Iterator[Piece]:
-    """Write the best crops of every person in a recording below `out`.
-
-    Args:
-        recording: which.
-        source: its frames.
-        detector: finds the people.
-        settings: how.
-        out: the folder of crops.
-        begin: the `mark` of the last piece, to go on from there.
-        tracks: the `tracks` of the last piece.
-        tell: called with the seconds that were looked through, and those there are where that is known.
-
-    Raises:
-        VideoUnreadable: the recording cannot be read at all.
-        StorageFull: no space left."""
+    """Write the best crops of every person in a recording below `out`. `begin` and `tracks` are those of the last
+    piece, to go on from there; `tell` hears the seconds that were looked through, and those there are where that is
+    known. `VideoUnreadable`: the recording cannot be read at all; `StorageFull`: no space left."""
     tracker = Tracker(settings.rate, settings.tracks)
     camera = StandingCamera() if settings.motion else None
     start = recording.start or container_start(source.metadata)

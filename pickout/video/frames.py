@@ -47,14 +47,8 @@ BEGINNING = Mark()
 
 
 class VideoFile:
-    """A file that FFmpeg's libraries read.
-
-    Args:
-        file: the file.
-        rate: frames to give a second, at most; the others are passed over.
-
-    Raises:
-        VideoUnreadable: no video, without frames, or of a size that no recording of people has."""
+    """A file that FFmpeg's libraries read; at most `rate` frames a second are given, the others passed over.
+    `VideoUnreadable`: no video, without frames, or of a size that no recording of people has."""
 
     def __init__(self, file: Path, rate: float) -> None:
         self.file, self._rate = file, rate
@@ -118,11 +112,7 @@ class VideoFile:
 
 
 class FrameFolder:
-    """Pictures of one camera in the order of their names; numbers in names count as numbers.
-
-    Args:
-        folder: the folder.
-        rate: pictures a second."""
+    """Pictures of one camera in the order of their names, `rate` a second; numbers in names count as numbers."""
 
     def __init__(self, folder: Path, rate: float) -> None:
         self.file, self._rate = folder, rate
@@ -146,13 +136,8 @@ class FrameFolder:
 
 
 class LiveCamera:
-    """A camera that is reached by its address, again and again with growing pauses where it goes away.
-
-    Args:
-        address: `rtsp://` or `http://` (MJPEG).
-        rate: frames to give a second, at most.
-        lasts: seconds to look; None: until interrupted.
-        tell: called with what is worth knowing, such as a lost connection."""
+    """A camera that is reached by its address, `rtsp://` or `http://` (MJPEG), again and again with growing pauses
+    where it goes away, for so many seconds or, None, until interrupted; `tell` hears of a lost connection."""
 
     def __init__(
         self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None

@@ -21,13 +21,8 @@ Operation = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 
 class GraphModel:
-    """A network in a file.
-
-    Args:
-        file: the graph; its weights lie beside it.
-
-    Raises:
-        VideoError: not there, not readable, or with an operation that is not known here."""
+    """A network in a file, beside which its weights lie. `VideoError`: not there, not readable, or with an operation
+    that is not known here."""
 
     def __init__(self, file: Path) -> None:
         try:

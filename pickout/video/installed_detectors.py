@@ -26,10 +26,7 @@ _LEAST, _OVERLAP = 0.1, 0.6
 
 
 def package_file(name: str) -> Path:
-    """A file of the installed package.
-
-    Raises:
-        VideoError: the package is not installed where Node.js would look for it."""
+    """A file of the installed package. `VideoError`: it is not installed where Node.js would look for it."""
     for folder in _module_folders():
         if (file := folder / PACKAGE / "models" / name).is_file():
             return file
@@ -47,10 +44,7 @@ def _module_folders() -> Iterator[Path]:
 
 
 class MoveNetDetector:
-    """MoveNet MultiPose.
-
-    Raises:
-        VideoError: not installed, or damaged."""
+    """MoveNet MultiPose. `VideoError`: not installed, or damaged."""
 
     def __init__(self) -> None:
         self._network = GraphModel(package_file("movenet-multipose.json"))
@@ -68,10 +62,7 @@ class MoveNetDetector:
 
 
 class NanoDetDetector:
-    """NanoDet of 416 pixels, the frame letterboxed.
-
-    Raises:
-        VideoError: not installed, or damaged."""
+    """NanoDet of 416 pixels, the frame letterboxed. `VideoError`: not installed, or damaged."""
 
     def __init__(self) -> None:
         self._network = GraphModel(package_file("nanodet.json"))

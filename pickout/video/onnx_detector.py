@@ -27,14 +27,8 @@ Image = NDArray[np.uint8]
 
 
 class OnnxDetector:
-    """A detector run by ONNX Runtime.
-
-    Args:
-        file: the model.
-        threads: how many it may use; None: as many as there are cores.
-
-    Raises:
-        VideoError: ONNX Runtime is not installed, or the file is no model or of another layout."""
+    """A detector run by ONNX Runtime, on so many threads; None: as many as there are cores. `VideoError`: ONNX Runtime
+    is not installed, or the file is no model or of another layout."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         try:

@@ -34,10 +34,7 @@ _OVERLAP = 0.5  # overlap (IoU) above which the weaker of two boxes is the same 
 
 
 class SeparableConvolution(nn.Sequential):
-    """A 3x3 filter of each channel and a 1x1 mix of them, normalised over groups of channels.
-
-    Args:
-        width: channels."""
+    """A 3x3 filter of each channel and a 1x1 mix of them, normalised over groups of channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__(
@@ -49,11 +46,7 @@ class SeparableConvolution(nn.Sequential):
 
 
 class PersonHead(nn.Module):
-    """The tower's maps to heat and boxes.
-
-    Args:
-        stride: pixels of a cell: 8 or 16.
-        width: channels inside."""
+    """The tower's maps to heat and boxes, by cells of `stride` pixels, 8 or 16."""
 
     def __init__(self, stride: int = 16, width: int = 64) -> None:
         super().__init__()
@@ -66,11 +59,8 @@ class PersonHead(nn.Module):
         nn.init.constant_(self.heat.bias, -4.0)  # few cells are a person's middle: begin with that
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Heat logits (batch, rows, columns) and log reaches (batch, 4, rows, columns): left, top, right, bottom in
-        cells.
-
-        Args:
-            maps: at strides 8, 16 and 32; the first is left out where cells are larger."""
+        """Heat logits (batch, rows, columns) and log reaches (batch, 4, rows, columns), left, top, right, bottom in
+        cells, of maps at strides 8, 16 and 32; the first is left out where cells are larger."""
         x = None
         for lateral, mix, each in zip(reversed(self.lateral), reversed(self.mix), reversed(maps), strict=False):
             side = lateral(each)
@@ -80,23 +70,16 @@ class PersonHead(nn.Module):
 
 
 class PersonNetDetector:
-    """Finds people with a tower and a head.
-
-    Args:
-        tower: the default model's image tower.
-        head: what was trained on it.
-        counts: the head's score from which a box counts; what is given is bent so that this is 0.5."""
+    """Finds people with the default model's image tower and a head trained on it; `counts` is the head's score from
+    which a box counts, bent to 0.5."""
 
     def __init__(self, tower: EfficientNetLite0, head: PersonHead, counts: float = 0.5) -> None:
         self._tower, self._head, self._counts = tower.eval(), head.eval(), counts
 
     @classmethod
     def shipped(cls) -> Self:
-        """The one in the package.
-
-        Raises:
-            VideoError: its file was trained on another tower.
-            CheckpointError: the package lacks a file, or one is damaged."""
+        """The one in the package. `VideoError`: its file was trained on another tower; `CheckpointError`: the package
+        lacks a file, or one is damaged."""
         tower, read = default_tower(), read_weights(HEAD_FILE)
         if read.metadata.get(TOWER) != tower_hash(tower):
             raise VideoError(f"{HEAD_FILE}: was trained on another image tower than {DEFAULT_FILE.name} has")
@@ -136,12 +119,8 @@ def tower_maps(tower: EfficientNetLite0, pixels: Tensor) -> list[Tensor]:
 
 
 def decode(heat: Tensor, reach: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Boxes (n, 4) as corners in pixels and scores (n,) of the cells whose heat is a peak among its neighbours.
-
-    Args:
-        heat: 0 to 1. Shape: (rows, columns).
-        reach: log reaches in cells. Shape: (4, rows, columns).
-        stride: pixels of a cell."""
+    """Boxes (n, 4) as corners in pixels and scores (n,) of the cells, of `stride` pixels, whose heat (rows, columns), 0
+    to 1, is a peak among its neighbours. Reaches (4, rows, columns) are logarithms, in cells."""
     peak = (F.max_pool2d(heat[None, None], 3, 1, 1)[0, 0] == heat) & (heat > _LEAST)
     rows, columns = peak.nonzero(as_tuple=True)
     left, top, right, bottom = reach[:, rows, columns].exp()

@@ -51,10 +51,7 @@ class Recording:
     def source(
         self, rate: float, *, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
     ) -> Source:
-        """Its frames, at most `rate` a second.
-
-        Raises:
-            VideoUnreadable: it cannot be read at all."""
+        """Its frames, at most `rate` a second. `VideoUnreadable`: it cannot be read at all."""
         if self.place.startswith(_LIVE):
             return LiveCamera(self.place, rate, lasts, tell)
         place = Path(self.place)
@@ -74,18 +71,10 @@ def find_recordings(
     start: datetime | None = None,
     zone: str = "UTC",
 ) -> list[Recording]:
-    """The recordings in `places`: files, folders of recordings or of pictures, addresses.
-
-    Args:
-        places: what the user named.
-        camera: the camera of all of them.
-        camera_from: where the camera comes from otherwise.
-        start: when the recording began, where there is one and neither name nor container tells right.
-        zone: time zone of times without one, in file names and in `start`, for example Europe/Berlin.
-
-    Raises:
-        DataMissing: a place is not there, or has no recording.
-        UsageError: an unknown zone, or `start` for several recordings."""
+    """The recordings in `places`: files, folders of recordings or of pictures, addresses. All are of `camera`, or it
+    comes from `camera_from`; `start` is when the recording began, where there is one and neither name nor container
+    tells right; `zone`, as Europe/Berlin, is that of `start` and of times in names. `DataMissing`: a place is not
+    there, or has no recording; `UsageError`: an unknown zone, or `start` for several."""
     files = [file for place in places for file in _below(place)]
     if start is not None and len(files) > 1:
         raise UsageError(f"--start is one moment, but there are {len(files)} recordings; give them one by one")

@@ -16,14 +16,8 @@ _EVERY = 1e6  # frames a second; more than any recording has
 
 
 def read_still(place: Path, number: int) -> NDArray[np.uint8]:
-    """The frame of this number, upright sRGB. Shape: (height, width, 3).
-
-    Args:
-        place: a video file, or a folder of pictures.
-        number: from 0, as `Frame.number` counts.
-
-    Raises:
-        VideoUnreadable: it cannot be read, has no such frame, or it takes too long to get there."""
+    """The frame of this number, from 0 as `Frame.number` counts, of a video file or a folder of pictures, upright sRGB
+    (height, width, 3). `VideoUnreadable`: it cannot be read, has no such frame, or it takes too long to get there."""
     end = time.monotonic() + _SECONDS
     for frame in _near(place, number):
         if frame.number == number:

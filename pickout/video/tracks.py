@@ -69,11 +69,7 @@ class Track:
 
 
 class Tracker:
-    """Tracks over the frames of one recording.
-
-    Args:
-        rate: frames a second.
-        settings: how."""
+    """Tracks over the frames of one recording, `rate` a second."""
 
     def __init__(self, rate: float, settings: TrackSettings) -> None:
         self._settings = settings
@@ -100,10 +96,8 @@ class Tracker:
             self._see(number, frame, box, score)
 
     def follow(self, found: Detections, seconds: float) -> Iterator[tuple[NDArray[np.floating], float, int]]:
-        """Box, score and number of each track that is seen in the next frame.
-
-        Args:
-            seconds: of the frame; recordings whose frames come unevenly are followed by their times."""
+        """Box, score and number of each track that is seen in the next frame, at `seconds`; recordings whose frames
+        come unevenly are followed by their times."""
         tracked = self._library.update(found, timestamp=seconds)
         if tracked.tracker_id is None or tracked.confidence is None:
             return
