@@ -80,10 +80,9 @@ def to_toml(settings: Settings) -> str:
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Lay `--set key.path=value` pairs over a nested mapping and return a new one.
-
-    A value is read as TOML (`3`, `0.1`, `true`, `[5, 12]`, `"text"`); what is no TOML value is taken as a string.
-    `RecipeError`: a pair without `=`, or a path through something that is no table."""
+    """Lay `--set key.path=value` pairs over a nested mapping and return a new one. A value is read as TOML (`3`, `0.1`,
+    `true`, `[5, 12]`, `"text"`); what is no TOML value is taken as a string. `RecipeError`: a pair without `=`, or a
+    path through something that is no table."""
     result = json.loads(json.dumps(values, default=str))
     for pair in overrides:
         path, equals, text = pair.partition("=")

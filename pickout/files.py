@@ -107,11 +107,10 @@ def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> 
 
 @contextmanager
 def own_file(file: Path) -> Iterator[int]:
-    """A file that lies in its folder itself, opened for appending and reading, and made where it is not there.
-
-    It is its owner's alone, or the group's too where that may write to the folder; so nobody else can lock it. What a
-    link leads to is never opened, and neither is a pipe, which would wait for a reader. `StorageFull`: no space left to
-    make it; `OSError`: it is a link or no ordinary file, or may not be opened."""
+    """A file that lies in its folder itself, opened for appending and reading, and made where it is not there. It is
+    its owner's alone, or the group's too where that may write to the folder; so nobody else can lock it. What a link
+    leads to is never opened, and neither is a pipe, which would wait for a reader. `StorageFull`: no space left to make
+    it; `OSError`: it is a link or no ordinary file, or may not be opened."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     mode = 0o660 if file.parent.stat().st_mode & stat.S_IWGRP else 0o600
     with storage_errors(file):

@@ -44,9 +44,8 @@ Scalar = Float[Tensor, ""]
 
 @dataclass(frozen=True, slots=True)
 class AttentionRequest:
-    """Which attention a tower must expose.
-
-    Layers are numbered from 1. Rows are cheap (one query per sample); maps are quadratic in the tokens."""
+    """Which attention a tower must expose. Layers are numbered from 1. Rows are cheap (one query per sample); maps are
+    quadratic in the tokens."""
 
     rows: tuple[int, ...] | Literal["all"] = ()  # layers whose class-token (or end-of-text) row is wanted
     maps: tuple[int, ...] | Literal["all"] = ()  # layers whose whole map is wanted, heads averaged

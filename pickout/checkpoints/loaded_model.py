@@ -258,10 +258,9 @@ def assemble(
     device: str = "cpu",
     precision: Precision = "auto",
 ) -> LoadedModel:
-    """Build a model around tensors under its names. Starting weights are never drawn, so none can remain.
-
-    `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
-    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
+    """Build a model around tensors under its names. Starting weights are never drawn, so none can remain. `report` says
+    where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where keys are missing,
+    left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         raise CheckpointMismatch(

@@ -87,12 +87,11 @@ def fetched_folders() -> tuple[Path, ...]:
 def fetch_named(
     name: str, folder: Path | None = None, *, endpoint: str | None = None, progress: bool = False
 ) -> list[Fetched]:
-    """Fetch weights by name. What is there and whole is not fetched again.
-
-    `name` is a key of `NAMED_WEIGHTS`, a repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`; `folder` is by
-    default where `pickout.load(name)` looks, and `endpoint` that of `hub_address`. `UsageError`: no such name;
-    `DownloadFailed`: offline, not found, broken off, not what the checksum says, or it is not plain what is meant;
-    `StorageFull`: no space left; what was fetched stays for the next attempt."""
+    """Fetch weights by name. What is there and whole is not fetched again. `name` is a key of `NAMED_WEIGHTS`, a
+    repository `OWNER/NAME`, or one file of it, `OWNER/NAME/FILE`; `folder` is by default where `pickout.load(name)`
+    looks, and `endpoint` that of `hub_address`. `UsageError`: no such name; `DownloadFailed`: offline, not found,
+    broken off, not what the checksum says, or it is not plain what is meant; `StorageFull`: no space left; what was
+    fetched stays for the next attempt."""
     weights = NAMED_WEIGHTS.get(name)
     if weights is None:
         owner, _, rest = name.partition("/")

@@ -56,10 +56,9 @@ def save_model(
     name: str | None = None,
     state: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last.
-
-    What only training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has
-    other weights under the method's names, for example an average; `name` is for people, by default the folder's."""
+    """Write a model that `pickout.load` reads; a StorageFull where no space is left. Weights come last. What only
+    training needs (a momentum twin, queues) is left out; the training's checkpoints hold it. `state` has other weights
+    under the method's names, for example an average; `name` is for people, by default the folder's."""
     tokens, target = tokenizer.to_json(), folder / WEIGHTS_FILE
     training_only = METHODS[str(settings.method["name"])].training_only
     run = RunSettings(
@@ -88,9 +87,8 @@ def save_model(
 def load_run(
     path: Path, *, device: str = "cpu", precision: Precision = "auto", weights: Path | None = None
 ) -> LoadedModel:
-    """Read a folder that `save_model` wrote, or other `weights` of the same model beside it.
-
-    A CheckpointError where a file is missing, damaged or of another version, or they do not belong together."""
+    """Read a folder that `save_model` wrote, or other `weights` of the same model beside it. A CheckpointError where a
+    file is missing, damaged or of another version, or they do not belong together."""
     run = read_run_settings(path)
     file = read_weights(weights or path / WEIGHTS_FILE)
     tokenizer = read_tokenizer(path, file.metadata.get(_TOKENIZER_HASH))
@@ -226,12 +224,10 @@ _CARD = resources.files("pickout.checkpoints").joinpath("card.md").read_text(enc
 def publish(
     run: Path, repository: str, *, licence: str | None = None, public: bool = False, endpoint: str | None = None
 ) -> str:
-    """Upload the model of a run, with a generated card, in one commit.
-
-    The run is loaded first, so that nothing damaged is published. The repository `owner/name` is made where it is not
-    there, for everybody to read if `public`; its address comes back. `licence` is the hub's name of one.
-    `CheckpointError`: no whole run; `UsageError`: no name of a repository or licence; `DownloadFailed`: offline, not
-    allowed, or refused."""
+    """Upload the model of a run, with a generated card, in one commit. The run is loaded first, so that nothing damaged
+    is published. The repository `owner/name` is made where it is not there, for everybody to read if `public`; its
+    address comes back. `licence` is the hub's name of one. `CheckpointError`: no whole run; `UsageError`: no name of a
+    repository or licence; `DownloadFailed`: offline, not allowed, or refused."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     if not _NAME.fullmatch(repository) or not _LICENCE.fullmatch(licence or "none"):

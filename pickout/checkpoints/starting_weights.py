@@ -52,12 +52,11 @@ class _Start:
 
 
 def initialise(method: Method, source: str | Path | Sequence[str | Path], queues: Queues = "keep") -> KeyReport:
-    """Copy weights into a method before training, in place; errors as of `pickout.load`.
-
-    Both towers must come whole; position tables are brought to the method's sizes. Heads are copied where name and
-    shape agree (fine-tuning on the same people); others keep their starting weights, and the report names each of both
-    kinds. Each part of a momentum twin that no file has is copied from the trained part. `source` is whatever
-    `pickout.load` takes; for a fusion model also BERT and a vision transformer, two files."""
+    """Copy weights into a method before training, in place; errors as of `pickout.load`. Both towers must come whole;
+    position tables are brought to the method's sizes. Heads are copied where name and shape agree (fine-tuning on the
+    same people); others keep their starting weights, and the report names each of both kinds. Each part of a momentum
+    twin that no file has is copied from the trained part. `source` is whatever `pickout.load` takes; for a fusion model
+    also BERT and a vision transformer, two files."""
     paths = [resolve(source)] if isinstance(source, str | Path) else [resolve(one) for one in source]
     told = " and ".join(map(str, paths))
     vision = method.get_submodule("vision")

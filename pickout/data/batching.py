@@ -68,9 +68,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Collate:
-    """Makes a batch of examples; the error of the first unreadable one takes the batch's place.
-
-    It is a value, not raised: raised in a worker process it would arrive as another type."""
+    """Makes a batch of examples; the error of the first unreadable one takes the batch's place. It is a value, not
+    raised: raised in a worker process it would arrive as another type."""
 
     # from ids (batch, context) to True where a token is not padding, as `Tokenizer.mask`
     mask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -125,9 +124,8 @@ class Draw:
 
 
 class EpochSampler(Sampler[list[Draw]], ABC):
-    """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass.
-
-    Every process draws the same whole batches of `size` pairs; the launcher cuts each batch into equal parts."""
+    """Batches of one epoch as a pure function of (seed, epoch). Set `epoch` before each pass. Every process draws the
+    same whole batches of `size` pairs; the launcher cuts each batch into equal parts."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.batch_size, self.seed, self.epoch = size, seed, 1
@@ -171,7 +169,6 @@ class ShuffleSampler(EpochSampler):
 
 class IdentitySampler(EpochSampler):
     """Batches of `size / per_identity` different people with `per_identity` pairs each (IRRA; ITSELF trains with it).
-
     Each person's pairs are shuffled and cut into groups of `per_identity`; a remainder is left out, and a person with
     fewer pairs than that gets one group drawn with replacement. Each batch takes one group of each of `size /
     per_identity` people drawn among those who have groups left; the epoch ends when fewer such people remain. A

@@ -133,7 +133,6 @@ class Reader(ABC):
     @abstractmethod
     def read(self, root: Path) -> Reading:
         """Read the annotation file; no image is opened. `root` is the file, its folder or, for some, that one's parent.
-
         A DataMissing where the file or the image folder is not there, an AnnotationError where nothing can be read."""
 
     def missing(self, place: Path, state: str) -> DataMissing:

@@ -48,9 +48,8 @@ class Report:
 
 
 def check(name: str, root: Path, *, decode: bool = False, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Look for everything that is missing or odd in a data set, its own folder or its parent.
-
-    `decode` also opens every image; `progress` is then called with images opened and images in all."""
+    """Look for everything that is missing or odd in a data set, its own folder or its parent. `decode` also opens every
+    image; `progress` is then called with images opened and images in all."""
     reader = reader_of(name)
     try:
         reading = reader.read(root)

@@ -25,10 +25,9 @@ _ASSUMED = {
 
 @dataclass(frozen=True)
 class Table(Reader):
-    """Reads a table. Image paths start from the table's folder.
-
-    An image may have several rows, one for each caption; they must agree on everything else. Identities may be whole
-    numbers or names; names are numbered in order of appearance, behind the numbers."""
+    """Reads a table. Image paths start from the table's folder. An image may have several rows, one for each caption;
+    they must agree on everything else. Identities may be whole numbers or names; names are numbered in order of
+    appearance, behind the numbers."""
 
     @property
     def layout(self) -> str:
@@ -119,10 +118,9 @@ _SPLITS = {"validation": "val", "dev": "val", "valid": "val"}
 
 def fetch_rows(repository: str, out: Path, columns: Mapping[str, str] | None = None) -> int:
     """Read a data set of the hub (or a folder) through `datasets` and write a table that the reader `table` reads.
-
-    Images keep the bytes that the hub has; how many there are comes back. `columns` are theirs, by our names,
-    where they are called otherwise than in `SYNONYMS`. A DataError where `datasets`, a column or an image is missing,
-    the folder `out` is not empty, or the data set cannot be read."""
+    Images keep the bytes that the hub has; how many there are comes back. `columns` are theirs, by our names, where
+    they are called otherwise than in `SYNONYMS`. A DataError where `datasets`, a column or an image is missing, the
+    folder `out` is not empty, or the data set cannot be read."""
     if out.exists() and any(out.iterdir()):
         raise DataMissing(f"{out}: is not empty; give a new folder")
     try:

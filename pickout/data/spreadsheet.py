@@ -65,12 +65,10 @@ class Spreadsheet:
 
 
 def read_spreadsheet(file: Path, known: Sequence[str], *, others: bool) -> Spreadsheet:
-    """Read a table: CSV with a header, JSON lines with an object each, or Parquet; by its ending, else CSV.
-
-    `known` are the columns that are wanted, keys of `SYNONYMS`; `image` among them must be there. `others` tells
-    whether other columns count too; if not, one with nearly the name of a missing column is an error. `DataMissing`:
-    there is no such file; `AnnotationError`: the file as a whole cannot be read, has no image column, or has a column
-    twice."""
+    """Read a table: CSV with a header, JSON lines with an object each, or Parquet; by its ending, else CSV. `known` are
+    the columns that are wanted, keys of `SYNONYMS`; `image` among them must be there. `others` tells whether other
+    columns count too; if not, one with nearly the name of a missing column is an error. `DataMissing`: there is no such
+    file; `AnnotationError`: the file as a whole cannot be read, has no image column, or has a column twice."""
     if not file.is_file():
         raise DataMissing(f"{file}: no such table; give a CSV, JSON-lines or Parquet file with a column 'image'")
     problems: list[AnnotationError] = []

@@ -66,10 +66,9 @@ PLAIN = Pairing()  # an image and its caption
 
 
 class TrainingPairs(Dataset[Example | ImageUnreadable]):
-    """Every (image, caption) pair of a training split, indexed by `Draw`.
-
-    The same draw gives the same example in any process, so a resumed run and any number of workers see equal batches.
-    All captions are encoded at once, here; `seed` is the recipe's."""
+    """Every (image, caption) pair of a training split, indexed by `Draw`. The same draw gives the same example in any
+    process, so a resumed run and any number of workers see equal batches. All captions are encoded at once, here;
+    `seed` is the recipe's."""
 
     def __init__(
         self,

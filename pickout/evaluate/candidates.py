@@ -25,11 +25,10 @@ from pickout.shapes import Bool, Float, Mask, States
 
 
 class TokenStore:
-    """So many rows (`items`) of tokens in the order they are added. Use as a context manager or call `close`.
-
-    In memory they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the
-    system's temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with
-    the process, however it ends."""
+    """So many rows (`items`) of tokens in the order they are added. Use as a context manager or call `close`. In memory
+    they are float32. What does not fit into the `budget` of bytes lies in an unnamed file, by default in the system's
+    temporary `folder`, as bfloat16, which halves the bytes and rounds to three digits; the file is gone with the
+    process, however it ends."""
 
     def __init__(self, items: int, *, budget: int, folder: Path | None = None) -> None:
         self.items, self.budget, self.folder = items, budget, folder

@@ -33,10 +33,9 @@ GRID_BITS, _GALLERY_BLOCK = 26, 4096  # two factors of so many bits fill float64
 
 
 class ExactProduct:
-    """Inner products of all queries with all gallery vectors, some rows at a time, however the work is cut.
-
-    A float32 matrix product depends in its last bits on the shape of the block, the number of threads and the library,
-    so two runs may order two nearly equal images differently. Here each embedding is first rounded to a grid of 2^-26
+    """Inner products of all queries with all gallery vectors, some rows at a time, however the work is cut. A float32
+    matrix product depends in its last bits on the shape of the block, the number of threads and the library, so two
+    runs may order two nearly equal images differently. Here each embedding is first rounded to a grid of 2^-26
     (relative to the longest vector): products are then whole multiples of 2^-52, all partial sums stay below 2^53 of
     these units (by Cauchy-Schwarz), and a float64 matrix product makes no rounding error at all, in whatever order it
     adds. The exact sum is rounded once to float32. The grid moves a score of unit vectors by about 1e-8. `ValueError`:
@@ -157,12 +156,11 @@ def rank_mixtures(
     chunk: int = 1024,
     share: Share = ALONE,
 ) -> list[NDArray[np.int32]]:
-    """Rank by several weighted sums of inner products at once; each product is computed once.
-
-    `parts` are (queries, gallery) embeddings of each part of the score, (items, dimension) float32, and `mixtures` are
-    weights, one for each part. A `chunk` of queries is multiplied with the gallery at a time; no result depends on it.
-    Every process, with its `share`, returns the whole result: for each mixture the rank of every pair of `relevance`,
-    in its order (pairs,). `ValueError`: the embeddings do not fit each other or are not finite."""
+    """Rank by several weighted sums of inner products at once; each product is computed once. `parts` are (queries,
+    gallery) embeddings of each part of the score, (items, dimension) float32, and `mixtures` are weights, one for each
+    part. A `chunk` of queries is multiplied with the gallery at a time; no result depends on it. Every process, with
+    its `share`, returns the whole result: for each mixture the rank of every pair of `relevance`, in its order
+    (pairs,). `ValueError`: the embeddings do not fit each other or are not finite."""
     products, starts = [ExactProduct(*part) for part in parts], relevance.starts
     chunk = max(1, chunk // len(parts))
     first, last = share.bounds(len(parts[0][0]), 1)
@@ -206,10 +204,8 @@ class QueryScores:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Means over queries, in percent: first those of `MEASURES`, in their order.
-
-    `chance` is the R@1 of a random ranking, `queries` how many were averaged, `excluded` how many had nothing to find.
-    """
+    """Means over queries, in percent: first those of `MEASURES`, in their order. `chance` is the R@1 of a random
+    ranking, `queries` how many were averaged, `excluded` how many had nothing to find."""
 
     recall_at_1: float
     recall_at_5: float

@@ -68,10 +68,9 @@ def keep_one_in(embed: Embed, players: int) -> Effects:
 
 def shapley(embed: Embed, players: int, chance: np.random.Generator, *, orders: int = 16, steps: int = 32) -> Effects:
     """Shapley values by sampled orders: the mean change when the player joins those before it (Shapley, 1953; sampled
-    as Castro, Gomez and Tejada, 2009). Each of the orders, an even number, is used forwards and backwards.
-
-    The effects of all players add up to the embedding with all less that with none, whatever the draws. With more
-    players than steps those that join in one step share its change equally."""
+    as Castro, Gomez and Tejada, 2009). Each of the orders, an even number, is used forwards and backwards. The effects
+    of all players add up to the embedding with all less that with none, whatever the draws. With more players than
+    steps those that join in one step share its change equally."""
     groups = min(players, steps)
     walks = [chance.permutation(players) for _ in range((orders + 1) // 2)]
     walks += [walk[::-1] for walk in walks]
@@ -182,10 +181,9 @@ class Evidence:
 
 def phrase_of(pair: Pair, told: int) -> range:
     """The told words that stand in one phrase with a told word, itself included: "a pale blue blouse" is one thing to a
-    model, so its words share what it adds.
-
-    A phrase is a run of telling words without punctuation, cut-off or empty words ("a", "with", "wearing") between
-    them, at most `REACH` to each side. An empty word is its own phrase. All numbers are positions in `pair.told`."""
+    model, so its words share what it adds. A phrase is a run of telling words without punctuation, cut-off or empty
+    words ("a", "with", "wearing") between them, at most `REACH` to each side. An empty word is its own phrase. All
+    numbers are positions in `pair.told`."""
     if not _tells(pair, told):
         return range(told, told + 1)
     first = last = told

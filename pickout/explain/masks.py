@@ -110,9 +110,8 @@ def empty_shares(encoder: LoadedModel, captions: Sequence[str], *, seed: int = 0
 @torch.no_grad()
 def hidden_pieces(encoder: LoadedModel, pair: Pair) -> list[HiddenPiece]:
     """What the model's masking would hide of a sentence, what it guesses there and what enrichment would put there.
-    `UsageError` for a method that hides no words.
-
-    Each word is hidden by itself, so that every guess is what the rest of the sentence and the crop suggest."""
+    `UsageError` for a method that hides no words. Each word is hidden by itself, so that every guess is what the rest
+    of the sentence and the crop suggest."""
     method, texts = fusion_model(encoder), text_batch(encoder, [pair.ids])
     content = method.text.content(texts)
     probability = method.masking_probability(texts, content)[0].tolist()

@@ -38,7 +38,6 @@ class Reading:
 
 def by_effects(evidence: Evidence, game: Game) -> Reading:
     """What patches and words do to the embeddings; the products give what a patch and a word do only together.
-
     `shapley` shares the score out among pairs of both, exactly; `left_out` takes a patch, a word or both away
     (occlusion; Zeiler and Fergus, 2014); `kept_alone` leaves one patch or word and nothing else."""
     image, text = evidence.effects("patches", game), evidence.effects("words", game)

@@ -12,9 +12,8 @@ from pickout.text.familiarity import Familiarity
 
 
 class Encoder(Protocol):
-    """Turns crops and sentences into vectors of one space, whose inner product is the score.
-
-    A loaded model is one; so is a few lines of test code. Equal fingerprints must mean equal vectors."""
+    """Turns crops and sentences into vectors of one space, whose inner product is the score. A loaded model is one; so
+    is a few lines of test code. Equal fingerprints must mean equal vectors."""
 
     @property
     def name(self) -> str:

@@ -29,12 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 class Gallery(OpenGallery):
-    """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`.
-
-    Everywhere `encoder` is the gallery's model, which must be given once, and `where` tells which crops to look at.
-    All of it raises `UsageError` (no model in use, or an argument that makes no sense), `GalleryModelMismatch` (another
-    model, also by a rebuild meanwhile), `GalleryMissing` (no gallery any more), `GalleryDamaged` (files were changed or
-    are missing) and `StorageFull` (what was committed stays)."""
+    """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`. Everywhere `encoder` is the
+    gallery's model, which must be given once, and `where` tells which crops to look at. All of it raises `UsageError`
+    (no model in use, or an argument that makes no sense), `GalleryModelMismatch` (another model, also by a rebuild
+    meanwhile), `GalleryMissing` (no gallery any more), `GalleryDamaged` (files were changed or are missing) and
+    `StorageFull` (what was committed stays)."""
 
     @classmethod
     def create(cls, path: str | Path, encoder: Encoder, *, run: str | None = None) -> "Gallery":
@@ -156,12 +155,11 @@ class Gallery(OpenGallery):
         encoder: Encoder | None = None,
     ) -> Answer:
         """The crops that fit the query best: candidates for a person to check, best first and equal ones by path, and
-        how sure they are. Each search leaves an audit line.
-
-        The query is a description of a person, or a `Query` of several parts; `page`, from 1, holds `top` candidates,
-        and pages of an unchanged gallery never overlap; `grouping` tells which crops are shown as one. `UsageError` for
-        no usable query, `top` or `page` below 1, a filter or crop that the gallery does not know; `ImageUnreadable` for
-        a picture of the query; `GalleryError` where the audit line cannot be written."""
+        how sure they are. Each search leaves an audit line. The query is a description of a person, or a `Query` of
+        several parts; `page`, from 1, holds `top` candidates, and pages of an unchanged gallery never overlap;
+        `grouping` tells which crops are shown as one. `UsageError` for no usable query, `top` or `page` below 1, a
+        filter or crop that the gallery does not know; `ImageUnreadable` for a picture of the query; `GalleryError`
+        where the audit line cannot be written."""
         self._model(encoder)
         query = self.check(query, top=top, page=page, where=where)
         found = self.ask_many([Asked(query, where, top, page, grouping, settings or SearchSettings())])[0]

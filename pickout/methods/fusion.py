@@ -35,9 +35,8 @@ class Fusion(PlanningModel):
     """RaSa's five objectives; arguments as in `MethodEntry.build`."""
 
     def losses(self, batch: Batch, progress: Progress) -> LossTerms:
-        """The five objectives, over the batches of all processes together.
-
-        In training the momentum twin moves on before (at the first batch of an optimiser step) and the queues after."""
+        """The five objectives, over the batches of all processes together. In training the momentum twin moves on
+        before (at the first batch of an optimiser step) and the queues after."""
         given, alpha = self.given(batch), self.settings.alpha(progress)
         if self.training:
             with torch.no_grad():
@@ -100,10 +99,8 @@ class Fusion(PlanningModel):
         return found.loss, plan.chooser.negatives(to_images, to_texts)
 
     def _fuse(self, plan: Plan, states: tuple[Tensor, ...], negatives: tuple[Drawn, Drawn]) -> Fused:
-        """One pass of up to five rows a pair: the pair, its two negatives, hidden words, replaced words.
-
-        Of the first three only the class token is wanted. A negative that could not be drawn reads anything and counts
-        nothing."""
+        """One pass of up to five rows a pair: the pair, its two negatives, hidden words, replaced words. Of the first
+        three only the class token is wanted. A negative that could not be drawn reads anything and counts nothing."""
         weak_BTD, mask_BT, part = states[0], plan.weak.online.mask, plan.given.part
         images = find_partners(plan.tokens, negatives[0], part)
         own = torch.arange(images.start, images.start + part.rows, device=weak_BTD.device)

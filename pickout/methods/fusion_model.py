@@ -36,7 +36,6 @@ _RELEASED_DECAY = ("temperature", "vision.class_token", "vision.positions")
 
 class FusionSettings(PresetSettings):
     """Every choice of RaSa. The defaults are its released program's, mended where docs/methods/aga.md says so.
-
     `as_paper` is AGA's paper, `as_released` RaSa's program; of AGA there is none."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -162,11 +161,9 @@ class Momentum(nn.Module):
 
 
 class FusionModel(Method):
-    """Two towers with a contrastive score, and a fusion encoder whose matching head looks at the best again.
-
-    Built for no identities it has no momentum twin, no queues, and of the heads only `matching_head` and `word_head`.
-    Arguments as in `MethodEntry.build`. `RecipeError` for a tower of another kind, or no term that uses the fusion
-    layers."""
+    """Two towers with a contrastive score, and a fusion encoder whose matching head looks at the best again. Built for
+    no identities it has no momentum twin, no queues, and of the heads only `matching_head` and `word_head`. Arguments
+    as in `MethodEntry.build`. `RecipeError` for a tower of another kind, or no term that uses the fusion layers."""
 
     momentum: Momentum | None
     word_head: MaskedWordHead

@@ -104,9 +104,8 @@ class ItselfSettings(ObjectiveSettings):
 
 
 class Selection:
-    """The choice of one tower's tokens: by a rule and a shrinking budget in training, by another rule outside it.
-
-    Of `tokens` in all so many are `selectable`: patches, or the context less start and end. `RecipeError` where a rule
+    """The choice of one tower's tokens: by a rule and a shrinking budget in training, by another rule outside it. Of
+    `tokens` in all so many are `selectable`: patches, or the context less start and end. `RecipeError` where a rule
     names a layer that the `image` or `text` tower, of `depth` layers, does not have, or none."""
 
     def __init__(self, settings: ItselfSettings, tower: str, depth: int, selectable: int, tokens: int) -> None:
@@ -169,9 +168,8 @@ class Itself(base.Method):
         self.text_selection = Selection(settings, "text", text.layers, max(1, text.context - 2), text.context)
 
     def losses(self, batch: Batch, progress: base.Progress) -> base.LossTerms:
-        """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7).
-
-        Tokens are chosen by the training rule, also in evaluation mode."""
+        """TAL and CID of both branches, over the batches of all processes together (ITSELF, Eq. 7). Tokens are chosen
+        by the training rule, also in evaluation mode."""
         patches, words = (one.training_kept(progress) for one in (self.image_selection, self.text_selection))
         images = self.vision(batch.images, self.image_selection.training.request)
         texts = self.text(batch.texts, self.text_selection.training.request)

@@ -58,10 +58,9 @@ class SelfAttention(nn.Module):
         row: bool = False,
         map: bool = False,
     ) -> Attended:
-        """Mix normalised tokens, of which the first `queries` are wanted (None: all).
-
-        `mask_BN` is True where a token is not padding (None where none is; not with `causal`). `row` and `map` ask for
-        the row of the token at `query_B` (None: the first) and for the whole map."""
+        """Mix normalised tokens, of which the first `queries` are wanted (None: all). `mask_BN` is True where a token
+        is not padding (None where none is; not with `causal`). `row` and `map` ask for the row of the token at
+        `query_B` (None: the first) and for the whole map."""
         q_BHNd, k_BHNd, v_BHNd = split_heads(self.project_in(x_BND), 3, self.heads)
         mixed_BHNd = F.scaled_dot_product_attention(
             q_BHNd[:, :, :queries],
@@ -90,10 +89,9 @@ def attention_row(
     query_B: Ints | None = None,
     seen_BN: Bool[Tensor, "seers tokens"] | None = None,
 ) -> Scores:
-    """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)).
-
-    `query_B` is the position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each
-    sample or for all (None: all keys). Float32, detached; each row sums to 1."""
+    """The soft-max attention of one token a sample, averaged over heads: softmax(q K^T / sqrt(d)). `query_B` is the
+    position of the token (None: the first), and `seen_BN` is True for keys that may be seen, for each sample or for all
+    (None: all keys). Float32, detached; each row sums to 1."""
     first = query_B is None
     q_BHd = q_BHNd[:, :, 0] if first else q_BHNd[torch.arange(len(q_BHNd), device=q_BHNd.device), :, query_B]
     seen = None if seen_BN is None else seen_BN[:, None, None]
@@ -107,7 +105,6 @@ def attention_map(
     seen_BNN: Bool[Tensor, "seers seeing tokens"] | None = None,
 ) -> Float[Tensor, "batch queries tokens"]:
     """The soft-max attention of every token, averaged over heads; float32, detached, rows are queries and sum to 1.
-
     Head by head, so that the peak is two maps a sample instead of one for each head. `seen_BNN` is True for keys that a
     query may see, each axis for all or for each; None for all keys."""
     heads = list(zip(q_BHNd.unbind(1), k_BHNd.unbind(1), strict=True))

@@ -161,11 +161,9 @@ class FusionLayer(nn.Module):
 
 
 def start_as_bert(module: nn.Module, width: int = WIDTH) -> None:
-    """BERT's starting weights: normal with deviation 0.02, biases zero, norms neutral, no embedding of padding.
-
-    Modules whose tokens have a smaller `width` start with a larger one, so that a product with a normed token is as
-    large as in BERT: with 0.02 at 128 what a caption sees of an image drowns in its own residual, and matching learns
-    nothing."""
+    """BERT's starting weights: normal with deviation 0.02, biases zero, norms neutral, no embedding of padding. Modules
+    whose tokens have a smaller `width` start with a larger one, so that a product with a normed token is as large as in
+    BERT: with 0.02 at 128 what a caption sees of an image drowns in its own residual, and matching learns nothing."""
     # Differs from the paper: BERT's deviation was chosen for one width; at that width nothing differs.
     deviation = DEVIATION * (WIDTH / width) ** 0.5
     for part in module.modules():

@@ -27,9 +27,8 @@ LARGEST = 6.0  # standardised values are cut here, so that no single channel of 
 
 
 class Reduction(nn.Module):
-    """Standardise each channel, cut outliers, and project to the `kept` directions that vary most.
-
-    It is set once from data and then stays; `pickout adapt` moves its mean and scale."""
+    """Standardise each channel, cut outliers, and project to the `kept` directions that vary most. It is set once from
+    data and then stays; `pickout adapt` moves its mean and scale."""
 
     mean: Tensor
     scale: Tensor
@@ -124,7 +123,6 @@ def _side_by_side(branches: Sequence[Stacked]) -> Stacked:
 
 class MultiStageTower(nn.Module):
     """Images to tokens in the joint space: frozen EfficientNet-Lite0, one token for each 16x16 pixels, trained layers.
-
     A token holds what several stages see at its place, since colour and cloth live in early stages and garments in late
     ones: the 2x2 cells of stride 8 (that stage's channels, mean and spread of the stage before, red, green and blue),
     stride 16, and the cell of stride 32 that it lies in. `settings` are of kind `lite0`; the embedding is that of all
@@ -169,10 +167,9 @@ class MultiStageTower(nn.Module):
 
 
 class SentenceTower(nn.Module):
-    """Captions to tokens in the joint space: a frozen BERT and trained layers of the same kind behind it.
-
-    `settings` are of kind `sentence`: width, layers and heads are the frozen BERT's, `fusion_layers` are trained, and
-    the embedding is that of all branches together. In the trained layers a token has so many `channels`; `padding` and
+    """Captions to tokens in the joint space: a frozen BERT and trained layers of the same kind behind it. `settings`
+    are of kind `sentence`: width, layers and heads are the frozen BERT's, `fusion_layers` are trained, and the
+    embedding is that of all branches together. In the trained layers a token has so many `channels`; `padding` and
     `end` are the ids of padding and of the closing token, None where captions have none."""
 
     def __init__(

@@ -34,10 +34,9 @@ class Fused:
 
 
 class FusionEncoder(nn.Module):
-    """Captions to states, and states with images, whose tokens have `memory_width`, to fused states.
-
-    `settings` are of kind `bert`; their embedding is only remembered, for whoever projects. `padding`, `start` and
-    `end` are the ids of padding, class token and closing token; None where captions have no closing token."""
+    """Captions to states, and states with images, whose tokens have `memory_width`, to fused states. `settings` are of
+    kind `bert`; their embedding is only remembered, for whoever projects. `padding`, `start` and `end` are the ids of
+    padding, class token and closing token; None where captions have no closing token."""
 
     def __init__(
         self,
@@ -88,13 +87,12 @@ class FusionEncoder(nn.Module):
         summary_rows: int = 0,
         request: AttentionRequest = NO_ATTENTION,
     ) -> Fused:
-        """The fusion layers, over captions after the text layers; `mask_RT` is True where a token is not padding.
-
-        Row r looks at the image `image_R[r]` of the memory, from `remember`; None: at image r. Of the first
-        `summary_rows` rows only the class token is wanted; the last layer then computes no other. `request` tells which
-        fusion layers' cross-attention to expose (from 1): class tokens' rows or whole maps, as this very pass computes
-        them; it costs keys copied for each row, and all tokens in the last layer for its map. `ValueError`: without
-        `image_R` another number of rows than images, or a layer that is not there."""
+        """The fusion layers, over captions after the text layers; `mask_RT` is True where a token is not padding. Row r
+        looks at the image `image_R[r]` of the memory, from `remember`; None: at image r. Of the first `summary_rows`
+        rows only the class token is wanted; the last layer then computes no other. `request` tells which fusion layers'
+        cross-attention to expose (from 1): class tokens' rows or whole maps, as this very pass computes them; it costs
+        keys copied for each row, and all tokens in the last layer for its map. `ValueError`: without `image_R` another
+        number of rows than images, or a layer that is not there."""
         rows, last = len(states_RTD), self.fusion_layers
         if image_R is None and rows != memory.images:
             raise ValueError(f"{rows} captions and {memory.images} images do not pair off")
@@ -125,9 +123,8 @@ class FusionEncoder(nn.Module):
 def _cut(
     states_RTD: Tensor, image_R: Tensor | None, images: int, alone: int
 ) -> list[tuple[slice, int | None, Grouping | None]]:
-    """Rows, how many of their first tokens are wanted (None: all), and which images they read.
-
-    All rows together, or cut in two where only the class token is wanted of the first `alone`."""
+    """Rows, how many of their first tokens are wanted (None: all), and which images they read. All rows together, or
+    cut in two where only the class token is wanted of the first `alone`."""
     (rows, tokens), cuts = states_RTD.shape[:2], []
     for part, queries in ((slice(0, alone), 1), (slice(alone, rows), None)):
         count = part.stop - part.start

@@ -26,7 +26,6 @@ def max_pool(z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tenso
 
 class LearnedPool(nn.Module):
     """A learned mean of each channel's sorted values (generalised pooling operator, VSE-infinity; ITSELF, algorithm 1).
-
     The weight of rank r among n tokens is a soft-max over ranks of a score that a small bidirectional GRU reads off
     sinusoidal codes of the ranks. It depends on n and r alone, so one run of the GRU a length serves the whole
     batch."""
@@ -89,7 +88,6 @@ class GrabAdapter(nn.Module):
 
 class GrabHead(nn.Module):
     """A bank of tokens to one local embedding: unit tokens, adapter, pooling over the bank's content (ITSELF, GRAB).
-
     The pool `max` takes each channel's largest value; `gpo` learns how to weigh the sorted values. With `mask_fillers`
     the rows that only fill up short captions stay out of the adapter and so out of its batch statistics; as released
     they take part, and the result in evaluation mode is the same."""
@@ -124,11 +122,10 @@ class GrabHead(nn.Module):
 
 
 class IdentityHeads(nn.Module):
-    """The classifiers of CID for one kind of feature; used in training only, in float32 also under autocast.
-
-    A pair is fused by f([a; b]) = GELU(LayerNorm(W [a; b] + c)), one f for both orders, and classified as an identity
-    or as a mismatch (ITSELF, CID; fusion after CFAM), where `pairs`; images and captions by themselves, by one
-    classifier for both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0."""
+    """The classifiers of CID for one kind of feature; used in training only, in float32 also under autocast. A pair is
+    fused by f([a; b]) = GELU(LayerNorm(W [a; b] + c)), one f for both orders, and classified as an identity or as a
+    mismatch (ITSELF, CID; fusion after CFAM), where `pairs`; images and captions by themselves, by one classifier for
+    both, where `alone`. `deviation` is that of the classifiers' starting weights; biases start at 0."""
 
     fusion: nn.Linear
     fusion_norm: nn.LayerNorm
@@ -158,10 +155,8 @@ class IdentityHeads(nn.Module):
         image_P: Int[Tensor, " pairs"],
         text_P: Int[Tensor, " pairs"],
     ) -> tuple[Tensor, Tensor]:
-        """Classify pairs of an image (`image_P`) and a caption (`text_P`); features are not normalised.
-
-        W [a; b] is W_left a + W_right b, so each feature is multiplied once by each half, however many pairs it is in.
-        """
+        """Classify pairs of an image (`image_P`) and a caption (`text_P`); features are not normalised. W [a; b] is
+        W_left a + W_right b, so each feature is multiplied once by each half, however many pairs it is in."""
         with torch.autocast(image_BE.device.type, enabled=False):
             image_BE, text_BE = image_BE.float(), text_BE.float()
             left, right = self.fusion.weight.float().chunk(2, dim=1)

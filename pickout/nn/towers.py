@@ -88,10 +88,9 @@ def resize_positions(
     first: int = 1,
 ) -> Float[Tensor, "resized width"]:
     """Interpolate the positions of a grid of patches, from `old` rows and columns to `new`; the `first` rows of the
-    table, those of leading tokens, stay. Float32, a copy also where the grids are equal.
-
-    Bilinear, half-pixel centres, no antialias, as IRRA, RDE and ITSELF do; `bicubic` as AGA's lineage does.
-    `ValueError` where the table does not hold `first` + old rows x old columns rows."""
+    table, those of leading tokens, stay. Float32, a copy also where the grids are equal. Bilinear, half-pixel centres,
+    no antialias, as IRRA, RDE and ITSELF do; `bicubic` as AGA's lineage does. `ValueError` where the table does not
+    hold `first` + old rows x old columns rows."""
     rows, columns = old
     if table.shape[0] != first + rows * columns:
         raise ValueError(f"a position table of {table.shape[0]} rows is not {first} + a grid of {rows}x{columns}")
@@ -139,11 +138,9 @@ def first_content(texts: TokenBatch, end: int | None) -> Mask:
 
 
 class TextTransformer(nn.Module):
-    """Token ids to tokens in the joint space; padding needs no mask: a causal tower never looks there.
-
-    `settings` are of kind `clip`, and `context` is the longest caption in tokens, start and end included. `start` is
-    the id of the start token, None where captions have none; without `end` the largest id of each caption, as CLIP
-    does."""
+    """Token ids to tokens in the joint space; padding needs no mask: a causal tower never looks there. `settings` are
+    of kind `clip`, and `context` is the longest caption in tokens, start and end included. `start` is the id of the
+    start token, None where captions have none; without `end` the largest id of each caption, as CLIP does."""
 
     def __init__(
         self,

@@ -65,9 +65,8 @@ class Avatar:
 
 
 def find_avatars(folder: Path, take: Take = "all") -> tuple[Path, ...]:
-    """The files of the avatars in `folder` whose outfits are known, in the order of their names.
-
-    `train` and `held-out` part the bodies, whatever they wear: every fifth is held out. A DataMissing where none is."""
+    """The files of the avatars in `folder` whose outfits are known, in the order of their names. `train` and `held-out`
+    part the bodies, whatever they wear: every fifth is held out. A DataMissing where none is."""
     remedy = "fetch avatars from https://github.com/c-frame/valid-avatars-glb, or draw without --avatars"
     if not folder.is_dir():
         raise DataMissing(f"{folder}: no such folder; {remedy}")

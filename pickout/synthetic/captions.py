@@ -26,9 +26,8 @@ _ASKED = ("hair", "headwear", "bag", "bag", "headwear", "carried", "glasses", "b
 def describe(
     person: Person, view: View, generator: Generator, mistakes: MistakeSettings | None = None, shares: Shares = None
 ) -> str:
-    """One caption of 15 to 45 words about what the picture shows. It never names the skin.
-
-    All chance comes from `generator`; `mistakes` says how often the writer errs, None takes the defaults."""
+    """One caption of 15 to 45 words about what the picture shows. It never names the skin. All chance comes from
+    `generator`; `mistakes` says how often the writer errs, None takes the defaults."""
     mistakes = mistakes or MistakeSettings()
     pen = Pen(generator, mistakes.plain)
     items = with_mistakes(visible_items(person, view, shares), generator, mistakes)
@@ -95,9 +94,8 @@ def tokens(caption: str) -> list[str]:
 def write_queries(
     person: Person, view: View, generator: Generator, settings: CaptionSettings, shares: Shares = None
 ) -> list[str]:
-    """`settings.queries` short queries that this picture answers: "teal jacket", "man in black, no hat".
-
-    They may repeat. Arguments as for `describe`."""
+    """`settings.queries` short queries that this picture answers: "teal jacket", "man in black, no hat". They may
+    repeat. Arguments as for `describe`."""
     written = []
     for _ in range(settings.queries):
         pen = Pen(generator, settings.mistakes.plain)
@@ -162,9 +160,8 @@ def _joined(things: list[str], pen: Pen) -> str:
 
 
 def with_mistakes(items: Sequence[Item], generator: Generator, settings: MistakeSettings) -> list[Item]:
-    """The items as a hurried writer takes them in. One garment remains, where there is one.
-
-    The generator is drawn from equally often for each item, whatever the rates."""
+    """The items as a hurried writer takes them in. One garment remains, where there is one. The generator is drawn from
+    equally often for each item, whatever the rates."""
     taken = []
     for item in items:
         omitted, wrong, vague, mirrored = generator.random(4)

@@ -46,10 +46,9 @@ class Joints:
 
 
 def read_gltf(path: Path) -> tuple[Joints, list[Skin]]:
-    """The skeleton and the skinned, textured meshes of a `.glb` file.
-
-    A DataError where it is no whole glTF 2.0 binary or needs an extension that is not read, a DataMissing where it is
-    compressed and the package `meshoptimizer` is not installed."""
+    """The skeleton and the skinned, textured meshes of a `.glb` file. A DataError where it is no whole glTF 2.0 binary
+    or needs an extension that is not read, a DataMissing where it is compressed and the package `meshoptimizer` is not
+    installed."""
     try:
         file = _File(path.read_bytes())
         foreign = set(file.header.get("extensionsRequired", ())) - _READ

@@ -199,11 +199,9 @@ class Hits(NamedTuple):
 
 
 def rasterise(points: Array, triangles: NDArray[np.int32], rays: Rays) -> Hits:
-    """The nearest triangle at each pixel of `rays`, of places `points` (n, 3) in the world.
-
-    `triangles` (m, 3) are counter-clockwise from outside; what faces away is not seen. One is nearly always smaller
-    than a few pixels: all pixel centres in its bounding box are tried at once, and the hits laid down from far to near.
-    """
+    """The nearest triangle at each pixel of `rays`, of places `points` (n, 3) in the world. `triangles` (m, 3) are
+    counter-clockwise from outside; what faces away is not seen. One is nearly always smaller than a few pixels: all
+    pixel centres in its bounding box are tried at once, and the hits laid down from far to near."""
     height, width = rays.shape
     local = (points - rays.position.astype(np.float32)) @ rays.basis.T.astype(np.float32)
     near = np.float32(1.0) / np.maximum(local[:, 2], np.float32(0.05))

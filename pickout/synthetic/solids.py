@@ -36,10 +36,8 @@ class Rays:
         return Rays(self.position - away, self.basis, self.xs, self.ys)
 
     def rectangles(self, balls: Vector, first: NDArray[np.intp]) -> list[tuple[slice, slice] | None]:
-        """Rows and columns that groups of balls may cover; None for a group outside or behind.
-
-        `balls` are centre and radius of each, shape (n, 4); `first` is the first ball of each group, shape (groups,).
-        """
+        """Rows and columns that groups of balls may cover; None for a group outside or behind. `balls` are centre and
+        radius of each, shape (n, 4); `first` is the first ball of each group, shape (groups,)."""
         x, y, depth = ((balls[:, :3] - self.position) @ self.basis.T).T
         across, up = x / depth, y / depth
         behind = np.maximum.reduceat(depth <= balls[:, 3] * 1.5, first)

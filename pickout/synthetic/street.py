@@ -137,16 +137,14 @@ def _encoded(pixels: NDArray[np.uint8], form: str, **options: Any) -> bytes:
 def draw_street(
     settings: StreetSettings, out: Path, *, workers: int | None = None, progress: ProgressCallback | None = None
 ) -> Path:
-    """Draw a street into the folder `out`, which is returned, or go on with one begun with equal settings.
-
-    Writes `imgs/cam_a/*.jpg`, `parts/*.png` (8-bit part numbers), `reid_raw.json`, `attributes.jsonl` (person, view and
-    part names of each image), `queries.jsonl` (short queries about each image) and `street.toml`. Each file is whole or
-    not there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete.
-
-    With more than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`.
-    `DataError`: `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken;
-    `DataMissing`: no avatars in the folder that the settings name, or no package that reads them; `StorageFull`: no
-    space left; run again after freeing some."""
+    """Draw a street into the folder `out`, which is returned, or go on with one begun with equal settings. Writes
+    `imgs/cam_a/*.jpg`, `parts/*.png` (8-bit part numbers), `reid_raw.json`, `attributes.jsonl` (person, view and part
+    names of each image), `queries.jsonl` (short queries about each image) and `street.toml`. Each file is whole or not
+    there; the annotation file comes last, once all else is on the disk, so a folder that has it is complete. With more
+    than one worker (None: one a usable core), a script must call this below `if __name__ == "__main__":`. `DataError`:
+    `out` holds something else or cannot be written, a drawing process was killed, an avatar is broken; `DataMissing`:
+    no avatars in the folder that the settings name, or no package that reads them; `StorageFull`: no space left; run
+    again after freeing some."""
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: give at least 1")
     jobs = _jobs(settings, out)
@@ -262,9 +260,8 @@ _INK, _PALE, _PAPER = (25, 25, 25), (95, 95, 95), (250, 250, 248)
 
 
 def contact_sheet(root: Path, count: int = 10, seed: int = 0, *, columns: int = 5) -> Image.Image:
-    """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`.
-
-    Each is shown by the first two images, with a sentence about either. A DataMissing where no complete street is."""
+    """A picture of at most `count` people of the street in `root`, in an order drawn from `seed`. Each is shown by the
+    first two images, with a sentence about either. A DataMissing where no complete street is."""
     file = root / "reid_raw.json"
     if not file.is_file():
         raise DataMissing(f"{file}: not there; draw the street first with `pickout data draw {root}`")

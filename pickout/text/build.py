@@ -41,14 +41,11 @@ def build_tokenizer(settings: TokenizerSettings, captions: Iterable[str] | None 
 
 
 def clip_tokenizer(file: Path, context: int = 77) -> Tokenizer:
-    """CLIP's tokenizer, with a mask token as IRRA, RDE and ITSELF add it.
-
-    The last entry of CLIP's vocabulary gives its place to the mask, so with CLIP's file the ids are: padding 0,
-    mask 49405, start 49406, end 49407. Text is lower-cased, HTML entities are resolved and white space is one space.
-
-    `file` is `bpe_simple_vocab_16e6.txt.gz` of the CLIP release, or the `merges.txt` or `tokenizer.json` of a Hugging
-    Face copy; a DataMissing where it is not there, a DataError where it holds no merges. `context` is a row's length.
-    """
+    """CLIP's tokenizer, with a mask token as IRRA, RDE and ITSELF add it. The last entry of CLIP's vocabulary gives its
+    place to the mask, so with CLIP's file the ids are: padding 0, mask 49405, start 49406, end 49407. Text is
+    lower-cased, HTML entities are resolved and white space is one space. `file` is `bpe_simple_vocab_16e6.txt.gz` of
+    the CLIP release, or the `merges.txt` or `tokenizer.json` of a Hugging Face copy; a DataMissing where it is not
+    there, a DataError where it holds no merges. `context` is a row's length."""
     merges = _read_merges(file)[:-1]
     letters = list(byte_letters())
     entries = [*letters, *(letter + END_OF_WORD for letter in letters), *("".join(pair) for pair in merges)]
@@ -67,7 +64,6 @@ def wordpiece_tokenizer(
     file: Path, context: int = 64, *, closing: bool = True, cleaning: Cleaning = "none", words: int | None = None
 ) -> Tokenizer:
     """BERT's tokenizer: lower-cased, accents stripped, words cut greedily from the left; `TokenizerSettings`' options.
-
     `file` is a `vocab.txt` with one entry a line (bert-base-uncased: 30522); a DataMissing where it is not there, a
     DataError where it is no text or lacks one of [PAD], [UNK], [CLS], [SEP], [MASK]."""
     try:
@@ -98,11 +94,10 @@ def train_tokenizer(
     cleaning: Cleaning = "none",
     words: int | None = None,
 ) -> Tokenizer:
-    """Learn byte pairs from captions. Equal captions give an equal tokenizer.
-
-    Words are cut as CLIP cuts them and lower-cased. Ids: padding 0, then bytes and merges, then mask, start and end,
-    so that the end is the largest id, as in CLIP. Few captions may give fewer entries than `vocabulary_size`, special
-    ones included; a DataError where that is below `SMALLEST`. Options are those of `TokenizerSettings`."""
+    """Learn byte pairs from captions. Equal captions give an equal tokenizer. Words are cut as CLIP cuts them and
+    lower-cased. Ids: padding 0, then bytes and merges, then mask, start and end, so that the end is the largest id, as
+    in CLIP. Few captions may give fewer entries than `vocabulary_size`, special ones included; a DataError where that
+    is below `SMALLEST`. Options are those of `TokenizerSettings`."""
     if vocabulary_size < SMALLEST:
         raise DataError(f"vocabulary_size = {vocabulary_size}: at least {SMALLEST} entries are needed")
     albef = cleaning == "albef"

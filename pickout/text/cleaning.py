@@ -51,10 +51,9 @@ class Cleaned:
 
 
 def clean(caption: str, *, entities: bool) -> Cleaned:
-    """Make any string fit for a tokenizer: lone surrogates become U+FFFD.
-
-    `entities`, for byte pairs: HTML entities are resolved, twice, as CLIP does ("&amp;lt;" is "<"), and a single quote
-    whose word CLIP's rule would take for an English ending is a blank: it cuts 'red' into 're and d."""
+    """Make any string fit for a tokenizer: lone surrogates become U+FFFD. `entities`, for byte pairs: HTML entities are
+    resolved, twice, as CLIP does ("&amp;lt;" is "<"), and a single quote whose word CLIP's rule would take for an
+    English ending is a blank: it cuts 'red' into 're and d."""
     cleaned = Cleaned(_SURROGATE.sub("\ufffd", caption))
     if not entities:
         return cleaned

@@ -12,11 +12,9 @@ _BYTES = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Familiarity:
-    """How much of a sentence a tokenizer knows.
-
-    A word is unknown when it has a piece that stands for anything, or when it falls apart into two or more pieces of
-    at most two letters on average. It is foreign when its pieces outnumber its letters, as bytes do in a script that
-    the vocabulary was not made for."""
+    """How much of a sentence a tokenizer knows. A word is unknown when it has a piece that stands for anything, or when
+    it falls apart into two or more pieces of at most two letters on average. It is foreign when its pieces outnumber
+    its letters, as bytes do in a script that the vocabulary was not made for."""
 
     words: int  # how many words the sentence has, punctuation not counted
     unknown: tuple[str, ...]  # the unknown words, foreign ones included, in order, each once

@@ -67,10 +67,9 @@ def ids_fault(vocabulary: Mapping[str, int], special: SpecialTokens) -> str:
 def read_vocabulary(
     kind: str, entries: tuple[str, ...], special: SpecialTokens, seen_whole: frozenset[int] | None = None
 ) -> Vocabulary:
-    """The vocabulary of a tokenizer, from each id's piece as it is spelt.
-
-    `seen_whole` are ids that were a whole word in the captions that a `trained` vocabulary was learnt from: its byte
-    pairs alone do not tell "jacket" from "jack", which is only on the way to it."""
+    """The vocabulary of a tokenizer, from each id's piece as it is spelt. `seen_whole` are ids that were a whole word
+    in the captions that a `trained` vocabulary was learnt from: its byte pairs alone do not tell "jacket" from "jack",
+    which is only on the way to it."""
     none = np.array([_NO_WORD.fullmatch(entry) is not None for entry in entries], dtype=np.bool_)
     none[list(special.ids())] = True
     wordpiece = kind == "wordpiece"
@@ -146,9 +145,8 @@ class Word:
 
 
 class Tokenizer:
-    """Captions to rows of ids: start, pieces, end, padding. Use the constructors of this package to make one.
-
-    No caption can produce a special id: specials written out in a caption are ordinary text. `backend` cuts text into
+    """Captions to rows of ids: start, pieces, end, padding. Use the constructors of this package to make one. No
+    caption can produce a special id: specials written out in a caption are ordinary text. `backend` cuts text into
     pieces, without special tokens; `seen_whole` is as in `read_vocabulary`, the rest as in `TokenizerSettings`."""
 
     def __init__(
@@ -216,10 +214,9 @@ class Tokenizer:
         return list(self._backend.encode(text, add_special_tokens=False).tokens[: self._room])
 
     def words(self, caption: str) -> list[Word]:
-        """The caption's words in order, each with the token positions of its pieces.
-
-        Words do not depend on the vocabulary: runs of letters and digits with inner apostrophes ("he's"), and runs
-        of punctuation. A word that the tokenizer drops altogether (control characters) is left out."""
+        """The caption's words in order, each with the token positions of its pieces. Words do not depend on the
+        vocabulary: runs of letters and digits with inner apostrophes ("he's"), and runs of punctuation. A word that the
+        tokenizer drops altogether (control characters) is left out."""
         cleaned = self._clean(caption)
         offsets = self._backend.encode(cleaned.text, add_special_tokens=False).offsets
         firsts = [cleaned.origin(start) for start, _ in offsets]

@@ -55,7 +55,6 @@ class Adaptation:
 
 def adapt(model: LoadedModel, crops: Sequence[Image], settings: AdaptationSettings) -> Adaptation:
     """A copy of `model` with the normalisation of its image tower moved towards `crops`, pictures of any size.
-
     `UsageError` for a model of another kind, `DataError` for too few crops, and `NothingFound` where the crops that
     were held back do not say that it helps."""
     tower = getattr(model.method, "vision", None)

@@ -32,11 +32,10 @@ Tell = Callable[[str, int, int], None]  # what, how many done, how many in all
 
 
 class FrozenPairs(Dataset[Example | ImageUnreadable]):
-    """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image.
-
-    The features lie in `folder`, or come to be there; the method's reductions are set, or read from it. An example
-    lacks a share `forget` of image tokens and of words: they are at the mean of all, which is zero. `ResumeMismatch`:
-    the folder holds the features of other data, changes or weights."""
+    """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image. The
+    features lie in `folder`, or come to be there; the method's reductions are set, or read from it. An example lacks a
+    share `forget` of image tokens and of words: they are at the mean of all, which is zero. `ResumeMismatch`: the
+    folder holds the features of other data, changes or weights."""
 
     def __init__(
         self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0

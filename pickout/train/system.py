@@ -16,10 +16,9 @@ _NEVER, _LARGEST_OWN = 2**31 - 1, 32 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed memory instead of returning it to the kernel; False where the C library is another.
-
-    A training step frees and takes the same large buffers again and again; returned and taken anew, each page is
-    cleared and mapped once more. `benchmarks/freed_memory.py` measures what that costs."""
+    """Ask glibc to keep freed memory instead of returning it to the kernel; False where the C library is another. A
+    training step frees and takes the same large buffers again and again; returned and taken anew, each page is cleared
+    and mapped once more. `benchmarks/freed_memory.py` measures what that costs."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -31,11 +30,9 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """Inside the block, take only algorithms that add in a fixed order, with any fixed number of threads.
-
-    Without it, threads that sum the gradients of repeated indices (`features[pairs]`) add them in the order they happen
-    to come. Memory is not filled before use, as PyTorch would do besides; nothing here reads what it has not written.
-    """
+    """Inside the block, take only algorithms that add in a fixed order, with any fixed number of threads. Without it,
+    threads that sum the gradients of repeated indices (`features[pairs]`) add them in the order they happen to come.
+    Memory is not filled before use, as PyTorch would do besides; nothing here reads what it has not written."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     deterministic: Any = torch.utils.deterministic
     filled = deterministic.fill_uninitialized_memory

@@ -186,9 +186,8 @@ class _Run:
         self._end_epoch(epoch, means)
 
     def _end_epoch(self, epoch: int, means: dict[str, Any]) -> None:
-        """Validate, keep the weights if they are the best so far, and write the checkpoint.
-
-        In this order, so that a kill in between leads back to the start of the epoch."""
+        """Validate, keep the weights if they are the best so far, and write the checkpoint. In this order, so that a
+        kill in between leads back to the start of the epoch."""
         settings, selection = self.recipe.train, self.material.selection
         due = epoch == self.recipe.schedule.epochs or epoch % settings.validate_every == 0
         metrics = self._validate(selection) if due and selection is not None else None

@@ -60,10 +60,8 @@ class VideoFile:
             self.metadata: dict[str, str] = {**container.metadata, **stream.metadata}
 
     def frames(self, begin: Mark = BEGINNING) -> Iterator[Frame]:
-        """Frames from `begin` on, in order. Broken packets are passed over; see `fault` for what ended it early.
-
-        Which frames are given depends on their times alone, so that reading on gives what reading through would have.
-        """
+        """Frames from `begin` on, in order. Broken packets are passed over; see `fault` for what ended it early. Which
+        frames are given depends on their times alone, so that reading on gives what reading through would have."""
         with _opened(str(self.file)) as container:
             stream = _video_stream(container, self.file)
             seeks = begin.number > 0 and self.seconds is not None and container.format.name not in _NO_SEEKING

@@ -26,9 +26,8 @@ _MODELS = (
 
 
 def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
-    """Read a foreign weight file, or that of a Hugging Face folder, under our names.
-
-    A `stated` height and width are taken for the model's own where its position table can be of that size."""
+    """Read a foreign weight file, or that of a Hugging Face folder, under our names. A `stated` height and width are
+    taken for the model's own where its position table can be of that size."""
     file = read_weights(weights_in(path) if path.is_dir() else path)
     tensors, source = file.tensors, str(path)
     if tensors.keys() >= set(clip_family.FAMILY_TELLING):

@@ -36,9 +36,8 @@ class Head:
 
 
 def sign_head(gallery: Path, key_file: Path | None = None) -> Head:
-    """The head of the log as it is now, signed and noted down in `audit-heads.txt`.
-
-    The private key lies in the gallery unless `key_file` is given, and is made where there is none."""
+    """The head of the log as it is now, signed and noted down in `audit-heads.txt`. The private key lies in the gallery
+    unless `key_file` is given, and is made where there is none."""
     key = _private_key(key_file or gallery / KEY)
     leaves = [leaf(line) for line in lines(gallery)]
     top, (origin, identifier) = root(leaves), _names(key.public_key().public_bytes_raw())
@@ -68,7 +67,6 @@ def proof(gallery: Path, old: Head, new: Head) -> str:
 
 def check_proof(old: Head, text: str, key: str) -> Head:
     """The new head that a proof ends with, after checking it as the witness who kept `old` does: without the log.
-
     UsageError where this is no proof, GalleryDamaged where the proof is wrong, or a signature is."""
     first, _, note = text.partition("\n\n")
     start, *hashes = first.splitlines() or [""]

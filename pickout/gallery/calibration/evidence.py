@@ -111,9 +111,8 @@ def encode_people(split: Split, encoder: Encoder, *, searches: int, seed: int, t
 def gather(
     people: People, resident: Resident, shown_N: NDArray[np.int64], look: SecondLook | None, candidates: int, tell: Tell
 ) -> Iterator[Evidence]:
-    """Search for every sentence of `people`; `candidates` of the best have a second `look`.
-
-    `shown_N` tells which of the people a row shows, or -1: it is no distractor for that person."""
+    """Search for every sentence of `people`; `candidates` of the best have a second `look`. `shown_N` tells which of
+    the people a row shows, or -1: it is no distractor for that person."""
     kept = candidates if look else _KEPT
     # A person's own rows are left out afterwards; so many more are kept.
     own = np.unique(shown_N[shown_N >= 0], return_counts=True)[1]

@@ -62,16 +62,14 @@ def rebuild(
     restart: bool,
     on_progress: Callable[[IngestProgress], None],
 ) -> RebuildReport:
-    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again.
-
-    Until the end the gallery is as it was and can be searched and changed; what changes meanwhile arrives in the new
-    table. Each crop is read from its original again, which must have the bytes that were indexed. `drop_missing` leaves
-    out, and puts on the quarantine list, those that cannot be; `restart` throws away what an earlier run has begun, for
-    whichever model. A calibration goes.
-
-    `UsageError` where the gallery is of this model already; `GalleryError` where crops cannot be encoded again and
-    `drop_missing` is not set, none can, or another process rebuilds; `GalleryModelMismatch` where a rebuild for a third
-    model has begun; `StorageFull` without space: the next run goes on."""
+    """Encode every crop of a gallery anew with another model, loaded from `run`. Safe to kill and run again. Until the
+    end the gallery is as it was and can be searched and changed; what changes meanwhile arrives in the new table. Each
+    crop is read from its original again, which must have the bytes that were indexed. `drop_missing` leaves out, and
+    puts on the quarantine list, those that cannot be; `restart` throws away what an earlier run has begun, for
+    whichever model. A calibration goes. `UsageError` where the gallery is of this model already; `GalleryError` where
+    crops cannot be encoded again and `drop_missing` is not set, none can, or another process rebuilds;
+    `GalleryModelMismatch` where a rebuild for a third model has begun; `StorageFull` without space: the next run goes
+    on."""
     began = time.monotonic()
     swapped = (gallery / REBUILD).exists() and pending(gallery) is None  # killed between the swap and its cleaning up
     with locked(gallery / REBUILDING, 0.0, f"{gallery}: another process is rebuilding it; wait until it has ended"):
@@ -102,10 +100,9 @@ def unfinished_rebuild(gallery: Path) -> Unfinished | None:
 
 
 class Rebuilding:
-    """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows.
-
-    A row counts as brought when both tables have it with equal marks. Nothing is written to `new` unless `old` still
-    has it, under the gallery's lock: what was erased cannot come back."""
+    """One run that makes `new` hold what `old` holds. Held in memory: about 0.4 GB a million rows. A row counts as
+    brought when both tables have it with equal marks. Nothing is written to `new` unless `old` still has it, under the
+    gallery's lock: what was erased cannot come back."""
 
     def __init__(
         self,

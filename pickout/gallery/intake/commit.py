@@ -69,11 +69,9 @@ class _Commit(threading.Thread):
 
 class Committer:
     """Gathers rows and writes them together, in a thread of its own; what was written survives any kill. One commit at
-    most is on its way while the next one gathers; its error is raised by the next call that could commit.
-
-    A context: a run that ends early waits for the commit that is being written, gives up one that still waits for
-    another process, and drops what was gathered after it. What was erased since `suppression` was read is not
-    written."""
+    most is on its way while the next one gathers; its error is raised by the next call that could commit. A context: a
+    run that ends early waits for the commit that is being written, gives up one that still waits for another process,
+    and drops what was gathered after it. What was erased since `suppression` was read is not written."""
 
     def __init__(
         self,

@@ -112,10 +112,8 @@ def find_absent(
     root: Path, rows: Iterable[tuple[str, Path]], *, new: Collection[str], touched: Mapping[Path, Path]
 ) -> Absence:
     """Look for the files of all rows (id, file) below a folder. Only "not found" is gone; any other error tells
-    nothing.
-
-    Rows that this run added (`new`) do not show that a folder is the one that it was. `touched` tells for each folder
-    that this run read a file of, that file, and for what it could not read, itself."""
+    nothing. Rows that this run added (`new`) do not show that a folder is the one that it was. `touched` tells for each
+    folder that this run read a file of, that file, and for what it could not read, itself."""
     found, missing, witnesses = Absence(), dict[Path, list[tuple[str, str]]](), dict[Path, Path]()
     for identifier, file in rows:
         if not file.is_relative_to(root):

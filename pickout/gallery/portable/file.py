@@ -251,9 +251,8 @@ def _rows(data: bytes, member: RowsMember, dimension: int) -> Iterator[Row]:
 
 
 def _check_pages(data: bytes, column: pq.ColumnChunkMetaData, most: int) -> None:
-    """Refuse a column of pages that hold more than their bytes or than `most` values, before pyarrow unpacks them.
-
-    What the end of the file says of sizes, codec and counts may be false; each page's own head is what is read by. An
+    """Refuse a column of pages that hold more than their bytes or than `most` values, before pyarrow unpacks them. What
+    the end of the file says of sizes, codec and counts may be false; each page's own head is what is read by. An
     export's has one form. The codec's name is not asked for: pyarrow ends the process on some."""
     at, count = column.data_page_offset, 0
     while count < column.num_values and (head := _PAGE.match(data, at)):

@@ -52,7 +52,6 @@ def export_gallery(
 ) -> ExportReport:
     """Write rows of these ids, or all, as they are at this moment, to one file that only its owner can read. With
     `crops` the original pictures go in too, but those that are gone or have changed. It leaves a line in the audit.
-
     `UsageError` where the file is there, unless `force`, or lies in the gallery's folder; `GalleryDamaged` where a row
     is not as it was written; `GalleryError` where the file cannot be made, or another process erased crops or changed
     the model meanwhile; `StorageFull` without space."""

@@ -20,11 +20,9 @@ Labels = Mapping[str, str | Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which crops a search looks at: those that pass all of these.
-
-    A crop whose camera, track, video, label or time is unknown fails a filter that asks for one, and passes a filter
-    that only rules some out. `UsageError` for a range that ends before it begins, or something that is both asked for
-    and ruled out."""
+    """Which crops a search looks at: those that pass all of these. A crop whose camera, track, video, label or time is
+    unknown fails a filter that asks for one, and passes a filter that only rules some out. `UsageError` for a range
+    that ends before it begins, or something that is both asked for and ruled out."""
 
     cameras: Collection[str] = ()  # any of these; empty: any, known or not
     after: datetime | None = None  # taken at this time or later

@@ -22,7 +22,6 @@ _FOR_EXAMPLE = "describe the person, for example 'a woman in a teal jacket'"
 @dataclass(frozen=True, slots=True)
 class Query:
     """A person as several sources describe them. At least one of `texts`, `images` and `more_like` is needed.
-
     `UsageError` for nothing to look for, too many parts, or a sentence that says nothing."""
 
     texts: Sequence[str] = ()  # descriptions of one person, for example by several witnesses; all count alike

@@ -50,11 +50,10 @@ def exact_top(
     rough_N: Floats | None = None,
 ) -> Best:
     """The `top` rows of largest score, best first: positions (k,) and scores (k,), the inner product with the query,
-    less the penalties. Among equal scores the smaller `order_N` comes first.
-
-    One pass in single precision finds every row that could be among the best, or `rough_N` is that pass; those are
-    scored again in double precision, each row by itself. So the answer depends neither on the rows that are `allowed_N`
-    (None: all), nor on the number of threads, nor on where a row stands."""
+    less the penalties. Among equal scores the smaller `order_N` comes first. One pass in single precision finds every
+    row that could be among the best, or `rough_N` is that pass; those are scored again in double precision, each row by
+    itself. So the answer depends neither on the rows that are `allowed_N` (None: all), nor on the number of threads,
+    nor on where a row stands."""
     positions = None if allowed_N is None else np.flatnonzero(allowed_N)
     known = rough_N if rough_N is None or positions is None else rough_N[positions]
     rough = _rough_scores(vectors_ND, query_D, positions) if known is None else known
