@@ -134,9 +134,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise StorageFull(
-            f"{path}: no space left on the device; what was written before is whole. Free some space and run again"
-        ) from error
+        why = f"{path}: no space left on the device; what was written before is whole. Free some space and run again"
+        raise StorageFull(why) from error
 
 
 # Reading the mask means setting it; once, at import, before any thread could see the moment between.

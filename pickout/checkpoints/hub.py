@@ -235,9 +235,8 @@ def hub_errors(url: str, partial: Path | None = None) -> Iterator[None]:
             raise DownloadFailed(f"{lost}; try again") from None
         if partial is not None:
             raise BrokenOff(f"{lost}{_kept(partial)}") from None
-        raise DownloadFailed(
-            f"{url}: cannot be reached ({error}); check the network, or name a mirror with --endpoint or HF_ENDPOINT"
-        ) from None
+        why = f"{url}: cannot be reached ({error}); check the network, or name a mirror with --endpoint or HF_ENDPOINT"
+        raise DownloadFailed(why) from None
     except httpx2.HTTPError as error:
         raise BrokenOff(f"{url}: the transfer broke off ({_why(error)}){_kept(partial)}") from None
 

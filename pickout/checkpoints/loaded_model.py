@@ -175,9 +175,8 @@ class LoadedModel:
             raise UsageError(f"{self.name}: this method has no second score")
         width = self.settings.vision.width
         if tokens.dtype != np.uint16 or tokens.ndim != 3 or (len(tokens) and tokens.shape[-1] != width):
-            raise UsageError(
-                f"{self.name}: tokens {tokens.dtype} {tokens.shape} are not its own; take encode_images_with_tokens"
-            )
+            why = f"{self.name}: tokens {tokens.dtype} {tokens.shape} are not its own; take encode_images_with_tokens"
+            raise UsageError(why)
         scores = [np.empty(0, np.float32)]
         with torch.inference_mode(), self._autocast():
             texts = self.method.encode_texts(self._tokens([sentence]))
@@ -232,9 +231,8 @@ class LoadedModel:
 
     def _finite(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(numbers).all():
-            raise CheckpointError(
-                f"{self.name}: the model gives numbers that are not finite; its weights are damaged or diverged"
-            )
+            why = f"{self.name}: the model gives numbers that are not finite; its weights are damaged or diverged"
+            raise CheckpointError(why)
         return numbers
 
 
@@ -263,15 +261,12 @@ def assemble(
     left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
-        raise CheckpointMismatch(
-            f"{source}: its settings ask for {layers:,} layers; its {len(state):,} tensors are too few for so many"
-        )
+        why = f"{source}: its settings ask for {layers:,} layers; its {len(state):,} tensors are too few for so many"
+        raise CheckpointMismatch(why)
     words = state.get("text.tokens.weight", state.get("text.embeddings.words.weight"))
     if words is not None and words.ndim and words.shape[0] != tokenizer.vocabulary_size:
-        raise CheckpointMismatch(
-            f"{source}: the text tower knows {words.shape[0]} tokens, the tokenizer {tokenizer.vocabulary_size}; "
-            "it is another model's tokenizer"
-        )
+        why = f"{source}: the text tower knows {words.shape[0]} tokens, the tokenizer {tokenizer.vocabulary_size};"
+        raise CheckpointMismatch(f"{why} it is another model's tokenizer")
     try:
         # On the meta device a build allocates nothing; the tensors of the file take the places.
         with torch.device("meta"), _Undrawn():

@@ -54,9 +54,8 @@ def weights_home() -> Path:
     try:
         return (Path(cache) if cache else Path.home() / ".cache") / "pickout" / "weights"
     except RuntimeError:
-        raise CheckpointError(
-            "no folder for weights: this user has no home; set PICKOUT_WEIGHTS to a folder, or give weights by path"
-        ) from None
+        why = "no folder for weights: this user has no home; set PICKOUT_WEIGHTS to a folder, or give weights by path"
+        raise CheckpointError(why) from None
 
 
 def named_folder(name: str) -> Path:

@@ -196,9 +196,8 @@ def load_bundle(file: Path, *, device: str = "cpu", precision: Precision = "auto
     """Read what `write_bundle` wrote."""
     read = read_weights(file)
     if read.metadata.get(_WHOLE) != str(FORMAT):
-        raise CheckpointError(
-            f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the one that wrote it"
-        )
+        why = f"{file}: layout {read.metadata.get(_WHOLE)}, this Pickout reads {FORMAT}; use the one that wrote it"
+        raise CheckpointError(why)
     run = parse_settings(RunSettings, json.loads(read.metadata[_SETTINGS]), source=str(file))
     tokenizer = Tokenizer.from_json(read.metadata[_TOKENIZER], source=str(file))
     report, state = KeyReport(str(file), "a whole model"), _widened(read.tensors)

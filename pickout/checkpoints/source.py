@@ -57,10 +57,8 @@ def load(
     if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
         names = sorted(entry.name for entry in path.iterdir())
         holds = f"holds {', '.join(names[:5])}" if names else "is empty"
-        raise CheckpointError(
-            f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json); "
-            f"it {holds}"
-        )
+        why = f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json);"
+        raise CheckpointError(f"{why} it {holds}")
     model = at_size(import_file(path, stated=image), image)
     return _ready(path, model, find_tokenizer([path], model.settings.tokenizer, tokenizer), device, precision)
 

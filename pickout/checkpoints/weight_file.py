@@ -118,9 +118,8 @@ def _plain(file: WeightFile) -> WeightFile:
     for key, tensor in file.tensors.items():
         odd = _oddness(tensor)
         if odd:
-            raise CheckpointUnknown(
-                f"{file.path}: '{key}' is {odd}; save the model with plain tensors (dense, float16 or float32)"
-            )
+            why = f"{file.path}: '{key}' is {odd}; save the model with plain tensors (dense, float16 or float32)"
+            raise CheckpointUnknown(why)
     asked, there = sum(t.numel() * t.element_size() for t in file.tensors.values()), file.path.stat().st_size
     if asked > _SHARED * there:
         raise CheckpointUnknown(f"{file.path}: its tensors ask for {asked:,} bytes, the file has {there:,}")
@@ -197,10 +196,8 @@ def _check_archive(path: Path) -> None:
         raise CheckpointUnsafe(f"{path}: a TorchScript archive; it holds a program, not only weights. {_CONVERT}")
     unpacked, there = sum(member.file_size for member in members), path.stat().st_size
     if unpacked > there:
-        raise CheckpointUnsafe(
-            f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not written "
-            "by it. Fetch the original file"
-        )
+        why = f"{path}: unpacks to {unpacked:,} bytes out of {there:,}; torch.save does not pack, so it was not written"
+        raise CheckpointUnsafe(f"{why} by it. Fetch the original file")
 
 
 SHOWN = 6  # how many keys of a kind an error names
@@ -238,10 +235,8 @@ class KeyReport:
         }
         told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
         if told:
-            raise CheckpointMismatch(
-                f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}. "
-                f"It is another model, or only a part of one{remedy}"
-            )
+            why = f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}."
+            raise CheckpointMismatch(f"{why} It is another model, or only a part of one{remedy}")
 
     def summary(self) -> str:
         """One line: how many tensors were loaded, and what was resized, ignored or left fresh and why."""

@@ -59,9 +59,8 @@ def serve(
     service = open_service(galleries, state, model, device, recordings=recordings or ())
     near = host in LOOPBACK
     if not near and not any(token.is_valid for token in service.tokens.all()):
-        raise UsageError(
-            f"--host {host}: others could reach it; make a token first: pickout token create NAME --state {state}"
-        )
+        why = f"--host {host}: others could reach it; make a token first: pickout token create NAME --state {state}"
+        raise UsageError(why)
     names = {*LOOPBACK, host, *service.settings.hosts}
     app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)
     ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}

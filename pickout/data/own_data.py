@@ -157,10 +157,8 @@ def _columns(source: str, there: Sequence[str], given: Mapping[str, str]) -> dic
     names |= given
     absent = [ours for ours in ("image", "caption", *given) if names.get(ours) not in there]
     if absent:
-        raise DataError(
-            f"{source}: no column for {', '.join(absent)}; it has {', '.join(there)}. Name it: "
-            f"--column {absent[0]}=NAME"
-        )
+        why = f"{source}: no column for {', '.join(absent)}; it has {', '.join(there)}. Name it:"
+        raise DataError(f"{why} --column {absent[0]}=NAME")
     return {ours: theirs for ours, theirs in names.items() if theirs}
 
 

@@ -191,10 +191,8 @@ def require_files(split: Split, remedy: str) -> None:
     """Check that every image is there; a DataMissing names the first that is not, and ends with `remedy`."""
     missing = [record.image for record in split.images if not record.image.is_file()]
     if missing:
-        raise DataMissing(
-            f"{missing[0]}: no such image; {len(missing)} of {len(split.images)} images of split '{split.name}' of "
-            f"{split.data} are missing, which `pickout data check` lists; {remedy}"
-        )
+        why = f"{missing[0]}: no such image; {len(missing)} of {len(split.images)} images of split '{split.name}' of"
+        raise DataMissing(f"{why} {split.data} are missing, which `pickout data check` lists; {remedy}")
 
 
 def readable(

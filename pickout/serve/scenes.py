@@ -40,9 +40,8 @@ class Scenes:
             raise NotThere("this gallery does not say from which frame of which recording this crop was cut")
         place = self._place(actor, told.video)
         if find_spec("av") is None:
-            raise UsageError(
-                "to show frames of recordings the server needs more packages: pip install 'pickout[video]'"
-            )
+            why = "to show frames of recordings the server needs more packages: pip install 'pickout[video]'"
+            raise UsageError(why)
         from pickout.video.still import read_still
 
         with _turn:

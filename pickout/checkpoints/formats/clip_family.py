@@ -57,10 +57,8 @@ def read_config(path: Path) -> Facts:
         raise CheckpointError(f"{path}: not a readable config ({error}); fetch it again") from None
     known = get_args(Activation)
     if len(activations) != 1 or not activations <= set(known) or norms != {1e-5}:
-        raise CheckpointError(
-            f"{path}: hidden_act {sorted(activations)} with layer_norm_eps {sorted(norms)} cannot be computed; "
-            f"one of {sorted(known)} in both towers and 1e-5 can"
-        )
+        why = f"{path}: hidden_act {sorted(activations)} with layer_norm_eps {sorted(norms)} cannot be computed;"
+        raise CheckpointError(f"{why} one of {sorted(known)} in both towers and 1e-5 can")
     return Facts((side, side), stride, *heads, activations.pop())
 
 

@@ -119,9 +119,8 @@ def checked(source: str, schema: type[S], **values: Any) -> S:
         return schema(**values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise CheckpointMismatch(
-            f"{source}: its tensors give {first['loc'][0]} = {first['input']}, which no model has"
-        ) from None
+        why = f"{source}: its tensors give {first['loc'][0]} = {first['input']}, which no model has"
+        raise CheckpointMismatch(why) from None
 
 
 def usual_heads(width: int) -> int:
@@ -192,6 +191,5 @@ def _image_size(
         if min(image) >= patch and math.prod(patch_grid(*image, patch, stride)) == patches:
             return image, stride
     wanted = f"of {facts.image[0]}x{facts.image[1]} pixels" if facts.image else "of the usual image sizes"
-    raise CheckpointMismatch(
-        f"{source}: its position table has {patches} patches of {patch}x{patch}, which is no grid {wanted}"
-    )
+    why = f"{source}: its position table has {patches} patches of {patch}x{patch}, which is no grid {wanted}"
+    raise CheckpointMismatch(why)
