@@ -16,7 +16,7 @@ _SEAL = 16  # bytes of a row's seal, see `row_seal`
 MakeVectors = Callable[[NDArray[np.bytes_]], Vectors]
 
 
-_EVERY = 2**31 - 1  # rows
+EVERY = 2**31 - 1  # rows
 
 
 def batches(table: Any, names: Sequence[str], ids: list[str] | None = None, by: str = "id") -> Iterator[pa.RecordBatch]:
@@ -25,7 +25,7 @@ def batches(table: Any, names: Sequence[str], ids: list[str] | None = None, by: 
     there = set(table.schema.names)  # each look at it is a call of the library's thread
     wanted = table.search() if ids is None else table.search().where(where_in(by, ids))
     wanted = wanted.select([name for name in names if name in there])
-    yield from wanted.limit(len(ids) if ids is not None and by == "id" else _EVERY).to_batches()
+    yield from wanted.limit(len(ids) if ids is not None and by == "id" else EVERY).to_batches()
 
 
 def where_in(column: str, values: Iterable[str]) -> str:

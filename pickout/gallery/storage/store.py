@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
-from pickout.gallery.storage.reading import batches, read_resident, slices, where_in
+from pickout.gallery.storage.reading import EVERY, batches, read_resident, slices, where_in
 from pickout.gallery.storage.rows import Known, Resident, Row
 from pickout.gallery.vectors.exact import Vectors
 
@@ -175,7 +175,7 @@ class Store:
             schema = table.schema
             kept = (
                 batch.filter(pc.invert(pc.is_in(batch["id"], gone))).select(schema.names)
-                for batch in batches(table, schema.names)
+                for batch in table.search().limit(EVERY).to_batches()
             )
             reader = pa.RecordBatchReader.from_batches(schema, kept)
             self._table = self._database.create_table(self.name, data=reader, mode="overwrite")
