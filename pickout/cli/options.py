@@ -54,17 +54,10 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     def with_filters(**given: Any) -> None:
         after, before = (None if given[name] is None else parse_time(given[name]) for name in ("after", "before"))
         words = {name: given.pop(name) or () for name in _FILTERS}
-        where = Where(
-            cameras=words["camera"],
-            not_cameras=words["not_camera"],
-            tracks=words["track"],
-            videos=words["video"],
-            labels=parse_labels(words["label"]),
-            not_labels=parse_labels(words["not_label"]),
-            after=after,
-            before=before,
-            during=[parse_range(text) for text in words["during"]],
-        )
+        names = {f"{name}s": words[name] for name in ("camera", "not_camera", "track", "video")}
+        labels, not_labels = parse_labels(words["label"]), parse_labels(words["not_label"])
+        during = [parse_range(text) for text in words["during"]]
+        where = Where(**names, labels=labels, not_labels=not_labels, after=after, before=before, during=during)
         command(where=where, **given)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -23,7 +23,14 @@ from pickout.gallery.search.ranking import Asked, Grouping, SearchSettings
 from pickout.gallery.search.search import Answer, Hit, Scored, answer, every_score, together
 from pickout.gallery.state import OpenGallery
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import MANIFEST, checked_folder, make_gallery, new_manifest, read_manifest
+from pickout.gallery.storage.tables import (
+    MANIFEST,
+    ModelFacts,
+    checked_folder,
+    make_gallery,
+    new_manifest,
+    read_manifest,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -107,23 +114,12 @@ class Gallery(OpenGallery):
         begun, manifest, rows = unfinished_rebuild(self.path), self.manifest, self.count()
         model, rebuilding = manifest.model, None
         if begun is not None:
-            to = begun.manifest.model
-            about = {"model": to.name, "fingerprint": to.fingerprint, "run": to.run}
-            rebuilding = {**about, "done": begun.done, "rows": rows}
-        return {
-            "rows": rows,
-            "cameras": list(self.cameras()),
-            "quarantined": len(self.quarantined()),
-            "saved_searches": len(self.saved.all()),
-            "format": manifest.format,
-            "created": manifest.created.isoformat(),
-            "model": model.name,
-            "fingerprint": model.fingerprint,
-            "run": model.run,
-            "search": self.how_searched(),
-            "rebuild": rebuilding,
-            "bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
-        }
+            rebuilding = {**_named(begun.manifest.model), "done": begun.done, "rows": rows}
+        told: dict[str, Any] = {"rows": rows, "cameras": list(self.cameras()), "quarantined": len(self.quarantined())}
+        told |= {"saved_searches": len(self.saved.all()), "format": manifest.format}
+        told |= {"created": manifest.created.isoformat(), **_named(model), "search": self.how_searched()}
+        size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        return {**told, "rebuild": rebuilding, "bytes": size}
 
     def check(self, query: Query | str, *, top: int = 20, page: int = 1, where: Where = ANYWHERE) -> Query:
         """What would be searched for, or the error that a search would raise (`ask`), without a model."""
@@ -217,3 +213,7 @@ class Gallery(OpenGallery):
         self._refresh()  # a calibration of a model that went meanwhile is of no use
         write_calibration(self.path, found)
         return found
+
+
+def _named(model: ModelFacts) -> dict[str, Any]:
+    return {"model": model.name, "fingerprint": model.fingerprint, "run": model.run}

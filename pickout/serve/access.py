@@ -55,12 +55,8 @@ class Action(StrEnum):
 
 _NEEDS: dict[Action, tuple[Role, ...]] = {
     Action.INDEX: (Role.INDEX, Role.ADMIN),
-    Action.ERASE: (Role.ADMIN,),
-    Action.EXPORT: (Role.ADMIN,),
-    Action.KEEP: (Role.ADMIN,),
-    Action.MANAGE: (Role.ADMIN,),
+    **dict.fromkeys((Action.ERASE, Action.EXPORT, Action.KEEP, Action.MANAGE, Action.TOKENS), (Role.ADMIN,)),
     Action.AUDIT: (Role.AUDIT,),
-    Action.TOKENS: (Role.ADMIN,),
     Action.SERVER: (Role.ADMIN, Role.AUDIT),
 }
 """The roles that may do it; for the rest, `search` and `admin`."""

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException
@@ -128,15 +127,10 @@ class Guard:
         route = getattr(scope.get("route"), "path", "none")
         self._measured.requests.labels(scope["method"] if route != "none" else "any", route, status).inc()
         self._measured.seconds.labels(route).observe(seconds)
-        told: dict[str, Any] = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "client": (scope.get("client") or ("unknown",))[0],
-            "token": scope.get("state", {}).get("token"),
-            "method": scope["method"],
-            "path": scope["path"],  # without the query, which may hold a purpose
-            "status": status,
-            "seconds": round(seconds, 4),
-        }
+        client, token = (scope.get("client") or ("unknown",))[0], scope.get("state", {}).get("token")
+        told = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "client": client, "token": token}
+        # The path without the query, which may hold a purpose.
+        told |= {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 4)}
         level = logging.WARNING if status in (401, 403, 413, 421, 429) or status >= 500 else logging.INFO
         _log.log(level, "%s", json.dumps(told))
 

@@ -17,11 +17,8 @@ class Detector(Protocol):
 
 def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:
     """Boxes and scores as the trackers read them; all of class 0, a person."""
-    return Detections(
-        xyxy=np.asarray(boxes_n4, dtype=np.float32).reshape(-1, 4),
-        confidence=np.asarray(scores_n, dtype=np.float32),
-        class_id=np.zeros(len(scores_n), dtype=int),
-    )
+    boxes, scores = (np.asarray(each, dtype=np.float32) for each in (boxes_n4, scores_n))
+    return Detections(xyxy=boxes.reshape(-1, 4), confidence=scores, class_id=np.zeros(len(scores_n), dtype=int))
 
 
 def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32]:

@@ -107,12 +107,6 @@ def _row(sighting: Sighting, track: int, recording: Recording, start: datetime |
     Image.fromarray(sighting.crop).save(buffer, format="JPEG", quality=_QUALITY)
     write_atomically(out / image, buffer.getvalue(), durable=False)
     time = moment(start, sighting.seconds)
-    return {
-        "image": str(image),
-        "camera": recording.camera,
-        "time": None if time is None else time.isoformat(),
-        "video": recording.video or recording.place,
-        "frame": sighting.frame,
-        "box": " ".join(map(str, sighting.box)),
-        "track": f"{recording.name}/{track}",
-    }
+    told = {"image": str(image), "camera": recording.camera, "time": None if time is None else time.isoformat()}
+    told |= {"video": recording.video or recording.place, "track": f"{recording.name}/{track}"}
+    return {**told, "frame": sighting.frame, "box": " ".join(map(str, sighting.box))}

@@ -97,15 +97,10 @@ def encode_people(split: Split, encoder: Encoder, *, searches: int, seed: int, t
         tokens += own
         tell("images", start + len(some), len(records))
     sentences = tuple(" ".join(pair.caption.split()) for pair in asked)
-    return People(
-        vectors=np.concatenate(vectors),
-        tokens=np.stack(tokens) if keeps_tokens(encoder) and tokens else None,
-        contents=tuple(contents),
-        shown=np.array([record.identity for record in records], dtype=np.int64),
-        sentences=sentences,
-        queries=sentence_vectors(encoder, list(sentences)),
-        meant=np.array([pair.identity for pair in asked], dtype=np.int64),
-    )
+    shown, meant = (np.array([each.identity for each in some], dtype=np.int64) for some in (records, asked))
+    kept = np.stack(tokens) if keeps_tokens(encoder) and tokens else None
+    queries = sentence_vectors(encoder, list(sentences))
+    return People(np.concatenate(vectors), kept, tuple(contents), shown, sentences, queries, meant)
 
 
 def gather(

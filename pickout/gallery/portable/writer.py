@@ -154,14 +154,10 @@ class _Writing:
 
     def finish(self) -> None:
         """Write what the archive holds."""
-        contents = Contents(
-            created=datetime.now(UTC).replace(microsecond=0),
-            model=self._model,
-            rows=self.rows,
-            members=tuple(self._members),
-            pictures=len(self.pictures),
-            pictures_digest=digest_of_names(self.pictures.values()),
-        )
+        made, digest = datetime.now(UTC).replace(microsecond=0), digest_of_names(self.pictures.values())
+        counts = {"rows": self.rows, "pictures": len(self.pictures)}
+        members = tuple(self._members)
+        contents = Contents(created=made, model=self._model, members=members, pictures_digest=digest, **counts)
         self._write(EXPORT, contents.model_dump_json(indent=1) + "\n")
 
     def _add_picture(self, row: Row) -> None:

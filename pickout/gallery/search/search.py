@@ -108,17 +108,10 @@ class Answer:
     def as_json(self) -> dict[str, Any]:
         """All but the candidates, with plain values."""
         verdict = self.verdict
-        return {
-            "query": self.query.as_json(),
-            "where": self.where.as_json(),
-            **{name: getattr(self, name) for name in ("passed", "page", "more", "no_good_match")},
-            "group": self.grouping.value,
-            "best_probability": verdict and verdict.best,
-            "threshold": verdict and verdict.threshold,
-            "error": verdict and verdict.error,
-            "notes": list(self.notes),
-            "faults": list(self.faults),
-        }
+        told = {name: getattr(self, name) for name in ("passed", "page", "more", "no_good_match")}
+        told |= {"best_probability": verdict and verdict.best, "threshold": verdict and verdict.threshold}
+        told |= {"error": verdict and verdict.error, "notes": list(self.notes), "faults": list(self.faults)}
+        return {"query": self.query.as_json(), "where": self.where.as_json(), "group": self.grouping.value, **told}
 
 
 _FOREIGN = 0.5  # share of letters in foreign words from which the script is told to be unknown

@@ -99,14 +99,9 @@ class Resident:
     def without(self, ids: Collection[str]) -> "Resident":
         """These rows but those of some ids."""
         keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
-        return replace(
-            self,
-            ids=self.ids[keep],
-            vectors=self.vectors.kept(keep),
-            facets={name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()},
-            times=self.times[keep],
-            order=np.argsort(np.argsort(self.order[keep])),
-        )
+        facets = {name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()}
+        ids, times, order = self.ids[keep], self.times[keep], np.argsort(np.argsort(self.order[keep]))
+        return replace(self, ids=ids, vectors=self.vectors.kept(keep), facets=facets, times=times, order=order)
 
 
 def storable(name: str) -> str:
@@ -180,14 +175,8 @@ def rows_with_tokens(table: pa.Table) -> Iterator[Row]:
 def to_row(values: dict[str, Any]) -> Row:
     """A row from its values by column, without tokens."""
     plain: dict[str, Any] = {name: values.get(name) for name in _PLAIN}
-    return Row(
-        **plain,
-        root=os.fsdecode(values["root"]),
-        path=os.fsdecode(values["path"]),
-        vector=np.asarray(values.get("vector"), dtype=np.float32),
-        metadata=to_metadata(values),
-        seal=values.get("seal"),
-    )
+    plain |= {"root": os.fsdecode(values["root"]), "path": os.fsdecode(values["path"]), "seal": values.get("seal")}
+    return Row(**plain, vector=np.asarray(values.get("vector"), dtype=np.float32), metadata=to_metadata(values))
 
 
 def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:

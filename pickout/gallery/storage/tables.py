@@ -68,11 +68,8 @@ class Manifest(Settings):
 
 def new_manifest(encoder: Encoder, run: str | None) -> Manifest:
     """The manifest of a gallery made now by `encoder`, which was loaded from `run`."""
-    return Manifest(
-        format=FORMAT,
-        created=datetime.now(UTC).replace(microsecond=0),
-        model=ModelFacts(name=encoder.name, fingerprint=encoder.fingerprint, dimension=encoder.dimension, run=run),
-    )
+    model = ModelFacts(name=encoder.name, fingerprint=encoder.fingerprint, dimension=encoder.dimension, run=run)
+    return Manifest(format=FORMAT, created=datetime.now(UTC).replace(microsecond=0), model=model)
 
 
 def write_manifest(gallery: Path, manifest: Manifest, name: str = MANIFEST) -> None:
