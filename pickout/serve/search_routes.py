@@ -14,14 +14,15 @@ from starlette.concurrency import run_in_threadpool
 from pickout.errors import PickoutError, ServerBusy
 from pickout.serve import answers
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import Called, Caller, authenticate, read_upload
+from pickout.serve.calling import Called, Caller, authenticate, raw, read_upload
 from pickout.serve.crops import told_row
 from pickout.serve.requests import CropId, Name, SaveBody, SearchBody, SentenceBody, WatchBody
 
 router = APIRouter()
 _STREAMS = 100  # streams of alarms that may be open
 _Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
-_JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "a picture"}}
+_PICTURE, _EVENTS = raw("a picture", "image/*"), raw("alarms as they come", "text/event-stream")
+_FOUND: dict[str, Any] = {"response_model": answers.SearchAnswer, "response_model_exclude_unset": True}
 
 
 @router.get("/health", tags=["server"], response_model=answers.Status)
@@ -80,12 +81,7 @@ def parse(called: Called, gallery: str, body: SentenceBody) -> dict[str, Any]:
     return called.parts.service.parse(called.actor, gallery, body).as_json()
 
 
-@router.post(
-    "/galleries/{gallery}/search",
-    tags=["search"],
-    response_model=answers.SearchAnswer,
-    response_model_exclude_unset=True,
-)
+@router.post("/galleries/{gallery}/search", tags=["search"], **_FOUND)
 async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
     parts, who = called.parts, called.who
@@ -113,14 +109,14 @@ def crop(called: Called, gallery: str, crop: CropId) -> dict[str, Any]:
     return told_row(called.parts.crops.get(called.actor, Action.IMAGE, gallery, crop)[1])
 
 
-@router.get("/galleries/{gallery}/crops/{crop}/thumbnail", tags=["search"], response_class=Response, responses=_JPEG)
+@router.get("/galleries/{gallery}/crops/{crop}/thumbnail", tags=["search"], **_PICTURE)
 def thumbnail(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
     """A crop's small picture."""
     content = called.parts.crops.thumbnail(called.actor, gallery, crop, blur=blur)
     return Response(content, media_type="image/jpeg")
 
 
-@router.get("/galleries/{gallery}/crops/{crop}/original", tags=["search"], response_class=Response, responses=_JPEG)
+@router.get("/galleries/{gallery}/crops/{crop}/original", tags=["search"], **_PICTURE)
 def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
     """A crop's own file, if it is still the one that was indexed. Needs a purpose; recorded."""
     content, media_type = called.parts.crops.original(called.actor, gallery, crop, called.who, blur=blur)
@@ -129,7 +125,7 @@ def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) ->
     return Response(content, media_type=media_type, headers=named)
 
 
-@router.get("/galleries/{gallery}/crops/{crop}/frame", tags=["search"], response_class=Response, responses=_JPEG)
+@router.get("/galleries/{gallery}/crops/{crop}/frame", tags=["search"], **_PICTURE)
 def frame(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
     """The frame that a crop was cut from, with its box, where the recording is at hand. Needs a purpose; recorded."""
     content = called.parts.scenes.frame(called.actor, gallery, crop, called.who, blur=blur)
@@ -187,12 +183,7 @@ def alarms(
     return {"alarms": called.parts.watches.alarms(called.actor, gallery, name, after)}
 
 
-@router.get(
-    "/galleries/{gallery}/watches/{name:path}/events",
-    tags=["watches"],
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "alarms as they come"}},
-)
+@router.get("/galleries/{gallery}/watches/{name:path}/events", tags=["watches"], **_EVENTS)
 def events(
     called: Called,
     gallery: str,
