@@ -183,8 +183,7 @@ def _refused(path: Path, message: str) -> CheckpointTruncated | CheckpointUnsafe
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` stores and never
-    deflates."""
+    """Refuse programs, and archives that unpack to more bytes than are there: `torch.save` never deflates."""
     if not zipfile.is_zipfile(path):
         return
     try:

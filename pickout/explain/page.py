@@ -21,8 +21,7 @@ _TARGETS = {"patches": "Heat of the crop", "words": "Weights of words", "word_pa
 
 
 def explanation_page(explanation: Explanation, *, image: str) -> str:
-    """The page as HTML text, `image` being the crop's name; its content security policy forbids scripts and
-    requests."""
+    """The page as HTML text, `image` being the crop's name; its policy forbids scripts and requests."""
     title = f"Why {image}: {explanation.sentence[:_LONG]}"
     page = {"title": title, "image": image, "meaning": MEANING, "style": explanation_style(), "whole": True}
     return render("pickout.explain", "page.html", **page, **_facts(explanation, "why"), kept=_kept(explanation))

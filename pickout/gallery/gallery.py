@@ -192,8 +192,7 @@ class Gallery(OpenGallery):
             forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
 
     def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:
-        """The score of every crop that passes the filters, in single precision. Shows nothing, so nothing is
-        recorded."""
+        """The score of every crop that passes the filters, in single precision. It shows nobody, so is not recorded."""
         with self._noticing_rebuilds():
             return every_score(Query.of(query), where, self._model(None), self._current(), self._store)
 

@@ -134,8 +134,7 @@ class OpenGallery:
         tell: Callable[[str], None] = lambda _: None,
     ) -> Approximation:
         """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`. Recall is measured
-        with crops and with `sentences`, which need a model. `UsageError` for crops so few that they are searched
-        exactly."""
+        with crops and with `sentences`, which need a model. `UsageError` for so few crops that none is needed."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
         return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
 

@@ -27,8 +27,7 @@ def max_pool(z_BKE: Float[Tensor, "batch kept dimension"], filled_BK: Bool[Tenso
 class LearnedPool(nn.Module):
     """A learned mean of each channel's sorted values (generalised pooling operator, VSE-infinity; ITSELF, algorithm 1).
     The weight of rank r among n tokens is a soft-max over ranks of a score that a small bidirectional GRU reads off
-    sinusoidal codes of the ranks. It depends on n and r alone, so one run of the GRU a length serves the whole
-    batch."""
+    sinusoidal codes of the ranks. It depends on n and r alone, so one run a length serves the whole batch."""
 
     code, hidden, temperature = 32, 32, 0.1
 

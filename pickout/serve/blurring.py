@@ -12,8 +12,7 @@ _STRENGTH = 0.35  # radius of the blur over the head's height: what is left says
 
 def blurred(picture: Image.Image) -> Image.Image:
     """A copy of a crop whose head region is blurred beyond recognition, over the whole width. The region is the top
-    quarter. Of people who sit, bend or are cut off it may be the wrong place: look at what a camera gives before you
-    rely on it."""
+    quarter. Of people who sit, bend or are cut off it may be the wrong place: look at what a camera gives first."""
     image = picture.convert("RGB")
     height = max(1, round(_HEAD * image.height))
     head = image.crop((0, 0, image.width, height))

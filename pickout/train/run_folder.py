@@ -178,8 +178,7 @@ class Checkpoints:
         return sorted(self.folder.glob("epoch-*.pt"), key=lambda path: (len(path.name), path.name))
 
     def save(self, state: TrainingState) -> Path:
-        """Write `state`, then remove all but the newest `keep` checkpoints; earlier ones stay where a `StorageFull` is
-        raised."""
+        """Write `state`, then remove all but the newest `keep` checkpoints; with a `StorageFull` earlier ones stay."""
         path = self.folder / f"epoch-{state.epoch:04d}.pt"
         values = {field.name: getattr(state, field.name) for field in fields(state)}  # asdict would copy every tensor
         with atomic_path(path) as temporary, temporary.open("wb") as file:

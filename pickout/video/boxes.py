@@ -11,8 +11,7 @@ class Detector(Protocol):
     """Finds people in a picture."""
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture, upright sRGB (height,
-        width, 3)."""
+        """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture, sRGB (height, width, 3)."""
 
 
 def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:
@@ -22,8 +21,7 @@ def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -
 
 
 def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32]:
-    """Scores bent so that 0.5 is the score from which a box counts, whatever the detector, whose own is `counts`; their
-    order stays."""
+    """Scores bent so that 0.5 is the score from which a box counts, whatever the detector, whose own is `counts`."""
     return np.asarray(scores_n ** (np.log(0.5) / np.log(counts)), dtype=np.float32)
 
 

@@ -166,8 +166,7 @@ def _check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:
 def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tuple[str, ...]]:
     """Remove rows, their quarantine lines, the saved searches that name them, and every trace of them and of what was
     removed or replaced before from the gallery's folder, also from a table that is being built. Killed at any moment,
-    it is finished by the next writer. Returns how many rows there are fewer, and the names of the searches that
-    went."""
+    it is finished by the next writer. Tells how many rows went, and the names of the searches that went."""
     with tables.changing(gallery, store):
         wanted = sorted({*ids, *unfinished(gallery)})
         write_atomically(gallery / ERASING, json.dumps(wanted) + "\n")

@@ -37,8 +37,7 @@ class Picture:
 
 
 def read_file(file: Path) -> bytes:
-    """The bytes of an image file; `ImageUnreadable` where it is gone, too large, no ordinary file or may not be
-    read."""
+    """The bytes of an image file; `ImageUnreadable` where it is gone, too large, no file or not readable."""
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -34,8 +34,7 @@ class Scan:
         """How many files or folders were passed over so far, by kind: an ending, a folder's name, or words."""
 
     def files(self) -> Iterator[Path]:
-        """Every image file below the folder, by name, folder after folder; `DataMissing` where the folder cannot be
-        read."""
+        """Every image file below the folder, by name, folder after folder; `DataMissing` where it cannot be read."""
         open_folders = [iter(_entries(self._folder))]  # a list, not calls: folders may lie deeper than calls may
         while open_folders:
             entry = next(open_folders[-1], None)

@@ -79,8 +79,7 @@ def digest_of_names(names: Iterable[str]) -> str:
 
 class PortableFile:
     """An export whose list of members was checked; use `opened`. Members are known by position and hash, never by names
-    as paths. They must be stored uncompressed and share no bytes, so that what comes out is never larger than the
-    file."""
+    as paths. They must be stored uncompressed and share no bytes, so what comes out is never larger than the file."""
 
     def __init__(self, file: Path, archive: zipfile.ZipFile, size: int) -> None:
         self.file, self._archive = file, archive

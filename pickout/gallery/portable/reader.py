@@ -77,8 +77,7 @@ def import_gallery(
 
 
 class _Import:
-    """Rows on their way into a gallery, and pictures, one for each row, into a folder: `<SHA-256>-<id of the
-    row>.<ending>`."""
+    """Rows on their way into a gallery, and a picture of each into a folder: `<SHA-256>-<id of the row>.<ending>`."""
 
     def __init__(self, portable: PortableFile, gallery: Path, crops_to: str | Path | None, replace_rows: bool) -> None:
         self._portable, self._gallery, self._replace = portable, gallery, replace_rows

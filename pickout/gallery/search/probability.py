@@ -147,8 +147,7 @@ def logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def passing(levels: Sequence[Level], error: float, passed: int) -> float:
     """The probability that the best candidate must reach so that at most `error` of person-absent searches pass. Split
     conformal prediction (Vovk et al., 2005): with m such searches among about as many crops as `passed`, just above the
-    ceil((m + 1)(1 - error))-th smallest. Above 1, so that nothing passes, where there were too few to promise such an
-    error."""
+    ceil((m + 1)(1 - error))-th smallest. Above 1, so that nothing passes, where too few were there to promise this."""
     level = min(levels, key=lambda level: abs(math.log(level.size / max(passed, 1))))
     place = math.ceil((len(level.absent) + 1) * (1 - error))
     return math.nextafter(level.absent[place - 1], 2.0) if place <= len(level.absent) else 1.01

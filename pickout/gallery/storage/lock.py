@@ -67,8 +67,7 @@ def clear_half_written(gallery: Path) -> None:
 
 
 def finish_writes(gallery: Path) -> None:
-    """Delete what interrupted writes left, which may hold what is erased since. Every writer calls this before it
-    writes."""
+    """Delete what interrupted writes left, which may hold what is erased since. Each writer calls this first."""
     if files.half_written(gallery, below=False):
         with writing(gallery):
             clear_half_written(gallery)

@@ -231,8 +231,7 @@ def unpack_tokens(data: Any) -> NDArray[np.uint16]:
 
 
 def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vectors]) -> Resident:
-    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors in the same order, given the ids
-    (N,)."""
+    """What a search reads, from the columns `RESIDENT`; `vectors` makes the vectors in the order of the ids (N,)."""
     rows = columns.num_rows
     times = np.full(rows, NO_TIME, dtype="datetime64[us]")
     dated = pc.is_valid(columns["time"]).to_numpy()
