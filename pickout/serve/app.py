@@ -24,7 +24,7 @@ from pickout.serve.job_routes import router as job_routes
 from pickout.serve.openapi import described
 from pickout.serve.search_routes import router as search_routes
 from pickout.serve.service import Service
-from pickout.serve.site_routes import router as site_routes
+from pickout.serve.upkeep_routes import plans as site_routes
 from pickout.serve.upkeep_routes import router as upkeep_routes
 from pickout.serve.uploads import index_upload
 

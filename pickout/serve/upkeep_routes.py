@@ -1,37 +1,45 @@
-"""Routes of what is done to a gallery as a whole: how it is, and what keeps it well."""
+"""Routes of a gallery as a whole: how it is, what keeps it well, and the plan of its site with the cameras on it."""
 
+import io
+import json
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
-from fastapi.responses import Response
+from fastapi import APIRouter, File, Query, Response, UploadFile
+from PIL import Image
 
 from pickout.data.registry import open_data
-from pickout.errors import UsageError
+from pickout.errors import NotThere, UsageError
+from pickout.files import atomic_path, write_atomically
 from pickout.gallery.approximate.build import check_size
 from pickout.gallery.audit.log import record_event
 from pickout.gallery.changes.verification import verify as faults_of
 from pickout.gallery.gallery import Gallery
 from pickout.serve import answers
 from pickout.serve.access import Action
-from pickout.serve.calling import Work, long, on, stream
+from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_upload, stream
+from pickout.serve.case_requests import Site, SiteBody
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
 from pickout.serve.requests import ApproximateBody, CalibrateBody, RebuildBody
-from pickout.serve.uploads import told_steps
+from pickout.serve.uploads import suffix_of, told_steps
 from pickout.synthetic.captions import drawn_sentences
 from pickout.synthetic.street import draw_strangers
 
 router = APIRouter(prefix="/galleries/{gallery}", tags=["upkeep"])
+plans = APIRouter(prefix="/galleries/{gallery}/site", tags=["site"])
+Seen = Annotated[Hosted, on(Action.SEARCH, purpose=False)]
+Managed = Annotated[Hosted, on(Action.MANAGE, purpose=False)]
+_LONGEST = 2400  # pixels of a plan's longer side that are kept
 Managing = Annotated[Work, long(Action.MANAGE)]
 _TOLD = 1000
 """Faults, and files that could not be indexed, that one answer lists at most."""
 
 
 @router.get("/state", response_model=answers.State)
-def state(hosted: Annotated[Hosted, on(Action.MANAGE, purpose=False)]) -> dict[str, Any]:
+def state(hosted: Managed) -> dict[str, Any]:
     """How a gallery is kept: its format, size, model and way of searching, what could not be indexed, what is begun."""
     opened = hosted.open()
     told = opened.about()
@@ -115,3 +123,46 @@ def rebuild(work: Managing, body: RebuildBody) -> Response:
         return report.as_json()
 
     return work.begin("rebuild", encode)
+
+
+@plans.get("", response_model=Site)
+def site(called: Called, hosted: Seen) -> dict[str, Any]:
+    """Where the cameras stand, as shares of the plan's width and height, and whether there is a plan."""
+    file, seen = _folder(called, hosted) / "cameras.json", called.actor.cameras
+    cameras = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    shown = {name: place for name, place in cameras.items() if seen is None or name in seen}
+    return {"cameras": shown, "image": (file.parent / "plan.jpg").exists()}
+
+
+@plans.put("", status_code=204)
+def place_cameras(called: Called, hosted: Managed, body: SiteBody) -> None:
+    """Say where the cameras stand. Recorded."""
+    record_event(hosted.path, "site changed", cameras=len(body.cameras))
+    write_atomically(_folder(called, hosted) / "cameras.json", json.dumps(body.cameras))
+
+
+@plans.get("/image", **raw("the plan", "image/jpeg"))
+def plan(called: Called, hosted: Seen) -> Response:
+    """The plan of the site."""
+    file = _folder(called, hosted) / "plan.jpg"
+    if not file.exists():
+        raise NotThere("no plan of the site")
+    return Response(file.read_bytes(), media_type="image/jpeg")
+
+
+@plans.put("/image", status_code=204)
+def keep_plan(called: Called, hosted: Managed, file: Annotated[UploadFile, File(description="A picture.")]) -> None:
+    """Give a plan of the site, in place of the one before. Recorded."""
+    content = read_upload(called, file)
+    suffix_of(content)  # decoded whole, and refused where it is no picture
+    record_event(hosted.path, "site changed", plan=True)
+    with Image.open(io.BytesIO(content)) as picture, atomic_path(_folder(called, hosted) / "plan.jpg") as temporary:
+        kept = picture.convert("RGB")
+        kept.thumbnail((_LONGEST, _LONGEST))
+        kept.save(temporary, "JPEG", quality=85)
+
+
+def _folder(called: Caller, hosted: Hosted) -> Path:
+    folder = called.parts.service.state / "sites" / hosted.name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
