@@ -152,8 +152,8 @@ def square_side(source: str, table: Tensor) -> int:
 
 
 def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor], *, alone: bool = False) -> Translation:
-    """Hold the tied tensors of a word head against those that they share; they are then no news. One that is not there is
-    told with all that is missing, but for a tower `alone`, which may lack some."""
+    """Hold the tied tensors of a word head against those that they share; they are then no news. One that is not there
+    is told with all that is missing, but for a tower `alone`, which may lack some."""
     for key in [key for key in weights.ignored if _PREDICTIONS in key]:
         head, _, tied = key.rpartition(_PREDICTIONS)
         twin = MOMENTUM if head.startswith("text_encoder_m.") else ""
