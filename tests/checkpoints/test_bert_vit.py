@@ -67,7 +67,7 @@ def test_old_names_of_norms_are_the_new_ones() -> None:
 def test_a_word_head_without_its_words_is_refused() -> None:
     state = bert_state()
     del state["bert.embeddings.word_embeddings.weight"]
-    with pytest.raises(CheckpointMismatch, match=r"x: cls\.predictions\.decoder\.weight is not the tensor"):
+    with pytest.raises(CheckpointMismatch, match=r"x: 'cls\.predictions\.decoder\.weight' is not the tensor"):
         bert_tensors("x", state, text_layers=2)
 
 

@@ -123,7 +123,7 @@ def bert_tensors(source: str, tensors: Mapping[str, Tensor], *, text_layers: int
     inner = "bert." if any(key.startswith("bert.") for key in tensors) else ""
     table, unused = prefixed(TABLES["bert"], inner), prefixed(UNUSED["bert"], inner)
     names = Names(table | TABLES["word_head"], unused | UNUSED["word_head"], split=text_layers)
-    return _tied(source, names.translate(tensors), tensors)
+    return _tied(source, names.translate(tensors), tensors, alone=True)
 
 
 def without_ones(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -144,13 +144,13 @@ def square_side(source: str, table: Tensor) -> int:
     return side
 
 
-def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor]) -> Translation:
-    """Hold the tied tensors of a word head against those that they share; they are then no news."""
+def _tied(source: str, weights: Translation, tensors: Mapping[str, Tensor], *, alone: bool = False) -> Translation:
+    """Hold the tied tensors of a word head against those that they share; they are then no news. One that is not there
+    is told with all that is missing, but for a tower `alone`, which may lack some."""
     for key in [key for key in weights.ignored if _PREDICTIONS in key]:
         head, _, tied = key.rpartition(_PREDICTIONS)
         twin = foreign_model.MOMENTUM if head.startswith("text_encoder_m.") else ""
         shared = weights.state.get(twin + TABLES["tied"][_PREDICTIONS + tied])
-        # One that is not there is told with all that is missing.
-        if shared is not None and not torch.equal(tensors[key].to(shared.dtype), shared):
+        if alone if shared is None else not torch.equal(tensors[key].to(shared.dtype), shared):
             raise CheckpointMismatch(f"{source}: '{key}' is not the tensor that it should share")
     return replace(weights, ignored={key: why for key, why in weights.ignored.items() if _PREDICTIONS not in key})
