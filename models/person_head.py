@@ -1,6 +1,6 @@
 """Makes `pickout/weights/person-head.safetensors`, the detector of people that comes with the package, from nothing.
 
-    python models/person_head.py WORK --avatars FOLDER [--stage draw|train|pack] [--workers 2]
+    python models/person_head.py WORK --avatars FOLDER [--stage draw|train|pack|compare] [--workers 2]
 
 WORK is a folder for some gigabytes; each stage goes on where it was stopped. People, things and places are drawn and
 rendered; no photograph goes in but those that ImageNet's weights of the image tower were trained on. The tower is the
@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import platform
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,8 @@ from torch import Tensor
 import pickout
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.synthetic.avatars import find_avatars
-from pickout.video.boxes import right_boxes
+from pickout.video.boxes import Detector, right_boxes
+from pickout.video.detectors import make_detector
 from pickout.video.person_net import (
     CHANNELS,
     COUNTS,
@@ -66,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--avatars", type=Path, required=True)
-    parser.add_argument("--stage", choices=("draw", "train", "pack"))
+    parser.add_argument("--stage", choices=("draw", "train", "pack", "compare"))
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     if given.stage in (None, "draw"):
@@ -76,11 +78,13 @@ def main() -> None:
             teach(given.work, stride, given.workers)
     if given.stage in (None, "pack"):
         pack(given.work, given.avatars)
+    if given.stage == "compare":
+        compare(given.work, given.avatars, given.workers)
 
 
-def draw(work: Path, avatars: Path, workers: int) -> None:
+def draw(work: Path, avatars: Path, workers: int, takes: Iterable[str] = FRAMES) -> None:
     """Draw the frames of both parts."""
-    jobs = [(work, avatars, take, number) for take, (_, count) in FRAMES.items() for number in range(count)]
+    jobs = [(work, avatars, take, number) for take in takes for number in range(FRAMES[take][1])]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         for done, _ in enumerate(pool.imap(draw_one, jobs, chunksize=4)):
             if done % 50 == 0:
@@ -209,8 +213,17 @@ def tower() -> EfficientNetLite0:
     return default_tower()
 
 
-def measure(detector: PersonNetDetector, frames: Frames) -> dict[str, float]:
-    """Average precision at IoU 0.5; the score that gives `FALSE_PER_FRAME` false boxes, and recall there and in all."""
+def compare(work: Path, avatars: Path, workers: int) -> None:
+    """The shipped head on the frames that are held out, beside the detectors of the installed package."""
+    draw(work, avatars, workers, ["held-out"])
+    frames = Frames.of(work, "held-out")
+    for name in ("embedded", "movenet", "nanodet"):
+        for allowed in (0.05, FALSE_PER_FRAME):
+            print(name, f"{allowed} false boxes a frame:", measure(make_detector(name), frames, allowed), flush=True)
+
+
+def measure(detector: Detector, frames: Frames, allowed: float = FALSE_PER_FRAME) -> dict[str, float]:
+    """Average precision at IoU 0.5; the score that gives `allowed` false boxes a frame, and recall there and in all."""
     scores, right, people = [], [], 0
     for number in range(len(frames.files)):
         for image, boxes in frames.views(number, 1, 0.0, seed=9):
@@ -222,7 +235,7 @@ def measure(detector: PersonNetDetector, frames: Frames) -> dict[str, float]:
     sure, good = np.concatenate(scores)[order], np.concatenate(right)[order]
     precision = np.cumsum(good) / np.arange(1, len(good) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]
-    last = int(np.flatnonzero(np.cumsum(~good) <= FALSE_PER_FRAME * len(frames.files))[-1])
+    last = int(np.flatnonzero(np.cumsum(~good) <= allowed * len(frames.files))[-1])
     return {
         "average_precision": round(float(best[good].sum()) / people, 4),
         "score": round(float(sure[last]), 4),
