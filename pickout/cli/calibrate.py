@@ -59,7 +59,7 @@ def _drawn_people() -> Iterator[Path]:
     """People that the shipped model has never seen, as bad cameras would show them, for as long as they are needed."""
     from pickout.synthetic.street import draw_strangers
 
-    typer.echo("no data named: calibrating on drawn people; on real ones probabilities are rougher (docs)", err=True)
+    typer.echo("no data named: calibrating on drawn people; real ones are harder (docs/calibration.md)", err=True)
     with TemporaryDirectory() as folder, progress("drawing", quiet=False, stays=True) as show:
         yield draw_strangers(Path(folder), show)
 

@@ -29,7 +29,7 @@ def default_model() -> str:
     """The name of the model that comes with the package; says that it is taken."""
     from pickout.checkpoints.source import DEFAULT
 
-    say(f"no model named: {DEFAULT}, which comes with Pickout and learnt from drawn people (docs)", err=True)
+    say(f"no model named: {DEFAULT}, the one in the package, taught by drawn people (docs/default-model.md)", err=True)
     return DEFAULT
 
 

@@ -139,7 +139,7 @@ def test_a_case_from_marks_to_an_archive_that_verifies(serve, visit, tmp_path):
     page.keyboard.press("r")
     page.keyboard.press("1")
     saved(page)
-    assert sorted(mark["reason"] for mark in marked(server).values()) == ["", "", "clothes match"]
+    assert sorted(mark["reason"] for mark in marked(server).values()) == ["", "", "other clothes"]
     page.click("#case-bar a")
     page.wait_for_selector(".evidence")
     page.fill("[aria-label='A note']", "<script>document.title = 'taken'</script>")

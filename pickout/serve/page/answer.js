@@ -12,7 +12,11 @@ export function noGoodMatch(answer, insist) {
       {},
       `The best candidate has a probability of ${percent(answer.best_probability)}. Only ${percent(answer.error)} of searches for people who are not here reach ${percent(answer.threshold)}.`,
     ),
-    h("p", {}, "Most likely this person is not among these crops, or the description misses what the cameras saw."),
+    h(
+      "p",
+      {},
+      "This person is not among these crops, or several fit about equally well, or the description misses what the cameras saw. One more detail may help.",
+    ),
     h("button", { onclick: insist }, "Show the best of a bad lot"),
   ];
 }

@@ -72,10 +72,9 @@ export function broken(error) {
   if (!(error instanceof Failure)) throw error;
   const told = {
     offline: ["The server does not answer", "This page goes on by itself when it does."],
-    expired: [
-      "Your token is not valid any more",
-      "Ask for another one and give it here. What you see stays where it is.",
-    ],
+    expired: session.token
+      ? ["Your token is not valid any more", "Ask for another one and give it here. What you see stays where it is."]
+      : ["This server asks for a token", "Its owner gives you one; give it here."],
     denied: ["This is not for your token", error.message],
     gone: ["This is not there", `${error.message}. It may have been erased, or is not for your token.`],
     busy: ["The server has much to do", "Try again in a moment."],
@@ -206,7 +205,7 @@ export async function start() {
 
 document.addEventListener("expired", () => {
   if (document.querySelector("dialog")) return;
-  announce("Your token is not valid any more");
+  announce(session.token ? "Your token is not valid any more" : "This server asks for a token");
   if (known.gallery) askToken();
 });
 document.addEventListener("online-again", () => flush());

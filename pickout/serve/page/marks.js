@@ -4,14 +4,8 @@ import { Failure, ask, keep, of, session } from "./api.js";
 import { dialog, h, key, plural, toast } from "./dom.js";
 
 export const WORDS = { fits: ["✓", "fits"], maybe: ["?", "maybe"], no: ["✕", "no"] };
-export const REASONS = [
-  "clothes match",
-  "bag matches",
-  "hair and build match",
-  "other clothes",
-  "other bag",
-  "too unclear to say",
-];
+const FOR = ["clothes match", "bag matches", "hair and build match", "too unclear to say"];
+const AGAINST = ["other clothes", "other bag", "other hair or build", "too unclear to say"];
 const WAITING = "pickout.marks";
 
 export const marks = new Map(); // crop to my verdict and reason, in the case that is open
@@ -111,6 +105,7 @@ export async function openCase(id) {
 export async function askReason(crop, sentence) {
   const now = marks.get(crop);
   if (!now) return;
+  const reasons = now.verdict === "no" ? AGAINST : FOR;
   const reason = await dialog(`Why “${WORDS[now.verdict][1]}”?`, (close) =>
     h(
       "form",
@@ -121,7 +116,7 @@ export async function askReason(crop, sentence) {
           close(new FormData(event.target).get("reason").trim());
         },
         onkeydown: (event) => {
-          const chosen = REASONS[Number(event.key) - 1];
+          const chosen = reasons[Number(event.key) - 1];
           if (chosen && !event.target.value) {
             event.preventDefault();
             close(chosen);
@@ -143,7 +138,7 @@ export async function askReason(crop, sentence) {
       h(
         "div",
         { class: "reasons" },
-        REASONS.map((each, place) =>
+        reasons.map((each, place) =>
           h("button", { type: "button", class: "quiet", onclick: () => close(each) }, key(String(place + 1)), each),
         ),
       ),
