@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from pickout.errors import UsageError
+from pickout.errors import AccessDenied, UsageError
 from pickout.gallery.audit.log import record_event, user_name
 from pickout.serve import case_requests
-from pickout.serve.access import Action, permit
+from pickout.serve.access import Action, Role, permit
 from pickout.serve.calling import Called, on, raw, sent_file
 from pickout.serve.cases import TABLES, told_of
 from pickout.serve.database import now
@@ -59,7 +59,10 @@ def case(called: Called, hosted: Seen, case: CaseId) -> dict[str, Any]:
 
 @router.delete("/{case}", status_code=204)
 def delete_case(called: Called, hosted: Own, case: CaseId) -> None:
-    """Forget a case. Needs a purpose; recorded."""
+    """Forget a case; for who opened it, or an admin. Needs a purpose; recorded."""
+    made = called.parts.cases.own(called.actor, hosted.name, case)[1]
+    if called.actor.token != made["token"] and Role.ADMIN not in called.actor.roles:
+        raise AccessDenied("only who opened a case, or an admin, may delete it")
     record_event(hosted.path, "case deleted", case=case)
     with called.parts.cases.database.opened() as database:
         for table in TABLES:
@@ -82,8 +85,9 @@ def mark(called: Called, hosted: Own, case: CaseId, body: case_requests.MarksBod
 
 
 @router.post("/{case}/notes", status_code=201, response_model=case_requests.Note)
-def note(called: Called, _: Own, case: CaseId, body: case_requests.NoteBody) -> dict[str, Any]:
-    """Write a note; notes stay as they were written."""
+def note(called: Called, hosted: Own, case: CaseId, body: case_requests.NoteBody) -> dict[str, Any]:
+    """Write a note; notes stay as they were written. Recorded."""
+    record_event(hosted.path, "note written", case=case)
     told = {"text": body.text, "by": user_name(), "at": now()}
     values = (case, *told.values())
     called.parts.cases.database.write("INSERT INTO notes (case_id, text, by, at) VALUES (?,?,?,?)", values)

@@ -153,8 +153,8 @@ def save(called: Called, gallery: str, body: SaveBody) -> dict[str, str]:
 
 @router.delete("/galleries/{gallery}/saved/{name:path}", tags=["saved searches"], status_code=204)
 def forget(called: Called, gallery: str, name: Name) -> None:
-    """Forget a saved search."""
-    called.parts.service.forget_saved(called.actor, gallery, name)
+    """Forget a saved search. Recorded."""
+    called.parts.service.forget_saved(called.actor, gallery, name, called.who)
 
 
 @router.get("/galleries/{gallery}/watches", tags=["watches"], response_model=answers.Watches)

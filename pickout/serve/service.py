@@ -238,11 +238,13 @@ class Service:
             record_event(hosted.path, "search saved", name=label, sentence=query.words())
             hosted.open().saved.save(label, query, where, group)
 
-    def forget_saved(self, actor: Actor, name: str, label: str) -> None:
+    def forget_saved(self, actor: Actor, name: str, label: str, who: Acting) -> None:
         """Forget a saved search."""
         hosted = self.gallery(actor, Action.SEARCH, name)
         self.saved_parts(actor, hosted, label)
-        hosted.open().saved.remove(label)
+        with acting(who):
+            record_event(hosted.path, "saved search deleted", name=label)
+            hosted.open().saved.remove(label)
 
     def saved_parts(self, actor: Actor, hosted: Hosted, label: str) -> tuple[Query, Where, Grouping]:
         """A saved search that somebody may run."""

@@ -54,7 +54,7 @@ def test_marks_notes_and_searches_of_two_people_stand_in_one_case(server):
     assert [crop["id"] for crop in read(server, case, ana)["crops"]] == [ids["0001.png"]]
     assert server.client.get(URL, headers=ana).json()["cases"][0]["marks"] == {"fits": 1, "maybe": 1}
     events = [entry["event"] for entry in server.log() if "event" in entry]
-    assert events == ["case opened", "marked", "marked", "marked", "marked"]
+    assert events == ["case opened", "marked", "marked", "marked", "note written", "marked"]
     assert not any(crop in json.dumps(server.log()) for crop in ids.values())
 
 
@@ -86,6 +86,18 @@ def test_a_case_can_be_deleted(server):
     assert server.client.delete(f"{URL}/{case}").status_code == 204
     assert server.client.get(f"{URL}/{case}").status_code == 404
     assert server.client.get(URL).json() == {"cases": []}
+
+
+def test_a_case_is_deleted_by_its_maker_or_an_admin_and_by_nobody_else(server):
+    ana, bob, admin = server.token("search"), server.token("search"), server.token("search", "admin")
+    for headers in (ana, admin):
+        case = open_case(server, ana)
+        note = server.client.post(f"{URL}/{case}/notes", json={"text": "x"}, headers=bob)
+        assert note.status_code == 201
+        assert server.client.delete(f"{URL}/{case}", headers=bob).status_code == 403
+        assert len(read(server, case, ana)["notes"]) == 1
+        assert server.client.delete(f"{URL}/{case}", headers=headers).status_code == 204
+    assert [line["event"] for line in server.log()].count("note written") == 2
 
 
 def test_a_face_is_shown_only_with_a_reason_and_to_whom_may_see_it(server):
