@@ -194,10 +194,14 @@ class Tokens:
         self._change(lambda tokens: [*tokens, token])
         return token, f"{_PREFIX}_{token.id}_{secret}"
 
-    def revoke(self, by: Actor, identifier: str) -> None:
-        """Make a token invalid at once."""
+    def seen(self, by: Actor) -> list[Token]:
+        """The tokens of no other galleries and cameras than the caller's."""
         permit(by, Action.TOKENS)
-        found = {each.id: each for each in self.all()}.get(identifier)
+        return [each for each in self.all() if each.id == by.token or _in_reach(by, each.actor())]
+
+    def revoke(self, by: Actor, identifier: str) -> None:
+        """Make a token invalid at once; one out of reach is answered like one that is not there."""
+        found = {each.id: each for each in self.seen(by)}.get(identifier)
         if found is None:
             raise NotThere("no token of this id")
         if identifier == by.token:
@@ -241,12 +245,16 @@ class Tokens:
 def _refuse_more(by: Actor, asked: Actor) -> None:
     """A token must not allow more than the one that it is made or revoked with, nor longer."""
     within = asked.roles <= by.roles | ({Role.SEARCH, Role.INDEX} if Role.ADMIN in by.roles else set())
-    within &= by.cameras is None or (asked.cameras is not None and asked.cameras <= by.cameras)
-    within &= by.galleries is None or (asked.galleries is not None and asked.galleries <= by.galleries)
+    within &= _in_reach(by, asked)
     within &= asked.blurred or not by.blurred
     within &= by.expires is None or (asked.expires is not None and asked.expires <= by.expires)
     if not within:
         raise AccessDenied("this would be a token that may do more, see more or last longer than your own")
+
+
+def _in_reach(by: Actor, asked: Actor) -> bool:
+    reach = by.cameras is None or (asked.cameras is not None and asked.cameras <= by.cameras)
+    return reach and (by.galleries is None or (asked.galleries is not None and asked.galleries <= by.galleries))
 
 
 def _recent(moment: float) -> bool:

@@ -116,9 +116,8 @@ def showing(called: Called, hosted: Audited, crop: CropId) -> dict[str, list[dic
 
 @router.get("/tokens", tags=["access"], response_model=answers.TokenList)
 def tokens(called: Called) -> dict[str, list[Token]]:
-    """Every token, without anything that would help to use one."""
-    permit(called.actor, Action.TOKENS)
-    return {"tokens": called.parts.service.tokens.all()}
+    """The tokens of no other galleries and cameras than one's own, without anything that would help to use one."""
+    return {"tokens": called.parts.service.tokens.seen(called.actor)}
 
 
 @router.post("/tokens", tags=["access"], status_code=201, response_model=answers.NewToken)
