@@ -1,7 +1,8 @@
 """What cameras, weather and crowds do to a crop: changes for training and for measuring, each with a name and a rate.
 
 A drawn crop is clean, centred and alone; a real one is not. Each change is a function of a picture and a generator, so
-each can be switched on alone (`[augmentation.changes]` of a recipe, `pickout data change`) and its effect be measured.
+each can be switched on alone (`[augmentation.changes]` of a recipe; `pickout data draw --set changed=true` for all) and
+its effect be measured.
 Changes that need to know where the person is read the part mask that a drawn street has beside its images."""
 
 import io
