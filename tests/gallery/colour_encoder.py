@@ -62,6 +62,17 @@ class ColourEncoder:
         return _unit(told)
 
 
+class NoiseEncoder(ColourEncoder):
+    """For each picture a direction of its own, drawn from its bytes: no two pictures share numbers."""
+
+    dimension = 64
+
+    def _image(self, image):
+        seed = hashlib.sha256(np.asarray(image).tobytes()).digest()
+        vector = np.random.default_rng(list(seed)).normal(size=self.dimension)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
 def _thirds_after(words):
     for word in words:
         for third, garments in THIRDS.items():

@@ -1,13 +1,13 @@
 """Run by tests as a process of its own: index a folder with the colour encoder, slowly enough to be killed.
 
-Arguments: gallery, folder of crops, seconds per batch. Says `ready` when everything is imported, waits for a line,
+Arguments: gallery, folder of crops, seconds per batch; a table, whose crops are then encoded as noise. Says `ready` when everything is imported, waits for a line,
 and says `batch` before each batch.
 """
 
 import sys
 import time
 
-from colour_encoder import ColourEncoder
+from colour_encoder import ColourEncoder, NoiseEncoder
 
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.report import IngestSettings
@@ -21,6 +21,7 @@ if __name__ == "__main__":
         print("batch", flush=True)
         time.sleep(pause)
 
-    gallery = Gallery.create(path, ColourEncoder(delay=slowly))
-    report = gallery.add(crops, settings=IngestSettings(batch=4, commit=8, compact_every=5, threads=2))
+    table = next(iter(sys.argv[4:]), None)
+    gallery = Gallery.create(path, (ColourEncoder if table is None else NoiseEncoder)(delay=slowly))
+    report = gallery.add(crops, table=table, settings=IngestSettings(batch=4, commit=8, compact_every=5, threads=2))
     print(report.added, report.unchanged, report.quarantined, flush=True)

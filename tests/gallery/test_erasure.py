@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colour_encoder import NoiseEncoder
+from PIL import Image
 
 from pickout.errors import GalleryDamaged, GalleryError, UsageError
 from pickout.gallery.changes.edits import ERASING, erase_rows, finish_erasing, unfinished
@@ -194,16 +196,26 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 """
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler to set a process's clock ahead")
-def test_erasing_leaves_no_trace_when_the_clock_has_gone_back(tmp_path, crops, encoder):
-    """The gallery is written by a process whose clock is a day ahead, and erased from by one whose clock is right."""
+@pytest.fixture
+def indexed_ahead(tmp_path):
+    """indexed_ahead(crops, *table): a gallery that a process has written whose clock is a day ahead."""
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler to set a process's clock ahead")
     (tmp_path / "ahead.c").write_text(AHEAD)
     library = tmp_path / "ahead.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "ahead.c", "-ldl"], check=True)
-    script = Path(__file__).parent / "index_in_process.py"
-    folder = tmp_path / "ahead.gallery"
-    words = [sys.executable, script, folder, crops, "0"]
-    subprocess.run(words, check=True, input=b"\n", env={**os.environ, "LD_PRELOAD": str(library)})
+
+    def index(crops, *table):
+        script, folder = Path(__file__).parent / "index_in_process.py", tmp_path / "ahead.gallery"
+        words = [sys.executable, script, folder, crops, "0", *table]
+        subprocess.run(words, check=True, input=b"\n", env={**os.environ, "LD_PRELOAD": str(library)})
+        return folder
+
+    return index
+
+
+def test_erasing_leaves_no_trace_when_the_clock_has_gone_back(indexed_ahead, crops, encoder):
+    folder = indexed_ahead(crops)
     gallery = Gallery.open(folder, encoder)
     gone = rows_by_path(gallery)["0006.png"]
     assert gone.added > datetime.now() + timedelta(hours=12)
@@ -211,6 +223,39 @@ def test_erasing_leaves_no_trace_when_the_clock_has_gone_back(tmp_path, crops, e
     assert gallery.erase([gone.id]).rows == 1
     assert traces(folder, gone) == [] and not unfinished(folder)
     assert gallery.count() == 5 and list(verify(folder)) == []
+
+
+def test_erasing_leaves_no_part_of_crops_that_look_like_no_other(tmp_path, indexed_ahead):
+    """Noise, so that what is found of an erased crop is nobody else's: any part of its vector, in any of the formats
+    that are written, of its thumbnail, and of what was told about it."""
+    draws, crops = np.random.default_rng(11), tmp_path / "noise"
+    crops.mkdir()
+    names = [draws.bytes(12).hex() for _ in range(40)]
+    for name in names:
+        Image.fromarray(draws.integers(0, 256, (72, 24, 3), np.uint8)).save(crops / f"{name}.png")
+    told = "".join(f"{name}.png,cam-{name},track-{name},label-{name}\n" for name in names)
+    (tmp_path / "table.csv").write_text("image,camera,track,coat\n" + told)
+    folder = indexed_ahead(crops, tmp_path / "table.csv")
+    gallery = Gallery.open(folder, NoiseEncoder())
+    shown, wanted = gallery.search("a man", top=2), [f"{name}.png" for name in names[:5]]
+    gone = list(gallery.rows({*gallery.choose(wanted), *(hit.id for hit in shown)}).values())
+    assert len(gone) >= 5
+
+    def found():
+        data = b"".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+        return {sign for row in gone for sign, parts in signs(row).items() if any(part in data for part in parts)}
+
+    def signs(row):
+        single = np.asarray(row.vector, "<f4")
+        vectors = single, single.astype("<f2"), (single.view("<u4") >> 16).astype("<u2")
+        halves = [half.tobytes() for vector in vectors for half in np.split(vector, 2)]
+        middle = len(row.thumbnail) // 2
+        names = [row.id.encode(), row.content.encode(), Path(row.path).stem.encode()]
+        return {"vector": halves, "thumbnail": [row.thumbnail[middle:][:60], row.thumbnail[-60:]], "names": names}
+
+    assert found() == {"vector", "thumbnail", "names"}
+    assert gallery.erase([row.id for row in gone]).rows == len(gone)
+    assert found() == set() and list(verify(folder)) == [] and gallery.count() == len(names) - len(gone)
 
 
 def test_files_dated_ahead_and_files_that_no_version_names_go_too(gallery):
