@@ -63,12 +63,15 @@ class ColourEncoder:
 
 
 class NoiseEncoder(ColourEncoder):
-    """For each picture a direction of its own, drawn from its bytes: no two pictures share numbers."""
+    """For each picture and text a direction of its own, drawn from its bytes: no two share numbers."""
 
     dimension = 64
 
     def _image(self, image):
-        seed = hashlib.sha256(np.asarray(image).tobytes()).digest()
+        return self._text(image.tobytes().hex())
+
+    def _text(self, text):
+        seed = hashlib.sha256(text.encode()).digest()
         vector = np.random.default_rng(list(seed)).normal(size=self.dimension)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 

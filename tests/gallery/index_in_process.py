@@ -1,7 +1,7 @@
 """Run by tests as a process of its own: index a folder with the colour encoder, slowly enough to be killed.
 
-Arguments: gallery, folder of crops, seconds per batch; a table, whose crops are then encoded as noise. Says `ready` when everything is imported, waits for a line,
-and says `batch` before each batch.
+Arguments: gallery, folder of crops, seconds per batch; a table, whose crops are then encoded as noise. Says `ready`
+when everything is imported, waits for a line, and says `batch` before each batch.
 """
 
 import sys
