@@ -194,10 +194,11 @@ def _json_lines(file: Path, problems: list[AnnotationError]) -> Table:
 
 def _parquet(file: Path) -> Table:
     import pyarrow
-    from pyarrow import parquet
+
+    from pickout.data.parquet import read_table
 
     try:
-        table = parquet.ParquetFile(file).read()
+        table = read_table(file.read_bytes())
         columns = []
         for column in table.columns:
             if pyarrow.types.is_timestamp(column.type):  # Python's times end at microseconds; finer ones are cut

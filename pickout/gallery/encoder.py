@@ -11,6 +11,7 @@ from pickout.errors import GalleryError
 from pickout.text.familiarity import Familiarity
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Turns crops and sentences into vectors of one space, whose inner product is the score. A loaded model is one; so
     is a few lines of test code. Equal fingerprints must mean equal vectors."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pickout.data.data_set import Split
 from pickout.errors import GalleryDamaged, PickoutError, UsageError, printable
+from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
@@ -35,6 +36,7 @@ from pickout.gallery.storage.tables import (
 _log = logging.getLogger(__name__)
 
 
+@checked_arguments
 class Gallery(OpenGallery):
     """Crops that can be searched with a sentence. Use `Gallery.create` or `Gallery.open`. Everywhere `encoder` is the
     gallery's model, which must be given once, and `where` tells which crops to look at. All of it raises `UsageError`

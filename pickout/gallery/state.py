@@ -10,6 +10,7 @@ import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
+from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.changes.edits import (
     Change,
     checked_ids,
@@ -30,6 +31,7 @@ from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
 
 
+@checked_arguments
 class OpenGallery:
     """A gallery's rows: looked at, chosen, changed. `Gallery` adds and searches."""
 

@@ -26,6 +26,7 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from pickout.config import Settings
+from pickout.data.parquet import read_pages
 from pickout.errors import DataMissing, GalleryDamaged, GalleryError, printable
 from pickout.gallery.changes.verification import row_faults
 from pickout.gallery.intake.picture import LARGEST_FILE, LARGEST_SIDE
@@ -46,9 +47,6 @@ _LONGEST_NAME = 4096
 _CHUNK, _AT_ONCE = 2**20, 16  # bytes and rows read at once
 _END_BYTES = 22
 _AGAIN = "copy the file again, or export again"
-_VALUE = rb"\x15([\x80-\xff]{0,4}[\0-\x7f])"
-_PAGE = re.compile(rb"\x15\0%b%b,%b\x15\0(?:\x15\x06){2}(?:\x1c\0)?\0\0" % (_VALUE, _VALUE, _VALUE), re.DOTALL)
-"""How a page of plain values begins: bytes unpacked, bytes as they lie there, values."""
 _NEEDED = ("id", "content", "root", "path", "width", "height", "thumbnail", "added", "vector")  # columns without nulls
 
 
@@ -252,20 +250,14 @@ def _rows(data: bytes, member: RowsMember, dimension: int) -> Iterator[Row]:
 def _check_pages(data: bytes, column: pq.ColumnChunkMetaData, most: int) -> None:
     """Refuse a column of pages that hold more than their bytes or than `most` values, before pyarrow unpacks them. What
     the end of the file says of sizes, codec and counts may be false; each page's own head is what is read by. An
-    export's has one form. The codec's name is not asked for: pyarrow ends the process on some."""
-    at, count = column.data_page_offset, 0
-    while count < column.num_values and (head := _PAGE.match(data, at)):
-        unpacked, packed, values = map(_number, head.groups())
-        at, count = head.end() + packed, count + values
-        if unpacked != packed or at > len(data):
+    export's are of one kind. The codec's name is not asked for: pyarrow ends the process on some."""
+    count = 0
+    for page in read_pages(data, column):
+        count += page.values
+        if page.kind or page.encoding or page.unpacked != page.packed:
             raise ValueError("a column is compressed")
     if not count == column.num_values <= most or column.has_dictionary_page or column.file_path:
         raise ValueError("a column is compressed, or not there")
-
-
-def _number(varint: bytes) -> int:
-    """A whole number of Thrift's compact protocol, which is doubled; none in use is negative."""
-    return sum((byte & 127) << 7 * place for place, byte in enumerate(varint)) >> 1
 
 
 def _fault(row: Row, dimension: int) -> str | None:
