@@ -6,7 +6,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,4 +56,6 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, os.PathLike)
     if kind is int and isinstance(value, bool):
         return False
+    if kind in (Sequence, Collection):  # ids may also come as an array or from a generator
+        kind = Iterable
     return kind is Any or isinstance(value, kind)
