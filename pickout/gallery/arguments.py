@@ -56,6 +56,6 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, os.PathLike)
     if kind is int and isinstance(value, bool):
         return False
-    if kind in (Sequence, Collection):  # ids may also come as an array or from a generator
-        kind = Iterable
+    if kind in (Sequence, Collection, Iterable):  # also an array or a generator, but no text, whose letters were meant
+        return isinstance(value, Iterable) and not isinstance(value, str | bytes)
     return kind is Any or isinstance(value, kind)

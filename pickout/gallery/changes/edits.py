@@ -59,7 +59,6 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
     """Ids of the crops that are named and pass the filters; the path's order. Without names, all that pass. Names are
     ids, absolute paths, or ends of paths from a folder on, in which `*` and `?` stand for any letters unless a crop has
     just this path. A UsageError where nothing or something unknown is named."""
-    listed(crops)
     passed = allowed(where, resident)
     if not crops and passed is None:
         raise UsageError("every crop would be meant; name crops or set a filter")
@@ -74,13 +73,6 @@ def choose_rows(store: Store, resident: Resident, crops: Sequence[str], where: W
             raise UsageError(f"'{crop}': no crop has this id or path; pickout search --json tells both")
         named |= found
     return [identifier for identifier in ids if identifier in named]
-
-
-def listed(names: Collection[str]) -> Collection[str]:
-    """`names` as they are, unless they are one text, whose letters would each be taken for a name."""
-    if isinstance(names, str | bytes):
-        raise UsageError(f"'{names}': expected a list, for example gallery.choose([...]), found one text")
-    return names
 
 
 def _fitting(crop: str, files: Mapping[str, Path]) -> set[str]:
@@ -130,7 +122,7 @@ def update_rows(gallery: Path, store: Store, ids: Sequence[str], told: Metadata)
 
 def checked_ids(ids: Collection[str]) -> list[str]:
     """Each id once."""
-    for identifier in (told := list(listed(ids))):
+    for identifier in (told := list(ids)):
         if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
             raise UsageError(f"{identifier!r:.80} is no crop's id; take those that gallery.choose([...]) gives")
     return list(dict.fromkeys(told))

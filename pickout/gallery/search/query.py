@@ -44,9 +44,7 @@ class Query:
 
     @classmethod
     def of(cls, query: "Query | str") -> "Query":
-        """A sentence as a query; a query as it is; a UsageError for anything else."""
-        if not isinstance(query, str | cls):
-            raise UsageError(f"expected a sentence or a Query, found one {type(query).__name__}")
+        """A sentence as a query; a query as it is."""
         return cls(texts=[query]) if isinstance(query, str) else query
 
     @property
