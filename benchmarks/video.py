@@ -11,6 +11,7 @@ what this prints for the clip.
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from supervision import Detections
 
-from pickout.video.boxes import Detector, detections, right_boxes
+from pickout.video.boxes import Detector, detections
 from pickout.video.detectors import make_detector
 from pickout.video.extraction import ExtractionSettings
 from pickout.video.extraction import extract as extract_people
@@ -31,6 +32,9 @@ from pickout.video.frames import VideoFile
 from pickout.video.motion import StandingCamera
 from pickout.video.recordings import find_recordings
 from pickout.video.tracks import Tracker, TrackSettings
+
+sys.path.append(str(Path(__file__).parents[1] / "models"))
+from right_boxes import right_boxes
 
 SCENES, SECONDS, RATE, WALKERS = 3, 60, 5, 6
 """Simulated recordings, how long each is, frames a second, and people in each."""

@@ -25,13 +25,14 @@ import torch
 from crowd_views import Frames
 from crowds import draw_crowd
 from numpy.typing import NDArray
+from right_boxes import right_boxes
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import pickout
 from pickout.nn.efficientnet import EfficientNetLite0
 from pickout.synthetic.avatars import find_avatars
-from pickout.video.boxes import Detector, right_boxes
+from pickout.video.boxes import Detector
 from pickout.video.detectors import make_detector
 from pickout.video.person_net import (
     CHANNELS,

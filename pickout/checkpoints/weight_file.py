@@ -220,11 +220,6 @@ class KeyReport:
     fresh: Mapping[str, str] = field(default_factory=dict)
     spelled: Callable[[str], str] = str  # how the file spells one of our names; errors name its keys, not ours
 
-    @property
-    def complete(self) -> bool:
-        """Whether every tensor and every key is accounted for."""
-        return not (self.missing or self.left_over or self.unfit)
-
     def require_complete(self, remedy: str = "") -> None:
         """Raise a CheckpointMismatch that names what is missing, left over or unfit, and ends with `remedy`."""
         faults = {

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from supervision import Detections, box_iou_batch
+from supervision import Detections
 
 
 class Detector(Protocol):
@@ -23,20 +23,6 @@ def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -
 def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32]:
     """Scores bent so that 0.5 is the score from which a box counts, whatever the detector, whose own is `counts`."""
     return np.asarray(scores_n ** (np.log(0.5) / np.log(counts)), dtype=np.float32)
-
-
-def right_boxes(found: Detections, boxes_n4: NDArray[np.floating], overlap: float = 0.5) -> NDArray[np.bool_]:
-    """Which of the found boxes are right: surest first, each takes the true box of `boxes_n4` that it overlaps (IoU)
-    most, once."""
-    right = np.zeros(len(found), dtype=bool)
-    if found.confidence is None or not len(found) or not len(boxes_n4):
-        return right
-    shared = box_iou_batch(boxes_n4, found.xyxy)
-    for guess in np.argsort(-found.confidence):
-        best = int(shared[:, guess].argmax())
-        if shared[best, guess] >= overlap:
-            right[guess], shared[best] = True, 0.0
-    return right
 
 
 def letterboxed(image: NDArray[np.uint8], size: tuple[int, int], fill: int) -> tuple[NDArray[np.uint8], float]:

@@ -25,7 +25,8 @@ Write = Callable[..., Path]
 
 def load(path: Path, **choices: object) -> LoadedModel:
     model = pickout.load(path, precision="fp32", **choices)
-    assert isinstance(model, LoadedModel) and model.report.complete
+    assert isinstance(model, LoadedModel)
+    model.report.require_complete()
     return model
 
 

@@ -44,7 +44,8 @@ def hf_folder(hf_clip: object, tmp_path: Path) -> Path:
 
 def test_a_hugging_face_clip_computes_what_transformers_computes(hf_clip: object, hf_folder: Path) -> None:
     loaded = pickout.load(hf_folder, precision="fp32")
-    assert loaded.report.format == "Hugging Face CLIP" and loaded.report.complete
+    assert loaded.report.format == "Hugging Face CLIP"
+    loaded.report.require_complete()
     images = torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(1))
     ids = torch.from_numpy(loaded.tokenizer.encode(["a red hat", "he's blue blue"]))
     texts = TokenBatch(ids, torch.from_numpy(loaded.tokenizer.mask(ids.numpy())))

@@ -43,7 +43,7 @@ def test_both_files_are_needed(files: list[Path]) -> None:
 def test_folded_norms_change_nothing(files: list[Path]) -> None:
     """The first blocks computed as the package's file has them: convolution, then batch norm (torch's own)."""
     method, _ = _build(files)
-    assert initialise_frozen(method, files).complete
+    initialise_frozen(method, files).require_complete()
     tensors = read_weights(files[0]).tensors
     images = torch.rand(2, 3, 64, 32)
     x = torch.nn.functional.pad(images, (0, 1, 0, 1))

@@ -43,7 +43,7 @@ def test_weights_are_fetched_by_name_and_loaded_by_name(
     out, err = capfd.readouterr()
     assert "model.safetensors" in out and "checked" in out
     assert "1.2/1.2 MB" in err, "no progress was shown"
-    assert pickout.load(NAME).report.complete
+    pickout.load(NAME).report.require_complete()
     assert run("weights", "get", NAME, "--endpoint", hub.address) == 0
     assert capfd.readouterr().out.count("already here") == 3
     assert run("weights", "list", "--json") == 0

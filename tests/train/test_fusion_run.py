@@ -93,7 +93,8 @@ def test_an_aga_starts_from_albef_and_ends_as_a_run_that_looks_again(recipe, tmp
     train(settings, run, device="cpu", display=told)
     assert any(line.startswith("ALBEF: ") and "resized from 4x4 to 4x2 patches (bicubic)" in line for line in told.said)
     loaded = load_run(run, precision="fp32")
-    assert loaded.candidates == 4 and loaded.report.complete and loaded.tokenizer.vocabulary_size == len(WORDS)
+    loaded.report.require_complete()
+    assert loaded.candidates == 4 and loaded.tokenizer.vocabulary_size == len(WORDS)
     assert loaded.tokenizer.special.end is None
     # One epoch has moved little: the weights are still near those of the file.
     words = albef_state()["text_encoder.bert.embeddings.word_embeddings.weight"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from crowds import draw_crowd
+from right_boxes import right_boxes
 
 from pickout.errors import VideoError
 from pickout.video import person_net
-from pickout.video.boxes import right_boxes
 from pickout.video.detectors import make_detector
 from pickout.video.person_net import HEAD_FILE, decode
 
