@@ -51,8 +51,6 @@ def serve(
     state = prepared(state)
     galleries = list(galleries or ())
     if demo:
-        from pickout.cli.serve_demo import demo_gallery
-
         galleries.append(demo_gallery(state / "demo", device))
     if not galleries:
         raise UsageError("nothing to serve; name a gallery, or try drawn people with --demo")
@@ -77,6 +75,24 @@ def serve(
         return
     if not server.started:
         raise UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
+
+
+def demo_gallery(folder: Path, device: str) -> Path:
+    """Draw people below `folder`, index and calibrate them with the model that comes with Pickout; the gallery."""
+    from pickout.cli.model import default_model, load_model
+    from pickout.cli.terminal import progress
+    from pickout.gallery.gallery import Gallery
+    from pickout.serve.sample import add_sample
+
+    target, done = folder / "demo.gallery", folder / "done"
+    if done.exists():
+        return target
+    place = default_model()
+    gallery = Gallery.create(target, load_model(place, device), run=place)
+    with progress("drawn people", quiet=False) as show:
+        add_sample(gallery, folder, lambda what, done, total: show(done, total, what=what))
+    done.touch()
+    return target
 
 
 def check_packages() -> None:

@@ -42,7 +42,7 @@ class Scenes:
         if find_spec("av") is None:
             why = "to show frames of recordings the server needs more packages: pip install 'pickout[video]'"
             raise UsageError(why)
-        from pickout.video.still import read_still
+        from pickout.video.frames import read_still
 
         with _turn:
             picture = Image.fromarray(read_still(place, told.frame))

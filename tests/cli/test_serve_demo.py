@@ -1,4 +1,4 @@
-from pickout.cli import serve_demo
+from pickout.cli import serve
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.probability import read_calibration
 from pickout.serve import sample
@@ -7,10 +7,10 @@ from pickout.serve import sample
 def test_the_demo_draws_people_seen_by_cameras_at_times_once(tmp_path, monkeypatch):
     street = {"identities": 1, "val_identities": 40, "test_identities": 26, "images": 2, "height": 96, "width": 32}
     monkeypatch.setattr(sample, "STREET", street)
-    gallery = Gallery.open(serve_demo.demo_gallery(tmp_path, "cpu"))
+    gallery = Gallery.open(serve.demo_gallery(tmp_path, "cpu"))
     told = [row.metadata for row in gallery.rows(gallery.choose(["*"])).values()]
     assert len(told) == 52 and all(each.camera and each.time and each.track for each in told)
     assert read_calibration(gallery.path, gallery.manifest) is not None
     before = (tmp_path / "done").stat().st_mtime_ns
-    assert serve_demo.demo_gallery(tmp_path, "cpu") == gallery.path
+    assert serve.demo_gallery(tmp_path, "cpu") == gallery.path
     assert (tmp_path / "done").stat().st_mtime_ns == before

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pickout.explain.garments import named_parts, part_shares, pointing_ratio, read_attributes, read_mask
+from pickout.explain.faithfulness import named_parts, part_shares, pointing_ratio, read_attributes, read_mask
 from pickout.explain.pair import Grid, make_pair
 from pickout.synthetic.surfaces import Part
 
