@@ -190,8 +190,9 @@ class Gallery(OpenGallery):
         what = {"sentence": query.words(), "query": query.as_json(), "where": where, "top": asked.top}
         shown = [crop for hit in given.hits for crop in (hit.id, *hit.others)]
         record_search(self.path, shown, **what, page=asked.page, results=results, model=model.fingerprint)
-        if self.changed_since_read():  # what was erased between ranking and recording is forgotten again
-            forget(self.path, set(shown) - {identifier for identifier, _ in self._store.marks(shown)})
+        # What was erased between ranking and recording is forgotten again.
+        if self.changed_since_read() and (gone := set(shown) - self._store.present(given.located)):
+            forget(self.path, gone)
 
     def scores(self, query: Query | str, *, where: Where = ANYWHERE) -> Scored:
         """The score of every crop that passes the filters, in single precision. It shows nobody, so is not recorded."""

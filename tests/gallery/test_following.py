@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from test_lance_table import row
 
-from pickout.gallery.storage.store import Store
+from pickout.gallery.storage.reading import taken as taken_rows
+from pickout.gallery.storage.rows import Located
+from pickout.gallery.storage.store import KEEP_NONE, Store
 from pickout.gallery.vectors import exact
 
 
@@ -72,3 +74,37 @@ def test_a_row_that_came_again_where_it_lay_is_read(tmp_path):
     store.put([row("a.jpg", vector=(0, 1, 0, 0))])
     store.erase([row("b.jpg").id])
     assert held(store.resident(before=first)) == {row("a.jpg").id: [0, 1, 0, 0]}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_are_fetched_from_where_they_stood_or_wherever_they_are_now(tmp_path, seed):
+    """After any changes, the places of rows that were read before give what their ids give: nothing that is gone, and
+    nothing that has come into a place since."""
+    generator, store = np.random.default_rng(seed), Store(tmp_path, 4, create=True)
+    store.put([row(f"{n}.jpg", vector=unit(generator)) for n in range(40)])
+    before, taken = store.resident(), 0
+    for _ in range(12):
+        names = [f"{n}.jpg" for n in generator.choice(60, 5, replace=False)]
+        what = generator.choice(["put", "remove", "erase", "compact", "read"])
+        if what == "put":
+            store.put([row(name, vector=unit(generator), camera="yard") for name in names])
+        elif what == "compact":
+            store.compact(KEEP_NONE)
+        elif what == "read":
+            before = store.resident(before=before)
+        else:
+            getattr(store, what)([row(name).id for name in names])
+        ids = before.located(generator.permutation(len(before.ids))[:20].tolist())
+        by_place, by_id = store.fetch(ids), store.fetch(list(ids))
+        assert {key: each.seal for key, each in by_place.items()} == {key: each.seal for key, each in by_id.items()}
+        assert store.present(ids) == set(by_id)
+        taken += store.read(lambda table, ids=ids: taken_rows(table, ["id"], ids)).num_rows
+    assert taken  # some stood where they were
+
+
+def test_what_stands_in_a_place_is_not_taken_for_another(tmp_path):
+    store = Store(tmp_path, 4, create=True)
+    store.put([row(f"{n}.jpg") for n in range(3)])
+    (first, place), (second, _), _ = store.resident().located(range(3)).items()
+    assert list(store.fetch(Located({second: place}))) == [second]
+    assert store.fetch(Located({"0" * 32: place})) == {} and first != second

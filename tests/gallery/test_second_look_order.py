@@ -54,6 +54,7 @@ def drawn():
         facets={},
         times=np.full(ROWS, np.datetime64("NaT", "us")),
         order=generator.permutation(ROWS),
+        places=np.zeros(ROWS, np.uint64),
     )
     return resident, Tokens(generator.integers(0, 999, (ROWS, 3, 4)).astype(np.uint16))
 

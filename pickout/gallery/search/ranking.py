@@ -249,7 +249,7 @@ def second_look(encoder: Matching, query: Query, resident: Resident, store: Stor
     """The mean matching score of the query's sentences, less `without` times that of the unwanted above its mean."""
 
     def look(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        ids = [resident.ids[row].decode() for row in rows]
+        ids = resident.located(rows.tolist())
         tokens = store.fetch_tokens(ids)
         have = np.array([each in tokens for each in ids], np.bool_)
         scores = np.full(len(ids), np.nan, dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
 from pickout.gallery.search.probability import Calibration, passing
 from pickout.gallery.search.query import Query, is_end, possible_ids
 from pickout.gallery.search.ranking import Asked, Grouping, Ranking, SearchSettings, take_aim
-from pickout.gallery.storage.rows import Metadata, Resident, Row, row_seal
+from pickout.gallery.storage.rows import Located, Metadata, Resident, Row, row_seal
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import HeldVectors
 
@@ -99,6 +99,8 @@ class Answer:
     verdict: Verdict | None = None  # None where the gallery is not calibrated for the query
     notes: Sequence[str] = ()  # what must be said beside the candidates, as that the model does not know a word
     faults: Sequence[str] = ()  # damage: candidates whose rows are not as they were written, or are missing
+    located: Located = field(default_factory=Located, repr=False)
+    """Ids of all crops that are shown, and where their rows stood when they were ranked."""
 
     @property
     def no_good_match(self) -> bool | None:
@@ -156,11 +158,12 @@ def answer(
         best = calibration.probabilities(found.head[:1], found.head, found.passed)[0]
         verdict = Verdict(float(best), passing(calibration.levels, settings.error, found.passed), settings.error)
         notes += calibration.doubts(float(found.head[0]), found.passed)
-    rows = store.fetch(_id(resident, place.position) for place in found.places)
+    rows = store.fetch(resident.located(place.position for place in found.places))
     hits = _hits(found, rows, resident, calibration, first=(asked.page - 1) * asked.top + 1)
     faults = tuple(_faults(hits, rows, len(found.places), resident, store))
     about = (found.passed, asked.page, found.more, asked.grouping, verdict, tuple(notes), faults)
-    return Answer(query, hits, asked.where, *about)
+    shown = resident.located(row for place in found.places for row in (place.position, *place.others))
+    return Answer(query, hits, asked.where, *about, located=shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +84,10 @@ class Facet:
 NO_FACET = Facet((), np.empty(0, np.int32))  # stands for a thing that no crop says anything about
 
 
+class Located(dict[str, int]):
+    """Ids of rows, and where each stood in the table when it was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resident:
     """The columns that a search reads, in memory. All arrays have N rows in the same order."""
@@ -95,13 +99,20 @@ class Resident:
     order: NDArray[np.int64]  # (N,) each row's rank by path; among equal scores the smaller comes first
     damaged: int = 0  # how many of the vectors are not of length one, which each was when it was written
     version: int = 0  # the table's when they were read
+    places: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    """(N,) where each row stood in the table then, as LanceDB names it."""
+
+    def located(self, rows: Iterable[int]) -> Located:
+        """Ids of these rows, and where they stood."""
+        return Located({self.ids[row].decode(): int(self.places[row]) for row in rows})
 
     def without(self, ids: Collection[str]) -> "Resident":
         """These rows but those of some ids."""
         keep = ~np.isin(self.ids, np.array([identifier.encode() for identifier in ids], "S32"))
         facets = {name: Facet(facet.names, facet.positions[keep]) for name, facet in self.facets.items()}
-        ids, times, order = self.ids[keep], self.times[keep], np.argsort(np.argsort(self.order[keep]))
-        return replace(self, ids=ids, vectors=self.vectors.kept(keep), facets=facets, times=times, order=order)
+        rows = {name: getattr(self, name)[keep] for name in ("ids", "times", "places")}
+        order = np.argsort(np.argsort(self.order[keep]))
+        return replace(self, **rows, vectors=self.vectors.kept(keep), facets=facets, order=order)
 
 
 def storable(name: str) -> str:
@@ -238,7 +249,7 @@ def to_resident(columns: pa.Table, vectors: Callable[[NDArray[np.bytes_]], Vecto
     times[dated] = columns["time"].drop_null().to_numpy()
     order = np.empty(rows, dtype=np.int64)
     order[pc.sort_indices(columns, [("root", "ascending"), ("path", "ascending")])] = np.arange(rows)
-    ids = np.array(columns["id"].to_pylist(), dtype="S32")
+    ids = np.array(columns["id"].to_numpy(), dtype="S32")
     facets = {**{name: _facet(columns[name]) for name in _FACETS}, **_label_facets(columns["labels"])}
     return Resident(ids, vectors(ids), facets, times, order)
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
-from pickout.gallery.storage.reading import EVERY, batches, read_resident, slices, where_in
-from pickout.gallery.storage.rows import Known, Resident, Row
+from pickout.gallery.storage.reading import EVERY, batches, read_resident, slices, taken, where_in
+from pickout.gallery.storage.rows import Known, Located, Resident, Row
 from pickout.gallery.vectors.exact import Vectors
 
 TABLE = "crops"  # name of a new gallery's table
@@ -79,7 +79,7 @@ class Store:
                 table.delete(where_in("id", some))
 
     def fetch(self, ids: Iterable[str]) -> dict[str, Row]:
-        """The rows of these ids, whole but for their tokens."""
+        """The rows of these ids, whole but for their tokens; sooner where they are `Located`."""
         names = [name for name in self._schema.names if name != "tokens"]
         return {row.id: row for row in self._each(columns.to_row, names, ids)}
 
@@ -119,6 +119,10 @@ class Store:
             return each["id"], Path(os.fsdecode(each["root"])) / os.fsdecode(each["path"])
 
         return self._each(place, ["id", "root", "path"], some=some)
+
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Those of these ids that have a row."""
+        return set(self._each(lambda each: each["id"], ["id"], ids))
 
     def marks(self, ids: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
         """Every row's id and mark (see `row_mark`), or those of these rows."""
@@ -195,7 +199,12 @@ class Store:
     ) -> Iterator[pa.RecordBatch]:
         """These columns of all rows, held together (0.1 GB a million rows for an id with a path), or of the rows of
         some ids, or of contents where those are what they are named `by`, so many at once. Columns that an older table
-        lacks are left out."""
+        lacks are left out. Rows that are `Located` are taken from there."""
+        if isinstance(ids, Located) and ids:
+            places = ids
+            found = self.read(lambda table: taken(table, names, places))
+            yield from found.to_batches()
+            ids = places.keys() - set(found["id"].to_pylist())
         for some in [None] if ids is None else slices(ids, at_once):
             yield from self.read(lambda table: list(batches(table, names, some, by)))  # noqa: B023
 
