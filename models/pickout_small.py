@@ -1,6 +1,6 @@
 """Makes `pickout/weights/pickout-small.safetensors`, the model that comes with the package, from nothing.
 
-    python models/pickout_small.py WORK --avatars FOLDER [--stage draw|train|pack] [--workers 2]
+    python models/pickout_small.py WORK --avatars FOLDER [--stage draw|train|pack|words] [--workers 2]
 
 WORK is a folder for some gigabytes; each stage goes on where it was stopped. The avatars are 54 rigged people under the
 MIT licence (VALID); without --avatars everybody is drawn, which makes a weaker model. The starting weights are two
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import pickout
@@ -26,7 +27,13 @@ from pickout.checkpoints.saved_model import write_bundle
 from pickout.checkpoints.source import DEFAULT_FILE
 from pickout.checkpoints.weight_file import KeyReport
 from pickout.config import parse_settings
+from pickout.files import beside, write_atomically
+from pickout.synthetic.cameras import NEUTRAL_CAMERA
+from pickout.synthetic.captions import describe_image, write_queries
+from pickout.synthetic.people import sample_person, sample_view
+from pickout.synthetic.settings import CaptionSettings
 from pickout.synthetic.street import ANNOTATIONS, QUERIES, StreetSettings, draw_street
+from pickout.text.familiarity import LEARNT, learnt_words
 from pickout.train.display import Terminal
 from pickout.train.recipe import find_recipe, load_recipe
 from pickout.train.training import train
@@ -48,6 +55,8 @@ CHOOSERS: dict[str, dict[str, Any]] = {
 }
 """Other people, each image as a bad camera would have it: the first chooses the epoch, the second is only looked at."""
 
+WRITTEN = 20_000  # people whose captions and queries give the list of words: about as many captions as were trained on
+INPUTS = Path(__file__).with_name("pickout-small.inputs.json")
 SEEDS = (1, 2)
 """Of the trained layers that stand side by side."""
 
@@ -57,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--avatars", type=Path)
-    parser.add_argument("--stage", choices=("draw", "train", "pack"))
+    parser.add_argument("--stage", choices=("draw", "train", "pack", "words"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     given = parser.parse_args()
@@ -67,6 +76,8 @@ def main() -> None:
         teach(given.work, given.overrides)
     if given.stage in (None, "pack"):
         pack(given.work, given.avatars)
+    if given.stage in (None, "words"):
+        list_words()
 
 
 def draw(work: Path, avatars: Path | None, workers: int) -> None:
@@ -145,9 +156,28 @@ def pack(work: Path, avatars: Path | None) -> None:
         "recipe": (work / f"run-{SEEDS[0]}" / "recipe.toml").read_text(encoding="utf-8"),
         "versions": {"pickout": pickout.__version__, "python": platform.python_version()},
     }
-    place = Path(__file__).with_name("pickout-small.inputs.json")
-    place.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
+    INPUTS.write_text(json.dumps(inputs, indent=1) + "\n", encoding="utf-8")
     print(f"{DEFAULT_FILE}: {DEFAULT_FILE.stat().st_size / 1e6:.1f} MB, {shipped.fingerprint}")
+
+
+def list_words() -> None:
+    """Write the list that tells which words the model never learnt: those of as many captions and queries as it was
+    trained on, by writers of all kinds who make no mistakes, so that a misspelt word is told instead of guessed at."""
+    settings = parse_settings(CaptionSettings, {**PEOPLE["captions"], "mistakes": {"spelling": 0.0}}, source="words")
+    captions: list[str] = []
+    for number in range(WRITTEN):
+        generator = np.random.default_rng([STREETS["drawn"]["seed"], number])
+        person = sample_person(generator)
+        view = sample_view(generator, person, NEUTRAL_CAMERA)
+        captions += describe_image(person, view, generator, settings)
+        captions += write_queries(person, view, generator, settings)
+    file = beside(DEFAULT_FILE, LEARNT)
+    words = learnt_words(captions)
+    write_atomically(file, "\n".join(words) + "\n")
+    inputs = json.loads(INPUTS.read_text(encoding="utf-8"))
+    inputs["words"] = {"captions": len(captions), "words": len(words), "sha256": _hash(file)}
+    INPUTS.write_text(json.dumps(inputs, indent=1) + "\n", encoding="utf-8")
+    print(f"{file}: {len(words)} words of {len(captions)} captions")
 
 
 def _street(street: Path) -> dict[str, Any]:

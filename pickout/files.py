@@ -21,6 +21,11 @@ LONGEST = 64 << 20
 """Bytes of the longest settings, vocabulary or config that is read; the largest vocabularies have a tenth of it."""
 
 
+def beside(place: Path, name: str) -> Path:
+    """Where what `name` says of a model is kept: in its folder, or beside its file."""
+    return place / name if place.is_dir() else place.with_name(f"{place.name}.{name}")
+
+
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = True, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well.

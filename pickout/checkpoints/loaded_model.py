@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -23,10 +24,12 @@ from pickout.checkpoints.weight_file import KeyReport, compare
 from pickout.data.images import to_rgb
 from pickout.data.transforms import ImageSettings, prepare
 from pickout.errors import CheckpointError, CheckpointMismatch, RecipeError, UsageError
+from pickout.files import beside, read_text
 from pickout.methods.base import ImageFeatures, Method
 from pickout.methods.model import ModelSettings, build_model
+from pickout.saliency.vacuous_words import VACUOUS_WORDS
 from pickout.shapes import TokenBatch
-from pickout.text.familiarity import Familiarity, familiarity
+from pickout.text.familiarity import LEARNT, Familiarity, familiarity
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
 
 FINGERPRINT = 12  # hexadecimal digits of a fingerprint
@@ -201,9 +204,20 @@ class LoadedModel:
                 parts.append(self._finished(self.method.encode_texts(self._tokens(batch)).embedding))
         return np.concatenate(parts)
 
+    @cached_property
+    def learnt(self) -> frozenset[str] | None:
+        """The words of the captions that it was taught with; None where no list beside the weights tells them."""
+        file = beside(Path(self.report.source), LEARNT)
+        try:
+            return frozenset(read_text(file).split())
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{file}: the list of learnt words cannot be read; remove it ({error})") from None
+
     def familiarity(self, sentence: str) -> Familiarity:
-        """Which of the sentence's words the tokenizer knows."""
-        return familiarity(self.tokenizer, sentence)
+        """Which of the sentence's words the model was taught; where that is not told, which its tokenizer knows."""
+        return familiarity(self.tokenizer, sentence, self.learnt and self.learnt | VACUOUS_WORDS)
 
     def _look_at(self, images: Sequence[Image]) -> Iterator[ImageFeatures]:
         """What the method knows of the pictures, a batch at a time; the next one is prepared meanwhile."""

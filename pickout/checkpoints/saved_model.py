@@ -24,10 +24,11 @@ from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, DownloadFailed, RecipeError, StorageFull, UsageError
-from pickout.files import atomic_path, read_text, write_atomically
+from pickout.files import atomic_path, beside, read_text, write_atomically
 from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, method_settings
+from pickout.text.familiarity import LEARNT
 from pickout.text.tokenizer import Tokenizer
 
 FORMAT = 1  # version of the folder's layout
@@ -172,7 +173,8 @@ def is_bundle(file: Path) -> bool:
 
 
 def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
-    """Write a model whole, its matrices as `bits` says, or nothing at all; StorageFull where no space is left."""
+    """Write a model whole, its matrices as `bits` says, or nothing at all; StorageFull where no space is left. The list
+    of learnt words goes beside it, where there is one."""
     tensors: dict[str, Tensor] = {}
     for key, tensor in model.method.state_dict().items():
         kept = tensor.detach().cpu().float().contiguous()
@@ -188,6 +190,8 @@ def write_bundle(model: LoadedModel, file: Path, bits: Bits = "int8") -> None:
         _SETTINGS: json.dumps(run.model_dump(mode="json", exclude_none=True)),
         _TOKENIZER: model.tokenizer.to_json(),
     }
+    if model.learnt is not None:
+        write_atomically(beside(file, LEARNT), "\n".join(sorted(model.learnt)) + "\n")
     with atomic_path(file) as temporary:
         save_file(tensors, temporary, header)
 
@@ -233,7 +237,8 @@ def publish(
         raise UsageError(f"repository '{repository}', licence '{licence}': expected OWNER/NAME and one word like mit")
     model = load_run(run)
     content = {"README.md": model_card(model, run, repository, licence).encode()}
-    content |= {name: (run / name).read_bytes() for name in (SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE)}
+    names = [SETTINGS_FILE, TOKENIZER_FILE, *([LEARNT] if (run / LEARNT).exists() else []), WEIGHTS_FILE]
+    content |= {name: (run / name).read_bytes() for name in names}
     address = hub_address(endpoint)
     api, url = HfApi(endpoint=address), f"{address}/{repository}"
     operations = [CommitOperationAdd(name, data) for name, data in content.items()]

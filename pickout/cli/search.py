@@ -118,6 +118,8 @@ def _parsed(gallery: "Gallery", sentence: str, where: Where, *, json: bool) -> t
     else:
         for text, meaning in found.read:
             say(f"'{text}' is read as: {meaning}")
+        for note in found.notes():
+            say(note)
     return found.description, found.where.beside(where)
 
 

@@ -14,6 +14,7 @@ from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.explain.evidence import Evidence
 from pickout.explain.pair import Array, Grid, Pair, make_pair, text_batch
 from pickout.explain.ways import FILE, WAYS, Measurement, Target, Verdict, judge
+from pickout.files import beside
 from pickout.methods.itself import Itself, Selection
 from pickout.saliency.bank import select_bank
 from pickout.shapes import AttentionTrace
@@ -155,8 +156,7 @@ def explain(
 
 def measurement_file(model: LoadedModel) -> Path:
     """Where the model's measurement is kept: in its folder, or beside its file."""
-    source = Path(model.report.source)
-    return source / FILE if source.is_dir() else source.with_name(f"{source.name}.{FILE}")
+    return beside(Path(model.report.source), FILE)
 
 
 def _listed(heat: Array | None) -> list[list[float]] | None:

@@ -49,10 +49,17 @@ class ReadPart(Body):
     meaning: str
 
 
+class OpenTime(Body):
+    text: str
+    complete: str
+
+
 class ParseAnswer(Body):
     description: str
     where: Filtered
     read: list[ReadPart]
+    open: list[OpenTime]
+    """Times that are no filter yet, and how each is said with its day (`{day}`); empty where more is missing."""
 
 
 class Crop(Body):
@@ -91,6 +98,7 @@ class SearchAnswer(Body):
     error: float | None
     notes: list[str]
     faults: list[str]
+    unknown: dict[str, str] = Field(description="Words that the model never learnt, and what each may be meant for.")
     parse: ParseAnswer | None
     candidates: list[Candidate]
 

@@ -50,7 +50,7 @@ class Searching:
     def as_json(self, given: Answer) -> dict[str, Any]:
         """The answer as a client gets it."""
         told = given.as_json()
-        told["notes"] = [*self.warnings, *told["notes"]]
+        told["notes"] = [*self.warnings, *(self.parse.notes() if self.parse else ()), *told["notes"]]
         hits = [told_hit(hit) for hit in given.hits]
         if self.picture is not None:
             for hit, row in zip(hits, given.hits, strict=True):

@@ -101,7 +101,7 @@ def byte_letters() -> dict[str, int]:
 
 FORMAT = 1  # version of the text that `Tokenizer.to_json` writes
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|(?:[^\w\s]|_)+")
+WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|(?:[^\w\s]|_)+")
 # Below this many captions one thread is faster, and no thread pool is left behind for a later fork.
 _FEW = 64
 
@@ -220,7 +220,7 @@ class Tokenizer:
         cleaned = self._clean(caption)
         offsets = self._backend.encode(cleaned.text, add_special_tokens=False).offsets
         firsts = [cleaned.origin(start) for start, _ in offsets]
-        spans = [match.span() for match in _WORD.finditer(caption)]
+        spans = [match.span() for match in WORD.finditer(caption)]
         words, piece = [], 0
         for number, (start, stop) in enumerate(spans):
             behind = spans[number + 1][0] if number + 1 < len(spans) else len(caption)

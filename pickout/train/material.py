@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pickout.checkpoints.packaged import PACKAGES
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, read_tokenizer
 from pickout.checkpoints.source import find_tokenizer, resolve
 from pickout.data.data_set import DataSet, Split
@@ -12,10 +13,11 @@ from pickout.data.training_pairs import REMEDY, TrainingPairs, readable, require
 from pickout.data.transforms import Augmentation
 from pickout.errors import ImageUnreadable
 from pickout.evaluate.encoding import check_split, find_split
-from pickout.files import write_atomically
+from pickout.files import beside, read_text, write_atomically
 from pickout.methods import METHODS
 from pickout.methods.model import method_settings
 from pickout.text.build import build_tokenizer
+from pickout.text.familiarity import LEARNT, learnt_words
 from pickout.text.tokenizer import Tokenizer
 from pickout.train.display import Display
 from pickout.train.recipe import Recipe
@@ -43,6 +45,7 @@ def gather(recipe: Recipe, folder: Path, display: Display) -> Material:
     chooser = data if recipe.data.validation is None else open_data(recipe.data.name, recipe.data.validation)
     train, selection = find_split(data, "train"), _selection(recipe, chooser, display)
     tokenizer, identities = _tokenizer(recipe, folder, train), train.identities
+    _list_words(recipe, folder, train)
     train = with_captions(train)
     quarantine: list[ImageUnreadable] = []
     if skip:
@@ -106,3 +109,17 @@ def _tokenizer(recipe: Recipe, folder: Path, train: Split) -> Tokenizer:
         tokenizer = build_tokenizer(settings, (caption for record in train.images for caption in record.captions))
     write_atomically(file, tokenizer.to_json())
     return tokenizer
+
+
+def _list_words(recipe: Recipe, folder: Path, train: Split) -> None:
+    """The list of the words that the captions teach; none where the starting weights may have been taught others."""
+    initial = recipe.train.initial
+    words = set(learnt_words(caption for record in train.images for caption in record.captions))
+    for one in (initial,) if isinstance(initial, str) else initial or ():
+        # What comes as a package has seen pictures or sentences, but never what a word looks like.
+        if one not in PACKAGES:
+            before = beside(resolve(one), LEARNT)
+            if not before.exists():
+                return
+            words |= set(read_text(before).split())
+    write_atomically(folder / LEARNT, "\n".join(sorted(words)) + "\n")

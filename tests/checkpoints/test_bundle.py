@@ -58,6 +58,20 @@ def test_one_file_holds_the_whole_model(model: LoadedModel, tmp_path: Path, bits
     assert file.stat().st_size < whole * {"float16": 2.6, "int8": 2.0}[bits] + 60_000
 
 
+def test_the_list_of_learnt_words_goes_along(model: LoadedModel, tmp_path: Path) -> None:
+    file = tmp_path / "whole.safetensors"
+    write_bundle(model, file)
+    assert pickout.load(file).learnt is None and not (tmp_path / "whole.safetensors.words.txt").exists()
+    (tmp_path / "whole.safetensors.words.txt").write_text("coat\nred\n")
+    loaded = pickout.load(file)
+    assert loaded.familiarity("a red coat with a tattoo").unknown == ("tattoo",)
+    write_bundle(loaded, tmp_path / "again.safetensors")
+    assert pickout.load(tmp_path / "again.safetensors").learnt == {"coat", "red"}
+    (tmp_path / "again.safetensors.words.txt").write_bytes(b"\xff\xfe coat")
+    with pytest.raises(CheckpointError, match=r"again\.safetensors\.words\.txt: the list of .* cannot be read"):
+        pickout.load(tmp_path / "again.safetensors").familiarity("a red coat")
+
+
 def test_a_damaged_or_later_file_is_told(model: LoadedModel, tmp_path: Path) -> None:
     file = tmp_path / "whole.safetensors"
     write_bundle(model, file)

@@ -1,5 +1,6 @@
 """The model that comes with the package: whole, equal everywhere, and it finds people that it has never seen."""
 
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from pickout.checkpoints import packaged
 from pickout.checkpoints.source import DEFAULT, DEFAULT_FILE
 from pickout.cli.app import main
 from pickout.evaluate.protocol import evaluate
+from pickout.synthetic.captions import drawn_sentences
 from pickout.synthetic.street import StreetSettings, draw_street
 
 SENTENCES = ["a woman in a red coat", "teal jacket", "man with a backpack, blue jeans and white trainers"]
@@ -51,6 +53,32 @@ def test_it_is_the_file_that_the_list_of_inputs_tells_of(repository: Path) -> No
     listed = json.loads((repository / "models" / "pickout-small.inputs.json").read_text(encoding="utf-8"))
     assert pickout.load().fingerprint == listed["fingerprint"]
     assert {"streets", "packages", "recipe"} <= listed.keys()
+    words = DEFAULT_FILE.with_name(f"{DEFAULT_FILE.name}.words.txt").read_bytes()
+    assert listed["words"]["sha256"] == hashlib.sha256(words).hexdigest()
+    assert words.decode().split() == sorted(set(words.decode().split()))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unknown"),
+    [
+        ("a woman in a red coat with a tattoo on her neck", ("tattoo",)),
+        ("I saw a man who wasn't wearing a hat, maybe with a rucksack and headphones", ("headphones",)),
+        ("two girls with braids and a dog", ("braids", "dog")),
+        ("a guy in a gray hoodie, grey sweatpants and white sneakers or trainers, no bag, not a cap", ()),
+        ("ein Mann in einer Jacke", ("ein", "Mann", "einer", "Jacke")),
+    ],
+)
+def test_it_says_which_words_it_never_learnt(sentence: str, unknown: tuple[str, ...]) -> None:
+    assert pickout.load().familiarity(sentence).unknown == unknown
+
+
+def test_captions_of_people_drawn_anew_are_in_words_that_it_learnt() -> None:
+    model = pickout.load()
+    found = [model.familiarity(sentence) for sentence in drawn_sentences(200, seed=5)]
+    strange = [word for each in found for word in each.unknown]
+    meant = [word for each in found for word in each.meant]
+    assert len(strange) < 0.03 * sum(each.words for each in found)  # their writers misspell
+    assert sum(map(bool, meant)) > 0.5 * len(meant)
 
 
 def test_scores_are_those_of_every_other_machine(repository: Path) -> None:

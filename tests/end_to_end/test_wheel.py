@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(repository)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("pickout-*.whl")
+    with zipfile.ZipFile(wheel) as inside:
+        assert "pickout/weights/pickout-small.safetensors.words.txt" in inside.namelist()
     venv.create(folder / "env", with_pip=False)
     site = next((folder / "env" / "lib").glob("python*/site-packages"))
     target = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--prefix", str(folder / "env"), str(wheel)]

@@ -34,13 +34,18 @@ def reading(gallery):
     [
         ("青い上着の女性", "is in a script that the model does not know"),
         ("une veste bleue avec un sac", "hardly in words that the model knows"),
-        ("a woman in teal jacket and skis and skis", "The model hardly knows: skis. The model read the first 8 of 9"),
+        ("a woman in teal jacket and skis and skis", "learnt 'skis'; it may guess. The model read the first 8 of 9"),
+        ("skis", "The model never learnt 'skis'; it may guess."),
     ],
 )
 def test_what_cannot_be_read_is_noted_and_searched_all_the_same(reading, sentence, said):
     answer = reading.ask(sentence)
     assert len(answer.hits) == 6
     assert any(said in note for note in answer.notes)
+
+
+def test_the_unknown_words_are_told_apart_from_the_notes(reading):
+    assert reading.ask("a woman in teal jacket and skis").as_json()["unknown"] == {"skis": ""}
 
 
 def test_a_sentence_in_known_words_has_no_note(reading, gallery):

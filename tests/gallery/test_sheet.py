@@ -148,10 +148,10 @@ def test_a_browser_shows_every_picture_and_asks_for_nothing(tmp_path, gallery, h
 def test_probabilities_verdict_and_notes_stand_on_the_page(gallery):
     answer = gallery.ask("a teal jacket", top=3)
     hits = [replace(hit, probability=0.125 * hit.rank) for hit in answer.hits]
-    poor = replace(answer, hits=hits, verdict=Verdict(0.125, 0.26, 0.05), notes=["The model hardly knows: <skis>."])
+    poor = replace(answer, hits=hits, verdict=Verdict(0.125, 0.26, 0.05), notes=["The model never learnt <skis>."])
     text = Elements(result_sheet([poor], gallery="g", model="m", crops=6)).text
     assert "No good match: the best candidate has probability 0.12, below 0.26" in text
-    assert "The model hardly knows: <skis>." in text
+    assert "The model never learnt <skis>." in text
     assert all(f"{told}%" in text for told in (12, 25, 38))
     assert all(f"{hit.score:.3f}" in text for hit in hits)
     good = replace(poor, verdict=Verdict(0.5, 0.26, 0.05), notes=())

@@ -3,7 +3,7 @@
 import pytest
 
 from pickout.text.build import build_tokenizer
-from pickout.text.familiarity import familiarity
+from pickout.text.familiarity import familiarity, learnt_words
 from pickout.text.tokenizer import TokenizerSettings
 
 CAPTIONS = [
@@ -74,3 +74,27 @@ def test_a_quote_before_the_letters_of_an_english_ending_takes_none_of_them(word
     assert word in [found.text for found in tokenizer.words(f"a '{word}' hat")]
     assert familiarity(tokenizer, f"a '{word}' hat").unknown == ()
     assert "\u0120's" in tokenizer.pieces("the woman 's coat")
+
+
+LEARNT = frozenset(learnt_words([*CAPTIONS, "A woman with a scraf.", "The man isn't in a red jacket."]))
+
+
+def test_a_word_counts_as_learnt_from_two_captions_on():
+    assert {"woman", "teal", "trainers"} <= LEARNT and not LEARNT & {"scraf", "isn't", ",", "."}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unknown", "meant"),
+    [
+        ("a woman in a teal jacket with a tattoo", ("tattoo",), ("",)),
+        ("The MAN wears Trousers and a Jaket", ("Jaket",), ("jacket",)),
+        ("a man's jackets, a woman’s trainer", (), ()),  # singular, plural, whose
+        ("she saw women and men: no, he isn't in red", ("she", "no", "he"), ("", "", "")),  # these captions have none
+        ("a cap and a coal", ("cap", "coal"), ("", "")),  # short words are like too many others
+    ],
+)
+def test_what_a_model_never_learnt_is_asked_of_its_captions_and_not_of_its_vocabulary(shared, sentence, unknown, meant):
+    bert = build_tokenizer(TokenizerSettings(kind="wordpiece", file=shared / "vocab/vocab.txt"))
+    assert "tattoo" not in familiarity(bert, sentence).unknown
+    found = familiarity(bert, sentence, LEARNT)
+    assert (found.unknown, found.meant) == (unknown, meant)

@@ -91,6 +91,18 @@ def test_a_run_folder_holds_the_recipe_the_model_the_journal_and_the_summary(rec
     assert (summary["pairs"], summary["identities"], summary["epochs"]) == (48, 12, 3)
 
 
+def test_a_run_lists_the_words_that_it_learnt(recipe, tmp_path):
+    settings = recipe("schedule.epochs=1")
+    train(settings, tmp_path / "run", device="cpu")
+    assert load_run(tmp_path / "run").familiarity("a tattoo with black").unknown == ("tattoo",)
+    (tmp_path / "run" / "words.txt").write_text("tattoo\n")
+    train(recipe("schedule.epochs=1", f"train.initial={tmp_path / 'run'}"), tmp_path / "next", device="cpu")
+    assert load_run(tmp_path / "next").familiarity("a tattoo with black").unknown == ()
+    (tmp_path / "run" / "words.txt").unlink()  # nothing tells what these weights learnt
+    train(recipe("schedule.epochs=1", f"train.initial={tmp_path / 'run'}"), tmp_path / "third", device="cpu")
+    assert load_run(tmp_path / "third").learnt is None
+
+
 def test_the_model_in_the_folder_is_that_of_the_best_validated_epoch(recipe, tmp_path):
     settings = recipe("schedule.epochs=5", "optim.learning_rate=0.01", "train.keep=5")
     summary = train(settings, tmp_path / "run", device="cpu")

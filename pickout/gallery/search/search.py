@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pickout.gallery.search.ranking import Asked, Grouping, Ranking, SearchSetti
 from pickout.gallery.storage.rows import Located, Metadata, Resident, Row, row_seal
 from pickout.gallery.storage.store import Store
 from pickout.gallery.vectors.exact import HeldVectors
+from pickout.text.familiarity import Familiarity
 
 _SHOWN = ("id", "file", "path", "width", "height", "metadata", "thumbnail")  # what a hit takes from its row
 
@@ -101,6 +103,7 @@ class Answer:
     faults: Sequence[str] = ()  # damage: candidates whose rows are not as they were written, or are missing
     located: Located = field(default_factory=Located, repr=False)
     """Ids of all crops that are shown, and where their rows stood when they were ranked."""
+    unknown: Mapping[str, str] = field(default_factory=dict)  # words never learnt, and what each may be meant for
 
     @property
     def no_good_match(self) -> bool | None:
@@ -113,11 +116,13 @@ class Answer:
         told = {name: getattr(self, name) for name in ("passed", "page", "more", "no_good_match")}
         told |= {"best_probability": verdict and verdict.best, "threshold": verdict and verdict.threshold}
         told |= {"error": verdict and verdict.error, "notes": list(self.notes), "faults": list(self.faults)}
+        told["unknown"] = dict(self.unknown)
         return {"query": self.query.as_json(), "where": self.where.as_json(), "group": self.grouping.value, **told}
 
 
 _FOREIGN = 0.5  # share of letters in foreign words from which the script is told to be unknown
 _STRANGE = 0.5  # share of unknown words from which the language is told to be unknown
+_FEWEST = 3  # unknown words below which they are named instead
 _NAMED = 5
 
 Known = Mapping[str, NDArray[np.float32]]  # vectors of sentences that were encoded together
@@ -149,7 +154,8 @@ def answer(
     found = ranking.ranked(resident, aim, asked, candidates, look)
     # One note for each sentence that the model cannot read as it stands; none where it cannot tell.
     texts = (*query.texts, *query.without)
-    notes = [note for text in texts if (note := _note(text, encoder))] if isinstance(encoder, Reading) else []
+    read = [encoder.familiarity(text) for text in texts] if isinstance(encoder, Reading) else []
+    notes = [note for text, familiar in zip(texts, read, strict=False) if (note := _note(text, familiar))]
     notes += [doubt] if (doubt := resident.vectors.doubt(found.passed)) else []
     if calibration is not None and not (query.is_plain and calibration.second_look == bool(candidates)):
         calibration = None
@@ -163,7 +169,8 @@ def answer(
     faults = tuple(_faults(hits, rows, len(found.places), resident, store))
     about = (found.passed, asked.page, found.more, asked.grouping, verdict, tuple(notes), faults)
     shown = resident.located(row for place in found.places for row in (place.position, *place.others))
-    return Answer(query, hits, asked.where, *about, located=shown)
+    unknown = {word: meant for each in read for word, meant in zip_longest(each.unknown, each.meant, fillvalue="")}
+    return Answer(query, hits, asked.where, *about, located=shown, unknown=unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +196,18 @@ def every_score(query: Query, where: Where, encoder: Encoder, resident: Resident
     return Scored(resident.ids[chosen], scores[chosen], resident.times[chosen])
 
 
-def _note(text: str, encoder: Reading) -> str:
-    found = encoder.familiarity(text)
+def _note(text: str, found: Familiarity) -> str:
     shown = text if len(text) <= 60 else text[:57] + "..."
     if found.foreign >= _FOREIGN or found.words == 0:
         return f"'{shown}' is in a script that the model does not know; the ranking is little better than chance."
-    if found.strange >= _STRANGE:
+    if found.strange >= _STRANGE and len(found.unknown) >= _FEWEST:
         return f"'{shown}' is hardly in words that the model knows; name clothes and things plainly, in English."
     told = []
     if found.unknown:
+        pairs = zip_longest(found.unknown[:_NAMED], found.meant[:_NAMED], fillvalue="")
+        named = [f"'{word}'" + (f" (did you mean '{meant}'?)" if meant else "") for word, meant in pairs]
         more = f" and {len(found.unknown) - _NAMED} more" if len(found.unknown) > _NAMED else ""
-        told.append(f"The model hardly knows: {', '.join(found.unknown[:_NAMED])}{more}.")
+        told.append(f"The model never learnt {', '.join(named)}{more}; it may guess.")
     if found.cut:
         told.append(f"The model read the first {found.words - found.cut} of {found.words} words of '{shown}'.")
     return " ".join(told)

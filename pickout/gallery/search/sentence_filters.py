@@ -42,16 +42,25 @@ class Parse:
     description: str
     where: Where
     read: tuple[tuple[str, str], ...] = ()
+    open: tuple[tuple[str, str], ...] = ()
+    """Times that are no filter yet, taken out as well, and how each is said with its day (`{day}`); "" for a moment, or
+    a time beside another, which `after` and `before` must say."""
 
     def as_json(self) -> dict[str, Any]:
         """With plain values, to be shown and changed."""
         read = [{"text": text, "meaning": meaning} for text, meaning in self.read]
-        return {"description": self.description, "where": self.where.as_json(), "read": read}
+        asked = [{"text": text, "complete": complete} for text, complete in self.open]
+        return {"description": self.description, "where": self.where.as_json(), "read": read, "open": asked}
+
+    def notes(self) -> list[str]:
+        """What was not searched for, and what is missing."""
+        return [f"'{text}' is no filter yet: {'of which day?' if day else _MOMENT}" for text, day in self.open]
 
 
 def read_filters(sentence: str, cameras: Sequence[str], now: datetime) -> Parse:
     """Split a sentence, as `a man near the lobby after 3 pm yesterday`, into the description of a person and filters.
-    `cameras` are the gallery's, and `now` is in the zone of its times. What is not certain stays in the description."""
+    `cameras` are the gallery's, `now` is in the zone of its times. What is not certain stays in the description. Only
+    times, which describe nobody, are left open."""
     left, where, wanted, unwanted = sentence, ANYWHERE, list[str](), list[str]()
     read: list[tuple[str, str]] = []
 
@@ -73,10 +82,12 @@ def read_filters(sentence: str, cameras: Sequence[str], now: datetime) -> Parse:
             where = told
             take(found, ", ".join(where.words()))
             break
+    still = tuple((re.sub(r"^[\s,]*(and\s)?\s*", "", match[0]), _completed(match)) for match in _OPEN.finditer(left))
+    left = _OPEN.sub(" ", left)
     left = re.sub(r"^[\s,;]+|[\s,;]+$", "", re.sub(r"\s+([,.;])", r"\1", " ".join(left.split())))
     with suppress(UsageError):  # filters that exclude each other: the sentence means something else
-        if read and re.search(r"\w", left):
-            return Parse(left, replace(where, cameras=wanted, not_cameras=unwanted), tuple(read))
+        if (read or still) and re.search(r"\w", left):
+            return Parse(left, replace(where, cameras=wanted, not_cameras=unwanted), tuple(read), still)
     return Parse(sentence, ANYWHERE)
 
 
@@ -189,4 +200,18 @@ _TIMES: tuple[tuple[str, Callable[[re.Match[str], datetime], Where | None]], ...
     (r"(?:in|within|during|over)\s+the\s+(?:last|past)\s+(?P<number>\d{1,3}\s+|few\s+|two\s+|three\s+)?"
      rf"(?P<unit>{'|'.join(_UNITS)})s?", _ago),
 )  # fmt: skip
-"""Kinds of time, the most telling first. A time of day without a day is left: which day is meant is not certain."""
+"""Kinds of time, the most telling first."""
+_OPEN = re.compile(
+    rf"(?:,\s*)?(?:\band\s+)?\b(?:(?P<range>(?:between|from)\s+(?:{_CLOCK}|\d{{1,2}})\s+(?:and|to|until)\s+{_CLOCK}|{_WAY}\s+{_CLOCK})"
+    rf"|(?:in\s+the|at)\s+(?P<part>{_PART})(?=\s*(?:$|{_GOES_ON.pattern}))|(?:at|around|about)\s+(?:about\s+)?{_CLOCK})(?:,?\s+(?:on\s+)?(?P<day>{_DAY}))?"
+    r"(?![\w'])",
+    re.IGNORECASE,
+)
+_MOMENT = "from when until when?"
+
+
+def _completed(match: re.Match[str]) -> str:
+    """The time with a place for the day that it lacks."""
+    if match["day"] or not (match["range"] or match["part"]):
+        return ""
+    return f"{match['range']} on {{day}}" if match["range"] else f"on {{day}} {match['part']}"
