@@ -2,13 +2,13 @@
 
 import signal
 import sys
-import tomllib
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from pickout.files import packaged_table
 
 if TYPE_CHECKING:
     from pickout.serve.service import Service
@@ -62,7 +62,7 @@ def serve(
     names = {*LOOPBACK, host, *service.settings.hosts}
     app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)
     ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
-    told = tomllib.loads(resources.files("pickout.serve").joinpath("uvicorn.toml").read_text("utf-8"))
+    told = packaged_table("pickout.serve", "uvicorn.toml")
     config = uvicorn.Config(app, host=host, port=port, **ends, **told)
     server = uvicorn.Server(config)
     sys.stderr.write(f"The page: http{'s' if certificate else ''}://{host}:{port}/\n" if port else "")
