@@ -1,5 +1,6 @@
 """`pickout video`: from recordings to crops of the people in them, or straight into a gallery."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ def video(
     model: Annotated[str | None, typer.Option(help="The model of a new gallery; by default the package's own.")] = None,
     camera: Annotated[str | None, typer.Option(help="The camera's name; by default from the file's name.")] = None,
     camera_from: Annotated[
-        Literal["file", "folder"], typer.Option(help="file or folder: whose name is the camera's.")
+        Literal["file", "folder"], typer.Option(help="file or folder: it names the camera.")
     ] = "file",
     start: Annotated[str | None, typer.Option(help="When the recording began, as 2026-03-01T14:30.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of --start and of times in file names.")] = "UTC",
@@ -75,8 +76,6 @@ def video(
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
