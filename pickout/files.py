@@ -1,14 +1,17 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and those that lie beside the code."""
 
 import errno
 import os
 import re
 import stat
 import tempfile
+import tomllib
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pickout.errors import StorageFull
 
@@ -87,6 +90,16 @@ def read_bytes(path: Path) -> bytes:
 def read_text(path: Path) -> str:
     """A small text file whole; errors as of `read_bytes`, and a UnicodeDecodeError where it is no UTF-8."""
     return read_bytes(path).decode("utf-8")
+
+
+def packaged_text(package: str, name: str) -> str:
+    """A text file that lies beside the code of `package`, as `pickout.data`."""
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def packaged_table(package: str, name: str) -> dict[str, Any]:
+    """A TOML file that lies beside the code of `package`."""
+    return tomllib.loads(packaged_text(package, name))
 
 
 def gunzip(data: bytes) -> bytes:

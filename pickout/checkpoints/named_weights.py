@@ -1,10 +1,8 @@
 """Published weights that can be fetched by name, and any repository of the hub that the importers may read."""
 
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from pickout.checkpoints.formats.importer import HF_WEIGHTS
@@ -12,6 +10,7 @@ from pickout.checkpoints.hub import Fetched, author_files, fetch, repository_fil
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from pickout.config import nearest
 from pickout.errors import CheckpointError, DownloadFailed, UsageError
+from pickout.files import packaged_table
 
 DATA_NOTE = "trained on photographs of people whose terms may forbid commercial use"
 _TOKENIZERS = ("merges.txt", "vocab.txt", "tokenizer.json")
@@ -39,10 +38,7 @@ class NamedWeights:
 
 
 NAMED_WEIGHTS: Mapping[str, NamedWeights] = {
-    name: NamedWeights(**facts)
-    for name, facts in tomllib.loads(
-        resources.files("pickout.checkpoints").joinpath("named_weights.toml").read_text(encoding="utf-8")
-    ).items()
+    name: NamedWeights(**facts) for name, facts in packaged_table("pickout.checkpoints", "named_weights.toml").items()
 }  # names for `pickout weights get`, `--model` and `pickout.load`
 
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.weight_file import KeyReport, read_weights, safetensors_header
 from pickout.config import Settings, parse_settings, read_toml, to_toml
 from pickout.errors import CheckpointError, CheckpointMismatch, DownloadFailed, RecipeError, StorageFull, UsageError
-from pickout.files import atomic_path, beside, read_text, write_atomically
+from pickout.files import atomic_path, beside, packaged_text, read_text, write_atomically
 from pickout.methods import METHODS
 from pickout.methods.base import Method
 from pickout.methods.model import ModelSettings, method_settings
@@ -221,7 +220,7 @@ def _widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LICENCE = re.compile(r"[\w.-]+", re.ASCII)
 _MEASURES = ("R@1", "R@5", "R@10", "mAP")
-_CARD = resources.files("pickout.checkpoints").joinpath("card.md").read_text(encoding="utf-8")
+_CARD = packaged_text("pickout.checkpoints", "card.md")
 
 
 def publish(

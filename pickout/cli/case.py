@@ -1,12 +1,14 @@
 """`pickout case`: what was handed over, checked without a server."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pickout.cli.options import Json
-from pickout.cli.terminal import tell
+from pickout.cli.terminal import say, tell
+from pickout.errors import GalleryDamaged, UsageError
 
 app = typer.Typer(help="Cases that were handed over as one file.", no_args_is_help=True)
 
@@ -28,17 +30,13 @@ def verify(
 
     Without --key the archive is held against the key that it names itself: then whoever changed it may have signed it
     again with a key of his own. Exit code 0: nothing was changed; 3: something was."""
-    from importlib.util import find_spec
-
-    from pickout.errors import GalleryDamaged, UsageError, printable
-
     if not find_spec("cryptography"):
         raise UsageError("a signature needs one more package: pip install 'pickout[serve]'")
     from pickout.serve.archive import verify_archive
 
     found = verify_archive(file, key)
     for fault in found.faults:
-        typer.echo(printable(fault))
+        say(fault)
     if found.faults:
         raise GalleryDamaged(f"{file}: this is not the archive that was handed over")
     compared = "as you told" if key else "not compared: give the one that you were told with --key"

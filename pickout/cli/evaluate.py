@@ -7,8 +7,7 @@ import typer
 
 from pickout.cli.model import open_run_data
 from pickout.cli.options import DataName, DataRoot, Device, Json, Run, Texts, setting, settings_of
-from pickout.cli.terminal import progress, write
-from pickout.errors import printable
+from pickout.cli.terminal import progress, say, write
 
 if TYPE_CHECKING:
     from pickout.evaluate.evaluation_report import Report
@@ -65,9 +64,6 @@ def evaluate(
     if json:
         typer.echo(report.json_text(indent=None), nl=False)
         return
-    console = Console()
-    console.print(render(report))
+    Console().print(render(report))
     if folder is not None:
-        console.print(
-            printable(f"Written: {folder / 'report.json'}, {folder / 'cmc.png'}"), soft_wrap=True, highlight=False
-        )
+        say(f"Written: {folder / 'report.json'}, {folder / 'cmc.png'}")

@@ -2,13 +2,16 @@
 
 import signal
 import sys
-import tomllib
 from collections.abc import Iterable
-from importlib import resources
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from pickout.errors import UsageError
+from pickout.files import packaged_table
 
 if TYPE_CHECKING:
     from pickout.serve.service import Service
@@ -38,8 +41,6 @@ def serve(
 
     The page is at the address that is told; the API lies below /v1. Without tokens only this machine is answered. See
     pickout token, and docs/serve.md for settings.toml."""
-    from pickout.errors import UsageError
-
     check_packages()
     import uvicorn
 
@@ -62,7 +63,7 @@ def serve(
     names = {*LOOPBACK, host, *service.settings.hosts}
     app = create_app(service, hosts=names, secure=certificate is not None, loopback=near)
     ends: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
-    told = tomllib.loads(resources.files("pickout.serve").joinpath("uvicorn.toml").read_text("utf-8"))
+    told = packaged_table("pickout.serve", "uvicorn.toml")
     config = uvicorn.Config(app, host=host, port=port, **ends, **told)
     server = uvicorn.Server(config)
     sys.stderr.write(f"The page: http{'s' if certificate else ''}://{host}:{port}/\n" if port else "")
@@ -97,10 +98,6 @@ def demo_gallery(folder: Path, device: str) -> Path:
 
 def check_packages() -> None:
     """Make sure that the packages of a server are installed. `UsageError`: they are not."""
-    from importlib.util import find_spec
-
-    from pickout.errors import UsageError
-
     if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client", "cryptography") if not find_spec(name)]:
         raise UsageError(f"a server needs more packages ({', '.join(missing)}): pip install 'pickout[serve]'")
 
@@ -121,8 +118,6 @@ def open_service(
     recordings: Iterable[Path] = (),
 ) -> "Service":
     """The galleries with their models; equal models are loaded once."""
-    from functools import cache
-
     from pickout.cli.model import load_model, remembered_model
     from pickout.gallery.encoder import Encoder
     from pickout.gallery.storage.tables import read_manifest

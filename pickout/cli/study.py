@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pickout.cli.options import Json, Texts, setting
-from pickout.cli.terminal import write
+from pickout.cli.terminal import say, write
 from pickout.errors import printable
 
 
@@ -28,19 +28,15 @@ def study(
     from pickout.study.comparison import compare, plot, to_markdown, to_text
     from pickout.study.runs import carry_out, draw, load_plan, runs_of
 
-    console = Console(stderr=True, highlight=False)
-
-    def say(told: str) -> None:
-        console.print(printable(told), markup=False, soft_wrap=True)
-
+    tell = partial(say, err=True)
     settings = load_plan(plan, set_ or [])
-    runs = runs_of(settings, plan, out, draw(settings, data, jobs, say))
+    runs = runs_of(settings, plan, out, draw(settings, data, jobs, tell))
     done = sum(run.is_finished for run in runs)
-    say(f"{settings.name}: {len(runs)} runs, {done} of them finished")
+    tell(f"{settings.name}: {len(runs)} runs, {done} of them finished")
     found = compare(settings, runs)
     for run in carry_out(runs, jobs):
         done += 1
-        say(f"{run.variant}, seed {run.seed}: trained in {run.seconds():.0f} s; {done} of {len(runs)} finished")
+        tell(f"{run.variant}, seed {run.seed}: trained in {run.seconds():.0f} s; {done} of {len(runs)} finished")
         found = compare(settings, runs)
         write(out / "study.json", "--out", partial(to_text, settings, found))
         write(out / "table.md", "--out", partial(to_markdown, settings, found))

@@ -2,7 +2,6 @@
 
 import json as json_text
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from pickout.cli.options import Json, Texts
 from pickout.cli.serve import STATE, State, prepared
 from pickout.errors import printable
-from pickout.serve.access import OWNER, Role, Token, Tokens
+from pickout.serve.access import OWNER, Role, Tokens
 
 app = typer.Typer(help="Who may ask a server, what for and how long.", no_args_is_help=True)
 
@@ -40,7 +39,7 @@ def create(
 @app.command("list")
 def list_(state: State = STATE, json: Json = False) -> None:
     """Every token, without its secret."""
-    for token in _tokens(state):
+    for token in Tokens(state.expanduser()).all():
         if json:
             typer.echo(token.model_dump_json(exclude={"digest"}))
             continue
@@ -52,7 +51,3 @@ def list_(state: State = STATE, json: Json = False) -> None:
 def revoke(token: Annotated[str, typer.Argument(help="The token's id.")], state: State = STATE) -> None:
     """Make a token invalid at once, also at a server that runs."""
     Tokens(state.expanduser()).revoke(OWNER, token)
-
-
-def _tokens(state: Path) -> list[Token]:
-    return Tokens(state.expanduser()).all()

@@ -1,10 +1,11 @@
 """`pickout video`: from recordings to crops of the people in them, or straight into a gallery."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,7 +15,7 @@ from pickout.errors import NothingFound, printable
 
 if TYPE_CHECKING:
     from pickout.video.harvest import HarvestReport
-    from pickout.video.recordings import CameraName, Recording
+    from pickout.video.recordings import Recording
 
 
 def video(
@@ -31,7 +32,9 @@ def video(
     gallery: Annotated[Path | None, typer.Option(help="A gallery to bring up to date with the crops.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of a new gallery; by default the package's own.")] = None,
     camera: Annotated[str | None, typer.Option(help="The camera's name; by default from the file's name.")] = None,
-    camera_from: Annotated[str, typer.Option(help="file or folder: whose name is the camera's.")] = "file",
+    camera_from: Annotated[
+        Literal["file", "folder"], typer.Option(help="file or folder: it names the camera.")
+    ] = "file",
     start: Annotated[str | None, typer.Option(help="When the recording began, as 2026-03-01T14:30.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of --start and of times in file names.")] = "UTC",
     per_track: Annotated[int, typer.Option(min=1, help="Crops of one person in one pass, at most.")] = 3,
@@ -53,15 +56,13 @@ def video(
     from pickout.video.detectors import make_detector
     from pickout.video.extraction import ExtractionSettings
     from pickout.video.harvest import TABLE, harvest
-    from pickout.video.recordings import find_recordings
+    from pickout.video.recordings import CameraName, find_recordings
 
     make_detector(detector)  # a wrong file is told before anything is made
     changes = apply_overrides({"tracks": {"per_track": per_track}}, set_ or [])
     settings = parse_settings(ExtractionSettings, changes, source="--set")
     moment = None if start is None else parse_time(start)
-    found = find_recordings(
-        recordings, camera=camera, camera_from=_source_of_names(camera_from), start=moment, zone=zone
-    )
+    found = find_recordings(recordings, camera=camera, camera_from=CameraName(camera_from), start=moment, zone=zone)
     count = min(workers or _cores(), len(found))
     with _progress(found, speaks=not json) as say:
         report = harvest(found, out, detector, settings, workers=count, lasts=last, say=say)
@@ -74,19 +75,7 @@ def video(
         raise NothingFound(f"{out}: nobody was found in {len(found)} recordings")
 
 
-def _source_of_names(word: str) -> "CameraName":
-    from pickout.errors import UsageError
-    from pickout.video.recordings import CameraName
-
-    try:
-        return CameraName(word)
-    except ValueError:
-        raise UsageError(f"--camera-from {word}: expected {' or '.join(CameraName)}") from None
-
-
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -54,10 +54,11 @@ def read_table(data: Any) -> Any:
                 taken += page.unpacked + page.values * (_CELL + max(column.length, 0))
                 _within(taken, allowed)
     # A text of a dictionary is held once, however many cells have it, until it is known how many those are.
-    texts = [
-        each.path for each in columns if each.physical_type == "BYTE_ARRAY" and each.logical_type.type != "DECIMAL"
-    ]
-    file, parts = parquet.ParquetFile(pa.py_buffer(data), read_dictionary=texts), [facts.schema_arrow.empty_table()]
+    texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    file, parts = parquet.ParquetFile(pa.py_buffer(data), read_dictionary=texts), []
+    if sum(_is_dictionary(leaf) for field in file.schema_arrow for leaf in _leaves(field.type)) < len(texts):
+        kinds = ", ".join(f"{field.name[:40]} {str(field.type)[:40]}" for field in facts.schema_arrow)
+        raise ValueError(f"a column is of a kind that is not read; write it as text: {kinds[:200]}")
     for group in range(metadata.num_row_groups):  # one by one: pyarrow cannot join nested columns of several
         part = file.read_row_group(group)
         taken += sum(_repeated(chunk) for column in part.columns for chunk in column.chunks)
@@ -66,7 +67,19 @@ def read_table(data: Any) -> Any:
             if pa.types.is_dictionary(column.type):
                 part = part.set_column(number, part.column_names[number], column.cast(column.type.value_type))
         parts.append(part)
-    return pa.concat_tables(parts[1:] or parts)
+    return pa.concat_tables(parts) if parts else facts.schema_arrow.empty_table()
+
+
+def _leaves(kind: Any) -> Iterator[Any]:
+    """The types of the values that a nested type is made of."""
+    if not kind.num_fields:
+        yield kind
+    for number in range(kind.num_fields):
+        yield from _leaves(kind.field(number).type)
+
+
+def _is_dictionary(kind: Any) -> bool:
+    return hasattr(kind, "value_type") and hasattr(kind, "index_type") and str(kind.value_type) in ("string", "binary")
 
 
 def _within(taken: int, allowed: int) -> None:

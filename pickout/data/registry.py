@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from pickout.config import nearest
 from pickout.data import data_set
 from pickout.data.own_data import TABLE
 from pickout.errors import AnnotationError, UsageError
+from pickout.files import packaged_table
 
 
 @dataclass(frozen=True)
@@ -117,9 +116,9 @@ def _reader(name: str, facts: dict[str, Any]) -> CaptionFolder:
     return CaptionFolder(name=name, published=published, **lists, **facts)
 
 
-_TABLES = tomllib.loads(resources.files("pickout.data").joinpath("data_sets.toml").read_text(encoding="utf-8"))
-DATASETS: Mapping[str, data_set.Reader] = {name: _reader(name, facts) for name, facts in _TABLES.items()} | {
-    "table": TABLE
+DATASETS: Mapping[str, data_set.Reader] = {
+    **{name: _reader(name, facts) for name, facts in packaged_table("pickout.data", "data_sets.toml").items()},
+    "table": TABLE,
 }
 """Every reader by its data set's name."""
 

@@ -3,7 +3,6 @@
 A word is a label of a hidden radio button; the style sheet shows the layer of heat that belongs to the chosen one. So
 maps change on a click, or with the arrow keys, and the page may forbid scripts altogether."""
 
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 from pickout.explain.explanation import MEANING, Explanation
 from pickout.explain.figures import heat_layer, top_of
 from pickout.explain.pair import Array
+from pickout.files import packaged_text
 from pickout.pages import picture_address, render
 
 MOST = 80  # words that have a map of their own on a page; a caption has fewer
@@ -29,7 +29,7 @@ def explanation_page(explanation: Explanation, *, image: str) -> str:
 
 def explanation_style() -> str:
     """The style sheet that a page with pieces needs once."""
-    style = resources.files("pickout.explain").joinpath("piece.css").read_text(encoding="utf-8")
+    style = packaged_text("pickout.explain", "piece.css")
     for place in range(MOST + 1):  # the chosen word's layer is shown, and the word is marked
         chosen = f".why>input.c{place}:checked~"
         style += f"{chosen}.stage .h{place}{{opacity:1}}{chosen}.told .w{place}{{outline:2px solid currentColor}}\n"

@@ -1,12 +1,12 @@
 """What the OpenAPI tells besides the routes: errors, the lines of long work, who is asked for, and what leads where."""
 
-import tomllib
-from importlib import resources
 from typing import Any
 
 from fastapi import FastAPI
 
-_TOLD = tomllib.loads(resources.files("pickout.serve").joinpath("openapi.toml").read_text("utf-8"))
+from pickout.files import packaged_table
+
+_TOLD = packaged_table("pickout.serve", "openapi.toml")
 ERRORS: dict[int, str] = {int(code): words for code, words in _TOLD["errors"].items()}
 """Every error that any route may give."""
 _TEXT = {"type": "string"}

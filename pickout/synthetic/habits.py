@@ -1,17 +1,17 @@
 """The tables of the street, read from the TOML files beside the code, and weighted draws from them."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 
+from pickout.files import packaged_table
+
 
 def read_table(name: str) -> dict[str, Any]:
     """The content of the package's file `name`."""
-    return tomllib.loads(resources.files("pickout.synthetic").joinpath(name).read_text(encoding="utf-8"))
+    return packaged_table("pickout.synthetic", name)
 
 
 HABITS = read_table("habits.toml")  # how often people are what, wear what and carry what

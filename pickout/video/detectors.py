@@ -1,43 +1,9 @@
-"""What a detector of people gives, boxes and scores, and which detector is meant."""
+"""Which detector is meant."""
 
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from supervision import Detections
 
 from pickout.errors import UsageError
-
-
-class Detector(Protocol):
-    """Finds people in a picture."""
-
-    def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Boxes (left, top, right, bottom in pixels) and scores of the people in a picture, sRGB (height, width, 3)."""
-
-
-def detections(boxes_n4: NDArray[np.floating], scores_n: NDArray[np.floating]) -> Detections:
-    """Boxes and scores as the trackers read them; all of class 0, a person."""
-    boxes, scores = (np.asarray(each, dtype=np.float32) for each in (boxes_n4, scores_n))
-    return Detections(xyxy=boxes.reshape(-1, 4), confidence=scores, class_id=np.zeros(len(scores_n), dtype=int))
-
-
-def centred(scores_n: NDArray[np.floating], counts: float) -> NDArray[np.float32]:
-    """Scores bent so that 0.5 is the score from which a box counts, whatever the detector, whose own is `counts`."""
-    return np.asarray(scores_n ** (np.log(0.5) / np.log(counts)), dtype=np.float32)
-
-
-def letterboxed(image: NDArray[np.uint8], size: tuple[int, int], fill: int) -> tuple[NDArray[np.uint8], float]:
-    """The picture reduced to fit (height, width), at the top left of a field of `fill`; and by what it was scaled."""
-    from PIL import Image
-
-    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
-    inside = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    field = np.full((*size, 3), fill, dtype=np.uint8)
-    field[: inside[1], : inside[0]] = np.asarray(Image.fromarray(image).resize(inside, Image.Resampling.BILINEAR))
-    return field, scale
-
+from pickout.video.boxes import Detector
 
 EMBEDDED = "embedded"  # the detector that comes with the package, and is taken where none is named
 

@@ -20,7 +20,7 @@ from supervision import Detections
 
 from pickout.config import Settings
 from pickout.files import write_atomically
-from pickout.video.detectors import Detector
+from pickout.video.boxes import Detector
 from pickout.video.frames import BEGINNING, Mark
 from pickout.video.recordings import Recording, Source, container_start, moment
 from pickout.video.tracks import Sighting, Track, Tracker, TrackSettings

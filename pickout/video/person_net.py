@@ -19,7 +19,7 @@ from pickout.checkpoints.source import DEFAULT_FILE, load
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import VideoError
 from pickout.nn.efficientnet import EfficientNetLite0
-from pickout.video.detectors import centred, detections, letterboxed
+from pickout.video.boxes import centred, detections, letterboxed
 
 LONG_SIDE = 512  # pixels that frames are reduced to, on the longer side
 CHANNELS = {8: (40, 112, 320), 16: (112, 320)}

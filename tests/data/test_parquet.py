@@ -69,6 +69,16 @@ def test_a_small_file_that_unpacks_to_very_much_is_an_error(tmp_path: Path, bomb
     assert "more than the 536,870,912 allowed; give it as CSV" in refused(file)
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_kind_whose_texts_cannot_be_counted_is_an_error(tmp_path: Path, nested: bool) -> None:
+    file = tmp_path / "table.parquet"
+    column: pa.Array = pa.ExtensionArray.from_storage(pa.json_(), pa.array(['"' + "x" * 900 + '"'] * 200_000))
+    if nested:
+        column = pa.StructArray.from_arrays([column], ["dictionary<values=string, indices=int32, ordered=0>"])
+    parquet.write_table(pa.table({"image": column}), file, compression="zstd")
+    assert "of a kind that is not read; write it as text: image" in refused(file)
+
+
 @pytest.mark.parametrize("kind", PLAIN)
 def test_pages_that_are_compressed_or_share_prefixes_are_bounded(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "table.parquet"
@@ -88,6 +98,10 @@ def test_an_honest_table_is_read_as_it_is(tmp_path: Path, codec: str, version: s
             "box": [[1, 2, 3, 4]] * rows,
             "share": pa.array([0.25, None, 1.0] * (rows // 3)),
             "facts": [{"a": "b"}] * rows,
+            "kind": pa.array([1, 2, None] * (rows // 3)).dictionary_encode(),
+            "large": pa.array(["a", None, "b"] * (rows // 3), pa.large_string()),
+            "view": pa.array(["a", None, "b"] * (rows // 3), pa.string_view()),
+            "bytes": pa.array([b"a", None, b"b"] * (rows // 3)),
         }
     )
     file = tmp_path / "table.parquet"

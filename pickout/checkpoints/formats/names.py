@@ -1,19 +1,16 @@
 """Key names of a foreign format beside ours: one table (in `names.toml`), read both ways."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
-from typing import Any
 
 import torch
 from torch import Tensor
 
-TABLES: dict[str, Any] = tomllib.loads(
-    resources.files("pickout.checkpoints.formats").joinpath("names.toml").read_text(encoding="utf-8")
-)  # the tables of `names.toml`
+from pickout.files import packaged_table
+
+TABLES = packaged_table("pickout.checkpoints.formats", "names.toml")
 UNUSED: dict[str, dict[str, str]] = TABLES["unused"]  # keys that are left out, each with the reason, by format
 _KINDS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,3})(?=\.)")
