@@ -38,7 +38,7 @@ def serve(
 
     The page is at the address that is told; the API lies below /v1. Without tokens only this machine is answered. See
     pickout token, and docs/serve.md for settings.toml."""
-    from pickout.errors import UsageError
+    from pickout.errors import UsageError, printable
 
     check_packages()
     import uvicorn
@@ -57,6 +57,10 @@ def serve(
     if not galleries:
         raise UsageError("nothing to serve; name a gallery, or try drawn people with --demo")
     service = open_service(galleries, state, model, device, recordings=recordings or ())
+    for token in service.tokens.all():
+        if token.is_valid and token.galleries is not None and service.galleries.keys().isdisjoint(token.galleries):
+            served = f"{', '.join(token.galleries)}, but there are {', '.join(service.galleries)}"
+            sys.stderr.write(printable(f"warning: token {token.id} ({token.name}) is for {served}") + "\n")
     near = host in LOOPBACK
     if not near and not any(token.is_valid for token in service.tokens.all()):
         why = f"--host {host}: others could reach it; make a token first: pickout token create NAME --state {state}"
