@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pickout.errors import UsageError
+from pickout.errors import UsageError, printable
 from pickout.files import packaged_table
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ def serve(
     if not galleries:
         raise UsageError("nothing to serve; name a gallery, or try drawn people with --demo")
     service = open_service(galleries, state, model, device, recordings=recordings or ())
+    for token in service.tokens.all():
+        if token.is_valid and token.galleries is not None and service.galleries.keys().isdisjoint(token.galleries):
+            served = f"{', '.join(token.galleries)}, but there are {', '.join(service.galleries)}"
+            sys.stderr.write(printable(f"warning: token {token.id} ({token.name}) is for {served}") + "\n")
     near = host in LOOPBACK
     if not near and not any(token.is_valid for token in service.tokens.all()):
         why = f"--host {host}: others could reach it; make a token first: pickout token create NAME --state {state}"

@@ -10,6 +10,7 @@ from pickout.cli.options import Json, Texts
 from pickout.cli.serve import STATE, State, prepared
 from pickout.errors import printable
 from pickout.serve.access import OWNER, Role, Tokens
+from pickout.serve.hosting import served_name
 
 app = typer.Typer(help="Who may ask a server, what for and how long.", no_args_is_help=True)
 
@@ -19,16 +20,23 @@ def create(
     name: Annotated[str, typer.Argument(help="Who will have it.")],
     role: Annotated[list[Role] | None, typer.Option(help="search, index, audit or admin; several times.")] = None,
     camera: Annotated[Texts, typer.Option(help="Only crops of this camera; several times.")] = None,
-    gallery: Annotated[Texts, typer.Option(help="Only this gallery, by its name; several times.")] = None,
-    days: Annotated[float, typer.Option(help="How long it is valid.")] = 30,
+    gallery: Annotated[
+        Texts,
+        typer.Option(
+            help="Only this gallery, by its folder's name; several times. A server that starts says so "
+            "where it has none of them."
+        ),
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long it is valid.", max=366)] = 30,
     blurred: Annotated[bool, typer.Option("--blurred", help="Show blurred faces only.")] = False,
     state: State = STATE,
     json: Json = False,
 ) -> None:
     """Make a token. Its secret is printed this once."""
-    expires = datetime.now(UTC) + timedelta(days=min(days, 366))
+    expires = datetime.now(UTC) + timedelta(days=days)
+    galleries = None if gallery is None else [served_name(Path(each)) for each in gallery]
     token, secret = Tokens(prepared(state)).create(
-        OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=gallery, blurred=blurred
+        OWNER, name, role or [Role.SEARCH], expires, cameras=camera, galleries=galleries, blurred=blurred
     )
     if json:
         typer.echo(json_text.dumps({**token.model_dump(mode="json", exclude={"digest"}), "secret": secret}))

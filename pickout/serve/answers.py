@@ -7,7 +7,7 @@ from pydantic import Field, create_model
 
 from pickout.gallery.intake.report import IngestReport
 from pickout.serve.access import TokenFacts
-from pickout.serve.requests import Body, CropId
+from pickout.serve.requests import Body, Id
 from pickout.serve.retention import Hold, KeepRule
 
 Filtered = dict[str, str | list[str] | dict[str, list[str]]]
@@ -63,7 +63,7 @@ class ParseAnswer(Body):
 
 
 class Crop(Body):
-    id: CropId
+    id: Id
     width: int
     height: int
     camera: str | None
@@ -81,7 +81,7 @@ class Candidate(Crop):
     match: float | None = Field(description="Score of the model's second look, where it has one.")
     probability: float | None
     """That it shows the person described, where the gallery is calibrated."""
-    others: list[CropId] = Field(description="Crops that are shown as one with it.")
+    others: list[Id] = Field(description="Crops that are shown as one with it.")
     thumbnail: str | None = Field(None, description="A JPEG in base64, where it was asked for.")
 
 
@@ -117,6 +117,7 @@ class Watch(NewWatch):
     made: str
     false_alarms_a_day: float
     stopped: bool
+    why_stopped: str | None
 
 
 class Erased(Body):

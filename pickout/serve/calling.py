@@ -79,7 +79,7 @@ class Caller:
 
 def caller(
     request: Request,
-    authorization: Annotated[str | None, Header(max_length=500, include_in_schema=False)] = None,
+    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     pickout_purpose: Annotated[str | None, Header(description="What this is for.", max_length=200)] = None,
     purpose: Annotated[
         str | None, Query(description="The same, where a header cannot be sent.", max_length=200)

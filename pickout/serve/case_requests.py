@@ -6,22 +6,25 @@ from pydantic import Field, StringConstraints
 
 from pickout.gallery.search.query import LONGEST_SENTENCE
 from pickout.serve.answers import Crop
-from pickout.serve.requests import Body, CropId, Name
+from pickout.serve.requests import Body, Id, Name, Sending
 
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Reason = Annotated[str, StringConstraints(max_length=1000)]
-Marked = Annotated[list[CropId], Field(min_length=1, max_length=10_000)]
-Side01 = Annotated[float, Field(ge=0, le=1)]
+Marked = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
+Side01 = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
-class CaseBody(Body):
+Box = Annotated[tuple[Side01, Side01, Side01, Side01], Field(strict=False)]
+
+
+class CaseBody(Sending):
     """A new case."""
 
     name: Annotated[Name, StringConstraints(strip_whitespace=True)] = Field(description="What it is called.")
     about: Text = Field("", description="What it is about.")
 
 
-class MarksBody(Body):
+class MarksBody(Sending):
     """What somebody judged."""
 
     crops: Marked = Field(description="About these.")
@@ -32,23 +35,23 @@ class MarksBody(Body):
     """What was searched for."""
 
 
-class NoteBody(Body):
+class NoteBody(Sending):
     """A note."""
 
     text: Annotated[Text, StringConstraints(min_length=1)] = Field(description="What is noted.")
 
 
-class RedactionBody(Body):
+class RedactionBody(Sending):
     """What is blurred of crops when they leave."""
 
     crops: Marked = Field(description="Of these.")
     head: bool = Field(True, description="Whether the head is blurred; if not, a reason is needed.")
-    boxes: list[tuple[Side01, Side01, Side01, Side01]] = Field(default=[], max_length=100)
+    boxes: list[Box] = Field(default=[], max_length=100)
     """What else is: left, top, width, height as shares of the crop."""
     reason: Reason = Field("", description="Why.")
 
 
-class ArchiveBody(Body):
+class ArchiveBody(Sending):
     """What goes into a case's archive."""
 
     originals: bool = False
@@ -56,10 +59,10 @@ class ArchiveBody(Body):
     reason: Reason = Field("", description="Why, or for whom.")
 
 
-class SiteBody(Body):
+class SiteBody(Sending):
     """Where the cameras stand."""
 
-    cameras: Annotated[dict[Name, tuple[Side01, Side01]], Field(max_length=1000)]
+    cameras: Annotated[dict[Name, Annotated[tuple[Side01, Side01], Field(strict=False)]], Field(max_length=1000)]
     """Left and top, as shares of the plan's width and height."""
 
 

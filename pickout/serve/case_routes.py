@@ -17,7 +17,7 @@ from pickout.serve.cases import TABLES, told_of
 from pickout.serve.database import now
 from pickout.serve.handover import hand_over
 from pickout.serve.hosting import Hosted
-from pickout.serve.requests import CaseId
+from pickout.serve.requests import Id
 
 router = APIRouter(prefix="/galleries/{gallery}/cases", tags=["cases"])
 Seen = Annotated[Hosted, on(Action.CASE, purpose=False)]
@@ -25,7 +25,7 @@ Purposed = Annotated[Hosted, on(Action.CASE)]
 _MOST = 10_000  # cases of one gallery
 
 
-def _own(called: Called, hosted: Purposed, case: CaseId) -> Hosted:
+def _own(called: Called, hosted: Purposed, case: Id) -> Hosted:
     called.parts.cases.own(called.actor, hosted.name, case)
     return hosted
 
@@ -52,13 +52,13 @@ def open_case(called: Called, hosted: Purposed, body: case_requests.CaseBody) ->
 
 
 @router.get("/{case}", response_model=case_requests.WholeCase)
-def case(called: Called, hosted: Seen, case: CaseId) -> dict[str, Any]:
+def case(called: Called, hosted: Seen, case: Id) -> dict[str, Any]:
     """A case with its crops, marks, notes, searches and redactions."""
     return called.parts.cases.get(called.actor, hosted.name, case)
 
 
 @router.delete("/{case}", status_code=204)
-def delete_case(called: Called, hosted: Own, case: CaseId) -> None:
+def delete_case(called: Called, hosted: Own, case: Id) -> None:
     """Forget a case; for who opened it, or an admin. Needs a purpose; recorded."""
     made = called.parts.cases.own(called.actor, hosted.name, case)[1]
     if called.actor.token != made["token"] and Role.ADMIN not in called.actor.roles:
@@ -71,7 +71,7 @@ def delete_case(called: Called, hosted: Own, case: CaseId) -> None:
 
 
 @router.post("/{case}/marks", status_code=204)
-def mark(called: Called, hosted: Own, case: CaseId, body: case_requests.MarksBody) -> None:
+def mark(called: Called, hosted: Own, case: Id, body: case_requests.MarksBody) -> None:
     """Judge crops, or take a judgement back. Needs a purpose; recorded."""
     permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
     record_event(hosted.path, "marked", body.crops, case=case, verdict=body.verdict)
@@ -85,7 +85,7 @@ def mark(called: Called, hosted: Own, case: CaseId, body: case_requests.MarksBod
 
 
 @router.post("/{case}/notes", status_code=201, response_model=case_requests.Note)
-def note(called: Called, hosted: Own, case: CaseId, body: case_requests.NoteBody) -> dict[str, Any]:
+def note(called: Called, hosted: Own, case: Id, body: case_requests.NoteBody) -> dict[str, Any]:
     """Write a note; notes stay as they were written. Recorded."""
     record_event(hosted.path, "note written", case=case)
     told = {"text": body.text, "by": user_name(), "at": now()}
@@ -95,7 +95,7 @@ def note(called: Called, hosted: Own, case: CaseId, body: case_requests.NoteBody
 
 
 @router.post("/{case}/redactions", status_code=204)
-def redact(called: Called, hosted: Own, case: CaseId, body: case_requests.RedactionBody) -> None:
+def redact(called: Called, hosted: Own, case: Id, body: case_requests.RedactionBody) -> None:
     """Say what is blurred of crops when they leave; a face that is shown needs a reason. Recorded."""
     permit(called.actor, Action.CASE, hosted.name, hosted.found(body.crops))
     if not body.head and not body.reason:
@@ -110,7 +110,7 @@ def redact(called: Called, hosted: Own, case: CaseId, body: case_requests.Redact
 
 
 @router.post("/{case}/archive", **raw("the case, signed", "application/zip"))
-def archive(called: Called, hosted: Own, case: CaseId, body: case_requests.ArchiveBody) -> Response:
+def archive(called: Called, hosted: Own, case: Id, body: case_requests.ArchiveBody) -> Response:
     """The case in one signed file, as `pickout case verify` checks it. Needs a purpose; recorded."""
     write = partial(hand_over, called.parts.cases, called.actor, hosted, case, body, called.who)
     return sent_file(called, "application/zip", f"case-{case}.zip", write)

@@ -1,22 +1,26 @@
 """Routes that change: crops added, described, removed, erased, taken out and in; models and calibration."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import TypeAdapter, ValidationError
 
-from pickout.errors import AccessDenied, NothingFound, UsageError
+from pickout.errors import AccessDenied, DataError, GalleryModelMismatch, NothingFound, PickoutError, UsageError
+from pickout.files import storage_errors
 from pickout.gallery.audit.log import record_event
 from pickout.gallery.intake.metadata import CameraFrom
 from pickout.gallery.intake.report import IngestReport
+from pickout.gallery.portable.file import opened
 from pickout.gallery.portable.reader import ImportReport, import_gallery
 from pickout.gallery.search.filters import ANYWHERE
 from pickout.gallery.storage.rows import Metadata
-from pickout.gallery.storage.tables import first_fault
 from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_upload, sent_file, stream, temporary_file
@@ -133,18 +137,38 @@ def take_in(
 ) -> Response:
     """Take the crops of an exported file into a gallery of the same model."""
     source, uploads = temporary_file(work.called, "imports"), work.called.parts.service.uploads(work.hosted).folder
-    with source.open("wb") as kept:
-        shutil.copyfileobj(file.file, kept)
+    name = PurePath(file.filename or "").name[:100] or "the file"
+    try:
+        with storage_errors(source), source.open("wb") as kept:
+            shutil.copyfileobj(file.file, kept)
+        with _as_sent(source, name), opened(source):
+            pass  # what is no export at all is refused before the work begins
+    except Exception:
+        source.unlink(missing_ok=True)
+        raise
     crops_to = uploads / "imported" if pictures else None
     how: dict[str, Any] = {"crops_to": crops_to, "replace_rows": replace, "again": again}
 
     def take(tell: Tell) -> dict[str, Any]:
         try:
-            return import_gallery(source, work.hosted.path, on_progress=told_steps(tell), **how).as_json()
+            with _as_sent(source, name):
+                return import_gallery(source, work.hosted.path, on_progress=told_steps(tell), **how).as_json()
         finally:
             source.unlink(missing_ok=True)
 
     return work.begin("import", take)
+
+
+@contextmanager
+def _as_sent(kept: Path, name: str) -> Iterator[None]:
+    """What is wrong with a file that a client sent is told as his, by the name that it has there."""
+    try:
+        yield
+    except PickoutError as error:
+        if str(kept) not in str(error):
+            raise
+        kind = GalleryModelMismatch if isinstance(error, GalleryModelMismatch) else DataError
+        raise kind(str(error).replace(str(kept), name)) from error
 
 
 def _metadata(text: str, files: int) -> list[Metadata]:
@@ -152,7 +176,8 @@ def _metadata(text: str, files: int) -> list[Metadata]:
     try:
         told = _TOLD.validate_json(text)
     except ValidationError as error:
-        raise UsageError(f"metadata: {first_fault(error)[:300]}") from None
+        faults = [{**each, "loc": ("metadata", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(faults) from None  # told as that of any body
     every = told if isinstance(told, list) else [told] * files
     if len(every) != files:
         raise UsageError(f"metadata of {len(every)} files, but {files} were sent")

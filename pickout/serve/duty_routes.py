@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
+from pickout.errors import UsageError
 from pickout.gallery.audit.examination import as_csv, entries_showing, examine, numbered_entries
 from pickout.gallery.audit.heads import proof as proof_between
 from pickout.gallery.audit.heads import read_head, sign_head, verifier
@@ -17,7 +18,7 @@ from pickout.serve import answers
 from pickout.serve.access import Action, Token, permit
 from pickout.serve.calling import Called, Caller, on, raw
 from pickout.serve.hosting import Hosted
-from pickout.serve.requests import CropId, HeadsBody, HoldBody, RulesBody, SinceBody, TokenBody
+from pickout.serve.requests import HeadsBody, HoldBody, Id, RulesBody, SinceBody, TokenBody
 from pickout.serve.retention import Due, Hold, Retention
 from pickout.serve.service import limited
 
@@ -108,7 +109,7 @@ def verify(hosted: Audited, body: HeadsBody) -> dict[str, Any]:
 
 
 @router.get(_GALLERY + "/audit/crops/{crop}", tags=["audit"], response_model=answers.Entries)
-def showing(called: Called, hosted: Audited, crop: CropId) -> dict[str, list[dict[str, Any]]]:
+def showing(called: Called, hosted: Audited, crop: Id) -> dict[str, list[dict[str, Any]]]:
     """The entries that provably showed a crop."""
     permit(called.actor, Action.AUDIT, hosted.name, hosted.found([crop]))
     return {"entries": [{"number": number, **entry} for number, entry in entries_showing(hosted.path, crop)]}
@@ -124,6 +125,10 @@ def tokens(called: Called) -> dict[str, list[Token]]:
 def create_token(called: Called, body: TokenBody) -> dict[str, Any]:
     """A new token, which may do no more than the one that makes it. Its secret is told this once."""
     expires, how = datetime.now(UTC) + timedelta(days=body.days), body.model_dump(exclude={"days"})
+    permit(called.actor, Action.TOKENS)
+    there = called.parts.service.visible(called.actor)
+    if absent := set(body.galleries or ()) - set(there):
+        raise UsageError(f"galleries: no '{min(absent)}' here; there are {', '.join(there) or 'none'}")
     token, secret = called.parts.service.tokens.create(called.actor, expires=expires, **how)
     _record_everywhere(called, "token created", token=token.id, name=token.name, roles=list(token.roles))
     return {**token.model_dump(exclude={"digest"}), "secret": secret}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 _A_YEAR = 31_536_000
+_MOST_HEADERS, _LARGEST_HEADERS, _LONGEST_ADDRESS = 100, 32_768, 16_384  # bytes
+_CHARSET, _UTF8 = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE), "JSON is sent in UTF-8"
 
 
 class Measured:
@@ -88,6 +91,14 @@ class Guard:
             return 400, "a garbled Host or Origin header"
         if foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             return 403, "pages of other sites may not ask here"
+        if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_ADDRESS:
+            return 414, f"the address is longer than {_LONGEST_ADDRESS} bytes"
+        every = scope["headers"]
+        if len(every) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in every) > _LARGEST_HEADERS:
+            return 431, f"more than {_MOST_HEADERS} headers, or more than {_LARGEST_HEADERS} bytes of them"
+        charset = _CHARSET.search(headers.get("content-type", ""))
+        if _is_json(headers) and charset is not None and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+            return 415, _UTF8
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._largest(scope, headers):
             return 413, f"the request is larger than {self._largest(scope, headers)} bytes"
@@ -103,7 +114,7 @@ class Guard:
         """A request's body, with an end to its size and its time."""
         size, largest, settings = 0, self._largest(scope, headers), self._settings
         seconds = settings.recording_seconds if _is_recording(scope) else settings.body_seconds
-        until, whole = time.monotonic() + seconds, False
+        until, whole, is_json = time.monotonic() + seconds, False, _is_json(headers)
 
         async def receiving() -> Message:
             nonlocal size, whole
@@ -117,6 +128,8 @@ class Guard:
             if message["type"] == "http.request":
                 size += len(message.get("body", b""))
                 whole = not message.get("more_body", False)
+            if is_json and b"\0" in message.get("body", b""):  # which UTF-8 of no JSON holds
+                raise HTTPException(415, _UTF8)
             if size > largest:
                 raise HTTPException(413, f"the request is larger than {largest} bytes")
             return message
@@ -133,6 +146,10 @@ class Guard:
         told |= {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 4)}
         level = logging.WARNING if status in (401, 403, 413, 421, 429) or status >= 500 else logging.INFO
         _log.log(level, "%s", json.dumps(told))
+
+
+def _is_json(headers: dict[str, str]) -> bool:
+    return "json" in headers.get("content-type", "").lower()
 
 
 def _is_recording(scope: Scope) -> bool:

@@ -18,7 +18,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.ranking import Asked
 from pickout.gallery.search.search import Answer
 from pickout.gallery.storage.lock import locked
-from pickout.gallery.storage.rows import Row
+from pickout.gallery.storage.rows import ROW_ID, Row
 from pickout.serve.settings import ServeSettings
 
 LEASE = ".optimising"  # held by the one process that merges small pieces on disk; empty
@@ -127,7 +127,7 @@ class Hosted:
     """A gallery of a server. Searches use the rows that were read last; they are read anew beside them."""
 
     def __init__(self, path: Path, load: Loader, settings: ServeSettings) -> None:
-        self.path, self.name = path, path.name.removesuffix(".gallery")
+        self.path, self.name = path, served_name(path)
         self._load = load
         self.encoder = load(path)
         self._front = self._read(None)
@@ -144,10 +144,10 @@ class Hosted:
         return Gallery.open(self.path, self.encoder)
 
     def rows(self, ids: Sequence[str]) -> dict[str, Row]:
-        """Whole rows by id; unknown ids are left out. What is asked while others read is read together: a page asks
-        for sixty pictures at once, and reading one row takes about as long as reading them all."""
+        """Whole rows by id; what is no id of a row is left out. What is asked while others read is read together: a
+        page asks for sixty pictures at once, and reading one row takes about as long as reading them all."""
         mine: Future[dict[str, Row]] = Future()
-        self._wanted.append((ids, mine))
+        self._wanted.append(([each for each in ids if ROW_ID.fullmatch(each)], mine))
         with self._reading:
             asked = [] if mine.done() else [self._wanted.popleft() for _ in range(len(self._wanted))]
             try:
@@ -211,9 +211,14 @@ class Hosted:
             self._stop.wait(4 * (time.monotonic() - began))
 
 
+def served_name(path: Path) -> str:
+    """What clients call the gallery in a folder."""
+    return path.name.removesuffix(".gallery")
+
+
 def hosted(paths: Sequence[Path], load: Loader, settings: ServeSettings) -> dict[str, Hosted]:
-    """The galleries of a server by name: their folders' names without `.gallery`."""
-    names = [path.name.removesuffix(".gallery") for path in paths]
+    """The galleries of a server by name."""
+    names = list(map(served_name, paths))
     if len(set(names)) < len(names):
         raise GalleryError(f"two galleries of one name among {', '.join(map(str, paths))}; rename a folder")
     return {name: Hosted(path, load, settings) for name, path in zip(names, paths, strict=True)}

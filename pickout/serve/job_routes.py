@@ -8,14 +8,14 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from pickout.errors import NotThere, UsageError
-from pickout.gallery.audit.log import record_event
+from pickout.gallery.audit.log import acting, record_event
 from pickout.serve import answers
 from pickout.serve.access import Action
 from pickout.serve.calling import Called, Caller, Work, long, on, stream
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Job
 from pickout.serve.recordings import find_people
-from pickout.serve.requests import Name, RecordingId, VideoBody
+from pickout.serve.requests import Id, Name, VideoBody
 from pickout.video import require_libraries
 
 router = APIRouter(tags=["changes"])
@@ -50,12 +50,13 @@ def recordings(called: Called, hosted: Open) -> dict[str, list[dict[str, Any]]]:
 
 
 @router.delete(_SENT + "/{recording}", status_code=204)
-def delete_recording(called: Called, hosted: Open, recording: RecordingId) -> None:
-    """Delete a recording that was sent, and what was found in it so far."""
+def delete_recording(called: Called, hosted: Open, recording: Id) -> None:
+    """Delete a recording that was sent, and what was found in it so far. Recorded."""
     kept = called.parts.service.recordings(hosted)
     kept.own(called.actor, recording)
     if called.parts.service.jobs.busy(recording):
         raise HTTPException(409, "a job looks through this recording; cancel it first")
+    record_event(hosted.path, "recording deleted")
     kept.delete(recording, found=True)
 
 
@@ -89,8 +90,12 @@ def job(called: Called, job: str) -> dict[str, Any]:
 
 @router.delete("/jobs/{job}", status_code=204)
 def cancel(called: Called, job: str) -> None:
-    """Stop a job that this token began, before its next step. What it has committed stays."""
-    _own(called, job).cancelled.set()
+    """Stop a job that this token began, before its next step. What it has committed stays. Recorded."""
+    found = _own(called, job)
+    if not found.ended.is_set():
+        with acting(called.who_without_purpose):
+            record_event(called.parts.service.galleries[found.gallery].path, "job cancelled", what=found.what)
+        found.cancelled.set()
 
 
 def _own(called: Caller, job: str) -> Job:

@@ -27,7 +27,7 @@ from pickout.serve.jobs import Jobs, Tell
 from pickout.serve.requests import VideoBody
 from pickout.serve.uploads import told_progress
 
-_ABOUT, _COMING = "about.json", ".coming"
+_ABOUT, _COMING, _ID = "about.json", ".coming", re.compile("[0-9a-f]{32}")
 _PIECE = 2**20  # bytes that are written at once
 
 
@@ -81,7 +81,7 @@ class Recordings:
     def own(self, actor: Actor, identifier: str) -> tuple[Path, Kept]:
         """The file of one's own recording, and what is known of it."""
         about = self._folder / identifier / _ABOUT
-        kept = _read(about) if about.exists() else None
+        kept = _read(about) if _ID.fullmatch(identifier) and about.exists() else None
         if kept is None or actor.token not in (None, kept.owner):
             raise NotThere("no recording of this id")
         return about.with_name(f"recording{_suffix(kept.name)}"), kept

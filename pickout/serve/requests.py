@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pickout.errors import UsageError
 from pickout.gallery.approximate.build import ApproximateSettings
@@ -17,19 +17,17 @@ from pickout.serve.retention import KeepRule
 
 _MOST_NAMES = 1000
 
-CropId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-"""A crop, by the opaque id that search gives; never a path."""
-CaseId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]  # a case
-RecordingId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]  # a recording that was sent
-PictureId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]  # a picture that was uploaded to search with
+Id = Annotated[str, StringConstraints(max_length=2**20)]  # a bound that refuses what is no Unicode
+"""Names a crop, a case, a recording or a picture, as an answer gave it; never a path. One that is garbled is answered
+like one that is not there, so it is looked for as it is."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """A camera, track, label and so on."""
 Moment = Annotated[str, StringConstraints(max_length=64)]
 Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-Side = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Side = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_SENTENCE)]
 Names = Annotated[list[Name], Field(max_length=_MOST_NAMES)]
-Crops = Annotated[list[CropId], Field(max_length=100_000)]
+Crops = Annotated[list[Id], Field(max_length=100_000)]
 
 
 class Body(BaseModel):
@@ -38,7 +36,22 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-class Filters(Body):
+class Sending(Body):
+    """One that a client sends: no text where a number belongs, no number where text or a yes does."""
+
+    model_config = ConfigDict(strict=True)
+
+
+def _text(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError("a time is text, as 2026-03-01T14:30")
+    return value
+
+
+Time = Annotated[datetime, Field(strict=False), BeforeValidator(_text)]  # JSON has text for it
+
+
+class Filters(Sending):
     """Which crops; several filters all hold."""
 
     cameras: Names = Field([], description="Any of these cameras.")
@@ -49,10 +62,11 @@ class Filters(Body):
     not_videos: Names = Field([], description="None of these.")
     labels: dict[Name, Names] = Field({}, max_length=100, description="For each name, any of these values.")
     not_labels: dict[Name, Names] = Field({}, max_length=100, description="For each name, none of these values.")
-    after: datetime | None = None
+    after: Time | None = None
     """At this time or later. Without an offset as the gallery's times stand; with one, in UTC."""
-    before: datetime | None = Field(None, description="Earlier than this time.")
-    during: list[tuple[datetime, datetime]] = Field([], max_length=100, description="In any of these ranges.")
+    before: Time | None = Field(None, description="Earlier than this time.")
+    during: list[Annotated[tuple[Time, Time], Field(strict=False)]] = Field([], max_length=100)
+    """In any of these ranges."""
 
     def where(self) -> Where:
         """The same as a gallery takes it."""
@@ -62,55 +76,56 @@ class Filters(Body):
             raise UsageError("a time beyond the calendar; give one between the years 1 and 9999") from None
 
 
-class SearchBody(Body):
+class SearchBody(Sending):
     """A search. At least one of `sentences`, `pictures`, `more_like` and `saved` is needed."""
 
     sentences: Annotated[list[Sentence], Field(max_length=MOST)] = Field([], description="Descriptions of one person.")
-    pictures: Annotated[list[PictureId], Field(max_length=MOST)] = []
+    pictures: Annotated[list[Id], Field(max_length=MOST)] = []
     """Pictures that were uploaded, by the ids that the upload gave."""
     without: list[Sentence] = Field([], max_length=MOST, description="What the person does not wear or carry.")
-    more_like: list[CropId] = Field([], max_length=MOST, description="Crops that show the person or somebody alike.")
-    less_like: Annotated[list[CropId], Field(max_length=MOST)] = Field([], description="Crops that are not meant.")
+    more_like: list[Id] = Field([], max_length=MOST, description="Crops that show the person or somebody alike.")
+    less_like: Annotated[list[Id], Field(max_length=MOST)] = Field([], description="Crops that are not meant.")
     where: Filters = Field(Filters(), description="Which crops to look at.")
     saved: Name | None = None
     """Run the search that is kept under this name, instead of all the above."""
     top: int = Field(default=20, ge=1, le=600, description="How many candidates on a page.")
     page: int = Field(default=1, ge=1, le=10_000, description="Which page.")
-    group: Grouping = Field(Grouping.NONE, description="Which candidates are shown as one.")
+    group: Grouping = Field(Grouping.NONE, strict=False, description="Which candidates are shown as one.")
     parse: bool = True
     """Whether a single sentence is read for cameras and times; the answer tells what was read."""
-    now: datetime | None = None
+    now: Time | None = None
     """What `yesterday` in a sentence is told by, in the zone of the gallery's times; none: the server's clock."""
     thumbnails: bool = False
     """Whether each candidate comes with its thumbnail, a JPEG in base64: one answer instead of many requests."""
-    case: CaseId | None = Field(None, description="The case that this is searched for, which notes it down.")
+    case: Id | None = Field(None, description="The case that this is searched for, which notes it down.")
     error: float = Field(default=0.05, gt=0, lt=1)
     """Share of searches for absent people that may be answered, where the gallery is calibrated."""
 
 
-class SentenceBody(Body):
+class SentenceBody(Sending):
     """A sentence."""
 
     sentence: Sentence = Field(description="A description of a person.")
-    now: datetime | None = None
+    now: Time | None = None
     """What `yesterday` is told by, in the zone of the gallery's times; none: the server's clock."""
 
 
-class ChosenBody(Body):
+class ChosenBody(Sending):
     """Which crops a change concerns."""
 
     crops: Crops = Field([], description="These.")
     where: Filters = Field(Filters(), description="And of them, or of all, those that pass these filters.")
 
 
-class CropBody(Body):
+class CropBody(Sending):
     """What is told about a crop."""
 
     camera: Name | None = Field(None, description="Its camera.")
     time: Moment | None = Field(None, description="When it was taken, ISO 8601.")
     video: Name | None = Field(None, description="The source video.")
     frame: int | None = Field(default=None, ge=0, lt=2**31, description="The frame's number there.")
-    box: tuple[Side, Side, Side, Side] | None = Field(None, description="Left, top, width and height in that frame.")
+    box: Annotated[tuple[Side, Side, Side, Side], Field(strict=False)] | None = None
+    """Left, top, width and height in that frame."""
     track: Name | None = Field(None, description="Its track.")
     labels: Annotated[dict[Name, Name], Field(max_length=100)] = Field({}, description="Labels.")
 
@@ -137,7 +152,7 @@ class ExportBody(ChosenBody):
     pictures: bool = Field(False, description="Whether the original pictures go in, too.")
 
 
-class FolderBody(Body):
+class FolderBody(Sending):
     """A folder of crops on the server."""
 
     folder: Place = Field(description="Below one of the folders that the server's owner allows.")
@@ -151,10 +166,10 @@ class FolderBody(Body):
     again: bool = Field(False, description="Take back crops that were erased; without, they stay so.")
 
 
-class VideoBody(Body):
+class VideoBody(Sending):
     """Recordings to look through for people: one that was sent, or those in a folder on the server."""
 
-    recording: RecordingId | None = None
+    recording: Id | None = None
     """A recording that was sent, by the id that sending it gave."""
     folder: Place | None = None
     """Instead: a recording, or a folder of them or of pictures, below one of the folders that the owner allows."""
@@ -170,7 +185,7 @@ class VideoBody(Body):
     rate: float = Field(default=5.0, gt=0, le=120, description="Frames looked at in a second of a recording.")
 
 
-class CalibrateBody(Body):
+class CalibrateBody(Sending):
     """People to calibrate with."""
 
     data: Name | None = None
@@ -180,14 +195,14 @@ class CalibrateBody(Body):
     settings: CalibrationSettings = Field(CalibrationSettings(), description="How.")
 
 
-class ApproximateBody(Body):
+class ApproximateBody(Sending):
     """How to search a gallery that is too large to hold."""
 
     off: bool = Field(False, description="Whether to search exactly again instead.")
     settings: ApproximateSettings = Field(ApproximateSettings(), description="How.")
 
 
-class RebuildBody(Body):
+class RebuildBody(Sending):
     """Another model."""
 
     model: Place
@@ -202,7 +217,7 @@ class SaveBody(SearchBody):
     name: Name = Field(description="Under this name.")
 
 
-class WatchBody(Body):
+class WatchBody(Sending):
     """A saved search that is asked of each new crop."""
 
     name: Name = Field(description="Of the watch.")
@@ -214,7 +229,7 @@ class WatchBody(Body):
     """Where alarms are sent, too: an address that the server's owner allows."""
 
 
-class RulesBody(Body):
+class RulesBody(Sending):
     """How long crops are kept."""
 
     rules: Annotated[list[KeepRule], Field(max_length=1000)]
@@ -227,25 +242,27 @@ class HoldBody(ChosenBody):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = Field(description="Why.")
 
 
-class TokenBody(Body):
+class TokenBody(Sending):
     """A new token."""
 
     name: Name = Field(description="Who will have it.")
-    roles: Annotated[list[Role], Field(min_length=1, max_length=4)] = Field(description="What it is for.")
-    cameras: Names | None = Field(None, description="Whose crops it may see; none: all crops.")
-    galleries: Names | None = Field(None, description="Which it may see; none: all.")
+    roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=4)]
+    """What it is for."""
+    cameras: Annotated[Names, Field(min_length=1)] | None = None
+    """Whose crops it may see, also of cameras that come later; none: all crops."""
+    galleries: Annotated[Names, Field(min_length=1)] | None = Field(None, description="Which it may see; none: all.")
     days: float = Field(default=30, gt=0, le=366, description="How long it is valid.")
     blurred: bool = Field(False, description="Whether faces are always blurred.")
 
 
-class HeadsBody(Body):
+class HeadsBody(Sending):
     """Heads that were kept elsewhere."""
 
     heads: Annotated[list[Annotated[str, Field(max_length=10_000)]], Field(max_length=100)] = []
     """As they were given out."""
 
 
-class SinceBody(Body):
+class SinceBody(Sending):
     """An earlier head."""
 
     since: Annotated[str, Field(max_length=10_000)] = Field(description="As it was given out.")

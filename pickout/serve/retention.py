@@ -23,9 +23,9 @@ RETENTION = "retention.json"
 class KeepRule(Settings):
     """How long crops are kept."""
 
-    days: float = Field(ge=0, allow_inf_nan=False, le=36_500)
+    days: float = Field(strict=True, ge=0, allow_inf_nan=False, le=36_500)
     """Crops whose time lies further back are erased."""
-    camera: str | None = None
+    camera: str | None = Field(default=None, max_length=200)
     """Of this camera; none: of every camera that has no rule of its own, and of none."""
 
 

@@ -16,7 +16,7 @@ from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.calling import Called, Caller, authenticate, raw, read_upload
 from pickout.serve.crops import told_row
-from pickout.serve.requests import CropId, Name, SaveBody, SearchBody, SentenceBody, WatchBody
+from pickout.serve.requests import Id, SaveBody, SearchBody, SentenceBody, WatchBody
 
 router = APIRouter()
 _STREAMS = 100  # streams of alarms that may be open
@@ -104,20 +104,20 @@ def keep_picture(called: Called, gallery: str, file: Annotated[UploadFile, File(
 
 
 @router.get("/galleries/{gallery}/crops/{crop}", tags=["search"], response_model=answers.Crop)
-def crop(called: Called, gallery: str, crop: CropId) -> dict[str, Any]:
+def crop(called: Called, gallery: str, crop: Id) -> dict[str, Any]:
     """What is known about a crop."""
     return told_row(called.parts.crops.get(called.actor, Action.IMAGE, gallery, crop)[1])
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/thumbnail", tags=["search"], **_PICTURE)
-def thumbnail(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
+def thumbnail(called: Called, gallery: str, crop: Id, blur: _Blur = False) -> Response:
     """A crop's small picture."""
     content = called.parts.crops.thumbnail(called.actor, gallery, crop, blur=blur)
     return Response(content, media_type="image/jpeg")
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/original", tags=["search"], **_PICTURE)
-def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
+def original(called: Called, gallery: str, crop: Id, blur: _Blur = False) -> Response:
     """A crop's own file, if it is still the one that was indexed. Needs a purpose; recorded."""
     content, media_type = called.parts.crops.original(called.actor, gallery, crop, called.who, blur=blur)
     ending = media_type.rpartition("/")[2]
@@ -126,14 +126,14 @@ def original(called: Called, gallery: str, crop: CropId, blur: _Blur = False) ->
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/frame", tags=["search"], **_PICTURE)
-def frame(called: Called, gallery: str, crop: CropId, blur: _Blur = False) -> Response:
+def frame(called: Called, gallery: str, crop: Id, blur: _Blur = False) -> Response:
     """The frame that a crop was cut from, with its box, where the recording is at hand. Needs a purpose; recorded."""
     content = called.parts.scenes.frame(called.actor, gallery, crop, called.who, blur=blur)
     return Response(content, media_type="image/jpeg")
 
 
 @router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"], response_model=answers.Explanation)
-def explain(called: Called, gallery: str, crop: CropId, body: SentenceBody) -> dict[str, Any]:
+def explain(called: Called, gallery: str, crop: Id, body: SentenceBody) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""
     return called.parts.crops.explain(called.actor, gallery, crop, body.sentence, called.who)
 
@@ -152,7 +152,7 @@ def save(called: Called, gallery: str, body: SaveBody) -> dict[str, str]:
 
 
 @router.delete("/galleries/{gallery}/saved/{name:path}", tags=["saved searches"], status_code=204)
-def forget(called: Called, gallery: str, name: Name) -> None:
+def forget(called: Called, gallery: str, name: str) -> None:
     """Forget a saved search. Recorded."""
     called.parts.service.forget_saved(called.actor, gallery, name, called.who)
 
@@ -170,14 +170,14 @@ def watch(called: Called, gallery: str, body: WatchBody) -> dict[str, Any]:
 
 
 @router.delete("/galleries/{gallery}/watches/{name:path}", tags=["watches"], status_code=204)
-def unwatch(called: Called, gallery: str, name: Name) -> None:
-    """Ask no more, and forget what was found."""
-    called.parts.watches.delete(called.actor, gallery, name)
+def unwatch(called: Called, gallery: str, name: str) -> None:
+    """Ask no more, and forget what was found. Recorded."""
+    called.parts.watches.delete(called.actor, gallery, name, called.who_without_purpose)
 
 
 @router.get("/galleries/{gallery}/watches/{name:path}/alarms", tags=["watches"], response_model=answers.Alarms)
 def alarms(
-    called: Called, gallery: str, name: Name, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
+    called: Called, gallery: str, name: str, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
 ) -> dict[str, list[dict[str, Any]]]:
     """What a watch found, oldest first; at most 1000, after the alarm of that number."""
     return {"alarms": called.parts.watches.alarms(called.actor, gallery, name, after)}
@@ -187,9 +187,9 @@ def alarms(
 def events(
     called: Called,
     gallery: str,
-    name: Name,
+    name: str,
     last_event_id: Annotated[int, Header(ge=0, lt=2**63)] = 0,
-    authorization: Annotated[str | None, Header(max_length=500, include_in_schema=False)] = None,
+    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Alarms as they come, as server-sent events; after a break they go on behind `Last-Event-ID`."""
     called.parts.watches.alarms(called.actor, gallery, name, last_event_id)  # told as an error before the stream begins

@@ -72,6 +72,7 @@ def approximate(work: Managing, body: ApproximateBody) -> Response:
 
     def change(tell: Tell) -> dict[str, Any]:
         opened = hosted.open()
+        record_event(hosted.path, "way of searching", approximate=not body.off)
         if body.off:
             opened.search_exactly()
         else:

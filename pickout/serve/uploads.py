@@ -101,6 +101,7 @@ def index_upload(folder: Path, hosted: Hosted, tell: Tell) -> dict[str, Any]:
     (folder / _PENDING).unlink(missing_ok=True)
     # By their paths, not by looking through every crop of the gallery.
     ids = [row_id(file) for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    report.passed_over = {}  # the server's own files beside the pictures
     return {**report.as_json(), "crops": list(gallery.rows(ids))}
 
 

@@ -9,6 +9,7 @@ firing at `p <= r / m` gives at most `r` false alarms a day in the mean. The sma
 import json
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -68,18 +69,20 @@ class Watches:
 
     def all(self, actor: Actor, name: str) -> list[dict[str, Any]]:
         """One's own watches; all of them for the account that runs the server."""
-        self._service.gallery(actor, Action.WATCH, name)
-        found = []
+        hosted, found = self._service.gallery(actor, Action.WATCH, name), []
         for row in self._rows(name):
             if actor.token in (None, row["token"]):
                 told = {key: row[key] for key in ("name", "search", "webhook", "made")}
-                told |= {"false_alarms_a_day": row["rate"], "stopped": self._owner(row) is None}
+                why = self._why_stopped(hosted, row)
+                told |= {"false_alarms_a_day": row["rate"], "stopped": why is not None, "why_stopped": why}
                 found.append({**told, **promise(row["background"], row["crops"], row["rate"])})
         return found
 
-    def delete(self, actor: Actor, name: str, watch: str) -> None:
+    def delete(self, actor: Actor, name: str, watch: str, who: Acting) -> None:
         """Ask no more, and forget what was found."""
-        self._own(actor, name, watch)
+        hosted = self._own(actor, name, watch)
+        with acting(who):
+            record_event(hosted.path, "watch deleted", name=watch)
         with self._database.opened() as database:
             for table in ("watches", "background", "seen", "alarms"):
                 database.execute(f"DELETE FROM {table} WHERE gallery = ? AND name = ?", (name, watch))
@@ -127,12 +130,11 @@ class Watches:
 
     def _look(self, hosted: Hosted, row: dict[str, Any]) -> int:
         owner = self._owner(row)
-        if owner is None:
+        if owner is None or self._why_stopped(hosted, row) is not None:
             return 0
         try:
-            permit(owner, Action.WATCH, hosted.name)
             scored = hosted.turns.ask(lambda gallery: self._scored(owner, hosted, gallery, row["search"]))
-        except PickoutError:  # the search or the owner's rights are gone: told by `stopped` and the list of searches
+        except PickoutError:  # no crop passes its filters now; one that comes may
             return 0
         key, read = (hosted.name, row["name"]), self._database.read
         seen = {each["crop"] for each in read("SELECT crop FROM seen WHERE gallery = ? AND name = ?", key)}
@@ -158,6 +160,22 @@ class Watches:
     def _scored(self, actor: Actor, hosted: Hosted, gallery: Gallery, search: str) -> Scored:
         query, where, _ = self._service.saved_parts(actor, hosted, search)
         return gallery.scores(query, where=limited(actor, where, gallery))
+
+    def _why_stopped(self, hosted: Hosted, row: dict[str, Any]) -> str | None:
+        """Why a watch asks no more; None where it does."""
+        owner = self._owner(row)
+        if owner is None:
+            return "the token that made it is not valid any more"
+        try:
+            permit(owner, Action.WATCH, hosted.name)
+            self._service.saved_parts(owner, hosted, row["search"])
+            saved = hosted.open().saved.get(row["search"]).saved
+        except NotThere:
+            return f"the saved search '{row['search']}' is gone; delete the watch, or save the search and make it again"
+        except PickoutError as error:
+            return str(error)
+        made = datetime.fromisoformat(row["made"])
+        return None if saved <= made else f"'{row['search']}' was saved anew since; delete the watch and make it again"
 
     def _owner(self, row: dict[str, Any]) -> Actor | None:
         """Whose watch it is; None where his token is not valid any more."""

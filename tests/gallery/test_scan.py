@@ -44,7 +44,7 @@ def test_what_is_passed_over_is_counted_by_its_kind(tmp_path):
     (tmp_path / "linked.png").symlink_to(tmp_path / "sub")
     found, passed = scanned(tmp_path)
     assert found == ["a.png"]
-    assert passed == {".heic": 2, ".txt": 1, "hidden": 3, "links to folders": 1}
+    assert passed == {".heic": 2, ".txt": 1, "names that begin with a dot": 3, "links to folders": 1}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_recycle_bins_and_thumbnails_of_storage_boxes_are_passed_over(tmp_path, 
 @pytest.mark.parametrize("folder", [".Trash-1000", ".thumbnails", ".Trashes"])
 def test_hidden_recycle_bins_are_passed_over(tmp_path, folder):
     write(tmp_path, "a.png", f"{folder}/b.png")
-    assert scanned(tmp_path) == (["a.png"], {"hidden": 1})
+    assert scanned(tmp_path) == (["a.png"], {"names that begin with a dot": 1})
 
 
 def test_pickouts_own_pictures_are_passed_over_where_they_lie_beside_their_numbers(tmp_path):

@@ -207,8 +207,28 @@ def test_export_and_import_and_compact(server):
     assert result_of(server.client.post("/v1/galleries/people/import?again=true", files=sent))["added"] == 2
     assert server.client.get("/v1/galleries/people").json()["values"]["camera"]["cam_a"] == 2
     assert result_of(server.client.post("/v1/galleries/people/compact")) == {"compacted": True}
-    bad = server.client.post("/v1/galleries/people/import", files={"file": ("x", b"no archive")})
-    assert json.loads(bad.text.splitlines()[-1])["kind"] in ("GalleryDamaged", "DataMissing", "GalleryError")
+    assert list((server.state / "imports").iterdir()) == []
+
+
+def test_a_bad_export_is_told_as_the_file_that_was_sent(server):
+    exported = server.client.post("/v1/galleries/people/export", json={}).content
+    picture = {"pictures": True, "follow": False}
+    for content in (b"no archive", b"", b"PK\x05\x06" + bytes(18), exported[:-1], exported[: len(exported) // 2]):
+        bad = server.client.post("/v1/galleries/people/import", files={"file": ("../my/people.pickout", content)})
+        assert bad.status_code == 422 and bad.json()["kind"] == "DataError", bad.text
+        assert bad.json()["error"].startswith("people.pickout: ")
+    inside = bytearray(exported)
+    inside[exported.index(b"PAR1") + 40] ^= 1
+    bad = server.client.post("/v1/galleries/people/import", files={"file": ("people.pickout", bytes(inside))})
+    told = json.loads(bad.text.splitlines()[-1])
+    assert told["kind"] == "DataError" and told["error"].startswith("people.pickout: ")
+    bad = server.client.post(
+        "/v1/galleries/people/import", params=picture, files={"file": ("people.pickout", exported)}
+    )
+    told = server.client.get(f"/v1/jobs/{bad.json()['job']}")
+    while not told.json()["ended"]:
+        told = server.client.get(f"/v1/jobs/{bad.json()['job']}")
+    assert told.json()["error"].startswith("people.pickout: holds no pictures")
     assert list((server.state / "imports").iterdir()) == []
 
 

@@ -141,7 +141,7 @@ def test_chains_of_requests_get_answers_that_are_described(server):
                 faults.append(f"{case.operation.label} {response.status_code}: {error!r} {error.__dict__}")
 
     settings = hypothesis.settings(SETTINGS, max_examples=3, stateful_step_count=8)
-    for seed in range(20):
+    for seed in range(40):
         with suppress(hypothesis.errors.FlakyStrategyDefinition):
             hypothesis.seed(seed)(Machine).run(settings=settings)
     assert faults == []

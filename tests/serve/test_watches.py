@@ -3,6 +3,7 @@
 import hmac
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
@@ -200,3 +201,20 @@ def test_alarms_are_sent_signed_until_they_arrive_and_follow_no_redirect(serve, 
     _, sent, signature = received[-1]
     assert json.loads(sent)["crop"] == crop and json.loads(sent)["watch"] == "door"
     assert signature == "sha256=" + hmac.digest(server.service.webhook_secret().encode(), sent, "sha256").hex()
+
+
+def test_a_watch_whose_search_is_gone_or_another_says_so_and_asks_no_more(watching, draw, tmp_path):
+    """Deleted, and then another search under its name: neither is what the watch was measured with."""
+
+    def told():
+        found = watching.client.get(f"{URL}/watches").json()["watches"][0]
+        return found["stopped"], found["why_stopped"]
+
+    assert told() == (False, None)
+    assert watching.client.delete(f"{URL}/saved/blue").status_code == 204
+    assert told()[0] and "'blue' is gone" in told()[1]
+    time.sleep(1.1)  # searches are dated by whole seconds
+    watching.client.post(f"{URL}/saved", json={"name": "blue", "sentences": ["a blue jacket and yellow trousers"]})
+    assert told()[0] and "saved anew" in told()[1]
+    add(watching, draw, tmp_path, "black", "blue", "yellow")
+    assert watching.parts.watches.look() == 0 and alarms(watching) == []

@@ -64,7 +64,7 @@ class Scan:
             if fnmatchcase(name, pattern) or fnmatchcase(os.path.relpath(entry.path, self._folder), pattern):
                 return _excluded(pattern)
         if name.startswith("."):
-            return "hidden"
+            return "names that begin with a dot"
         if is_folder:
             return f"{name}/" if name.casefold() in _NOT_KEPT_BY_PEOPLE else None
         if name in _OWN_PICTURES and os.path.isfile(Path(entry.path).parent / _OWN_PICTURES[name]):  # noqa: PTH113

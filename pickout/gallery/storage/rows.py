@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -123,6 +124,9 @@ def storable(name: str) -> str:
 def composed(name: str) -> str:
     """`name` in Unicode's composed form (NFC), by which names are compared: an é may be one letter or two."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+ROW_ID = re.compile("[0-9a-f]{32}")
 
 
 def row_id(file: Path) -> str:

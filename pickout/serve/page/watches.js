@@ -101,7 +101,7 @@ function one(watch, again) {
       {},
       `Search “${watch.search}”, since ${day(watch.made)}. `,
       watch.stopped
-        ? h("b", { class: "bad" }, "Stopped: its owner's token is not valid any more.")
+        ? h("b", { class: "bad" }, `Stopped: ${watch.why_stopped}.`)
         : watch.promised
           ? h("b", { class: "good" }, `At most ${rate(watch.false_alarms_a_day)} false alarms in the mean.`)
           : h("b", { class: "bad" }, `Nothing can be promised: ${watch.note}.`),
