@@ -27,7 +27,7 @@ def setting(example: str) -> Any:
 Texts = list[str] | None
 GalleryPath = Annotated[Path, typer.Argument(help="A gallery made by pickout index.")]
 Model = Annotated[str | None, typer.Option(help="Where the gallery's model is, if it is not where it was.")]
-Run = Annotated[str, typer.Argument(help="A run folder, or a weight file that an importer knows.")]
+Run = Annotated[str, typer.Argument(help="A run folder, a weight file that an importer knows, or pickout-small.")]
 DataName = Annotated[str | None, typer.Argument(help="The data set's name; by default the run's own.")]
 DataRoot = Annotated[Path | None, typer.Argument(help="Its folder; by default the run's own, else ./data.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]

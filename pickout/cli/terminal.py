@@ -30,7 +30,8 @@ def tell(values: Mapping[str, object], *, json: bool) -> None:
         typer.echo(json_text.dumps(values))
         return
     for name, value in values.items():
-        say(f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+        shown = ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
+        say(f"{name.replace('_', ' ')}: {shown}")
 
 
 def say_table(

@@ -74,7 +74,7 @@ class Case(Body):
     about: str
     made: str
     by: str
-    marks: dict[str, int] = Field(description="How many crops have each verdict.")
+    marks: dict[str, int] = Field(description="How many crops have each verdict; `differ`: more than one.")
 
 
 class CaseList(Body):

@@ -32,6 +32,12 @@ def test_info_tells_what_is_there(run, gallery):
     assert "cameras: lobby, yard" in run("info", gallery)[1]
 
 
+def test_info_of_a_gallery_without_cameras_leaves_no_empty_line(run, tmp_path):
+    made = Gallery.create(tmp_path / "empty.gallery", ColourEncoder())
+    out = run("info", made.path)[1]
+    assert "cameras: none" in out and not [line for line in out.splitlines() if line.endswith(": ")]
+
+
 def test_changes_need_a_yes_without_a_terminal(run, gallery):
     code, _, error = run("erase", gallery, "--camera", "lobby")
     assert code == 2 and "this would erase 2 of 3 crops for good; add --yes" in error

@@ -205,7 +205,7 @@ def test_the_whole_way_with_the_keyboard_alone(serve, visit, tmp_path):
     tab_to(page, ".list a")
     page.keyboard.press("Enter")
     page.wait_for_selector(".evidence")
-    tab_to(page, ".actions button:nth-of-type(2)")
+    tab_to(page, ".actions button:nth-of-type(1)")
     page.keyboard.press("Enter")
     page.wait_for_selector("dialog")
     with page.expect_download() as waiting:

@@ -198,7 +198,13 @@ def test_a_second_opinion_is_given_blind_and_shown(serve, visit):
     saved(second)
     second.click("text=Back to the case")
     second.wait_for_selector(".standing.agreed")
-    assert second.locator(".standing.agreed").count() >= 1 and second.locator(".standing.differs").count() >= 1
+    heads = second.locator("section:has(.evidence) > h2")
+    assert heads.all_inner_texts() == ["≠ opinions differ · 1", "✓ fits · 1"]
+    assert second.locator(".evidence li").count() == 2
+    assert second.locator(".standing.agreed").count() == 1 and second.locator(".standing.differs").count() == 1
+    second.click("#nav >> text=Cases")
+    second.wait_for_selector(".list a")
+    assert second.locator(".list .said").all_inner_texts() == ["≠ 1 opinions differ", "✓ 1 fits", "? 0 maybe", "✕ 0 no"]
 
 
 def test_a_search_is_saved_and_watched(serve, visit):
@@ -232,7 +238,7 @@ def test_where_else_compare_and_the_timeline(serve, visit):
     check(page, "compared")
     page.keyboard.press("Escape")
     page.click("#times summary")
-    assert page.locator(".strip-row").count() == 4
+    until(page, "document.querySelectorAll('.strip-row').length === 4")
     page.click(".dot >> nth=3", force=True)
     page.wait_for_selector(".detail.open")
 
@@ -253,7 +259,8 @@ def test_what_is_not_good_is_said_and_shown_only_on_request(serve, visit):
     def worse(route):
         told = route.fetch().json()
         told |= {"no_good_match": True, "best_probability": 0.11, "threshold": 0.4, "error": 0.05}
-        told["notes"] = ["The model hardly knows: farthingale."]
+        told["notes"] = ["The model never learnt 'farthingale'; it may guess."]
+        told["unknown"] = {"farthingale": ""}
         route.fulfill(json=told)
 
     page.route("**/search", worse)
@@ -261,8 +268,11 @@ def test_what_is_not_good_is_said_and_shown_only_on_request(serve, visit):
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Only 5 % of searches for people who are not here reach 40 %.")
     assert page.locator(".card").count() == 0 and page.locator("u.unknown").inner_text() == "farthingale"
+    leads_on = [page.locator("#times"), page.locator(".toolbar .choose").first]
+    assert not any(each.is_visible() for each in leads_on)
     page.click("text=Show the best of a bad lot")
     page.wait_for_selector(CARDS)
+    assert all(each.is_visible() for each in leads_on)
     assert "best of a bad lot" in page.locator("#told").inner_text()
 
 

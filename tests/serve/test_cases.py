@@ -52,7 +52,7 @@ def test_marks_notes_and_searches_of_two_people_stand_in_one_case(server):
     assert told["notes"][0]["text"] == "<script>alert(1)</script>"
     mark(server, case, [ids["0002.png"]], None, ana)
     assert [crop["id"] for crop in read(server, case, ana)["crops"]] == [ids["0001.png"]]
-    assert server.client.get(URL, headers=ana).json()["cases"][0]["marks"] == {"fits": 1, "maybe": 1}
+    assert server.client.get(URL, headers=ana).json()["cases"][0]["marks"] == {"differ": 1}
     events = [entry["event"] for entry in server.log() if "event" in entry]
     assert events == ["case opened", "marked", "marked", "marked", "note written", "marked"]
     assert not any(crop in json.dumps(server.log()) for crop in ids.values())

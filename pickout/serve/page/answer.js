@@ -47,15 +47,10 @@ export function judgement(answer, hidden) {
     ];
   if (answer.no_good_match && !hidden)
     return [h("p", { class: "bad" }, h("b", {}, "No good match."), " This is the best of a bad lot."), faults];
-  if (answer.no_good_match === null && answer.candidates.length)
-    return [
-      h(
-        "p",
-        {},
-        "This gallery is not calibrated for such a query: the order means something, how good the best is cannot be told.",
-      ),
-      faults,
-    ];
+  // Where a gallery is calibrated, but not for such a query, a note of the server says so.
+  const told = answer.notes.some((note) => note.startsWith("Probabilities are only told"));
+  if (answer.no_good_match === null && answer.candidates.length && !told)
+    return [h("p", {}, "Best fit first. How probable each is cannot be told: this gallery is not calibrated."), faults];
   return faults;
 }
 

@@ -2,12 +2,13 @@
 
 import { ask, keep, of, session } from "./api.js";
 import { withPurpose } from "./app.js";
-import { clock, count, day, dialog, fill, form, h, plural } from "./dom.js";
+import { clock, count, day, dialog, fill, form, h, plural, sheet } from "./dom.js";
 import { evidenceList } from "./evidence.js";
 import { handOver } from "./handover.js";
 import { WORDS, marks, openCase } from "./marks.js";
 import { secondOpinion } from "./opinion.js";
 
+const JUDGED = { differ: ["≠", "opinions differ"], ...WORDS }; // each candidate counts once
 let second = null;
 let me = null;
 
@@ -50,15 +51,9 @@ async function list(main) {
   };
   fill(
     main,
-    h(
-      "div",
-      { class: "sheet" },
-      h(
-        "div",
-        { class: "sheet-head" },
-        h("h1", {}, "Cases"),
-        h("button", { class: "main", onclick: make }, "New case"),
-      ),
+    sheet(
+      "Cases",
+      h("button", { class: "main", onclick: make }, "New case"),
       cases.length
         ? h(
             "ul",
@@ -97,44 +92,36 @@ const tally = (numbers) =>
   h(
     "span",
     { class: "tally" },
-    Object.entries(WORDS).map(([verdict, [sign, word]]) =>
-      h("span", { class: `said ${verdict}` }, `${sign} ${count(numbers[verdict] ?? 0)} ${word}`),
+    Object.entries(JUDGED).map(
+      ([verdict, [sign, word]]) =>
+        (numbers[verdict] || verdict in WORDS) &&
+        h("span", { class: `said ${verdict}` }, `${sign} ${count(numbers[verdict] ?? 0)} ${word}`),
     ),
   );
 
 function one(main, found) {
-  const again = async () => one(main, await ask(of("cases", found.id)));
-  const by = (verdict) => found.crops.filter((crop) => crop.marks.some((each) => each.verdict === verdict));
-  const numbers = Object.fromEntries(Object.keys(WORDS).map((verdict) => [verdict, by(verdict).length]));
+  const work = async () => {
+    await openCase(found.id);
+    one(main, await ask(of("cases", found.id)));
+  };
+  const by = Object.groupBy(found.crops, ({ marks: [first, ...rest] }) =>
+    rest.every((each) => each.verdict === first.verdict) ? first.verdict : "differ",
+  );
+  const numbers = Object.fromEntries(Object.entries(by).map(([verdict, crops]) => [verdict, crops.length]));
   const here = session.case === found.id;
   const wanted = found.crops.filter((crop) => crop.marks.every((each) => each.by !== me));
   fill(
     main,
-    h(
-      "div",
-      { class: "sheet" },
+    sheet(
+      found.name,
       h(
         "div",
-        { class: "sheet-head" },
-        h("h1", {}, found.name),
-        h(
-          "div",
-          { class: "actions" },
-          h(
-            "button",
-            {
-              class: here ? "" : "main",
-              disabled: here,
-              onclick: async () => {
-                await openCase(found.id);
-                again();
-              },
-            },
-            here ? "Marks go here" : "Work on this case",
-          ),
-          h("button", { onclick: () => handOver(found) }, "Hand over"),
-          h("button", { class: "quiet", onclick: () => forget(found) }, "Delete"),
-        ),
+        { class: "actions" },
+        here
+          ? h("span", { class: "tag" }, "marks go here")
+          : h("button", { class: "main", onclick: work }, "Work on this case"),
+        h("button", { onclick: () => handOver(found) }, "Hand over"),
+        h("button", { class: "quiet", onclick: () => forget(found) }, "Delete"),
       ),
       h("p", { class: "note" }, `Opened ${day(found.made)} by ${found.by}. `, tally(numbers)),
       found.about && h("p", { class: "about" }, found.about),
@@ -155,14 +142,14 @@ function one(main, found) {
           ),
         ),
       found.crops.length
-        ? ["fits", "maybe", "no"]
-            .filter((verdict) => by(verdict).length)
-            .map((verdict) =>
+        ? Object.entries(JUDGED)
+            .filter(([verdict]) => by[verdict])
+            .map(([verdict, words]) =>
               h(
                 "section",
                 {},
-                h("h2", {}, `${WORDS[verdict].join(" ")} · ${by(verdict).length}`),
-                evidenceList(found, by(verdict)),
+                h("h2", {}, `${words.join(" ")} · ${count(by[verdict].length)}`),
+                evidenceList(found, by[verdict]),
               ),
             )
         : h("p", { class: "state small" }, "Nothing is marked yet. Search, and press F, M or N on a candidate."),

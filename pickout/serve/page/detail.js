@@ -9,6 +9,7 @@ import { percent } from "./grid.js";
 import { hasScene, showScene } from "./scene.js";
 import { announce, clock, day, fill, h, key, moment } from "./dom.js";
 
+const ROOM = matchMedia("(min-width: 80.01rem)"); // as the style sheet has it: the panel stands beside the candidates
 const TWICE = 400; // milliseconds within which two clicks are one: the panel goes on to the next candidate in between
 
 export class Detail {
@@ -25,14 +26,13 @@ export class Detail {
   reset() {
     this.item = null;
     this.node.classList.remove("open");
-    fill(
-      this.node,
-      h(
-        "div",
-        { class: "state small" },
-        h("p", {}, "Choose a candidate to look closer: ", key("Enter"), " or a click."),
-      ),
-    );
+    fill(this.node, h("p", { class: "note" }, "Look closer: ", key("Enter"), " or a click."));
+  }
+
+  // The best candidate is looked at from the start where there is room beside the others, unless one closed that.
+  preview(item) {
+    this.reset();
+    if (item && !this.closed && ROOM.matches) this.open(item);
   }
 
   // On a wide page the panel follows the candidate that is turned to.
@@ -42,6 +42,7 @@ export class Detail {
 
   open(item, { focus = false, why = false, where = false, scene = false } = {}) {
     this.item = item;
+    this.closed = false;
     this.parts = {
       mark: h("div", { class: "marks" }),
       why: h("div", { class: "why" }),
@@ -66,7 +67,24 @@ export class Detail {
         h("button", { class: "icon", "aria-label": "Close", onclick: () => this.close() }, "✕"),
       ),
       h("p", { class: "caution" }, "A candidate, not an identification."),
-      this.parts.frame,
+      h(
+        "div",
+        { class: "look" },
+        this.parts.frame,
+        h(
+          "dl",
+          { class: "facts" },
+          fact("Camera", item.camera ?? "unknown"),
+          fact("Time", moment(item.time)),
+          fact("Probability", percent(item.probability)),
+          fact("Track", item.track),
+          Object.entries(item.labels ?? {}).map(([name, value]) => fact(name, value)),
+          fact("Video", item.video),
+          fact("Frame", item.frame),
+          fact("Box", item.box?.join(", ")),
+          fact("Size", item.width && `${item.width} × ${item.height} pixels`),
+        ),
+      ),
       this.parts.mark,
       h(
         "div",
@@ -81,19 +99,6 @@ export class Detail {
       this.parts.scene,
       this.parts.why,
       this.parts.where,
-      h(
-        "dl",
-        { class: "facts" },
-        fact("Camera", item.camera ?? "unknown"),
-        fact("Time", moment(item.time)),
-        fact("Probability", percent(item.probability)),
-        fact("Track", item.track),
-        fact("Video", item.video),
-        fact("Frame", item.frame),
-        fact("Box", item.box?.join(", ")),
-        Object.entries(item.labels ?? {}).map(([name, value]) => fact(name, value)),
-        fact("Size", item.width && `${item.width} × ${item.height} pixels`),
-      ),
     );
     this.node.classList.add("open");
     this.showMarks();
@@ -104,6 +109,7 @@ export class Detail {
   }
 
   close() {
+    this.closed = true;
     this.reset();
     this.options.closed();
   }
@@ -191,17 +197,32 @@ export class Detail {
   async why() {
     if (!(await withPurpose())) return;
     const { why, frame } = this.parts;
-    await showWhy(why, frame, this.item.id, this.options.sentence(), () => why === this.parts.why);
+    const told = showWhy(why, frame, this.item.id, this.options.sentence(), () => why === this.parts.why);
+    await this.shown(why, told);
   }
 
   async scene() {
     if (!(await withPurpose())) return;
     const { scene } = this.parts;
-    await showScene(scene, this.item, () => scene === this.parts.scene);
+    await this.shown(
+      scene,
+      showScene(scene, this.item, () => scene === this.parts.scene),
+    );
   }
 
   async whereElse() {
     if (!(await withPurpose())) return;
-    await showElsewhere(this.parts.where, this.item, (each) => this.open(each, { focus: true }));
+    const { where } = this.parts;
+    await this.shown(
+      where,
+      showElsewhere(where, this.item, (each) => this.open(each, { focus: true })),
+    );
+  }
+
+  // What was asked for is scrolled to, when it begins and when it is there.
+  async shown(part, coming) {
+    part.scrollIntoView({ block: "nearest" });
+    await coming;
+    part.scrollIntoView({ block: "nearest" });
   }
 }

@@ -76,6 +76,10 @@ export const form = (title, ...children) =>
     ),
   );
 
+// A view of its own: what it is, what can be done there, what stands in it.
+export const sheet = (title, actions, ...children) =>
+  h("div", { class: "sheet" }, h("div", { class: "sheet-head" }, h("h1", {}, title), actions), children);
+
 export const isTyping = (target) => target.closest("input, textarea, select, dialog, [contenteditable]") !== null;
 
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
@@ -98,6 +102,8 @@ export function date(iso) {
 export function moment(iso) {
   return iso ? `${day(iso)} ${YEAR.format(new Date(`${iso.slice(0, 10)}T00:00:00Z`))}, ${clock(iso)}` : "time unknown";
 }
+
+export const localNow = () => new Date(Date.now() - 60_000 * new Date().getTimezoneOffset()).toISOString().slice(0, 19);
 
 export const count = (number) => number.toLocaleString();
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;

@@ -1,6 +1,6 @@
 // A second opinion: what others marked is hidden until one has judged oneself.
 
-import { fill, h } from "./dom.js";
+import { fill, h, sheet } from "./dom.js";
 import { Grid } from "./grid.js";
 import { marks, openCase } from "./marks.js";
 
@@ -27,15 +27,9 @@ export function secondOpinion(main, found, me) {
   const left = h("p", { class: "count" });
   fill(
     main,
-    h(
-      "div",
-      { class: "sheet" },
-      h(
-        "div",
-        { class: "sheet-head" },
-        h("h1", {}, "Second opinion"),
-        h("a", { class: "button", href: `#/cases/${found.id}` }, "Back to the case"),
-      ),
+    sheet(
+      "Second opinion",
+      h("a", { class: "button", href: `#/cases/${found.id}` }, "Back to the case"),
       h(
         "p",
         { class: "caution" },

@@ -2,24 +2,26 @@
 
 import { ask, cropImage, of } from "./api.js";
 import { fill, form, h, toast } from "./dom.js";
+import { openTime, otherNotes, unknownWords } from "./doubts.js";
 import { MOST_WEIGHT } from "./query.js";
 
 export class QueryBox {
   // options: ask(query): a new sentence; change(query): another part; known
   constructor(options) {
     this.options = options;
-    this.sentence = h("input", {
-      type: "search",
+    this.sentence = h("textarea", {
       class: "sentence",
+      rows: "1",
       "aria-label": "Describe the person",
-      placeholder: "a man with a red rucksack near the lobby after 3 pm yesterday",
+      placeholder: "Clothes, colours, bag, hair; where and when",
       maxlength: "10000",
       autocomplete: "off",
       spellcheck: true,
       enterkeyhint: "search",
     });
-    this.more = h("div", { class: "parts", "aria-label": "Other parts" });
+    this.more = h("div", { class: "parts", role: "group", "aria-label": "Other parts" });
     this.chips = h("div", { class: "chips", role: "group", "aria-label": "Filters that hold" });
+    this.pictures = new Map(); // what was uploaded from this page, to be seen in its part
     this.notes = h("div", { class: "notes", id: "notes" });
     const picture = h("input", {
       type: "file",
@@ -57,8 +59,7 @@ export class QueryBox {
       },
       h("div", { class: "line" }, this.sentence, add, h("button", { class: "main" }, "Search")),
       picture,
-      this.more,
-      this.chips,
+      h("div", { class: "band" }, this.more, this.chips),
     );
     this.node.addEventListener("dragover", (event) => event.preventDefault());
     this.node.addEventListener("drop", (event) => {
@@ -67,6 +68,10 @@ export class QueryBox {
     });
     this.sentence.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.sentence.blur();
+      if (event.key === "Enter") {
+        event.preventDefault();
+        this.submit();
+      }
     });
   }
 
@@ -149,7 +154,16 @@ export class QueryBox {
       this.more,
       first,
       query.texts.slice(1).map((each) => part("text", `“${each.value}”`, query.texts, each, true)),
-      query.pictures.map((each) => part("image", each.name ?? "picture", query.pictures, each, true)),
+      query.pictures.map((each) => {
+        const url = this.pictures.get(each.id);
+        return part(
+          "image",
+          [url && h("img", { src: url, alt: "" }), each.name ?? "picture"],
+          query.pictures,
+          each,
+          true,
+        );
+      }),
       query.more.map((each) =>
         part("image", ["more like ", cropImage(each.id, { alt: "this crop" })], query.more, each, true),
       ),
@@ -166,10 +180,17 @@ export class QueryBox {
     this.options.change(this.query);
   }
 
-  showChips(chips, changed) {
+  // chips: the filters that hold; open: times that are no filter yet; days: those that candidates were seen on
+  showChips(chips, changed, open = [], days = []) {
     if (changed) this.dropped = changed;
+    const plain = !chips.length && !open.length && this.more.hidden;
     fill(
       this.chips,
+      plain &&
+        h("span", { class: "note wide" }, "Where and when may stand in the sentence, with a camera’s name and a day."),
+      open.map((each) =>
+        openTime(each, days, (value) => this.say(this.query.texts[0].value.replace(each.text, value))),
+      ),
       chips.map((chip) =>
         h(
           "span",
@@ -190,7 +211,7 @@ export class QueryBox {
           ),
         ),
       ),
-      chips.some((chip) => chip.read) &&
+      (chips.some((chip) => chip.read) || open.length > 0) &&
         h(
           "button",
           {
@@ -206,33 +227,13 @@ export class QueryBox {
     );
   }
 
-  // Words that the model hardly knows are underlined where they stand in the sentence.
-  showNotes(notes, query) {
-    const unknown = notes
-      .map((note) => /The model hardly knows: (.*?)(?: and \d+ more)?\./.exec(note)?.[1].split(", ") ?? [])
-      .flat()
-      .map((word) => word.toLowerCase());
-    const others = notes.filter((note) => !note.startsWith("The model hardly knows"));
-    const sentence = query.parsed?.description ?? query.texts[0].value;
-    const marked = sentence
-      .split(/(\s+)/)
-      .map((word) =>
-        unknown.includes(word.toLowerCase().replace(/[^\p{L}\p{N}'-]/gu, ""))
-          ? h("u", { class: "unknown" }, word)
-          : word,
-      );
-    fill(
-      this.notes,
-      unknown.length > 0 &&
-        h(
-          "p",
-          {},
-          h("b", {}, "The model hardly knows the underlined words: "),
-          marked,
-          ". It knows clothes, colours, bags, hair and things carried: say it in those.",
-        ),
-      others.map((note) => h("p", {}, note)),
-    );
+  // What the answer tells of the words.
+  showNotes(answer, query) {
+    const again = () => {
+      this.show(query);
+      this.options.ask(query);
+    };
+    fill(this.notes, unknownWords(answer.unknown, query, again), otherNotes(answer.notes));
   }
 
   async add(what, picture) {
@@ -264,6 +265,7 @@ export class QueryBox {
     form.append("file", file);
     try {
       const { picture } = await ask(of("pictures"), { form });
+      this.pictures.set(picture, URL.createObjectURL(file));
       this.query.pictures.push({ id: picture, name: file.name, weight: 1 });
       this.changed();
     } catch (error) {

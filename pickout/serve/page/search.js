@@ -1,28 +1,28 @@
 // The search view: the query with its parts and filters, the candidates, and one of them looked at closely.
 
 import { ask, keep, of, session } from "./api.js";
-import { judgement, noGoodMatch, notSearched, nothingPasses, pager } from "./answer.js";
+import { judgement, noGoodMatch, notSearched, nothingPasses } from "./answer.js";
 import { withPurpose } from "./app.js";
 import { find } from "./candidates.js";
 import { compare } from "./compare.js";
 import { Detail } from "./detail.js";
-import { announce, byId, count, day, fill, h, plural, toast } from "./dom.js";
+import { announce, byId, fill, localNow, toast } from "./dom.js";
 import { filterPanel } from "./filters.js";
 import { firstRun } from "./first.js";
 import { Grid, VERDICTS } from "./grid.js";
 import { layout } from "./layout.js";
-import { mark, marks, openCase, saved } from "./marks.js";
+import { mark, openCase } from "./marks.js";
 import { PAGE, alike, chips, empty, fromAddress, isEmpty, toAddress, where } from "./query.js";
 import { QueryBox } from "./querybox.js";
 import { saveSearch, savedSearches } from "./saved.js";
 import { invitation, toSearch } from "./start.js";
 import { timeline } from "./timeline.js";
-import { caseLine, selection, toolbar } from "./toolbar.js";
+import { Around } from "./toolbar.js";
 
 let query = empty();
 let known = null;
 let answer = null;
-let grid, box, detail, built, going, running, insisted;
+let grid, box, detail, around, built, going, running, insisted;
 
 export async function show(main, _, found, current) {
   known = found;
@@ -52,9 +52,9 @@ export function press(event) {
     box.focus();
     return true;
   }
+  if (event.key === "Escape" && grid.selected.size) return grid.press(event);
   if (detail.press(event)) return true;
-  const current = grid.current;
-  const letter = event.key.toLowerCase();
+  const [current, letter] = [grid.current, event.key.toLowerCase()];
   if (!current) return false;
   const act = {
     "]": answer.more && (() => turn(1)),
@@ -98,7 +98,7 @@ function build() {
   grid = new Grid({
     label: "Candidates",
     sentence,
-    changed: showTally,
+    changed: () => around.tally(),
     turned: (item) => detail.follow(item),
     open: (item, options) => detail.open(item, options),
     more: async () => answer.more && (await turn(1, { focus: true })),
@@ -110,21 +110,30 @@ function build() {
     closed: () => grid.go(grid.at),
   });
   box = new QueryBox({
-    ask: (changed) => {
-      query = changed;
-      query.page = 1;
-      go({ parse: true });
+    ask: (next) => {
+      query = next;
+      changed({ parse: true });
     },
-    change: (changed) => {
-      query = changed;
-      query.page = 1;
-      if (!isEmpty(query)) go();
+    change: (next) => {
+      query = next;
+      if (!isEmpty(query)) changed();
     },
     known,
   });
+  around = new Around(grid, {
+    change: (name, value) => {
+      query[name] = value;
+      changed();
+    },
+    save: () => saveSearch(query),
+    compare: compareChosen,
+    like,
+    turn,
+  });
   const view = layout({ box, grid, detail, timesOpened: showTimes });
+  around.view = view;
   built = { view, gallery: session.gallery, address: null };
-  document.addEventListener("marks", showCase);
+  document.addEventListener("marks", () => around.case());
   document.addEventListener("case-opened", searchForCase);
 }
 
@@ -139,7 +148,7 @@ function start() {
   answer = null;
   built.address = toAddress(query);
   showFilters();
-  showCase();
+  around.case();
   fill(byId("toolbar"), toSearch(known.gallery));
   fill(byId("told"));
   fill(byId("pager"));
@@ -150,6 +159,12 @@ function start() {
     go();
   });
   box.focus();
+}
+
+// Another query: from its first page on.
+function changed(how) {
+  query.page = 1;
+  isEmpty(query) && !how ? showFilters() : go(how);
 }
 
 // A change of the query goes into the address, so that the back button undoes it.
@@ -163,10 +178,15 @@ async function go({ parse = false, focus = false } = {}) {
   if (parse) {
     query.parsed = null;
     const said = query.texts.filter((each) => each.value.trim());
-    const parsed =
-      said.length === 1 ? await ask(of("parse"), { json: { sentence: said[0].value, now: localNow() } }) : null;
-    if (mine !== going) return; // something else was asked meanwhile
-    query.parsed = parsed;
+    try {
+      const json = { sentence: said[0]?.value, now: localNow() };
+      const parsed = said.length === 1 ? await ask(of("parse"), { json }) : null;
+      if (mine !== going) return; // something else was asked meanwhile
+      query.parsed = parsed;
+    } catch (error) {
+      if (mine === going) failed(error, () => go({ parse, focus }));
+      return;
+    }
   }
   insisted = false;
   built.address = toAddress(query);
@@ -174,15 +194,12 @@ async function go({ parse = false, focus = false } = {}) {
   await run({ focus });
 }
 
-const localNow = () => new Date(Date.now() - 60_000 * new Date().getTimezoneOffset()).toISOString().slice(0, 19);
-
 async function run({ focus }) {
   if (!(await withPurpose())) return;
   running?.abort();
   const mine = (running = new AbortController());
   built.address = toAddress(query);
-  built.view.classList.remove("fresh");
-  box.showChips(chips(query));
+  built.view.classList.remove("fresh", "nothing");
   showFilters();
   grid.wait(24);
   byId("told").classList.add("waiting");
@@ -191,24 +208,28 @@ async function run({ focus }) {
     answer = { ...(await find(query, mine.signal)), sentence };
   } catch (error) {
     if (error.name === "AbortError") return;
-    return failed(error);
+    return failed(error, () => run({ focus }));
   } finally {
     byId("told").classList.remove("waiting");
   }
   showAnswer({ focus });
 }
 
-function failed(error) {
+// again(): makes the search once more, by itself where the server comes back before something else is searched for
+function failed(error, again) {
   if (error.message === "no case of this id" && session.case) {
     keep({ case: "" });
-    return run({ focus: false });
+    return again();
   }
   answer = null;
-  const told =
-    error.kind === "offline" ? "The server does not answer. The search is made when it is back." : error.message;
-  grid.say(...notSearched(told, () => run({ focus: false })));
+  const away = error.kind === "offline";
+  const told = away ? "The server does not answer. The search is made when it is back." : error.message;
+  built.view.classList.add("nothing");
+  grid.say(...notSearched(told, again));
   announce(told);
-  if (error.kind === "offline") document.addEventListener("online-again", () => run({ focus: false }), { once: true });
+  const [mine, asked] = [going, running];
+  if (away)
+    document.addEventListener("online-again", () => mine === going && asked === running && again(), { once: true });
 }
 
 function showAnswer({ focus }) {
@@ -226,56 +247,17 @@ function showAnswer({ focus }) {
       ...nothingPasses(() => {
         query.where = {};
         if (query.parsed) query.parsed.where = {};
-        go();
+        changed();
       }),
     );
-  box.showNotes(answer.notes, query);
-  detail.reset();
-  showToolbar();
+  built.view.classList.toggle("nothing", !grid.items.length);
+  box.showNotes(answer, query);
+  showFilters();
+  detail.preview(grid.items[0]);
+  around.show(answer, query);
   fill(byId("told"), judgement(answer, bad));
   showTimes();
-  showPager();
-  showCase();
   announce(bad ? "No good match" : `${answer.candidates.length} candidates`);
-}
-
-function showToolbar() {
-  const best = query.order === "relevance" ? "" : `, the ${count(answer.all.length)} best of them by ${query.order}`;
-  const days = new Set(answer.candidates.map((each) => day(each.time)));
-  const one = days.size === 1 && !days.has("") ? ` · ${[...days][0]}` : "";
-  const change = (name, value) => {
-    query[name] = value;
-    query.page = 1;
-    go();
-  };
-  fill(
-    byId("toolbar"),
-    toolbar(`${plural(answer.passed, "crop")} searched${best}${one}`, query, {
-      change,
-      filters: () => byId("filters").classList.toggle("open"),
-      save: () => saveSearch(query),
-    }),
-  );
-  showTally();
-}
-
-function showTally() {
-  const bulk = built && built.view.querySelector("#bulk");
-  if (!bulk) return;
-  bulk.hidden = !grid.selected.size;
-  if (!bulk.hidden) fill(bulk, selection(grid, { compare: compareChosen, like }));
-  const tally = byId("tally");
-  if (tally && answer)
-    fill(
-      tally,
-      grid.items.length > 0 &&
-        `${grid.items.filter((each) => marks.has(each.id)).length} of ${grid.items.length} judged`,
-    );
-}
-
-function showCase() {
-  const bar = built?.view.querySelector("#case-bar");
-  if (bar) fill(bar, caseLine(session.case, saved(), marks.size));
 }
 
 // As high as the cameras that may be seen need, before the answer comes, so that nothing moves when it does.
@@ -298,10 +280,6 @@ async function seeOne(id) {
   detail.open(grid.items[here], { scene: true });
 }
 
-function showPager() {
-  fill(byId("pager"), grid.items.length > 0 && pager(query.page, PAGE, answer.candidates.length, answer.more, turn));
-}
-
 async function turn(step, { focus = true } = {}) {
   query.page = Math.max(1, query.page + step);
   window.scrollTo({ top: 0 });
@@ -310,22 +288,13 @@ async function turn(step, { focus = true } = {}) {
 }
 
 function showFilters() {
-  fill(
-    byId("filters"),
-    filterPanel(query, known.gallery, () => {
-      query.page = 1;
-      isEmpty(query) ? showFilters() : go();
-    }),
-  );
-  box.showChips(chips(query), () => {
-    query.page = 1;
-    isEmpty(query) ? showFilters() : go();
-  });
+  fill(byId("filters"), filterPanel(query, known.gallery, changed));
+  const days = new Set((answer?.all ?? []).map((each) => each.time?.slice(0, 10)).filter(Boolean));
+  box.showChips(chips(query), changed, query.parsed?.open, [...days].sort().slice(0, 30));
 }
 
 function like(kind, ids) {
   alike(query, kind, ids);
-  query.page = 1;
   box.show(query);
-  go({ focus: true });
+  changed({ focus: true });
 }

@@ -1,7 +1,7 @@
 // An image of the site with its cameras on it. Nothing is loaded from elsewhere.
 
 import { Failure, ask, of, session } from "./api.js";
-import { count, fill, form, h, toast } from "./dom.js";
+import { count, fill, form, h, sheet, toast } from "./dom.js";
 
 export async function show(main, _, known) {
   const { cameras, image } = await ask(of("site"));
@@ -27,27 +27,18 @@ export async function show(main, _, known) {
     },
   });
   const plan = h("div", { class: "plan" });
-  const head = h(
-    "div",
-    { class: "sheet-head" },
-    h("h1", {}, "Site"),
-    may &&
-      h("button", { class: image ? "" : "main", onclick: () => file.click() }, image ? "Another plan" : "Add a plan"),
-    file,
-  );
+  const view = (...children) => {
+    const words = image ? "Another plan" : "Add a plan";
+    const add = may && h("button", { class: image ? "" : "main", onclick: () => file.click() }, words);
+    return fill(main, sheet("Site", [add, file], children));
+  };
   if (!image) {
-    return fill(
-      main,
+    return view(
       h(
         "div",
-        { class: "sheet" },
-        head,
-        h(
-          "div",
-          { class: "state" },
-          h("h2", {}, "No plan of the site"),
-          h("p", {}, "A floor plan or an aerial picture, with the cameras on it. A click on a camera searches there."),
-        ),
+        { class: "state" },
+        h("h2", {}, "No plan of the site"),
+        h("p", {}, "A floor plan or an aerial picture, with the cameras on it. A click on a camera searches there."),
       ),
     );
   }
@@ -93,21 +84,15 @@ export async function show(main, _, known) {
     if (told) save({ ...cameras, [told.name]: at });
   });
   fill(plan, picture, pins);
-  fill(
-    main,
-    h(
-      "div",
-      { class: "sheet" },
-      head,
-      may &&
-        h(
-          "p",
-          { class: "note" },
-          left.length
-            ? `Click where a camera stands. Not placed yet: ${left.join(", ")}.`
-            : "Click on the plan to move a camera.",
-        ),
-      plan,
-    ),
+  view(
+    may &&
+      h(
+        "p",
+        { class: "note" },
+        left.length
+          ? `Click where a camera stands. Not placed yet: ${left.join(", ")}.`
+          : "Click on the plan to move a camera.",
+      ),
+    plan,
   );
 }

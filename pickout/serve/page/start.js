@@ -11,10 +11,11 @@ export const toSearch = ({ crops, values }) =>
 
 export function invitation({ values }, say) {
   const [camera] = Object.keys(values.camera ?? {});
+  // Each finds somebody among the drawn people of `pickout serve --demo`, as a test makes sure.
   const examples = [
-    "a woman in a red coat with a handbag",
-    "a man in a blue shirt and grey trousers with a backpack",
-    `somebody in a yellow top${camera ? ` at camera ${camera}` : ""}`,
+    "a woman in a pink dress",
+    "a man in a turquoise jacket and dark trousers",
+    `a person in a yellow top and dark shorts${camera ? ` at camera ${camera}` : ""}`,
   ];
   return [
     h("h2", {}, "Say what the witness said"),

@@ -2,22 +2,16 @@
 
 import { ask, cropImage, of } from "./api.js";
 import { withPurpose } from "./app.js";
-import { clock, day, fill, form, h, toast } from "./dom.js";
+import { clock, day, fill, form, h, sheet, toast } from "./dom.js";
 
 export async function show(main) {
   const [{ watches }, { saved }] = await Promise.all([ask(of("watches")), ask(of("saved"))]);
   const again = () => show(main);
   fill(
     main,
-    h(
-      "div",
-      { class: "sheet" },
-      h(
-        "div",
-        { class: "sheet-head" },
-        h("h1", {}, "Watches"),
-        h("button", { class: "main", disabled: !saved.length, onclick: () => make(saved, again) }, "New watch"),
-      ),
+    sheet(
+      "Watches",
+      h("button", { class: "main", disabled: !saved.length, onclick: () => make(saved, again) }, "New watch"),
       h(
         "p",
         { class: "note" },
