@@ -20,7 +20,7 @@ _RECENT = 60
 
 
 MANY = 260
-"""Rows that an approximate index needs."""
+"""Rows at least where searches are approximate."""
 
 
 @dataclass

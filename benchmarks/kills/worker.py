@@ -102,7 +102,7 @@ def take_in(path: Path, file: str) -> None:
 
 
 def approximate(path: Path) -> None:
-    opened(path).approximate(settings=ApproximateSettings(above=0, searches=10))
+    opened(path).approximate(settings=ApproximateSettings(above=0, searches=10, faster=0))
 
 
 def save(path: Path, name: str, ids: list[str]) -> None:

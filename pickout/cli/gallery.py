@@ -132,13 +132,13 @@ def approximate(
     model: Model = None,
     device: Device = "auto",
     set_: Annotated[Texts, setting("above=2000000")] = None,
-    off: Annotated[bool, typer.Option("--off", help="Remove the index: search exactly again.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Remove the codes: search exactly again.")] = False,
     json: Json = False,
 ) -> None:
-    """Search a gallery too large to hold in memory through an index, and measure how much that misses.
+    """Search a gallery too large to hold in memory by codes, and measure how much that misses and how fast it is.
 
-    The best crops that the index names are scored exactly. Recall is measured with drawn sentences and with crops of
-    the gallery, beside an exact search, and written to approximate.json."""
+    The best crops by one bit for each number of a vector are scored exactly. Recall and time are measured with drawn
+    sentences and with crops of the gallery, beside an exact search, and written to approximate.json."""
     from pickout.synthetic.captions import drawn_sentences
 
     opened = Gallery.open(gallery)
@@ -147,12 +147,12 @@ def approximate(
         tell({"gallery": str(gallery), "search": "exact"}, json=json)
         return
     settings = settings_of(ApproximateSettings, set_)
-    check_size(gallery, opened.count(), settings)
+    check_size(gallery, opened.count(), settings.above)
     encoder = loading.load_model(model or loading.remembered_model(gallery, opened.manifest), device)
     with progress("encoding sentences", quiet=json) as show:
         sentences = drawn_sentences(settings.searches, seed=settings.seed)
         found = opened.approximate(sentences, encoder, settings=settings, tell=lambda what: show(0, None, what=what))
-    told = {name: getattr(found, name) for name in ("rows", "above", "partitions", "probes", "oversample")}
+    told = {name: getattr(found, name) for name in ("rows", "above", "oversample", "faster")}
     recalls = [each.model_dump(mode="json") if json else each.told() for each in found.recalls]
     tell({"gallery": str(gallery), **told, "recalls": recalls}, json=json)
     for warning in found.warnings():

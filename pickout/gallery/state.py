@@ -3,13 +3,19 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
-from pickout.gallery.approximate.build import ApproximateSettings, Approximation, approximate, search_exactly, usable
+from pickout.gallery.approximate.build import (
+    ApproximateSettings,
+    Approximation,
+    approximate,
+    keep_codes,
+    search_exactly,
+    usable,
+)
 from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.changes.edits import (
     Change,
@@ -126,6 +132,7 @@ class OpenGallery:
         store = self._writable()
         with changing(self.path, store):
             store.compact()
+            keep_codes(self.path, store)
 
     def approximate(
         self,
@@ -135,7 +142,7 @@ class OpenGallery:
         settings: ApproximateSettings | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Approximation:
-        """Search through an index, without holding vectors; see `pickout.gallery.approximate.build`. Recall is measured
+        """Search by codes, without holding vectors; see `pickout.gallery.approximate.build`. Recall is measured
         with crops and with `sentences`, which need a model. `UsageError` for so few crops that none is needed."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
         return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
@@ -146,7 +153,7 @@ class OpenGallery:
         return "exact" if about is None else f"approximate: {about.told()}"
 
     def search_exactly(self) -> None:
-        """Remove the index: a search holds all vectors from now on."""
+        """Remove the codes: a search holds all vectors from now on."""
         search_exactly(self.path, self._writable())
 
     @property
@@ -231,8 +238,8 @@ class OpenGallery:
         version, about = self._store.version(), usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
-            vectors = None if about is None else partial(about.vectors, self._opened)
             before = self._before if self._opened.name == self._before_of else None
+            vectors = None if about is None else about.vectors(self._opened, before)
             self._before = None
             self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

@@ -67,7 +67,7 @@ def verify(
 
 @router.post("/approximate", **stream(answers.Searched))
 def approximate(work: Managing, body: ApproximateBody) -> Response:
-    """Search a gallery too large to hold through an index, and measure how much that misses; or, `off`, exactly."""
+    """Search a gallery too large to hold by codes, and measure how much that misses; or, `off`, exactly."""
     hosted, settings = work.hosted, body.settings
 
     def change(tell: Tell) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def approximate(work: Managing, body: ApproximateBody) -> Response:
         if body.off:
             opened.search_exactly()
         else:
-            check_size(hosted.path, opened.count(), settings)
+            check_size(hosted.path, opened.count(), settings.above)
             sentences = drawn_sentences(settings.searches, seed=settings.seed)
             opened.approximate(sentences, settings=settings, tell=told_steps(tell))
         return {"search": opened.how_searched()}

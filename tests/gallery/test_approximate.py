@@ -9,12 +9,14 @@ from datetime import datetime
 import numpy as np
 import pytest
 from colour_encoder import ColourEncoder
+from lancedb.index import BTree
 from PIL import Image
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.gallery.approximate import far_vectors
-from pickout.gallery.approximate.build import APPROXIMATE, ApproximateSettings, fitting_partitions, read_approximation
-from pickout.gallery.approximate.far_vectors import FarVectors
+from pickout.gallery.approximate.build import APPROXIMATE, ApproximateSettings, read_approximation
+from pickout.gallery.approximate.codes import Codes
+from pickout.gallery.approximate.far_vectors import CODES, FarVectors
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.filters import Where
@@ -29,7 +31,7 @@ ANYONE = Query(["anyone"])
 buffer = io.BytesIO()
 Image.new("RGB", (2, 3)).save(buffer, "JPEG")
 THUMBNAIL = buffer.getvalue()
-SETTINGS = ApproximateSettings(above=1000, searches=40, partitions=30, target=0.999, codes="bytes")
+SETTINGS = ApproximateSettings(above=1000, searches=40, target=0.999, faster=0)
 
 
 class Pointing:
@@ -96,7 +98,6 @@ def large(built, tmp_path, monkeypatch):
 
 
 def call_large(patch):
-    patch.setattr(far_vectors, "_GATHERED", 100)
     patch.setattr(far_vectors, "_DEEP", 32)
 
 
@@ -143,20 +144,6 @@ def test_a_search_ends_when_crops_go_away_between_counting_and_asking(large, gon
     assert len(few.places) == 20 or grouping is not Grouping.NONE
 
 
-def test_a_search_ends_where_a_part_of_the_index_gives_nothing(large, points, monkeypatch):
-    """As after a damaged page: the same rows never come, however deep one asks."""
-    near = far_vectors.near
-
-    def half(*asked, vectors):
-        ids, found = near(*asked, vectors=vectors)
-        keep = np.array([int(identifier[:2], 16) % 2 == 0 for identifier in ids], bool)
-        return ids[keep], found[keep] if vectors else found
-
-    monkeypatch.setattr(far_vectors, "near", half)
-    answer = large.ask(sentence(points[5]), top=ROWS)
-    assert 600 < len(answer.hits) < 900 and not answer.more
-
-
 def test_the_answer_says_that_it_is_approximate_and_how_much_that_misses(large):
     answer = large.ask(sentence(np.eye(SIZE)[0]))
     (note,) = [note for note in answer.notes if "approximately" in note]
@@ -176,28 +163,15 @@ def test_the_answer_says_that_it_is_approximate_and_how_much_that_misses(large):
 def test_a_target_that_was_missed_is_said(large):
     told = read_approximation(large.path, large.manifest)
     low = told.recalls[1].model_copy(update={"interval": (0.9, 0.95)})
-    missed = told.model_copy(update={"recalls": (told.recalls[0], low), "codes": "bits"})
+    missed = told.model_copy(update={"recalls": (told.recalls[0], low)})
     (warning,) = missed.warnings()
-    assert "target of 0.999 is missed" in warning and "codes=bytes" in warning
-    assert "codes=bytes" not in missed.model_copy(update={"codes": "bytes"}).warnings()[0]
+    assert "target of 0.999 is missed" in warning
     fine = low.model_copy(update={"interval": (0.9, 1.0)})
     assert missed.model_copy(update={"recalls": (fine,)}).warnings() == []
 
 
-@pytest.mark.parametrize("few", [0, 4])
-def test_vectors_that_come_along_and_vectors_fetched_afterwards_are_the_same(large, points, monkeypatch, few):
-    resident = large._current()
-    query = points[11].astype(np.float32)
-    allowed = np.arange(ROWS) % 2 == 0
-    expected = resident.vectors.top(query, top=30, order_N=resident.order, allowed_N=allowed, penalties=())
-    monkeypatch.setattr(far_vectors, "_FEW", few)
-    found = resident.vectors.top(query, top=30, order_N=resident.order, allowed_N=allowed, penalties=())
-    assert found[0].tolist() == expected[0].tolist()
-    assert found[1].tolist() == expected[1].tolist()
-
-
 def test_where_a_filter_leaves_few_rows_nothing_is_missed(large, points, monkeypatch):
-    monkeypatch.setattr(far_vectors, "_GATHERED", 150)
+    monkeypatch.setattr(far_vectors, "_DEEP", 64)
     query = Pointing().encode_texts([sentence(unit(np.ones(SIZE)))])[0]
     allowed = np.arange(ROWS) % 10 == 3
     answer = large.ask(sentence(query), top=150, where=Where(cameras=["c3"]))
@@ -227,20 +201,77 @@ def test_rows_that_came_later_are_found_and_removed_ones_are_not(large, points):
     assert names(large.search(query, top=1)) == ["90000.jpg"]
 
 
-def test_erasing_builds_the_index_anew_and_leaves_no_old_one(large, points):
-    before = {file.name for file in (large.path / "crops.lance" / "_indices").iterdir()}
-    old = read_approximation(large.path, large.manifest)
-    large.erase([row_id("/crops/00007.jpg")])
-    after = {file.name for file in (large.path / "crops.lance" / "_indices").iterdir()}
-    assert not before & after
-    new = read_approximation(large.path, large.manifest)
-    assert (old.rows, new.rows) == (ROWS, ROWS - 1)
-    assert [each for each in new.recalls if each.queries == "sentences"] == [
-        each for each in old.recalls if each.queries == "sentences"
-    ]
+def test_erasing_leaves_no_code_of_what_is_gone(large, points):
+    gone = [row_id(f"/crops/{number:05d}.jpg") for number in (7, 8)]
+    seals = [large.rows([each])[each].seal for each in gone]
+    large.remove(gone[1:])
+    before = (large.path / CODES).read_bytes()
+    assert all(seal in before for seal in seals)
+    large.erase(gone[:1])
+    after = (large.path / CODES).read_bytes()
+    assert not any(seal in after for seal in seals)
+    held, codes = far_vectors.kept_codes(large._store)
+    assert len(held) == codes.words.shape[1] == ROWS - 2
     assert isinstance(large._current().vectors, FarVectors)
     assert "00007.jpg" not in names(large.search(sentence(points[7]), top=20))
     assert list(verify(large.path)) == []
+
+
+def answers(gallery, points):
+    return [[(hit.path, hit.score) for hit in gallery.search(sentence(each), top=30)] for each in points[::150]]
+
+
+def test_codes_that_are_gone_or_of_other_rows_are_made_when_the_gallery_is_read(large, points):
+    before = answers(large, points)
+    whole = (large.path / CODES).read_bytes()
+    (large.path / CODES).unlink()
+    assert answers(Gallery.open(large.path, Pointing()), points) == before
+    (large.path / CODES).write_bytes(whole)
+    moved = [row_id(f"/crops/{number:05d}.jpg") for number in range(0, ROWS, 2)]
+    large.update(moved, Metadata(track="t"))
+    assert answers(Gallery.open(large.path, Pointing()), points) == before
+    large.compact()
+    assert set(far_vectors.kept_codes(large._store)[0][:, 0]) == set(large._current().vectors._seals[:, 0])
+    assert answers(Gallery.open(large.path, Pointing()), points) == before
+
+
+def test_a_server_takes_codes_over_and_makes_those_of_new_rows(large, points):
+    earlier = Gallery.open(large.path, Pointing())
+    earlier._current()
+    large._store.put([row(90_000, points[7] * 1.0)])
+    (large.path / CODES).unlink()  # so that they can come from memory only
+    later = Gallery.open(large.path, Pointing())
+    later.follow(earlier)
+    told = later._current().vectors
+    assert isinstance(told, FarVectors) and len(told._ids) == ROWS + 1
+    assert "90000.jpg" in names(later.search(sentence(points[7]), top=2))
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "empty", "other"])
+def test_damaged_codes_are_told_with_what_to_do(large, damage):
+    file = large.path / CODES
+    whole = file.read_bytes()
+    place = len(whole) // 2
+    flipped = whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :]
+    file.write_bytes({"cut": whole[:place], "bit": flipped, "empty": b"", "other": b"{}"}[damage])
+    assert any(CODES in fault.what for fault in verify(large.path))
+    with pytest.raises(GalleryDamaged, match=r"approximate\.npz: cannot be used .*delete it"):
+        Gallery.open(large.path, Pointing()).search(sentence(np.eye(SIZE)[0]))
+    file.unlink()
+    assert Gallery.open(large.path, Pointing()).search(sentence(np.eye(SIZE)[0]))
+
+
+def test_indexing_many_crops_writes_their_codes(tmp_path, draw, monkeypatch):
+    call_large(monkeypatch)
+    for number in range(60):
+        draw(tmp_path / "crops" / f"{number}.png", shade=number, size=(6, 9))
+    gallery = Gallery.create(tmp_path / "g", ColourEncoder())
+    gallery.add(tmp_path / "crops")
+    gallery.approximate(settings=ApproximateSettings(above=30, searches=10, faster=0))
+    for number in range(60, 100):
+        draw(tmp_path / "crops" / f"{number}.png", shade=number, size=(6, 9))
+    gallery.add(tmp_path / "crops")
+    assert len(far_vectors.kept_codes(gallery._store)[0]) == 100
 
 
 def test_a_small_gallery_is_searched_exactly_and_refuses_an_index(large):
@@ -253,21 +284,28 @@ def test_a_small_gallery_is_searched_exactly_and_refuses_an_index(large):
 def test_without_an_index_a_search_is_exact_again(large, points):
     large.search_exactly()
     assert isinstance(large._current().vectors, HeldVectors)
-    assert not (large.path / APPROXIMATE).exists()
+    assert not list(large.path.glob("approximate.*"))
     query = Pointing().encode_texts([sentence(points[3])])[0]
     assert names(large.search(sentence(query), top=30)) == exactly(points, query, 30)
 
 
 def test_wrong_settings_and_a_garbled_file_are_errors_of_ours(large):
-    (large.path / APPROXIMATE).write_text(json.dumps({"probes": "many"}))
+    (large.path / APPROXIMATE).write_text(json.dumps({"oversample": "many"}))
     assert any("approximate.json" in str(fault.what) for fault in verify(large.path))
     with pytest.raises(GalleryDamaged, match=r"approximate\.json.*pickout gallery approximate"):
         large.ask(sentence(np.eye(SIZE)[0]))
 
 
+def with_index_over_ids(large):
+    """As an earlier version made it."""
+    with large._store.latest() as table:
+        table.create_index("id", config=BTree(), name="ids")
+    return large.path / "crops.lance" / "_indices"
+
+
 def test_rows_that_the_index_over_the_ids_does_not_find_are_a_fault_and_stop_changes(large):
     """Bits are flipped in its files until rows are lost without an error; each such flip must be told."""
-    folder = large.path / "crops.lance" / "_indices"
+    folder = with_index_over_ids(large)
     every = {known.id for known in large._store.known()}
     generator = random.Random(1)
     pages = list(folder.rglob("page_data.lance"))
@@ -297,10 +335,10 @@ def test_rows_that_the_index_over_the_ids_does_not_find_are_a_fault_and_stop_cha
     assert lost
 
 
-def test_an_index_whose_files_are_gone_is_an_error_or_unused(large):
-    shutil.rmtree(large.path / "crops.lance" / "_indices")
-    with pytest.raises(GalleryDamaged):
-        Gallery.open(large.path, Pointing()).search(sentence(np.eye(SIZE)[0]))
+def test_an_index_of_an_earlier_version_goes(large):
+    with_index_over_ids(large)
+    large.approximate(settings=SETTINGS)
+    assert large._store.read(lambda table: table.list_indices()) == []
 
 
 def test_feedback_groups_and_pages_work_through_the_index(large, points):
@@ -368,35 +406,62 @@ def test_rows_that_a_table_no_longer_has_are_passed_over(large):
     assert np.isfinite(vectors[[0, 2]]).all()
 
 
-def test_vectors_that_do_not_fill_bytes_with_bits_take_bytes(tmp_path, monkeypatch):
-    call_large(monkeypatch)
+@pytest.mark.parametrize("size", [1, 5, 64, 1100])
+def test_vectors_of_any_length_have_codes(size):
     generator = np.random.default_rng(2)
-    points = unit(generator.standard_normal((400, 5)))
-    encoder = Pointing()
-    encoder.dimension = 5
-    gallery = Gallery.create(tmp_path / "five", encoder)
-    gallery._store.put([row(number, vector) for number, vector in enumerate(points)])
-    with pytest.raises(UsageError, match="5, is no multiple of 8; say codes=bytes"):
-        gallery.approximate(settings=ApproximateSettings(above=300, codes="bits"))
-    found = gallery.approximate(settings=ApproximateSettings(above=300, searches=10))
-    assert found.codes == "bytes"
-    assert names(gallery.search(sentence(points[9]), top=1)) == ["00009.jpg"]
+    middles = generator.standard_normal((30, size))
+    points = unit(middles[generator.integers(0, 30, 800)] + 0.3 * generator.standard_normal((800, size)))
+    points = points.astype(np.float32)
+    codes = Codes.fitted(points[::2]).of(points)
+    assert codes.words.shape == (-(-min(size, 1024) // 64), 800) and not codes.faults()
+    shares = []
+    for query in points[:20]:
+        near = codes.nearest(query, 100, None, ())
+        assert near.tolist() == sorted(set(near.tolist())) and len(near) == 100
+        shares.append(np.isin(np.argsort(-(points @ query), kind="stable")[:10], near).mean())
+    assert np.mean(shares) > (0.9 if size > 1 else -1)
 
 
-def test_partitions_grow_with_the_root():
-    assert (fitting_partitions(1), fitting_partitions(10_000), fitting_partitions(1_000_000)) == (1, 100, 1000)
+def slow_nearest(codes, query, count, rows):
+    """By the definition: how many signs differ, then the sum of weights under the signs."""
+    bits = np.unpackbits(codes.words.T.copy().view(np.uint8), axis=1).astype(bool)
+    weights = query @ codes.weights
+    differing = [int((bits[row] != (weights > 0)).sum()) for row in rows]
+    bound = sorted(differing)[min(16 * count, len(rows)) - 1]
+    rough = [row for row, number in zip(rows, differing, strict=True) if number <= bound]
+    scores = {row: float(np.where(bits[row], weights, -weights).sum()) for row in rough}
+    return sorted(sorted(rough, key=lambda row: -scores[row])[:count])
 
 
-def test_one_bit_a_number_is_the_rule_and_what_it_misses_is_measured(large, points):
-    found = large.approximate(settings=SETTINGS.model_copy(update={"codes": None}))
-    assert (found.codes, found.target) == ("bits", 0.999)
-    assert all(each.mean > 0.5 for each in found.recalls)
-    assert names(large.search(sentence(points[9]), top=1)) == ["00009.jpg"]
+@pytest.mark.parametrize("count", [1, 3, 40, 400])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_the_nearest_by_codes_are_those_of_a_slow_loop(points, count, share):
+    codes = Codes.fitted(points.astype(np.float32)).of(points.astype(np.float32))
+    rows = np.flatnonzero(np.random.default_rng(4).random(ROWS) < share)
+    for query in points[:5].astype(np.float32):
+        found = codes.nearest(query, count, None if share == 1 else rows, ())
+        slow = slow_nearest(codes, query, count, rows.tolist())
+        assert len(set(found.tolist()) & set(slow)) >= count - 1  # equal sums may come in any order
+        assert len(found) == min(count, len(rows)) and set(found.tolist()) <= set(rows.tolist())
 
 
-def test_an_index_can_be_asked_for_more_than_there_is(large):
-    query = np.eye(SIZE, dtype=np.float32)[0]
-    assert len(far_vectors.near(large._store, query, 10 * ROWS, 1000, vectors=False)[0]) == ROWS
+def test_scores_by_codes_are_near_the_scores(points):
+    codes = Codes.fitted(points.astype(np.float32)).of(points.astype(np.float32))
+    query = points[3].astype(np.float32)
+    told = codes._scores(query, np.arange(ROWS))
+    slope, offset = np.polyfit(points @ query, told, 1)
+    assert 0.8 < slope < 1.1 and abs(offset) < 0.05
+
+
+def test_what_is_unwanted_is_left_out_of_the_candidates_too(points):
+    """Without penalties among the codes, all candidates would be of the unwanted kind."""
+    crowd = np.concatenate([points, np.tile(points[11], (600, 1)) + 1e-3]).astype(np.float32)
+    crowd = unit(crowd)
+    codes = Codes.fitted(crowd).of(crowd)
+    query, penalty = crowd[11], Penalty(crowd[11], 0.9, 5.0)
+    assert codes.nearest(query, 100, None, ()).min() >= 0
+    plain, fewer = codes.nearest(query, 100, None, ()), codes.nearest(query, 100, None, [penalty])
+    assert (plain >= ROWS).sum() > 90 and (fewer >= ROWS).sum() < 10
 
 
 class Flipped(ColourEncoder):
@@ -415,7 +480,7 @@ def test_a_change_of_model_builds_the_index_for_the_new_one(tmp_path, draw, monk
         draw(tmp_path / "crops" / f"{number}.png", shade=number, size=(6, 9))
     gallery = Gallery.create(tmp_path / "g", ColourEncoder())
     gallery.add(tmp_path / "crops")
-    before = gallery.approximate(settings=ApproximateSettings(above=260, searches=10))
+    before = gallery.approximate(settings=ApproximateSettings(above=260, searches=10, faster=0))
     gallery.rebuild(Flipped("flipped"))
     after = read_approximation(gallery.path, gallery.manifest)
     assert (after.above, after.rows) == (260, 270)

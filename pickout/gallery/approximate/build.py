@@ -1,7 +1,8 @@
-"""`approximate.json`: the index of a gallery too large to hold is built, how widely it is searched is chosen, and what
-that misses is measured."""
+"""`approximate.json`: how widely a gallery too large to hold is searched by codes is chosen, and measured is what that
+misses and how much faster it is than an exact search in memory."""
 
-import math
+import statistics
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,17 +15,20 @@ from pydantic import Field
 from pickout.config import Settings
 from pickout.errors import UsageError
 from pickout.files import write_atomically
-from pickout.gallery.approximate.far_vectors import FEWEST, Codes, FarVectors, build_index, drop_index, has_index
+from pickout.gallery.approximate.far_vectors import CODES, FarVectors, kept_codes
+from pickout.gallery.storage.reading import MakeVectors
+from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import Manifest, changing, known_format, read_manifest, read_small_file
-from pickout.gallery.vectors.exact import Floats, best_rows
+from pickout.gallery.vectors.exact import Floats, best_rows, exact_top
 
 APPROXIMATE = "approximate.json"
-FORMAT = 1  # version of the file that this code writes and reads
+FORMAT = 2  # version of the file that this code writes and reads
 _AT = (10, 100)  # how many of the best recall is measured on; the last decides
-_OVERSAMPLES = (4, 16, 64, 256)
+_OVERSAMPLES = (4, 8, 16, 32, 64, 128, 256)
 _EQUAL = 1e-6  # scores that differ by less may come in any order: search and measure sum in different precisions
 _RESAMPLES = 1000
+_SAMPLE = 100_000  # vectors at most whose exact search is timed, for what one of all would take
 
 Tell = Callable[[str], None]  # called with what is being done
 Kind = Literal["sentences", "crops"]
@@ -38,11 +42,8 @@ class ApproximateSettings(Settings):
     target: float = Field(default=0.99, gt=0, le=1)  # recall at 100 that the least effort is chosen for
     searches: int = Field(default=200, ge=10)
     """Sentences, and crops, that are searched for; half of them choose, the other half measure."""
-    partitions: int | None = Field(default=None, ge=1)
-    """Partitions of the index; none: the square root of the number of crops."""
-    codes: Codes | None = None
-    """What stands for a number of a vector: `bits` or `bytes`, eight times as large and finer. None: bits where the
-    length of a vector is a multiple of 8."""
+    faster: float = Field(default=2.0, ge=0)
+    """How many times as fast as an exact search in memory it must be; otherwise it is refused."""
     seed: int = 0  # which crops are searched for
 
 
@@ -50,7 +51,7 @@ class Recall(Settings):
     """How many of the best crops a search finds, beside an exact search."""
 
     queries: Kind  # what was searched for: sentences, or crops of the gallery
-    searches: int = Field(ge=1)  # how many searches, none of which helped to choose `probes`
+    searches: int = Field(ge=1)  # how many searches, none of which helped to choose `oversample`
     at: int = Field(ge=1)  # how many of the best
     mean: float = Field(ge=0, le=1)  # mean share of the best `at` that were found
     interval: tuple[float, float]  # 95 % interval of that mean, by drawing the searches again
@@ -67,20 +68,18 @@ class Approximation(Settings):
     """The contents of `approximate.json`."""
 
     format: int = FORMAT  # version of the file's layout
-    table: str  # the table that the index belongs to
+    table: str  # the table whose vectors were searched
     built: datetime  # when, UTC
-    rows: int = Field(ge=1)  # crops in the index
+    rows: int = Field(ge=1)  # how many it had
     above: int = Field(ge=0)  # with more crops than that the gallery is searched approximately
-    partitions: int = Field(ge=1)  # partitions of the index
-    codes: Codes  # what stands for a number of a vector in it
-    probes: int = Field(ge=1)  # partitions that a search looks into
     oversample: int = Field(ge=1)  # crops scored exactly for each that is needed
     target: float  # recall at the largest depth that was aimed at
+    faster: float  # how many times as fast as an exact search in memory it was
     recalls: tuple[Recall, ...]  # what was measured
 
-    def vectors(self, store: Store, ids_N: NDArray[np.bytes_]) -> FarVectors:
-        """The vectors of the gallery's rows, which have these ids."""
-        return FarVectors(store, ids_N, self.probes, self.oversample, self.told())
+    def vectors(self, store: Store, before: Resident | None) -> MakeVectors:
+        """Makes the vectors of the gallery's rows; those that were read `before` help."""
+        return FarVectors.maker(store, before, self.oversample, self.told())
 
     def told(self) -> str:
         """What was measured at the largest depth, in words."""
@@ -88,9 +87,8 @@ class Approximation(Settings):
 
     def warnings(self) -> list[str]:
         """What whoever built the index should know."""
-        finer = "" if self.codes == "bytes" else "; --set codes=bytes makes a finer index, eight times as large"
         return [
-            f"for {each.queries} the target of {self.target} is missed by more than chance: {each.told()}{finer}"
+            f"for {each.queries} the target of {self.target} is missed by more than chance: {each.told()}"
             for each in self._deepest()
             if each.interval[1] < self.target
         ]
@@ -109,138 +107,140 @@ def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | Non
 
 
 def usable(gallery: Path, manifest: Manifest, store: Store) -> Approximation | None:
-    """How to search the rows of `store`: None means exactly, because they are few enough or there is no index."""
+    """How to search the rows of `store`: None means exactly, because they are few enough or nothing was measured."""
     found = read_approximation(gallery, manifest)
-    return found if found is not None and store.count() > found.above and has_index(store) else None
-
-
-def fitting_partitions(rows: int) -> int:
-    """The square root of the rows, so that partitions are as many as each has rows."""
-    return max(1, round(math.sqrt(rows)))
+    return found if found is not None and store.count() > found.above else None
 
 
 def approximate(
     gallery: Path, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell
 ) -> Approximation:
-    """Build the index and measure it with crops and with sentences (Q, D), as the gallery's model encodes them. The
-    gallery can be searched meanwhile; writers wait while the index is built. `UsageError` where so few crops are
-    searched exactly, or where settings do not fit the vectors."""
-    rows, fills_bytes = store.count(), store.dimension % 8 == 0
-    check_size(gallery, rows, settings)
-    codes: Codes = settings.codes or ("bits" if fills_bytes else "bytes")
-    if codes == "bits" and not fills_bytes:
-        raise UsageError(f"codes = bits: a vector's length, {store.dimension}, is no multiple of 8; say codes=bytes")
-    partitions = min(settings.partitions or fitting_partitions(rows), rows)
-    tell("building the index")
-    with changing(gallery, store):
-        build_index(store, partitions, codes)
-    trial = _Trial(store, settings, sentences_QD, tell)
-    probes, oversample = trial.chosen(partitions, settings.target)
+    """Make the codes and measure searches by them with crops and with sentences (Q, D), as the gallery's model encodes
+    them. The gallery can be searched and changed meanwhile. `UsageError` where so few crops are searched exactly, or
+    the search is not as much faster as it must be."""
+    rows = store.count()
+    check_size(gallery, rows, settings.above)
+    tell("coding")
+    resident = store.resident(FarVectors.maker(store, anew=True))
+    trial = _Trial(resident, settings, sentences_QD, tell)
+    oversample = trial.chosen(settings.target)
+    faster = trial.faster(oversample)
     found = Approximation(
         table=store.name,
         built=_now(),
         rows=rows,
         above=settings.above,
-        partitions=partitions,
-        codes=codes,
-        probes=probes,
         oversample=oversample,
         target=settings.target,
-        recalls=trial.measured(probes, oversample),
+        faster=round(faster, 2),
+        recalls=trial.measured(oversample),
     )
+    if faster < settings.faster:
+        what = f"only {faster:.1f} times as fast as an exact search in memory, {settings.faster:g} was asked for"
+        remedy = "search exactly, or ask for less: --set faster=0, or --set target=0.95"
+        raise UsageError(f"{gallery}: a search by codes is {what}, at a {found.told()}; {remedy}")
     with changing(gallery, store):
+        store.drop_indices()  # of an earlier version, which changes would keep up to date
+        cast(FarVectors, resident.vectors).keep()
         _write(gallery, found)
     return found
 
 
-def check_size(gallery: Path, rows: int, settings: ApproximateSettings) -> None:
+def check_size(gallery: Path, rows: int, above: int) -> None:
     """Refuse a gallery that is small enough to be searched exactly, with `UsageError`."""
-    if _is_small(rows, settings.above):
-        least = f"an approximate index is for more than {max(settings.above, FEWEST - 1):,} (--set above=N)"
+    if rows <= above:
+        least = f"an approximate search is for more than {above:,} (--set above=N)"
         raise UsageError(f"{gallery}: holds {rows:,} crops, which are searched exactly; {least}")
 
 
-def renew(gallery: Path, store: Store) -> None:
-    """Build the index anew where there was one and the table was written anew; the caller holds the gallery's lock.
-    Recall is measured again with crops; that with sentences stays, with its date."""
-    before, rows = read_approximation(gallery, read_manifest(gallery)), store.count()
-    if before is None or _is_small(rows, before.above):
-        return  # a small one is searched exactly from now on; the file stays, for when it grows again
-    partitions = min(before.partitions, rows)
-    build_index(store, partitions, before.codes)
-    trial = _Trial(store, ApproximateSettings(), None, lambda _: None)
-    kept = tuple(each for each in before.recalls if each.queries == "sentences")
-    recalls = kept + trial.measured(before.probes, before.oversample)
-    update = {"built": _now(), "rows": rows, "partitions": partitions, "recalls": recalls}
-    _write(gallery, before.model_copy(update=update))
+def keep_codes(gallery: Path, store: Store, *, unless: float = 0.0) -> None:
+    """Write the codes of all rows that are there now, and of no others, where they are kept; the caller holds the
+    gallery's lock. Nothing is written where the number of rows has changed by less than this share."""
+    if unless and abs(store.count() - len(held := kept_codes(store)[0])) <= unless * len(held):
+        return
+    if usable(gallery, read_manifest(gallery), store) is not None:
+        cast(FarVectors, store.resident(FarVectors.maker(store)).vectors).keep()
+    else:  # remade when they are needed again
+        (gallery / CODES).unlink(missing_ok=True)
 
 
 def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
-    """Build an index for a table that took the place of one indexed as `before`; recall is measured with crops."""
-    if _is_small(store.count(), before.above):
+    """Measure a table that took the place of one measured as `before`, with crops."""
+    (gallery / CODES).unlink(missing_ok=True)
+    if store.count() <= before.above:
         (gallery / APPROXIMATE).unlink(missing_ok=True)
     else:
-        approximate(gallery, store, ApproximateSettings(above=before.above), None, lambda _: None)
+        settings = ApproximateSettings(above=before.above, target=before.target, faster=0)
+        approximate(gallery, store, settings, None, lambda _: None)
 
 
 def search_exactly(gallery: Path, store: Store) -> None:
-    """Remove the index: all vectors are held by a search from now on."""
+    """Remove the codes: all vectors are held by a search from now on."""
     with changing(gallery, store):
         (gallery / APPROXIMATE).unlink(missing_ok=True)
-        drop_index(store)
+        (gallery / CODES).unlink(missing_ok=True)
+        store.drop_indices()
 
 
 class _Trial:
     """Searches whose right answers are known: half of them choose, the other half measure."""
 
-    def __init__(self, store: Store, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell) -> None:
-        self._resident = store.resident(lambda ids: FarVectors(store, ids, 1, 1, ""))
-        self._far, self._tell = cast(FarVectors, self._resident.vectors), tell
-        drawn = np.random.default_rng(settings.seed).permutation(len(self._resident.ids))[: settings.searches]
-        crops = self._far.at(np.sort(drawn))
+    def __init__(
+        self, resident: Resident, settings: ApproximateSettings, sentences_QD: Floats | None, tell: Tell
+    ) -> None:
+        self._resident, self._far, self._tell = resident, cast(FarVectors, resident.vectors), tell
+        drawn = np.random.default_rng(settings.seed).permutation(len(resident.ids))
+        crops = self._far.at(np.sort(drawn[: settings.searches]))
         self._queries: dict[Kind, Floats] = {"crops": crops[np.isfinite(crops[:, 0])]}
         if sentences_QD is not None and len(sentences_QD) > 1:
             self._queries = {"sentences": sentences_QD[: settings.searches], **self._queries}
+        self._sample = self._far.at(drawn[:_SAMPLE])
         tell("searching exactly")
-        depth = min(_AT[-1], len(self._resident.ids))
+        depth = min(_AT[-1], len(resident.ids))
         self._best = {kind: best_rows(self._far, each, depth)[1] for kind, each in self._queries.items()}
 
-    def chosen(self, partitions: int, target: float) -> tuple[int, int]:
-        """The least partitions and oversampling that reach the target, or the most of both."""
-        for oversample in _OVERSAMPLES:
-            # Where all partitions do not reach it, the index tells vectors apart too coarsely.
-            if self._worst(partitions, oversample) >= target:
-                tried = (2**power for power in range(partitions.bit_length()))
-                reached = (probes for probes in tried if self._worst(probes, oversample) >= target)
-                return next(reached, partitions), oversample
-        return partitions, _OVERSAMPLES[-1]
+    def chosen(self, target: float) -> int:
+        """The least oversampling that reaches the target, or the most."""
+        reached = (each for each in _OVERSAMPLES if self._worst(each) >= target)
+        return next(reached, _OVERSAMPLES[-1])
 
-    def measured(self, probes: int, oversample: int) -> tuple[Recall, ...]:
-        return tuple(self._recall(kind, at, probes, oversample) for kind in self._queries for at in _AT)
+    def measured(self, oversample: int) -> tuple[Recall, ...]:
+        return tuple(self._recall(kind, at, oversample) for kind in self._queries for at in _AT)
 
-    def _recall(self, kind: Kind, at: int, probes: int, oversample: int) -> Recall:
-        shares = self._shares(kind, 1, at, probes, oversample)
+    def faster(self, oversample: int) -> float:
+        """How many times as fast as an exact search of all vectors in memory: times taken in turns, of medians. That
+        one is timed for a sample, and taken to grow with the rows, as it does."""
+        taken: dict[str, list[float]] = {"exact": [], "codes": []}
+        tuned, order = self._far.tuned(oversample), np.arange(len(self._sample))
+        for query in self._queries["crops"]:
+            began = time.perf_counter()
+            exact_top(self._sample, query, top=_AT[-1], order_N=order)
+            between = time.perf_counter()
+            tuned.top(query, top=_AT[-1], order_N=self._resident.order, allowed_N=None, penalties=())
+            taken["exact"].append(between - began)
+            taken["codes"].append(time.perf_counter() - between)
+        exact, codes = (statistics.median(times) for times in taken.values())
+        return exact * len(self._resident.ids) / len(self._sample) / codes
+
+    def _recall(self, kind: Kind, at: int, oversample: int) -> Recall:
+        shares = self._shares(kind, 1, at, oversample)
         draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
         low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
         facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
         return Recall(queries=kind, searches=len(shares), at=at, measured=_now(), **facts)
 
-    def _worst(self, probes: int, oversample: int) -> float:
-        self._tell(f"trying {probes} partitions")
-        return min(float(self._shares(kind, 0, _AT[-1], probes, oversample).mean()) for kind in self._queries)
+    def _worst(self, oversample: int) -> float:
+        self._tell(f"trying {oversample} crops scored exactly for each")
+        return min(float(self._shares(kind, 0, _AT[-1], oversample).mean()) for kind in self._queries)
 
-    def _shares(self, kind: Kind, half: int, at: int, probes: int, oversample: int) -> NDArray[np.float64]:
+    def _shares(self, kind: Kind, half: int, at: int, oversample: int) -> NDArray[np.float64]:
         """Share of the best `at` that each search of one half finds."""
-        tuned, shares = self._far.tuned(probes, oversample), []
+        tuned, shares = self._far.tuned(oversample), []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):
             least = best[: min(at, len(best))]
             scores = tuned.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
             shares.append(np.count_nonzero(scores >= least[-1] - _EQUAL) / len(least))
         return np.array(shares)
-
-
-def _is_small(rows: int, above: int) -> bool:
-    return rows <= max(above, FEWEST - 1)
 
 
 def _write(gallery: Path, found: Approximation) -> None:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from pickout.errors import GalleryDamaged, UsageError
 from pickout.files import write_atomically
-from pickout.gallery.approximate.build import renew
+from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.audit.log import crops_with_keys, forget, record_change
 from pickout.gallery.intake.metadata import LARGEST_NUMBER
 from pickout.gallery.intake.quarantine import update_quarantine
@@ -147,7 +147,7 @@ def unreached(gallery: Path, store: Store, ids: Collection[str]) -> str | None:
     if not (lost := sorted(there - store.fetch(there).keys())):
         return None
     what = f"{len(lost)} rows are there but not found by their ids ({lost[0]}, ...): the index over the ids is damaged"
-    return f"{what}; remove it with pickout gallery approximate {gallery} --off, then build it anew"
+    return f"{what}; remove it with pickout gallery approximate {gallery} --off"
 
 
 def _check_reached(gallery: Path, store: Store, ids: Collection[str]) -> None:
@@ -171,7 +171,7 @@ def erase_rows(gallery: Path, store: Store, ids: Iterable[str]) -> tuple[int, tu
     searches = _forget_searches(gallery, store, chosen)
     with tables.changing(gallery, store):
         store.erase(wanted)
-        renew(gallery, store)
+        keep_codes(gallery, store)
         if (built := tables.pending_store(gallery)) is not None:
             # What was removed or replaced before goes too, and the table that is being built may still have it.
             built.erase({*wanted, *tables.strays(store, built)})

@@ -15,6 +15,7 @@ from PIL import Image
 from pickout.errors import PickoutError
 from pickout.files import half_written
 from pickout.gallery.approximate.build import read_approximation
+from pickout.gallery.approximate.far_vectors import kept_codes
 from pickout.gallery.audit.examination import log_faults
 from pickout.gallery.audit.log import AUDIT
 from pickout.gallery.changes.edits import unfinished, unreached
@@ -82,6 +83,7 @@ def _rows(gallery: Path, manifest: Manifest, files: bool, on_progress: Callable[
         on_progress(start + len(some), len(every))
     if lost := unreached(gallery, store, missed):
         yield Fault(table_folder(gallery, manifest.table), lost)
+    kept_codes(store)
     if len(shapes) > 1:
         yield Fault(gallery, f"tokens of {len(shapes)} shapes {sorted(shapes)}; index again into a new folder")
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from pickout.gallery.approximate.build import keep_codes
 from pickout.gallery.intake.quarantine import Quarantined, update_quarantine
 from pickout.gallery.intake.report import IngestReport, IngestSettings
 from pickout.gallery.intake.suppression import SUPPRESSION, Suppression, read_suppression
@@ -142,6 +143,8 @@ class Committer:
         self._settle()
         if self._commits > 1:
             self._compact()
+        with changing(self._gallery, self._store):
+            keep_codes(self._gallery, self._store, unless=0.1)
 
     def _write(self, commit: _Commit) -> None:
         """In the other thread: touches nothing but the disk and the commit."""

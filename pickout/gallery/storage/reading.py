@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pickout.gallery.storage.rows import RESIDENT, Located, Resident, completed, row_schema, to_resident
-from pickout.gallery.vectors.exact import HeldVectors, Vectors, damaged_rows
+from pickout.gallery.vectors.exact import HeldVectors, Seals, Vectors, damaged_rows
 
 _SEAL = 16  # bytes of a row's seal, see `row_seal`
 
-MakeVectors = Callable[[NDArray[np.bytes_]], Vectors]
-
+MakeVectors = Callable[[Any, NDArray[np.bytes_], Seals, NDArray[np.uint64]], Vectors]
+"""Given a version of the table, and its rows' ids (N,), seals (N, 2) and places (N,)."""
 
 EVERY = 2**31 - 1  # rows
 PLACE = "_rowid"  # the column, which LanceDB gives, of where a row stands: its piece and the row in it
@@ -55,7 +55,7 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
     Args:
         dimension: D.
         table: that version.
-        vectors: makes the vectors, given the ids (N,); None: they are read and held.
+        vectors: makes the vectors of rows, given what tells them apart; None: they are read and held.
         before: what was read of this table earlier: the vectors of rows that did not change are taken over."""
     old = None if before is None or vectors is not None else before.vectors
     reads, filled = vectors is None and not isinstance(old, HeldVectors), 0
@@ -73,13 +73,15 @@ def read_resident(dimension: int, table: Any, vectors: MakeVectors | None, befor
         parts.append(completed(pa.Table.from_batches([batch]), schema))
     seals = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
-    def held(ids: NDArray[np.bytes_]) -> Vectors:
+    def made(ids: NDArray[np.bytes_]) -> Vectors:
+        if vectors is not None:
+            return vectors(table, ids, seals, np.concatenate(places))
         if not isinstance(old, HeldVectors):
             return HeldVectors(whole[:filled], seals, whole, damaged_rows(whole[:filled]))
         found = old.followed(seals, lambda new: _vectors(dimension, table, [each.decode() for each in ids[new]]))
         return found or read_resident(dimension, table, None, None).vectors
 
-    found = to_resident(pa.concat_tables([schema.empty_table(), *parts]), vectors or held)
+    found = to_resident(pa.concat_tables([schema.empty_table(), *parts]), made)
     damaged = found.vectors.damaged if isinstance(found.vectors, HeldVectors) else 0
     return replace(found, damaged=damaged, version=int(table.version), places=np.concatenate(places))
 

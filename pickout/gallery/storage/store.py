@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from pickout.errors import GalleryDamaged, GalleryError, PickoutError, StorageFull
 from pickout.gallery.storage import rows as columns
-from pickout.gallery.storage.reading import EVERY, batches, read_resident, slices, taken, where_in
+from pickout.gallery.storage.reading import EVERY, MakeVectors, batches, read_resident, slices, taken, where_in
 from pickout.gallery.storage.rows import Known, Located, Resident, Row
-from pickout.gallery.vectors.exact import Vectors
 
 TABLE = "crops"  # name of a new gallery's table
 FROM_BACKUP = "from a backup, and erase again what was erased since: a backup brings it back"
@@ -129,9 +128,7 @@ class Store:
         names = ["id", *columns.MARKED]
         return self._each(lambda each: (each["id"], columns.row_mark(columns.to_row(each))), names, ids)
 
-    def resident(
-        self, vectors: Callable[[NDArray[np.bytes_]], Vectors] | None = None, before: Resident | None = None
-    ) -> Resident:
+    def resident(self, vectors: MakeVectors | None = None, before: Resident | None = None) -> Resident:
         """The columns that a search reads; see `pickout.gallery.storage.reading.read_resident`."""
         self.version()  # raises where files of the newest version are gone
         return self.read(lambda table: read_resident(self.dimension, table, vectors, before))
@@ -150,6 +147,12 @@ class Store:
             so = f"what was removed since would be there again; put the folder back {FROM_BACKUP}"
             raise GalleryDamaged(f"{self.folder}: {what}, and {so}")
         return version
+
+    def drop_indices(self) -> None:
+        """Remove indices that an earlier version of this program made."""
+        with self.latest() as table:
+            for index in table.list_indices():
+                table.drop_index(index.name)
 
     def compact(self, keep: timedelta = KEEP_VERSIONS) -> None:
         """Merge the small pieces that many commits leave; changes no row. Versions older than `keep` go."""

@@ -148,9 +148,7 @@ class HeldVectors:
         many are new that all may as well be read."""
         if self.seals is None or not len(self.seals):
             return None
-        order, held = np.argsort(self.seals[:, 0], kind="stable"), len(self.array)
-        then = order[np.minimum(np.searchsorted(self.seals[:, 0], seals[:, 0], sorter=order), held - 1)]
-        stays = (self.seals[then] == seals).all(axis=1) & seals.any(axis=1)
+        held, (then, stays) = len(self.array), known_rows(self.seals, seals)
         new = np.flatnonzero(~stays)
         if len(new) > _MOST_NEW:
             return None
@@ -205,6 +203,16 @@ class HeldVectors:
             yield
         finally:
             self._scored = {}
+
+
+def known_rows(held: Seals, seals: Seals) -> tuple[Rows, Mask]:
+    """Where each row of `seals` (N, 2) stands among those that are held (M, 2), and which do stand there. A row without
+    seal, which is zeros, does not."""
+    if not len(held):
+        return np.zeros(len(seals), np.int64), np.zeros(len(seals), np.bool_)
+    order = np.argsort(held[:, 0], kind="stable")
+    then = order[np.minimum(np.searchsorted(held[:, 0], seals[:, 0], sorter=order), len(held) - 1)]
+    return then, (held[then] == seals).all(axis=1) & seals.any(axis=1)
 
 
 def damaged_rows(vectors_ND: Floats) -> int:
