@@ -40,12 +40,12 @@ class Cases:
         service.on_erasing.append(self._forget)
 
     def all(self, actor: Actor, name: str) -> list[dict[str, Any]]:
-        """The cases that somebody may see, newest first, with how many crops have each verdict, or several (`differ`)."""
+        """The cases that somebody may see, newest first, with how many crops have each verdict; `differ`: several."""
         self._service.gallery(actor, Action.CASE, name)
         rows = self.database.read("SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC", (name,))
         counts = self.database.read(
-            "SELECT case_id, verdict, COUNT(*) AS crops FROM (SELECT case_id, CASE WHEN MIN(verdict) = MAX(verdict) THEN"
-            " MIN(verdict) ELSE 'differ' END AS verdict FROM marks GROUP BY case_id, crop) GROUP BY case_id, verdict"
+            "SELECT case_id, verdict, COUNT(*) AS crops FROM (SELECT case_id, CASE WHEN MIN(verdict) = MAX(verdict)"
+            " THEN MIN(verdict) ELSE 'differ' END AS verdict FROM marks GROUP BY case_id, crop) GROUP BY case_id, verdict"
         )
         of_case: dict[str, dict[str, int]] = {}
         for each in counts:
