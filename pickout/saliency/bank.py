@@ -1,59 +1,12 @@
-"""From attention to kept tokens: the rule that makes one score a token (MARS among them), how many are kept, a fixed
-share or one that shrinks while training goes on (ATS), and which: a bank of positions (ITSELF, section 3.2, GRAB)."""
+"""Keep the best tokens: how many, a fixed share or one that shrinks while training goes on (ATS), and which, from one
+score a token to a bank of positions (ITSELF, section 3.2, GRAB)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pickout.saliency.aggregation import average_over, layer_deviation, layer_mean, point_at, read_row, rollout_row
-from pickout.shapes import AttentionRequest, AttentionTrace, Float, Int, Ints, Mask, Scores, States
-
-Statistic = Literal["last", "layer", "mean", "std", "min_mean", "min_std", "mars"]
-QueryRow = Literal["query", "content"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scoring:
-    """How attention becomes one score a token.
-
-    Args:
-        statistic: `mars` rolls out `layers`; `last` and `layer` read one layer; `mean` and `std` take their statistic
-            over all `layers`, `min_mean` and `min_std` too, but prefer the smallest.
-        layers: layer numbers from 1, ascending; one for `last` and `layer`.
-        share: part of each map that `mars` discards.
-        later_left: order of the product of `mars`.
-        row: `query` reads the row of the class or end-of-text token, `content` the mean row of the content."""
-
-    statistic: Statistic
-    layers: tuple[int, ...]
-    share: float = 0.0
-    later_left: bool = True
-    row: QueryRow = "query"
-
-    @property
-    def largest(self) -> bool:
-        """Whether a large score is good."""
-        return not self.statistic.startswith("min_")
-
-    @property
-    def request(self) -> AttentionRequest:
-        """The attention that `scores` reads: rows where they are enough, since maps are quadratic."""
-        needs_maps = self.statistic == "mars" or self.row == "content"
-        return AttentionRequest(maps=self.layers) if needs_maps else AttentionRequest(rows=self.layers)
-
-    def scores(self, trace: AttentionTrace) -> Scores:
-        """One score a token, float32, without gradient, from a trace that holds what `request` names."""
-        start_BN = point_at(trace.query, trace.content.shape[1]) if self.row == "query" else average_over(trace.content)
-        if self.statistic == "mars":
-            maps = [trace.maps[layer] for layer in self.layers]
-            return rollout_row(maps, start_BN, self.share, later_left=self.later_left)
-        if self.row == "query":
-            rows = [trace.rows[layer] for layer in self.layers]
-        else:
-            rows = [read_row(trace.maps[layer], start_BN) for layer in self.layers]
-        return layer_deviation(rows) if self.statistic.endswith("std") else layer_mean(rows)
+from pickout.shapes import Float, Int, Ints, Mask, Scores, States
 
 
 def fixed_budget(tokens: int, ratio: float) -> int:
