@@ -2,6 +2,7 @@
 
 import json as json_text
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer

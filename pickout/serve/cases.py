@@ -45,7 +45,8 @@ class Cases:
         rows = self.database.read("SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC", (name,))
         counts = self.database.read(
             "SELECT case_id, verdict, COUNT(*) AS crops FROM (SELECT case_id, CASE WHEN MIN(verdict) = MAX(verdict)"
-            " THEN MIN(verdict) ELSE 'differ' END AS verdict FROM marks GROUP BY case_id, crop) GROUP BY case_id, verdict"
+            " THEN MIN(verdict) ELSE 'differ' END AS verdict FROM marks GROUP BY case_id, crop)"
+            " GROUP BY case_id, verdict"
         )
         of_case: dict[str, dict[str, int]] = {}
         for each in counts:
