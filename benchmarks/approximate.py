@@ -85,7 +85,7 @@ def main() -> None:
     lines = [
         f"rows x dimension             {options.rows} x {options.dimension} float32, {size / 1e6:.0f} MB",
         f"coding and measuring         {built:.0f} s",
-        f"chosen                       {found.oversample} crops scored for each needed; {found.faster} x as fast",
+        f"chosen                       {found.wide} crops looked at for each scored; {found.faster} x as fast",
         *(f"measured at build time       {each.queries}: {each.told()}" for each in found.recalls),
         *lines,
         f"peak memory of it all        {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB",

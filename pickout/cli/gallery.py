@@ -152,7 +152,7 @@ def approximate(
     with progress("encoding sentences", quiet=json) as show:
         sentences = drawn_sentences(settings.searches, seed=settings.seed)
         found = opened.approximate(sentences, encoder, settings=settings, tell=lambda what: show(0, None, what=what))
-    told = {name: getattr(found, name) for name in ("rows", "above", "oversample", "faster")}
+    told = {name: getattr(found, name) for name in ("rows", "above", "wide", "faster")}
     recalls = [each.model_dump(mode="json") if json else each.told() for each in found.recalls]
     tell({"gallery": str(gallery), **told, "recalls": recalls}, json=json)
     for warning in found.warnings():

@@ -171,7 +171,7 @@ def test_a_target_that_was_missed_is_said(large):
 
 
 def test_where_a_filter_leaves_few_rows_nothing_is_missed(large, points, monkeypatch):
-    monkeypatch.setattr(far_vectors, "_DEEP", 64)
+    monkeypatch.setattr(far_vectors, "_DEEP", 80)
     query = Pointing().encode_texts([sentence(unit(np.ones(SIZE)))])[0]
     allowed = np.arange(ROWS) % 10 == 3
     answer = large.ask(sentence(query), top=150, where=Where(cameras=["c3"]))
@@ -290,7 +290,7 @@ def test_without_an_index_a_search_is_exact_again(large, points):
 
 
 def test_wrong_settings_and_a_garbled_file_are_errors_of_ours(large):
-    (large.path / APPROXIMATE).write_text(json.dumps({"oversample": "many"}))
+    (large.path / APPROXIMATE).write_text(json.dumps({"wide": "many"}))
     assert any("approximate.json" in str(fault.what) for fault in verify(large.path))
     with pytest.raises(GalleryDamaged, match=r"approximate\.json.*pickout gallery approximate"):
         large.ask(sentence(np.eye(SIZE)[0]))
@@ -413,7 +413,7 @@ def test_vectors_of_any_length_have_codes(size):
     points = unit(middles[generator.integers(0, 30, 800)] + 0.3 * generator.standard_normal((800, size)))
     points = points.astype(np.float32)
     codes = Codes.fitted(points[::2]).of(points)
-    assert codes.words.shape == (-(-min(size, 1024) // 64), 800) and not codes.faults()
+    assert codes.words.shape == (-(-min(size, 1024) // 64), 800) and codes.alike(Codes.empty(size))
     shares = []
     for query in points[:20]:
         near = codes.nearest(query, 100, None, ())
@@ -422,35 +422,44 @@ def test_vectors_of_any_length_have_codes(size):
     assert np.mean(shares) > (0.9 if size > 1 else -1)
 
 
-def slow_nearest(codes, query, count, rows):
-    """By the definition: how many signs differ, then the sum of weights under the signs."""
+def slow_nearest(codes, query, count, rows, wide):
+    """By the definition: how many signs differ, the sum of weights under the signs, the sum of weighted levels."""
     bits = np.unpackbits(codes.words.T.copy().view(np.uint8), axis=1).astype(bool)
-    weights = query @ codes.weights
-    differing = [int((bits[row] != (weights > 0)).sum()) for row in rows]
-    bound = sorted(differing)[min(16 * count, len(rows)) - 1]
-    rough = [row for row, number in zip(rows, differing, strict=True) if number <= bound]
-    scores = {row: float(np.where(bits[row], weights, -weights).sum()) for row in rough}
-    return sorted(sorted(rough, key=lambda row: -scores[row])[:count])
+    levels = [[half - 7.5 for byte in row for half in (int(byte) % 16, int(byte) // 16)] for row in codes.levels]
+    by_signs, by_levels = query @ codes.weights[0], query @ codes.weights[1]
+    differing = {row: int((bits[row] != (by_signs >= 0)).sum()) for row in rows}
+    bound = sorted(differing.values())[min(16 * wide * count, len(rows)) - 1]
+    rough = [row for row in rows if differing[row] <= bound]
+    signs = {row: float(np.where(bits[row], by_signs, -by_signs).sum()) for row in rough}
+    close = sorted(rough, key=lambda row: -signs[row])[: wide * count]
+    fine = {row: sum(weight * level for weight, level in zip(by_levels, levels[row], strict=True)) for row in close}
+    return sorted(sorted(close, key=lambda row: -fine[row])[:count])
 
 
 @pytest.mark.parametrize("count", [1, 3, 40, 400])
 @pytest.mark.parametrize("share", [1.0, 0.3])
-def test_the_nearest_by_codes_are_those_of_a_slow_loop(points, count, share):
+@pytest.mark.parametrize("wide", [1, 4])
+def test_the_nearest_by_codes_are_those_of_a_slow_loop(points, count, share, wide):
     codes = Codes.fitted(points.astype(np.float32)).of(points.astype(np.float32))
     rows = np.flatnonzero(np.random.default_rng(4).random(ROWS) < share)
     for query in points[:5].astype(np.float32):
-        found = codes.nearest(query, count, None if share == 1 else rows, ())
-        slow = slow_nearest(codes, query, count, rows.tolist())
+        found = codes.nearest(query, count, None if share == 1 else rows, (), wide=wide)
+        slow = slow_nearest(codes, query, count, rows.tolist(), wide)
         assert len(set(found.tolist()) & set(slow)) >= count - 1  # equal sums may come in any order
         assert len(found) == min(count, len(rows)) and set(found.tolist()) <= set(rows.tolist())
 
 
-def test_scores_by_codes_are_near_the_scores(points):
-    codes = Codes.fitted(points.astype(np.float32)).of(points.astype(np.float32))
-    query = points[3].astype(np.float32)
-    told = codes._scores(query, np.arange(ROWS))
-    slope, offset = np.polyfit(points @ query, told, 1)
-    assert 0.8 < slope < 1.1 and abs(offset) < 0.05
+@pytest.mark.parametrize(("size", "error"), [(16, 0.06), (700, 0.06), (1500, 0.12)])
+def test_scores_by_codes_are_near_the_scores(size, error):
+    generator = np.random.default_rng(5)
+    middles = generator.standard_normal((60, size))
+    points = unit(middles[generator.integers(0, 60, 4000)] + 0.5 * generator.standard_normal((4000, size)) + 0.4)
+    points = points.astype(np.float32)
+    codes = Codes.fitted(points[:2000]).of(points)
+    scores, query = points @ points[3], points[3]
+    for score, most in ((codes._by_signs, 0.35), (codes._by_levels, error)):
+        told = score(query, np.arange(4000))
+        assert np.sqrt(np.mean((told - scores) ** 2)) < most * scores.std()
 
 
 def test_what_is_unwanted_is_left_out_of_the_candidates_too(points):
@@ -458,7 +467,7 @@ def test_what_is_unwanted_is_left_out_of_the_candidates_too(points):
     crowd = np.concatenate([points, np.tile(points[11], (600, 1)) + 1e-3]).astype(np.float32)
     crowd = unit(crowd)
     codes = Codes.fitted(crowd).of(crowd)
-    query, penalty = crowd[11], Penalty(crowd[11], 0.9, 5.0)
+    query, penalty = crowd[11], Penalty(crowd[11], 0.5, 5.0)
     assert codes.nearest(query, 100, None, ()).min() >= 0
     plain, fewer = codes.nearest(query, 100, None, ()), codes.nearest(query, 100, None, [penalty])
     assert (plain >= ROWS).sum() > 90 and (fewer >= ROWS).sum() < 10

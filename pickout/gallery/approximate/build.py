@@ -25,7 +25,7 @@ from pickout.gallery.vectors.exact import Floats, best_rows, exact_top
 APPROXIMATE = "approximate.json"
 FORMAT = 2  # version of the file that this code writes and reads
 _AT = (10, 100)  # how many of the best recall is measured on; the last decides
-_OVERSAMPLES = (4, 8, 16, 32, 64, 128, 256)
+_WIDE = (1, 2, 4, 8, 16, 32, 64, 128)
 _EQUAL = 1e-6  # scores that differ by less may come in any order: search and measure sum in different precisions
 _RESAMPLES = 1000
 _SAMPLE = 100_000  # vectors at most whose exact search is timed, for what one of all would take
@@ -51,7 +51,7 @@ class Recall(Settings):
     """How many of the best crops a search finds, beside an exact search."""
 
     queries: Kind  # what was searched for: sentences, or crops of the gallery
-    searches: int = Field(ge=1)  # how many searches, none of which helped to choose `oversample`
+    searches: int = Field(ge=1)  # how many searches, none of which helped to choose `wide`
     at: int = Field(ge=1)  # how many of the best
     mean: float = Field(ge=0, le=1)  # mean share of the best `at` that were found
     interval: tuple[float, float]  # 95 % interval of that mean, by drawing the searches again
@@ -72,14 +72,14 @@ class Approximation(Settings):
     built: datetime  # when, UTC
     rows: int = Field(ge=1)  # how many it had
     above: int = Field(ge=0)  # with more crops than that the gallery is searched approximately
-    oversample: int = Field(ge=1)  # crops scored exactly for each that is needed
+    wide: int = Field(ge=1)  # crops that are looked at closely, for each that is scored exactly
     target: float  # recall at the largest depth that was aimed at
     faster: float  # how many times as fast as an exact search in memory it was
     recalls: tuple[Recall, ...]  # what was measured
 
     def vectors(self, store: Store, before: Resident | None) -> MakeVectors:
         """Makes the vectors of the gallery's rows; those that were read `before` help."""
-        return FarVectors.maker(store, before, self.oversample, self.told())
+        return FarVectors.maker(store, before, self.wide, self.told())
 
     def told(self) -> str:
         """What was measured at the largest depth, in words."""
@@ -123,17 +123,17 @@ def approximate(
     tell("coding")
     resident = store.resident(FarVectors.maker(store, anew=True))
     trial = _Trial(resident, settings, sentences_QD, tell)
-    oversample = trial.chosen(settings.target)
-    faster = trial.faster(oversample)
+    wide = trial.chosen(settings.target)
+    faster = trial.faster(wide)
     found = Approximation(
         table=store.name,
         built=_now(),
         rows=rows,
         above=settings.above,
-        oversample=oversample,
+        wide=wide,
         target=settings.target,
         faster=round(faster, 2),
-        recalls=trial.measured(oversample),
+        recalls=trial.measured(wide),
     )
     if faster < settings.faster:
         what = f"only {faster:.1f} times as fast as an exact search in memory, {settings.faster:g} was asked for"
@@ -200,18 +200,18 @@ class _Trial:
         self._best = {kind: best_rows(self._far, each, depth)[1] for kind, each in self._queries.items()}
 
     def chosen(self, target: float) -> int:
-        """The least oversampling that reaches the target, or the most."""
-        reached = (each for each in _OVERSAMPLES if self._worst(each) >= target)
-        return next(reached, _OVERSAMPLES[-1])
+        """The least width that reaches the target, or the most."""
+        reached = (each for each in _WIDE if self._worst(each) >= target)
+        return next(reached, _WIDE[-1])
 
-    def measured(self, oversample: int) -> tuple[Recall, ...]:
-        return tuple(self._recall(kind, at, oversample) for kind in self._queries for at in _AT)
+    def measured(self, wide: int) -> tuple[Recall, ...]:
+        return tuple(self._recall(kind, at, wide) for kind in self._queries for at in _AT)
 
-    def faster(self, oversample: int) -> float:
+    def faster(self, wide: int) -> float:
         """How many times as fast as an exact search of all vectors in memory: times taken in turns, of medians. That
         one is timed for a sample, and taken to grow with the rows, as it does."""
         taken: dict[str, list[float]] = {"exact": [], "codes": []}
-        tuned, order = self._far.tuned(oversample), np.arange(len(self._sample))
+        tuned, order = self._far.tuned(wide), np.arange(len(self._sample))
         for query in self._queries["crops"]:
             began = time.perf_counter()
             exact_top(self._sample, query, top=_AT[-1], order_N=order)
@@ -222,20 +222,20 @@ class _Trial:
         exact, codes = (statistics.median(times) for times in taken.values())
         return exact * len(self._resident.ids) / len(self._sample) / codes
 
-    def _recall(self, kind: Kind, at: int, oversample: int) -> Recall:
-        shares = self._shares(kind, 1, at, oversample)
+    def _recall(self, kind: Kind, at: int, wide: int) -> Recall:
+        shares = self._shares(kind, 1, at, wide)
         draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
         low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
         facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
         return Recall(queries=kind, searches=len(shares), at=at, measured=_now(), **facts)
 
-    def _worst(self, oversample: int) -> float:
-        self._tell(f"trying {oversample} crops scored exactly for each")
-        return min(float(self._shares(kind, 0, _AT[-1], oversample).mean()) for kind in self._queries)
+    def _worst(self, wide: int) -> float:
+        self._tell(f"trying {wide} crops looked at for each")
+        return min(float(self._shares(kind, 0, _AT[-1], wide).mean()) for kind in self._queries)
 
-    def _shares(self, kind: Kind, half: int, at: int, oversample: int) -> NDArray[np.float64]:
+    def _shares(self, kind: Kind, half: int, at: int, wide: int) -> NDArray[np.float64]:
         """Share of the best `at` that each search of one half finds."""
-        tuned, shares = self._far.tuned(oversample), []
+        tuned, shares = self._far.tuned(wide), []
         for query, best in zip(self._queries[kind][half::2], self._best[kind][half::2], strict=True):
             least = best[: min(at, len(best))]
             scores = tuned.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]

@@ -1,10 +1,11 @@
-"""One bit for each of a vector's directions: what a search scans where the vectors themselves stay on disk.
+"""Four bits for each of a vector's directions: what a search reads where the vectors themselves stay on disk.
 
-Vectors are turned by a fixed random rotation, so that all directions weigh alike, and the signs of what they differ by
-from the mean are kept (RaBitQ, Gao and Long, 2024). Two steps tell a score from signs: how many of a row's differ from
-the query's is counted for all rows (Charikar, 2002, section 3); those that look best are told apart by the sum of the
-query's weights under the row's signs. The weights are the least squares that tell vectors from their signs: rows lie in
-few directions and sentences beside them, and weights by the rotation alone find a fifth less (docs/journal.md)."""
+Vectors less their mean are turned by a fixed random rotation, so that all directions weigh alike, and each direction is
+kept in sixteen levels; the upper eight are those of positive sign. Three steps tell a score: how many of a row's signs
+differ from the query's is counted for all rows (Charikar, 2002, section 3); of those that look best the signs are
+summed with the query's weights (RaBitQ, Gao and Long, 2024), and of the best of these the levels. The weights are the
+least squares that tell vectors from signs, and from levels: rows lie in few directions and sentences beside them, and
+weights by the rotation alone find a fifth less (docs/journal.md)."""
 
 import math
 from dataclasses import dataclass, replace
@@ -18,70 +19,94 @@ from pickout.gallery.vectors.exact import Floats, Penalties, Rows, in_threads
 
 _MOST_BITS = 1024  # longer vectors are projected on so many directions
 FITTED_ON = 20_000  # vectors that are enough to tell the mean and the weights from
-_RIDGE = 1e-2  # added to the variance of a sign, as a share of it, so that few vectors are no other case
+_RIDGE = 1e-2  # added to the variance of a number, as a share of it, so that few vectors are no other case
 _TOGETHER = 131_072  # rows that one thread scans before it takes the next ones: fewer, and threads wait for each other
-_ROUGHLY = 16  # rows that are told apart by weights, for each that is asked for
-
-Words = NDArray[np.uint64]
+_ROUGHLY = 16  # rows that are told apart by their signs' weights, for each that is told apart by its levels
+_STEP = 0.335  # between levels, in standard deviations: the least error for sixteen of a normal number (Max, 1960)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codes:
-    """The signs of N rows, 64 in a word, and how they are told from vectors of length D."""
+    """The codes of N rows, and how they are told from vectors of length D and tell scores."""
 
     mean: Floats  # (D,) of vectors
-    weights: Floats  # (D, B): a query times these is what each of the B signs weighs
-    words: Words  # (W, N)
+    steps: Floats  # (B,) between levels
+    weights: Floats  # (2, D, B): a query times these is what each of the B signs weighs, and each step of the levels
+    words: NDArray[np.uint64]  # (W, N) signs, 64 in a word
+    levels: NDArray[np.uint8]  # (N, B / 2) levels, two in a byte
+
+    @classmethod
+    def empty(cls, dimension: int) -> Self:
+        """No rows, and nothing told yet."""
+        bits = _rotation(dimension).shape[1]
+        mean, steps = np.zeros(dimension, np.float32), np.ones(bits, np.float32)
+        weights, words = np.zeros((2, dimension, bits), np.float32), np.empty((bits // 64, 0), np.uint64)
+        return cls(mean, steps, weights, words, np.empty((0, bits // 2), np.uint8))
 
     @classmethod
     def fitted(cls, vectors_nD: Floats) -> Self:
-        """The codes of no rows yet, told from such vectors as these."""
-        mean, bits = vectors_nD.sum(axis=0) / max(1, len(vectors_nD)), len(_rotation(vectors_nD.shape[1])[0])
-        codes = cls(mean, np.empty((0, bits), np.float32), np.empty((bits // 64, 0), np.uint64))
-        signs = np.unpackbits(codes.of(vectors_nD).words.T.copy().view(np.uint8), axis=1).astype(np.float32) * 2 - 1
-        signs -= signs.mean(axis=0)
-        covariance = signs.T @ signs + _RIDGE * len(vectors_nD) * np.eye(bits, dtype=np.float32)
-        return replace(codes, weights=np.linalg.solve(covariance, signs.T @ (vectors_nD - mean)).T)
+        """No rows; how codes are told and tell scores, from such vectors as these, of which there is one at least."""
+        codes = replace(cls.empty(vectors_nD.shape[1]), mean=vectors_nD.mean(axis=0))
+        spread = (vectors_nD - codes.mean) @ _rotation(vectors_nD.shape[1])
+        codes = replace(codes, steps=np.maximum(_STEP * spread.std(axis=0), np.finfo(np.float32).tiny))
+        levels = _unpacked(codes.of(vectors_nD).levels)
+        each = [_least_squares(found, vectors_nD - codes.mean) for found in (np.sign(levels), levels)]
+        return replace(codes, weights=np.stack(each))
 
     def of(self, vectors_ND: Floats) -> Self:
         """The codes of these vectors."""
-        words = np.empty((len(self.words), len(vectors_ND)), np.uint64)
+        found = self.of_none(len(vectors_ND))
 
         def block(start: int) -> None:
             some = slice(start, start + _TOGETHER)
-            words[:, some] = _packed((vectors_ND[some] - self.mean) @ _rotation(len(self.mean))).T
+            turned = (vectors_ND[some] - self.mean) @ _rotation(len(self.mean))
+            found.words[:, some] = _packed(turned).T
+            levels = np.clip(np.floor(turned / self.steps) + 8, 0, 15).astype(np.uint8)
+            found.levels[some] = levels[:, ::2] | levels[:, 1::2] << 4
 
         in_threads(block, range(0, len(vectors_ND), _TOGETHER))
-        return replace(self, words=words)
+        return found
 
     def of_none(self, count: int) -> Self:
         """Room for the codes of so many rows."""
-        return replace(self, words=np.zeros((len(self.words), count), np.uint64))
+        words = np.zeros((len(self.words), count), np.uint64)
+        return replace(self, words=words, levels=np.zeros((count, self.levels.shape[1]), np.uint8))
 
     def of_rows(self, keep_N: NDArray[np.bool_] | Rows) -> Self:
         """The codes of some rows."""
-        return replace(self, words=self.words[:, keep_N])
+        return replace(self, words=self.words[:, keep_N], levels=self.levels[keep_N])
 
-    def faults(self) -> bool:
-        """Whether these cannot be the codes of any vectors."""
-        bits = 64 * len(self.words)
-        right = self.weights.shape == (len(self.mean), bits) == _rotation(len(self.mean)).shape
-        return not right or not (np.isfinite(self.mean).all() and np.isfinite(self.weights).all())
+    def put(self, rows: Rows, codes: "Codes") -> None:
+        """Put the codes of some rows in their places."""
+        self.words[:, rows], self.levels[rows] = codes.words, codes.levels
 
-    def nearest(self, query_D: Floats, count: int, allowed: Rows | None, penalties: Penalties) -> Rows:
-        """About the `count` best rows, sorted by place, of those `allowed` (None: all), or all where they are fewer."""
+    def alike(self, other: "Codes") -> bool:
+        """Whether these are finite numbers of the same shapes, but for how many rows there are."""
+        told = [(each.mean.shape, each.steps.shape, each.weights.shape, len(each.words)) for each in (self, other)]
+        rows = (self.words.shape[1], other.levels.shape[1])
+        finite = all(np.isfinite(each).all() for each in (self.mean, self.steps, self.weights))
+        return told[0] == told[1] and self.levels.shape == rows and finite
+
+    def nearest(
+        self, query_D: Floats, count: int, allowed: Rows | None, penalties: Penalties, *, wide: int = 1
+    ) -> Rows:
+        """About the `count` best rows, sorted by place, of those `allowed` (None: all), or all where they are fewer;
+        `wide` times as many are told apart by their levels."""
         passing = self.words.shape[1] if allowed is None else len(allowed)
         if passing <= count:
             return np.arange(passing) if allowed is None else allowed
         worse = self._worse(query_D, allowed, penalties)
         # The least value up to which there are enough rows. All of the same value are taken.
-        bound = int(np.searchsorted(np.bincount(worse).cumsum(), min(_ROUGHLY * count, passing)))
+        bound = int(np.searchsorted(np.bincount(worse).cumsum(), min(_ROUGHLY * wide * count, passing)))
         rows = np.flatnonzero(worse <= bound)
         rows = rows if allowed is None else allowed[rows]
-        scores = self._scores(query_D, rows)
-        for penalty in penalties:
-            scores -= penalty.weight * np.maximum(self._scores(penalty.vector, rows) - penalty.free, 0)
-        return np.sort(rows[np.argpartition(-scores, min(count, len(rows)) - 1)[:count]])
+        for score, kept in ((self._by_signs, wide * count), (self._by_levels, count)):
+            scores = score(query_D, rows)
+            for penalty in penalties:
+                scores -= penalty.weight * np.maximum(score(penalty.vector, rows) - penalty.free, 0)
+            if len(rows) > kept:
+                rows = rows[np.argpartition(-scores, kept - 1)[:kept]]
+        return np.sort(rows)
 
     def _worse(self, query_D: Floats, allowed: Rows | None, penalties: Penalties) -> NDArray[np.uint16]:
         """A whole number for each row: the smaller, the better it looks."""
@@ -99,7 +124,7 @@ class Codes:
 
     def _differing(self, query_D: Floats, allowed: Rows | None) -> NDArray[np.uint16]:
         """In how many signs each row differs from the query's weights."""
-        own = _packed((query_D @ self.weights)[None])[0]
+        own = _packed((query_D @ self.weights[0])[None])[0]
         counts = np.zeros(self.words.shape[1] if allowed is None else len(allowed), np.uint16)
 
         def block(start: int) -> None:
@@ -113,9 +138,9 @@ class Codes:
         in_threads(block, range(0, len(counts), _TOGETHER))
         return counts
 
-    def _scores(self, query_D: Floats, rows: Rows) -> Floats:
+    def _by_signs(self, query_D: Floats, rows: Rows) -> Floats:
         """About the inner products of these rows and a query, from the rows' signs."""
-        weights = query_D @ self.weights
+        weights = query_D @ self.weights[0]
         signs = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32) * 2 - 1
         sums = weights.reshape(-1, 8) @ signs.T  # of each byte's weights, for all 256 bytes
         scores = np.full(len(rows), self.mean @ query_D, np.float32)
@@ -129,9 +154,28 @@ class Codes:
         in_threads(block, range(0, len(rows), _TOGETHER))
         return scores
 
+    def _by_levels(self, query_D: Floats, rows: Rows) -> Floats:
+        """The same, from the rows' levels."""
+        scores: Floats = _unpacked(self.levels[rows]) @ (query_D @ self.weights[1]) + self.mean @ query_D
+        return scores
 
-def _packed(numbers_NB: NDArray[np.floating[Any]]) -> Words:
-    return np.packbits(numbers_NB > 0, axis=1).view(np.uint64)
+
+def _unpacked(levels: NDArray[np.uint8]) -> Floats:
+    """Levels as numbers from -7.5 to 7.5. Shape: (N, B)."""
+    halves = np.stack([levels & 15, levels >> 4], axis=2).reshape(len(levels), -1)
+    return halves.astype(np.float32) - np.float32(7.5)
+
+
+def _least_squares(numbers_nB: Floats, vectors_nD: Floats) -> Floats:
+    """What tells vectors from numbers. Shape: (D, B)."""
+    covariance = numbers_nB.T @ numbers_nB
+    covariance[np.diag_indices_from(covariance)] *= 1 + _RIDGE
+    told: Floats = np.linalg.solve(covariance, numbers_nB.T @ vectors_nD).T
+    return told
+
+
+def _packed(numbers_NB: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
+    return np.packbits(numbers_NB >= 0, axis=1).view(np.uint64)
 
 
 @lru_cache(maxsize=4)

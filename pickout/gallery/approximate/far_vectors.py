@@ -4,6 +4,7 @@ the codes of a gallery's rows are is kept in a file beside its table."""
 import zipfile
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pickout.gallery.vectors.exact import Best, Floats, Mask, Penalties, Rows, S
 
 CODES = "approximate.npz"
 _DEEP = 128  # candidates are asked for in steps of so many, so that the first pages of a search come from the same ones
+_SCORED = 2  # rows that are fetched and scored exactly, for each that is needed
 _AT_ONCE = 8192  # vectors that are read and coded together
 
 Ids = NDArray[np.bytes_]
@@ -26,19 +28,20 @@ Places = NDArray[np.uint64]
 
 
 class FarVectors:
-    """Vectors of a gallery too large to hold. A search scores exactly `oversample` times as many rows as it needs: of
-    those that pass the filters the best by their codes. `told` says what was measured of such a search."""
+    """Vectors of a gallery too large to hold. A search scores exactly twice as many rows as it needs: of those that
+    pass the filters the best by their codes, of which it looks closely at `wide` times as many. `told` says what was
+    measured of such a search."""
 
     def __init__(
-        self, store: Store, ids: Ids, seals: Seals, places: Places, codes: Codes, oversample: int = 1, told: str = ""
+        self, store: Store, ids: Ids, seals: Seals, places: Places, codes: Codes, wide: int = 1, told: str = ""
     ) -> None:
         self._store, self._ids, self._seals, self._places = store, ids, seals, places
-        self._codes, self._oversample, self._told = codes, oversample, told
+        self._codes, self._wide, self._told = codes, wide, told
         self._sorted = np.argsort(ids)
 
     @staticmethod
     def maker(
-        store: Store, before: Resident | None = None, oversample: int = 1, told: str = "", *, anew: bool = False
+        store: Store, before: Resident | None = None, wide: int = 1, told: str = "", *, anew: bool = False
     ) -> MakeVectors:
         """Makes them as the rows of a table are read, with the codes that the gallery's file keeps or that what was
         read `before` holds, unless `anew`; the vectors of rows that have none there are read."""
@@ -60,8 +63,8 @@ class FarVectors:
             new = np.flatnonzero(~stays)
             for start in range(0, len(new), _AT_ONCE):
                 some = new[start : start + _AT_ONCE]
-                codes.words[:, some] = codes.of(vectors(some)).words
-            return FarVectors(store, ids, seals, places, codes, oversample, told)
+                codes.put(some, codes.of(vectors(some)))
+            return FarVectors(store, ids, seals, places, codes, wide, told)
 
         return make
 
@@ -69,23 +72,23 @@ class FarVectors:
         """Write the codes to the gallery's file."""
         codes = self._codes
         with atomic_path(self._store.folder / CODES) as file, file.open("wb") as opened:
-            np.savez(opened, mean=codes.mean, weights=codes.weights, words=codes.words, seals=self._seals)
+            np.savez(opened, **{each.name: getattr(codes, each.name) for each in fields(codes)}, seals=self._seals)
 
-    def tuned(self, oversample: int) -> "FarVectors":
+    def tuned(self, wide: int) -> "FarVectors":
         """The same vectors, searched more or less widely."""
         other = copy(self)
-        other._oversample = oversample
+        other._wide = wide
         return other
 
     def kept(self, keep_N: Mask) -> "FarVectors":
         """The vectors of some rows, which keep their order."""
         rows = (self._ids[keep_N], self._seals[keep_N], self._places[keep_N], self._codes.of_rows(keep_N))
-        return FarVectors(self._store, *rows, self._oversample, self._told)
+        return FarVectors(self._store, *rows, self._wide, self._told)
 
     def doubt(self, passed: int) -> str | None:
         """What to say beside a search of `passed` rows, where it may miss some."""
         note = f"Searched approximately, so that a good match may be missing: {self._told}."
-        return None if passed <= self._oversample * _DEEP else note
+        return None if passed <= _SCORED * _DEEP else note
 
     def at(self, rows: Sequence[int] | Rows) -> Floats:
         """The vectors (n, D) of these rows; NaN for a row that was removed since the gallery was read."""
@@ -106,9 +109,10 @@ class FarVectors:
         """About the best rows, and their exact scores."""
         allowed = None if allowed_N is None else np.flatnonzero(allowed_N)
         passed = len(order_N) if allowed is None else len(allowed)
-        limit = self._oversample * -(-top // _DEEP) * _DEEP
+        limit = _SCORED * -(-top // _DEEP) * _DEEP
         while True:
-            found, vectors = self._fetch(self._codes.nearest(query_D, limit, allowed, penalties))
+            near = self._codes.nearest(query_D, limit, allowed, penalties, wide=self._wide)
+            found, vectors = self._fetch(near)
             if len(found) >= top or limit >= passed:
                 break
             limit *= 4  # rows have gone since the gallery was read
@@ -137,17 +141,17 @@ class FarVectors:
 def kept_codes(store: Store) -> tuple[Seals, Codes]:
     """What the gallery's file holds, no rows where it is not there or of another model's vectors; `GalleryDamaged`
     where it cannot be used."""
+    none, seals = Codes.empty(store.dimension), np.empty((0, 2), np.uint64)
     try:
         with (store.folder / CODES).open("rb") as file, np.load(file, allow_pickle=False) as held:
-            seals, codes = held["seals"], Codes(held["mean"], held["weights"], held["words"])
-        if codes.faults() or seals.shape != (codes.words.shape[1], 2):
+            if held["mean"].shape != none.mean.shape:
+                return seals, none
+            seals, codes = held["seals"], Codes(**{each.name: held[each.name] for each in fields(Codes)})
+        if seals.shape != (codes.words.shape[1], 2) or not codes.alike(none):
             raise ValueError("holds other arrays than it should")
-        if len(codes.mean) == store.dimension:
-            return seals, codes
     except FileNotFoundError:
-        pass
+        return seals, none
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         remedy = "delete it: searches are slow to begin until pickout gallery compact has written it again"
         raise GalleryDamaged(f"{store.folder / CODES}: cannot be used ({error}); {remedy}") from None
-    nothing = np.empty((0, store.dimension), np.float32)
-    return np.empty((0, 2), np.uint64), Codes(nothing, nothing, np.empty((0, 0), np.uint64))
+    return seals, codes
