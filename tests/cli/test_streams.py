@@ -123,3 +123,15 @@ def test_memory_that_is_not_there_is_one_line(
         main(["demo"])
     assert stop.value.code == 3
     assert capsys.readouterr().err.startswith("error: not enough memory: ")
+
+
+def test_a_command_does_not_load_the_client_of_a_catalogue(tmp_path):
+    """It takes LanceDB a second; who imports Pickout has it as ever."""
+    told = "print([n for n, m in sys.modules.items() if n.startswith('lance_namespace_urllib3') and m.__spec__.origin])"
+    ask = f"sys.argv = ['pickout', 'gallery', 'info', {str(tmp_path / 'none')!r}]"
+    command = f"import sys; {ask}\nfrom pickout.__main__ import main\ntry: main()\nexcept SystemExit: {told}"
+    ran = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=SOURCE)
+    assert ran.stdout.strip() == "[]" and "no gallery there" in ran.stderr
+    library = f"import sys, pickout.gallery.gallery; {told}"
+    ran = subprocess.run([sys.executable, "-c", library], capture_output=True, text=True, check=True, cwd=SOURCE)
+    assert "lance_namespace_urllib3_client" in ran.stdout
