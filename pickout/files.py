@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import sqlite3
 import stat
 import tempfile
 import tomllib
@@ -13,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pickout.errors import StorageFull
+from pickout.errors import GalleryDamaged, GalleryError, StorageFull
 
 _PARTIAL = ".pickout.part"
 """How the names of files end that are being written; what a kill leaves behind is told from the user's own by it."""
@@ -168,3 +169,16 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def database_errors(file: Path, remedy: str) -> Iterator[None]:
+    """Turn what SQLite raises about `file` into our errors; `remedy` goes with a garbled one."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise StorageFull(f"{file}: no space left on the device; free some and run again") from None
+        raise GalleryError(f"{file}: cannot be used ({error}); check that you may write there") from None
+    except sqlite3.DatabaseError as error:
+        raise GalleryDamaged(f"{file}: garbled ({error}); {remedy}") from None

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pickout.files import database_errors, storage_errors
+
 
 class Database:
     """One file; what is deleted from it leaves no bytes there."""
@@ -17,14 +19,16 @@ class Database:
     @contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:
         """What is done within is kept whole or not at all."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file.touch(mode=0o600)
-        with closing(sqlite3.connect(self._file, timeout=60)) as database:
-            database.row_factory = sqlite3.Row
-            database.execute("PRAGMA secure_delete = ON")
-            database.executescript(self._tables)
-            with database:
-                yield database
+        file = self._file
+        with database_errors(file, "put it back from a backup, or move it away and begin anew"), storage_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.touch(mode=0o600)
+            with closing(sqlite3.connect(file, timeout=60)) as database:
+                database.row_factory = sqlite3.Row
+                database.execute("PRAGMA secure_delete = ON")
+                database.executescript(self._tables)
+                with database:
+                    yield database
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows by column."""

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -43,6 +44,11 @@ class Measured:
         self.jobs = Gauge("pickout_jobs", "Jobs that wait or run.", registry=self.registry)
 
 
+@dataclass(slots=True)
+class _Body:
+    whole: bool  # whether nothing more comes
+
+
 class Guard:
     """Stands around an application."""
 
@@ -59,7 +65,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        began, status = time.monotonic(), 500
+        began, status, body = time.monotonic(), 500, _Body(whole=not _has_body(headers))
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -67,15 +73,17 @@ class Guard:
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(each for each in self._headers if each[0] not in own)]
+                if not body.whole:  # who sends on, slowly maybe, is not waited for
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
             refusal = self._refusal(scope, headers)
             if refusal is None:
-                await self._app(scope, self._limited(scope, headers, receive), sending)
+                await self._app(scope, self._limited(scope, headers, receive, body), sending)
             else:
                 answer = {"error": refusal[1], "kind": "Refused"}
-                await JSONResponse(answer, refusal[0], {"connection": "close"})(scope, receive, sending)
+                await JSONResponse(answer, refusal[0])(scope, receive, sending)
         finally:
             self._note(scope, status, time.monotonic() - began)
 
@@ -110,15 +118,15 @@ class Guard:
         form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         return self._settings.largest_upload if form else self._settings.largest_body
 
-    def _limited(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Receive:
+    def _limited(self, scope: Scope, headers: dict[str, str], receive: Receive, body: "_Body") -> Receive:
         """A request's body, with an end to its size and its time."""
         size, largest, settings = 0, self._largest(scope, headers), self._settings
         seconds = settings.recording_seconds if _is_recording(scope) else settings.body_seconds
-        until, whole, is_json = time.monotonic() + seconds, False, _is_json(headers)
+        until, is_json = time.monotonic() + seconds, _is_json(headers)
 
         async def receiving() -> Message:
-            nonlocal size, whole
-            if whole:
+            nonlocal size
+            if body.whole:
                 return await receive()  # waits for the client to go away
             left = min(self._settings.idle_seconds, until - time.monotonic())
             try:
@@ -127,7 +135,7 @@ class Guard:
                 raise HTTPException(408, "the request's body did not come in time") from None
             if message["type"] == "http.request":
                 size += len(message.get("body", b""))
-                whole = not message.get("more_body", False)
+                body.whole = not message.get("more_body", False)
             if is_json and b"\0" in message.get("body", b""):  # which UTF-8 of no JSON holds
                 raise HTTPException(415, _UTF8)
             if size > largest:
@@ -146,6 +154,10 @@ class Guard:
         told |= {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 4)}
         level = logging.WARNING if status in (401, 403, 413, 421, 429) or status >= 500 else logging.INFO
         _log.log(level, "%s", json.dumps(told))
+
+
+def _has_body(headers: dict[str, str]) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _is_json(headers: dict[str, str]) -> bool:

@@ -5,7 +5,9 @@ import json
 import socket
 import threading
 import time
+import tomllib
 import zlib
+from importlib import resources
 
 import pytest
 from PIL import Image
@@ -285,14 +287,14 @@ def test_more_searches_than_may_wait_are_told_to_come_back(serve):
 
 
 @pytest.fixture
-def listening(serve):
+def listening(serve, monkeypatch):
     """A server behind a real socket, as `pickout serve` sets it up."""
     import uvicorn
 
     server = serve(idle_seconds=1.0, body_seconds=3.0)
-    config = uvicorn.Config(
-        server.app, port=0, http="h11", h11_max_incomplete_event_size=32_768, lifespan="off", log_config=None
-    )
+    monkeypatch.setattr("pickout.serve.protocol.SECONDS", 1.5)
+    told = tomllib.loads(resources.files("pickout.serve").joinpath("uvicorn.toml").read_text())
+    config = uvicorn.Config(server.app, port=0, **{**told, "lifespan": "off", "log_config": None})
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run)
     thread.start()
@@ -333,8 +335,21 @@ def head(path=SEARCH, **more):
 def test_a_slow_body_is_ended(listening):
     answer, seconds = say(listening, head(**{"Content-Length": "100"}), b"{")
     assert b" 408 " in answer and seconds < 8
+    kept = {"Content-Length": "100", "Connection": "keep-alive"}
+    for path in (SEARCH, "/v1/nothing", "/v1/galleries/people/recordings"):  # nor is the rest of it waited for
+        answer, seconds = say(listening, head(path, **kept), b"{")
+        assert answer[9:12] in (b"408", b"404") and b"connection: close" in answer and seconds < 8, path
     answer, seconds = say(listening, head(**{"Content-Length": "100"}), *[b" "] * 20, pause=0.4)
     assert seconds < 14 and (b" 408 " in answer or not answer)
+
+
+def test_a_head_that_does_not_come_in_time_ends_the_connection(listening):
+    for pieces in ([], [b"GET /v1/hea"], [b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n", *[b"X: 1\r\n"] * 12]):
+        answer, seconds = say(listening, *pieces, pause=0.25)
+        assert answer == b"" and seconds < 5
+    whole = b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    answer, seconds = say(listening, whole, whole, b"GET /v1", pause=1.0)
+    assert answer.count(b" 200 OK") == 2 and seconds < 6
 
 
 def test_a_recording_that_comes_slowly_or_not_whole_leaves_nothing(listening, tmp_path):
@@ -372,3 +387,25 @@ def test_ambiguous_lengths_are_refused(listening):
     for more in ({"Content-Length": "-1"}, {"Content-Length": "1, 2"}, {"Content-Length": "x"}):
         answer, _ = say(listening, head(**more) + b"{}")
         assert b" 400 " in answer[:30] or b" 413 " in answer[:30], answer[:100]
+
+
+def test_a_full_disk_or_a_garbled_file_beside_the_galleries_is_told(server, monkeypatch):
+    """Cases and watches lie in SQLite, which tells a full disk in its own way."""
+    import sqlite3
+
+    class Full(sqlite3.Connection):
+        def executescript(self, tables):
+            super().executescript(tables)
+            self.execute(f"PRAGMA max_page_count = {self.execute('PRAGMA page_count').fetchone()[0]}")
+
+    connect = sqlite3.connect
+    cases, note = "/v1/galleries/people/cases", {"name": "x", "about": "a" * 9000}
+    assert server.client.get(cases).status_code == 200
+    monkeypatch.setattr("sqlite3.connect", lambda file, **how: connect(file, **how, factory=Full))
+    for _ in range(3):
+        assert "cases.sqlite: no space left" in told(server.client.post(cases, json=note), 507)
+    monkeypatch.undo()
+    assert server.client.get(cases).json() == {"cases": []}
+    (server.state / "cases.sqlite").write_bytes(b"no database" * 1000)
+    told(server.client.get(cases), 500)
+    assert server.client.get("/v1/galleries/people").status_code == 200

@@ -23,8 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pickout.errors import GalleryDamaged, GalleryError, StorageFull
-from pickout.files import own_file, storage_errors
+from pickout.errors import GalleryError
+from pickout.files import database_errors, own_file, storage_errors
 
 AUDIT = "audit.jsonl"
 KEYS = "audit-keys.sqlite"
@@ -209,8 +209,9 @@ def _key(database: sqlite3.Connection, crop: str) -> bytes | None:
 @contextmanager
 def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
     file = gallery / KEYS
+    remedy = "put it back from a backup, or move it away: the log then proves no more which crops were shown until now"
     try:
-        with own_file(file), closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
+        with database_errors(file, remedy), own_file(file), closing(sqlite3.connect(file, _PATIENCE)) as database:
             # Deleted keys are overwritten. No log of changes beside the file, which would keep them.
             for setting in ("secure_delete = ON", "temp_store = MEMORY", "synchronous = NORMAL"):
                 database.execute(f"PRAGMA {setting}")
@@ -218,10 +219,3 @@ def _opened(gallery: Path) -> Iterator[sqlite3.Connection]:
             yield database
     except OSError as error:
         raise GalleryError(f"{file}: cannot be opened ({error.strerror}); each search is recorded") from None
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            raise StorageFull(f"{file}: no space left on the device; free some and run again") from None
-        raise GalleryError(f"{file}: cannot be used ({error}); check that you may write in the gallery") from None
-    except sqlite3.DatabaseError as error:
-        remedy = "put it back from a backup, or move it away: the log then proves no more which crops were shown"
-        raise GalleryDamaged(f"{file}: garbled ({error}); {remedy} until now") from None
