@@ -40,17 +40,18 @@ class Cases:
         service.on_erasing.append(self._forget)
 
     def all(self, actor: Actor, name: str) -> list[dict[str, Any]]:
-        """The cases that somebody may see, newest first, with how many crops have each verdict; `differ`: several."""
+        """The cases that somebody may see, newest first, with how many crops have each verdict or several: `differ`."""
         self._service.gallery(actor, Action.CASE, name)
         rows = self.database.read("SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC", (name,))
+        judged = (
+            "SELECT case_id, CASE MIN(verdict) WHEN MAX(verdict) THEN verdict ELSE 'differ' END AS judged FROM marks"
+        )
         counts = self.database.read(
-            "SELECT case_id, verdict, COUNT(*) AS crops FROM (SELECT case_id, CASE WHEN MIN(verdict) = MAX(verdict)"
-            " THEN MIN(verdict) ELSE 'differ' END AS verdict FROM marks GROUP BY case_id, crop)"
-            " GROUP BY case_id, verdict"
+            f"SELECT case_id, judged, COUNT(*) AS crops FROM ({judged} GROUP BY case_id, crop) GROUP BY case_id, judged"
         )
         of_case: dict[str, dict[str, int]] = {}
         for each in counts:
-            of_case.setdefault(each["case_id"], {})[each["verdict"]] = each["crops"]
+            of_case.setdefault(each["case_id"], {})[each["judged"]] = each["crops"]
         return [{**told_of(row), "marks": of_case.get(row["id"], {})} for row in rows if _may_see(actor, row)]
 
     def get(self, actor: Actor, name: str, case: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import { evidenceList } from "./evidence.js";
 import { handOver } from "./handover.js";
 import { WORDS, marks, openCase } from "./marks.js";
 import { secondOpinion } from "./opinion.js";
+import { chips } from "./query.js";
 
 const JUDGED = { differ: ["≠", "opinions differ"], ...WORDS }; // each candidate counts once
 let second = null;
@@ -185,7 +186,9 @@ const asked = (told) =>
     ...(told.query.images ? ["a picture"] : []),
     ...(told.query.without ?? []).map((each) => `without ${each}`),
   ].join(", ") +
-  (Object.keys(told.where).length ? ` · ${JSON.stringify(told.where)}` : "") +
+  chips({ where: told.where })
+    .map((each) => ` · ${each.text}`)
+    .join("") +
   ` · ${told.shown} shown${told.no_good_match ? ", no good match" : ""}`;
 
 function notes(found) {

@@ -222,7 +222,7 @@ export class QueryBox {
               this.options.change(this.query);
             },
           },
-          "search for every word instead",
+          "search every word",
         ),
     );
   }

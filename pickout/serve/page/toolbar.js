@@ -36,10 +36,10 @@ export class Around {
   }
 
   show(answer, query) {
-    const best = query.order === "relevance" ? "" : `, the ${count(answer.all.length)} best of them by ${query.order}`;
+    const best = query.order === "relevance" ? " searched" : `, best ${count(answer.all.length)} by ${query.order}`;
     const days = new Set(answer.candidates.map((each) => day(each.time)));
     const one = days.size === 1 && !days.has("") ? ` · ${[...days][0]}` : "";
-    fill(byId("toolbar"), toolbar(`${plural(answer.passed, "crop")} searched${best}${one}`, query, this.does));
+    fill(byId("toolbar"), toolbar(`${plural(answer.passed, "crop")}${best}${one}`, query, this.does));
     this.tally();
     this.case();
     const { turn } = this.does;
