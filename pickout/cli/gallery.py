@@ -137,7 +137,7 @@ def approximate(
 ) -> None:
     """Search a gallery too large to hold in memory by codes, and measure how much that misses and how fast it is.
 
-    The best crops by one bit for each number of a vector are scored exactly. Recall and time are measured with drawn
+    The best crops by four bits for each number of a vector are scored exactly. Recall and time are measured with drawn
     sentences and with crops of the gallery, beside an exact search, and written to approximate.json."""
     from pickout.synthetic.captions import drawn_sentences
 
