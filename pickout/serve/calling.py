@@ -128,7 +128,6 @@ def raw(what: str, *media_types: str) -> dict[str, Any]:
     return {"response_class": Response, "responses": {200: content}}
 
 
-_FOLLOW = "Stream how far it is, a JSON object a line; else answer at once."
 _PAUSE = 0.1  # seconds between two looks at how far a job is
 
 

@@ -28,7 +28,6 @@ CREATE TABLE IF NOT EXISTS redactions (case_id TEXT, crop TEXT, head INTEGER, bo
     PRIMARY KEY (case_id, crop));
 """
 TABLES = ("marks", "notes", "queries", "redactions")
-_MOST = 10_000  # cases of one gallery
 
 
 class Cases:

@@ -28,6 +28,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 _A_YEAR = 31_536_000
+_REFUSED = {401, 403, 408, 413, 414, 415, 421, 429, 431}  # told as warnings
 _MOST_HEADERS, _LARGEST_HEADERS, _LONGEST_ADDRESS = 100, 32_768, 16_384  # bytes
 _CHARSET, _UTF8 = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE), "JSON is sent in UTF-8"
 
@@ -152,7 +153,7 @@ class Guard:
         told = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "client": client, "token": token}
         # The path without the query, which may hold a purpose.
         told |= {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 4)}
-        level = logging.WARNING if status in (401, 403, 413, 421, 429) or status >= 500 else logging.INFO
+        level = logging.WARNING if status in _REFUSED or status >= 500 else logging.INFO
         _log.log(level, "%s", json.dumps(told))
 
 
