@@ -55,7 +55,10 @@ export function unknownWords(unknown, query, again) {
       ")",
     ],
   ]);
-  return words.length > 0 && h("p", {}, h("b", {}, "Never learnt, so the model may guess: "), words, ". ", KNOWN);
+  return (
+    words.length > 0 &&
+    h("p", {}, h("b", {}, "Never learnt, so the model may guess: "), words, ". ", h("span", { class: "wide" }, KNOWN))
+  );
 }
 
 // Notes that say nothing of words, each once.
