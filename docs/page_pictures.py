@@ -40,7 +40,7 @@ def main() -> None:
         _wait()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-            searched(_visit(browser, ana))
+            searched(_visit(browser, ana, height=1000))
             over_time(_visit(browser, ana, scheme="dark"))
             case(_visit(browser, ana), _visit(browser, ben))
             narrow(_visit(browser, ana, width=390, height=780))
@@ -51,10 +51,11 @@ def main() -> None:
 
 def searched(page: Page) -> None:
     """Marks, and why one is there."""
-    _search(page, "a man in a turquoise jacket and dark trousers")
+    _search(page, "a person in a yellow top and dark shorts at camera lobby")
     for key in ("ArrowRight", "f", "m", "ArrowLeft", "ArrowLeft", "w"):
         page.keyboard.press(key)
     page.wait_for_selector(".why .words", timeout=120_000)
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(500)
     _keep(page.screenshot(), "page-search.png")
 
@@ -76,7 +77,7 @@ def over_time(page: Page) -> None:
 
 def case(first: Page, second: Page) -> None:
     """Two opinions, one of them another, and a note."""
-    _search(first, "a person in a yellow top and dark shorts at camera lobby")
+    _search(first, "a man in a turquoise jacket and dark trousers")
     for key in ("ArrowRight", "f", "m", "n"):
         first.keyboard.press(key)
     first.wait_for_timeout(1500)
@@ -88,7 +89,7 @@ def case(first: Page, second: Page) -> None:
         second.keyboard.press(key)
     second.wait_for_timeout(1500)
     second.click("text=Back to the case")
-    second.fill("[aria-label='A note']", "The shorts of the first are the same colour as on the platform.")
+    second.fill("[aria-label='A note']", "The jacket of the first is the same colour as on the platform.")
     second.click("form >> text=Note")
     second.wait_for_selector(".log >> text=same colour")
     second.evaluate("document.activeElement.blur(); scrollTo(0, 0)")

@@ -21,7 +21,7 @@ CARD_PLACES = "[...document.querySelectorAll('.card')].slice(0, 8).map((each) =>
 
 def test_a_word_that_was_never_learnt_is_underlined_and_a_misspelt_one_put_right(serve, visit):
     server = serve()
-    meant = {"tattoo": "", "jaket": "jacket", "constructor": ""}
+    meant = {"jaket": "jacket", "tattoo": "", "constructor": ""}
     server.encoder.familiarity = lambda sentence: Familiarity(
         9, tuple(word for word in meant if word in sentence), 0, 0.1, 0, tuple(meant[w] for w in meant if w in sentence)
     )

@@ -35,41 +35,29 @@ export function openTime({ text, complete }, days, say) {
 
 const WORD = /([\p{L}\p{N}]+(?:['’][\p{L}\p{N}]+)*)/u;
 
-// The sentences with the words that the model never learnt underlined, each beside what it may be meant for.
+// The words that the model never learnt, underlined, each beside what it may be meant for.
 // unknown: those words with what they may be meant for; again(): searches once a word was changed
 export function unknownWords(unknown, query, again) {
-  const parts = [...query.texts, ...query.without];
-  const known = (word) => !Object.hasOwn(unknown, word);
-  const right = (word) => () => {
-    for (const each of parts)
+  const right = (word, meant) => () => {
+    for (const each of [...query.texts, ...query.without])
       each.value = each.value
         .split(WORD)
-        .map((one) => (one === word ? unknown[word] : one))
+        .map((one) => (one === word ? meant : one))
         .join("");
     again();
   };
-  const shown = (word) =>
-    known(word)
-      ? word
-      : [
-          h("u", { class: "unknown" }, word),
-          unknown[word] && [
-            " (",
-            h("button", { type: "button", class: "link", onclick: right(word) }, `did you mean ${unknown[word]}?`),
-            ")",
-          ],
-        ];
-  const said = parts.map((each, place) => (place === 0 && query.parsed ? query.parsed.description : each.value));
-  const marked = said.map((each) => each.split(WORD)).filter((words) => !words.every(known));
+  const words = Object.entries(unknown).map(([word, meant], place) => [
+    place > 0 && ", ",
+    h("u", { class: "unknown" }, word),
+    meant && [
+      " (",
+      h("button", { type: "button", class: "link", onclick: right(word, meant) }, `did you mean ${meant}?`),
+      ")",
+    ],
+  ]);
   return (
-    marked.length > 0 &&
-    h(
-      "p",
-      {},
-      h("b", {}, "Never learnt, so the model may guess: "),
-      marked.map((words) => [words.map(shown), ". "]),
-      KNOWN,
-    )
+    words.length > 0 &&
+    h("p", {}, h("b", {}, "Never learnt, so the model may guess: "), words, ". ", h("span", { class: "wide" }, KNOWN))
   );
 }
 

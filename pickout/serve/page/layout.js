@@ -21,8 +21,8 @@ export const layout = ({ box, grid, detail, timesOpened }) =>
       h(
         "div",
         { class: "said-of", tabindex: "0", role: "group", "aria-label": "About this answer" },
-        h("div", { class: "told", id: "told" }),
         box.notes,
+        h("div", { class: "told", id: "told" }),
       ),
       h(
         "details",

@@ -233,6 +233,7 @@ export class QueryBox {
       this.show(query);
       this.options.ask(query);
     };
+    this.notes.parentNode?.scrollTo(0, 0);
     fill(this.notes, unknownWords(answer.unknown, query, again), otherNotes(answer.notes));
   }
 
