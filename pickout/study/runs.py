@@ -75,7 +75,9 @@ def recipe_of(plan: Plan, path: Path, variant: str, seed: int, root: Path | None
     base = beside if beside.is_file() else find_recipe(plan.base)
     keys = {**plan.settings, **plan.variants[variant], "seed": seed}
     if root is not None and plan.data:
-        keys |= {"data.name": "street", "data.root": str(root)}
+        # What a frozen part sees is the same for all variants and seeds, so it is computed once.
+        own = {"data.name": "street", "data.root": str(root), "data.features": f"{root}-{base.stem}-features"}
+        keys = {**own, **keys}
     try:
         return load_recipe(base, [f"{key}={_toml(value)}" for key, value in keys.items()])
     except RecipeError as error:
