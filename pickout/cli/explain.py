@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _Crop = Annotated[Path, typer.Argument(help="The crop.")]
 _Sentence = Annotated[str, typer.Argument(help="A description of a person, in quotes.")]
-_Fusing = Annotated[str, typer.Argument(help="A run of fusion or aga, or a weight file with their word head.")]
+_Fusing = Annotated[str, typer.Argument(help="A run of fusion, aga or union, or a weight file with their word head.")]
 _Picture = Annotated[Path | None, typer.Option(help="Write a picture to this PNG file.")]
 
 

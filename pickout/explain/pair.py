@@ -138,7 +138,7 @@ def fusion_model(encoder: LoadedModel) -> PlanningModel:
         return encoder.method
     name = type(encoder.method).__name__.lower()
     lacks = "has no cross-attention and proposes no words"
-    raise UsageError(f"the method '{name}' {lacks}; give a run of fusion or aga")
+    raise UsageError(f"the method '{name}' {lacks}; give a run of fusion, aga or union")
 
 
 def hidden_rows(pair: Pair, words: Sequence[int], mask: int) -> list[Int[Tensor, " tokens"]]:
@@ -151,7 +151,7 @@ def fuse_rows(
 ) -> Fused:
     """Versions of the sentence, as ids, after they looked at the crop."""
     method, texts = fusion_model(encoder), text_batch(encoder, rows)
-    memory = method.remember(method.vision(pair.pixels[None].to(encoder.device)).tokens)
+    memory = method.remember(method.looked_at(pair.pixels[None].to(encoder.device))[0])
     image = torch.zeros(len(rows), dtype=torch.int64, device=encoder.device)
     return method.text.fuse(method.text(texts).tokens, texts.mask, memory, image, request=request)
 
@@ -164,10 +164,12 @@ def look_at(encoder: LoadedModel, pair: Pair, words: Sequence[int], *, hide: boo
     rows = hidden_rows(pair, words, encoder.tokenizer.special.mask) if hide else [pair.ids]
     maps = fuse_rows(encoder, pair, rows, AttentionRequest(maps="all")).look_maps
     places = [(n if hide else 0, list(pair.words[word].positions)) for n, word in enumerate(words)]
-    return {
-        layer: torch.stack([map_RTN[row, at, 1:].mean(dim=0) for row, at in places]).cpu().numpy()
-        for layer, map_RTN in maps.items()
-    }
+    patches, found = fusion_model(encoder).looked_at(pair.pixels[None].to(encoder.device))[1][0].cpu().numpy(), {}
+    for layer, map_RTN in maps.items():
+        looks = torch.stack([map_RTN[row, at, 1:].mean(dim=0) for row, at in places]).cpu().numpy()
+        found[layer] = np.zeros((len(places), pair.grid.patches), looks.dtype)
+        found[layer][:, patches] = looks  # patches that it does not read are looked at by no word
+    return found
 
 
 @torch.no_grad()

@@ -6,12 +6,14 @@ from typing import Any
 
 from pickout.config import Settings
 from pickout.data.training_pairs import PLAIN, Pairing
+from pickout.methods import union
 from pickout.methods.aga import Aga, AgaSettings
 from pickout.methods.base import Method
 from pickout.methods.dual import Dual, DualSettings
 from pickout.methods.fusion import Fusion
 from pickout.methods.fusion_model import TRAINING_ONLY, FusionSettings, pairing
 from pickout.methods.itself import Itself, ItselfSettings
+from pickout.methods.union import Union, UnionSettings
 
 __all__ = ["METHODS", "MethodEntry"]
 
@@ -35,4 +37,5 @@ METHODS: dict[str, MethodEntry] = {
     "itself": MethodEntry(ItselfSettings, Itself),
     "fusion": MethodEntry(FusionSettings, Fusion, pairing, TRAINING_ONLY),
     "aga": MethodEntry(AgaSettings, Aga, pairing, TRAINING_ONLY),
+    "union": MethodEntry(UnionSettings, Union, pairing, union.TRAINING_ONLY),
 }  # method name to its settings and builder

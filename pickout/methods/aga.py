@@ -122,13 +122,15 @@ class Aga(Fusion):
             raise RecipeError(f"enrich = true: this tokenizer does not tell whole words from parts of words; {remedy}")
         super().__init__(settings, vision, text, identities, vocabulary)
 
-    def masking_probability(self, texts: TokenBatch, content: Mask) -> Scores:
+    def masking_probability(self, texts: TokenBatch, content: Mask, rows: Rows | None = None) -> Scores:
         """By attention, evenly, or empty words alone (AGA, Eq. 6 to 9 and table I)."""
         rules = self.settings
         if rules.mask == "random":
             return super().masking_probability(texts, content)
         if rules.mask == "vacuous":
             return vacuous_probabilities(self.vacuous_positions(texts.ids, content), content, rules.mask_probability)
+        if rows is not None:
+            return rules.guided_probabilities(rows, content)
         # A model for use has no twin, so it asks itself.
         text = self.text if rules.attention_source == "online" or self.momentum is None else self.momentum.text
         with nullcontext() if rules.attention_dropout else _without_dropout(text):

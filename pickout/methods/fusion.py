@@ -45,13 +45,14 @@ class Fusion(PlanningModel):
                 if progress.part == 0:
                     self.twin.follow(self, self.settings.momentum)
         chooser = self.chooser(progress, given.part, batch.identity.device)
-        plan = self.plan(given, chooser, self.vision(given.images).tokens)
+        plan = self.plan(given, chooser, self.image_tokens(given, progress))
         states = self._read(plan)
         contrast, negatives = self._contrast(plan, states[0], alpha)
         fused = self._fuse(plan, states, negatives)
         terms = {"contrastive": contrast, **self._fusion_terms(plan, fused, negatives, alpha)}
-        logs = {**plan.logs, "temperature": self.temperature.item(), "alpha": alpha}
-        return LossTerms(terms, {name: self.settings.weights[name] for name in terms}, logs)
+        weights, further = {name: self.settings.weights[name] for name in terms}, self.further(given, progress)
+        logs = {**plan.logs, **further.logs, "temperature": self.temperature.item(), "alpha": alpha}
+        return LossTerms({**terms, **further.terms}, {**weights, **further.weights}, logs)
 
     def _read(self, plan: Plan) -> tuple[Tensor, ...]:
         """States of the weak captions, of those with hidden words and of those with replaced words, in one pass."""

@@ -227,6 +227,13 @@ class FusionModel(Method):
         whole, seen = self.text_projection(out.tokens[:, 0]).float(), out.trace if trace else None
         return TextFeatures(F.normalize(whole, dim=-1), out.tokens, texts, {"global": whole}, seen)
 
+    def looked_at(
+        self, images: Pictures
+    ) -> tuple[Float[Tensor, "batch tokens channels"], Int[Tensor, "batch patches"]]:
+        """What the fusion layers read of prepared images, class token first, and the number of each patch behind it."""
+        tokens = self.vision(images).tokens
+        return tokens, torch.arange(tokens.shape[1] - 1, device=tokens.device).expand(len(images), -1)
+
     def remember(self, tokens: Float[Tensor, "images tokens width"]) -> ImageMemory:
         """Keys and values of the images for every fusion layer."""
         return self.text.remember(tokens)

@@ -1,5 +1,6 @@
 """The half of a step of `fusion` and `aga` without gradient: what the momentum model sees, guesses and proposes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from pickout.data.batching import Batch
 from pickout.errors import RecipeError
 from pickout.losses.fusion import replaced_labels
-from pickout.methods.base import ImageTower, Progress
+from pickout.methods.base import ImageTower, LossTerms, Progress
 from pickout.methods.fusion_model import FusionModel, FusionSettings
 from pickout.methods.step_choices import Chooser, Hidden, Part, draw_uniforms, find_part, total
 from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
@@ -34,6 +35,8 @@ class Given:
     identity: Ints
     content: Mask  # true where a token of `strong` is a word piece
     part: Part
+    rows: Mapping[int, Scores] | None = None
+    """By text layer, the class token's attention in `strong`, where that was read already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,20 @@ class PlanningModel(FusionModel):
         found = (weak, hidden, teacher, sampled, labels, logs | weak.logs)
         return Plan(given, chooser, image_BND, image_m, text_m, *found)
 
-    def masking_probability(self, texts: TokenBatch, content: Mask) -> Scores:
+    def image_tokens(self, given: Given, progress: Progress) -> States:
+        """What the fusion layers read of the images, class token first."""
+        del progress
+        tokens: States = self.vision(given.images).tokens
+        return tokens
+
+    def further(self, given: Given, progress: Progress) -> LossTerms:
+        """Losses beside the five objectives."""
+        del given, progress
+        return LossTerms({}, {})
+
+    def masking_probability(self, texts: TokenBatch, content: Mask, rows: Mapping[int, Scores] | None = None) -> Scores:
         """The probability that each token of captions is hidden: the same for every word (BERT; RaSa)."""
-        del texts
+        del texts, rows
         return content.float() * self.settings.mask_probability
 
     def candidate_ids(self) -> Bool[Tensor, " vocabulary"]:
@@ -175,7 +189,7 @@ class PlanningModel(FusionModel):
 
     def _hide(self, given: Given, chooser: Chooser, logs: dict[str, float]) -> Hidden:
         ids, content = given.strong.ids, given.content
-        probability = self.masking_probability(given.strong, content)
+        probability = self.masking_probability(given.strong, content, given.rows)
         numbers = self._word_numbers(ids, content) if self.settings.whole_words else None
         hidden = chooser.hide(ids, content, probability, numbers)
         vacuous = hidden.chosen & self.vacuous_positions(ids, content)

@@ -21,7 +21,7 @@ from pickout.methods.objective import Objective, ObjectiveSettings
 from pickout.nn.gather import gather, gather_with_gradient
 from pickout.nn.heads import GrabHead, Pool, Residual
 from pickout.nn.transformer import TowerOutput
-from pickout.saliency.bank import annealed_budget, fixed_budget, gather_tokens, select_bank
+from pickout.saliency.bank import Bank, annealed_budget, fixed_budget, gather_tokens, select_bank
 from pickout.saliency.scoring import QueryRow, Scoring, Statistic
 from pickout.shapes import AttentionRequest, Embedded, Float, Ints, Mask, Pictures, TokenBatch
 from pickout.text.tokenizer import Vocabulary
@@ -135,10 +135,14 @@ class Selection:
     ) -> tuple[Float[Tensor, "batch kept width"], Ints]:
         """The kept tokens (content first, best first, then fillers), and how many of them are content, at least 1. With
         `kept`, so many by the training rule, else as outside training. `padding` is True at padding."""
+        bank = self.bank(out, padding, kept)
+        return gather_tokens(out.tokens, bank.index), bank.length
+
+    def bank(self, out: TowerOutput, padding: Mask | None, kept: int | None = None) -> Bank:
+        """Which tokens are kept; as `choose`."""
         rule, kept = (self.evaluation, self.evaluation_kept) if kept is None else (self.training, kept)
         padding = torch.zeros_like(out.trace.content) if padding is None else padding
-        bank = select_bank(rule.scores(out.trace), out.trace.content, padding, kept, largest=rule.largest)
-        return gather_tokens(out.tokens, bank.index), bank.length
+        return select_bank(rule.scores(out.trace), out.trace.content, padding, kept, largest=rule.largest)
 
 
 class Itself(base.Method):
@@ -187,28 +191,33 @@ class Itself(base.Method):
 
     def encode_images(self, images: Pictures, *, trace: bool = False) -> base.ImageFeatures:
         """Embed prepared images in one pass; `parts` holds `global` and `local`, not normalised."""
-        out = self.vision(images, _with_trace(self.image_selection.evaluation.request, trace))
+        out = self.vision(images, with_trace(self.image_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.image_head(*self.image_selection.choose(out, None))}
-        return base.ImageFeatures(self._embed(parts), out.tokens, parts, out.trace if trace else None)
+        return base.ImageFeatures(
+            fused_embedding(parts, self.settings.fusion_weight), out.tokens, parts, out.trace if trace else None
+        )
 
     def encode_texts(self, texts: TokenBatch, *, trace: bool = False) -> base.TextFeatures:
         """Embed tokenized captions in one pass; `parts` holds `global` and `local`, not normalised."""
-        out = self.text(texts, _with_trace(self.text_selection.evaluation.request, trace))
+        out = self.text(texts, with_trace(self.text_selection.evaluation.request, trace))
         parts = {"global": out.summary.float(), "local": self.text_head(*self.text_selection.choose(out, ~texts.mask))}
-        return base.TextFeatures(self._embed(parts), out.tokens, texts, parts, out.trace if trace else None)
-
-    def _embed(self, parts: Mapping[str, Tensor]) -> Embedded:
-        """[sqrt(lambda) g ; sqrt(1 - lambda) u] of unit g and u: inner products are fused scores (ITSELF, Eq. 8)."""
-        share = self.settings.fusion_weight
-        whole, part = F.normalize(parts["global"], dim=-1), F.normalize(parts["local"], dim=-1)
-        return torch.cat([sqrt(share) * whole, sqrt(1 - share) * part], dim=-1)
+        return base.TextFeatures(
+            fused_embedding(parts, self.settings.fusion_weight), out.tokens, texts, parts, out.trace if trace else None
+        )
 
     def parameter_groups(self) -> list[base.ParameterGroup]:
         """Towers, classifiers, GRAB heads, and the biases of each."""
         return base.group_parameters(self, self.settings.group_of)
 
 
-def _with_trace(request: AttentionRequest, trace: bool) -> AttentionRequest:
+def fused_embedding(parts: Mapping[str, Tensor], share: float) -> Embedded:
+    """[sqrt(lambda) g ; sqrt(1 - lambda) u] of unit g and u: inner products are fused scores (ITSELF, Eq. 8)."""
+    whole, part = F.normalize(parts["global"], dim=-1), F.normalize(parts["local"], dim=-1)
+    return torch.cat([sqrt(share) * whole, sqrt(1 - share) * part], dim=-1)
+
+
+def with_trace(request: AttentionRequest, trace: bool) -> AttentionRequest:
+    """What is read, and where `trace` is asked for all rows too."""
     return AttentionRequest(rows="all", maps=request.maps) if trace else request
 
 

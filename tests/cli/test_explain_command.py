@@ -184,8 +184,8 @@ def test_enrichment_is_told_piece_by_piece(fusing, crop, capsys):
     ("arguments", "code", "told"),
     [
         (("word", "{fusing}", "{crop}", "a red jacket", "coat"), 2, "it reads: a red jacket"),
-        (("word", "{run}", "{crop}", "a red jacket", "red"), 2, "give a run of fusion or aga"),
-        (("enrich", "{run}", "{crop}", "a red jacket"), 2, "give a run of fusion or aga"),
+        (("word", "{run}", "{crop}", "a red jacket", "red"), 2, "give a run of fusion, aga or union"),
+        (("enrich", "{run}", "{crop}", "a red jacket"), 2, "give a run of fusion, aga or union"),
         (("enrich", "{fusing}", "{crop}", "..."), 2, "describe a person"),
         (("word", "{fusing}", "{crop}", "red", "red", "--out", "{fusing}"), 2, "cannot be written"),
     ],
@@ -295,8 +295,8 @@ def test_entropy_by_layer_is_told_and_drawn(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("masks", "{run}", "{crop}", "a red jacket"), 2, "give a run of fusion or aga"),
-        (("vacuous", "{run}"), 2, "give a run of fusion or aga"),
+        (("masks", "{run}", "{crop}", "a red jacket"), 2, "give a run of fusion, aga or union"),
+        (("vacuous", "{run}"), 2, "give a run of fusion, aga or union"),
         (("vacuous", "{fusing}"), 2, "name the data set"),
         (("vacuous", "{fusing}", "street", "{crop}"), 3, ""),
         (("entropy", "{run}", "--split", "tset"), 2, "no split 'tset'"),

@@ -29,8 +29,9 @@ def load(method: str, folder: Path | None = None, context: int = 64) -> LoadedMo
     torch.manual_seed(0)
     tokenizer = train_tokenizer([SENTENCE, "the man is carrying a red backpack"], 400, context)
     towers = {"vision": {}, "text": {}} if method in METHODS else FUSING
+    own = {"bank": METHODS["itself"]} if method == "union" else METHODS.get(method, {})
     settings = ModelSettings(
-        method={"name": method, **METHODS.get(method, {})},
+        method={"name": method, **own},
         image=ImageSettings(height=32, width=16),
         vision=VisionSettings(patch=8, stride=8, **TINY, **towers["vision"]),
         text=TextSettings(**TINY, **towers["text"]),

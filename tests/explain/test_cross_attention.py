@@ -54,7 +54,7 @@ def test_looks_are_the_cross_attention_of_one_word_at_a_time(aga, seen, hide):
 
 def test_other_methods_have_no_words_that_look(model, pair):
     for ask in (hidden_pieces, lambda *pair: look_at(*pair, [0])):
-        with pytest.raises(UsageError, match="give a run of fusion or aga"):
+        with pytest.raises(UsageError, match="give a run of fusion, aga or union"):
             ask(model, pair)
 
 
@@ -89,3 +89,15 @@ def test_ways_of_a_fusion_model_give_what_they_can(aga, seen):
 def test_a_sheet_shows_every_layer(aga, seen):
     sheet = look_sheet(seen, "blue", look_at(aga, seen, [5]))
     assert sheet.width > 4 * 120
+
+
+@pytest.mark.parametrize("hide", [True, False])
+def test_words_of_a_union_look_at_the_patches_of_its_bank_alone(load_tiny, sentence, picture, hide):
+    union = load_tiny("union")
+    seen = make_pair(union, sentence, picture)
+    _, patches = union.method.looked_at(seen.pixels[None])
+    kept = sorted(patches[0].tolist())
+    assert 0 < len(kept) < seen.grid.patches
+    for look in look_at(union, seen, list(seen.told), hide=hide).values():
+        assert look.shape == (len(seen.told), seen.grid.patches)
+        assert (np.flatnonzero(look.any(axis=0)) == kept).all()

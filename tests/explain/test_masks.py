@@ -81,5 +81,5 @@ def test_attention_on_empty_words_is_told(aga):
 
 def test_methods_that_hide_no_words_are_refused(model, pair):
     for ask in (lambda: compare_masks(model, pair), lambda: empty_shares(model, CAPTIONS)):
-        with pytest.raises(UsageError, match="give a run of fusion or aga"):
+        with pytest.raises(UsageError, match="give a run of fusion, aga or union"):
             ask()

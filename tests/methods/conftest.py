@@ -21,9 +21,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "itself": {"local_dimension": 12, "hidden": 10, "selection_layers": [1, 2]},
     "fusion": {"queue": 16, "negative_group": 4},
     "aga": {"queue": 16, "negative_group": 4, "enrich_probability": 0.5},
+    "union": {
+        "queue": 16,
+        "negative_group": 4,
+        "enrich_probability": 0.5,
+        "bank": {"local_dimension": 12, "hidden": 10, "selection_layers": [1, 2]},
+    },
 }
 """Settings that fit towers of two layers. A new method adds its line."""
-FUSING = ("fusion", "aga")
+FUSING = ("fusion", "aga", "union")
 """Methods whose towers are a plain vision transformer and a fusion encoder."""
 
 MASK, START, END = 27, 28, 29
