@@ -80,13 +80,17 @@ def verify_archive(file: Path, key: str | None = None) -> Verified:
 def _examined(archive: zipfile.ZipFile, file: Path, key: str | None) -> Verified:
     entries = archive.infolist()
     names = [each.filename for each in entries]
+    if packed := [each.filename for each in entries if each.compress_type != zipfile.ZIP_STORED]:
+        return Verified({}, "", len(names), tuple(f"{name}: was changed: another form" for name in packed))
     manifest, told = b"", dict[str, Any]()
     with suppress(KeyError, ValueError):
         if archive.getinfo(MANIFEST).file_size <= _LARGEST:
             manifest = archive.read(MANIFEST)
             told = json.loads(manifest)
     listed = told.get("members") if isinstance(told, dict) else None
-    if not isinstance(listed, list) or not all(isinstance(each, dict) and "name" in each for each in listed):
+    if not isinstance(listed, list) or not all(
+        isinstance(each, dict) and isinstance(each.get("name"), str) for each in listed
+    ):
         return Verified({}, "", len(names), (f"{MANIFEST} is missing or garbled",))
     own = str(told.get("key", ""))
     faults = [*_signature_faults(archive, manifest, own, key), *_name_faults(names, [each["name"] for each in listed])]
@@ -95,14 +99,15 @@ def _examined(archive: zipfile.ZipFile, file: Path, key: str | None) -> Verified
         if names.count(each["name"]) != 1:
             continue
         entry = archive.getinfo(each["name"])
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != each.get("bytes"):
-            faults.append(f"{each['name']}: was changed: another size or form")
+        if entry.file_size != each.get("bytes"):
+            faults.append(f"{each['name']}: was changed: another size")
             continue
         content = archive.read(entry)
         if hashlib.sha256(content).hexdigest() != each.get("sha256"):
             faults.append(f"{each['name']}: was changed: another SHA-256")
-        elif each["name"] == CASE:
-            case = json.loads(content)
+        elif each["name"] == CASE and not isinstance(case := json.loads(content), dict):
+            case = {}
+            faults.append(f"{CASE}: is no case")
     if not faults and not _same_bytes(archive, names, file):
         faults.append("bytes were added or changed between, before or behind the members")
     return Verified(case, own, len(listed), tuple(faults))

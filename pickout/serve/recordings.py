@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pickout.config import Settings
 from pickout.errors import GalleryDamaged, NotThere, UsageError, VideoError
 from pickout.files import storage_errors, write_atomically
 from pickout.gallery.audit.log import record_event
-from pickout.gallery.storage.rows import parse_time
+from pickout.gallery.storage.rows import Row, parse_time, row_id
 from pickout.serve.access import Actor
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs, Tell
@@ -43,8 +43,8 @@ class Kept(Settings):
 class Recordings:
     """The recordings that were sent to one gallery: a folder for each, and one of crops beside other uploads."""
 
-    def __init__(self, folder: Path, crops: Path) -> None:
-        self._folder, self._crops = folder, crops
+    def __init__(self, folder: Path, crops: Path, rows: Callable[[Sequence[str]], Mapping[str, Row]]) -> None:
+        self._folder, self._crops, self._rows = folder, crops, rows
 
     async def receive(self, pieces: AsyncIterator[bytes], name: str, owner: str | None) -> tuple[str, Kept]:
         """Write a recording down as it comes; its id. The same one from the same token has the same id."""
@@ -92,10 +92,16 @@ class Recordings:
         return self._crops / identifier / how
 
     def delete(self, identifier: str, *, found: bool) -> None:
-        """Delete a recording, and with `found` the crops that no row may have yet."""
+        """Delete a recording, and with `found` what was found in it and no row has."""
         shutil.rmtree(self._folder / identifier, ignore_errors=True)
         if found:
-            shutil.rmtree(self._crops / identifier, ignore_errors=True)
+            self.sweep(self._crops / identifier)
+
+    def sweep(self, crops: Path) -> None:
+        """Delete every file below a folder of crops that no row has."""
+        files = {row_id(file): file for file in crops.rglob("*") if file.is_file()}
+        for each in files.keys() - self._rows(list(files)).keys():
+            files[each].unlink(missing_ok=True)
 
     def expire(self, days: float, busy: Callable[[str], bool]) -> None:
         """Delete recordings that nobody has looked through for some days, and halves whose client or server died."""
@@ -103,9 +109,9 @@ class Recordings:
         for about in self._folder.glob(f"*/{_ABOUT}"):
             if _read(about).sent < before and not busy(about.parent.name):
                 self.delete(about.parent.name, found=True)
-        for half in self._folder.glob(f"*{_COMING}"):
-            if half.stat().st_mtime < before.timestamp():
-                half.unlink(missing_ok=True)
+        for half in self._folder.glob("*"):
+            if not (half / _ABOUT).exists() and half.stat().st_mtime < before.timestamp():
+                shutil.rmtree(half) if half.is_dir() else half.unlink(missing_ok=True)
 
 
 def find_people(
@@ -114,7 +120,7 @@ def find_people(
     """Look through one recording that was sent, or those at a place of the server, and index the people in them.
     `VideoError`, whose words tell why, where nothing of them could be read."""
     from pickout.video.extraction import ExtractionSettings
-    from pickout.video.harvest import LEDGER, TABLE, HarvestReport, harvest
+    from pickout.video.harvest import LEDGER, TABLE, HarvestReport, Ledger, harvest
     from pickout.video.recordings import find_recordings, sent_recording
     from pickout.video.tracks import TrackSettings
 
@@ -135,13 +141,15 @@ def find_people(
     def say(name: str, seconds: float | str, length: float | None) -> None:
         tell({"doing": "looking", "recording": name, "done": seconds, "total": length})
 
+    if out.exists() and not (out / LEDGER).exists():  # looked through before; the same crops get the same names
+        write_atomically(out / LEDGER, Ledger(detector=body.detector, settings=settings).model_dump_json())
     report: HarvestReport = harvest(found, out, body.detector, settings, apart=True, say=say)
     faults = {name: entry.fault for name, entry in report.recordings.items() if entry.fault} | report.failed
     faults = {
         name: why.replace(each.place, each.video or name) for each in found if (why := faults.get(name := each.name))
     }
     if not any(entry.frames for entry in report.recordings.values()):
-        shutil.rmtree(out)
+        kept.sweep(out)
         raise VideoError("; ".join(faults.values()) or "no frame could be read")
     result: dict[str, Any] = {"tracks": report.tracks, "crops": report.crops, "faults": faults, "indexed": None}
     with jobs.turn(hosted.name, tell):
@@ -149,9 +157,7 @@ def find_people(
             gallery = hosted.open()
             added = gallery.add(out, table=out / TABLE, on_progress=lambda at: tell(told_progress(at)))
             result["indexed"] = added.as_json()
-    # Nothing may be left that still tells of a crop once it is erased.
-    for name in (TABLE, LEDGER):
-        (out / name).unlink(missing_ok=True)
+    kept.sweep(out)  # nothing may be left that still tells of a crop once it is erased
     if body.recording is not None:
         kept.delete(body.recording, found=False)
     return result

@@ -82,10 +82,12 @@ class Service:
 
     def recordings(self, hosted: Hosted) -> Recordings:
         """The recordings that were sent for a gallery."""
-        return Recordings((self.state / "recordings" / hosted.name).resolve(), self.uploads(hosted).folder)
+        folder = (self.state / "recordings" / hosted.name).resolve()
+        return Recordings(folder, self.uploads(hosted).folder, lambda ids: hosted.open().rows(ids))
 
     def erase(self, hosted: Hosted, ids: Sequence[str]) -> Change:
         """Erase crops that nothing stands against, and their pictures where they were uploaded."""
+        record_event(hosted.path, "erasing", crops=len(ids))  # no picture is deleted without a record
         self.uploads(hosted).delete([row.file for row in hosted.rows(ids).values()])
         change = hosted.open().erase(ids)
         for forget in self.on_erasing:

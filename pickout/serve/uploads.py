@@ -61,6 +61,7 @@ class Uploads:
             named[hashlib.sha256(each.content).hexdigest()[:32] + suffix_of(each.content)] = each
         table = "".join(f"{json.dumps(_line(name, each.told))}\n" for name, each in sorted(named.items()))
         folder = self.folder / hashlib.sha256(table.encode()).hexdigest()[:32]
+        before = (folder / _TABLE).exists()  # sent before: rows have its pictures
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(folder / _PENDING, b"")
         try:
@@ -68,7 +69,8 @@ class Uploads:
                 write_atomically(folder / name, each.content, durable=False)
             write_atomically(folder / _TABLE, table)
         except Exception:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not before:
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pickout.errors import DataMissing, UsageError
+from pickout.gallery.storage.rows import without_zone
 from pickout.video.frames import PICTURES, Frame, FrameFolder, LiveCamera, Mark, VideoFile
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mts", ".h264", ".264", ".mjpeg", ".mjpg", ".gif")
@@ -105,17 +106,19 @@ def sent_recording(
 def container_start(metadata: dict[str, str]) -> datetime | None:
     """When a container says that it was recorded, in UTC without zone; None where it says nothing usable."""
     try:
-        told = datetime.fromisoformat(metadata["creation_time"].strip())
-    except (KeyError, ValueError):
+        told = without_zone(datetime.fromisoformat(metadata["creation_time"].strip()))
+    except (KeyError, ValueError, OverflowError):
         return None
-    told = told.astimezone(UTC).replace(tzinfo=None) if told.tzinfo else told
     # 1904 and 1970 are the zero of a clock that was never set.
     return told if told.year > 1980 else None
 
 
 def moment(start: datetime | None, seconds: float) -> datetime | None:
-    """The time of a frame, to the millisecond."""
-    return None if start is None else start + timedelta(milliseconds=round(seconds * 1000))
+    """The time of a frame, to the millisecond; None also where it lies behind the calendar's end."""
+    try:
+        return None if start is None else start + timedelta(milliseconds=round(seconds * 1000))
+    except OverflowError:
+        return None
 
 
 def _below(place: str) -> list[str]:
@@ -159,4 +162,7 @@ def _start(stem: str, stated: datetime | None, *, live: bool, zone: ZoneInfo) ->
             return None
     if stated is None:
         return None
-    return (stated if stated.tzinfo else stated.replace(tzinfo=zone)).astimezone(UTC).replace(tzinfo=None)
+    try:
+        return without_zone(stated if stated.tzinfo else stated.replace(tzinfo=zone))
+    except OverflowError:
+        raise UsageError(f"--start {stated}: beyond the calendar in UTC; say when the recording began") from None

@@ -291,3 +291,25 @@ def test_the_whole_way_of_a_witness_on_the_command_line(gallery, tmp_path, capsy
     Gallery.open(path).erase([hit.id])
     code, _ = run(capsys, "audit", "shown", path, "*")
     assert code in (0, NothingFound.exit_code)
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "\u0661\u0662", "-1", "1_0", " 1", ""])
+def test_a_head_of_a_strange_size_is_none(size):
+    with pytest.raises(UsageError, match="no head"):
+        heads.read_head(f"pickout/audit/x\n{size}\nAAAA\n\n\u2014 a AAAA\n")
+
+
+@pytest.mark.parametrize("nonce", ["zz", "0", "\u00e9", "", "00" * 16])
+def test_an_entry_whose_nonce_was_changed_shows_nothing_and_hides_no_other(tmp_path, nonce):
+    record_event(tmp_path, "looked at", ["a" * 32])
+    log = tmp_path / "audit.jsonl"
+    changed = {**json.loads(log.read_text()), "nonce": nonce}
+    log.write_text(json.dumps(changed) + "\n" + log.read_text())
+    assert [number for number, _ in entries_showing(tmp_path, "a" * 32)] == [2]
+
+
+def test_no_key_is_made_and_nothing_signed_where_a_gallery_was(tmp_path):
+    for ask in (heads.sign_head, heads.verifier):
+        with pytest.raises(GalleryError, match="no such folder"):
+            ask(tmp_path / "moved.gallery")
+    assert not (tmp_path / "moved.gallery").exists()

@@ -251,6 +251,30 @@ def test_a_full_disk_is_told_and_leaves_nothing_half(server, draw, tmp_path, mon
     assert result_of(send(server, draw(tmp_path / "x.png", shade=9).read_bytes()))["added"] == 1
 
 
+def test_a_full_disk_or_no_record_takes_no_picture_that_rows_have(server, draw, tmp_path, monkeypatch):
+    from pickout.errors import StorageFull
+
+    picture = draw(tmp_path / "x.png", shade=9).read_bytes()
+    crop = result_of(send(server, picture))["crops"][0]
+    original = lambda: server.client.get(f"/v1/galleries/people/crops/{crop}/original").status_code  # noqa: E731
+
+    def full(file, *_, **__):
+        if not file.name.startswith("."):
+            raise StorageFull("no space left on the device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pickout.serve.uploads.write_atomically", full)
+        told(send(server, picture), 507)
+    assert original() == 200
+    log = server.galleries["people"].path / "audit.jsonl"
+    log.rename(tmp_path / "log")
+    log.mkdir()
+    assert "without a record" in told(server.client.post("/v1/galleries/people/erase", json={"crops": [crop]}), 409)
+    log.rmdir()
+    (tmp_path / "log").rename(log)
+    assert original() == 200
+
+
 def test_a_picture_of_one_pixel_and_a_strange_mode(server):
     for mode in ("1", "P", "LA", "I;16", "CMYK"):
         file = io.BytesIO()

@@ -272,3 +272,41 @@ def test_the_command_says_what_is_wrong_and_ends_with_3(handed_over, tmp_path):
     rewritten(changed, TAMPERED["an edited judgement"])
     run = CliRunner().invoke(build(), ["case", "verify", str(changed)])
     assert "case.json: was changed" in run.stdout and run.exception.exit_code == 3
+
+
+HOSTILE = {
+    "case is a list": [("case.json", b"[]")],
+    "case is deep": [("case.json", b"[" * 100_000)],
+    "a name is a number": {"members": [{"name": 1}]},
+    "a name is a list": {"members": [{"name": [1]}]},
+    "a name is missing": {"members": [{}]},
+    "members are a text": {"members": "case.json"},
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_hostile_archives_are_told_and_raise_nothing(tmp_path, how):
+    file, content = tmp_path / "x.zip", HOSTILE[how]
+    if isinstance(content, list):
+        with file.open("wb") as stream:
+            archives.write_archive(stream, content, tmp_path, verifier(tmp_path))
+    else:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("manifest.json", json.dumps(content))
+            archive.writestr("signature.txt", "x")
+    found = verify_archive(file)
+    assert found.faults and found.case == {}
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_members_are_never_unpacked(tmp_path, packed):
+    """Ours are stored as they are: what is packed is hostile, and may be damaged or a bomb."""
+    file = tmp_path / "x.zip"
+    with zipfile.ZipFile(file, "w", packed) as archive:
+        archive.writestr("manifest.json", json.dumps({"key": "", "members": []}) + " " * 100_000)
+        archive.writestr("signature.txt", "x")
+    whole = file.read_bytes()
+    for content in (whole, whole[:44] + bytes(4) + whole[48:]):
+        file.write_bytes(content)
+        assert "manifest.json: was changed: another form" in verify_archive(file).faults

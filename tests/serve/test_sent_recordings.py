@@ -9,6 +9,8 @@ from block_people import write_video
 from small_server import result_of
 from test_onnx_detector import rfdetr
 
+from pickout.gallery.search.filters import Where
+from pickout.serve.access import OWNER
 from pickout.serve.jobs import Jobs
 
 RECORDINGS, VIDEO = "/v1/galleries/people/recordings", "/v1/galleries/people/video"
@@ -83,6 +85,41 @@ def test_the_same_recording_again_has_the_same_id_and_another_token_does_not_see
     assert len(left(seeing)) == 2
 
 
+def test_a_recording_sent_again_takes_no_crop_of_the_gallery_with_it(seeing, detector, tmp_path):
+    """Looked through again it adds nothing; deleted, or expired, it leaves the originals of its crops."""
+    content = moving(tmp_path / "x.mkv")
+    sent = send(seeing, content).json()["recording"]
+    crops = result_of(look(seeing, detector, sent))["crops"]
+    rows = seeing.galleries["people"].open().choose(where=Where(cameras=["gate"]))
+    originals = lambda: {  # noqa: E731
+        seeing.client.get(f"/v1/galleries/people/crops/{row}/original").status_code for row in rows
+    }
+    assert len(rows) == crops and originals() == {200}
+    send(seeing, content)
+    indexed = result_of(look(seeing, detector, sent))["indexed"]
+    assert (indexed["added"], indexed["unchanged"]) == (0, crops) and originals() == {200}
+    send(seeing, content)
+    assert seeing.client.delete(f"{RECORDINGS}/{sent}").status_code == 204 and originals() == {200}
+    send(seeing, content)
+    seeing.service.recordings(seeing.galleries["people"]).expire(0, lambda _: False)
+    assert left(seeing) == [] and originals() == {200}
+    kept = seeing.service.recordings(seeing.galleries["people"])
+    (kept.own(OWNER, send(seeing, content).json()["recording"])[0]).write_bytes(b"garbled")
+    assert json.loads(look(seeing, detector, sent).text.splitlines()[-1])["kind"] == "VideoError"
+    assert originals() == {200}
+
+
+def test_a_recording_whose_server_died_before_it_was_noted_down_expires(seeing):
+    folder = seeing.state / "recordings" / "people" / ("0" * 32)
+    folder.mkdir(parents=True)
+    (folder / "recording.mp4").write_bytes(b"x")
+    kept = seeing.service.recordings(seeing.galleries["people"])
+    kept.expire(1, lambda _: False)
+    assert left(seeing) == ["recording.mp4"]
+    kept.expire(0, lambda _: False)
+    assert not folder.exists()
+
+
 def test_a_token_of_some_cameras_looks_through_theirs_only(seeing, tmp_path, detector):
     mine = seeing.token("index", cameras=["gate"])
     sent = send(seeing, moving(tmp_path / "x.mkv", 1), headers=mine).json()["recording"]
@@ -97,6 +134,9 @@ def test_a_folder_of_the_server(seeing, detector, tmp_path):
     body = {"folder": str(detector.parent), "detector": str(detector), "camera": "yard"}
     assert result_of(seeing.client.post(VIDEO, json=body))["indexed"]["added"] >= 1
     assert (detector.parent / "yard.mkv").exists()
+    moving(detector.parent / "yard2.mkv", 1)  # one more, later
+    again = result_of(seeing.client.post(VIDEO, json=body))["indexed"]
+    assert again["added"] >= 1 and again["unchanged"] >= 1
     assert seeing.client.post(VIDEO, json={**body, "folder": str(tmp_path)}).status_code == 404
     assert seeing.client.post(VIDEO, json={**body, "detector": "/etc/x.onnx"}).status_code == 404
     assert seeing.client.post(VIDEO, json={"detector": str(detector)}).status_code == 422

@@ -44,6 +44,18 @@ def test_a_folder_gives_all_below_it_and_equal_names_are_told_apart(tmp_path):
     assert [(each.name, each.camera) for each in found] == [("x", "a"), ("x-2", "b"), ("y", "c")]
 
 
+def test_times_beyond_the_calendar_are_refused_or_not_known(tmp_path):
+    file = tmp_path / "x.mkv"
+    file.touch()
+    for start, zone in (("0001-01-01T00:00", "Asia/Tokyo"), ("9999-12-31T23:00", "America/New_York")):
+        with pytest.raises(UsageError, match="calendar"):
+            find_recordings([str(file)], start=datetime.fromisoformat(start), zone=zone)
+    for told in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "\u202e", "2" * 100_000):
+        assert container_start({"creation_time": told}) is None
+    last = container_start({"creation_time": "9999-12-31T23:59:59Z"})
+    assert moment(last, 0.5) is not None and moment(last, 2.0) is None and moment(last, 1e16) is None
+
+
 def test_bad_places_are_told(tmp_path):
     with pytest.raises(DataMissing, match="no such recording"):
         find_recordings([str(tmp_path / "none")])

@@ -7,12 +7,13 @@ signature. A proof is the request that such witnesses take (C2SP tlog-witness): 
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pickout.errors import GalleryDamaged, GalleryError, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, GalleryMissing, UsageError
 from pickout.files import atomic_path, storage_errors
 from pickout.gallery.audit.log import lines
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 KEY = "audit-key.pem"
 HEADS = "audit-heads.txt"  # the heads that were given out, one behind the other; `verify` holds the log against each
 _ED25519 = b"\x01"
+_COUNT = re.compile(r"\d{1,18}", re.ASCII)
 _LARGEST = 100_000  # characters of a head or proof at most
 
 
@@ -83,7 +85,7 @@ def check_proof(old: Head, text: str, key: str) -> Head:
 def read_head(text: str) -> Head:
     """A head from its text; a UsageError where it is none."""
     rows = text[:_LARGEST].splitlines()
-    if len(rows) < 5 or not rows[1].isdecimal() or rows[3] or not rows[4].startswith("— "):
+    if len(rows) < 5 or not _COUNT.fullmatch(rows[1]) or rows[3] or not rows[4].startswith("— "):
         raise UsageError("this is no head of an audit log; expected what pickout audit head prints")
     return Head(rows[0], int(rows[1]), _decoded(rows[2]), "\n".join(rows[:5]) + "\n")
 
@@ -129,6 +131,8 @@ def _private_key(file: Path) -> "Ed25519PrivateKey":
         if isinstance(found, Ed25519PrivateKey):
             return found
     except FileNotFoundError:
+        if not file.parent.is_dir():  # as of a gallery that was moved: no other log may take its name
+            raise GalleryMissing(f"{file.parent}: no such folder; no key is made there") from None
         made = Ed25519PrivateKey.generate()
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         with atomic_path(file, private=True) as temporary:

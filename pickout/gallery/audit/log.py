@@ -166,7 +166,10 @@ def _commitments(gallery: Path, ids: Sequence[str]) -> dict[str, Any]:
 def showed(entry: Mapping[str, Any], crop: str, key: bytes) -> bool:
     """Whether an entry of the log showed a crop whose key is `key`."""
     nonce, shown = entry.get("nonce"), entry.get("shown")
-    return isinstance(nonce, str) and isinstance(shown, list) and _commitment(key, nonce, crop) in shown
+    try:
+        return isinstance(nonce, str) and isinstance(shown, list) and _commitment(key, nonce, crop) in shown
+    except ValueError:  # somebody changed the nonce; `examine` tells
+        return False
 
 
 def key_of(gallery: Path, crop: str) -> bytes | None:
