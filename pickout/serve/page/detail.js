@@ -86,7 +86,7 @@ export class Detail {
           fact("Probability", percent(item.probability)),
           fact("Track", item.track),
           Object.entries(item.labels ?? {}).map(([name, value]) => fact(name, value)),
-          fact("Video", item.video),
+          fact("Video", item.video?.split(/[\\/]/).at(-1)),
           fact("Frame", item.frame),
           fact("Box", item.box?.join(", ")),
           fact("Size", item.width && `${item.width} × ${item.height} pixels`),
