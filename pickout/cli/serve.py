@@ -1,6 +1,8 @@
 """`pickout serve`: galleries over HTTP."""
 
+import errno
 import signal
+import socket
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -49,6 +51,7 @@ def serve(
 
     if absent := [folder for folder in recordings or () if not folder.is_dir()]:
         raise UsageError(f"--recordings {absent[0]}: no such folder")
+    check_port(host, port)
     state = prepared(state)
     galleries = list(galleries or ())
     if demo:
@@ -78,8 +81,8 @@ def serve(
         server.run()
     except KeyboardInterrupt:
         return
-    if not server.started:
-        raise UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
+    except SystemExit as stop:  # uvicorn's
+        raise cannot_listen(host, port) from stop
 
 
 def demo_gallery(folder: Path, device: str) -> Path:
@@ -108,6 +111,20 @@ def demo_gallery(folder: Path, device: str) -> Path:
         add_sample(gallery, folder, tell)
     done.touch()
     return target
+
+
+def cannot_listen(host: str, port: int) -> UsageError:
+    """What is wrong with an address that nothing can listen on."""
+    return UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
+
+
+def check_port(host: str, port: int) -> None:
+    """Before people are drawn and models loaded, make sure that the port is free. `UsageError`: it is not."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:  # whatever else is wrong shows when it is listened on
+            raise cannot_listen(host, port) from error
 
 
 def check_packages() -> None:

@@ -86,19 +86,23 @@ def _page(case: Mapping[str, Any], queries: list[dict[str, Any]]) -> str:
     """The case for a reader without Pickout: no script, nothing from elsewhere."""
     crops = []
     for crop in case["crops"]:
-        marks = "".join(f"<li><b>{_text(m['verdict'])}</b> {_signed(m)}: {_text(m['reason'])}" for m in crop["marks"])
-        shown = f'<img src="{_text(crop["picture"])}" alt="" height="192">' if "picture" in crop else "(not included)"
+        marks = "".join(f"<li><b>{_text(m['verdict'])}</b> {_signed(m, m['reason'])}" for m in crop["marks"])
+        shown = (
+            f'<img src="{_text(crop["picture"])}" alt="" height="192">'
+            if "picture" in crop
+            else "(no picture: judged no)"
+        )
         place = ", ".join(f"{what} {_text(crop[what])}" for what in ("camera", "time", "track"))
         hashed = f"SHA-256 of the original <code>{_text(crop['sha256'])}</code>"
         crops.append(f"<article>{shown}<p>{place}<ul>{marks}</ul><p>{hashed}</article>")
-    notes = "".join(f"<li>{_signed(each)}: {_text(each['text'])}" for each in case["notes"])
+    notes = "".join(f"<li>{_signed(each, each['text'])}" for each in case["notes"])
     asked = "".join(f"<li>{_signed(each)}: <code>{_text(json.dumps(each['told']))}</code>" for each in queries)
     told = {name: _text(case[name]) for name in ("name", "notice", "about", "model", "fingerprint")}
     return _PAGE.format(**told, crops="".join(crops), notes=notes, queries=asked)
 
 
-def _signed(each: Mapping[str, Any]) -> str:
-    return f"by {_text(each['by'])}, {_text(each['at'])}"
+def _signed(each: Mapping[str, Any], said: str = "") -> str:
+    return f"by {_text(each['by'])}, {_text(each['at'])}" + (f": {_text(said)}" if said else "")
 
 
 def _text(value: Any) -> str:

@@ -229,6 +229,6 @@ def _crops_a_day(scored: Scored) -> float:
     """How many crops pass on a day, over the days that those with a time cover."""
     times = scored.times[~np.isnat(scored.times)]
     if len(times) < 2 or times.min() == times.max():
-        raise UsageError("these crops' times do not tell how many come on a day; give crops_a_day")
+        raise UsageError("these crops' times tell no rate; say how many new crops a day there will be (crops_a_day)")
     days = max(float((times.max() - times.min()) / np.timedelta64(1, "D")), 1 / 24)
     return len(times) / days

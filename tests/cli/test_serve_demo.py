@@ -1,3 +1,7 @@
+import socket
+
+import pytest
+
 from pickout.cli import serve
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.search.probability import read_calibration
@@ -17,3 +21,12 @@ def test_the_demo_draws_people_seen_by_cameras_at_times_once(tmp_path, monkeypat
     before = (tmp_path / "done").stat().st_mtime_ns
     assert serve.demo_gallery(tmp_path, "cpu") == gallery.path
     assert (tmp_path / "done").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_told_before_anybody_is_drawn(host, run, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, errors = run("serve", "--demo", "--state", tmp_path / "state", "--host", host, "--port", port)
+    assert code == 2 and f"cannot listen on {host}:{port}" in errors and "--port" in errors
+    assert "The page" not in errors and not (tmp_path / "state").exists()

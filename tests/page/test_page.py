@@ -10,6 +10,7 @@ import pytest
 from browsing import AXE, CARDS, check, marked, saved, search, until
 
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.storage.rows import Metadata
 from pickout.serve.access import OWNER, Role
 from pickout.serve.archive import verify_archive
 
@@ -219,7 +220,31 @@ def test_a_search_is_saved_and_watched(serve, visit):
     page.fill("dialog input[name=name]", "door")
     page.fill("dialog input[name=crops_a_day]", "100")
     page.click("dialog button.main")
-    page.wait_for_selector("text=At most 1 a day false alarms in the mean")
+    page.wait_for_selector("text=At most 1 false alarm a day on average")
+
+
+def test_a_watch_that_is_refused_can_be_put_right(serve, visit):
+    server = serve()
+    gallery = Gallery.open(server.paths[0], server.encoder)
+    gallery.update(gallery.choose(["*"]), Metadata(time=datetime(2026, 3, 2)))
+    server.service.galleries["people"].refresh()
+    page = visit(server)
+    page.allowed_errors = ("422",)
+    search(page, "a teal jacket")
+    page.click(".toolbar >> text=Save")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Saved as")
+    page.click("#nav >> text=Watches")
+    page.click("text=New watch")
+    page.fill("dialog input[name=name]", "door")
+    page.fill("dialog input[name=false_alarms_a_day]", "0.5")
+    page.click("dialog button.main")
+    page.wait_for_selector("dialog .bad >> text=say how many new crops a day there will be")
+    check(page, "a watch that is refused")
+    assert page.input_value("dialog input[name=name]") == "door"
+    page.fill("dialog input[name=crops_a_day]", "10")
+    page.click("dialog button.main")
+    page.wait_for_selector("text=At most 1 false alarm in 2 days on average")
 
 
 def test_where_else_compare_and_the_timeline(serve, visit):
@@ -241,6 +266,24 @@ def test_where_else_compare_and_the_timeline(serve, visit):
     until(page, "document.querySelectorAll('.strip-row').length === 4")
     page.click(".dot >> nth=3", force=True)
     page.wait_for_selector(".detail.open")
+
+
+def test_a_click_with_shift_selects_all_from_the_card_before_it(serve, visit):
+    page = visit(serve())
+    search(page, "a teal jacket")
+    cards = page.locator(".card")
+    looked_at = "[...document.querySelectorAll('.card')].findIndex((each) => each.matches('[aria-current]'))"
+    assert page.evaluate(looked_at) == 0
+    cards.nth(4).click()
+    assert page.evaluate(looked_at) == 4
+    cards.nth(1).click(modifiers=["Shift"])
+    chosen = page.locator(".card[aria-selected=true]").evaluate_all("(all) => all.map((each) => each.dataset.place)")
+    assert chosen == ["1", "2", "3", "4"]
+    page.keyboard.press("n")
+    saved(page)
+    cards.nth(6).click(modifiers=["Control"])
+    cards.nth(8).click(modifiers=["Shift"])
+    assert page.locator(".card[aria-selected=true]").count() == 3
 
 
 def test_why_is_told_or_said_to_be_unknown(serve, visit):

@@ -13,11 +13,11 @@ from pickout.serve.access import OWNER, TOKENS, Role
 SCRIPT = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 
 
-def signed_in(server, visit, *roles):
+def signed_in(server, visit, *roles, purpose="incident"):
     token, secret = server.service.tokens.create(OWNER, "ana", roles, datetime.now(UTC) + timedelta(days=1))
     page = visit(server, purpose=None)
     page.allowed_errors = ("401", "403", "404", "429")
-    page.evaluate(f"sessionStorage.pickout = JSON.stringify({{purpose: 'incident', token: '{secret}'}})")
+    page.evaluate(f"sessionStorage.pickout = JSON.stringify({{purpose: {purpose!r}, token: '{secret}'}})")
     page.reload()
     return page, token
 
@@ -108,6 +108,33 @@ def test_a_token_that_loses_its_right_while_the_page_is_open(serve, visit):
     page.click("#nav >> text=Cases")
     page.wait_for_selector("text=This is not for your token")
     assert page.locator(".card").count() == 0
+
+
+@pytest.mark.parametrize("given", ["", "one that is not allowed any more"])
+def test_who_only_judges_is_asked_for_a_purpose_and_loses_no_mark(serve, visit, given):
+    server = serve()
+    first, _ = signed_in(server, visit, Role.SEARCH)
+    search(first, "a teal jacket")
+    for name in ("ArrowRight", "f", "n"):
+        first.keyboard.press(name)
+    saved(first)
+    second, _ = signed_in(server, visit, Role.SEARCH, purpose=given)
+    second.allowed_errors = ("401", "422")
+    second.click("#nav >> text=Cases")
+    second.click(".list a")
+    second.click("text=Give a second opinion on 2 candidates")
+    until(second, "document.activeElement?.matches('.card')")
+    second.keyboard.press("f")
+    second.click("dialog >> text=incident")
+    second.click("dialog button.main")
+    saved(second)
+    cases = server.app.state.parts.cases
+    [case] = cases.all(OWNER, "people")
+    assert [len(crop["marks"]) for crop in cases.get(OWNER, "people", case["id"])["crops"]] == [2, 1]
+    second.click("text=Back to the case")
+    second.fill("[aria-label='A note']", "seen")
+    second.keyboard.press("Enter")
+    second.wait_for_selector(".log >> text=seen")
 
 
 def test_crops_that_another_token_may_not_see_are_gone_with_it(serve, visit):

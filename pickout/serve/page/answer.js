@@ -41,7 +41,7 @@ export function judgement(answer, hidden) {
       h(
         "p",
         { class: "good" },
-        `The best candidate passes what ${percent(answer.error)} of searches for absent people pass.`,
+        `The best candidate stands out: ${percent(answer.error)} of searches for people who are not here do so, too.`,
       ),
       faults,
     ];
@@ -50,7 +50,7 @@ export function judgement(answer, hidden) {
   // Where a gallery is calibrated, but not for such a query, a note of the server says so.
   const told = answer.notes.some((note) => note.startsWith("Probabilities are only told"));
   if (answer.no_good_match === null && answer.candidates.length && !told)
-    return [h("p", {}, "Best fit first. How probable each is cannot be told: this gallery is not calibrated."), faults];
+    return [h("p", {}, "How probable each candidate is cannot be told: this gallery is not calibrated."), faults];
   return faults;
 }
 

@@ -1,5 +1,6 @@
 // The server: requests with token and purpose, pictures, and what went wrong in words.
 
+import { withPurpose } from "./app.js";
 import { byId, fill, h } from "./dom.js";
 
 const KEPT = "pickout";
@@ -47,6 +48,7 @@ function addressed(path) {
 
 export async function ask(path, { method, json, form, signal, priority = "high", as = "json", tries = 3 } = {}) {
   const { url, headers } = addressed(path);
+  const { purpose } = session;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -63,6 +65,11 @@ export async function ask(path, { method, json, form, signal, priority = "high",
   if (answer.status === 503 && tries > 1) {
     await pause(Math.min(Number(answer.headers.get("Retry-After")) || 1, 5));
     return ask(path, { method, json, form, signal, priority, as, tries: tries - 1 });
+  }
+  if (tries > 1 && told.error?.startsWith("a purpose is needed")) {
+    if (session.purpose === purpose) keep({ purpose: "" }); // none, or one that the server does not know any more
+    if (await withPurpose()) return ask(path, { method, json, form, signal, priority, as, tries: tries - 1 });
+    throw new Failure("denied", "no purpose was given");
   }
   throw failure(answer.status, told.error, headers);
 }

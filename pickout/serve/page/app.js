@@ -117,7 +117,7 @@ export async function askPurpose() {
   const allowed = known.gallery?.purposes ?? [];
   const free = allowed.includes("*") || !allowed.length;
   const given = await form(
-    "What is this search for?",
+    "What is this for?",
     h("p", {}, "Asked once a session. It stands in the record beside each search, where an auditor reads it."),
     free
       ? h(
@@ -155,10 +155,12 @@ export async function askPurpose() {
   return given?.purpose ?? null;
 }
 
-// Whoever asks for something that shows people says first what for.
+// Whoever asks for something that shows people, or changes something, says first what for.
+let asking = null;
 export async function withPurpose() {
   if (session.purpose || !known.gallery?.purposes.length) return true;
-  return (await askPurpose()) !== null;
+  asking ??= askPurpose().finally(() => (asking = null));
+  return (await asking) !== null;
 }
 
 const KEYS = [

@@ -7,7 +7,7 @@ import { showElsewhere } from "./elsewhere.js";
 import { showWhy } from "./explanation.js";
 import { percent } from "./grid.js";
 import { hasScene, showScene } from "./scene.js";
-import { announce, clock, day, fill, h, key, moment } from "./dom.js";
+import { announce, byId, clock, day, fill, h, key, moment } from "./dom.js";
 
 const ROOM = matchMedia("(min-width: 80.01rem)"); // as the style sheet has it: the panel stands beside the candidates
 const TWICE = 400; // milliseconds within which two clicks are one: the panel goes on to the next candidate in between
@@ -26,7 +26,14 @@ export class Detail {
   reset() {
     this.item = null;
     this.node.classList.remove("open");
+    this.point();
     fill(this.node, h("p", { class: "note" }, "Look closer: ", key("Enter"), " or a click."));
+  }
+
+  // Which card it is that is looked at; none where one came to another crop by "where else".
+  point() {
+    for (const card of document.querySelectorAll(".card[aria-current]")) card.removeAttribute("aria-current");
+    if (this.item) byId(`crop-${this.item.id}`)?.setAttribute("aria-current", "true");
   }
 
   // The best candidate is looked at from the start where there is room beside the others, unless one closed that.
@@ -79,7 +86,7 @@ export class Detail {
           fact("Probability", percent(item.probability)),
           fact("Track", item.track),
           Object.entries(item.labels ?? {}).map(([name, value]) => fact(name, value)),
-          fact("Video", item.video),
+          fact("Video", item.video?.split(/[\\/]/).at(-1)),
           fact("Frame", item.frame),
           fact("Box", item.box?.join(", ")),
           fact("Size", item.width && `${item.width} × ${item.height} pixels`),
@@ -101,6 +108,7 @@ export class Detail {
       this.parts.where,
     );
     this.node.classList.add("open");
+    this.point();
     this.showMarks();
     if (focus) title.focus({ preventScroll: true });
     if (why) this.why();

@@ -9,7 +9,7 @@ function standing(crop) {
   const people = new Set(crop.marks.map((each) => each.by));
   if (people.size < 2) return ["wanted", "second opinion wanted"];
   return new Set(crop.marks.map((each) => each.verdict)).size === 1
-    ? ["agreed", "agreed by two"]
+    ? ["agreed", `agreed by ${people.size}`]
     : ["differs", "opinions differ"];
 }
 

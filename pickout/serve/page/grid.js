@@ -15,6 +15,7 @@ export class Grid {
     this.items = [];
     this.selected = new Set();
     this.at = 0;
+    this.from = 0; // where one was before a click: the click's focus has moved `at` already
     this.list = h("ul", {
       class: "grid",
       role: "listbox",
@@ -72,7 +73,7 @@ export class Grid {
   show(items, { focus = false } = {}) {
     this.items = items;
     this.selected.clear();
-    this.at = 0;
+    this.at = this.from = 0;
     this.state.hidden = true;
     this.list.hidden = !items.length;
     this.list.classList.toggle("one-day", new Set(items.map((each) => day(each.time))).size === 1);
@@ -160,6 +161,7 @@ export class Grid {
     if (!this.items.length) return;
     if (extend) this.selected.add(this.current.id);
     this.turnTo(place);
+    this.from = this.at;
     if (extend) this.selected.add(this.current.id);
     const card = this.cards()[this.at];
     card.focus({ preventScroll: true });
@@ -179,7 +181,7 @@ export class Grid {
     if (!card) return;
     const place = Number(card.dataset.place);
     if (event.shiftKey) {
-      const [low, high] = [Math.min(place, this.at), Math.max(place, this.at)];
+      const [low, high] = [Math.min(place, this.from), Math.max(place, this.from)];
       for (const item of this.items.slice(low, high + 1)) this.selected.add(item.id);
     } else if (event.ctrlKey || event.metaKey) this.toggle(this.items[place].id);
     else this.options.open?.(this.items[place]);

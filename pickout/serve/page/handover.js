@@ -39,5 +39,5 @@ export async function handOver(found) {
   const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: `case-${found.id}.zip` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  toast(`Handed over. SHA-256 ${answer.headers.get("Pickout-SHA-256").slice(0, 16)}…`);
+  toast(`The file is made. SHA-256 ${answer.headers.get("Pickout-SHA-256").slice(0, 16)}…`);
 }

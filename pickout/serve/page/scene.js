@@ -15,12 +15,14 @@ export async function showScene(place, item, current) {
     if (current()) said(h("p", { class: "bad" }, error.message));
     return;
   }
-  if (!current()) return;
   const words = `frame ${item.frame}, ${moment(item.time)}, ${item.camera ?? "no camera"}`;
   const image = () => h("img", { src: url, alt: `The whole picture with a box around the candidate: ${words}` });
   const larger = () => dialog("In the recording", () => h("div", { class: "scene" }, image()), { wide: true });
+  const whole = image();
+  await whole.decode().catch(() => {}); // so that it has its height when it is scrolled to
+  if (!current()) return;
   said(
-    h("button", { class: "scene", title: "larger", onclick: larger }, image()),
+    h("button", { class: "scene", title: "larger", onclick: larger }, whole),
     h("p", { class: "note" }, `${words}. That you looked at it is recorded.`),
   );
   announce("The frame with the box is shown.");

@@ -91,7 +91,9 @@ export async function show(main, _, known) {
         { class: "note" },
         left.length
           ? `Click where a camera stands. Not placed yet: ${left.join(", ")}.`
-          : "Click on the plan to move a camera.",
+          : names.length
+            ? "Click on the plan to move a camera."
+            : "No crop of this gallery tells its camera, so there is none to place.",
       ),
     plan,
   );

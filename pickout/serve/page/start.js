@@ -2,12 +2,11 @@
 
 import { h, plural } from "./dom.js";
 
-export const toSearch = ({ crops, values }) =>
-  h(
-    "p",
-    { class: "count" },
-    `${plural(crops, "crop")} of ${plural(Object.keys(values.camera ?? {}).length, "camera")} to search.`,
-  );
+export function toSearch({ crops, values }) {
+  const cameras = Object.keys(values.camera ?? {}).length;
+  const from = cameras ? ` of ${plural(cameras, "camera")}` : "";
+  return h("p", { class: "count" }, `${plural(crops, "crop")}${from} to search.`);
+}
 
 export function invitation({ values }, say) {
   const [camera] = Object.keys(values.camera ?? {});

@@ -2,7 +2,7 @@
 
 import { ask, cropImage, of } from "./api.js";
 import { withPurpose } from "./app.js";
-import { clock, day, fill, form, h, sheet, toast } from "./dom.js";
+import { clock, count, day, fill, form, h, plural, sheet, toast } from "./dom.js";
 
 export async function show(main) {
   const [{ watches }, { saved }] = await Promise.all([ask(of("watches")), ask(of("saved"))]);
@@ -39,8 +39,9 @@ export async function show(main) {
   );
 }
 
+const short = (number) => Number(number.toPrecision(3));
 const rate = (number) =>
-  `${number < 1 ? `1 in ${Math.round(1 / number)} days` : `${Number(number.toPrecision(3))} a day`}`;
+  number > 0.5 ? `${plural(short(number), "false alarm")} a day` : `1 false alarm in ${count(short(1 / number))} days`;
 
 function one(watch, again) {
   const found = h("div", { class: "alarms" });
@@ -97,19 +98,20 @@ function one(watch, again) {
       watch.stopped
         ? h("b", { class: "bad" }, `Stopped: ${watch.why_stopped}.`)
         : watch.promised
-          ? h("b", { class: "good" }, `At most ${rate(watch.false_alarms_a_day)} false alarms in the mean.`)
+          ? h("b", { class: "good" }, `At most ${rate(watch.false_alarms_a_day)} on average.`)
           : h("b", { class: "bad" }, `Nothing can be promised: ${watch.note}.`),
     ),
     h(
       "p",
       { class: "note" },
-      `${Math.round(watch.crops_a_day)} new crops a day are reckoned with; no rate below ${rate(watch.least_false_alarms_a_day)} can be promised.`,
+      `${plural(Math.round(watch.crops_a_day), "new crop")} a day reckoned with; fewer than ${rate(watch.least_false_alarms_a_day)} cannot be promised.`,
     ),
     found,
   ];
 }
 
-async function make(saved, again) {
+// before: what was given and refused, to be put right
+async function make(saved, again, before = {}) {
   const told = await form(
     "A new watch",
     h(
@@ -119,14 +121,14 @@ async function make(saved, again) {
       h(
         "select",
         { name: "search", autofocus: true },
-        saved.map((each) => h("option", {}, each.name)),
+        saved.map((each) => h("option", { selected: each.name === before.search }, each.name)),
       ),
     ),
     h(
       "label",
       {},
       "Name of the watch",
-      h("input", { name: "name", required: true, maxlength: "200", autocomplete: "off" }),
+      h("input", { name: "name", value: before.name, required: true, maxlength: "200", autocomplete: "off" }),
     ),
     h(
       "label",
@@ -138,7 +140,7 @@ async function make(saved, again) {
         min: "0.01",
         max: "10000",
         step: "any",
-        value: "1",
+        value: before.false_alarms_a_day ?? "1",
         required: true,
       }),
     ),
@@ -146,8 +148,9 @@ async function make(saved, again) {
       "label",
       {},
       "New crops a day; empty: as in the past",
-      h("input", { name: "crops_a_day", type: "number", min: "1", step: "any" }),
+      h("input", { name: "crops_a_day", value: before.crops_a_day, type: "number", min: "1", step: "any" }),
     ),
+    before.why && h("p", { class: "bad", role: "alert" }, before.why),
     h("button", { class: "main" }, "Watch"),
   );
   if (!told || !(await withPurpose())) return;
@@ -161,6 +164,7 @@ async function make(saved, again) {
     const made = await ask(of("watches"), { json: body });
     toast(made.promised ? "Watching." : `Watching, but ${made.note}.`);
   } catch (error) {
+    if (error.kind === "wrong") return make(saved, again, { ...told, why: error.message });
     toast(error.message);
   }
   again();
