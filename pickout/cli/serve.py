@@ -31,7 +31,7 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs tokens.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8420,
+    port: Annotated[int, typer.Option(help="The port; 0: any that is free.", min=0, max=65535)] = 8420,
     certificate: Annotated[Path | None, typer.Option(help="TLS: the certificate chain, PEM.")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="TLS: its private key, PEM.")] = None,
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
@@ -78,6 +78,8 @@ def serve(
         server.run()
     except KeyboardInterrupt:
         return
+    except SystemExit:  # it could not listen, and said why in its own words
+        pass
     if not server.started:
         raise UsageError(f"cannot listen on {host}:{port}; is the port taken? give another with --port")
 
