@@ -1,6 +1,5 @@
 """`pickout retention`: how long a gallery's crops are kept, and what is held against that."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -38,7 +37,7 @@ def set_(
 def show(gallery: GalleryPath, json: Json = False) -> None:
     """The rules, the holds, and how many crops are due."""
     kept = Retention(open_gallery(gallery))
-    due = kept.due(datetime.now())
+    due = kept.due()
     rules = [f"{rule.camera or 'other cameras'}: {rule.days:g} days" for rule in kept.kept.rules]
     holds = [f"{hold.id} ({hold.reason}, {hold.by})" for hold in kept.kept.holds]
     told: dict[str, object] = {"rules": rules, "holds": holds, "due": len(due.erase), "held": due.held}
@@ -48,7 +47,7 @@ def show(gallery: GalleryPath, json: Json = False) -> None:
 @app.command()
 def enforce(gallery: GalleryPath, json: Json = False) -> None:
     """Erase now what is due. Crops without a time have no age and stay."""
-    due = Retention(open_gallery(gallery)).enforce(datetime.now())
+    due = Retention(open_gallery(gallery)).enforce()
     tell({"erased": len(due.erase), "held": due.held, "undated": due.undated}, json=json)
 
 

@@ -33,7 +33,7 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs tokens.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8420,
+    port: Annotated[int, typer.Option(help="The port; 0: any that is free.", min=0, max=65535)] = 8420,
     certificate: Annotated[Path | None, typer.Option(help="TLS: the certificate chain, PEM.")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="TLS: its private key, PEM.")] = None,
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
@@ -81,8 +81,10 @@ def serve(
         server.run()
     except KeyboardInterrupt:
         return
-    except SystemExit as stop:  # uvicorn's
-        raise cannot_listen(host, port) from stop
+    except SystemExit:  # it could not listen, and said why in its own words
+        pass
+    if not server.started:
+        raise cannot_listen(host, port)
 
 
 def demo_gallery(folder: Path, device: str) -> Path:

@@ -28,7 +28,7 @@ def create(
             "where it has none of them."
         ),
     ] = None,
-    days: Annotated[float, typer.Option(help="How long it is valid.", max=366)] = 30,
+    days: Annotated[float, typer.Option(help="How long it is valid.", min=0, max=366)] = 30,
     blurred: Annotated[bool, typer.Option("--blurred", help="Show blurred faces only.")] = False,
     state: State = STATE,
     json: Json = False,

@@ -13,7 +13,7 @@ from pickout.errors import PickoutError
 from pickout.gallery.storage.tables import first_fault
 from pickout.serve.access import OWNER, Actor
 from pickout.serve.crops import Crops
-from pickout.serve.requests import Filters, SearchBody
+from pickout.serve.requests import Filters, SearchBody, SentenceBody
 from pickout.serve.service import Service
 
 _Gallery = Annotated[str, Field(description="The gallery's name, as `cameras` tells it.")]
@@ -69,8 +69,12 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     @server.tool()
     def explain(gallery: _Gallery, purpose: _Purpose, crop: _Crop, sentence: str) -> str:
         """On which words and places a candidate's score rests, as far as that was measured to be true."""
-        who = actor()
-        return _told(lambda: crops.explain(who, gallery, crop, sentence, service.acting(who, purpose)))
+
+        def explained() -> dict[str, Any]:
+            asked, who = SentenceBody(sentence=sentence).sentence, actor()
+            return crops.explain(who, gallery, crop, asked, service.acting(who, purpose))
+
+        return _told(explained)
 
     def _told(ask: Callable[[], dict[str, Any]]) -> str:
         try:

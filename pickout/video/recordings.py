@@ -10,7 +10,6 @@ from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pickout.errors import DataMissing, UsageError
-from pickout.gallery.storage.rows import without_zone
 from pickout.video.frames import PICTURES, Frame, FrameFolder, LiveCamera, Mark, VideoFile
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mts", ".h264", ".264", ".mjpeg", ".mjpg", ".gif")
@@ -106,7 +105,8 @@ def sent_recording(
 def container_start(metadata: dict[str, str]) -> datetime | None:
     """When a container says that it was recorded, in UTC without zone; None where it says nothing usable."""
     try:
-        told = without_zone(datetime.fromisoformat(metadata["creation_time"].strip()))
+        told = datetime.fromisoformat(metadata["creation_time"].strip())
+        told = told.astimezone(UTC).replace(tzinfo=None) if told.tzinfo else told
     except (KeyError, ValueError, OverflowError):
         return None
     # 1904 and 1970 are the zero of a clock that was never set.
@@ -163,6 +163,6 @@ def _start(stem: str, stated: datetime | None, *, live: bool, zone: ZoneInfo) ->
     if stated is None:
         return None
     try:
-        return without_zone(stated if stated.tzinfo else stated.replace(tzinfo=zone))
+        return (stated if stated.tzinfo else stated.replace(tzinfo=zone)).astimezone(UTC).replace(tzinfo=None)
     except OverflowError:
         raise UsageError(f"--start {stated}: beyond the calendar in UTC; say when the recording began") from None

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from small_server import draw_crop
 from pickout.gallery.audit.examination import examine
 from pickout.gallery.changes.verification import verify
 from pickout.gallery.gallery import Gallery
+from pickout.gallery.search.filters import Where
+from pickout.gallery.storage.rows import Metadata
 
 COMMAND = [sys.executable, str(Path(__file__).with_name("colour_pickout.py"))]
 curl_needed = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -188,6 +191,26 @@ def test_tokens_and_retention_on_the_command_line(paths, tmp_path):
     assert json.loads(run("retention", "enforce", paths[0], "--json"))["erased"] == 1
     run("retention", "lift", paths[0], hold)
     assert json.loads(run("retention", "enforce", paths[0], "--json"))["erased"] == 2
+    for days in ("-1e300", "nan", "-1", "367"):
+        assert "--days" in run("token", "create", "ana", f"--days={days}", *state, code=2)
+
+
+def test_the_clock_of_the_account_changes_nothing_about_what_is_due(paths, monkeypatch):
+    """Times in a gallery are UTC, for the command as for the server."""
+    opened = Gallery.open(paths[0])
+    noon = (datetime.now(UTC) - timedelta(days=1) + timedelta(hours=7)).replace(tzinfo=None)  # due in seven hours
+    opened.update(opened.choose(where=Where(cameras=["cam_a"])), Metadata(time=noon))
+    run("retention", "set", paths[0], "--days", "36500", "--camera", "cam_a=1")
+    for zone in ("Pacific/Kiritimati", "UTC"):
+        monkeypatch.setenv("TZ", zone)
+        assert json.loads(run("retention", "show", paths[0], "--json"))["due"] == 0
+        assert json.loads(run("retention", "enforce", paths[0], "--json"))["erased"] == 0
+
+
+def test_where_nothing_can_listen_the_remedy_is_told(process, paths, tmp_path):
+    taken = re.search(r":(\d+)/", process().url)[1]
+    for port, told in ((taken, f"cannot listen on 127.0.0.1:{taken}"), ("70000", "--port"), ("-1", "--port")):
+        assert told in run("serve", paths[0], "--state", tmp_path / "state", f"--port={port}", code=2)
 
 
 def test_the_command_line_reads_a_sentence_and_keeps_a_purpose(paths):
@@ -233,6 +256,9 @@ def test_an_agent_searches_looks_and_is_recorded(paths, tmp_path):
             assert (
                 await session.call_tool("look", {"gallery": "people", "purpose": "incident", "crop": "0" * 32})
             ).is_error
+            for sentence in ("", "a" * 100_000):  # bounded as over HTTP: it would stand in the audit
+                wrong = {"gallery": "people", "purpose": "incident", "crop": crop, "sentence": sentence}
+                assert "sentence" in (await session.call_tool("explain", wrong)).content[0].text
 
     asyncio.run(talk())
     entries = [json.loads(line) for line in (paths[0] / "audit.jsonl").read_text().splitlines()]
