@@ -41,6 +41,22 @@ def test_the_back_button_goes_through_searches_and_views(serve, visit):
     assert page.input_value(".sentence") == "a red jacket"
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    ['{"texts":5}', '{"texts":[]}', '{"where":{"cameras":3}}', '{"texts":[{"value":1}]}', '{"more":[null]}', "{"],
+)
+def test_a_damaged_address_opens_the_page_as_at_first(serve, visit, damaged):
+    page = visit(serve(), path=f"#/search?q={damaged}")
+    page.wait_for_selector("text=Say what the witness said")
+    search(page, "a teal jacket")
+
+
+def test_a_page_that_is_not_there_any_more_leads_to_the_first(serve, visit):
+    page = visit(serve(), path='#/search?q={"texts":[{"value":"a teal jacket"}],"page":9}')
+    page.wait_for_selector(CARDS)
+    assert page.locator(".pager").inner_text().count("1 to 60") == 1
+
+
 def test_a_double_click_does_a_thing_once(serve, visit):
     server = serve()
     page = visit(server)

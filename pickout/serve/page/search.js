@@ -177,10 +177,9 @@ async function go({ parse = false, focus = false } = {}) {
   const mine = (going = {});
   if (parse) {
     query.parsed = null;
-    const said = query.texts.filter((each) => each.value.trim());
+    const sentence = query.texts[0].value.trim();
     try {
-      const json = { sentence: said[0]?.value, now: localNow() };
-      const parsed = said.length === 1 ? await ask(of("parse"), { json }) : null;
+      const parsed = sentence ? await ask(of("parse"), { json: { sentence, now: localNow() } }) : null;
       if (mine !== going) return; // something else was asked meanwhile
       query.parsed = parsed;
     } catch (error) {
@@ -233,6 +232,7 @@ function failed(error, again) {
 }
 
 function showAnswer({ focus }) {
+  if (!answer.candidates.length && query.page > 1) return changed(); // there are fewer pages than there were
   const bad = answer.no_good_match && !insisted && query.page === 1;
   grid.show(bad ? [] : answer.candidates, { focus });
   if (bad)
