@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from browsing import AXE, CARDS, check, marked, saved, search, until
+from browsing import AXE, CARDS, check, idle, marked, saved, search, until
 
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.storage.rows import Metadata
@@ -67,6 +67,24 @@ def test_the_sentence_is_read_and_its_chips_can_be_thrown_out(serve, visit):
     page.go_back()
     until(page, "document.querySelectorAll('.chip').length === 3 && !document.querySelector('[aria-busy]')")
     assert cameras() == {"gate"}
+
+
+def test_another_witness_leaves_the_filters_that_were_read_and_the_first_can_be_written_anew(serve, visit):
+    page = visit(serve())
+    search(page, "a teal jacket at camera gate")
+    with page.expect_request("**/search") as asked:
+        page.select_option(".add", "witness")
+        page.fill("dialog input", "blue trousers")
+        page.keyboard.press("Enter")
+    told = asked.value.post_data_json
+    assert told["sentences"] == ["a teal jacket", "blue trousers"] and told["where"] == {"cameras": ["gate"]}
+    idle(page)
+    assert page.locator(".chip.read").count() == 1 and set(page.locator(".card .camera").all_inner_texts()) == {"gate"}
+    with page.expect_request("**/search") as asked:
+        search(page, "a red jacket at camera lobby")
+    told = asked.value.post_data_json
+    assert told["sentences"] == ["a red jacket", "blue trousers"] and told["where"] == {"cameras": ["lobby"]}
+    assert "a red jacket at camera lobby" in page.locator(".part").first.inner_text()
 
 
 def test_filters_tell_their_counts_and_include_and_exclude(serve, visit):

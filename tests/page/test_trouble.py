@@ -41,6 +41,22 @@ def test_the_back_button_goes_through_searches_and_views(serve, visit):
     assert page.input_value(".sentence") == "a red jacket"
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    ['{"texts":5}', '{"texts":[]}', '{"where":{"cameras":3}}', '{"texts":[{"value":1}]}', '{"more":[null]}', "{"],
+)
+def test_a_damaged_address_opens_the_page_as_at_first(serve, visit, damaged):
+    page = visit(serve(), path=f"#/search?q={damaged}")
+    page.wait_for_selector("text=Say what the witness said")
+    search(page, "a teal jacket")
+
+
+def test_a_page_that_is_not_there_any_more_leads_to_the_first(serve, visit):
+    page = visit(serve(), path='#/search?q={"texts":[{"value":"a teal jacket"}],"page":9}')
+    page.wait_for_selector(CARDS)
+    assert page.locator(".pager").inner_text().count("1 to 60") == 1
+
+
 def test_a_double_click_does_a_thing_once(serve, visit):
     server = serve()
     page = visit(server)
@@ -135,6 +151,47 @@ def test_who_only_judges_is_asked_for_a_purpose_and_loses_no_mark(serve, visit, 
     second.fill("[aria-label='A note']", "seen")
     second.keyboard.press("Enter")
     second.wait_for_selector(".log >> text=seen")
+
+
+def test_a_case_that_is_deleted_under_an_open_result(serve, visit):
+    server = serve()
+    page = visit(server)
+    page.allowed_errors = ("404",)
+    search(page, "a teal jacket")
+    for name in ("ArrowRight", "f", "n"):
+        page.keyboard.press(name)
+    saved(page)
+    cases = server.app.state.parts.cases
+    [case] = cases.all(OWNER, "people")
+    gone = page.request.delete(
+        f"{server.url}v1/galleries/people/cases/{case['id']}", headers={"Pickout-Purpose": "incident"}
+    )
+    assert gone.ok
+    page.keyboard.press("m")
+    page.wait_for_selector("text=this case was deleted")
+    assert page.locator(".verdict:not(:empty)").count() == 0
+    assert "The first mark opens a case" in page.locator("#case-bar").inner_text()
+    page.keyboard.press("f")
+    saved(page)
+    assert len(marked(server)) == 1
+
+
+def test_what_stands_there_is_seen_to_be_of_another_query_from_the_start(serve, visit):
+    page = visit(serve())
+    search(page, "a teal jacket")
+    late = []
+    page.route("**/parse", lambda route: late.append(route))
+    page.fill(".sentence", "a red jacket")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".grid[aria-busy]")
+    while not late:
+        page.wait_for_timeout(20)
+    page.click("#nav >> text=Cases")
+    page.wait_for_selector("text=No case yet")
+    with page.expect_response("**/parse"):
+        late[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.url.endswith("#/cases")
 
 
 def test_crops_that_another_token_may_not_see_are_gone_with_it(serve, visit):

@@ -12,7 +12,7 @@ export async function handOver(found) {
       {},
       "One signed file: pictures of what fits or may fit, every mark with its reason, notes, searches, and the SHA-256 of each original. Whoever gets it checks it with ",
       h("code", {}, "pickout case verify"),
-      ".",
+      " and this gallery’s public key, which you tell by another way.",
     ),
     h("p", {}, "Faces are blurred unless a reason to show one stands in the case."),
     h(

@@ -7,6 +7,7 @@ export const WORDS = { fits: ["✓", "fits"], maybe: ["?", "maybe"], no: ["✕",
 const FOR = ["clothes match", "bag matches", "hair and build match", "too unclear to say"];
 const AGAINST = ["other clothes", "other bag", "other hair or build", "too unclear to say"];
 const WAITING = "pickout.marks";
+export const NO_CASE = "no case of this id"; // as the server says it
 
 export const marks = new Map(); // crop to my verdict and reason, in the case that is open
 export const others = new Map(); // crop to what others judged
@@ -72,6 +73,12 @@ async function send() {
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       if (["offline", "expired", "busy", "broken"].includes(error.kind)) return; // goes on when the server is back
+      if (error.message === NO_CASE) {
+        waiting = waiting.filter((each) => each.case !== next.case);
+        if (session.case === next.case) openCase("");
+        toast("Not marked: this case was deleted. The next mark opens another.");
+        continue;
+      }
       toast(`Not marked: ${error.message}`);
       for (const crop of next.body.crops) marks.delete(crop);
     }

@@ -24,7 +24,9 @@ export const empty = () => structuredClone(EMPTY);
 export function fromAddress() {
   const kept = new URLSearchParams(location.hash.split("?")[1] ?? "").get("q");
   try {
-    return kept ? { ...empty(), ...JSON.parse(kept) } : empty();
+    const query = kept ? { ...empty(), ...JSON.parse(kept) } : empty();
+    body(query, PAGE) && chips(query); // an address may be cut or changed
+    return query.texts.length ? query : empty();
   } catch {
     return empty();
   }
@@ -42,8 +44,10 @@ const repeated = (parts, value) => parts.flatMap((each) => Array(each.weight ?? 
 
 // A part that weighs double is given twice: the parts of a query are averaged.
 export function body(query, top) {
-  const said = query.texts.filter((each) => each.value.trim());
-  const texts = query.parsed && said.length === 1 ? [{ ...said[0], value: query.parsed.description }] : said;
+  const { parsed } = query; // of the first sentence, whatever else another witness said
+  const texts = query.texts
+    .filter((each) => each.value.trim())
+    .map((each) => (parsed && each === query.texts[0] ? { ...each, value: parsed.description } : each));
   const { more, less } = query;
   return {
     sentences: repeated(texts, "value"),

@@ -87,6 +87,7 @@ export class QueryBox {
 
   submit() {
     this.query.texts[0].value = this.sentence.value.trim();
+    this.show(this.query); // the sentence may stand among the parts, too
     this.sentence.blur();
     this.options.ask(this.query);
   }
@@ -256,7 +257,6 @@ export class QueryBox {
     this.query.texts[0].value = this.sentence.value.trim() || this.query.texts[0].value;
     if (what === "witness") this.query.texts.push({ value, weight: 1 });
     else this.query.without.push({ value });
-    if (what === "witness") this.query.parsed = null;
     this.changed();
   }
 

@@ -1,6 +1,6 @@
 // The search view: the query with its parts and filters, the candidates, and one of them looked at closely.
 
-import { ask, keep, of, session } from "./api.js";
+import { ask, of, session } from "./api.js";
 import { judgement, noGoodMatch, notSearched, nothingPasses } from "./answer.js";
 import { withPurpose } from "./app.js";
 import { find } from "./candidates.js";
@@ -11,7 +11,7 @@ import { filterPanel } from "./filters.js";
 import { firstRun } from "./first.js";
 import { Grid, VERDICTS } from "./grid.js";
 import { layout } from "./layout.js";
-import { mark, openCase } from "./marks.js";
+import { NO_CASE, mark, openCase } from "./marks.js";
 import { PAGE, alike, chips, empty, fromAddress, isEmpty, toAddress, where } from "./query.js";
 import { QueryBox } from "./querybox.js";
 import { saveSearch, savedSearches } from "./saved.js";
@@ -43,6 +43,7 @@ export async function show(main, _, found, current) {
 
 export function leave() {
   if (grid?.busy) built.address = null; // asked again when one comes back
+  going = null;
   running?.abort();
 }
 
@@ -175,12 +176,12 @@ async function go({ parse = false, focus = false } = {}) {
   }
   if (!(await withPurpose())) return;
   const mine = (going = {});
+  wait();
   if (parse) {
     query.parsed = null;
-    const said = query.texts.filter((each) => each.value.trim());
+    const sentence = query.texts[0].value.trim();
     try {
-      const json = { sentence: said[0]?.value, now: localNow() };
-      const parsed = said.length === 1 ? await ask(of("parse"), { json }) : null;
+      const parsed = sentence ? await ask(of("parse"), { json: { sentence, now: localNow() } }) : null;
       if (mine !== going) return; // something else was asked meanwhile
       query.parsed = parsed;
     } catch (error) {
@@ -194,15 +195,20 @@ async function go({ parse = false, focus = false } = {}) {
   await run({ focus });
 }
 
+// What stands there is of another query: that is seen from when it is asked until the answer comes.
+function wait() {
+  built.view.classList.remove("fresh", "nothing");
+  grid.wait(24);
+  byId("told").classList.add("waiting");
+}
+
 async function run({ focus }) {
   if (!(await withPurpose())) return;
   running?.abort();
   const mine = (running = new AbortController());
   built.address = toAddress(query);
-  built.view.classList.remove("fresh", "nothing");
+  wait();
   showFilters();
-  grid.wait(24);
-  byId("told").classList.add("waiting");
   try {
     const sentence = query.parsed?.description ?? query.texts[0].value.trim();
     answer = { ...(await find(query, mine.signal)), sentence };
@@ -217,8 +223,8 @@ async function run({ focus }) {
 
 // again(): makes the search once more, by itself where the server comes back before something else is searched for
 function failed(error, again) {
-  if (error.message === "no case of this id" && session.case) {
-    keep({ case: "" });
+  if (error.message === NO_CASE && session.case) {
+    openCase("");
     return again();
   }
   answer = null;
@@ -233,6 +239,7 @@ function failed(error, again) {
 }
 
 function showAnswer({ focus }) {
+  if (!answer.candidates.length && query.page > 1) return changed(); // there are fewer pages than there were
   const bad = answer.no_good_match && !insisted && query.page === 1;
   grid.show(bad ? [] : answer.candidates, { focus });
   if (bad)
