@@ -60,7 +60,7 @@ def export(
         write_graph(exact.method, format, precision, ranges, folder)
         about = {"format": format, "precision": precision, "model": model.name, "fingerprint": model.fingerprint}
         files = {name: _digest(folder / name) for name in GRAPHS[format]}
-        gate = measure(exact, _with(exact, look=_look(folder, format, precision)), list(crops), people)
+        gate = measure(exact, _with(exact, look=look(folder, format, precision)), list(crops), people)
         gate.require(f"{model.name} as {format} {precision}")
         made = {"machine": machine(), "version": version("openvino" if format == "openvino" else "onnxruntime")}
         told = {**about, **made, "files": files, "gate": gate.as_json()}
@@ -103,7 +103,7 @@ def with_export(model: LoadedModel, folder: Path) -> LoadedModel:
         raise UsageError(f"{folder}: exports are computed on the CPU; give --device cpu, or --runtime torch")
     require(found["format"])
     try:
-        return _with(model, look=_look(folder, found["format"], found["precision"]))
+        return _with(model, look=look(folder, found["format"], found["precision"]))
     except Exception as error:  # each program has classes of its own for each reason
         why = (str(error).splitlines() or [""])[0][:200]
         raise CheckpointError(f"{folder}: {found['format']} cannot run it ({why}); export the model again") from None
@@ -116,7 +116,7 @@ def _with(model: LoadedModel, **changes: Any) -> LoadedModel:
     return changed
 
 
-def _look(folder: Path, format: str, precision: str) -> Callable[[Tensor], ImageFeatures]:
+def look(folder: Path, format: str, precision: str) -> Callable[[Tensor], ImageFeatures]:
     """The graph as a function of prepared images."""
     file = folder / GRAPHS[format][0]
     threads = torch.get_num_threads()
@@ -125,7 +125,7 @@ def _look(folder: Path, format: str, precision: str) -> Callable[[Tensor], Image
 
         how = {"INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16", "INFERENCE_NUM_THREADS": threads}
         compiled = openvino.Core().compile_model(file, "CPU", how)
-        run: Callable[[Any], Any] = lambda images: tuple(compiled(images).values())  # noqa: E731
+        run: Callable[[Any], Any] = lambda images: tuple(compiled.infer_new_request([images]).values())  # noqa: E731
     else:
         import onnxruntime
 
@@ -135,11 +135,11 @@ def _look(folder: Path, format: str, precision: str) -> Callable[[Tensor], Image
         name = session.get_inputs()[0].name
         run = lambda images: session.run(None, {name: images})  # noqa: E731
 
-    def look(images: Tensor) -> ImageFeatures:
+    def run_on(images: Tensor) -> ImageFeatures:
         embedding, *tokens = (torch.from_numpy(found) for found in run(images.numpy()))
         return ImageFeatures(embedding, tokens[0] if tokens else embedding[:, None])
 
-    return look
+    return run_on
 
 
 def _digest(file: Path) -> str:
