@@ -1,6 +1,7 @@
 """Exports give the model's own vectors, or are refused."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from small_models import small_model
 
 from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.cli.app import main
 from pickout.data.data_set import Split
 from pickout.errors import CheckpointError, CheckpointMismatch, ExportRefused, UsageError
 from pickout.export import choice, exported_images
@@ -17,6 +19,7 @@ from pickout.export.choice import remember_export, with_runtime
 from pickout.export.exported_images import ABOUT, about_export, export, with_export
 from pickout.export.gate import Gate
 from pickout.export.graph import require, write_graph
+from pickout.methods.base import ImageFeatures
 
 FORMATS = [("openvino", ("openvino",)), ("onnx", ("onnxruntime", "onnx", "onnxscript"))]
 
@@ -119,6 +122,14 @@ def test_damaged_and_foreign_folders_are_told(exported: tuple[LoadedModel, Path]
         with_export(model, folder)
 
 
+def test_threads_may_share_an_export(exported: tuple[LoadedModel, Path], crops: list[Image.Image]) -> None:
+    other = with_export(*exported)
+    alone = [other.encode_images([crop]) for crop in crops]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda crop: other.encode_images([crop]), crops * 5))
+    assert all(np.allclose(found, alone[place % len(crops)], atol=1e-5) for place, found in enumerate(together))
+
+
 def test_a_missing_package_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pickout.export.graph.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"openvino, nncf\): pip install 'pickout\[runtime\]' openvino nncf"):
@@ -176,3 +187,44 @@ def test_the_fastest_is_the_one_that_takes_least_time(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(choice.time, "perf_counter", lambda: now[0])
     assert choice.fastest({"slow": Side(2.0), "fast": Side(1.0), "middle": Side(1.5)}) == "fast"  # type: ignore[dict-item]
+
+
+def test_index_and_search_take_the_export(
+    exported: tuple[LoadedModel, Path],
+    tmp_path: Path,
+    crops: list[Image.Image],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, folder = exported
+    remember_export(model, folder)
+    monkeypatch.setattr("pickout.checkpoints.source.load", lambda place, device: model)
+    (tmp_path / "crops").mkdir()
+    for number, crop in enumerate(crops):
+        crop.save(tmp_path / "crops" / f"{number}.png")
+    looked = list[int]()
+
+    def counted(model: LoadedModel, folder: Path) -> LoadedModel:
+        found = with_export(model, folder)
+        run = found.look
+        assert run is not None
+
+        def look(images: torch.Tensor) -> ImageFeatures:
+            looked.append(len(images))
+            return run(images)
+
+        found.look = look
+        return found
+
+    monkeypatch.setattr(choice, "with_export", counted)
+    place = ["--model", "itself", "--runtime", "openvino", "--json"]
+    for words in (
+        ["index", str(tmp_path / "crops"), "--out", str(tmp_path / "g"), *place],
+        ["search", str(tmp_path / "g"), "--image", str(tmp_path / "crops" / "3.png"), *place],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        assert not stop.value.code, capsys.readouterr().err
+    first = json.loads(capsys.readouterr().out.splitlines()[1])
+    assert first["path"].endswith("3.png") and first["score"] > 0.999
+    assert looked == [len(crops), 1]
