@@ -33,6 +33,7 @@ import pickout
 from pickout.checkpoints.loaded_model import LoadedModel
 from pickout.checkpoints.weight_file import KeyReport
 from pickout.data.transforms import prepare
+from pickout.export.choice import with_runtime
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.intake.picture import decode, digest, read_file, thumbnail
 from pickout.gallery.intake.report import IngestSettings
@@ -53,7 +54,7 @@ DRAWN = 24
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
-    model = loaded(options.model)
+    model = with_runtime(loaded(options.model), options.runtime)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         crops = Path(folder) / "crops"
         write_crops(crops, options.crops)
@@ -217,6 +218,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--runtime", default="torch", help="torch, or what pickout export has exported the model for")
     parser.add_argument("--folder", help="where files and galleries are made; the system's folder by default")
     parser.add_argument("--parts", action="store_true")
     return parser.parse_args()

@@ -116,6 +116,10 @@ class DownloadFailed(CheckpointError):
     """The hub did not give the file, or gave another one."""
 
 
+class ExportRefused(CheckpointError):
+    """Another program's vectors are too far from the model's own; says the numbers."""
+
+
 class TrainingError(PickoutError):
     """A run that cannot start or go on."""
 

@@ -4,7 +4,7 @@ ready for use: pictures and sentences in, vectors out."""
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,6 +128,8 @@ class LoadedModel:
     report: KeyReport  # what became of every key when it was loaded
     device: Any = "cpu"  # where to compute, a `torch.device` from then on
     precision: Precision = "auto"  # `fp32`, `bf16` for matrix products in bfloat16, `auto` for what the device has
+    look: Callable[[Tensor], ImageFeatures] | None = None
+    """Another program that computes what `method.encode_images` gives for prepared images; see `pickout.export`."""
 
     def __post_init__(self) -> None:
         self.device = choose_device(self.device)
@@ -228,7 +230,7 @@ class LoadedModel:
                 current, following = following, next(waiting, None)
                 prepared = torch.stack([job.result() for job in current]).to(self.device)
                 with torch.inference_mode(), self._autocast():
-                    yield self.method.encode_images(prepared)
+                    yield (self.look or self.method.encode_images)(prepared)
 
     def _tokens(self, texts: Sequence[str]) -> TokenBatch:
         ids = self.tokenizer.encode(texts)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, Json, Texts, open_gallery, setting, settings_of
+from pickout.cli.options import Device, Json, Runtime, Texts, open_gallery, setting, settings_of
 from pickout.cli.terminal import progress, say, tell
 from pickout.data.images import NOT_READ
 from pickout.gallery.gallery import Gallery
@@ -35,6 +35,7 @@ def index(
     again: Annotated[bool, typer.Option("--again", help="Take back crops below CROPS that were erased.")] = False,
     set_: Annotated[Texts, setting("batch=64")] = None,
     device: Device = "auto",
+    runtime: Runtime = "torch",
     json: Json = False,
 ) -> None:
     """Encode a folder of crops into a gallery that can be searched.
@@ -47,10 +48,10 @@ def index(
     checked_folder(out)
     if (out / MANIFEST).exists():
         gallery = open_gallery(out)
-        gallery.use(loading.load_model(model or loading.remembered_model(out, gallery.manifest), device))
+        gallery.use(loading.load_model(model or loading.remembered_model(out, gallery.manifest), device, runtime))
     else:
         model = model or loading.default_model()
-        gallery = Gallery.create(out, loading.load_model(model, device), run=loading.remember(model))
+        gallery = Gallery.create(out, loading.load_model(model, device, runtime), run=loading.remember(model))
     with indexing_progress(not json) as on_progress:
         told: dict[str, Any] = {"table": table, "camera_from": camera_from, "exclude": exclude, "again": again}
         gone: dict[str, Any] = {"prune": prune, "prune_folders": prune_folders}

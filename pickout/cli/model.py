@@ -9,11 +9,13 @@ from pickout.errors import GalleryError, UsageError
 if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.data_set import DataSet, Split
+    from pickout.export.choice import Runtime
     from pickout.gallery.storage.tables import Manifest
 
 
-def load_model(model: str, device: str) -> "LoadedModel":
-    """Load a run folder, a weight file or weights by name onto `device`; what is not here yet is fetched once."""
+def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "LoadedModel":
+    """Load a run folder, a weight file or weights by name onto `device`, its images computed by `runtime`; what is not
+    here yet is fetched once."""
     from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetch_named, fetched
     from pickout.checkpoints.source import load
 
@@ -22,7 +24,12 @@ def load_model(model: str, device: str) -> "LoadedModel":
         note = f"; {about.note}" if about.note else ""
         say(f"fetching {model} once from the hub (licence {about.licence}{note})", err=True)
         fetch_named(model, progress=True)
-    return load(model, device=device)
+    loaded = load(model, device=device)
+    if runtime == "torch":
+        return loaded
+    from pickout.export.choice import with_runtime
+
+    return with_runtime(loaded, runtime)
 
 
 def default_model() -> str:

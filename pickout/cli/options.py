@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -31,6 +31,10 @@ Run = Annotated[str, typer.Argument(help="A run folder, a weight file that an im
 DataName = Annotated[str | None, typer.Argument(help="The data set's name; by default the run's own.")]
 DataRoot = Annotated[Path | None, typer.Argument(help="Its folder; by default the run's own, else ./data.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+Runtime = Annotated[
+    Literal["torch", "openvino", "onnx", "auto"],
+    typer.Option(help="What computes crops: torch, a pickout export, or auto for the fastest here."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Crops = Annotated[Texts, typer.Option("--crop", help="This crop: its id or path, * for any; several times.")]
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import Device, GalleryPath, Json, Model, Texts, filtered, open_gallery, setting, settings_of
+from pickout.cli.options import (
+    Device,
+    GalleryPath,
+    Json,
+    Model,
+    Runtime,
+    Texts,
+    filtered,
+    open_gallery,
+    setting,
+    settings_of,
+)
 from pickout.cli.terminal import check_place, say, say_table, tell, write
 from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
@@ -46,6 +57,7 @@ def search(
     set_: Annotated[Texts, setting("error=0.01")] = None,
     model: Model = None,
     device: Device = "auto",
+    runtime: Runtime = "torch",
     json: Json = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with the pictures to this file.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show on the page why each crop was chosen.")] = False,
@@ -69,7 +81,7 @@ def search(
     if explain and (html is None or not query.texts):
         raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
     query = opened.check(query, top=top, page=page, where=where)  # a wrong word is told before a model is loaded
-    loaded = loading.load_model(model or loading.remembered_model(gallery, opened.manifest), device)
+    loaded = loading.load_model(model or loading.remembered_model(gallery, opened.manifest), device, runtime)
     opened.use(loaded)
     with acting(Acting(user_name(), "command line", purpose)):
         answer = opened.ask(query, top=top, page=page, where=where, grouping=group, settings=settings)

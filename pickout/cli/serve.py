@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pickout.cli.options import Runtime
 from pickout.errors import UsageError, printable
 from pickout.files import packaged_table
 
@@ -38,6 +39,7 @@ def serve(
     certificate_key: Annotated[Path | None, typer.Option(help="TLS: its private key, PEM.")] = None,
     model: Annotated[str | None, typer.Option(help="Where the galleries' model is, if not where it was.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    runtime: Runtime = "torch",
 ) -> None:
     """Answer over HTTP what the command line answers, to whom it may, with a record of each question.
 
@@ -58,7 +60,7 @@ def serve(
         galleries.append(demo_gallery(state / "demo", device))
     if not galleries:
         raise UsageError("nothing to serve; name a gallery, or try drawn people with --demo")
-    service = open_service(galleries, state, model, device, recordings=recordings or ())
+    service = open_service(galleries, state, model, device, recordings=recordings or (), runtime=runtime)
     for token in service.tokens.all():
         if token.is_valid and token.galleries is not None and service.galleries.keys().isdisjoint(token.galleries):
             served = f"{', '.join(token.galleries)}, but there are {', '.join(service.galleries)}"
@@ -149,6 +151,7 @@ def open_service(
     device: str,
     via: str = "server",
     recordings: Iterable[Path] = (),
+    runtime: Runtime = "torch",
 ) -> "Service":
     """The galleries with their models; equal models are loaded once."""
     from pickout.cli.model import load_model, remembered_model
@@ -160,7 +163,7 @@ def open_service(
 
     @cache
     def load(place: str) -> Encoder:
-        return load_model(place, device)
+        return load_model(place, device, runtime)
 
     def of_gallery(path: Path) -> Encoder:
         return load(model or remembered_model(path, read_manifest(path)))

@@ -80,7 +80,7 @@ class ImageBranch(nn.Module):
 
     def forward(self, seen_BND: Float[Tensor, "batch tokens kept"], attention: AttentionRequest) -> Stacked:
         """Class token first."""
-        class_B1D, patches_BND = self.class_token.expand(len(seen_BND), 1, -1), self.norm_in(self.narrow(seen_BND))
+        class_B1D, patches_BND = self.class_token.expand(seen_BND.shape[0], 1, -1), self.norm_in(self.narrow(seen_BND))
         tokens = torch.cat([class_B1D, patches_BND], dim=1) + self.positions
         tokens, rows, maps = self.transformer(tokens, None, attention)
         return Stacked(_by_summary(self.projection(self.norm_out(tokens))), rows, maps)

@@ -66,7 +66,7 @@ class VisionTransformer(nn.Module):
         if tuple(images.shape[2:]) != self.size:
             raise ValueError(f"images of {tuple(images.shape[2:])} pixels, the tower is built for {self.size}")
         patches_BND = self.patches(images).flatten(2).transpose(1, 2)
-        x_BND = torch.cat([self.class_token.expand(len(images), 1, -1), patches_BND], dim=1) + self.positions
+        x_BND = torch.cat([self.class_token.expand(images.shape[0], 1, -1), patches_BND], dim=1) + self.positions
         tokens_BND, rows, maps = self.transformer(self.norm_in(x_BND), None, attention)
         return by_first_token(self.projection(self.norm_out(tokens_BND)), rows, maps)
 

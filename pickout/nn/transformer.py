@@ -26,7 +26,8 @@ class TowerOutput:
     @property
     def summary(self) -> Float[Tensor, "batch embedding"]:
         """The class token of each image, or the end-of-text token of each caption."""
-        return self.tokens.take_along_dim(self.trace.query[:, None, None], dim=1).squeeze(1)
+        place = self.trace.query[:, None, None].expand(-1, 1, self.tokens.shape[2])
+        return self.tokens.gather(1, place).squeeze(1)
 
 
 def by_first_token(
@@ -36,9 +37,9 @@ def by_first_token(
     content: Mask | None = None,
 ) -> TowerOutput:
     """The output of a tower whose first token stands for the whole; without `content` all others are content."""
-    query = torch.zeros(len(tokens), dtype=torch.int64, device=tokens.device)
+    query = torch.zeros(tokens.shape[0], dtype=torch.int64, device=tokens.device)
     if content is None:
-        content = (torch.arange(tokens.shape[1], device=tokens.device) > 0).expand(len(tokens), -1)
+        content = (torch.arange(tokens.shape[1], device=tokens.device) > 0).expand(tokens.shape[0], -1)
     return TowerOutput(tokens, AttentionTrace(rows, maps, query, content))
 
 

@@ -11,7 +11,7 @@ _LEVELS = [
     {"data", "text", "synthetic"},
     {"nn", "losses", "saliency"},
     {"methods", "checkpoints"},
-    {"train", "evaluate", "gallery", "explain", "video"},
+    {"train", "evaluate", "gallery", "explain", "video", "export"},
     {"serve", "study"},
     {"cli"},
 ]

@@ -18,11 +18,11 @@ _OPTIONS = {
     "pickout study": "--data --jobs --json --out --set",
     "pickout video": "--camera --camera-from --detector --device --gallery --json --last --model --out --per-track "
     "--set --start --workers --zone",
-    "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --set "
-    "--table",
+    "pickout index": "--again --camera-from --device --exclude --json --model --out --prune --prune-folders --runtime "
+    "--set --table",
     "pickout search": "--after --also --before --camera --device --during --explain --group --html --image --json "
-    "--label --like --model --not-camera --not-label --page --parse --purpose --save --saved --set --top --track "
-    "--unlike --video --without",
+    "--label --like --model --not-camera --not-label --page --parse --purpose --runtime --save --saved --set --top "
+    "--track --unlike --video --without",
     "pickout saved": "--json --remove",
     "pickout gallery info": "--json",
     "pickout gallery remove": "--after --before --camera --crop --during --json --label --not-camera --not-label "
@@ -40,6 +40,7 @@ _OPTIONS = {
     "pickout gallery import": "--again --crops-to --json --replace",
     "pickout calibrate": "--device --json --model --set --split",
     "pickout adapt": "--device --json --model --out --set",
+    "pickout export": "--crops --format --json --precision",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
@@ -47,7 +48,8 @@ _OPTIONS = {
     "pickout explain masks": "--device --draws --json --out --seed",
     "pickout explain vacuous": "--device --json --seed --sentences --split",
     "pickout explain entropy": "--device --json --out --pairs --split",
-    "pickout serve": "--certificate --certificate-key --demo --device --host --model --port --recordings --state",
+    "pickout serve": "--certificate --certificate-key --demo --device --host --model --port --recordings "
+    "--runtime --state",
     "pickout token create": "--blurred --camera --days --gallery --json --role --state",
     "pickout token list": "--json --state",
     "pickout token revoke": "--state",

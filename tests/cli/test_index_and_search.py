@@ -21,7 +21,7 @@ def run(monkeypatch, capsys):
     """run(arguments...) -> (exit code, stdout, stderr); `--model` names a colour encoder."""
     loaded = []
 
-    def load(model, device):
+    def load(model, device, runtime="torch"):
         loaded.append((model, device))
         if Path(model).name == "nonsense":
             raise CheckpointUnknown(f"{model}: no importer knows this file")

@@ -14,6 +14,7 @@ from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_erasing, unfinished
 from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
+from pickout.gallery.intake.batch_size import BatchSize
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestSettings
@@ -115,6 +116,7 @@ class Rebuilding:
     ) -> None:
         self._gallery, self._old, self._new = gallery, old, new
         self._encoder, self._settings, self._on_progress = encoder, settings, on_progress
+        self._batch = BatchSize(settings.batch)
         self._listed = {entry.file for entry in read_quarantine(gallery)}
         self._arrived: list[Path] = []
         self._lost: dict[str, tuple[bytes, Quarantined]] = {}
@@ -131,7 +133,7 @@ class Rebuilding:
         for _ in range(_ROUNDS):
             self._bring(todo, alone=False)
             todo = self._difference()
-            if len(todo) <= self._settings.batch:
+            if len(todo) <= self._batch.now:
                 break
         if self._commits > 1:
             with changing(self._gallery, self._old):
@@ -161,13 +163,13 @@ class Rebuilding:
         rows, batch, settings = list[Row](), list[tuple[Row, Picture]](), self._settings
         some = (todo[start : start + _AT_ONCE] for start in range(0, len(todo), _AT_ONCE))
         wanted = (row for each in some for row in self._old.fetch(each).values())
-        with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * settings.batch) as reads:
+        with reading_ahead(_read, wanted, threads=settings.threads, ahead=2 * self._batch.now) as reads:
             for row, picture in reads:
                 if isinstance(picture, str):
                     self._lose(row, picture)
                 else:
                     batch.append((row, picture))
-                if len(batch) >= settings.batch:
+                if len(batch) >= self._batch.now:
                     rows += self._encode(batch)
                     batch = []
                 waited = time.monotonic() - self._committed_at
@@ -185,7 +187,9 @@ class Rebuilding:
     def _encode(self, batch: Sequence[tuple[Row, Picture]]) -> list[Row]:
         images = {row.content: picture.image for row, picture in batch}
         keeps = keeps_tokens(self._encoder) and self._settings.tokens == "auto"
+        began = time.perf_counter()
         vectors, tokens = vectors_and_tokens(self._encoder, list(images.values()), tokens=keeps)
+        self._batch.took(len(batch), time.perf_counter() - began)
         self.encoded += len(images)
         made = dict(zip(images, zip(vectors, tokens, strict=True), strict=True))
         rows = []

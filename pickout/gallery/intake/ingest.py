@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pickout.errors import DataMissing, ImageUnreadable
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
+from pickout.gallery.intake.batch_size import BatchSize
 from pickout.gallery.intake.commit import Committer, Inventory
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable, camera_of, exif_time
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
@@ -66,6 +67,7 @@ class Ingest:
     ) -> None:
         self._gallery, self._store, self._encoder, self._root = gallery, store, encoder, root
         self._table, self._camera_from, self._settings, self._again = table, camera_from, settings, again
+        self._batch = BatchSize(settings.batch)
         self._listed = [entry.file for entry in read_quarantine(gallery) if entry.file.is_relative_to(root)]
         self._keeps_tokens = keeps_tokens(encoder) and settings.tokens == "auto"
         self._report = IngestReport(notes=[] if table is None else list(table.notes))
@@ -107,12 +109,12 @@ class Ingest:
     def _bring(self, total: int, on_progress: Callable[[IngestProgress], None]) -> None:
         """Every file of the folder, up to the committer."""
         report, changed, settings = self._report, list[_Examined](), self._settings
-        ahead = {"threads": settings.threads, "ahead": 2 * settings.batch}
+        ahead = {"threads": settings.threads, "ahead": 2 * self._batch.now}
         with reading_ahead(self._examine, self._files, **ahead) as files:
             for examined in files:
                 if self._is_changed(examined):
                     changed.append(examined)
-                if len(changed) >= settings.batch:
+                if len(changed) >= self._batch.now:
                     self._write(changed)
                     changed = []
                 self._committer.commit_if_due()
@@ -168,7 +170,9 @@ class Ingest:
                 except ImageUnreadable as error:
                     self._committer.refuse(each.file, error.reason)
         images = [picture.image for picture in pictures.values()]
+        began = time.perf_counter()
         vectors, tokens = vectors_and_tokens(self._encoder, images, tokens=self._keeps_tokens)
+        self._batch.took(len(images), time.perf_counter() - began)
         self._report.encoded += len(images)
         for (content, picture), vector, own in zip(pictures.items(), vectors, tokens, strict=True):
             pixels[content] = (vector, picture.width, picture.height, picture.thumbnail, own)

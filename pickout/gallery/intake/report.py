@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,8 @@ from pickout.config import Settings
 class IngestSettings(Settings):
     """How a folder is read and written."""
 
-    batch: int = Field(default=32, ge=1)  # images encoded at once
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Images encoded at once; `auto` tries 8, 16 and 32 with the first crops and keeps the fastest."""
     commit: int = Field(default=256, ge=1)
     """Rows written at once, while the next ones are encoded; a kill loses at most so many and those that gather."""
     commit_seconds: float = Field(default=5.0, gt=0)  # rows are written at least this often

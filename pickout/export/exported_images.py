@@ -1,0 +1,147 @@
+"""A folder with a model's exported image side: made behind the gate, opened for the model that it was made from."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Sequence
+from copy import copy
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pickout.checkpoints.loaded_model import LoadedModel
+from pickout.data.data_set import Split
+from pickout.data.images import to_rgb
+from pickout.data.transforms import prepare
+from pickout.errors import CheckpointError, CheckpointMismatch, UsageError
+from pickout.export.gate import Gate, measure
+from pickout.export.graph import GRAPHS, ExportPrecision, Format, require, write_graph
+from pickout.files import read_text, write_atomically
+from pickout.methods.base import ImageFeatures
+
+ABOUT = "export.json"
+_RANGES = 128  # crops by which int8 finds ranges
+
+
+def machine() -> str:
+    """What decides how fast a program runs here: the processor, its cores, and torch's version."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "flags"))]
+    flags = hashlib.sha256(" ".join(sorted(set(names))).encode()).hexdigest()[:8]
+    return f"{names[0] if names else platform.processor()} ({flags}), {os.cpu_count()} cores, torch {torch.__version__}"
+
+
+def export(
+    model: LoadedModel,
+    out: Path,
+    format: Format,
+    precision: ExportPrecision,
+    crops: Sequence[Image.Image],
+    people: Split,
+) -> Gate:
+    """Write `model`'s image side to the folder `out`, in the place of an earlier export. `crops`, at least one, are
+    what it is compared on and quantised by; `people` are drawn ones. `ExportRefused`: it does not pass the gate, and
+    nothing is written. `UsageError`: there is something else at `out`, or a package is missing."""
+    if out.exists() and not (out / ABOUT).is_file():
+        raise UsageError(f"{out}: exists and is no earlier export; name a new folder")
+    exact = _with(model, precision="fp32", look=None)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=".export-") as scratch:
+        folder = Path(scratch) / "export"
+        folder.mkdir()
+        ranges = [prepare(to_rgb(crop), model.image_settings) for crop in crops[:_RANGES]]
+        write_graph(exact.method, format, precision, ranges, folder)
+        about = {"format": format, "precision": precision, "model": model.name, "fingerprint": model.fingerprint}
+        files = {name: _digest(folder / name) for name in GRAPHS[format]}
+        gate = measure(exact, _with(exact, look=look(folder, format, precision)), list(crops), people)
+        gate.require(f"{model.name} as {format} {precision}")
+        made = {"machine": machine(), "version": version("openvino" if format == "openvino" else "onnxruntime")}
+        told = {**about, **made, "files": files, "gate": gate.as_json()}
+        write_atomically(folder / ABOUT, json.dumps(told, indent=2) + "\n")
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    return gate
+
+
+def about_export(folder: Path) -> dict[str, Any]:
+    """What is told of an export; `CheckpointError` where there is none, or it is damaged."""
+    try:
+        found: dict[str, Any] = json.loads(read_text(folder / ABOUT))
+        gate, files, format = Gate(**found["gate"]), found["files"], found["format"]
+        if set(files) != set(GRAPHS[format]) or found["precision"] not in ("fp32", "bf16", "int8"):
+            raise ValueError("other files or another precision than an export has")
+        _ = found["fingerprint"], found["model"]
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder}: no export (no {ABOUT}); make one with pickout export MODEL {folder}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / ABOUT}: cannot be read ({error}); export the model again") from None
+    for name, digest in files.items():
+        if not (folder / name).is_file() or _digest(folder / name) != digest:
+            raise CheckpointError(f"{folder / name}: missing or changed since it was exported; export the model again")
+    gate.require(f"{folder}")
+    return found
+
+
+def with_export(model: LoadedModel, folder: Path) -> LoadedModel:
+    """`model` with its image side computed by the export in `folder`. `CheckpointMismatch`: that is another model's;
+    `UsageError`: the model is not on the CPU, or a package is missing; else as `about_export`."""
+    found = about_export(folder)
+    if found["fingerprint"] != model.fingerprint:
+        other = f"made from {found['model']} ({found['fingerprint']}), this is {model.name} ({model.fingerprint})"
+        raise CheckpointMismatch(f"{folder}: {other}; export this model: pickout export {model.name} OUT")
+    if model.device.type != "cpu":
+        raise UsageError(f"{folder}: exports are computed on the CPU; give --device cpu, or --runtime torch")
+    require(found["format"])
+    try:
+        return _with(model, look=look(folder, found["format"], found["precision"]))
+    except Exception as error:  # each program has classes of its own for each reason
+        why = (str(error).splitlines() or [""])[0][:200]
+        raise CheckpointError(f"{folder}: {found['format']} cannot run it ({why}); export the model again") from None
+
+
+def _with(model: LoadedModel, **changes: Any) -> LoadedModel:
+    """A copy that computes otherwise; its fingerprint is not computed again."""
+    changed = copy(model)
+    vars(changed).update(changes)
+    return changed
+
+
+def look(folder: Path, format: str, precision: str) -> Callable[[Tensor], ImageFeatures]:
+    """The graph as a function of prepared images."""
+    file = folder / GRAPHS[format][0]
+    threads = torch.get_num_threads()
+    if format == "openvino":
+        import openvino
+
+        how = {"INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16", "INFERENCE_NUM_THREADS": threads}
+        compiled = openvino.Core().compile_model(file, "CPU", how)
+        run: Callable[[Any], Any] = lambda images: tuple(compiled.infer_new_request([images]).values())  # noqa: E731
+    else:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        run = lambda images: session.run(None, {name: images})  # noqa: E731
+
+    def run_on(images: Tensor) -> ImageFeatures:
+        embedding, *tokens = (torch.from_numpy(found) for found in run(images.numpy()))
+        return ImageFeatures(embedding, tokens[0] if tokens else embedding[:, None])
+
+    return run_on
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

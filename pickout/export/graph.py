@@ -1,0 +1,104 @@
+"""A method's image side as a graph that OpenVINO or ONNX Runtime computes, in fewer bits where that is asked for.
+
+A graph takes prepared images, any number of them, and gives embeddings, and for a method with a second look the tokens
+behind them. `fp32` and `bf16` are the same graph: bf16 is how OpenVINO is told to compute it. `int8` quantises weights
+and activations after training: OpenVINO's by NNCF with ranges from the user's crops, ONNX Runtime's with ranges that
+are taken anew from every batch."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pickout.errors import UsageError
+from pickout.methods.base import Method
+from pickout.shapes import Pictures
+
+Format = Literal["openvino", "onnx"]
+ExportPrecision = Literal["fp32", "bf16", "int8"]
+GRAPHS: dict[str, tuple[str, ...]] = {"openvino": ("images.xml", "images.bin"), "onnx": ("images.onnx",)}
+"""Files of a graph by format, the one to open first."""
+_RUNNING = {"openvino": ("openvino",), "onnx": ("onnxruntime",)}
+_WRITING = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnx", "onnxscript")}
+
+
+def require(format: str, *, writing: bool = False, int8: bool = False) -> None:
+    """Make sure that a format's packages are installed. `UsageError`: they are not."""
+    names = [*(_WRITING if writing else _RUNNING)[format], *(["nncf"] if int8 and format == "openvino" else [])]
+    if missing := [name for name in names if find_spec(name) is None]:
+        why = f"{format} needs more packages ({', '.join(missing)})"
+        raise UsageError(f"{why}: pip install 'pickout[runtime]' {' '.join(missing)}")
+
+
+class _ImageSide(nn.Module):
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, images: Pictures) -> tuple[Tensor, ...]:
+        found = self.method.encode_images(images)
+        return (found.embedding, found.tokens) if self.method.candidates else (found.embedding,)
+
+
+def write_graph(
+    method: Method, format: Format, precision: ExportPrecision, crops: Sequence[Tensor], folder: Path
+) -> None:
+    """Write the files of `GRAPHS`; `crops` are prepared images, by which `int8` finds ranges. `UsageError`: a package
+    is missing, or the format has no such precision."""
+    if (format, precision) == ("onnx", "bf16"):
+        raise UsageError("--precision bf16: ONNX Runtime has none on a CPU; use fp32 or int8, or --format openvino")
+    require(format, writing=True, int8=precision == "int8")
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        example = torch.stack([crops[0]] * 3)
+        program = torch.export.export(_ImageSide(method), (example,), dynamic_shapes=({0: batch},), strict=False)
+        if format == "openvino":
+            _write_openvino(program, precision, crops, folder / GRAPHS[format][0])
+        else:
+            _write_onnx(program, precision, folder / GRAPHS[format][0])
+
+
+def _write_openvino(program: Any, precision: str, crops: Sequence[Tensor], file: Path) -> None:
+    import openvino
+
+    model = openvino.convert_model(program)
+    model.reshape([-1, *crops[0].shape])
+    if precision == "int8":
+        import nncf
+
+        nncf.set_log_level(logging.ERROR)
+        ranges = nncf.Dataset([crop[None].numpy() for crop in crops])
+        model = nncf.quantize(model, ranges, subset_size=len(crops), model_type=nncf.ModelType.TRANSFORMER)
+    openvino.save_model(model, file, compress_to_fp16=False)
+
+
+def _write_onnx(program: Any, precision: str, file: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxscript import opset18
+
+    def sort_stable(x: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
+        # The lowest position wins among equals in ONNX's TopK, as in a stable sort; the tokens are the second axis.
+        return opset18.TopK(x, opset18.Slice(opset18.Shape(x), [1], [2]), axis=dim, largest=int(descending), sorted=1)
+
+    own: dict[Any, Any] = {torch.ops.aten.sort.stable: sort_stable}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with TemporaryDirectory() as scratch:
+        plain = Path(scratch) / file.name
+        torch.onnx.export(
+            program, (), str(plain), dynamo=True, verbose=False, external_data=False, custom_translation_table=own
+        )
+        graph = onnx.load(str(plain))
+        del graph.graph.value_info[:]  # shapes that the quantiser infers anew, and would find in conflict
+        if precision == "int8":
+            onnx.save(graph, str(plain))
+            quantize_dynamic(str(plain), str(file), ["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+        else:
+            onnx.save(graph, str(file))
