@@ -152,7 +152,7 @@ def test_an_empty_gallery_is_tried_on_drawn_people_with_one_click(serve, visit, 
     page = visit(server)
     page.dblclick("text=Try it on drawn people")
     page.wait_for_selector(".step >> text=drawing")
-    page.wait_for_selector("text=10 crops of")
+    page.wait_for_selector("text=10 crops to search")
     page.wait_for_selector(".sentence:focus")
     answer = page.request.post(f"{server.url}v1/galleries/people/sample", headers={"Pickout-Purpose": "incident"})
     assert "empty gallery only" in answer.text()

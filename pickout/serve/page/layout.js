@@ -6,6 +6,7 @@ export const layout = ({ box, grid, detail, timesOpened }) =>
   h(
     "div",
     { class: "search" },
+    h("h1", { class: "hidden" }, "Search"),
     box.node,
     h("aside", { class: "filters", id: "filters", "aria-label": "Filters" }),
     h(
