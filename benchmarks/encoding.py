@@ -32,7 +32,6 @@ from pickout.export.exported_images import look
 from pickout.export.graph import write_graph
 
 Side = Callable[[torch.Tensor], torch.Tensor]
-PICTURES = 64
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model = pickout.load() if options.model == "pickout-small" else loaded(options.model)
     with TemporaryDirectory() as folder:
-        write_crops(Path(folder) / "crops", PICTURES)
+        write_crops(Path(folder) / "crops", options.pictures)
         files = sorted((Path(folder) / "crops").iterdir())
         pictures = torch.stack([prepare(open_image(file), model.image_settings) for file in files])
         sides = all_sides(model, pictures, Path(folder), int8=options.int8)
@@ -111,6 +110,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=64, help="over which cosines are taken")
     parser.add_argument("--int8", action="store_true")
     return parser.parse_args()
 

@@ -6,8 +6,10 @@ and activations after training: OpenVINO's by NNCF with ranges from the user's c
 are taken anew from every batch."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +36,12 @@ def require(format: str, *, writing: bool = False, int8: bool = False) -> None:
     if missing := [name for name in names if find_spec(name) is None]:
         why = f"{format} needs more packages ({', '.join(missing)})"
         raise UsageError(f"{why}: pip install 'pickout[runtime]' {' '.join(missing)}")
+
+
+def load_openvino() -> Any:
+    """The package, without the part of it that tells its maker of each use: nothing here phones home."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return import_module("openvino")
 
 
 class _ImageSide(nn.Module):
@@ -66,8 +74,7 @@ def write_graph(
 
 
 def _write_openvino(program: Any, precision: str, crops: Sequence[Tensor], file: Path) -> None:
-    import openvino
-
+    openvino = load_openvino()
     model = openvino.convert_model(program)
     model.reshape([-1, *crops[0].shape])
     if precision == "int8":
@@ -82,11 +89,12 @@ def _write_openvino(program: Any, precision: str, crops: Sequence[Tensor], file:
 def _write_onnx(program: Any, precision: str, file: Path) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxscript import opset18
+
+    ops = import_module("onnxscript").opset18
 
     def sort_stable(x: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
         # The lowest position wins among equals in ONNX's TopK, as in a stable sort; the tokens are the second axis.
-        return opset18.TopK(x, opset18.Slice(opset18.Shape(x), [1], [2]), axis=dim, largest=int(descending), sorted=1)
+        return ops.TopK(x, ops.Slice(ops.Shape(x), [1], [2]), axis=dim, largest=int(descending), sorted=1)
 
     own: dict[Any, Any] = {torch.ops.aten.sort.stable: sort_stable}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -1,6 +1,7 @@
 """Exports give the model's own vectors, or are refused."""
 
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -120,6 +121,11 @@ def test_damaged_and_foreign_folders_are_told(exported: tuple[LoadedModel, Path]
     (folder / "images.bin").unlink()
     with pytest.raises(CheckpointError, match=r"images\.bin: missing or changed"):
         with_export(model, folder)
+
+
+def test_nothing_phones_home(exported: tuple[LoadedModel, Path]) -> None:
+    with_export(*exported)
+    assert sys.modules["openvino_telemetry"] is None
 
 
 def test_threads_may_share_an_export(exported: tuple[LoadedModel, Path], crops: list[Image.Image]) -> None:
