@@ -22,8 +22,8 @@ from pickout.errors import UsageError
 from pickout.methods.base import Method
 from pickout.shapes import Pictures
 
-# OpenVINO without the part of it that tells its maker of each use: nothing here phones home. Set before anything imports
-# OpenVINO, which torch.export does.
+# OpenVINO without the part that tells its maker of each use: nothing here phones home. Set before anything imports it;
+# torch.export does.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 Format = Literal["openvino", "onnx"]
