@@ -22,7 +22,7 @@ from pickout.data.images import to_rgb
 from pickout.data.transforms import prepare
 from pickout.errors import CheckpointError, CheckpointMismatch, UsageError
 from pickout.export.gate import Gate, measure
-from pickout.export.graph import GRAPHS, ExportPrecision, Format, load_openvino, require, write_graph
+from pickout.export.graph import GRAPHS, ExportPrecision, Format, require, write_graph
 from pickout.files import read_text, write_atomically
 from pickout.methods.base import ImageFeatures
 
@@ -121,8 +121,10 @@ def look(folder: Path, format: str, precision: str) -> Callable[[Tensor], ImageF
     file = folder / GRAPHS[format][0]
     threads = torch.get_num_threads()
     if format == "openvino":
+        import openvino
+
         how = {"INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16", "INFERENCE_NUM_THREADS": threads}
-        compiled = load_openvino().Core().compile_model(file, "CPU", how)
+        compiled = openvino.Core().compile_model(file, "CPU", how)
         run: Callable[[Any], Any] = lambda images: tuple(compiled.infer_new_request([images]).values())  # noqa: E731
     else:
         import onnxruntime

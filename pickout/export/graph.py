@@ -22,6 +22,10 @@ from pickout.errors import UsageError
 from pickout.methods.base import Method
 from pickout.shapes import Pictures
 
+# OpenVINO without the part that tells its maker of each use: nothing here phones home. Set before anything imports it;
+# torch.export does.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 Format = Literal["openvino", "onnx"]
 ExportPrecision = Literal["fp32", "bf16", "int8"]
 GRAPHS: dict[str, tuple[str, ...]] = {"openvino": ("images.xml", "images.bin"), "onnx": ("images.onnx",)}
@@ -36,12 +40,6 @@ def require(format: str, *, writing: bool = False, int8: bool = False) -> None:
     if missing := [name for name in names if find_spec(name) is None]:
         why = f"{format} needs more packages ({', '.join(missing)})"
         raise UsageError(f"{why}: pip install 'pickout[runtime]' {' '.join(missing)}")
-
-
-def load_openvino() -> Any:
-    """The package, without the part of it that tells its maker of each use: nothing here phones home."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    return import_module("openvino")
 
 
 class _ImageSide(nn.Module):
@@ -74,7 +72,8 @@ def write_graph(
 
 
 def _write_openvino(program: Any, precision: str, crops: Sequence[Tensor], file: Path) -> None:
-    openvino = load_openvino()
+    import openvino
+
     model = openvino.convert_model(program)
     model.reshape([-1, *crops[0].shape])
     if precision == "int8":
