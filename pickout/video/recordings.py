@@ -1,5 +1,6 @@
 """Which recordings there are, and what their names and containers tell: camera and time."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,9 @@ def find_recordings(
     comes from `camera_from`; `start` is when the recording began, where there is one and neither name nor container
     tells right; `zone`, as Europe/Berlin, is that of `start` and of times in names. `DataMissing`: a place is not
     there, or has no recording; `UsageError`: an unknown zone, or `start` for several."""
-    files = [file for place in places for file in _below(place)]
+    every = [file for place in places for file in _below(place)]
+    # The same recording may be named twice, or lie in a folder that is named too.
+    files = list({each if each.startswith(_LIVE) else os.path.realpath(each): each for each in every}.values())
     if start is not None and len(files) > 1:
         raise UsageError(f"--start is one moment, but there are {len(files)} recordings; give them one by one")
     local = _zone(zone)

@@ -28,6 +28,9 @@ def test_searches_are_listed_by_name_and_removed(gallery):
     for name in ("b", "a"):
         gallery.saved.save(name, Query(["a coat"]))
     assert [search.name for search in gallery.saved.all()] == ["a", "b"]
+    for name in ("", "  ", ".", "..", "a\nb"):
+        with pytest.raises(UsageError, match="printable characters, not dots alone"):
+            gallery.saved.save(name, Query(["a coat"]))
     with pytest.raises(UsageError, match="there is a saved search 'a'"):
         gallery.saved.save("a", Query(["a hat"]))
     gallery.saved.remove("a")

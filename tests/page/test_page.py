@@ -218,12 +218,17 @@ def test_a_second_opinion_is_given_blind_and_shown(serve, visit):
     second.click("text=Back to the case")
     second.wait_for_selector(".standing.agreed")
     heads = second.locator("section:has(.evidence) > h2")
-    assert heads.all_inner_texts() == ["≠ opinions differ · 1", "✓ fits · 1"]
+    assert heads.all_inner_texts() == ["≠ judged differently · 1", "✓ fits · 1"]
     assert second.locator(".evidence li").count() == 2
     assert second.locator(".standing.agreed").count() == 1 and second.locator(".standing.differs").count() == 1
     second.click("#nav >> text=Cases")
     second.wait_for_selector(".list a")
-    assert second.locator(".list .said").all_inner_texts() == ["≠ 1 opinions differ", "✓ 1 fits", "? 0 maybe", "✕ 0 no"]
+    assert second.locator(".list .said").all_inner_texts() == [
+        "≠ 1 judged differently",
+        "✓ 1 fits",
+        "? 0 maybe",
+        "✕ 0 no",
+    ]
 
 
 def test_a_search_is_saved_and_watched(serve, visit):

@@ -44,6 +44,15 @@ def test_a_folder_gives_all_below_it_and_equal_names_are_told_apart(tmp_path):
     assert [(each.name, each.camera) for each in found] == [("x", "a"), ("x-2", "b"), ("y", "c")]
 
 
+def test_a_recording_that_is_named_twice_is_looked_through_once(tmp_path, monkeypatch):
+    (tmp_path / "lobby.mp4").touch()
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "lobby.mp4")
+    monkeypatch.chdir(tmp_path)
+    for places in (["lobby.mp4", "lobby.mp4"], [str(tmp_path), "./lobby.mp4"], ["link.mp4", "lobby.mp4"]):
+        assert len(find_recordings(places)) == 1, places
+    assert len(find_recordings(["rtsp://camera/1", "rtsp://camera/2"])) == 2
+
+
 def test_times_beyond_the_calendar_are_refused_or_not_known(tmp_path):
     file = tmp_path / "x.mkv"
     file.touch()

@@ -62,8 +62,9 @@ class SavedSearches:
 
     def save(self, name: str, query: Query, where: Where = ANYWHERE, grouping: Grouping = Grouping.NONE) -> None:
         """Keep a search; a UsageError where the name is taken or cannot be shown, or a picture in it is no file."""
-        if not name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
-            raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters")
+        # Of dots alone: an address with such a part leads elsewhere, so it could not be removed through a server.
+        if not name.strip(" .") or len(name) > _LONGEST_NAME or printable(name) != name:
+            raise UsageError(f"a search's name needs 1 to {_LONGEST_NAME} printable characters, not dots alone")
         told, now = query.savable().as_json(), datetime.now(UTC).replace(microsecond=0)
         how: dict[str, Any] = {"where": where.as_json(), "group": grouping.value, "saved": now, "user": user_name()}
         search = SavedSearch(name=name, query=told, **how)

@@ -9,7 +9,7 @@ import { WORDS, marks, openCase } from "./marks.js";
 import { secondOpinion } from "./opinion.js";
 import { chips } from "./query.js";
 
-const JUDGED = { differ: ["≠", "opinions differ"], ...WORDS }; // each candidate counts once
+const JUDGED = { differ: ["≠", "judged differently"], ...WORDS }; // each candidate counts once
 let second = null;
 let me = null;
 
