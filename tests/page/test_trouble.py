@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from browsing import CARDS, check, idle, marked, saved, search, until
 
+from pickout.gallery.audit.heads import read_head
 from pickout.gallery.gallery import Gallery
 from pickout.gallery.storage.rows import Metadata
 from pickout.serve.access import OWNER, TOKENS, Role
@@ -55,6 +56,37 @@ def test_a_page_that_is_not_there_any_more_leads_to_the_first(serve, visit):
     page = visit(serve(), path='#/search?q={"texts":[{"value":"a teal jacket"}],"page":9}')
     page.wait_for_selector(CARDS)
     assert page.locator(".pager").inner_text().count("1 to 60") == 1
+
+
+def test_an_auditor_reads_who_asked_what_for_and_nothing_else(serve, visit):
+    server = serve()
+    page, _ = signed_in(server, visit, Role.SEARCH)
+    search(page, "a teal jacket")
+    assert page.locator("#nav").inner_text().split() == ["Search", "Cases", "Watches", "Site"]
+    auditor, _ = signed_in(server, visit, Role.AUDIT)
+    auditor.wait_for_selector(".record li")
+    assert auditor.locator("#nav").inner_text().split() == ["Record"]
+    assert "whole by itself" in auditor.locator(".sheet").inner_text()
+    asked = auditor.locator(".record li").filter(has_text="a teal jacket")
+    assert asked.count() == 1
+    for word in ("ana", "for: incident", "shown", "UTC"):
+        assert word in asked.inner_text()
+    with auditor.expect_download() as told:
+        auditor.click("text=Signed head")
+    assert read_head(told.value.path().read_text()).size == auditor.locator(".record li").count()
+    log = server.service.galleries["people"].path / "audit.jsonl"
+    log.write_text(log.read_text().replace("a teal jacket", "a red jacket"))
+    auditor.reload()
+    auditor.wait_for_selector("text=The record was changed")
+
+
+def test_who_may_all_has_the_record_beside_the_rest(serve, visit):
+    page = visit(serve())
+    search(page, "a teal jacket")
+    page.click("#nav >> text=Record")
+    page.wait_for_selector(".record li")
+    page.go_back()
+    page.wait_for_selector(CARDS)
 
 
 def test_a_double_click_does_a_thing_once(serve, visit):

@@ -75,7 +75,8 @@ def entries_showing(gallery: Path, crop: str) -> list[tuple[int, dict[str, Any]]
 def numbered_entries(gallery: Path, start: int = 1) -> Iterator[dict[str, Any]]:
     """Every entry from number `start` on, with its number; of a cut line only that it is one."""
     for number, line in enumerate(lines(gallery, start - 1), start=start):
-        yield {"number": number, **(entry(line) or {"event": "cut line"})}
+        told = entry(line) or {"event": "cut line"}
+        yield {"number": number} | told | {"number": number}  # it comes first, and no entry tells another one
 
 
 def as_csv(entries: Iterator[dict[str, Any]]) -> Iterator[str]:

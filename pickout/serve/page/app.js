@@ -4,23 +4,30 @@ import { Failure, ask, keep, of, session } from "./api.js";
 import { announce, byId, dialog, fill, form, h, isTyping, key, toast } from "./dom.js";
 import { flush } from "./marks.js";
 import * as cases from "./cases.js";
+import * as record from "./record.js";
 import * as search from "./search.js";
 import * as site from "./site.js";
 import * as watches from "./watches.js";
 
-const VIEWS = { search, cases, watches, site };
-const TITLES = { search: "Search", cases: "Cases", watches: "Watches", site: "Site" };
+const VIEWS = { search, cases, watches, site, record };
+const TITLES = { search: "Search", cases: "Cases", watches: "Watches", site: "Site", record: "Record" };
 export const known = { galleries: [], gallery: null, me: null };
 let shown = null;
 let routed = null;
 
+// Who may only read the record sees nothing else, and the record is for those alone who may read it.
+function visible() {
+  const roles = known.me?.roles ?? ["search"];
+  return Object.keys(VIEWS).filter((view) => roles.some((role) => (role === "audit") === (view === "record")));
+}
+
 function frame() {
-  const [, name = "search"] = location.hash.split(/[/?]/);
+  const [, name] = location.hash.split(/[/?]/);
+  const views = visible();
+  const here = views.includes(name) ? name : views[0];
   fill(
     byId("nav"),
-    Object.entries(TITLES).map(([view, title]) =>
-      h("a", { href: `#/${view}`, "aria-current": view === name ? "page" : null }, title),
-    ),
+    views.map((view) => h("a", { href: `#/${view}`, "aria-current": view === here ? "page" : null }, TITLES[view])),
   );
   const pick =
     known.galleries.length > 1 &&
@@ -49,8 +56,8 @@ function frame() {
 }
 
 async function route() {
-  const [, name = "search", ...rest] = location.hash.split(/[/?]/);
-  const view = VIEWS[name] ? name : "search";
+  const [, name, ...rest] = location.hash.split(/[/?]/);
+  const view = visible().includes(name) ? name : visible()[0];
   frame();
   document.title = `${TITLES[view]} · Pickout`;
   if (shown && shown !== view) VIEWS[shown].leave?.();
@@ -196,7 +203,7 @@ export async function start() {
     [known.me, { galleries: known.galleries }] = await Promise.all([ask("/me"), ask("/galleries")]);
     if (!known.galleries.includes(session.gallery)) keep({ gallery: known.galleries[0] ?? "", case: "" });
     if (!session.gallery) throw new Failure("gone", "This token sees no gallery");
-    known.gallery = await ask(of());
+    known.gallery = visible().includes("search") ? await ask(of()) : null;
     await flush();
   } catch (error) {
     frame();
