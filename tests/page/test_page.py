@@ -447,7 +447,7 @@ def test_no_serious_finding_of_axe_and_no_sideways_scrolling(serve, visit, width
     check(page, "keys")
     page.keyboard.press("Escape")
     saved(page)
-    for view in ("Cases", "Watches", "Site"):
+    for view in ("Cases", "Watches", "Site", "Record"):
         page.click(f"#nav >> text={view}")
         page.wait_for_selector(".sheet")
         check(page, view)
