@@ -41,7 +41,7 @@ def test_the_gallerys_crops_make_a_new_file_beside_it(
 ) -> None:
     seen, written = [], []
     encoder = ColourEncoder()
-    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: encoder)
+    monkeypatch.setattr("pickout.cli.model.load_model", lambda *_: encoder)
     monkeypatch.setattr(bundle_module, "write_bundle", lambda model, file: written.append((model, file)))
 
     def adapt(model: object, crops: list[Image.Image], settings: object) -> Adaptation:
@@ -66,7 +66,7 @@ def test_no_gain_is_exit_code_4_and_writes_nothing(
     def refuse(*_: object) -> None:
         raise NothingFound("the crops held back do not say that adapting helps; the model stays as it is")
 
-    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: ColourEncoder())
+    monkeypatch.setattr("pickout.cli.model.load_model", lambda *_: ColourEncoder())
     monkeypatch.setattr(adaptation_module, "adapt", refuse)
     assert _run("adapt", gallery) == 4
     assert "stays as it is" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from pickout.gallery.gallery import Gallery
 @pytest.fixture
 def run(monkeypatch, capsys):
     """run(arguments...) -> (exit code, stdout, stderr); blocks are people, the model is the colour encoder."""
-    monkeypatch.setattr("pickout.cli.model.load_model", lambda model, device: ColourEncoder())
+    monkeypatch.setattr("pickout.cli.model.load_model", lambda *_: ColourEncoder())
     for place in ("detectors", "harvest"):
         monkeypatch.setattr(f"pickout.video.{place}.make_detector", lambda name, threads=None: BlockDetector())
 

@@ -7,7 +7,7 @@ from pickout.gallery.intake.batch_size import SIZES, BatchSize
 
 def run(seconds_a_crop: dict[int, float], noise: dict[int, float] | None = None) -> BatchSize:
     """A run of twelve batches; `noise`: how many times longer a batch of that number took."""
-    size = BatchSize("auto")
+    size = BatchSize(None)
     for number in range(12):
         size.took(size.now, size.now * seconds_a_crop[size.now] * (noise or {}).get(number, 1))
     return size
@@ -23,7 +23,7 @@ def test_a_slow_start_and_one_disturbed_batch_decide_nothing() -> None:
 
 
 def test_a_batch_that_is_not_full_tells_nothing() -> None:
-    size = BatchSize("auto")
+    size = BatchSize(None)
     for _ in range(20):
         size.took(size.now - 1, 0.0)
     assert size.now == 32

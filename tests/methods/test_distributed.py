@@ -19,6 +19,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "itself": {"local_dimension": 12, "hidden": 10, "selection_layers": [1, 2]},
     "fusion": {"queue": 16, "negative_group": 0, "exclude_equal_captions": True},
     "aga": {"queue": 16, "negative_group": 2, "enrich_probability": 0.7},
+    "union": {
+        "queue": 16,
+        "negative_group": 2,
+        "bank": {"local_dimension": 12, "hidden": 10, "selection_layers": [1, 2]},
+    },
 }
 
 

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,8 @@ from pickout.config import Settings
 class IngestSettings(Settings):
     """How a folder is read and written."""
 
-    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Images encoded at once; `auto` tries 8, 16 and 32 with the first crops and keeps the fastest."""
+    batch: int | None = Field(default=None, ge=1)
+    """Images encoded at once. None: 8, 16 and 32 are tried with the first crops, and the fastest is kept."""
     commit: int = Field(default=256, ge=1)
     """Rows written at once, while the next ones are encoded; a kill loses at most so many and those that gather."""
     commit_seconds: float = Field(default=5.0, gt=0)  # rows are written at least this often
