@@ -156,12 +156,10 @@ def check_size(gallery: Path, rows: int, above: int) -> None:
 def keep_codes(gallery: Path, store: Store, *, unless: float = 0.0) -> None:
     """Write the codes of all rows that are there now, and of no others, where they are kept; the caller holds the
     gallery's lock. Nothing is written where the number of rows has changed by less than this share."""
-    if unless and abs(store.count() - len(held := kept_codes(store)[0])) <= unless * len(held):
-        return
-    if usable(gallery, read_manifest(gallery), store) is not None:
+    if usable(gallery, read_manifest(gallery), store) is None:
+        (gallery / CODES).unlink(missing_ok=True)  # remade when they are needed again
+    elif not unless or abs(store.count() - len(held := kept_codes(store)[0])) > unless * len(held):
         cast(FarVectors, store.resident(FarVectors.maker(store)).vectors).keep()
-    else:  # remade when they are needed again
-        (gallery / CODES).unlink(missing_ok=True)
 
 
 def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
