@@ -3,7 +3,7 @@
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ from pickout.cli.options import Json, Run
 from pickout.cli.terminal import check_place, progress, say, tell
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable, NothingFound
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST = 512  # crops that are read
 
@@ -57,7 +60,7 @@ def export(
     say("use it: --runtime auto with pickout index, search or serve")
 
 
-def _read(folder: Path) -> list:  # type: ignore[type-arg]
+def _read(folder: Path) -> "list[Image.Image]":
     from pickout.gallery.intake.scan import Scan
 
     found = []

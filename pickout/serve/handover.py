@@ -87,11 +87,7 @@ def _page(case: Mapping[str, Any], queries: list[dict[str, Any]]) -> str:
     crops = []
     for crop in case["crops"]:
         marks = "".join(f"<li><b>{_text(m['verdict'])}</b> {_signed(m, m['reason'])}" for m in crop["marks"])
-        shown = (
-            f'<img src="{_text(crop["picture"])}" alt="" height="192">'
-            if "picture" in crop
-            else "(no picture: judged no)"
-        )
+        shown = f'<img src="{_text(crop["picture"])}" alt="" height="192">' if "picture" in crop else "(no picture)"
         place = ", ".join(f"{what} {_text(crop[what])}" for what in ("camera", "time", "track"))
         hashed = f"SHA-256 of the original <code>{_text(crop['sha256'])}</code>"
         crops.append(f"<article>{shown}<p>{place}<ul>{marks}</ul><p>{hashed}</article>")
