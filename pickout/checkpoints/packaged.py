@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from pickout.checkpoints.formats.albef_family import MINILM
+from pickout.checkpoints.formats.foreign_model import MOMENTUM
 from pickout.checkpoints.weight_file import KeyReport, compare, read_weights
 from pickout.errors import CheckpointError
 from pickout.methods.base import Method
 from pickout.nn.efficientnet import STAGES
+from pickout.nn.frozen import SentenceTower
 
 BATCH_NORM_EPSILON = 1e-3  # of EfficientNet-Lite's batch norms (TensorFlow's)
 
@@ -47,7 +49,8 @@ def packaged_file(name: str) -> Path:
 
 
 def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
-    """Put EfficientNet-Lite0 and MiniLM, files in any order, into the frozen parts of a method's towers."""
+    """Put EfficientNet-Lite0, and MiniLM where the text tower has a frozen part, files in any order, into the frozen
+    parts of a method's towers; a momentum twin gets them too."""
     state: dict[str, Tensor] = {}
     ignored: dict[str, str] = {}
     left_over: list[str] = []
@@ -69,14 +72,17 @@ def initialise_frozen(method: Method, paths: Sequence[Path]) -> KeyReport:
     positions = "text.embeddings.positions.weight"
     if positions in state and positions in expected:
         state[positions] = state[positions][: len(expected[positions])]
-    fresh = {key: "trained here" for key in expected if ".trunk." not in key and not key.startswith("text.embeddings.")}
+    sentences = isinstance(method.get_submodule("text"), SentenceTower)
+    frozen = ("vision.trunk.", "text.trunk.", "text.embeddings.") if sentences else ("vision.trunk.",)
+    fresh = {key: "trained here" for key in expected if not key.startswith(frozen)}
     source = ", ".join(map(str, paths))
     begun = KeyReport(source, "EfficientNet-Lite0 and MiniLM", left_over=left_over, ignored=ignored, fresh=fresh)
     report = compare(begun, state, expected)
-    report.require_complete(f"; give both: {', '.join(PACKAGES)}")
+    report.require_complete(f"; give {'both: ' + ', '.join(PACKAGES) if sentences else next(iter(PACKAGES))}")
     with torch.no_grad():
         for key, tensor in state.items():
-            expected[key].copy_(tensor)
+            for copied in {key, MOMENTUM + key} & expected.keys():
+                expected[copied].copy_(tensor)
     return report
 
 

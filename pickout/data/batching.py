@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 
 from pickout.config import Settings
 from pickout.errors import ImageUnreadable, RecipeError
-from pickout.shapes import Float, Ints, Pictures, TokenBatch
+from pickout.shapes import Float, Ints, TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Batch:
     texts: TokenBatch  # tokenized captions, one for each image
     identity: Ints  # from 0 to the number of training identities - 1. Shape: (batch,)
     # another augmentation of the same images, where the method asks for one (see `Pairing`). Shape: as `images`
-    second_images: Pictures | None = None
+    second_images: Float[Tensor, "batch *axes"] | None = None
     # a caption of the same person, mostly the one in `texts`, where the method asks for one
     weak_texts: TokenBatch | None = None
     # 1 where `weak_texts` holds another sentence than `texts`, else 0. Shape: (batch,)
@@ -59,7 +59,7 @@ class Example:
     image: Float[Tensor, "*axes"]  # prepared image. Shape: (3, height, width)
     ids: NDArray[np.int64]  # token ids. Shape: (context,)
     identity: int  # the person's number
-    second_image: Float[Tensor, "3 height width"] | None = None  # another augmentation of the same image, or None
+    second_image: Float[Tensor, "*axes"] | None = None  # another augmentation of the same image, or None
     weak_ids: NDArray[np.int64] | None = None  # token ids of a caption of the same person, or None
     replaced: bool = False  # whether `weak_ids` is of another sentence
     # what the text tower's frozen part makes of the caption, or None. Shape: (tokens, any)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from pickout.config import Settings
@@ -44,8 +45,9 @@ class DataSettings(Settings):
     validation: Path | None = None
     """Another folder of such data, whose `val` split chooses the epoch in place of the own one."""
     copies: int = Field(0, ge=0)
-    """With frozen towers: so many changed copies of each image go through the frozen part once, before training; each
-    epoch then draws among them. 0: every image is changed anew and goes through the whole tower."""
+    """With a frozen image tower: so many changed copies of each image go through the frozen part once, before training,
+    and with a frozen text tower each caption; each epoch then draws among the copies. 0: every image is changed anew
+    and goes through the whole tower."""
     forget: float = Field(0.0, ge=0, lt=1)
     """With copies: the share of image tokens and of words that a step does not see, others each time."""
     features: Path | None = None  # where those copies are kept, for several runs; none: in the run's folder
@@ -132,11 +134,14 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
             image = self.changed(position, generator)
         except ImageUnreadable as error:
             return error
-        pixels = augment(image, self.image, self.augmentation.image, generator)
-        ids = self._caption(draw.item, generator)
-        identity, second, own = self.identities[draw.item], None, draw.item
-        if self._pairing.second_view:
-            second = augment(image, self.image, self.augmentation.image, generator)
+        return self.example(
+            draw.item, lambda: augment(image, self.image, self.augmentation.image, generator), generator
+        )
+
+    def example(self, own: int, view: Callable[[], Tensor], generator: np.random.Generator) -> Example:
+        """What the method wants of the pair `own`; `view` makes another view of its image at each call."""
+        pixels, ids, identity = view(), self._caption(own, generator), self.identities[own]
+        second = view() if self._pairing.second_view else None
         if self._pairing.weak_captions is None:
             return Example(pixels, ids, identity, second)
         # Another sentence about the same person, which may fit another of the person's images better (RaSa).

@@ -24,7 +24,6 @@ from pickout.methods.base import (
 )
 from pickout.nn.attention import ImageMemory
 from pickout.nn.fusion_encoder import FusionEncoder, MaskedWordHead
-from pickout.nn.towers import VisionTransformer
 from pickout.shapes import ALL_ROWS, NO_ATTENTION, Bool, Float, Int, Pictures, TokenBatch
 
 _NEW = ("relation_head.", "replaced_head.")
@@ -130,7 +129,7 @@ class Momentum(nn.Module):
     """The momentum twin: a slow average of both towers, both projections and the word head, without gradient; parts
     that the online model lacks are left out. `dropout` tells whether it is active in training."""
 
-    vision: VisionTransformer
+    vision: ImageTower
     text: FusionEncoder
     image_projection: nn.Linear
     text_projection: nn.Linear
@@ -179,9 +178,9 @@ class FusionModel(Method):
         super().__init__()
         if not isinstance(text, FusionEncoder):
             raise RecipeError("model.text.kind: this method fuses captions and images; set model.text.kind = 'bert'")
-        if not isinstance(vision, VisionTransformer) or vision.settings.kind != "vit":
+        if vision.settings.kind not in ("vit", "lite0_vit"):
             told = f"model.vision.kind = '{vision.settings.kind}': this method projects image tokens itself"
-            raise RecipeError(f"{told}; set model.vision.kind = 'vit'")
+            raise RecipeError(f"{told}; set model.vision.kind = 'vit' or 'lite0_vit'")
         self.heads = {name for name in ("matching", "relation", "replaced") if settings.weights[name] > 0}
         if settings.hides_words or "replaced" in self.heads:
             self.heads.add("word")

@@ -19,7 +19,7 @@ from pickout.nn.fusion_encoder import fuse_by_length, read_by_length
 from pickout.nn.gather import gather_with_gradient
 from pickout.saliency.hiding import vacuous_positions, word_numbers, word_sizes
 from pickout.saliency.vacuous_words import vacuous_table
-from pickout.shapes import Bool, Embedded, Float, Ids, Ints, Mask, Pictures, Scores, States, TokenBatch
+from pickout.shapes import Bool, Embedded, Float, Ids, Ints, Mask, Scores, States, TokenBatch
 from pickout.text.tokenizer import Vocabulary
 
 
@@ -27,8 +27,10 @@ from pickout.text.tokenizer import Vocabulary
 class Given:
     """A batch ready for a step, its captions cut to the longest of all processes."""
 
-    images: Pictures  # what the online model sees
-    second: Pictures  # what the momentum model sees: another view, or the same where the batch has no other
+    images: Float[Tensor, "batch *axes"]  # what the online model sees, as in `Batch`
+    second: Float[
+        Tensor, "batch *axes"
+    ]  # what the momentum model sees: another view, or the same where the batch has no other
     strong: TokenBatch  # the captions as drawn; words of these are hidden and replaced
     weak: TokenBatch  # captions of the same people for contrast, matching and relation, mostly the strong ones
     replaced: Ints  # 1 where `weak` is another caption

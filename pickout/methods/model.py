@@ -55,7 +55,9 @@ def build_model(settings: ModelSettings, tokenizer: Any, identities: int, *, sou
     if vision.embedding != text.embedding:
         unequal = f"vision.embedding = {vision.embedding} and text.embedding = {text.embedding}"
         raise RecipeError(f"{source}: {unequal} must be equal")
-    kind: type[MultiStageTower | VisionTransformer] = MultiStageTower if vision.kind == "lite0" else VisionTransformer
+    kind: type[MultiStageTower | VisionTransformer] = (
+        VisionTransformer if vision.kind in ("clip", "vit") else MultiStageTower
+    )
     try:
         image_tower: ImageTower = kind(vision, height=settings.image.height, width=settings.image.width)
         text_tower = _text_tower(text, tokenizer, image_tower.channels, vision.branches)

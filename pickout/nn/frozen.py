@@ -66,9 +66,10 @@ class Reduction(nn.Module):
 
 
 class ImageBranch(nn.Module):
-    """Trained layers behind a frozen image network; `channels` is the width of a token in them."""
+    """Trained layers behind a frozen image network; `channels` is the width of a token in them, and also of a token
+    that comes out where there is no `embedding` to project to."""
 
-    def __init__(self, tokens: int, channels: int, layers: int, heads: int, embedding: int) -> None:
+    def __init__(self, tokens: int, channels: int, layers: int, heads: int, embedding: int | None) -> None:
         super().__init__()
         self.narrow = nn.Linear(KEPT_IMAGE, channels)
         self.class_token = nn.Parameter(nn.init.normal_(torch.empty(channels), std=0.02))
@@ -76,14 +77,15 @@ class ImageBranch(nn.Module):
         self.norm_in = LayerNorm(channels)
         self.transformer = Transformer(channels, layers, heads, "gelu")
         self.norm_out = LayerNorm(channels)
-        self.projection = nn.Linear(channels, embedding)
+        self.projection = None if embedding is None else nn.Linear(channels, embedding)
 
     def forward(self, seen_BND: Float[Tensor, "batch tokens kept"], attention: AttentionRequest) -> Stacked:
         """Class token first."""
         class_B1D, patches_BND = self.class_token.expand(seen_BND.shape[0], 1, -1), self.norm_in(self.narrow(seen_BND))
         tokens = torch.cat([class_B1D, patches_BND], dim=1) + self.positions
         tokens, rows, maps = self.transformer(tokens, None, attention)
-        return Stacked(_by_summary(self.projection(self.norm_out(tokens))), rows, maps)
+        tokens = self.norm_out(tokens)
+        return Stacked(tokens if self.projection is None else _by_summary(self.projection(tokens)), rows, maps)
 
 
 class TextBranch(nn.Module):
@@ -125,23 +127,26 @@ class MultiStageTower(nn.Module):
     """Images to tokens in the joint space: frozen EfficientNet-Lite0, one token for each 16x16 pixels, trained layers.
     A token holds what several stages see at its place, since colour and cloth live in early stages and garments in late
     ones: the 2x2 cells of stride 8 (that stage's channels, mean and spread of the stage before, red, green and blue),
-    stride 16, and the cell of stride 32 that it lies in. `settings` are of kind `lite0`; the embedding is that of all
-    branches together. `ValueError` for a height or width in pixels that is no multiple of 32, or an embedding that
-    cannot be shared out."""
+    stride 16, and the cell of stride 32 that it lies in. `settings` are of kind `lite0`, where the embedding is that of
+    all branches together, or `lite0_vit`: one branch, whose tokens are not projected. `ValueError` for a height or
+    width in pixels that is no multiple of 32, or an embedding that cannot be shared out."""
 
     def __init__(self, settings: VisionSettings, *, height: int, width: int) -> None:
         super().__init__()
         if height % 32 or width % 32:
             raise ValueError(f"images of {height}x{width} pixels: this tower takes multiples of 32")
-        embedding, branches = settings.embedding, settings.branches
+        embedding, branches, plain = settings.embedding, settings.branches, settings.kind == "lite0_vit"
+        if plain and branches > 1:
+            raise ValueError(f"branches = {branches}: kind 'lite0_vit' has one")
         if embedding % branches:
             raise ValueError(f"an embedding of {embedding} cannot be shared out among {branches} branches")
         self.settings, self.size, self.grid = settings, (height, width), (height // STRIDE, width // STRIDE)
         self.channels, self.embedding, self.layers = settings.width, embedding, settings.layers
         self.trunk = EfficientNetLite0().requires_grad_(False)
         self.reduction = Reduction(CHANNELS, KEPT_IMAGE)
-        sizes = (self.grid[0] * self.grid[1], settings.width, settings.layers, settings.heads, embedding // branches)
-        self.branches = nn.ModuleList(ImageBranch(*sizes) for _ in range(branches))
+        sizes = (self.grid[0] * self.grid[1], settings.width, settings.layers, settings.heads)
+        length = None if plain else embedding // branches
+        self.branches = nn.ModuleList(ImageBranch(*sizes, length) for _ in range(branches))
 
     def stages(self, images: Pictures) -> Float[Tensor, "batch tokens channels"]:
         """What the frozen network sees at each place, not reduced."""

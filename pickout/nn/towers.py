@@ -12,7 +12,7 @@ from pickout.config import Layers, Settings, Size
 from pickout.nn.transformer import Activation, LayerNorm, TowerOutput, Transformer, by_first_token
 from pickout.shapes import NO_ATTENTION, AttentionRequest, AttentionTrace, Float, Ints, Mask, Pictures, TokenBatch
 
-VisionKind = Literal["clip", "vit", "lite0"]
+VisionKind = Literal["clip", "vit", "lite0", "lite0_vit"]
 
 
 class VisionSettings(Settings):
@@ -20,7 +20,8 @@ class VisionSettings(Settings):
 
     kind: VisionKind = "clip"
     """CLIP's tower, a plain vision transformer whose tokens are not projected (ALBEF, RaSa, AGA), or layers on a
-    frozen convolutional network (`pickout-small`), for which `patch`, `stride` and `activation` mean nothing."""
+    frozen convolutional network, projected (`pickout-small`) or not, for which `patch`, `stride` and `activation` mean
+    nothing."""
 
     patch: Size = 16  # side of a patch in pixels
     stride: Size = 16  # distance between patches in pixels; less than the patch makes them overlap
@@ -28,7 +29,7 @@ class VisionSettings(Settings):
     layers: Layers = 12  # number of transformer layers
     heads: Size = 12  # heads of each layer; CLIP uses 64 channels a head
     embedding: Size = 512
-    """Length of a projected token; the text tower must have the same. With kind `vit` the method projects."""
+    """Length of a projected token; the text tower must have the same. With `vit` and `lite0_vit` the method does it."""
     branches: Layers = 1
     """Trained layers side by side in both towers; `lite0` only. Their embeddings stand one behind the other."""
     activation: Activation = "quick_gelu"

@@ -1,7 +1,8 @@
-"""Training pairs of which the frozen part of both towers has been computed once (`data.copies` of a recipe).
+"""Training pairs of which the frozen part of the towers has been computed once (`data.copies` of a recipe).
 
-A few changed copies of each image go through the frozen tower before training, and each caption once; what they become
-lies in memory-mapped files, which several runs can share. Writing them goes on after a stop."""
+A few changed copies of each image go through the frozen tower before training, and each caption once where the text
+tower has a frozen part too; what they become lies in memory-mapped files, which several runs can share. Writing them
+goes on after a stop."""
 
 import json
 from collections.abc import Callable
@@ -11,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pickout.checkpoints.loaded_model import choose_precision, digest_of
 from pickout.data.batching import Draw, Example
 from pickout.data.training_pairs import TrainingPairs
 from pickout.data.transforms import augment
-from pickout.errors import ImageUnreadable, ResumeMismatch
+from pickout.errors import ImageUnreadable, RecipeError, ResumeMismatch
 from pickout.files import atomic_path, write_atomically
 from pickout.methods.base import Method
 from pickout.nn.frozen import KEPT_IMAGE, KEPT_TEXT, MultiStageTower, SentenceTower
@@ -34,8 +35,9 @@ Tell = Callable[[str, int, int], None]  # what, how many done, how many in all
 class FrozenPairs(Dataset[Example | ImageUnreadable]):
     """The pairs of `pairs` as the frozen parts of `method` see them, in so many changed `copies` of each image. The
     features lie in `folder`, or come to be there; the method's reductions are set, or read from it. An example lacks a
-    share `forget` of image tokens and of words: they are at the mean of all, which is zero. `ResumeMismatch`: the
-    folder holds the features of other data, changes or weights."""
+    share `forget` of image tokens and of words: they are at the mean of all, which is zero. `RecipeError`: no frozen
+    image tower, or words to forget and no frozen text tower; `ResumeMismatch`: the folder holds the features of other
+    data, changes or weights."""
 
     def __init__(
         self, pairs: TrainingPairs, method: Method, folder: Path, copies: int, tell: Tell, forget: float = 0.0
@@ -43,7 +45,13 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         self.pairs, self.copies, self.forget = pairs, copies, forget
         self.identities, self.fingerprint = pairs.identities, pairs.fingerprint
         vision, text = method.get_submodule("vision"), method.get_submodule("text")
-        assert isinstance(vision, MultiStageTower) and isinstance(text, SentenceTower)
+        if not isinstance(vision, MultiStageTower):
+            raise RecipeError(
+                f"data.copies = {copies}: no part of this image tower is frozen; set data.copies = 0, or "
+                "model.vision.kind = 'lite0' or 'lite0_vit'"
+            )
+        if forget and not isinstance(text, SentenceTower):
+            raise RecipeError(f"data.forget = {forget}: words are forgotten behind model.text.kind = 'sentence' alone")
         folder.mkdir(parents=True, exist_ok=True)
         self._claim(folder, vision, text)
         # bfloat16 changes a token by less than any of the image changes does; where the CPU has it, in half the time.
@@ -56,31 +64,41 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
             for copy in range(copies):
                 see = lambda places, copy=copy: vision.frozen(self._views(places, copy))  # noqa: E731
                 self._images.append(_filled(folder / f"images-{copy}.npy", shape, order, see, tell))
-            # Batches of captions of like length.
-            order = np.argsort(pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable")
-            shape, read = (len(pairs), text.context, KEPT_TEXT), lambda items: text.frozen(self._texts(items))
-            self._captions = _filled(folder / "captions.npy", shape, order, read, tell)
+            self._captions: NDArray[np.float16] | None = None
+            if isinstance(text, SentenceTower):
+                # Batches of captions of like length.
+                order = np.argsort(pairs.mask(pairs.ids.astype(np.int64)).sum(axis=1), kind="stable")
+                shape, read = (len(pairs), text.context, KEPT_TEXT), lambda items: text.frozen(self._texts(items))
+                self._captions = _filled(folder / "captions.npy", shape, order, read, tell)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, draw: Draw) -> Example | ImageUnreadable:
         chance = np.random.default_rng([_STREAM, self.pairs.seed, draw.epoch, draw.place])
-        copy = int(chance.integers(self.copies))
-        seen = self._images[copy][self.pairs.image_of(draw.item)].astype(np.float32)
-        states = self._captions[draw.item].astype(np.float32)
+        if self._captions is None:
+            return self.pairs.example(draw.item, lambda: torch.from_numpy(self._seen(draw.item, chance)), chance)
+        seen, states = self._seen(draw.item, chance), self._captions[draw.item].astype(np.float32)
         seen[chance.random(len(seen)) < self.forget] = 0.0
         states[1:][chance.random(len(states) - 1) < self.forget] = 0.0
         ids, identity = self.pairs.ids_of(draw.item), self.identities[draw.item]
         return Example(torch.from_numpy(seen), ids, identity, states=torch.from_numpy(states))
 
-    def _claim(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
+    def _seen(self, item: int, chance: np.random.Generator) -> NDArray[np.float32]:
+        """One copy of a pair's image, drawn by `chance`. Shape: (tokens, kept)."""
+        copy = int(chance.integers(self.copies))
+        seen: NDArray[np.float32] = self._images[copy][self.pairs.image_of(item)].astype(np.float32)
+        return seen
+
+    def _claim(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         """Mark the folder as holding these features, or find that it does."""
         wanted = {
             "data": self.pairs.fingerprint(),
             "image": self.pairs.image.model_dump(mode="json"),
             "augmentation": self.pairs.augmentation.image.model_dump(mode="json"),
-            "weights": digest_of({**vision.trunk.state_dict(), **text.trunk.state_dict()}),
+            "weights": digest_of(
+                {**vision.trunk.state_dict(), **(text.trunk.state_dict() if isinstance(text, SentenceTower) else {})}
+            ),
         }
         file = folder / "features.json"
         if not file.exists():
@@ -89,15 +107,16 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         if wrong := [key for key, value in json.loads(json.dumps(wanted)).items() if found.get(key) != value]:
             raise ResumeMismatch(f"{folder}: holds features of other {' and '.join(wrong)}; give another data.features")
 
-    def _fit(self, folder: Path, vision: MultiStageTower, text: SentenceTower) -> None:
+    def _fit(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         file = folder / "reductions.safetensors"
         if not file.exists():
             places = np.random.default_rng(_STREAM).permutation(self.pairs.images)[:SAMPLE]
             stages = [vision.stages(self._views(some, 0)) for some in _batches(places)]
             vision.reduction.fit(torch.cat(stages).flatten(0, 1))
-            items = np.random.default_rng(_STREAM).permutation(len(self.pairs))[:SAMPLE]
-            texts = [self._texts(some) for some in _batches(items)]
-            text.reduction.fit(torch.cat([text.states(some)[some.mask] for some in texts]))
+            if isinstance(text, SentenceTower):
+                items = np.random.default_rng(_STREAM).permutation(len(self.pairs))[:SAMPLE]
+                texts = [self._texts(some) for some in _batches(items)]
+                text.reduction.fit(torch.cat([text.states(some)[some.mask] for some in texts]))
             with atomic_path(file) as temporary:
                 save_file(_reductions(vision, text), temporary)
         for name, tensor in load_file(file).items():
@@ -117,9 +136,9 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.pairs.mask(ids)))
 
 
-def _reductions(vision: MultiStageTower, text: SentenceTower) -> dict[str, Tensor]:
-    towers = {"vision": vision.reduction, "text": text.reduction}
-    return {f"{name}.{key}": tensor for name, part in towers.items() for key, tensor in part.state_dict().items()}
+def _reductions(vision: MultiStageTower, text: nn.Module) -> dict[str, Tensor]:
+    parts = {"vision": vision.reduction, **({"text": text.reduction} if isinstance(text, SentenceTower) else {})}
+    return {f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.state_dict().items()}
 
 
 def _batches(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -40,6 +40,21 @@ def test_both_files_are_needed(files: list[Path]) -> None:
         initialise_frozen(method, files[:1])
 
 
+def test_a_method_with_words_of_its_own_and_its_twin_start_from_the_image_network_alone(files: list[Path]) -> None:
+    settings = load_recipe(find_recipe("study-aga")).model
+    tokenizer = wordpiece_tokenizer(files[1].parent / "vocab.txt", 48)
+    method = build_model(settings, tokenizer, 4)
+    words = method.state_dict()["text.embeddings.words.weight"].clone()
+    report = initialise_frozen(method, files[:1])
+    state = method.state_dict()
+    assert torch.equal(state["text.embeddings.words.weight"], words)
+    trunk = [key for key in state if key.startswith("vision.trunk.")]
+    assert trunk and all(torch.equal(state[key], state[f"momentum.{key}"]) for key in trunk)
+    assert not any("trunk" in key for key in report.fresh if not key.startswith("momentum."))
+    with pytest.raises(CheckpointMismatch, match="give efficientnet-lite0"):
+        initialise_frozen(build_model(settings, tokenizer, 4), files[1:])
+
+
 def test_folded_norms_change_nothing(files: list[Path]) -> None:
     """The first blocks computed as the package's file has them: convolution, then batch norm (torch's own)."""
     method, _ = _build(files)

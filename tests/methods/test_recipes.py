@@ -29,7 +29,7 @@ OF_METHOD = {"itself": ["method.local_dimension=8", "method.hidden=4"], "fusion"
 OF_METHOD["aga"] = OF_METHOD["fusion"]
 STEPS = {"cuhk-pedes": 266, "icfg-pedes": 135, "rstpreid": 144, "street": 20}
 """Steps of an epoch at batch 256; of the street any number."""
-SMALL = ("demo", "aga-demo", "union-demo", "study-itself", "smoke", "pickout-small")
+SMALL = ("demo", "aga-demo", "union-demo", "study-itself", "study-aga", "study-union", "smoke", "pickout-small")
 PAPERS = [name for name in RECIPES if name not in SMALL]
 
 

@@ -66,6 +66,18 @@ def test_branches_have_equal_parts_in_the_score() -> None:
     assert not torch.allclose(summary[:, :8], summary[:, 16:])
 
 
+def test_tokens_that_a_method_projects_itself_are_normed_and_as_wide_as_the_layers() -> None:
+    settings = VisionSettings(kind="lite0_vit", width=32, layers=1, heads=2, embedding=24)
+    torch.manual_seed(3)
+    tower = MultiStageTower(settings, height=64, width=32).eval()
+    tokens = tower(torch.rand(2, 3, 64, 32)).tokens
+    assert tokens.shape == (2, 9, 32) and (tower.channels, tower.embedding) == (32, 24)
+    torch.testing.assert_close(tokens.mean(dim=2), torch.zeros(2, 9), atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokens.var(dim=2, unbiased=False), torch.ones(2, 9), atol=1e-2, rtol=0)
+    with pytest.raises(ValueError, match="branches = 2"):
+        MultiStageTower(settings.model_copy(update={"branches": 2}), height=64, width=32)
+
+
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="built for"):
         image_tower()(torch.rand(1, 3, 96, 32))

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 import pickout.train.features as features_module
 from pickout.checkpoints.loaded_model import choose_precision
 from pickout.data.batching import Draw
-from pickout.errors import ResumeMismatch
+from pickout.errors import RecipeError, ResumeMismatch
 from pickout.methods.model import build_model
 from pickout.train.display import Display
 from pickout.train.features import FrozenPairs
@@ -95,6 +95,49 @@ def test_further_copies_are_added_to_a_folder_and_other_changes_refused(recipe, 
     assert (tmp_path / "features" / "images-0.npy").stat().st_mtime_ns == before
     with pytest.raises(ResumeMismatch, match="other augmentation"):
         _pairs(recipe(*FROZEN, "augmentation.changes.cast=0.5"), tmp_path / "run", tmp_path / "features")
+
+
+OF_AGA = [
+    *FROZEN[:2],
+    'model.vision={kind="lite0_vit", width=32, layers=1, heads=2, embedding=16}',
+    'model.text={kind="bert", width=32, layers=1, heads=2, embedding=16, fusion_layers=1, positions=16, dropout=0.0}',
+    'model.method={name="aga", queue=0, negative_group=0, negative_guard=0.1, weak_positive=1.0}',
+    *FROZEN[5:],
+    "caption_augmentation={mask=0.0, random=0.0, delete=0.0}",
+]
+
+
+def test_a_method_with_words_of_its_own_gets_two_copies_and_a_weak_caption(recipe, tmp_path):
+    pairs, _, _ = _pairs(recipe(*OF_AGA), tmp_path / "run", tmp_path / "features")
+    assert sorted(file.name for file in (tmp_path / "features").glob("*.npy")) == ["images-0.npy", "images-1.npy"]
+    examples = [pairs[Draw(1, place, 5)] for place in range(40)]
+    copies = {tuple(view[0, :3].tolist()) for each in examples for view in (each.image, each.second_image)}
+    assert len(copies) == 2 and not all(torch.equal(each.image, each.second_image) for each in examples)
+    for each in examples:
+        assert np.array_equal(each.ids, pairs.pairs.ids_of(5)) and each.states is None
+        others = [pairs.pairs.ids_of(item) for item, who in enumerate(pairs.identities) if who == each.identity]
+        assert any(np.array_equal(each.weak_ids, other) for other in others)
+    again = pairs[Draw(1, 7, 5)]
+    assert torch.equal(again.image, examples[7].image) and np.array_equal(again.weak_ids, examples[7].weak_ids)
+
+
+def test_such_a_method_trains_on_features(recipe, tmp_path):
+    train(recipe(*OF_AGA, "schedule.epochs=1"), tmp_path / "run")
+    state = load_file(tmp_path / "run" / "model.safetensors")
+    fitted = load_file(tmp_path / "run" / "features" / "reductions.safetensors")
+    assert torch.equal(state["vision.reduction.basis"], fitted["vision.basis"])
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["data.forget=0.1"], "data.forget = 0.1"),
+        (['model.vision={kind="vit", width=32, heads=2, embedding=16}'], "data.copies = 2"),
+    ],
+)
+def test_what_no_frozen_part_can_do_is_refused(recipe, tmp_path, more, told):
+    with pytest.raises(RecipeError, match=told):
+        train(recipe(*OF_AGA, *more), tmp_path / "run")
 
 
 @pytest.mark.slow
