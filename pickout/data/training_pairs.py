@@ -171,11 +171,12 @@ class TrainingPairs(Dataset[Example | ImageUnreadable]):
     def _caption(self, item: int, generator: np.random.Generator) -> NDArray[np.int64]:
         return augment_tokens(self.ids_of(item), self._special, self._vocabulary, self.augmentation.caption, generator)
 
-    def fingerprint(self) -> str:
-        """A digest of identities, file names and token ids; another one means other training items."""
+    def fingerprint(self, *, captions: bool = True) -> str:
+        """A digest of identities, file names and, with `captions`, token ids; another one means other training
+        items."""
         digest = hashlib.sha256(np.array(self.identities, dtype=np.int64).tobytes())
         digest.update("\n".join(self._files[i].name for i in self._image_of).encode())
-        digest.update(self.ids.tobytes())
+        digest.update(self.ids.tobytes() if captions else b"")
         return digest.hexdigest()
 
     def _open(self, position: int) -> Image.Image:

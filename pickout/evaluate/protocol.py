@@ -134,14 +134,16 @@ def evaluate(
 
 def answers_about(
     model: LoadedModel, data: DataSet | str, split: str, *, root: Path | str = "data"
-) -> tuple[QueryScores, NDArray[np.int64]]:
-    """Each caption of a split as a query for its images: its measures, and whom it is about (captions,). Raises what
-    `evaluate` raises."""
+) -> tuple[QueryScores, QueryScores, NDArray[np.int64]]:
+    """Each caption of a split as a query for its images: its measures, those before a second look, which are the same
+    where there is none, and whom it is about (captions,). Raises what `evaluate` raises."""
     chosen = find_split(open_data(data, Path(root)) if isinstance(data, str) else data, split)
     check_split(chosen)
     encoder = Encoder(model.method, model.tokenizer, model.image_settings)
     ranking = _encode(encoder, chosen, EvaluationSettings(), None)
-    return score_queries(_text_to_image(ranking, None)[0]), ranking.captions.identity
+    ranks, by_embedding = _text_to_image(ranking, None)
+    scores = score_queries(ranks)
+    return scores, scores if by_embedding is None else score_queries(by_embedding), ranking.captions.identity
 
 
 def validate(

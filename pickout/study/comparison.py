@@ -92,8 +92,8 @@ class Row:
 def compare(plan: Plan, runs: Sequence[Run]) -> dict[str, list[Row]]:
     """The finished runs, compared, by population; variants without a run are left out."""
     ended = {(run.variant, run.seed): (run.answers(), run.seconds()) for run in runs if run.is_finished}
-    populations = runs[0].populations
-    return {name: _rows(plan, {key: (held[name], took) for key, (held, took) in ended.items()}) for name in populations}
+    asked = next((held for held, _ in ended.values()), {})
+    return {name: _rows(plan, {key: (held[name], took) for key, (held, took) in ended.items()}) for name in asked}
 
 
 def _rows(plan: Plan, ended: dict[tuple[str, int], tuple[Answers, float]]) -> list[Row]:

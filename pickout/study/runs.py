@@ -41,6 +41,7 @@ class Plan(Settings):
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)  # each variant is trained from each
     split: Literal["val", "test"] = "test"  # who the finished models are asked about. No epoch is chosen on it.
     measure: Measure = "R@1"  # what the comparison is about; the others are reported beside it
+    first_look: bool = False  # whether what was found before a second look is compared too
     settings: dict[str, Any] = Field(default={}, alias="set")
     """Keys of the recipe that every variant has in place of the base's."""
     variants: dict[str, dict[str, Any]] = Field(min_length=1)
@@ -96,6 +97,7 @@ def _toml(value: Any) -> str:
 
 
 ANSWERS = "answers.npz"  # in a run's folder: what each query about each population scored
+FIRST = ", first look"  # behind a population's name: before a second look
 
 Say = Callable[[str], None]
 
@@ -117,7 +119,7 @@ class Run:
     folder: Path
     recipe: Recipe
     populations: dict[str, Path]
-    split: str
+    plan: Plan
 
     @property
     def is_finished(self) -> bool:
@@ -125,9 +127,10 @@ class Run:
         return (self.folder / ANSWERS).is_file()
 
     def answers(self) -> dict[str, Answers]:
-        """Its answers by population."""
+        """Its answers by population, and by `FIRST` of a population where the plan compares the first look too."""
+        names = [name + look for name in self.populations for look in ("", FIRST)[: 1 + self.plan.first_look]]
         with np.load(self.folder / ANSWERS) as held:
-            return {name: Answers(held[f"{name}.values"], held[f"{name}.people"]) for name in self.populations}
+            return {name: Answers(held[f"{name}.values"], held[f"{name}.people"]) for name in names}
 
     def seconds(self) -> float:
         """What the training took by the clock."""
@@ -168,7 +171,7 @@ def runs_of(plan: Plan, path: Path, out: Path, populations: dict[str, Path]) -> 
         for variant in plan.variants:
             recipe = recipe_of(plan, path, variant, seed, root)
             asked = populations or {"own": recipe.data.root}
-            found.append(Run(variant, seed, out / "runs" / variant / str(seed), recipe, asked, plan.split))
+            found.append(Run(variant, seed, out / "runs" / variant / str(seed), recipe, asked, plan))
     return found
 
 
@@ -210,10 +213,11 @@ def carry_out_one(run: Run) -> None:
     held: dict[str, Any] = {}
     for name, root in run.populations.items():
         data = run.recipe.data.name if name == "own" else "street"
-        scores, people = answers_about(model, data, run.split, root=root)
+        scores, first, people = answers_about(model, data, run.plan.split, root=root)
         if not len(scores.kept):
-            raise DataError(f"{root}: no query of {run.split} has anybody to find")
-        held |= {f"{name}.values": scores.values, f"{name}.people": people[scores.kept]}
+            raise DataError(f"{root}: no query of {run.plan.split} has anybody to find")
+        for look, found in (("", scores), (FIRST, first)):
+            held |= {f"{name}{look}.values": found.values, f"{name}{look}.people": people[found.kept]}
     written = io.BytesIO()
-    np.savez(written, **held)
+    np.savez_compressed(written, **held)
     write_atomically(run.folder / ANSWERS, written.getvalue())

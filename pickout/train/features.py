@@ -93,7 +93,7 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def _claim(self, folder: Path, vision: MultiStageTower, text: nn.Module) -> None:
         """Mark the folder as holding these features, or find that it does."""
         wanted = {
-            "data": self.pairs.fingerprint(),
+            "data": self.pairs.fingerprint(captions=isinstance(text, SentenceTower)),
             "image": self.pairs.image.model_dump(mode="json"),
             "augmentation": self.pairs.augmentation.image.model_dump(mode="json"),
             "weights": digest_of(

@@ -144,9 +144,29 @@ def test_a_study_goes_on_where_it_was_stopped_and_compares_what_it_has(plan, tmp
     assert "4 runs, 3 of them finished" in again.err and lost.is_file()
     assert json.loads(again.out)["found"]["same"][1]["means"] == dual["means"]
     assert (out / "runs" / "dual" / "1" / ANSWERS).stat().st_mtime_ns == before
+    (out / "table.md").unlink()
+    command(*given)  # with nothing left to train
+    assert "| dual | 2 |" in (out / "table.md").read_text()
 
 
-@pytest.mark.parametrize("file", sorted(STUDIES.glob("[ai]*.toml")), ids=lambda file: file.stem)
+def test_the_first_look_is_compared_where_the_plan_asks(plan, tmp_path, command):
+    fusion = '{name = "fusion", queue = 0, negative_group = 0, negative_guard = 0.1, candidates = 4}'
+    towers = (
+        'vision = {kind = "vit", patch = 8, stride = 8, width = 32, layers = 1, heads = 2, embedding = 16}\n'
+        'text = {kind = "bert", width = 32, layers = 1, fusion_layers = 1, heads = 2, embedding = 16, positions = 32}'
+    )
+    changed = "".join(f'"model.{line}\n' for line in towers.replace(" = {", '" = {', 2).splitlines())
+    plan.write_text(
+        PLAN.replace("[1, 2]", "[1]").replace("\n[variants.itself]", "first_look = true\n\n[variants.itself]")
+        + f'\n[variants.fusion]\n{changed}"model.method" = {fusion}\n'
+    )
+    found = json.loads(command("study", plan, "--out", tmp_path / "out", "--data", tmp_path / "data", "--json").out)
+    assert list(found["found"]) == ["same", "same, first look", "other", "other, first look"]
+    by_look = [{row["variant"]: row["means"] for row in found["found"][f"same{look}"]} for look in ("", ", first look")]
+    assert by_look[0]["itself"] == by_look[1]["itself"] and by_look[0]["fusion"] != by_look[1]["fusion"]
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("[aiu]*.toml")), ids=lambda file: file.stem)
 def test_a_shipped_study_compares_recipes_that_differ(file):
     plan = load_plan(file)
     recipes = [recipe_of(plan, file, variant, 1, None) for variant in plan.variants]
