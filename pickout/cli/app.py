@@ -17,7 +17,7 @@ from pickout.errors import INTERRUPTED, PickoutError, printable
 
 COMMANDS: Sequence[str] = (
     *("demo", "data", "train", "evaluate", "study", "video", "index", "search", "saved", "gallery", "calibrate"),
-    *("adapt", "export", "explain", "serve", "token", "retention", "audit", "case", "mcp", "weights"),
+    *("adapt", "export", "bench", "explain", "serve", "token", "retention", "audit", "case", "mcp", "weights"),
 )  # in the order of `pickout --help`; each has a file of its name, but for `saved`, which is in search.py
 
 

@@ -41,6 +41,7 @@ _OPTIONS = {
     "pickout calibrate": "--device --json --model --set --split",
     "pickout adapt": "--device --json --model --out --set",
     "pickout export": "--crops --format --json --precision",
+    "pickout bench": "--crops --json --model --number --out --rounds --runtime",
     "pickout explain show": "--device --html --json --out --way",
     "pickout explain measure": "--device --json --out --set --split",
     "pickout explain word": "--device --json --out --visible",
