@@ -4,8 +4,10 @@ A few changed copies of each image go through the frozen tower before training, 
 tower has a frozen part too; what they become lies in memory-mapped files, which several runs can share. Writing them
 goes on after a stop."""
 
+import fcntl
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +55,20 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
         if forget and not isinstance(text, SentenceTower):
             raise RecipeError(f"data.forget = {forget}: words are forgotten behind model.text.kind = 'sentence' alone")
         folder.mkdir(parents=True, exist_ok=True)
+        with _alone_in(folder):
+            self._fill(folder, vision, text, tell)
+
+    def _fill(self, folder: Path, vision: MultiStageTower, text: nn.Module, tell: Tell) -> None:
         self._claim(folder, vision, text)
         # bfloat16 changes a token by less than any of the image changes does; where the CPU has it, in half the time.
         native = choose_precision("auto", torch.device("cpu")) == "bf16"
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=native):
             self._fit(folder, vision, text)
+            pairs = self.pairs
             shape = (pairs.images, vision.grid[0] * vision.grid[1], KEPT_IMAGE)
             order = np.arange(pairs.images)
             self._images = []
-            for copy in range(copies):
+            for copy in range(self.copies):
                 see = lambda places, copy=copy: vision.frozen(self._views(places, copy))  # noqa: E731
                 self._images.append(_filled(folder / f"images-{copy}.npy", shape, order, see, tell))
             self._captions: NDArray[np.float16] | None = None
@@ -134,6 +141,15 @@ class FrozenPairs(Dataset[Example | ImageUnreadable]):
     def _texts(self, items: NDArray[np.int64]) -> TokenBatch:
         ids = np.stack([self.pairs.ids_of(int(item)) for item in items])
         return TokenBatch(torch.from_numpy(ids), torch.from_numpy(self.pairs.mask(ids)))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Runs that share the folder and begin together wait here for the first, which fills it."""
+    with (folder / ".lock").open("w") as lock:
+        with suppress(OSError):  # of a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _reductions(vision: MultiStageTower, text: nn.Module) -> dict[str, Tensor]:

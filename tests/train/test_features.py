@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
@@ -85,6 +88,19 @@ def test_an_interrupted_folder_goes_on_to_the_same_features(recipe, tmp_path, mo
     for name in ("images-0.npy", "images-1.npy", "captions.npy"):
         assert np.array_equal(np.load(tmp_path / "whole" / name), np.load(tmp_path / "cut" / name)), name
     assert len(again) == len(whole) == 48
+
+
+def test_runs_that_begin_together_share_a_folder(recipe, tmp_path):
+    made, started = recipe(*FROZEN), Barrier(3)
+
+    def begin(number):
+        started.wait()
+        return _pairs(made, tmp_path / f"run-{number}", tmp_path / "features")[2]
+
+    with ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(begin, range(3)))
+    assert sorted(map(len, said)) == [0, 0, 3]  # one of them computed
+    assert not list((tmp_path / "features").glob("*.done")) and not list((tmp_path / "features").glob("*.part"))
 
 
 def test_further_copies_are_added_to_a_folder_and_other_changes_refused(recipe, tmp_path):
