@@ -28,6 +28,7 @@ from pickout.data.data_set import Split
 from pickout.data.images import open_image
 from pickout.data.registry import open_data
 from pickout.evaluate.bootstrap import BootstrapSettings
+from pickout.evaluate.evaluation_report import read_training
 from pickout.explain.evidence import hide_patches
 from pickout.explain.faithfulness import MeasureSettings, draw_samples, measure, read_attributes, read_mask
 from pickout.explain.pair import Pair, make_pair
@@ -47,8 +48,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a PNG file")
     given = parser.parse_args()
     model = pickout.load(given.run, precision="fp32")
-    recipe = pickout.checkpoints.saved_model.read_run_settings(given.run)
-    data = open_data(recipe.data.name, recipe.data.root)
+    training = read_training(given.run)
+    data = open_data(training.data, training.root)
     pairs, people = read_pairs(model, data.splits["val"], given.people, given.seed)
     rows = []
     for file in sorted((given.run / "checkpoints").glob("epoch-*.pt")):
@@ -59,7 +60,7 @@ def main() -> None:
         if given.words and model.method.candidates:
             settings = MeasureSettings(people=given.words, seed=given.seed, bootstrap=BootstrapSettings(resamples=500))
             ratios = {
-                way: finding.ratio.value
+                way: finding.ratio.mean
                 for way, finding in measure(model, data, "val", settings).findings["looks"].items()
                 if finding.ratio is not None
             }
