@@ -7,7 +7,7 @@ from pydantic import Field, create_model
 
 from pickout.gallery.intake.report import IngestReport
 from pickout.serve.access import TokenFacts
-from pickout.serve.requests import Body, Id
+from pickout.serve.requests import Body, Id, Name
 from pickout.serve.retention import Hold, KeepRule
 
 Filtered = dict[str, str | list[str] | dict[str, list[str]]]
@@ -185,10 +185,6 @@ class State(Body):
     quarantine: list[Quarantine]
 
 
-class NewToken(TokenFacts):
-    secret: str
-
-
 class ExplainedWord(Body):
     text: str
     start: int
@@ -223,6 +219,32 @@ class Explanation(Body):
     bank: Kept | None
 
 
+class CaseFacts(Body):
+    id: str
+    name: str
+    about: str
+    made: str
+    by: str
+
+
+class Case(CaseFacts):
+    marks: dict[str, int] = Field(description="How many crops have each verdict; `differ`: more than one.")
+
+
+class Redaction(Body):
+    head: bool
+    boxes: list[tuple[float, float, float, float]]
+    reason: str
+    by: str
+    at: str
+
+
+class CaseQuery(Body):
+    told: dict[str, Any] = Field(description="The search, and how many candidates it showed.")
+    by: str
+    at: str
+
+
 SavedSearch = _of("SavedSearch", name=str, query=Parts, where=Filtered, group=str, saved=str, user=str)
 Alarm = _of("Alarm", number=int, crop=Crop, at=str, p=float, score=float)
 Recording = _of("Recording", recording=str, name=str, bytes=int, sent=str)
@@ -241,9 +263,17 @@ Compacted = _of("Compacted", compacted=bool)
 Drawn = _of("Drawn", crops=int)
 Searched = _of("Searched", search=str)
 Entries = _of("Entries", entries=list[dict[str, Any]])
+NewToken = _of("NewToken", base=TokenFacts, secret=str)
 TokenList = _of("TokenList", tokens=list[TokenFacts])
 RetentionAnswer = _of("RetentionAnswer", base=Due, rules=list[KeepRule], holds=list[Hold])
 SavedSearches = _of("SavedSearches", saved=_many(SavedSearch))
 Alarms = _of("Alarms", alarms=_many(Alarm))
 Recordings = _of("Recordings", recordings=_many(Recording))
 Verified = _of("Verified", faults=int, found=_many(Fault))
+CaseList = _of("CaseList", cases=list[Case])
+Mark = _of("Mark", by=str, verdict=str, reason=str, sentence=str, at=str)
+MarkedCrop = _of("MarkedCrop", base=Crop, marks=_many(Mark))
+Note = _of("Note", text=str, by=str, at=str)
+_WITHIN = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": list[CaseQuery]}
+WholeCase = _of("WholeCase", base=CaseFacts, **_WITHIN, redactions=dict[str, Redaction])
+Site = _of("Site", cameras=dict[Name, tuple[float, float]], image=bool)

@@ -1,4 +1,4 @@
-"""The crops of a service's galleries: looked at and explained. Knows no HTTP."""
+"""Single crops of a service's galleries, looked at and explained. Knows no HTTP."""
 
 import io
 import threading
@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from pickout.errors import GalleryError, ImageUnreadable
-from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.gallery.audit.log import record_event
 from pickout.gallery.intake.picture import digest, read_file
 from pickout.gallery.search.search import Hit
 from pickout.gallery.storage.rows import Row
@@ -20,42 +20,18 @@ _EXPLAINED = 500  # explanations that are kept in memory: they take seconds, and
 
 
 class Crops:
-    """Single crops."""
+    """What is made of single crops."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._policy = service.policy
         self._explained: dict[tuple[object, ...], dict[str, Any]] = {}
         self._explaining = threading.Lock()
         service.on_erasing.append(lambda _: self._explained.clear())
 
-    def get(self, actor: Actor, action: Action, name: str, identifier: str) -> tuple[Hosted, Row]:
-        """A crop that somebody may see."""
-        hosted = self._service.gallery(actor, action, name)
-        row = hosted.rows([identifier]).get(identifier)
-        permit(actor, action, name, [row])
-        assert row is not None
-        return hosted, row
-
-    def thumbnail(self, actor: Actor, name: str, identifier: str, *, blur: bool) -> bytes:
-        """A crop's small JPEG; with blurred faces where asked for, or where the token sees no others."""
-        row = self.get(actor, Action.IMAGE, name, identifier)[1]
-        return blurred_jpeg(row.thumbnail) if blur or actor.blurred else row.thumbnail
-
-    def original(self, actor: Actor, name: str, identifier: str, who: Acting, *, blur: bool) -> tuple[bytes, str]:
-        """A crop's own file, and its media type. Recorded."""
-        hosted, row = self.get(actor, Action.IMAGE, name, identifier)
-        content = own_bytes(row)
-        with acting(who):
-            record_event(hosted.path, "original looked at", [row.id])
-        if blur or actor.blurred:
-            return blurred_jpeg(content), "image/jpeg"
-        with Image.open(io.BytesIO(content)) as picture:
-            return content, Image.MIME.get(picture.format or "", "application/octet-stream")
-
-    def explain(self, actor: Actor, name: str, identifier: str, sentence: str, who: Acting) -> dict[str, Any]:
+    def explain(self, actor: Actor, hosted: Hosted, identifier: str, sentence: str) -> dict[str, Any]:
         """Why a crop has its score for a sentence. Recorded."""
-        hosted, row = self.get(actor, Action.EXPLAIN, name, identifier)
-        self._service.policy.judge([sentence])
+        row = seen_row(actor, hosted, identifier)
+        self._policy.judge([sentence])
         from pickout.checkpoints.loaded_model import LoadedModel
         from pickout.explain.explanation import explain, measurement_file
         from pickout.explain.ways import read_measurement
@@ -64,8 +40,7 @@ class Crops:
             raise GalleryError(f"the model {hosted.encoder.name} of this gallery cannot be explained")
         with Image.open(io.BytesIO(own_bytes(row))) as picture:
             shown = blurred(picture) if actor.blurred else picture.convert("RGB")
-        with acting(who):
-            record_event(hosted.path, "explained", [row.id], sentence=sentence)
+        record_event(hosted.path, "explained", [row.id], sentence=sentence)
         file = measurement_file(hosted.encoder)
         measured_at = file.stat().st_mtime_ns if file.exists() else None
         key = (hosted.encoder.fingerprint, measured_at, row.content, sentence, actor.blurred)
@@ -74,6 +49,25 @@ class Crops:
                 found = explain(hosted.encoder, sentence, shown, measurement=read_measurement(file)).as_json()
                 self._explained = dict([*self._explained.items()][1 - _EXPLAINED :]) | {key: found}
             return self._explained[key]
+
+
+def seen_row(actor: Actor, hosted: Hosted, identifier: str) -> Row:
+    """A crop that somebody may see."""
+    (row,) = hosted.found([identifier])
+    permit(actor, Action.IMAGE, hosted.name, [row])
+    assert row is not None
+    return row
+
+
+def own_picture(actor: Actor, hosted: Hosted, identifier: str, *, blur: bool) -> tuple[bytes, str]:
+    """A crop's own file, and its media type. Recorded."""
+    row = seen_row(actor, hosted, identifier)
+    content = own_bytes(row)
+    record_event(hosted.path, "original looked at", [row.id])
+    if blur or actor.blurred:
+        return blurred_jpeg(content), "image/jpeg"
+    with Image.open(io.BytesIO(content)) as picture:
+        return content, Image.MIME.get(picture.format or "", "application/octet-stream")
 
 
 def told_row(row: Row) -> dict[str, Any]:

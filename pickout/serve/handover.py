@@ -32,7 +32,7 @@ def hand_over(
     originals without a reason, or by a token that sees blurred faces only."""
     if body.originals and (actor.blurred or not body.reason):
         raise UsageError("original pictures need a reason, and a token that may see them")
-    told, members = cases.get(actor, hosted.name, case), list[tuple[str, bytes]]()
+    told, members = cases.get(actor, hosted, case), list[tuple[str, bytes]]()
     rows = hosted.rows([each["id"] for each in told["crops"]])
     for crop in told["crops"]:
         if row := rows.get(crop["id"]):

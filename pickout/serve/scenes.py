@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from pickout.errors import NotThere, UsageError
-from pickout.gallery.audit.log import Acting, acting, record_event
+from pickout.gallery.audit.log import record_event
 from pickout.gallery.storage.rows import Row
-from pickout.serve.access import Action, Actor
+from pickout.serve.access import Actor
 from pickout.serve.blurring import blurred
-from pickout.serve.crops import Crops
+from pickout.serve.hosting import Hosted
 from pickout.serve.settings import ServeSettings
 
 _WIDEST = 1600  # pixels of a frame that is shown, at most
@@ -24,60 +25,50 @@ _PEEK = (12, 24)
 _turn = threading.Semaphore(2)  # decoding takes every core that it gets
 
 
-class Scenes:
-    """Frames with the box of a crop in them."""
+def draw_frame(actor: Actor, hosted: Hosted, row: Row, settings: ServeSettings, *, blur: bool) -> bytes:
+    """The frame with the crop's box, as a JPEG. With `blur`, and for a token that sees blurred faces only, whatever is
+    not in the box is made unrecognisable. Recorded. `NotThere`: the crop's recording is not at hand, or is another one;
+    the words tell which."""
+    told = row.metadata
+    if told.video is None or told.frame is None or told.box is None:
+        raise NotThere("this gallery does not say from which frame of which recording this crop was cut")
+    place = _place(actor, told.video, settings)
+    if find_spec("av") is None:
+        raise UsageError("to show frames of recordings the server needs more packages: pip install 'pickout[video]'")
+    from pickout.video.frames import read_still
 
-    def __init__(self, crops: Crops, settings: ServeSettings) -> None:
-        self._crops, self._settings = crops, settings
+    with _turn:
+        picture = Image.fromarray(read_still(place, told.frame))
+    left, top, width, height = told.box
+    box = (max(0, left), max(0, top), min(picture.width, left + width), min(picture.height, top + height))
+    if box[0] >= box[2] or box[1] >= box[3] or _likeness(picture.crop(box), row) < _ALIKE:
+        raise NotThere(f"{place.name}: its frame {told.frame} does not show this crop; is it another recording?")
+    record_event(hosted.path, "frame looked at", [row.id])
+    stream = io.BytesIO()
+    _drawn(picture, box, hidden=blur or actor.blurred).save(stream, "JPEG", quality=85)
+    return stream.getvalue()
 
-    def frame(self, actor: Actor, name: str, identifier: str, who: Acting, *, blur: bool) -> bytes:
-        """The frame with the crop's box, as a JPEG. With `blur`, and for a token that sees blurred faces only, whatever
-        is not in the box is made unrecognisable. Recorded. `NotThere`: no such crop, or its recording is not at hand,
-        or is another one; the words tell which."""
-        hosted, row = self._crops.get(actor, Action.IMAGE, name, identifier)
-        told = row.metadata
-        if told.video is None or told.frame is None or told.box is None:
-            raise NotThere("this gallery does not say from which frame of which recording this crop was cut")
-        place = self._place(actor, told.video)
-        if find_spec("av") is None:
-            why = "to show frames of recordings the server needs more packages: pip install 'pickout[video]'"
-            raise UsageError(why)
-        from pickout.video.frames import read_still
 
-        with _turn:
-            picture = Image.fromarray(read_still(place, told.frame))
-        left, top, width, height = told.box
-        box = (max(0, left), max(0, top), min(picture.width, left + width), min(picture.height, top + height))
-        if box[0] >= box[2] or box[1] >= box[3] or _likeness(picture.crop(box), row) < _ALIKE:
-            raise NotThere(f"{place.name}: its frame {told.frame} does not show this crop; is it another recording?")
-        with acting(who):
-            record_event(hosted.path, "frame looked at", [row.id])
-        stream = io.BytesIO()
-        _drawn(picture, box, hidden=blur or actor.blurred).save(stream, "JPEG", quality=85)
-        return stream.getvalue()
+def _place(actor: Actor, video: str, settings: ServeSettings) -> Path:
+    """Where a recording lies: as its name stands, or below a folder of recordings. Whoever may tell crops' recordings
+    could name any file, so that others than the server's owner see into those folders only."""
+    for place in _places(actor, video, settings):
+        with suppress(OSError, ValueError):
+            if place.exists():
+                return place
+    name = Path(video).name if "://" not in video else "a camera's stream"
+    raise NotThere(f"the recording is not at hand ({name}); give its folder to pickout serve --recordings")
 
-    def _place(self, actor: Actor, video: str) -> Path:
-        """Where a recording lies: as its name stands, or below a folder of recordings. Whoever may tell crops'
-        recordings could name any file, so that others than the server's owner see into those folders only."""
-        for place in self._places(actor, video):
-            try:
-                if place.exists():
-                    return place
-            except (OSError, ValueError):
-                continue
-        name = Path(video).name if "://" not in video else "a camera's stream"
-        raise NotThere(f"the recording is not at hand ({name}); give its folder to pickout serve --recordings")
 
-    def _places(self, actor: Actor, video: str) -> Iterator[Path]:
-        stated = Path(video)
-        folders = [folder.resolve() for folder in (*self._settings.recordings, *self._settings.folders)]
-        if actor.token is None:
-            yield stated
-        for folder in folders:
-            parts = stated.parts[stated.is_absolute() :]
-            for place in (stated, *(folder.joinpath(*parts[first:]) for first in range(len(parts)))):
-                if place.resolve().is_relative_to(folder) and place.resolve() != folder:
-                    yield place
+def _places(actor: Actor, video: str, settings: ServeSettings) -> Iterator[Path]:
+    stated = Path(video)
+    if actor.token is None:
+        yield stated
+    parts = stated.parts[stated.is_absolute() :]
+    for folder in (folder.resolve() for folder in (*settings.recordings, *settings.folders)):
+        for place in (stated, *(folder.joinpath(*parts[first:]) for first in range(len(parts)))):
+            if place.resolve().is_relative_to(folder) and place.resolve() != folder:
+                yield place
 
 
 def _likeness(cut: Image.Image, row: Row) -> float:
