@@ -199,13 +199,11 @@ class Hosted:
         while not self._stop.wait(_LOOK):
             began = time.monotonic()
             try:
-                self.refresh()
-            except GalleryModelMismatch:
                 try:
+                    self.refresh()
+                except GalleryModelMismatch:
                     self.rebuilt()
-                except (PickoutError, OSError) as error:
-                    _log.warning("%s", error)
-            except PickoutError as error:
+            except (PickoutError, OSError) as error:
                 _log.warning("%s", error)
             # A gallery that takes long to read and is changed all the time is read at most a fifth of the time.
             self._stop.wait(4 * (time.monotonic() - began))
