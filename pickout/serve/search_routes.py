@@ -17,10 +17,9 @@ from pickout.serve import answers
 from pickout.serve.access import Action, permit
 from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.calling import Called, Caller, authenticate, on, raw, read_upload
-from pickout.serve.crops import own_picture, seen_row, told_row
+from pickout.serve.crops import draw_frame, own_picture, seen_row, told_row
 from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Id, SaveBody, SearchBody, SentenceBody, WatchBody
-from pickout.serve.scenes import draw_frame
 
 router = APIRouter()
 _STREAMS = 100  # streams of alarms that may be open

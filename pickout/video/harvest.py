@@ -105,21 +105,12 @@ def harvest(
 ) -> HarvestReport:
     """Look through recordings for people; their best crops and a table of them are below `out` afterwards.
 
-    Recordings that are done are passed over, others go on behind their last whole piece, so nothing is there twice.
-
-    Args:
-        recordings: which.
-        out: the folder; new, empty, or begun by an earlier run with the same detector and settings.
-        detector: see `pickout.video.detectors.make_detector`.
-        settings: how.
-        workers: recordings looked through at a time, each in a process of its own.
-        apart: also a single one: what a hostile file does to its process, it does not to this one.
-        lasts: seconds to look at live cameras; None: until interrupted.
-        say: hears how far each is. What it raises ends the run; what was committed stays.
-
-    Raises:
-        VideoError: `out` holds something else, is of other settings, or is in use.
-        StorageFull: no space left; what was written stays."""
+    Recordings that are done are passed over, others go on behind their last whole piece, so nothing is there twice:
+    `out` is new, empty, or begun by an earlier run with the same detector (see `make_detector`) and settings. `workers`
+    recordings are looked through at a time, each in a process of its own; `apart`, also a single one: what a hostile
+    file does to its process, it does not to this one. Live cameras are looked at for `lasts` seconds; None: until
+    interrupted. What `say` raises ends the run; what was committed stays. `VideoError`: `out` holds something else, is
+    of other settings, or is in use; `StorageFull`: no space left; what was written stays."""
     with _claimed(out, detector, settings) as folder:
         report = HarvestReport(folder.ledger.recordings)
         entries = [(recording, folder.enter(recording)) for recording in recordings]
