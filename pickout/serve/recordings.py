@@ -122,10 +122,8 @@ def find_people(
     told["start"] = None if body.start is None else parse_time(body.start)
     if body.recording is not None:
         file, about = kept.own(actor, body.recording)
-        found, key = (
-            [sent_recording(file, about.name, _folder_name(about.name, body.recording), **told)],
-            body.recording,
-        )
+        name = _folder_name(about.name, body.recording)
+        found, key = [sent_recording(file, about.name, name, **told)], body.recording
     else:
         found, key = find_recordings([str(place)], **told), hashlib.sha256(str(place).encode()).hexdigest()[:32]
     out = kept.crops(key, body)
