@@ -15,9 +15,9 @@ Filtered = dict[str, str | list[str] | dict[str, list[str]]]
 Parts = dict[str, list[str]]  # parts of a query that are set
 
 
-def _of(name: str, /, *, base: Any = Body, **fields: Any) -> Any:
+def _of(name: str, words: str | None = None, /, *, base: Any = Body, **fields: Any) -> Any:
     required: Any = {key: (kind, ...) for key, kind in fields.items()}
-    return create_model(name, __base__=base, **required)
+    return create_model(name, __base__=base, __doc__=words, **required)
 
 
 def _many(kind: Any) -> Any:
@@ -228,10 +228,14 @@ class CaseFacts(Body):
 
 
 class Case(CaseFacts):
+    """A case, as lists tell it."""
+
     marks: dict[str, int] = Field(description="How many crops have each verdict; `differ`: more than one.")
 
 
 class Redaction(Body):
+    """What is blurred of a crop."""
+
     head: bool
     boxes: list[tuple[float, float, float, float]]
     reason: str
@@ -240,6 +244,8 @@ class Redaction(Body):
 
 
 class CaseQuery(Body):
+    """A search that was made for a case."""
+
     told: dict[str, Any] = Field(description="The search, and how many candidates it showed.")
     by: str
     at: str
@@ -270,10 +276,10 @@ SavedSearches = _of("SavedSearches", saved=_many(SavedSearch))
 Alarms = _of("Alarms", alarms=_many(Alarm))
 Recordings = _of("Recordings", recordings=_many(Recording))
 Verified = _of("Verified", faults=int, found=_many(Fault))
-CaseList = _of("CaseList", cases=list[Case])
-Mark = _of("Mark", by=str, verdict=str, reason=str, sentence=str, at=str)
-MarkedCrop = _of("MarkedCrop", base=Crop, marks=_many(Mark))
-Note = _of("Note", text=str, by=str, at=str)
-_WITHIN = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": list[CaseQuery]}
-WholeCase = _of("WholeCase", base=CaseFacts, **_WITHIN, redactions=dict[str, Redaction])
-Site = _of("Site", cameras=dict[Name, tuple[float, float]], image=bool)
+CaseList = _of("CaseList", "Cases.", cases=list[Case])
+Mark = _of("Mark", "What one person judged.", by=str, verdict=str, reason=str, sentence=str, at=str)
+MarkedCrop = _of("MarkedCrop", "A crop, and what was judged about it.", base=Crop, marks=_many(Mark))
+Note = _of("Note", "A note that was written.", text=str, by=str, at=str)
+_HELD = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": list[CaseQuery]}
+WholeCase = _of("WholeCase", "A case with all that is in it.", base=CaseFacts, **_HELD, redactions=dict[str, Redaction])
+Site = _of("Site", "Where the cameras stand.", cameras=dict[Name, tuple[float, float]], image=bool)
