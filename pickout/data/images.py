@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pickout.errors import ImageUnreadable
 
@@ -44,34 +44,23 @@ _SIGNATURES = {
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
     (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"
 )  # brands of the container that AVIF and HEIC share (ISO/IEC 23008-12)
-_ORIENTATION = 0x0112
-_TRANSPOSES = (
-    *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
-    *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90),
-)
-_TURNS = dict(enumerate(_TRANSPOSES, start=2))  # what sets an image of each EXIF orientation upright
 _BAND = 256  # rows of deep grey that are scaled at a time
 _PNG_NOTES = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 """PNG chunks with texts and the colour profile. Pillow refuses a whole picture for one that unpacks to over 1 MiB."""
 _PNG_EXIF = b"Raw profile type exif\0"  # the text in which ImageMagick keeps EXIF data, and so the orientation
 
 
-def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode an image file, whole, as RGB with 8 bits a channel.
+def open_image(source: str | Path | bytes) -> Image.Image:
+    """Decode an image file, a path or its content, whole, as RGB with 8 bits a channel.
 
     The EXIF orientation is applied, transparent pixels lie on white, 16-bit grey keeps its high byte, and of an
     animation the first frame is taken. Colour profiles are not applied. Nothing is ever warned about.
-
-    Args:
-        source: a path, or a file's content.
-        max_pixels: refuse images with more pixels, or of more than `MAX_BYTES`, before decoding them.
-
-    Raises:
-        ImageUnreadable: missing, not a file, no permission, empty, not an image, damaged, truncated or too large."""
+    `ImageUnreadable`: missing, not a file, no permission, empty, not an image, damaged or truncated; of more than
+    `MAX_PIXELS`, or more than `MAX_BYTES` in memory, which is found before it is decoded."""
     name = "image" if isinstance(source, bytes) else str(source)
     try:
         with _DECODING.quietly(), _content(source) as content:
-            return _decode(content, max_pixels)
+            return _decode(content)
     except _RefusedError as refusal:
         reason = str(refusal)
     except FileNotFoundError:
@@ -79,7 +68,7 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     except PermissionError:
         reason = "no permission to read it"
     except Image.DecompressionBombError:
-        reason = f"more than {max_pixels} pixels; refused as a decompression bomb"
+        reason = f"more than {MAX_PIXELS} pixels; refused as a decompression bomb"
     except UnidentifiedImageError:
         kind = _kind(source)
         reason = f"{kind}, a format that is not read; convert it to JPEG or PNG"
@@ -194,27 +183,29 @@ def _content(source: str | Path | bytes) -> IO[bytes]:
     return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
-def _decode(content: IO[bytes], max_pixels: int) -> Image.Image:
+def _decode(content: IO[bytes]) -> Image.Image:
     start = content.read(32)
     content.seek(0)
     if kind_of(start) == "PNG":
         content = io.BytesIO(without_notes(content.read()))
     with Image.open(content, formats=_FORMATS) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            raise _RefusedError(f"{width} x {height} pixels, more than {max_pixels}; refused as a decompression bomb")
+        if width * height > MAX_PIXELS:
+            raise _RefusedError(f"{width} x {height} pixels, more than {MAX_PIXELS}; refused as a decompression bomb")
         size = _memory(image)
         if size > MAX_BYTES:
             raise _RefusedError(f"{width} x {height} pixels take {size} bytes, more than {MAX_BYTES}; refused")
         with _DECODING.room_for(size):
             image.load()
-            rgb = to_rgb(image)
             try:
-                turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+                ImageOps.exif_transpose(image, in_place=True)
+            except MemoryError:
+                raise
             except Exception:  # Damaged EXIF data; the picture itself is whole.
-                turn = None
+                pass
+            rgb = to_rgb(image)
             rgb.info.clear()
-            return rgb if turn is None else rgb.transpose(turn)
+            return rgb
 
 
 def _has_alpha(image: Image.Image) -> bool:

@@ -7,7 +7,7 @@ from pydantic import Field, create_model
 
 from pickout.gallery.intake.report import IngestReport
 from pickout.serve.access import TokenFacts
-from pickout.serve.requests import Body, Id
+from pickout.serve.requests import Body, Id, Name
 from pickout.serve.retention import Hold, KeepRule
 
 Filtered = dict[str, str | list[str] | dict[str, list[str]]]
@@ -15,9 +15,9 @@ Filtered = dict[str, str | list[str] | dict[str, list[str]]]
 Parts = dict[str, list[str]]  # parts of a query that are set
 
 
-def _of(name: str, /, *, base: Any = Body, **fields: Any) -> Any:
+def _of(name: str, words: str | None = None, /, *, base: Any = Body, **fields: Any) -> Any:
     required: Any = {key: (kind, ...) for key, kind in fields.items()}
-    return create_model(name, __base__=base, **required)
+    return create_model(name, __base__=base, __doc__=words, **required)
 
 
 def _many(kind: Any) -> Any:
@@ -185,10 +185,6 @@ class State(Body):
     quarantine: list[Quarantine]
 
 
-class NewToken(TokenFacts):
-    secret: str
-
-
 class ExplainedWord(Body):
     text: str
     start: int
@@ -223,6 +219,38 @@ class Explanation(Body):
     bank: Kept | None
 
 
+class CaseFacts(Body):
+    id: str
+    name: str
+    about: str
+    made: str
+    by: str
+
+
+class Case(CaseFacts):
+    """A case, as lists tell it."""
+
+    marks: dict[str, int] = Field(description="How many crops have each verdict; `differ`: more than one.")
+
+
+class Redaction(Body):
+    """What is blurred of a crop."""
+
+    head: bool
+    boxes: list[tuple[float, float, float, float]]
+    reason: str
+    by: str
+    at: str
+
+
+class CaseQuery(Body):
+    """A search that was made for a case."""
+
+    told: dict[str, Any] = Field(description="The search, and how many candidates it showed.")
+    by: str
+    at: str
+
+
 SavedSearch = _of("SavedSearch", name=str, query=Parts, where=Filtered, group=str, saved=str, user=str)
 Alarm = _of("Alarm", number=int, crop=Crop, at=str, p=float, score=float)
 Recording = _of("Recording", recording=str, name=str, bytes=int, sent=str)
@@ -241,9 +269,17 @@ Compacted = _of("Compacted", compacted=bool)
 Drawn = _of("Drawn", crops=int)
 Searched = _of("Searched", search=str)
 Entries = _of("Entries", entries=list[dict[str, Any]])
+NewToken = _of("NewToken", base=TokenFacts, secret=str)
 TokenList = _of("TokenList", tokens=list[TokenFacts])
 RetentionAnswer = _of("RetentionAnswer", base=Due, rules=list[KeepRule], holds=list[Hold])
 SavedSearches = _of("SavedSearches", saved=_many(SavedSearch))
 Alarms = _of("Alarms", alarms=_many(Alarm))
 Recordings = _of("Recordings", recordings=_many(Recording))
 Verified = _of("Verified", faults=int, found=_many(Fault))
+CaseList = _of("CaseList", "Cases.", cases=list[Case])
+Mark = _of("Mark", "What one person judged.", by=str, verdict=str, reason=str, sentence=str, at=str)
+MarkedCrop = _of("MarkedCrop", "A crop, and what was judged about it.", base=Crop, marks=_many(Mark))
+Note = _of("Note", "A note that was written.", text=str, by=str, at=str)
+_HELD = {"crops": _many(MarkedCrop), "notes": _many(Note), "queries": list[CaseQuery]}
+WholeCase = _of("WholeCase", "A case with all that is in it.", base=CaseFacts, **_HELD, redactions=dict[str, Redaction])
+Site = _of("Site", "Where the cameras stand.", cameras=dict[Name, tuple[float, float]], image=bool)

@@ -37,14 +37,13 @@ class _Sink(io.RawIOBase):
     """Takes an archive's bytes; cannot be sought in, so that an archive is written in one way only."""
 
     def __init__(self, file: IO[bytes] | None = None) -> None:
-        self._file, self.digest, self.size = file, hashlib.sha256(), 0
+        self._file, self.digest = file, hashlib.sha256()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         self.digest.update(data)
-        self.size += len(data)
         if self._file is not None:
             self._file.write(data)
         return len(data)

@@ -20,7 +20,6 @@ from pickout.serve.crops import Crops
 from pickout.serve.guard import Measured
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Job, Tell
-from pickout.serve.scenes import Scenes
 from pickout.serve.service import Service
 from pickout.serve.watches import Watches
 
@@ -30,7 +29,7 @@ class Parts:
 
     def __init__(self, service: Service) -> None:
         self.service, self.crops, self.watches, self.measured = service, Crops(service), Watches(service), Measured()
-        self.cases, self.scenes = Cases(service), Scenes(self.crops, service.settings)
+        self.cases = Cases(service)
         self.stopping: Callable[[], bool] = lambda: False
         self.loopback = True
         self.streams = 0
@@ -41,10 +40,6 @@ class Caller:
 
     def __init__(self, parts: Parts, actor: Actor, purpose: str | None) -> None:
         self.parts, self.actor, self._purpose = parts, actor, purpose
-
-    def gallery(self, action: Action, name: str) -> Hosted:
-        """The gallery of this name, for what the caller may do to it."""
-        return self.parts.service.gallery(self.actor, action, name)
 
     def own_camera(self, camera: str | None, *, needed: bool) -> None:
         """Make sure that a crop may be put to this camera; `needed`: none stated is as bad as another's."""
@@ -108,7 +103,7 @@ def on(action: Action, *, purpose: bool = True) -> Any:
     """The gallery of a route, for what the caller may do to it; what its audit tells of the route is in his name."""
 
     async def reached(called: Called, gallery: str) -> AsyncIterator[Hosted]:
-        hosted = called.gallery(action, gallery)
+        hosted = called.parts.service.gallery(called.actor, action, gallery)
         with acting(called.who if purpose else called.who_without_purpose):
             yield hosted
 

@@ -1,12 +1,11 @@
-"""What clients send about cases and the site, checked, and what they are answered."""
+"""What clients send about cases and the site, checked."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from pickout.gallery.search.query import LONGEST_SENTENCE
-from pickout.serve.answers import Crop
-from pickout.serve.requests import Body, Id, Name, Sending
+from pickout.serve.requests import Id, Name, Sending
 
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Reason = Annotated[str, StringConstraints(max_length=1000)]
@@ -64,83 +63,3 @@ class SiteBody(Sending):
 
     cameras: Annotated[dict[Name, Annotated[tuple[Side01, Side01], Field(strict=False)]], Field(max_length=1000)]
     """Left and top, as shares of the plan's width and height."""
-
-
-class Case(Body):
-    """A case, as lists tell it."""
-
-    id: str
-    name: str
-    about: str
-    made: str
-    by: str
-    marks: dict[str, int] = Field(description="How many crops have each verdict; `differ`: more than one.")
-
-
-class CaseList(Body):
-    """Cases."""
-
-    cases: list[Case]
-
-
-class Mark(Body):
-    """What one person judged."""
-
-    by: str
-    verdict: str
-    reason: str
-    sentence: str
-    at: str
-
-
-class MarkedCrop(Crop):
-    """A crop, and what was judged about it."""
-
-    marks: list[Mark]
-
-
-class Note(Body):
-    """A note that was written."""
-
-    text: str
-    by: str
-    at: str
-
-
-class CaseQuery(Body):
-    """A search that was made for a case."""
-
-    told: dict[str, Any] = Field(description="The search, and how many candidates it showed.")
-    by: str
-    at: str
-
-
-class Redaction(Body):
-    """What is blurred of a crop."""
-
-    head: bool
-    boxes: list[tuple[float, float, float, float]]
-    reason: str
-    by: str
-    at: str
-
-
-class WholeCase(Body):
-    """A case with all that is in it."""
-
-    id: str
-    name: str
-    about: str
-    made: str
-    by: str
-    crops: list[MarkedCrop]
-    notes: list[Note]
-    queries: list[CaseQuery]
-    redactions: dict[str, Redaction]
-
-
-class Site(Body):
-    """Where the cameras stand."""
-
-    cameras: dict[Name, tuple[float, float]]
-    image: bool

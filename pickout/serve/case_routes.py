@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from pickout.errors import AccessDenied, UsageError
 from pickout.gallery.audit.log import record_event, user_name
-from pickout.serve import case_requests
+from pickout.serve import answers, case_requests
 from pickout.serve.access import Action, Role, permit
 from pickout.serve.calling import Called, on, raw, sent_file
 from pickout.serve.cases import TABLES, told_of
@@ -26,23 +26,23 @@ _MOST = 10_000  # cases of one gallery
 
 
 def _own(called: Called, hosted: Purposed, case: Id) -> Hosted:
-    called.parts.cases.own(called.actor, hosted.name, case)
+    called.parts.cases.own(called.actor, hosted, case)
     return hosted
 
 
 Own = Annotated[Hosted, Depends(_own)]
 
 
-@router.get("", response_model=case_requests.CaseList)
+@router.get("", response_model=answers.CaseList)
 def cases(called: Called, hosted: Seen) -> dict[str, list[dict[str, Any]]]:
     """The cases that the token may see, newest first, with how many crops have each verdict."""
-    return {"cases": called.parts.cases.all(called.actor, hosted.name)}
+    return {"cases": called.parts.cases.all(called.actor, hosted)}
 
 
-@router.post("", status_code=201, response_model=case_requests.Case)
+@router.post("", status_code=201, response_model=answers.Case)
 def open_case(called: Called, hosted: Purposed, body: case_requests.CaseBody) -> dict[str, Any]:
     """Open a case. Needs a purpose; recorded."""
-    if len(called.parts.cases.all(called.actor, hosted.name)) >= _MOST:
+    if len(called.parts.cases.all(called.actor, hosted)) >= _MOST:
         raise UsageError(f"there are {_MOST} cases; delete one first")
     made = {"id": secrets.token_hex(8), "gallery": hosted.name, **body.model_dump()}
     made |= {"made": now(), "by": user_name(), "token": called.actor.token}
@@ -51,16 +51,16 @@ def open_case(called: Called, hosted: Purposed, body: case_requests.CaseBody) ->
     return {**told_of(made), "marks": {}}
 
 
-@router.get("/{case}", response_model=case_requests.WholeCase)
+@router.get("/{case}", response_model=answers.WholeCase)
 def case(called: Called, hosted: Seen, case: Id) -> dict[str, Any]:
     """A case with its crops, marks, notes, searches and redactions."""
-    return called.parts.cases.get(called.actor, hosted.name, case)
+    return called.parts.cases.get(called.actor, hosted, case)
 
 
 @router.delete("/{case}", status_code=204)
 def delete_case(called: Called, hosted: Own, case: Id) -> None:
     """Forget a case; for who opened it, or an admin. Needs a purpose; recorded."""
-    made = called.parts.cases.own(called.actor, hosted.name, case)[1]
+    made = called.parts.cases.own(called.actor, hosted, case)
     if called.actor.token != made["token"] and Role.ADMIN not in called.actor.roles:
         raise AccessDenied("only who opened a case, or an admin, may delete it")
     record_event(hosted.path, "case deleted", case=case)
@@ -84,7 +84,7 @@ def mark(called: Called, hosted: Own, case: Id, body: case_requests.MarksBody) -
             database.executemany("INSERT OR REPLACE INTO marks VALUES (?,?,?,?,?,?,?)", values)
 
 
-@router.post("/{case}/notes", status_code=201, response_model=case_requests.Note)
+@router.post("/{case}/notes", status_code=201, response_model=answers.Note)
 def note(called: Called, hosted: Own, case: Id, body: case_requests.NoteBody) -> dict[str, Any]:
     """Write a note; notes stay as they were written. Recorded."""
     record_event(hosted.path, "note written", case=case)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pickout.errors import NotThere
 from pickout.gallery.audit.log import Acting
-from pickout.serve.access import Action, Actor
+from pickout.serve.access import Actor
 from pickout.serve.crops import told_row
 from pickout.serve.database import Database, now
 from pickout.serve.hosting import Hosted
@@ -34,28 +34,26 @@ class Cases:
     """The cases of a service."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
         self.database = Database(service.state / CASES, _SCHEMA)
         service.on_erasing.append(self._forget)
 
-    def all(self, actor: Actor, name: str) -> list[dict[str, Any]]:
+    def all(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:
         """The cases that somebody may see, newest first, with how many crops have each verdict or several: `differ`."""
-        self._service.gallery(actor, Action.CASE, name)
-        rows = self.database.read("SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC", (name,))
+        newest = "SELECT * FROM cases WHERE gallery = ? ORDER BY made DESC, rowid DESC"
         judged = (
             "SELECT case_id, CASE MIN(verdict) WHEN MAX(verdict) THEN verdict ELSE 'differ' END AS judged FROM marks"
         )
         counts = self.database.read(
             f"SELECT case_id, judged, COUNT(*) AS crops FROM ({judged} GROUP BY case_id, crop) GROUP BY case_id, judged"
         )
-        of_case: dict[str, dict[str, int]] = {}
+        rows, of_case = self.database.read(newest, (hosted.name,)), dict[str, dict[str, int]]()
         for each in counts:
             of_case.setdefault(each["case_id"], {})[each["judged"]] = each["crops"]
         return [{**told_of(row), "marks": of_case.get(row["id"], {})} for row in rows if _may_see(actor, row)]
 
-    def get(self, actor: Actor, name: str, case: str) -> dict[str, Any]:
+    def get(self, actor: Actor, hosted: Hosted, case: str) -> dict[str, Any]:
         """A case with its crops, marks, notes, searches and redactions; without crops that may not be seen."""
-        hosted, row = self.own(actor, name, case)
+        row = self.own(actor, hosted, case)
         read = self.database.read
         found = {table: read(f"SELECT * FROM {table} WHERE case_id = ? ORDER BY rowid", (case,)) for table in TABLES}
         for each in (*found["redactions"], *found["queries"]):
@@ -84,13 +82,12 @@ class Cases:
         values = (case, json.dumps({**kept, "shown": len(told["candidates"])}), who.user, now())
         self.database.write("INSERT INTO queries (case_id, told, by, at) VALUES (?,?,?,?)", values)
 
-    def own(self, actor: Actor, name: str, case: str) -> tuple[Hosted, dict[str, Any]]:
+    def own(self, actor: Actor, hosted: Hosted, case: str) -> dict[str, Any]:
         """A case that somebody may see; else as if it were not there."""
-        hosted = self._service.gallery(actor, Action.CASE, name)
-        rows = self.database.read("SELECT * FROM cases WHERE id = ? AND gallery = ?", (case, name))
+        rows = self.database.read("SELECT * FROM cases WHERE id = ? AND gallery = ?", (case, hosted.name))
         if not rows or not _may_see(actor, rows[0]):
             raise NotThere("no case of this id")
-        return hosted, rows[0]
+        return rows[0]
 
     def _forget(self, ids: Collection[str]) -> None:
         with self.database.opened() as database:

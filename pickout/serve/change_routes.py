@@ -30,7 +30,7 @@ from pickout.serve.requests import ChosenBody, CropBody, ExportBody, FolderBody,
 from pickout.serve.retention import Retention
 from pickout.serve.sample import add_sample
 from pickout.serve.service import limited
-from pickout.serve.uploads import Sent, index_upload, told_progress, told_steps
+from pickout.serve.uploads import index_upload, told_progress, told_steps
 
 router = APIRouter(prefix="/galleries/{gallery}", tags=["changes"])
 _TOLD: TypeAdapter[CropBody | list[CropBody]] = TypeAdapter(CropBody | list[CropBody])
@@ -50,7 +50,7 @@ def upload(
         raise HTTPException(413, f"more than {most} files")
     for each in told:
         called.own_camera(each.camera, needed=True)
-    sent = [Sent(read_upload(called, file), each) for file, each in zip(files, told, strict=True)]
+    sent = [(read_upload(called, file), each) for file, each in zip(files, told, strict=True)]
     folder = called.parts.service.uploads(hosted).keep(sent)
     return work.begin("upload", lambda tell: index_upload(folder, hosted, tell))
 

@@ -2,9 +2,8 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
@@ -27,13 +26,6 @@ _GALLERY = "/galleries/{gallery}"
 _MOST = 1_000_000
 Kept = Annotated[Hosted, on(Action.KEEP, purpose=False)]
 Audited = Annotated[Hosted, on(Action.AUDIT, purpose=False)]
-
-
-class Form(StrEnum):
-    """How a log is given out."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
 
 
 @router.get(f"{_GALLERY}/retention", tags=["duty"], response_model=answers.RetentionAnswer)
@@ -79,11 +71,11 @@ def audit(
     hosted: Audited,
     start: Annotated[int, Query(ge=1, le=2**53)] = 1,
     count: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
-    form: Form = Form.JSONL,
+    form: Literal["jsonl", "csv"] = "jsonl",
 ) -> StreamingResponse:
     """The log of searches and changes, as JSON lines or CSV."""
     entries = islice(numbered_entries(hosted.path, start), count)
-    if form is Form.CSV:
+    if form == "csv":
         return StreamingResponse(as_csv(entries), media_type="text/csv")
     return StreamingResponse((json.dumps(each) + "\n" for each in entries), media_type="application/x-ndjson")
 

@@ -1,6 +1,5 @@
 """What goes into the archive of a case: pictures, what was judged, the searches, and a page that any browser shows."""
 
-import html
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pickout.errors import ImageUnreadable, UsageError
 from pickout.gallery.audit.heads import sign_head, verifier
 from pickout.gallery.audit.log import Acting, record_event
 from pickout.gallery.storage.rows import Row
+from pickout.pages import render
 from pickout.serve.access import Actor
 from pickout.serve.archive import CASE, SCHEMA, write_archive
 from pickout.serve.blurring import redacted_jpeg
@@ -32,7 +32,7 @@ def hand_over(
     originals without a reason, or by a token that sees blurred faces only."""
     if body.originals and (actor.blurred or not body.reason):
         raise UsageError("original pictures need a reason, and a token that may see them")
-    told, members = cases.get(actor, hosted.name, case), list[tuple[str, bytes]]()
+    told, members = cases.get(actor, hosted, case), list[tuple[str, bytes]]()
     rows = hosted.rows([each["id"] for each in told["crops"]])
     for crop in told["crops"]:
         if row := rows.get(crop["id"]):
@@ -46,9 +46,11 @@ def hand_over(
     about |= {"model": model.name, "fingerprint": model.fingerprint}
     whole = {**about, **told, "archived": {**archived, "originals": body.originals, "reason": body.reason}}
     lines = "".join(json.dumps(each) + "\n" for each in queries)
+    asked = [{**each, "told": json.dumps(each["told"])} for each in queries]
+    page = render("pickout.serve", "case.html", **whole, queries=asked)  # for a reader without Pickout: no script
     head = sign_head(hosted.path).text
     front = [(CASE, json.dumps(whole, indent=1).encode()), ("queries.jsonl", lines.encode())]
-    front += [("audit-head.txt", head.encode()), ("case.html", _page(whole, queries).encode())]
+    front += [("audit-head.txt", head.encode()), ("case.html", page.encode())]
     with target.open("wb") as file:
         return write_archive(file, [*front, *members], hosted.path, verifier(hosted.path))
 
@@ -71,35 +73,3 @@ def _pictures(
         crop["original"] = f"originals/{row.id}{row.file.suffix.lower()[:6]}"
         found.append((crop["original"], content))
     return found
-
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>
-<style>body{{font:16px system-ui;max-width:60rem;margin:2rem auto}}
-article{{border-top:1px solid #999;padding:1rem 0}}</style>
-<h1>{name}</h1><p>{notice}<p>{about}<p>Model {model}, fingerprint <code>{fingerprint}</code>. Check this archive with
-<code>pickout case verify</code>.<h2>Candidates</h2>{crops}<h2>Notes</h2><ul>{notes}</ul><h2>Searches</h2>
-<ul>{queries}</ul></html>
-"""
-
-
-def _page(case: Mapping[str, Any], queries: list[dict[str, Any]]) -> str:
-    """The case for a reader without Pickout: no script, nothing from elsewhere."""
-    crops = []
-    for crop in case["crops"]:
-        marks = "".join(f"<li><b>{_text(m['verdict'])}</b> {_signed(m, m['reason'])}" for m in crop["marks"])
-        shown = f'<img src="{_text(crop["picture"])}" alt="" height="192">' if "picture" in crop else "(no picture)"
-        place = ", ".join(f"{what} {_text(crop[what])}" for what in ("camera", "time", "track"))
-        hashed = f"SHA-256 of the original <code>{_text(crop['sha256'])}</code>"
-        crops.append(f"<article>{shown}<p>{place}<ul>{marks}</ul><p>{hashed}</article>")
-    notes = "".join(f"<li>{_signed(each, each['text'])}" for each in case["notes"])
-    asked = "".join(f"<li>{_signed(each)}: <code>{_text(json.dumps(each['told']))}</code>" for each in queries)
-    told = {name: _text(case[name]) for name in ("name", "notice", "about", "model", "fingerprint")}
-    return _PAGE.format(**told, crops="".join(crops), notes=notes, queries=asked)
-
-
-def _signed(each: Mapping[str, Any], said: str = "") -> str:
-    return f"by {_text(each['by'])}, {_text(each['at'])}" + (f": {_text(said)}" if said else "")
-
-
-def _text(value: Any) -> str:
-    return html.escape("unknown" if value is None else str(value))

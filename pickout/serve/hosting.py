@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +46,7 @@ class Turns:
     def __init__(self, gallery: Callable[[], Gallery], *, waiting: int, together: int) -> None:
         self._gallery, self._limit, self._together = gallery, waiting, together
         self._queue: deque[_Turn] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name="turns", daemon=True)
-        self._thread.start()
+        self._pool = ThreadPoolExecutor(1, "turns")
 
     @property
     def waiting(self) -> int:
@@ -66,34 +63,26 @@ class Turns:
 
     def close(self) -> None:
         """Answer what waits and take nothing more."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join()
+        self._pool.shutdown()
 
     def _enqueue(self, turn: _Turn) -> "Future[Any]":
-        with self._changed:
-            if self._closed:
-                raise ServerBusy("the server is stopping; ask again in a moment", 5)
-            if len(self._queue) >= self._limit:
-                raise ServerBusy(f"{self._limit} searches wait already; ask again in a moment", 1)
-            self._queue.append(turn)
-            self._changed.notify()
+        if len(self._queue) >= self._limit:
+            raise ServerBusy(f"{self._limit} searches wait already; ask again in a moment", 1)
+        self._queue.append(turn)
+        try:
+            self._pool.submit(self._work)
+        except RuntimeError:  # closed
+            raise ServerBusy("the server is stopping; ask again in a moment", 5) from None
         return turn.future
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closed)
-                if not self._queue:
-                    return
-                turns = [self._queue.popleft()]
-                while turns[0].who and len(turns) < self._together and self._queue and self._queue[0].who:
-                    turns.append(self._queue.popleft())
-            # Whoever went away meanwhile is not searched for.
-            turns = [turn for turn in turns if turn.future.set_running_or_notify_cancel()]
-            if turns:
-                self._answer(turns)
+        if not self._queue:  # what this is for was answered with the search before it
+            return
+        turns = [self._queue.popleft()]
+        while turns[0].who and len(turns) < self._together and self._queue and self._queue[0].who:
+            turns.append(self._queue.popleft())
+        # Whoever went away meanwhile is not searched for.
+        self._answer([turn for turn in turns if turn.future.set_running_or_notify_cancel()])
 
     def _answer(self, turns: Sequence[_Turn]) -> None:
         gallery, made = self._gallery(), list[tuple[_Turn, Asked]]()
@@ -199,13 +188,11 @@ class Hosted:
         while not self._stop.wait(_LOOK):
             began = time.monotonic()
             try:
-                self.refresh()
-            except GalleryModelMismatch:
                 try:
+                    self.refresh()
+                except GalleryModelMismatch:
                     self.rebuilt()
-                except (PickoutError, OSError) as error:
-                    _log.warning("%s", error)
-            except PickoutError as error:
+            except (PickoutError, OSError) as error:
                 _log.warning("%s", error)
             # A gallery that takes long to read and is changed all the time is read at most a fifth of the time.
             self._stop.wait(4 * (time.monotonic() - began))

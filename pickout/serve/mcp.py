@@ -1,7 +1,8 @@
 """A service for agents, by the Model Context Protocol: search, explain, look at a crop, list cameras."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Image, MCPServer
@@ -10,9 +11,11 @@ from pydantic import Field, ValidationError
 
 from pickout import __version__
 from pickout.errors import PickoutError
+from pickout.gallery.audit.log import Acting, acting
 from pickout.gallery.storage.tables import first_fault
-from pickout.serve.access import OWNER, Actor
-from pickout.serve.crops import Crops
+from pickout.serve.access import OWNER, Action, Actor
+from pickout.serve.crops import Crops, own_picture
+from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Filters, SearchBody, SentenceBody
 from pickout.serve.service import Service
 
@@ -33,10 +36,22 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
     def actor() -> Actor:
         return service.tokens.actor(token, "mcp") if service.tokens.all() else OWNER
 
+    @contextmanager
+    def asked(action: Action, gallery: str, purpose: str) -> Iterator[tuple[Actor, Hosted, Acting]]:
+        """Who asks, the gallery, and what the audit tells of it."""
+        with _told(service):
+            asker = actor()
+            hosted, who = service.gallery(asker, action, gallery), service.acting(asker, purpose)
+            with acting(who):
+                yield asker, hosted, who
+
     @server.tool()
     def cameras() -> str:
         """The galleries, with their cameras and what else can be filtered by, and the purposes that may be given."""
-        return _told(lambda: {name: service.describe(actor(), name) for name in service.visible(actor())})
+        with _told(service):
+            asker = actor()
+            seen = [service.gallery(asker, Action.SEARCH, name) for name in service.visible(asker)]
+            return json.dumps({hosted.name: service.describe(asker, hosted) for hosted in seen})
 
     @server.tool()
     def search(
@@ -47,41 +62,33 @@ def create_mcp(service: Service, token: str | None) -> MCPServer:
         top: Annotated[int, Field(description="How many candidates.", ge=1, le=50)] = 10,
     ) -> str:
         """The crops that fit a description best, as candidates for a person to check."""
-
-        def found() -> dict[str, Any]:
+        with asked(Action.SEARCH, gallery, purpose) as (asker, hosted, who):
             body = SearchBody(sentences=[sentence], where=Filters(**(where or {})), top=top)
-            who = actor()
-            searching = service.search(who, gallery, body, service.acting(who, purpose))
-            return searching.as_json(searching.answer.result())
-
-        return _told(found)
+            searching = service.search(asker, hosted, body, who)
+            return json.dumps(searching.as_json(searching.answer.result()))
 
     @server.tool()
     def look(gallery: _Gallery, purpose: _Purpose, crop: _Crop) -> Image:
         """The picture of a candidate."""
-        try:
-            who = actor()
-            content, kind = crops.original(who, gallery, crop, service.acting(who, purpose), blur=False)
+        with asked(Action.IMAGE, gallery, purpose) as (asker, hosted, _):
+            content, kind = own_picture(asker, hosted, crop, blur=False)
             return Image(data=content, format=kind.rpartition("/")[2])
-        except PickoutError as error:
-            raise ToolError(service.told(error)) from None
 
     @server.tool()
     def explain(gallery: _Gallery, purpose: _Purpose, crop: _Crop, sentence: str) -> str:
         """On which words and places a candidate's score rests, as far as that was measured to be true."""
-
-        def explained() -> dict[str, Any]:
-            asked, who = SentenceBody(sentence=sentence).sentence, actor()
-            return crops.explain(who, gallery, crop, asked, service.acting(who, purpose))
-
-        return _told(explained)
-
-    def _told(ask: Callable[[], dict[str, Any]]) -> str:
-        try:
-            return json.dumps(ask())
-        except ValidationError as error:
-            raise ToolError(first_fault(error)) from None
-        except PickoutError as error:
-            raise ToolError(service.told(error)) from None
+        with asked(Action.EXPLAIN, gallery, purpose) as (asker, hosted, _):
+            return json.dumps(crops.explain(asker, hosted, crop, SentenceBody(sentence=sentence).sentence))
 
     return server
+
+
+@contextmanager
+def _told(service: Service) -> Iterator[None]:
+    """What goes wrong within, as an agent is told it."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ToolError(first_fault(error)) from None
+    except PickoutError as error:
+        raise ToolError(service.told(error)) from None

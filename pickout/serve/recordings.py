@@ -28,7 +28,6 @@ from pickout.serve.requests import VideoBody
 from pickout.serve.uploads import told_progress
 
 _ABOUT, _COMING, _ID = "about.json", ".coming", re.compile("[0-9a-f]{32}")
-_PIECE = 2**20  # bytes that are written at once
 
 
 class Kept(Settings):
@@ -49,18 +48,13 @@ class Recordings:
     async def receive(self, pieces: AsyncIterator[bytes], name: str, owner: str | None) -> tuple[str, Kept]:
         """Write a recording down as it comes; its id. The same one from the same token has the same id."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        digest, size, waiting = hashlib.sha256(f"{owner} {name}\n".encode()), 0, bytearray()
+        digest, size = hashlib.sha256(f"{owner} {name}\n".encode()), 0
         handle, coming = tempfile.mkstemp(dir=self._folder, suffix=_COMING)
         try:
             with storage_errors(self._folder), os.fdopen(handle, "wb") as file:
                 async for piece in pieces:
-                    waiting += piece
-                    if len(waiting) >= _PIECE or not piece:
-                        digest.update(waiting)
-                        size += await run_in_threadpool(file.write, waiting)
-                        waiting = bytearray()
-                digest.update(waiting)
-                size += file.write(waiting)
+                    digest.update(piece)
+                    size += await run_in_threadpool(file.write, piece)
             if not size:
                 raise UsageError("the recording is empty; send its bytes as the request's body")
             identifier = digest.hexdigest()[:32]
@@ -128,10 +122,8 @@ def find_people(
     told["start"] = None if body.start is None else parse_time(body.start)
     if body.recording is not None:
         file, about = kept.own(actor, body.recording)
-        found, key = (
-            [sent_recording(file, about.name, _folder_name(about.name, body.recording), **told)],
-            body.recording,
-        )
+        name = _folder_name(about.name, body.recording)
+        found, key = [sent_recording(file, about.name, name, **told)], body.recording
     else:
         found, key = find_recordings([str(place)], **told), hashlib.sha256(str(place).encode()).hexdigest()[:32]
     out = kept.crops(key, body)

@@ -12,15 +12,23 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
 from pickout.errors import PickoutError, ServerBusy
+from pickout.gallery.audit.log import record_event
 from pickout.serve import answers
 from pickout.serve.access import Action, permit
-from pickout.serve.calling import Called, Caller, authenticate, raw, read_upload
-from pickout.serve.crops import told_row
+from pickout.serve.blurring import blurred_jpeg
+from pickout.serve.calling import Called, Caller, authenticate, on, raw, read_upload
+from pickout.serve.crops import draw_frame, own_picture, seen_row, told_row
+from pickout.serve.hosting import Hosted
 from pickout.serve.requests import Id, SaveBody, SearchBody, SentenceBody, WatchBody
 
 router = APIRouter()
 _STREAMS = 100  # streams of alarms that may be open
+Searched = Annotated[Hosted, on(Action.SEARCH, purpose=False)]
+Seen = Annotated[Hosted, on(Action.IMAGE, purpose=False)]
+Looked = Annotated[Hosted, on(Action.IMAGE)]
+Watched = Annotated[Hosted, on(Action.WATCH, purpose=False)]
 _Blur = Annotated[bool, Query(description="Whether faces are blurred.")]
+_Number = Annotated[int, Query(ge=0, lt=2**63)]
 _PICTURE, _EVENTS = raw("a picture", "image/*"), raw("alarms as they come", "text/event-stream")
 _FOUND: dict[str, Any] = {"response_model": answers.SearchAnswer, "response_model_exclude_unset": True}
 
@@ -70,24 +78,24 @@ def galleries(called: Called) -> dict[str, list[str]]:
 
 
 @router.get("/galleries/{gallery}", tags=["search"], response_model=answers.GalleryAnswer)
-def describe(called: Called, gallery: str) -> dict[str, Any]:
+def describe(called: Called, hosted: Searched) -> dict[str, Any]:
     """What a gallery holds: crops, and how many have each camera, track, video and label."""
-    return called.parts.service.describe(called.actor, gallery)
+    return called.parts.service.describe(called.actor, hosted)
 
 
 @router.post("/galleries/{gallery}/parse", tags=["search"], response_model=answers.ParseAnswer)
-def parse(called: Called, gallery: str, body: SentenceBody) -> dict[str, Any]:
+def parse(called: Called, hosted: Searched, body: SentenceBody) -> dict[str, Any]:
     """Read a sentence for its filters, to be shown and changed before a search. What is not certain stays in it."""
-    return called.parts.service.parse(called.actor, gallery, body).as_json()
+    return called.parts.service.parse(called.actor, hosted, body).as_json()
 
 
 @router.post("/galleries/{gallery}/search", tags=["search"], **_FOUND)
-async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, Any]:
+async def search(called: Called, hosted: Searched, body: SearchBody) -> dict[str, Any]:
     """The crops that fit best: candidates for a person to check. Needs a purpose; recorded."""
     parts, who = called.parts, called.who
     if body.case is not None:
-        await run_in_threadpool(parts.cases.own, called.actor, gallery, body.case)
-    found = parts.service.search(called.actor, gallery, body, who)
+        await run_in_threadpool(parts.cases.own, called.actor, hosted, body.case)
+    found = parts.service.search(called.actor, hosted, body, who)
     given = await asyncio.wrap_future(found.answer)
     told = await run_in_threadpool(found.as_json, given) if body.thumbnails else found.as_json(given)
     if body.case is not None:
@@ -96,117 +104,120 @@ async def search(called: Called, gallery: str, body: SearchBody) -> dict[str, An
 
 
 @router.post("/galleries/{gallery}/pictures", tags=["search"], status_code=201, response_model=answers.PictureAnswer)
-def keep_picture(called: Called, gallery: str, file: Annotated[UploadFile, File()]) -> dict[str, str]:
+def keep_picture(called: Called, hosted: Searched, file: Annotated[UploadFile, File()]) -> dict[str, str]:
     """Upload a picture to search with; it is kept for a quarter of an hour, for this token only."""
-    service = called.parts.service
-    service.gallery(called.actor, Action.SEARCH, gallery)
-    return {"picture": service.pictures.keep(called.actor.token, read_upload(called, file))}
+    del hosted
+    return {"picture": called.parts.service.pictures.keep(called.actor.token, read_upload(called, file))}
 
 
 @router.get("/galleries/{gallery}/crops/{crop}", tags=["search"], response_model=answers.Crop)
-def crop(called: Called, gallery: str, crop: Id) -> dict[str, Any]:
+def crop(called: Called, hosted: Seen, crop: Id) -> dict[str, Any]:
     """What is known about a crop."""
-    return told_row(called.parts.crops.get(called.actor, Action.IMAGE, gallery, crop)[1])
+    return told_row(seen_row(called.actor, hosted, crop))
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/thumbnail", tags=["search"], **_PICTURE)
-def thumbnail(called: Called, gallery: str, crop: Id, blur: _Blur = False) -> Response:
+def thumbnail(called: Called, hosted: Seen, crop: Id, blur: _Blur = False) -> Response:
     """A crop's small picture."""
-    content = called.parts.crops.thumbnail(called.actor, gallery, crop, blur=blur)
-    return Response(content, media_type="image/jpeg")
+    content = seen_row(called.actor, hosted, crop).thumbnail
+    return Response(blurred_jpeg(content) if blur or called.actor.blurred else content, media_type="image/jpeg")
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/original", tags=["search"], **_PICTURE)
-def original(called: Called, gallery: str, crop: Id, blur: _Blur = False) -> Response:
+def original(called: Called, hosted: Looked, crop: Id, blur: _Blur = False) -> Response:
     """A crop's own file, if it is still the one that was indexed. Needs a purpose; recorded."""
-    content, media_type = called.parts.crops.original(called.actor, gallery, crop, called.who, blur=blur)
+    content, media_type = own_picture(called.actor, hosted, crop, blur=blur)
     ending = media_type.rpartition("/")[2]
     named = {"Content-Disposition": f'inline; filename="{crop}.{ending}"'}
     return Response(content, media_type=media_type, headers=named)
 
 
 @router.get("/galleries/{gallery}/crops/{crop}/frame", tags=["search"], **_PICTURE)
-def frame(called: Called, gallery: str, crop: Id, blur: _Blur = False) -> Response:
+def frame(called: Called, hosted: Looked, crop: Id, blur: _Blur = False) -> Response:
     """The frame that a crop was cut from, with its box, where the recording is at hand. Needs a purpose; recorded."""
-    content = called.parts.scenes.frame(called.actor, gallery, crop, called.who, blur=blur)
-    return Response(content, media_type="image/jpeg")
+    row, settings = seen_row(called.actor, hosted, crop), called.parts.service.settings
+    return Response(draw_frame(called.actor, hosted, row, settings, blur=blur), media_type="image/jpeg")
 
 
 @router.post("/galleries/{gallery}/crops/{crop}/explain", tags=["search"], response_model=answers.Explanation)
-def explain(called: Called, gallery: str, crop: Id, body: SentenceBody) -> dict[str, Any]:
+def explain(
+    called: Called, hosted: Annotated[Hosted, on(Action.EXPLAIN)], crop: Id, body: SentenceBody
+) -> dict[str, Any]:
     """Why a crop has its score for a sentence. Needs a purpose; recorded."""
-    return called.parts.crops.explain(called.actor, gallery, crop, body.sentence, called.who)
+    return called.parts.crops.explain(called.actor, hosted, crop, body.sentence)
 
 
 @router.get("/galleries/{gallery}/saved", tags=["saved searches"], response_model=answers.SavedSearches)
-def saved(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
+def saved(called: Called, hosted: Searched) -> dict[str, list[dict[str, Any]]]:
     """The searches that are kept. Run one by its name: `saved` in a search."""
-    return {"saved": called.parts.service.saved(called.actor, gallery)}
+    return {"saved": called.parts.service.saved(called.actor, hosted)}
 
 
 @router.post("/galleries/{gallery}/saved", tags=["saved searches"], status_code=201, response_model=answers.Saved)
-def save(called: Called, gallery: str, body: SaveBody) -> dict[str, str]:
+def save(called: Called, hosted: Searched, body: SaveBody) -> dict[str, str]:
     """Keep a search under a name."""
-    called.parts.service.save(called.actor, gallery, body.name, body, called.who_without_purpose)
+    called.parts.service.save(called.actor, hosted, body)
     return {"saved": body.name}
 
 
 @router.delete("/galleries/{gallery}/saved/{name:path}", tags=["saved searches"], status_code=204)
-def forget(called: Called, gallery: str, name: str) -> None:
+def forget(called: Called, hosted: Annotated[Hosted, on(Action.SEARCH)], name: str) -> None:
     """Forget a saved search. Recorded."""
-    called.parts.service.forget_saved(called.actor, gallery, name, called.who)
+    called.parts.service.saved_parts(called.actor, hosted, name)
+    record_event(hosted.path, "saved search deleted", name=name)
+    hosted.open().saved.remove(name)
 
 
 @router.get("/galleries/{gallery}/watches", tags=["watches"], response_model=answers.Watches)
-def watches(called: Called, gallery: str) -> dict[str, list[dict[str, Any]]]:
+def watches(called: Called, hosted: Watched) -> dict[str, list[dict[str, Any]]]:
     """One's own watches, and what each can promise."""
-    return {"watches": called.parts.watches.all(called.actor, gallery)}
+    return {"watches": called.parts.watches.all(called.actor, hosted)}
 
 
 @router.post("/galleries/{gallery}/watches", tags=["watches"], status_code=201, response_model=answers.NewWatch)
-def watch(called: Called, gallery: str, body: WatchBody) -> dict[str, Any]:
+def watch(called: Called, hosted: Annotated[Hosted, on(Action.WATCH)], body: WatchBody) -> dict[str, Any]:
     """Ask a saved search of each crop that comes from now on. Needs a purpose; recorded."""
-    return called.parts.watches.create(called.actor, gallery, body, called.who)
+    return called.parts.watches.create(called.actor, hosted, body, called.who.purpose)
 
 
 @router.delete("/galleries/{gallery}/watches/{name:path}", tags=["watches"], status_code=204)
-def unwatch(called: Called, gallery: str, name: str) -> None:
+def unwatch(called: Called, hosted: Watched, name: str) -> None:
     """Ask no more, and forget what was found. Recorded."""
-    called.parts.watches.delete(called.actor, gallery, name, called.who_without_purpose)
+    called.parts.watches.delete(called.actor, hosted, name)
 
 
 @router.get("/galleries/{gallery}/watches/{name:path}/alarms", tags=["watches"], response_model=answers.Alarms)
-def alarms(
-    called: Called, gallery: str, name: str, after: Annotated[int, Query(ge=0, lt=2**63)] = 0
-) -> dict[str, list[dict[str, Any]]]:
+def alarms(called: Called, hosted: Watched, name: str, after: _Number = 0) -> dict[str, list[dict[str, Any]]]:
     """What a watch found, oldest first; at most 1000, after the alarm of that number."""
-    return {"alarms": called.parts.watches.alarms(called.actor, gallery, name, after)}
+    return {"alarms": called.parts.watches.alarms(called.actor, hosted, name, after)}
 
 
 @router.get("/galleries/{gallery}/watches/{name:path}/events", tags=["watches"], **_EVENTS)
 def events(
     called: Called,
-    gallery: str,
+    hosted: Watched,
     name: str,
     last_event_id: Annotated[int, Header(ge=0, lt=2**63)] = 0,
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> StreamingResponse:
     """Alarms as they come, as server-sent events; after a break they go on behind `Last-Event-ID`."""
-    called.parts.watches.alarms(called.actor, gallery, name, last_event_id)  # told as an error before the stream begins
+    called.parts.watches.alarms(called.actor, hosted, name, last_event_id)  # told as an error before the stream begins
     if called.parts.streams >= _STREAMS:
         raise ServerBusy(f"{_STREAMS} streams are open; use the list of alarms", 60)
-    stream = _events(called, gallery, name, last_event_id, authorization)
+    stream = _events(called, hosted, name, last_event_id, authorization)
     return StreamingResponse(stream, media_type="text/event-stream")
 
 
-async def _events(called: Caller, gallery: str, name: str, after: int, authorization: str | None) -> AsyncIterator[str]:
+async def _events(
+    called: Caller, hosted: Hosted, name: str, after: int, authorization: str | None
+) -> AsyncIterator[str]:
     parts = called.parts
     parts.streams += 1
     try:
         yield f": alarms of {datetime.now(UTC).isoformat(timespec='seconds')}\n\n"
         while not parts.stopping():
             authenticate(parts, authorization, "a stream")  # a token may be revoked meanwhile
-            found = await run_in_threadpool(parts.watches.alarms, called.actor, gallery, name, after)
+            found = await run_in_threadpool(parts.watches.alarms, called.actor, hosted, name, after)
             for each in found:
                 after = each["number"]
                 yield f"id: {after}\nevent: alarm\ndata: {json.dumps(each)}\n\n"

@@ -29,7 +29,7 @@ from pickout.serve.blurring import blurred_jpeg
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Jobs
 from pickout.serve.recordings import Recordings
-from pickout.serve.requests import SearchBody, SentenceBody
+from pickout.serve.requests import SaveBody, SearchBody, SentenceBody
 from pickout.serve.retention import Due, Retention
 from pickout.serve.settings import Policy, PolicyBlocked, ServeSettings
 from pickout.serve.uploads import QueryPictures, Uploads
@@ -162,9 +162,8 @@ class Service:
         """Names of the galleries that somebody may see."""
         return sorted(name for name in self.galleries if actor.galleries is None or name in actor.galleries)
 
-    def describe(self, actor: Actor, name: str) -> dict[str, Any]:
+    def describe(self, actor: Actor, hosted: Hosted) -> dict[str, Any]:
         """What a gallery holds, as far as somebody may see it, with how many crops have each value."""
-        hosted = self.gallery(actor, Action.SEARCH, name)
 
         def told(gallery: Gallery) -> dict[str, Any]:
             try:
@@ -177,33 +176,31 @@ class Service:
 
         model = hosted.open().manifest.model
         purposes = list(self.settings.purposes)
-        about = {"gallery": name, "model": model.name, "fingerprint": model.fingerprint, "purposes": purposes}
+        about = {"gallery": hosted.name, "model": model.name, "fingerprint": model.fingerprint, "purposes": purposes}
         return {**about, **hosted.turns.ask(told)}
 
-    def parse(self, actor: Actor, name: str, body: SentenceBody) -> Parse:
+    def parse(self, actor: Actor, hosted: Hosted, body: SentenceBody) -> Parse:
         """A sentence read for its filters."""
-        hosted = self.gallery(actor, Action.SEARCH, name)
         return hosted.turns.ask(lambda gallery: read_filters(body.sentence, _cameras(actor, gallery), _now(body)))
 
-    def search(self, actor: Actor, name: str, body: SearchBody, who: Acting) -> Searching:
+    def search(self, actor: Actor, hosted: Hosted, body: SearchBody, who: Acting) -> Searching:
         """A search, once its turn comes. Everything about it is checked then."""
-        hosted, found = self.gallery(actor, Action.SEARCH, name), Searching()
+        found = Searching()
         if body.thumbnails:
-            permit(actor, Action.IMAGE, name)
+            permit(actor, Action.IMAGE, hosted.name)
             found.picture = blurred_jpeg if actor.blurred else bytes
 
         def make(gallery: Gallery) -> Asked:
             query, where, grouping = self._parts(actor, hosted, gallery, body, found)
-            try:
-                judged = self.policy.judge([*query.texts, *query.without])
-            except PolicyBlocked as error:
-                with acting(who):
+            with acting(who):
+                try:
+                    judged = self.policy.judge([*query.texts, *query.without])
+                except PolicyBlocked as error:
                     record_event(hosted.path, "search blocked", rule=error.rule, sentence=query.words())
-                raise
-            found.warnings = [rule.why for rule in judged if rule.action == "warn"]
-            if judged:
-                with acting(who):
+                    raise
+                if judged:
                     record_event(hosted.path, "policy", rules=[rule.name for rule in judged])
+            found.warnings = [rule.why for rule in judged if rule.action == "warn"]
             where = limited(actor, where, gallery)
             query = gallery.check(query, top=body.top, page=body.page, where=where)
             settings = SearchSettings(error=body.error)
@@ -212,9 +209,8 @@ class Service:
         found.answer = hosted.turns.search(make, who)
         return found
 
-    def saved(self, actor: Actor, name: str) -> list[dict[str, Any]]:
+    def saved(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:
         """The saved searches that somebody may run."""
-        hosted = self.gallery(actor, Action.SEARCH, name)
         found = []
         for each in hosted.open().saved.all():
             query, where, group = each.parts()
@@ -223,9 +219,8 @@ class Service:
                 found.append({**told, "saved": each.saved.isoformat(), "user": each.user})
         return found
 
-    def save(self, actor: Actor, name: str, label: str, body: SearchBody, who: Acting) -> None:
+    def save(self, actor: Actor, hosted: Hosted, body: SaveBody) -> None:
         """Keep a search under a name."""
-        hosted = self.gallery(actor, Action.SEARCH, name)
         if body.pictures or body.saved:
             raise UsageError("a search with uploaded pictures, or a saved one, cannot be saved")
 
@@ -236,17 +231,8 @@ class Service:
             return query, where, group
 
         query, where, group = hosted.turns.ask(check)
-        with acting(who):
-            record_event(hosted.path, "search saved", name=label, sentence=query.words())
-            hosted.open().saved.save(label, query, where, group)
-
-    def forget_saved(self, actor: Actor, name: str, label: str, who: Acting) -> None:
-        """Forget a saved search."""
-        hosted = self.gallery(actor, Action.SEARCH, name)
-        self.saved_parts(actor, hosted, label)
-        with acting(who):
-            record_event(hosted.path, "saved search deleted", name=label)
-            hosted.open().saved.remove(label)
+        record_event(hosted.path, "search saved", name=body.name, sentence=query.words())
+        hosted.open().saved.save(body.name, query, where, group)
 
     def saved_parts(self, actor: Actor, hosted: Hosted, label: str) -> tuple[Query, Where, Grouping]:
         """A saved search that somebody may run."""

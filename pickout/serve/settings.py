@@ -23,9 +23,8 @@ class ServeSettings(Settings):
     hosts: tuple[str, ...] = ()  # names by which the server is called besides those of this machine's loopback address
     folders: tuple[Path, ...] = ()
     """Folders below which crops, data sets and models may be read when a client names a path."""
-    recordings: tuple[
-        Path, ...
-    ] = ()  # folders with the recordings that crops were cut from, so that frames can be shown
+    recordings: tuple[Path, ...] = ()
+    """Folders with the recordings that crops were cut from, so that frames can be shown."""
     webhooks: tuple[str, ...] = ()  # addresses, as `https://host:port`, to which alarms may be sent
     largest_body: int = Field(default=2**20, ge=1024)  # bytes of a request without files
     largest_upload: int = Field(default=2**28, ge=1024)  # bytes of a request with files

@@ -20,7 +20,7 @@ from pickout.gallery.gallery import Gallery
 from pickout.serve import answers
 from pickout.serve.access import Action
 from pickout.serve.calling import Called, Caller, Work, long, on, raw, read_upload, stream
-from pickout.serve.case_requests import Site, SiteBody
+from pickout.serve.case_requests import SiteBody
 from pickout.serve.hosting import Hosted
 from pickout.serve.jobs import Tell
 from pickout.serve.requests import ApproximateBody, CalibrateBody, RebuildBody
@@ -126,7 +126,7 @@ def rebuild(work: Managing, body: RebuildBody) -> Response:
     return work.begin("rebuild", encode)
 
 
-@plans.get("", response_model=Site)
+@plans.get("", response_model=answers.Site)
 def site(called: Called, hosted: Seen) -> dict[str, Any]:
     """Where the cameras stand, as shares of the plan's width and height, and whether there is a plan."""
     file, seen = _folder(called, hosted) / "cameras.json", called.actor.cameras

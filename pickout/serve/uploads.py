@@ -7,8 +7,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,6 @@ _COLUMNS = {"image", "camera", "time", "video", "frame", "box", "track"}
 _KEPT_SECONDS, _KEPT = 900.0, 200  # how long, and how many, pictures to search with are kept in memory
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One picture as it was sent."""
-
-    content: bytes
-    told: Metadata
-
-
 def suffix_of(content: bytes) -> str:
     """The ending that fits a picture's content, after decoding it whole."""
     decode(Path("the picture"), content)
@@ -52,21 +43,21 @@ class Uploads:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, sent: Sequence[Sent]) -> Path:
+    def keep(self, sent: Iterable[tuple[bytes, Metadata]]) -> Path:
         """Write pictures and what is told about them; the same request again gives the same folder."""
-        named: dict[str, Sent] = {}
-        for each in sent:
-            if reserved := _COLUMNS & set(each.told.labels):
+        named: dict[str, tuple[bytes, Metadata]] = {}
+        for content, told in sent:
+            if reserved := _COLUMNS & set(told.labels):
                 raise UsageError(f"label '{min(reserved)}': this name is taken; give it as what it is, or another name")
-            named[hashlib.sha256(each.content).hexdigest()[:32] + suffix_of(each.content)] = each
-        table = "".join(f"{json.dumps(_line(name, each.told))}\n" for name, each in sorted(named.items()))
+            named[hashlib.sha256(content).hexdigest()[:32] + suffix_of(content)] = content, told
+        table = "".join(f"{json.dumps(_line(name, told))}\n" for name, (_, told) in sorted(named.items()))
         folder = self.folder / hashlib.sha256(table.encode()).hexdigest()[:32]
         before = (folder / _TABLE).exists()  # sent before: rows have its pictures
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(folder / _PENDING, b"")
         try:
-            for name, each in named.items():
-                write_atomically(folder / name, each.content, durable=False)
+            for name, (content, _) in named.items():
+                write_atomically(folder / name, content, durable=False)
             write_atomically(folder / _TABLE, table)
         except Exception:
             if not before:

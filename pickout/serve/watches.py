@@ -46,9 +46,9 @@ class Watches:
         self._database = Database(service.state / WATCHES, _TABLES)
         self._looking = threading.Lock()
 
-    def create(self, actor: Actor, name: str, body: WatchBody, who: Acting) -> dict[str, Any]:
+    def create(self, actor: Actor, hosted: Hosted, body: WatchBody, purpose: str | None) -> dict[str, Any]:
         """Ask a saved search of each crop that comes from now on."""
-        hosted = self._service.gallery(actor, Action.WATCH, name)
+        name = hosted.name
         if body.webhook is not None and not allowed_webhook(body.webhook, self._service.settings.webhooks):
             raise UsageError("alarms may not be sent to this address; see 'webhooks' in settings.toml")
         scored = hosted.turns.ask(lambda gallery: self._scored(actor, hosted, gallery, body.search))
@@ -56,9 +56,8 @@ class Watches:
         names = {row["name"] for row in self._rows(name)}
         if body.name in names or len(names) >= _MOST:
             raise UsageError(f"there is a watch of this name, or there are {_MOST}; delete one first")
-        with acting(who):
-            record_event(hosted.path, "watch made", name=body.name, search=body.search, rate=rate)
-        values = (name, body.name, body.search, rate, crops, body.webhook, actor.token, now(), who.purpose)
+        record_event(hosted.path, "watch made", name=body.name, search=body.search, rate=rate)
+        values = (name, body.name, body.search, rate, crops, body.webhook, actor.token, now(), purpose)
         background = np.sort(scored.scores).astype("<f4").tobytes()
         with self._database.opened() as database:
             database.execute("INSERT INTO watches VALUES (?,?,?,?,?,?,?,?,?)", values)
@@ -67,33 +66,31 @@ class Watches:
             database.executemany("INSERT INTO seen VALUES (?,?,?)", seen)
         return {"name": body.name, "search": body.search, **promise(len(scored.scores), crops, rate)}
 
-    def all(self, actor: Actor, name: str) -> list[dict[str, Any]]:
+    def all(self, actor: Actor, hosted: Hosted) -> list[dict[str, Any]]:
         """One's own watches; all of them for the account that runs the server."""
-        hosted, found = self._service.gallery(actor, Action.WATCH, name), []
-        for row in self._rows(name):
-            if actor.token in (None, row["token"]):
-                told = {key: row[key] for key in ("name", "search", "webhook", "made")}
-                why = self._why_stopped(hosted, row)
-                told |= {"false_alarms_a_day": row["rate"], "stopped": why is not None, "why_stopped": why}
-                found.append({**told, **promise(row["background"], row["crops"], row["rate"])})
+        found = []
+        for row in self._own(actor, hosted):
+            told = {key: row[key] for key in ("name", "search", "webhook", "made")}
+            why = self._why_stopped(hosted, row)
+            told |= {"false_alarms_a_day": row["rate"], "stopped": why is not None, "why_stopped": why}
+            found.append({**told, **promise(row["background"], row["crops"], row["rate"])})
         return found
 
-    def delete(self, actor: Actor, name: str, watch: str, who: Acting) -> None:
+    def delete(self, actor: Actor, hosted: Hosted, watch: str) -> None:
         """Ask no more, and forget what was found."""
-        hosted = self._own(actor, name, watch)
-        with acting(who):
-            record_event(hosted.path, "watch deleted", name=watch)
+        self._own(actor, hosted, watch)
+        record_event(hosted.path, "watch deleted", name=watch)
         with self._database.opened() as database:
             for table in ("watches", "background", "seen", "alarms"):
-                database.execute(f"DELETE FROM {table} WHERE gallery = ? AND name = ?", (name, watch))
+                database.execute(f"DELETE FROM {table} WHERE gallery = ? AND name = ?", (hosted.name, watch))
 
-    def alarms(self, actor: Actor, name: str, watch: str, after: int = 0) -> list[dict[str, Any]]:
+    def alarms(self, actor: Actor, hosted: Hosted, watch: str, after: int = 0) -> list[dict[str, Any]]:
         """What a watch found after the alarm of a number; a crop that was erased, or may not be seen, is left out."""
-        hosted = self._own(actor, name, watch)
+        self._own(actor, hosted, watch)
         found = self._database.read(
             "SELECT number, crop, at, p, score FROM alarms WHERE gallery = ? AND name = ? AND number > ? "
             "ORDER BY number LIMIT 1000",
-            (name, watch, after),
+            (hosted.name, watch, after),
         )
         told = []
         for alarm, row in zip(found, hosted.found([each["crop"] for each in found]), strict=True):
@@ -182,11 +179,13 @@ class Watches:
         tokens = {token.id: token.actor() for token in self._service.tokens.all() if token.is_valid}
         return OWNER if row["token"] is None else tokens.get(row["token"])
 
-    def _own(self, actor: Actor, name: str, watch: str) -> Hosted:
-        hosted = self._service.gallery(actor, Action.WATCH, name)
-        if not any(row["name"] == watch and actor.token in (None, row["token"]) for row in self._rows(name)):
+    def _own(self, actor: Actor, hosted: Hosted, watch: str | None = None) -> list[dict[str, Any]]:
+        """Somebody's watches, or the one of this name."""
+        rows = [row for row in self._rows(hosted.name) if actor.token in (None, row["token"])]
+        rows = [row for row in rows if watch in (None, row["name"])]
+        if watch is not None and not rows:
             raise NotThere("no watch of this name")
-        return hosted
+        return rows
 
     def _rows(self, gallery: str) -> list[dict[str, Any]]:
         return self._database.read(

@@ -23,7 +23,7 @@ from pickout.files import write_atomically
 from pickout.video.boxes import Detector
 from pickout.video.frames import BEGINNING, Mark
 from pickout.video.recordings import Recording, Source, container_start, moment
-from pickout.video.tracks import Sighting, Track, Tracker, TrackSettings
+from pickout.video.tracks import Sighting, Tracker, TrackSettings
 
 _WIDTH = 160  # width to which frames are reduced: movement of people is coarse, and noise goes
 _ADAPTS = 0.02  # share of a new frame in the background: things that are put down belong to it after some 50 frames
@@ -117,7 +117,7 @@ def extract(
         tracker.update(frame, found if camera is None else camera.weigh(frame.image, found))
         for track in tracker.ended(frame.seconds):
             tracks += 1
-            rows += _written(track, tracks, recording, start, settings.tracks, out)
+            rows += [_row(each, tracks, recording, start, out) for each in track.chosen(settings.tracks)]
         frames, mark = frames + 1, Mark(frame.number + 1, frame.seconds)
         if rows and tracker.is_quiet(frame.seconds):
             yield Piece(tuple(rows), mark, tracks, frames)
@@ -127,7 +127,7 @@ def extract(
         tell(frame.seconds, source.seconds)
     for track in tracker.ended(float("inf")):
         tracks += 1
-        rows += _written(track, tracks, recording, start, settings.tracks, out)
+        rows += [_row(each, tracks, recording, start, out) for each in track.chosen(settings.tracks)]
     yield Piece(tuple(rows), mark, tracks, frames, over=True, fault=source.fault)
 
 
@@ -138,12 +138,6 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := waiting.result()) is not None:
             waiting = pool.submit(next, items, None)
             yield item
-
-
-def _written(
-    track: Track, number: int, recording: Recording, start: datetime | None, settings: TrackSettings, out: Path
-) -> list[dict[str, Any]]:
-    return [_row(sighting, number, recording, start, out) for sighting in track.chosen(settings)]
 
 
 def _row(sighting: Sighting, track: int, recording: Recording, start: datetime | None, out: Path) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class LiveCamera:
     def __init__(
         self, address: str, rate: float, lasts: float | None = None, tell: Callable[[str], None] = lambda _: None
     ) -> None:
-        self.file, self._rate, self._tell = Path(re.sub(r"//[^@/]*@", "//", address)), rate, tell
+        self.file, self._rate, self._tell = Path(_shown(address)), rate, tell
         self._address, self.seconds = address, lasts
         self.fault: str | None = None
         self.metadata: dict[str, str] = {}

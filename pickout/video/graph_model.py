@@ -159,18 +159,17 @@ def _select(found: Sequence[Any], _: Mapping[str, Any]) -> Tensor:
     return torch.where(chosen.reshape(*chosen.shape, *[1] * (first.ndim - chosen.ndim)), first, second)
 
 
-def _two(function: Callable[[Any, Any], Any]) -> Operation:
-    return lambda found, _: function(found[0], found[1])
-
-
-def _one(function: Callable[[Any], Any]) -> Operation:
-    return lambda found, _: function(found[0])
+def _plain(function: Callable[..., Any]) -> Operation:
+    """One that takes what was found and no attribute."""
+    return lambda found, _: function(*found)
 
 
 def _axes(found: Sequence[Any]) -> list[int]:
     return [int(axis) for axis in found[1].reshape(-1).tolist()]
 
 
+# What PyTorch calls alike.
+_NAMESAKES = ("Abs", "Add", "Exp", "Greater", "Less", "Maximum", "Minimum", "Mul", "Reciprocal", "Sigmoid", "Sub")
 _OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys(("Conv2D", "_FusedConv2D"), _convolution),
     **dict.fromkeys(
@@ -183,29 +182,20 @@ _OPERATIONS: dict[str, Operation] = {
     "ResizeBilinear": _resize,
     "SparseToDense": _dense,
     "Select": _select,
-    **dict.fromkeys(("Add", "AddV2"), _two(torch.add)),
+    **{name: _plain(getattr(torch, name.lower())) for name in _NAMESAKES},
+    "AddV2": _plain(torch.add),
+    "RealDiv": _plain(torch.div),
+    "FloorDiv": _plain(torch.floor_divide),
+    "GreaterEqual": _plain(torch.ge),
+    "Equal": _plain(torch.eq),
+    "LogicalAnd": _plain(torch.logical_and),
     "AddN": lambda found, _: sum(found[1:], found[0]),
-    "Sub": _two(torch.sub),
-    "Mul": _two(torch.mul),
-    "RealDiv": _two(torch.div),
-    "FloorDiv": _two(torch.floor_divide),
-    "Maximum": _two(torch.maximum),
-    "Minimum": _two(torch.minimum),
     "SquaredDifference": lambda found, _: torch.square(found[0] - found[1]),
-    "Less": _two(torch.lt),
-    "Greater": _two(torch.gt),
-    "GreaterEqual": _two(torch.ge),
-    "Equal": _two(torch.eq),
-    "LogicalAnd": _two(torch.logical_and),
-    "Abs": _one(torch.abs),
-    "Exp": _one(torch.exp),
-    "Sigmoid": _one(torch.sigmoid),
-    "Reciprocal": _one(torch.reciprocal),
-    "Identity": _one(lambda x: x),
+    "Identity": lambda found, _: found[0],
     "LeakyRelu": lambda found, attributes: F.leaky_relu(found[0], attributes["alpha"]),
     "Cast": lambda found, attributes: found[0].to(_TYPES[attributes["DstT"]]),
-    "Shape": _one(lambda x: torch.tensor(x.shape)),
-    "Size": _one(lambda x: torch.tensor(x.numel())),
+    "Shape": lambda found, _: torch.tensor(found[0].shape),
+    "Size": lambda found, _: torch.tensor(found[0].numel()),
     "Reshape": lambda found, _: found[0].reshape(found[1].tolist()),
     "Transpose": lambda found, _: found[0].permute(found[1].tolist()),
     "ExpandDims": lambda found, _: found[0].unsqueeze(int(found[1])),

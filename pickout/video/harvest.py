@@ -4,11 +4,12 @@ import fcntl
 import json
 import multiprocessing
 import os
-import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from pickout.video.recordings import Recording
 TABLE = "crops.jsonl"  # the table of crops that `pickout index --table` reads
 LEDGER = "video.json"  # how far each recording has been read; written after the rows that it speaks of
 _FORMAT = 1
-_DIED_CHECK = 1.0  # seconds between two looks whether a process has died without a word
+_SILENCE = 1.0  # seconds after which it is said again how far each is: who hears it may end the run
 
 Say = Callable[[str, float | str, float | None], None]
 """Called with a recording's name, the seconds looked through and those there are (None: not known); or a sentence."""
+Task = Callable[[Say], Iterator[Piece]]
 
 
 class Entry(BaseModel):
@@ -60,7 +62,7 @@ class Ledger(BaseModel):
 class HarvestReport:
     """What became of the recordings."""
 
-    recordings: dict[str, Entry] = field(default_factory=dict)  # what is known of each, by name
+    recordings: dict[str, Entry]  # what is known of each, by name
     failed: dict[str, str] = field(default_factory=dict)  # those that could not be read at all, and why
 
     @property
@@ -79,28 +81,15 @@ class HarvestReport:
         return {"crops": self.crops, "tracks": self.tracks, "recordings": named, "failed": self.failed}
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One recording for one process."""
-
-    recording: Recording  # which
-    detector: str  # its name or file
-    settings: ExtractionSettings  # how
-    out: Path  # the folder of crops
-    begin: Mark  # where to go on
-    tracks: int  # tracks so far
-    lasts: float | None  # seconds to look at a live camera
-    threads: int | None  # for the detector; None: as many as it likes
-
-    def pieces(self, say: Say) -> Iterator[Piece]:
-        """Its pieces."""
-        name = self.recording.name
-        source = self.recording.source(self.settings.rate, lasts=self.lasts, tell=lambda words: say(name, words, None))
-        detector = make_detector(self.detector, self.threads)
-        yield from extract(
-            self.recording, source, detector, self.settings, self.out, begin=self.begin, tracks=self.tracks,
-            tell=lambda seconds, length: say(name, seconds, length),
-        )  # fmt: skip
+def _pieces(
+    recording: Recording, detector: str, settings: ExtractionSettings, out: Path, lasts: float | None,
+    threads: int | None, entry: Entry, say: Say,
+) -> Iterator[Piece]:  # fmt: skip
+    """Those of one recording behind `entry`, in whichever process; `threads` are the detector's."""
+    tell = partial(say, recording.name)
+    source = recording.source(settings.rate, lasts=lasts, tell=lambda words: tell(words, None))
+    begin, finder = Mark(entry.number, entry.seconds), make_detector(detector, threads)
+    return extract(recording, source, finder, settings, out, begin=begin, tracks=entry.tracks, tell=tell)
 
 
 def harvest(
@@ -116,98 +105,89 @@ def harvest(
 ) -> HarvestReport:
     """Look through recordings for people; their best crops and a table of them are below `out` afterwards.
 
-    Recordings that are done are passed over, others go on behind their last whole piece, so nothing is there twice.
-
-    Args:
-        recordings: which.
-        out: the folder; new, empty, or begun by an earlier run with the same detector and settings.
-        detector: see `pickout.video.detectors.make_detector`.
-        settings: how.
-        workers: recordings looked through at a time, each in a process of its own.
-        apart: also a single one: what a hostile file does to its process, it does not to this one.
-        lasts: seconds to look at live cameras; None: until interrupted.
-        say: hears how far each is. What it raises ends the run; what was committed stays.
-
-    Raises:
-        VideoError: `out` holds something else, is of other settings, or is in use.
-        StorageFull: no space left; what was written stays."""
+    Recordings that are done are passed over, others go on behind their last whole piece, so nothing is there twice:
+    `out` is new, empty, or begun by an earlier run with the same detector (see `make_detector`) and settings. `workers`
+    recordings are looked through at a time, each in a process of its own; `apart`, also a single one: what a hostile
+    file does to its process, it does not to this one. Live cameras are looked at for `lasts` seconds; None: until
+    interrupted. What `say` raises ends the run; what was committed stays. `VideoError`: `out` holds something else, is
+    of other settings, or is in use; `StorageFull`: no space left; what was written stays."""
     with _claimed(out, detector, settings) as folder:
-        report = HarvestReport()
-        for recording in recordings:
-            folder.enter(recording)
+        report = HarvestReport(folder.ledger.recordings)
+        entries = [(recording, folder.enter(recording)) for recording in recordings]
         threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
-        tasks = [
-            Task(each, detector, settings, out, *folder.begin(each), lasts=lasts, threads=threads)
-            for each in recordings
-            if not folder.ledger.recordings[each.name].over
-        ]
+        tasks = {
+            recording.name: partial(_pieces, recording, detector, settings, out, lasts, threads, entry)
+            for recording, entry in entries
+            if not entry.over
+        }
         for name, what in _run(tasks, workers, apart, say):
             if isinstance(what, Piece):
                 folder.commit(name, what)
             else:
                 report.failed[name] = what
-        report.recordings = folder.ledger.recordings
     return report
 
 
-def _run(tasks: list[Task], workers: int, apart: bool, say: Say) -> Iterator[tuple[str, Piece | str]]:
+def _run(tasks: Mapping[str, Task], workers: int, apart: bool, say: Say) -> Iterator[tuple[str, Piece | str]]:
     """Each task's pieces, or why it could not be done."""
     if min(workers, len(tasks)) <= 1 and not apart:
-        for task in tasks:
+        for name, task in tasks.items():
             try:
-                for piece in task.pieces(say):
-                    yield task.recording.name, piece
+                for piece in task(say):
+                    yield name, piece
             except VideoError as error:
-                yield task.recording.name, str(error)
+                yield name, str(error)
         return
     context = multiprocessing.get_context("spawn")
-    mail: Any = context.Queue(maxsize=64)
-    waiting, running = list(tasks), dict[str, Any]()
-    heard: dict[str, tuple[float, float | None]] = {}
+    waiting, running = list(tasks.items()), dict[Any, tuple[str, Any]]()  # by the end of a pipe
+    heard: dict[str, tuple[str, float | str, float | None]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                task = waiting.pop(0)
-                process = context.Process(target=_work, args=(task, mail), daemon=True)
+                name, task = waiting.pop(0)
+                mail, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(task, theirs), daemon=True)
                 process.start()
-                running[task.recording.name] = process
-            try:
-                name, what = mail.get(timeout=_DIED_CHECK)
-            except queue.Empty:
-                for name in [name for name, process in running.items() if not process.is_alive() and mail.empty()]:
-                    yield name, f"its process died ({running.pop(name).exitcode}; out of memory?); run again to go on"
-                for name in running:
-                    say(name, *heard.get(name, (0.0, None)))
-                continue
-            if isinstance(what, tuple):
-                heard[name] = what
-                say(name, *what)
-            elif what is None:
-                running.pop(name).join()
-            elif isinstance(what, PickoutError) and not isinstance(what, VideoError):
-                raise what
-            else:
-                yield name, what if isinstance(what, Piece) else str(what)
+                theirs.close()
+                running[mail] = name, process
+            came: list[Any] = wait(list(running), _SILENCE)
+            for mail in came:
+                name, process = running[mail]
+                try:
+                    what = mail.recv()
+                except (EOFError, OSError):
+                    del running[mail]
+                    process.join()
+                    if process.exitcode:
+                        yield name, f"its process died ({process.exitcode}; out of memory?); run again to go on"
+                    continue
+                if isinstance(what, tuple):
+                    heard[name] = what
+                    say(*what)
+                elif isinstance(what, PickoutError) and not isinstance(what, VideoError):
+                    raise what
+                else:
+                    yield name, what if isinstance(what, Piece) else str(what)
+            for name, _ in running.values() if not came else ():
+                say(*heard.get(name, (name, 0.0, None)))
     finally:
-        for process in running.values():
+        for _, process in running.values():
             process.terminate()
 
 
 def _work(task: Task, mail: Any) -> None:
-    name = task.recording.name
-    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
-    try:
-        for piece in task.pieces(lambda name, *what: mail.put((name, what)) if isinstance(what[0], float) else None):
-            mail.put((name, piece))
-    except PickoutError as error:
-        mail.put((name, type(error)(str(error))))
-    mail.put((name, None))
+    lock = threading.Lock()  # a camera that went away is told of by the thread that decodes
 
+    def send(what: Any) -> None:
+        with lock:
+            mail.send(what)
 
-def _end_with(parent: Any) -> None:
-    """Nobody would hear of what a process finds whose parent was killed."""
-    parent.join()
-    os._exit(1)
+    with suppress(BrokenPipeError):  # whoever listened was killed
+        try:
+            for piece in task(lambda *told: send(told)):
+                send(piece)
+        except PickoutError as error:
+            send(error)
 
 
 class _Folder:
@@ -217,7 +197,7 @@ class _Folder:
             table.truncate(ledger.table_bytes)  # rows of a piece that was not finished
         self._write()
 
-    def enter(self, recording: Recording) -> None:
+    def enter(self, recording: Recording) -> Entry:
         place = Path(recording.place)
         size = place.stat().st_size if place.is_file() else 0
         entry = self.ledger.recordings.setdefault(recording.name, Entry(place=recording.place, size=size))
@@ -226,10 +206,7 @@ class _Folder:
         if (entry.place, entry.size) != (recording.place, size):
             why = f"{self._out}: its recording {recording.name} was {entry.place} of {entry.size} bytes, now it is"
             raise VideoError(f"{why} {recording.place} of {size}; give another folder, or delete this one")
-
-    def begin(self, recording: Recording) -> tuple[Mark, int]:
-        entry = self.ledger.recordings[recording.name]
-        return Mark(entry.number, entry.seconds), entry.tracks
+        return entry
 
     def commit(self, name: str, piece: Piece) -> None:
         """The rows first, then the ledger that speaks of them: after a kill in between they are cut off again."""

@@ -4,7 +4,6 @@ MoveNet MultiPose (Google, Apache License 2.0) gives boxes of up to six people; 
 gives distances to the four sides, each as a distribution over whole strides (Li et al., arXiv 2006.04388)."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +26,13 @@ _LEAST, _OVERLAP = 0.1, 0.6
 
 def package_file(name: str) -> Path:
     """A file of the installed package. `VideoError`: it is not installed where Node.js would look for it."""
-    for folder in _module_folders():
+    told = [Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder]
+    own = [folder / "node_modules" for folder in (Path.cwd(), *Path.cwd().parents, Path.home())]
+    for folder in (*own, *told, Path("/usr/local/lib/node_modules"), Path("/usr/lib/node_modules")):
         if (file := folder / PACKAGE / "models" / name).is_file():
             return file
     why = f"{name}: its package is not installed; run `npm install {PACKAGE}` in this folder, or name the folder that"
     raise VideoError(f"{why} holds it in NODE_PATH")
-
-
-def _module_folders() -> Iterator[Path]:
-    for folder in (Path.cwd(), *Path.cwd().parents, Path.home()):
-        yield folder / "node_modules"
-    yield from (Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder)
-    yield from (Path("/usr/local/lib/node_modules"), Path("/usr/lib/node_modules"))
 
 
 class MoveNetDetector:

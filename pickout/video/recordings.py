@@ -2,16 +2,15 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pickout.errors import DataMissing, UsageError
-from pickout.video.frames import PICTURES, Frame, FrameFolder, LiveCamera, Mark, VideoFile
+from pickout.video.frames import PICTURES, FrameFolder, LiveCamera, VideoFile
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mts", ".h264", ".264", ".mjpeg", ".mjpg", ".gif")
 _NAMED_TIME = re.compile(r"(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)[-_.T ]?([0-2]\d)[-_.:]?([0-5]\d)[-_.:]?([0-5]\d)")
@@ -26,16 +25,7 @@ class CameraName(StrEnum):
     FOLDER = "folder"  # the folder the file lies in
 
 
-class Source(Protocol):
-    """Frames of one recording."""
-
-    file: Path
-    seconds: float | None
-    fault: str | None
-    metadata: dict[str, str]
-
-    def frames(self, begin: Mark = ...) -> Iterator[Frame]:
-        """Frames from a moment on."""
+Source = VideoFile | FrameFolder | LiveCamera
 
 
 @dataclass(frozen=True, slots=True)

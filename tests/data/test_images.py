@@ -9,6 +9,7 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -154,11 +155,13 @@ def test_what_cannot_be_read_has_a_short_reason(tmp_path: Path) -> None:
         assert caught.value.__cause__ is None and caught.value.__suppress_context__ is False
 
 
-def test_a_limit_of_pixels_may_be_set() -> None:
+def test_pixels_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved(picture(40, 20), "PNG")
-    assert open_image(content, max_pixels=800).size == (20, 40)
+    monkeypatch.setattr(images, "MAX_PIXELS", 800)
+    assert open_image(content).size == (20, 40)
+    monkeypatch.setattr(images, "MAX_PIXELS", 799)
     with pytest.raises(ImageUnreadable, match="20 x 40 pixels, more than 799"):
-        open_image(content, max_pixels=799)
+        open_image(content)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
@@ -204,7 +207,8 @@ def test_damage_anywhere_gives_an_image_or_a_reason(kind: str, cut: float, flips
         content[int(place * len(content))] = value
     del content[int((0.3 + cut * 0.7) * len(content)) + 1 :]
     try:
-        assert open_image(bytes(content), max_pixels=1_000_000).mode == "RGB"
+        with patch.object(images, "MAX_PIXELS", 1_000_000):
+            assert open_image(bytes(content)).mode == "RGB"
     except ImageUnreadable as error:
         assert error.reason
 

@@ -31,8 +31,9 @@ def idle(page):
 
 def marked(server):
     """Every mark on the server, by crop."""
-    [case] = server.app.state.parts.cases.all(OWNER, "people")
-    found = server.app.state.parts.cases.get(OWNER, "people", case["id"])
+    cases, people = server.app.state.parts.cases, server.service.galleries["people"]
+    [case] = cases.all(OWNER, people)
+    found = cases.get(OWNER, people, case["id"])
     return {crop["id"]: crop["marks"][0] for crop in found["crops"]}
 
 

@@ -108,9 +108,10 @@ def test_a_double_click_does_a_thing_once(serve, visit):
     page.fill("dialog input", "another")
     page.dblclick("dialog button.main")
     page.wait_for_selector("h1 >> text=another")
-    cases = server.app.state.parts.cases.all(OWNER, "people")
-    assert len(cases) == 2
-    assert len(server.app.state.parts.cases.get(OWNER, "people", cases[0]["id"])["notes"] or [1]) == 1
+    cases, people = server.app.state.parts.cases, server.service.galleries["people"]
+    made = cases.all(OWNER, people)
+    assert len(made) == 2
+    assert len(cases.get(OWNER, people, made[0]["id"])["notes"] or [1]) == 1
 
 
 def test_a_slow_server_is_waited_for_and_only_the_last_search_counts(serve, visit):
@@ -176,9 +177,9 @@ def test_who_only_judges_is_asked_for_a_purpose_and_loses_no_mark(serve, visit, 
     second.click("dialog >> text=incident")
     second.click("dialog button.main")
     saved(second)
-    cases = server.app.state.parts.cases
-    [case] = cases.all(OWNER, "people")
-    assert [len(crop["marks"]) for crop in cases.get(OWNER, "people", case["id"])["crops"]] == [2, 1]
+    cases, people = server.app.state.parts.cases, server.service.galleries["people"]
+    [case] = cases.all(OWNER, people)
+    assert [len(crop["marks"]) for crop in cases.get(OWNER, people, case["id"])["crops"]] == [2, 1]
     second.click("text=Back to the case")
     second.fill("[aria-label='A note']", "seen")
     second.keyboard.press("Enter")
@@ -193,8 +194,8 @@ def test_a_case_that_is_deleted_under_an_open_result(serve, visit):
     for name in ("ArrowRight", "f", "n"):
         page.keyboard.press(name)
     saved(page)
-    cases = server.app.state.parts.cases
-    [case] = cases.all(OWNER, "people")
+    cases, people = server.app.state.parts.cases, server.service.galleries["people"]
+    [case] = cases.all(OWNER, people)
     gone = page.request.delete(
         f"{server.url}v1/galleries/people/cases/{case['id']}", headers={"Pickout-Purpose": "incident"}
     )

@@ -146,10 +146,9 @@ def test_an_upload_that_the_server_did_not_finish_is_finished_when_it_starts_aga
     server = serve()
     uploads = server.service.uploads(server.galleries["people"])
     from pickout.gallery.storage.rows import Metadata
-    from pickout.serve.uploads import Sent
 
     new = draw_crop(tmp_path / "new.png", "black", "blue", "yellow", shade=100)
-    uploads.keep([Sent(new.read_bytes(), Metadata(camera="door"))])  # and then it died
+    uploads.keep([(new.read_bytes(), Metadata(camera="door"))])  # and then it died
     (uploads.folder / "half").mkdir()
     (uploads.folder / "half" / ".pending").touch()
     again = serve()
