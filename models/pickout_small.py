@@ -24,7 +24,7 @@ import pickout
 from pickout.checkpoints.loaded_model import LoadedModel, assemble
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import write_bundle
-from pickout.checkpoints.source import DEFAULT_FILE
+from pickout.checkpoints.sentence_encoder import DEFAULT_FILE
 from pickout.checkpoints.weight_file import KeyReport
 from pickout.config import parse_settings
 from pickout.files import beside, write_atomically
@@ -158,6 +158,7 @@ def pack(work: Path, avatars: Path | None) -> None:
     }
     INPUTS.write_text(json.dumps(inputs, indent=1) + "\n", encoding="utf-8")
     print(f"{DEFAULT_FILE}: {DEFAULT_FILE.stat().st_size / 1e6:.1f} MB, {shipped.fingerprint}")
+    print(f"pickout/checkpoints/sentence_encoder.py: SHA256 = {inputs['sha256']}, FINGERPRINT = {shipped.fingerprint}")
 
 
 def list_words() -> None:

@@ -9,15 +9,13 @@ from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
 from pickout.checkpoints.packaged import PACKAGES, packaged_file
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
+from pickout.checkpoints.sentence_encoder import DEFAULT, DEFAULT_FILE
 from pickout.checkpoints.weight_file import KeyReport
 from pickout.config import nearest
 from pickout.errors import CheckpointError, DataError
 from pickout.methods import METHODS
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
-
-DEFAULT = "pickout-small"  # the model that comes with the package, and is taken where none is named
-DEFAULT_FILE = Path(__file__).parent.parent / "weights" / f"{DEFAULT}.safetensors"  # its file
 
 
 def load(

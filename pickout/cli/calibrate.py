@@ -31,7 +31,7 @@ def calibrate(
 
     Half of the split's people are used for fitting, the other half for the check. Written to the gallery's folder:
     calibration.json and calibration.png. Do it again when the gallery has grown much."""
-    from pickout.checkpoints.source import DEFAULT
+    from pickout.checkpoints.sentence_encoder import DEFAULT
     from pickout.gallery.calibration.fit import CalibrationSettings, plot_reliability
 
     settings = settings_of(CalibrationSettings, set_)

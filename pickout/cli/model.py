@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pickout.checkpoints.loaded_model import LoadedModel
     from pickout.data.data_set import DataSet, Split
     from pickout.export.choice import Runtime
+    from pickout.gallery.encoder import Encoder
     from pickout.gallery.storage.tables import Manifest
 
 
@@ -32,9 +33,19 @@ def load_model(model: str, device: str, runtime: "Runtime" = "torch") -> "Loaded
     return with_runtime(loaded, runtime)
 
 
+def load_encoder(model: str, device: str, runtime: "Runtime") -> "Encoder":
+    """What a search asks: a model as `load_model` gives it, or the one in the package without PyTorch, which takes
+    longer to import than such a search."""
+    from pickout.checkpoints.sentence_encoder import DEFAULT, SentenceEncoder
+
+    if model == DEFAULT and device in ("auto", "cpu") and runtime == "torch" and SentenceEncoder.is_whole():
+        return SentenceEncoder()
+    return load_model(model, device, runtime)
+
+
 def default_model() -> str:
     """The name of the model that comes with the package; says that it is taken."""
-    from pickout.checkpoints.source import DEFAULT
+    from pickout.checkpoints.sentence_encoder import DEFAULT
 
     say(f"no model named: {DEFAULT}, the one in the package, taught by drawn people (docs/default-model.md)", err=True)
     return DEFAULT

@@ -81,13 +81,14 @@ def search(
     if explain and (html is None or not query.texts):
         raise UsageError("--explain explains a sentence's candidates on a page; give a sentence and --html FILE")
     query = opened.check(query, top=top, page=page, where=where)  # a wrong word is told before a model is loaded
-    loaded = loading.load_model(model or loading.remembered_model(gallery, opened.manifest), device, runtime)
-    opened.use(loaded)
+    model = model or loading.remembered_model(gallery, opened.manifest)
+    loaded = loading.load_model(model, device, runtime) if explain else None
+    opened.use(loaded or loading.load_encoder(model, device, runtime))
     with acting(Acting(user_name(), "command line", purpose)):
         answer = opened.ask(query, top=top, page=page, where=where, grouping=group, settings=settings)
     if save is not None:
         opened.saved.save(save, query, where, group)
-    write(html, "--html", lambda: answers_page(opened, [answer], loaded if explain else None))
+    write(html, "--html", lambda: answers_page(opened, [answer], loaded))
     _show(answer, html, json=json)
     if answer.faults:
         raise GalleryDamaged(f"{gallery}: {'; '.join(answer.faults)}; pickout gallery verify names every fault")

@@ -99,7 +99,9 @@ class PlanningModel(FusionModel):
         proposable = torch.from_numpy(vocabulary.proposable)
         ordinary = settings.random_words == "ordinary"
         tables = {
-            "vacuous": vacuous_table(vocabulary.texts, None if continues is None else continues.tolist()),
+            "vacuous": torch.from_numpy(
+                vacuous_table(vocabulary.texts, None if continues is None else continues.tolist())
+            ),
             "proposable": proposable,
             "whole_words": torch.from_numpy(np.zeros_like(vocabulary.proposable) if whole is None else whole),
             "continues": None if continues is None else torch.from_numpy(continues),

@@ -15,10 +15,8 @@ Spellings without apostrophe (theyre) are what caption cleaning leaves."""
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
-from pickout.shapes import Bool
+import numpy as np
+from numpy.typing import NDArray
 
 _ARTICLES = "a an the this that these those some any each every either other another such own"
 _AUXILIARIES = """
@@ -45,13 +43,11 @@ VACUOUS_WORDS: frozenset[str] = frozenset(
 )  # the list, lower-cased
 
 
-def vacuous_table(texts: Sequence[str], continues: Sequence[bool] | None = None) -> Bool[Tensor, " vocabulary"]:
-    """True for ids that stand for an empty word.
+def vacuous_table(texts: Sequence[str], continues: Sequence[bool] | None = None) -> NDArray[np.bool_]:
+    """True for ids that stand for an empty word. Shape: (vocabulary,).
 
     Args:
         texts: what each id stands for, lower-cased; empty for special entries.
         continues: True for pieces that go on with a word, which are no words; None where that is not known."""
-    listed = torch.tensor([text in VACUOUS_WORDS for text in texts], dtype=torch.bool)
-    if continues is None:
-        return listed
-    return listed & ~torch.as_tensor(continues, dtype=torch.bool)
+    listed = np.array([text in VACUOUS_WORDS for text in texts], dtype=np.bool_)
+    return listed if continues is None else listed & ~np.asarray(continues, dtype=np.bool_)

@@ -15,7 +15,8 @@ from supervision import Detections
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pickout.checkpoints.source import DEFAULT_FILE, load
+from pickout.checkpoints.sentence_encoder import DEFAULT_FILE
+from pickout.checkpoints.source import load
 from pickout.checkpoints.weight_file import read_weights
 from pickout.errors import VideoError
 from pickout.nn.efficientnet import EfficientNetLite0

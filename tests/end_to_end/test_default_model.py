@@ -11,7 +11,7 @@ from PIL import Image
 
 import pickout
 from pickout.checkpoints import packaged
-from pickout.checkpoints.source import DEFAULT, DEFAULT_FILE
+from pickout.checkpoints.sentence_encoder import DEFAULT, DEFAULT_FILE
 from pickout.cli.app import main
 from pickout.evaluate.protocol import evaluate
 from pickout.synthetic.captions import drawn_sentences
