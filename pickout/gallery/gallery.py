@@ -12,7 +12,7 @@ from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import Acting, acting, forget, record_search
 from pickout.gallery.calibration.evidence import Tell
 from pickout.gallery.calibration.fit import CalibrationSettings, calibrate
-from pickout.gallery.changes.rebuild import RebuildReport, rebuild, unfinished_rebuild
+from pickout.gallery.changes.rebuild import RebuildReport, rebuild
 from pickout.gallery.encoder import Encoder
 from pickout.gallery.intake.ingest import Ingest
 from pickout.gallery.intake.metadata import CameraFrom, MetadataTable
@@ -30,6 +30,8 @@ from pickout.gallery.storage.tables import (
     checked_folder,
     make_gallery,
     new_manifest,
+    pending,
+    pending_store,
     read_manifest,
 )
 
@@ -113,15 +115,14 @@ class Gallery(OpenGallery):
 
     def about(self) -> dict[str, Any]:
         """What it holds, which model made it, and what is begun."""
-        begun, manifest, rows = unfinished_rebuild(self.path), self.manifest, self.count()
-        model, rebuilding = manifest.model, None
-        if begun is not None:
-            rebuilding = {**_named(begun.manifest.model), "done": begun.done, "rows": rows}
+        begun, built, rows, rebuilding = pending(self.path), pending_store(self.path), self.count(), None
+        if begun is not None and built is not None:
+            rebuilding = {**_named(begun.model), "done": built.count(), "rows": rows}
         told: dict[str, Any] = {"rows": rows, "cameras": list(self.cameras()), "quarantined": len(self.quarantined())}
-        told |= {"saved_searches": len(self.saved.all()), "format": manifest.format}
-        told |= {"created": manifest.created.isoformat(), **_named(model), "search": self.how_searched()}
+        told |= {"saved_searches": len(self.saved.all()), "format": self.manifest.format}
+        told |= {"created": self.manifest.created.isoformat(), **_named(self.manifest.model)}
         size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
-        return {**told, "rebuild": rebuilding, "bytes": size}
+        return {**told, "search": self.how_searched(), "rebuild": rebuilding, "bytes": size}
 
     def check(self, query: Query | str, *, top: int = 20, page: int = 1, where: Where = ANYWHERE) -> Query:
         """What would be searched for, or the error that a search would raise (`ask`), without a model."""

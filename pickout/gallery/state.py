@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +18,23 @@ from pickout.gallery.approximate.build import (
     usable,
 )
 from pickout.gallery.arguments import checked_arguments
+from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import (
     Change,
+    check_reached,
     checked_ids,
+    checked_metadata,
     choose_rows,
-    erase_crops,
+    erase_rows,
     finish_everything,
-    remove_rows,
     unfinished,
-    update_rows,
 )
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed
 from pickout.gallery.search.saved_searches import SavedSearches
+from pickout.gallery.storage.reading import slices
 from pickout.gallery.storage.rows import Metadata, Resident, Row
 from pickout.gallery.storage.store import Store
 from pickout.gallery.storage.tables import MANIFEST, Manifest, changing, read_manifest
@@ -102,16 +105,36 @@ class OpenGallery:
         return choose_rows(self._store, self._all(), crops, where)
 
     def remove(self, ids: Sequence[str]) -> Change:
-        """Take crops out; see `pickout.gallery.changes.edits.remove_rows`."""
-        return remove_rows(self.path, self._writable(), ids)
+        """Take crops out. They are found no more, but their bytes stay in the table's files; see `erase`."""
+        wanted, store = self._recorded("remove", ids)
+        with changing(self.path, store):
+            before = store.count()
+            store.remove(wanted)
+            removed = before - store.count()
+            check_reached(self.path, store, wanted if removed < len(wanted) else ())
+        return Change(removed)
 
     def erase(self, ids: Sequence[str]) -> Change:
-        """Take crops out and leave nothing of them; see `pickout.gallery.changes.edits.erase_crops`."""
-        return erase_crops(self.path, self._writable(), ids)
+        """Take crops out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths,
+        versions. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
+        table cannot be deleted; the next change tries again."""
+        wanted, store = self._recorded("erase", ids)
+        return erase_rows(self.path, store, wanted)
 
     def update(self, ids: Sequence[str], told: Metadata) -> Change:
-        """Tell more about crops without encoding them; see `pickout.gallery.changes.edits.update_rows`."""
-        return update_rows(self.path, self._writable(), ids, told)
+        """Tell more about crops without encoding them: what is told replaces what a row has. A UsageError for another
+        type than a row has, a number beyond 32 bits, or a box without area."""
+        checked = checked_metadata(told)
+        wanted, store = self._recorded("update", ids)
+        updated = set[str]()
+        for some in slices(wanted, 500):
+            with changing(self.path, store):
+                rows, tokens = store.fetch(some), store.fetch_tokens(some)
+                new = {key: checked.over(row.metadata) for key, row in rows.items()}
+                store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
+                updated |= rows.keys()
+        check_reached(self.path, store, set(wanted) - updated)
+        return Change(len(updated))
 
     def export(
         self,
@@ -182,6 +205,12 @@ class OpenGallery:
         """The rows, once what an earlier process left undone is done."""
         self.manifest = finish_everything(self.path, self._store, self.manifest)
         return self._store
+
+    def _recorded(self, change: str, ids: Sequence[str]) -> tuple[list[str], Store]:
+        """Ids and rows for a change, which is in the audit from now on."""
+        store, wanted = self._writable(), checked_ids(ids)
+        record_change(self.path, change, len(wanted))
+        return wanted, store
 
     def _model(self, encoder: Encoder | None) -> Encoder:
         if encoder is not None:

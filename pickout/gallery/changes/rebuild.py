@@ -46,14 +46,6 @@ class RebuildReport:
         return {**asdict(self), "dropped": len(self.dropped)}
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A rebuild that has begun: what the gallery will be, and how many rows the new table has."""
-
-    manifest: Manifest
-    done: int
-
-
 def rebuild(
     gallery: Path,
     encoder: Encoder,
@@ -92,12 +84,6 @@ def rebuild(
             carry_over(gallery, indexed, new)
         uncalibrated, seconds = calibrated and not (gallery / CALIBRATION).exists(), time.monotonic() - began
         return RebuildReport(new.count(), work.encoded, work.resumed, dropped, uncalibrated, round(seconds, 3))
-
-
-def unfinished_rebuild(gallery: Path) -> Unfinished | None:
-    """The rebuild that has begun; None where none has."""
-    told, store = pending(gallery), tables.pending_store(gallery)
-    return None if told is None or store is None else Unfinished(told, store.count())
 
 
 class Rebuilding:
