@@ -269,12 +269,10 @@ def assemble(
     state: Mapping[str, Tensor],
     *,
     name: str,
-    device: str = "cpu",
-    precision: Precision = "auto",
 ) -> LoadedModel:
-    """Build a model around tensors under its names. Starting weights are never drawn, so none can remain. `report` says
-    where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where keys are missing,
-    left over or of another shape or kind, or the tokenizer has another size."""
+    """Build a model around tensors under its names, on the CPU. Starting weights are never drawn, so none can remain.
+    `report` says where the tensors of `state` are from; the rest is as in `LoadedModel`. A CheckpointMismatch where
+    keys are missing, left over or of another shape or kind, or the tokenizer has another size."""
     source, layers = report.source, settings.vision.layers + settings.text.layers
     if layers * _LEAST > len(state):
         why = f"{source}: its settings ask for {layers:,} layers; its {len(state):,} tensors are too few for so many"
@@ -299,14 +297,7 @@ def assemble(
         method = build_model(settings, tokenizer, identities, source=source)
         method.load_state_dict(tensors, strict=True)
     return LoadedModel(
-        name=name,
-        method=method,
-        tokenizer=tokenizer,
-        settings=settings,
-        identities=identities,
-        report=report,
-        device=device,
-        precision=precision,
+        name=name, method=method, tokenizer=tokenizer, settings=settings, identities=identities, report=report
     )
 
 

@@ -1,9 +1,10 @@
 """`pickout.load`: a run, a checkpoint file or a name, ready for use."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pickout.checkpoints.formats.foreign_model import ForeignModel, at_size
+from pickout.checkpoints.formats.foreign_model import at_size
 from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
 from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
@@ -51,16 +52,12 @@ def load(
     if (bundle or run) and (image is not None or tokenizer is not None):
         raise CheckpointError(f"{path}: a model of ours has its own image size and tokenizer; leave both out")
     if bundle:
-        return load_bundle(path, device=device, precision=precision)
-    if run is not None:
-        return load_run(run, device=device, precision=precision, weights=path if path.is_file() else None)
-    if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
-        names = sorted(entry.name for entry in path.iterdir())
-        holds = f"holds {', '.join(names[:5])}" if names else "is empty"
-        why = f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json);"
-        raise CheckpointError(f"{why} it {holds}")
-    model = at_size(import_file(path, stated=image), image)
-    return _ready(path, model, find_tokenizer([path], model.settings.tokenizer, tokenizer), device, precision)
+        model = load_bundle(path)
+    elif run is not None:
+        model = load_run(run, weights=path if path.is_file() else None)
+    else:
+        model = _imported(path, image, tokenizer)
+    return replace(model, device=device, precision=precision)
 
 
 def resolve(path_or_name: str | Path) -> Path:
@@ -80,7 +77,15 @@ def resolve(path_or_name: str | Path) -> Path:
     raise CheckpointError(f"{path}: no such file or folder, nor weights of that name{nearest(name, NAMED_WEIGHTS)}")
 
 
-def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, precision: Precision) -> LoadedModel:
+def _imported(path: Path, image: tuple[int, int] | None, given: Path | None) -> LoadedModel:
+    """A model of others."""
+    if path.is_dir() and not any((path / name).is_file() for name in ("config.json", *HF_WEIGHTS)):
+        names = sorted(entry.name for entry in path.iterdir())
+        holds = f"holds {', '.join(names[:5])}" if names else "is empty"
+        why = f"{path}: a folder, but neither a run (no {SETTINGS_FILE}) nor a Hugging Face model (no config.json);"
+        raise CheckpointError(f"{why} it {holds}")
+    model = at_size(import_file(path, stated=image), image)
+    tokenizer = find_tokenizer([path], model.settings.tokenizer, given)
     training_only = METHODS[str(model.settings.method["name"])].training_only
     state = {key: tensor for key, tensor in model.weights.state.items() if not key.startswith(training_only)}
     unused = {key: "needed in training only" for key in model.weights.state if key not in state}
@@ -92,9 +97,8 @@ def _ready(path: Path, model: ForeignModel, tokenizer: Tokenizer, device: str, p
         resized={key: note for key, note in model.resized.items() if key in state},
         spelled=model.weights.spelled,
     )
-    name = path.stem if path.is_file() else path.resolve().name
-    form = written_out(model.settings, tokenizer)
-    return assemble(report, form, tokenizer, model.identities, state, name=name, device=device, precision=precision)
+    name, form = path.stem if path.is_file() else path.resolve().name, written_out(model.settings, tokenizer)
+    return assemble(report, form, tokenizer, model.identities, state, name=name)
 
 
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:

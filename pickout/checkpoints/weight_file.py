@@ -4,7 +4,6 @@ every key of the file, and of every tensor of the model.
 A pickle can run any program when it is loaded. PyTorch's restricted reader builds tensors, containers and numbers only;
 there is no fallback to the unrestricted one, and TorchScript archives, which carry programs by design, are refused."""
 
-import json
 import mmap
 import pickle
 import re
@@ -27,7 +26,6 @@ _WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
 _TEXT_PICKLE = re.compile(rb"\((?:dp|lp)\d|\(?[ci][\w.]+\n\w+\n")
 _TRAINING_STATE = "training state (optimiser, schedule, counters), not weights"
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_LONGEST_HEADER = 1 << 24
 _SHARED = 4  # how many times the file's own bytes its tensors may have together: tied ones share theirs
 
 _CONVERT = (
@@ -85,14 +83,12 @@ def read_weights(path: Path) -> WeightFile:
 
 def safetensors_header(path: Path) -> dict[str, str]:
     """The text entries of a safetensors header, without reading the tensors; empty where there are none, or damage."""
+    if not path.is_file():
+        return {}  # a pipe would wait for a writer
     try:
-        if not path.is_file():
-            return {}  # a pipe would wait for a writer
-        with path.open("rb") as file:
-            size, first = int.from_bytes(file.read(8), "little"), file.read(1)
-            header = first + file.read(min(size, _LONGEST_HEADER)) if first == b"{" else b""
-        return dict(json.loads(header[:size])["__metadata__"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        with safe_open(path, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError):
         return {}
 
 

@@ -63,18 +63,15 @@ def keeps_tokens(encoder: Encoder) -> TypeGuard[Matching]:
     return isinstance(encoder, Matching) and encoder.candidates > 0
 
 
-def image_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
-    """The vectors (n, D) of `images`; a row may hold values that are not finite. As in the other functions here,
-    `GalleryError` where the encoder breaks its promise."""
-    return _checked(encoder, encoder.encode_images(images) if images else None, len(images))
-
-
 def vectors_and_tokens(
-    encoder: Encoder, images: list[Image.Image], *, tokens: bool
+    encoder: Encoder, images: list[Image.Image], *, tokens: bool = False
 ) -> tuple[NDArray[np.float32], Sequence[NDArray[np.uint16] | None]]:
-    """What a gallery keeps of `images`: vectors (n, D), and tokens (tokens, width) where wanted for a second look."""
+    """What a gallery keeps of `images`: vectors (n, D), where a row may hold values that are not finite, and tokens
+    (tokens, width) where wanted for a second look. As in the other functions here, `GalleryError` where the encoder
+    breaks its promise."""
     if not images or not tokens or not isinstance(encoder, Matching):
-        return image_vectors(encoder, images), [None] * len(images)
+        vectors = encoder.encode_images(images) if images else None
+        return _checked(encoder, vectors, len(images)), [None] * len(images)
     vectors, kept = encoder.encode_images_with_tokens(images)
     if kept.ndim != 3 or len(kept) != len(images) or kept.dtype != np.uint16:
         told = f"gave tokens of shape {kept.shape} for {len(images)} images"
@@ -84,7 +81,7 @@ def vectors_and_tokens(
 
 def picture_vectors(encoder: Encoder, images: list[Image.Image]) -> NDArray[np.float32]:
     """The vectors (n, D) of pictures that are searched for, finite."""
-    return _finite(encoder, image_vectors(encoder, images), "the picture's")
+    return _finite(encoder, vectors_and_tokens(encoder, images)[0], "the picture's")
 
 
 def sentence_vectors(encoder: Encoder, sentences: list[str]) -> NDArray[np.float32]:

@@ -9,26 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
-from pickout.gallery.approximate.build import (
-    ApproximateSettings,
-    Approximation,
-    approximate,
-    keep_codes,
-    search_exactly,
-    usable,
-)
+from pickout.gallery.approximate import build
 from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import record_change
-from pickout.gallery.changes.edits import (
-    Change,
-    check_reached,
-    checked_ids,
-    checked_metadata,
-    choose_rows,
-    erase_rows,
-    finish_everything,
-    unfinished,
-)
+from pickout.gallery.changes import edits
 from pickout.gallery.encoder import Encoder, sentence_vectors
 from pickout.gallery.intake.quarantine import Quarantined, read_quarantine
 from pickout.gallery.portable.writer import ExportReport, export_gallery
@@ -48,7 +32,7 @@ class OpenGallery:
         self.path, self.manifest = path, manifest
         self._opened, self._encoder = store, encoder
         self._seen: tuple[int, int] | None = None
-        self._resident: tuple[int, Approximation | None, Resident] | None = None
+        self._resident: tuple[int, build.Approximation | None, Resident] | None = None
         self._visible: tuple[tuple[str | int, ...], Resident] | None = None
         self._before: Resident | None = None
         self._before_of = ""
@@ -102,29 +86,29 @@ class OpenGallery:
 
     def choose(self, crops: Sequence[str] = (), where: Where = ANYWHERE) -> list[str]:
         """Ids of crops, for a change; see `choose_rows` for arguments and errors."""
-        return choose_rows(self._store, self._all(), crops, where)
+        return edits.choose_rows(self._store, self._all(), crops, where)
 
-    def remove(self, ids: Sequence[str]) -> Change:
+    def remove(self, ids: Sequence[str]) -> edits.Change:
         """Take crops out. They are found no more, but their bytes stay in the table's files; see `erase`."""
         wanted, store = self._recorded("remove", ids)
         with changing(self.path, store):
             before = store.count()
             store.remove(wanted)
             removed = before - store.count()
-            check_reached(self.path, store, wanted if removed < len(wanted) else ())
-        return Change(removed)
+            edits.check_reached(self.path, store, wanted if removed < len(wanted) else ())
+        return edits.Change(removed)
 
-    def erase(self, ids: Sequence[str]) -> Change:
+    def erase(self, ids: Sequence[str]) -> edits.Change:
         """Take crops out and leave nothing of them in the gallery's folder: vectors, thumbnails, tokens, paths,
         versions. Pictures, backups, exports and pages of results are not touched. A GalleryError where files of the
         table cannot be deleted; the next change tries again."""
         wanted, store = self._recorded("erase", ids)
-        return erase_rows(self.path, store, wanted)
+        return edits.erase_rows(self.path, store, wanted)
 
-    def update(self, ids: Sequence[str], told: Metadata) -> Change:
+    def update(self, ids: Sequence[str], told: Metadata) -> edits.Change:
         """Tell more about crops without encoding them: what is told replaces what a row has. A UsageError for another
         type than a row has, a number beyond 32 bits, or a box without area."""
-        checked = checked_metadata(told)
+        checked = edits.checked_metadata(told)
         wanted, store = self._recorded("update", ids)
         updated = set[str]()
         for some in slices(wanted, 500):
@@ -133,8 +117,8 @@ class OpenGallery:
                 new = {key: checked.over(row.metadata) for key, row in rows.items()}
                 store.put([replace(row, metadata=new[key], tokens=tokens.get(key)) for key, row in rows.items()])
                 updated |= rows.keys()
-        check_reached(self.path, store, set(wanted) - updated)
-        return Change(len(updated))
+        edits.check_reached(self.path, store, set(wanted) - updated)
+        return edits.Change(len(updated))
 
     def export(
         self,
@@ -147,7 +131,7 @@ class OpenGallery:
     ) -> ExportReport:
         """Write rows, or all of them, to one portable file; see `pickout.gallery.portable.writer.export_gallery`."""
         self._writable()
-        wanted, to = None if ids is None else checked_ids(ids), Path(file)
+        wanted, to = None if ids is None else edits.checked_ids(ids), Path(file)
         return export_gallery(self.path, self.manifest, to, wanted, crops=crops, force=force, on_progress=on_progress)
 
     def compact(self) -> None:
@@ -155,29 +139,33 @@ class OpenGallery:
         store = self._writable()
         with changing(self.path, store):
             store.compact()
-            keep_codes(self.path, store)
+            build.keep_codes(self.path, store)
 
     def approximate(
         self,
         sentences: Sequence[str] = (),
         encoder: Encoder | None = None,
         *,
-        settings: ApproximateSettings | None = None,
+        settings: build.ApproximateSettings | None = None,
         tell: Callable[[str], None] = lambda _: None,
-    ) -> Approximation:
+    ) -> build.Approximation:
         """Search by codes, without holding vectors; see `pickout.gallery.approximate.build`. Recall is measured
         with crops and with `sentences`, which need a model. `UsageError` for so few crops that none is needed."""
         queries = sentence_vectors(self._model(encoder), list(sentences)) if sentences else None
-        return approximate(self.path, self._writable(), settings or ApproximateSettings(), queries, tell)
+        return build.approximate(self.path, self._writable(), settings or build.ApproximateSettings(), queries, tell)
 
     def how_searched(self) -> str:
         """`exact`, or how an approximate search was measured."""
-        about = usable(self.path, self.manifest, self._store)
+        about = build.usable(self.path, self.manifest, self._store)
         return "exact" if about is None else f"approximate: {about.told()}"
 
     def search_exactly(self) -> None:
         """Remove the codes: a search holds all vectors from now on."""
-        search_exactly(self.path, self._writable())
+        store = self._writable()
+        with changing(self.path, store):
+            for name in (build.APPROXIMATE, build.CODES):
+                (self.path / name).unlink(missing_ok=True)
+            store.drop_indices()
 
     @property
     def _store(self) -> Store:
@@ -203,12 +191,12 @@ class OpenGallery:
 
     def _writable(self) -> Store:
         """The rows, once what an earlier process left undone is done."""
-        self.manifest = finish_everything(self.path, self._store, self.manifest)
+        self.manifest = edits.finish_everything(self.path, self._store, self.manifest)
         return self._store
 
     def _recorded(self, change: str, ids: Sequence[str]) -> tuple[list[str], Store]:
         """Ids and rows for a change, which is in the audit from now on."""
-        store, wanted = self._writable(), checked_ids(ids)
+        store, wanted = self._writable(), edits.checked_ids(ids)
         record_change(self.path, change, len(wanted))
         return wanted, store
 
@@ -231,7 +219,7 @@ class OpenGallery:
 
     def _current(self) -> Resident:
         """The columns a search reads. A crop is found no more from the moment that its erasure has begun."""
-        resident, erased = self._all(), tuple(unfinished(self.path))
+        resident, erased = self._all(), tuple(edits.unfinished(self.path))
         if not erased:
             return resident
         state: tuple[str | int, ...] = (self.manifest.table, self._store.version(), *erased)
@@ -264,7 +252,7 @@ class OpenGallery:
     def _read_current(self) -> Resident:
         if self._resident is not None and not self.follows:
             return self._resident[2]
-        version, about = self._store.version(), usable(self.path, self.manifest, self._opened)
+        version, about = self._store.version(), build.usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
             before = self._before if self._opened.name == self._before_of else None

@@ -19,7 +19,7 @@ from pickout.gallery.approximate.far_vectors import CODES, FarVectors, kept_code
 from pickout.gallery.storage.reading import MakeVectors
 from pickout.gallery.storage.rows import Resident
 from pickout.gallery.storage.store import Store
-from pickout.gallery.storage.tables import Manifest, changing, known_format, read_manifest, read_small_file
+from pickout.gallery.storage.tables import Manifest, changing, read_manifest, read_small_file
 from pickout.gallery.vectors.exact import Floats, best_rows, exact_top
 
 APPROXIMATE = "approximate.json"
@@ -101,8 +101,7 @@ class Approximation(Settings):
 def read_approximation(gallery: Path, manifest: Manifest) -> Approximation | None:
     """How the gallery's table is searched approximately; None where it is not."""
     remedy = f"run pickout gallery approximate {gallery} again, or delete the file"
-    file, known = gallery / APPROXIMATE, lambda found: known_format(found.format, FORMAT)
-    found = read_small_file(file, Approximation, remedy, check=known)
+    found = read_small_file(gallery / APPROXIMATE, Approximation, remedy, version=FORMAT)
     return found if found is not None and found.table == manifest.table else None
 
 
@@ -142,7 +141,7 @@ def approximate(
     with changing(gallery, store):
         store.drop_indices()  # of an earlier version, which changes would keep up to date
         cast(FarVectors, resident.vectors).keep()
-        _write(gallery, found)
+        write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
     return found
 
 
@@ -170,14 +169,6 @@ def carry_over(gallery: Path, before: Approximation, store: Store) -> None:
     else:
         settings = ApproximateSettings(above=before.above, target=before.target, faster=0)
         approximate(gallery, store, settings, None, lambda _: None)
-
-
-def search_exactly(gallery: Path, store: Store) -> None:
-    """Remove the codes: all vectors are held by a search from now on."""
-    with changing(gallery, store):
-        (gallery / APPROXIMATE).unlink(missing_ok=True)
-        (gallery / CODES).unlink(missing_ok=True)
-        store.drop_indices()
 
 
 class _Trial:
@@ -239,10 +230,6 @@ class _Trial:
             scores = tuned.top(query, top=len(least), order_N=self._resident.order, allowed_N=None, penalties=())[1]
             shares.append(np.count_nonzero(scores >= least[-1] - _EQUAL) / len(least))
         return np.array(shares)
-
-
-def _write(gallery: Path, found: Approximation) -> None:
-    write_atomically(gallery / APPROXIMATE, found.model_dump_json(indent=2) + "\n")
 
 
 def _now() -> datetime:

@@ -5,7 +5,6 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -120,8 +119,7 @@ class _Import:
         """Write every row; with `again`, also those of crops that were erased."""
         contents, gallery, report = self._portable.contents, self._gallery, self.report
         if not (gallery / tables.MANIFEST).exists():
-            created = datetime.now(UTC).replace(microsecond=0)
-            tables.make_gallery(gallery, tables.Manifest(format=tables.FORMAT, created=created, model=contents.model))
+            tables.make_gallery(gallery, tables.new_manifest(contents.model, contents.model.run))
         manifest, store = self._opened()
         finish_everything(gallery, store, manifest)
         self._check_model()

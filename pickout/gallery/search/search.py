@@ -1,6 +1,6 @@
 """One search from query to answer, on a gallery's parts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -235,38 +235,32 @@ def _hits(
     if calibration is not None and told:
         decisive = [place.score if place.match is None else place.match for place in found.places]
         told = calibration.probabilities(np.array(decisive), found.head, found.passed).tolist()
-    for place, probability in zip(found.places, told, strict=True):
-        row = rows.get(_id(resident, place.position))
+    ids = resident.located(place.position for place in found.places)
+    for identifier, place, probability in zip(ids, found.places, told, strict=True):
+        row = rows.get(identifier)
         if row is None:  # another process has removed it since this one read the vectors
             continue
         if calibration is not None and calibration.second_look and place.match is None:
             probability = None  # it stands behind those that were looked at again
-        others = tuple(_id(resident, other) for other in place.others)
-        known = {"match": place.match, "probability": probability, "others": others}
+        known = {"match": place.match, "probability": probability, "others": tuple(resident.located(place.others))}
         hits.append(Hit.of(row, first + len(hits), place.score, **known))
     return tuple(hits)
-
-
-def _id(resident: Resident, position: int) -> str:
-    return str(resident.ids[position].decode())
 
 
 def _finder(resident: Resident, store: Store) -> Callable[[str], int]:
     """Finds the row of a crop by its id, its path or the end of its path."""
 
-    def row(identifier: str) -> int | None:
-        found: NDArray[np.int64] = np.flatnonzero(resident.ids == identifier.encode(errors="replace"))
-        return int(found[0]) if len(found) else None
+    def rows(ids: Iterable[str]) -> Iterator[int]:
+        return (int(row) for each in ids for row in np.flatnonzero(resident.ids == each.encode(errors="replace")))
 
     def find(name: str) -> int:
-        for identifier in possible_ids(name):
-            if (position := row(identifier)) is not None:
-                return position
-        alike = [identifier for identifier, file in store.files() if is_end(name, file)]
+        if (position := next(rows(possible_ids(name)), None)) is not None:
+            return position
+        alike = list(rows(identifier for identifier, file in store.files() if is_end(name, file)))
         if len(alike) > 1:
             raise UsageError(f"'{name}' is the end of {len(alike)} crops' paths; give the id of one")
-        if not alike or (position := row(alike[0])) is None:
+        if not alike:
             raise UsageError(f"no crop '{name}' in the gallery; give an id or a path as --json tells them")
-        return position
+        return alike[0]
 
     return find
