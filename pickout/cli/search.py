@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pickout.cli import model as loading
-from pickout.cli.options import (
-    Device,
-    GalleryPath,
-    Json,
-    Model,
-    Runtime,
-    Texts,
-    filtered,
-    open_gallery,
-    setting,
-    settings_of,
-)
+from pickout.cli.options import Device, GalleryPath, Json, Model, Runtime, Texts, filtered, setting, settings_of
 from pickout.cli.terminal import check_place, say, say_table, tell, write
 from pickout.data.images import open_image
 from pickout.errors import GalleryDamaged, ImageUnreadable, NothingFound, UsageError
@@ -67,7 +56,7 @@ def search(
     Results are candidates, not identifications: a person must check each one. Every search is recorded in the
     gallery's audit.jsonl."""
     settings = settings_of(SearchSettings, set_)
-    opened = open_gallery(gallery)
+    opened = loading.open_gallery(gallery)
     check_place(html, "--html")
     if saved is not None:
         if any((sentence, also, image, without, like, unlike, where != ANYWHERE, group is not Grouping.NONE)):
@@ -104,7 +93,7 @@ def saved(
     json: Json = False,
 ) -> None:
     """List the searches that were kept with pickout search --save, or forget one."""
-    opened = open_gallery(gallery)
+    opened = loading.open_gallery(gallery)
     if remove is not None:
         opened.saved.remove(remove)
     for kept in opened.saved.all():

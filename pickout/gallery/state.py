@@ -34,8 +34,6 @@ class OpenGallery:
         self._seen: tuple[int, int] | None = None
         self._resident: tuple[int, build.Approximation | None, Resident] | None = None
         self._visible: tuple[tuple[str | int, ...], Resident] | None = None
-        self._before: Resident | None = None
-        self._before_of = ""
         self.follows = True
         """Whether a search reads the rows again when they have changed. A server does that beside its searches."""
         if encoder is not None:
@@ -229,8 +227,7 @@ class OpenGallery:
 
     def follow(self, earlier: "OpenGallery") -> None:
         """Read the rows once, taking over what `earlier`, which goes on being searched, holds of them."""
-        if earlier._resident is not None:
-            self._before, self._before_of = earlier._resident[2], earlier._opened.name
+        self._all(earlier)
         self._current()
         self.follows = False
 
@@ -238,25 +235,25 @@ class OpenGallery:
         """Whether any process has changed rows since this one read them."""
         return self._resident is None or self._resident[0] != self._store.version()
 
-    def _all(self) -> Resident:
-        """All rows, read again when any process has changed the gallery."""
-        before = self._opened
+    def _all(self, earlier: "OpenGallery | None" = None) -> Resident:
+        """All rows, read again when any process has changed the gallery, with what `earlier` holds of them."""
+        opened = self._opened
         try:
-            return self._read_current()
+            return self._read_current(earlier)
         except GalleryDamaged:
             self._refresh()
-            if self._opened is before:
+            if self._opened is opened:
                 raise
             return self._read_current()  # its table was swapped for another's and deleted while it was read
 
-    def _read_current(self) -> Resident:
+    def _read_current(self, earlier: "OpenGallery | None" = None) -> Resident:
         if self._resident is not None and not self.follows:
             return self._resident[2]
         version, about = self._store.version(), build.usable(self.path, self.manifest, self._opened)
         if self._resident is None or self._resident[:2] != (version, about):
             self._resident = self._visible = None  # let go of the old matrix before the new one is read
-            before = self._before if self._opened.name == self._before_of else None
+            held = earlier._resident if earlier is not None and earlier._opened.name == self._opened.name else None
+            before = None if held is None else held[2]
             vectors = None if about is None else about.vectors(self._opened, before)
-            self._before = None
             self._resident = (version, about, self._opened.resident(vectors, before))
         return self._resident[2]

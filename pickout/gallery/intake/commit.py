@@ -151,7 +151,10 @@ class Committer:
             with changing(self._gallery, self._store):
                 if not commit.claim():
                     return
-                self._leave_out_erased(commit)
+                # Rows that were read before an erasure of another process must not come back after it.
+                erased = read_suppression(self._gallery).since(self._suppression)
+                kept = {row.id: row for row in commit.rows.values() if not erased.covers(row.id, row.content)}
+                commit.rows, commit.erased = kept, len(commit.rows) - len(kept)
                 self._store.put(list(commit.rows.values()))
                 commit.written = True
             if commit.merges:
@@ -160,12 +163,6 @@ class Committer:
             return
         if commit.bad:
             update_quarantine(self._gallery, commit.bad, ())
-
-    def _leave_out_erased(self, commit: _Commit) -> None:
-        """Rows that were read before an erasure of another process must not come back after it; the lock is held."""
-        erased = read_suppression(self._gallery).since(self._suppression)
-        kept = {row.id: row for row in commit.rows.values() if not erased.covers(row.id, row.content)}
-        commit.rows, commit.erased = kept, len(commit.rows) - len(kept)
 
     def _settle(self) -> None:
         """Wait for the commit that is on its way, count its rows, and raise its error."""
