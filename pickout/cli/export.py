@@ -2,18 +2,16 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from PIL import Image
 
 from pickout.cli import model as loading
 from pickout.cli.options import Json, Run
 from pickout.cli.terminal import check_place, say, tell
 from pickout.data.images import open_image
 from pickout.errors import ImageUnreadable, NothingFound
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MOST = 512  # crops that are read
 
@@ -56,7 +54,7 @@ def export(
     say("use it: --runtime auto with pickout index, search or serve")
 
 
-def _read(folder: Path) -> "list[Image.Image]":
+def _read(folder: Path) -> list[Image.Image]:
     from pickout.gallery.intake.scan import Scan
 
     found = []

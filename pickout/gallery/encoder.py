@@ -1,4 +1,4 @@
-"""What a gallery asks of a model."""
+"""What a gallery asks of a model, and of how many crops at once."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard, runtime_checkable
@@ -103,3 +103,27 @@ def _checked(encoder: Encoder, vectors: NDArray[np.float32] | None, count: int) 
         told = f"gave an array of shape {found.shape} for {count} inputs, expected {wanted}"
         raise GalleryError(f"model {encoder.name}: {told}")
     return found
+
+
+SIZES = (8, 16, 32)  # batches tried in turns; small ones stay in the processor's caches, large ones suit a GPU
+_TURNS = 2  # how often each is timed; the better time counts, since other work on a machine only ever adds
+LARGEST = max(SIZES)
+
+
+class BatchSize:
+    """How many crops are encoded next: as told, or what is fastest here, tried out with the first crops of a run."""
+
+    def __init__(self, told: int | None) -> None:
+        # The first batch of all is not counted: a model is still making itself ready.
+        self._plan = [] if told else [LARGEST, *SIZES * _TURNS]
+        self._times: dict[int, float] = {}
+        self.now = told or self._plan[0]
+
+    def took(self, count: int, seconds: float) -> None:
+        """Hear how long the encoding of `count` crops took; a batch that was not full tells nothing."""
+        if not self._plan or count < self.now:
+            return
+        if len(self._plan) <= len(SIZES) * _TURNS:
+            self._times[self.now] = min(seconds / count, self._times.get(self.now, seconds))
+        self._plan.pop(0)
+        self.now = self._plan[0] if self._plan else min(self._times, key=self._times.__getitem__)

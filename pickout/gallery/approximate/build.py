@@ -190,8 +190,11 @@ class _Trial:
 
     def chosen(self, target: float) -> int:
         """The least width that reaches the target, or the most."""
-        reached = (each for each in _WIDE if self._worst(each) >= target)
-        return next(reached, _WIDE[-1])
+        for wide in _WIDE:
+            self._tell(f"trying {wide} crops looked at for each")
+            if all(self._shares(kind, 0, _AT[-1], wide).mean() >= target for kind in self._queries):
+                break
+        return wide
 
     def measured(self, wide: int) -> tuple[Recall, ...]:
         return tuple(self._recall(kind, at, wide) for kind in self._queries for at in _AT)
@@ -217,10 +220,6 @@ class _Trial:
         low, high = map(float, np.quantile(shares[draws].mean(1), (0.025, 0.975)))
         facts: dict[str, Any] = {"mean": float(shares.mean()), "interval": (low, high), "rows": len(self._resident.ids)}
         return Recall(queries=kind, searches=len(shares), at=at, measured=_now(), **facts)
-
-    def _worst(self, wide: int) -> float:
-        self._tell(f"trying {wide} crops looked at for each")
-        return min(float(self._shares(kind, 0, _AT[-1], wide).mean()) for kind in self._queries)
 
     def _shares(self, kind: Kind, half: int, at: int, wide: int) -> NDArray[np.float64]:
         """Share of the best `at` that each search of one half finds."""

@@ -13,8 +13,7 @@ from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageE
 from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_erasing, unfinished
-from pickout.gallery.encoder import Encoder, keeps_tokens, vectors_and_tokens
-from pickout.gallery.intake.batch_size import BatchSize
+from pickout.gallery.encoder import BatchSize, Encoder, keeps_tokens, vectors_and_tokens
 from pickout.gallery.intake.picture import Picture, decode, digest, read_file, reading_ahead
 from pickout.gallery.intake.quarantine import QUARANTINE, Quarantined, change_quarantine, read_quarantine
 from pickout.gallery.intake.report import IngestProgress, IngestSettings

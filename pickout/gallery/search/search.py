@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pickout.errors import UsageError
+from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
 from pickout.gallery.search import ranking
 from pickout.gallery.search.filters import ANYWHERE, Where, allowed, check_where
@@ -156,7 +157,8 @@ def answer(
     texts = (*query.texts, *query.without)
     read = [encoder.familiarity(text) for text in texts] if isinstance(encoder, Reading) else []
     notes = [note for text, familiar in zip(texts, read, strict=False) if (note := _note(text, familiar))]
-    notes += [doubt] if (doubt := resident.vectors.doubt(found.passed)) else []
+    if isinstance(resident.vectors, FarVectors) and (doubt := resident.vectors.doubt(found.passed)):
+        notes.append(doubt)
     if calibration is not None and not (query.is_plain and calibration.second_look == bool(candidates)):
         calibration = None
         notes.append("Probabilities are only told for a single sentence, searched as the gallery was calibrated.")
