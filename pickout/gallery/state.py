@@ -10,6 +10,7 @@ import numpy as np
 
 from pickout.errors import GalleryDamaged, GalleryMissing, UsageError
 from pickout.gallery.approximate import build
+from pickout.gallery.approximate.far_vectors import CODES
 from pickout.gallery.arguments import checked_arguments
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes import edits
@@ -161,7 +162,7 @@ class OpenGallery:
         """Remove the codes: a search holds all vectors from now on."""
         store = self._writable()
         with changing(self.path, store):
-            for name in (build.APPROXIMATE, build.CODES):
+            for name in (build.APPROXIMATE, CODES):
                 (self.path / name).unlink(missing_ok=True)
             store.drop_indices()
 
