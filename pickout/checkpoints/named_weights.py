@@ -10,12 +10,13 @@ from pathlib import Path
 from pickout.checkpoints.hub import Fetched, author_files, fetch, repository_files
 from pickout.checkpoints.saved_model import SETTINGS_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from pickout.config import nearest
-from pickout.errors import CheckpointError, DownloadFailed, UsageError
+from pickout.errors import CheckpointError, DownloadFailed, UsageError, listed
 from pickout.files import packaged_table
 
 DATA_NOTE = "trained on photographs of people whose terms may forbid commercial use"
 HF_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # weight files of a Hugging Face folder, best first
 _TOKENIZERS = ("merges.txt", "vocab.txt", "tokenizer.json")
+_NONE = "no weight file"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -150,19 +151,15 @@ def _choice(repository: str, files: Sequence[str], folder: Path) -> list[str]:
     if len(single) == 1:
         return single
     one = single[0] if single else "FILE"
-    raise DownloadFailed(f"{repository}: has {_some(single)}; name one, as {repository}/{one}")
+    raise DownloadFailed(f"{repository}: has {listed(single, 8) or _NONE}; name one, as {repository}/{one}")
 
 
-def _only(name: str, weights: NamedWeights, listed: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+def _only(name: str, weights: NamedWeights, there: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """The one weight file of an organisation's repositories whose path holds the word."""
-    pairs = [(repository, file) for repository, files in listed.items() for file in files]
+    pairs = [(repository, file) for repository, files in there.items() for file in files]
     found = [pair for pair in pairs if pair[1].endswith(_SUFFIXES) and weights.word in "/".join(pair).lower()]
     if len(found) == 1:
         return found[0]
-    shown = _some(["/".join(pair) for pair in found] or list(listed))
+    shown = listed(["/".join(pair) for pair in found] or list(there), 8) or _NONE
     told = f"{len(found)} weight files of {weights.repository} are of '{weights.word}'; there are {shown}"
     raise DownloadFailed(f"{name}: {told}. Name one: pickout weights get OWNER/NAME/FILE")
-
-
-def _some(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:8]) or 'no weight file'}{' ...' if len(names) > 8 else ''}"

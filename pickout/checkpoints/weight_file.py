@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from pickout import errors
 from pickout.errors import CheckpointError, CheckpointMismatch, CheckpointTruncated, CheckpointUnknown, CheckpointUnsafe
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "ema", "module")
@@ -223,7 +224,7 @@ class KeyReport:
             "left over": self.left_over,
             "of another shape or kind": [f"{self.spelled(key)} ({text})" for key, text in self.unfit.items()],
         }
-        told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys]
+        told = [f"{len(keys)} {what}: {errors.listed(keys, SHOWN)}" for what, keys in faults.items() if keys]
         if told:
             why = f"{self.source}: read as {self.format}, but the keys do not fit: {'; '.join(told)}."
             raise CheckpointMismatch(f"{why} It is another model, or only a part of one{remedy}")
@@ -260,8 +261,3 @@ def _fault(found: Tensor, expected: Tensor) -> str:
         return ""
     # Least and most tell it in one pass, a tenth of the time of looking at each: a NaN is both.
     return "" if torch.stack(found.aminmax()).isfinite().all() else "not finite"
-
-
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more

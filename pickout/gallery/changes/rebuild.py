@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError
+from pickout.errors import GalleryDamaged, GalleryError, ImageUnreadable, UsageError, listed
 from pickout.gallery.approximate.build import carry_over, read_approximation
 from pickout.gallery.audit.log import record_change
 from pickout.gallery.changes.edits import finish_erasing, unfinished
@@ -215,15 +215,14 @@ class Rebuilding:
         change_quarantine(self._gallery, lost, self._arrived)
         total, built = self._old.count(), self._new.count()
         if lost and (not drop_missing or not built):
-            named = "; ".join(f"{entry.file}: {entry.reason}" for entry in lost[:_NAMED])
-            more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            named = listed([f"{entry.file}: {entry.reason}" for entry in lost], _NAMED)
             remedy = (
                 f"All stand in its {QUARANTINE}. Put the files back, or for changed ones run pickout index; then run "
                 "again, which goes on from here. To do without these crops: --drop-missing"
             )
             remedy = "None could be read: is a disk not mounted?" if drop_missing else remedy
             what = f"{len(lost)} of {total} crops cannot be encoded again, so the gallery stays as it is"
-            raise GalleryError(f"{self._gallery}: {what} ({named}{more}). {remedy}")
+            raise GalleryError(f"{self._gallery}: {what} ({named}). {remedy}")
         if built != total - len(lost):
             what = f"{built} of {total - len(lost)} rows arrived in the new table, so the old one stays"
             remedy = "look with pickout gallery verify, then begin anew: --restart"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pickout.errors import UsageError
+from pickout.errors import UsageError, listed
 from pickout.gallery.approximate.far_vectors import FarVectors
 from pickout.gallery.encoder import Encoder, Matching, Reading, sentence_vectors
 from pickout.gallery.search import ranking
@@ -206,10 +206,9 @@ def _note(text: str, found: Familiarity) -> str:
         return f"'{shown}' is hardly in words that the model knows; name clothes and things plainly, in English."
     told = []
     if found.unknown:
-        pairs = zip_longest(found.unknown[:_NAMED], found.meant[:_NAMED], fillvalue="")
+        pairs = zip_longest(found.unknown, found.meant, fillvalue="")
         named = [f"'{word}'" + (f" (did you mean '{meant}'?)" if meant else "") for word, meant in pairs]
-        more = f" and {len(found.unknown) - _NAMED} more" if len(found.unknown) > _NAMED else ""
-        told.append(f"The model never learnt {', '.join(named)}{more}; it may guess.")
+        told.append(f"The model never learnt {listed(named, _NAMED)}; it may guess.")
     if found.cut:
         told.append(f"The model read the first {found.words - found.cut} of {found.words} words of '{shown}'.")
     return " ".join(told)
